@@ -1,0 +1,1 @@
+"""Register 3D keypoints of any animal to its MuJoCo body: joint angles, marker offsets, errors in millimetres."""
