@@ -1,0 +1,204 @@
+"""A body: an MJCF model, exactly scaled, and the keypoints tied to it.
+
+Units: the MJCF keeps its own length unit (the fly's is the centimetre), ``Body.length_unit_m`` says how long that is.
+Offsets and sizes are in metres. Body and dof indices are MuJoCo's; body 0 is the world.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from stac_mjx.body_checks import body_faults, part_joints
+from stac_mjx.config import BodyConfig
+from stac_mjx.errors import BodyError, raise_all
+from stac_mjx.keypoints.record import METRES_PER_UNIT
+from stac_mjx.mjcf import compile_spec, locate, read_spec
+from stac_mjx.scaling import scale_spec
+
+_FREE_QPOS = ("x", "y", "z", "qw", "qx", "qy", "qz")
+_FREE_QVEL = ("vx", "vy", "vz", "wx", "wy", "wz")
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A compiled body and its keypoints.
+
+    Attributes:
+        name: name of the body, written to every output.
+        mjcf_xml: the scaled model; compiles with `assets` alone.
+        assets: files the model needs, by bare name.
+        model: the two compiled.
+        unit: length unit of the MJCF ("m", "dm", "cm", "mm", "um").
+        length_unit_m: metres per length unit of the MJCF.
+        scale: factor the model has been scaled by.
+        marker_names: keypoint names; the order of all marker arrays.
+        marker_body: body each keypoint moves with, (keypoint,), MuJoCo body ids.
+        marker_offset: initial offsets in the frame of that body, (keypoint, 3), metres.
+        regularize: whether calibration keeps the offset near the initial one, (keypoint,).
+        keypoint_order: order of the keypoints in files that hold no names.
+        root_keypoint: keypoint closest to the root, or None.
+        trunk_keypoints: keypoints that place the root; empty: all.
+        part_dofs: part name -> dof (qvel) indices, ascending.
+        end_effectors: bodies that touch the world or carry the task.
+        skeleton: pairs of keypoints joined by a line in plots.
+        rate_hz: usual frame rate of this animal's recordings, or None.
+    """
+
+    name: str
+    mjcf_xml: str
+    assets: dict[str, bytes]
+    model: mujoco.MjModel
+    unit: str
+    length_unit_m: float
+    scale: float
+    marker_names: tuple[str, ...]
+    marker_body: Int[np.ndarray, " keypoint"]
+    marker_offset: Float[np.ndarray, "keypoint 3"]
+    regularize: Bool[np.ndarray, " keypoint"]
+    keypoint_order: tuple[str, ...]
+    root_keypoint: str | None
+    trunk_keypoints: tuple[str, ...]
+    part_dofs: dict[str, np.ndarray]
+    end_effectors: tuple[str, ...]
+    skeleton: tuple[tuple[str, str], ...]
+    rate_hz: float | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the XML and of all assets with their names."""
+        digest = hashlib.sha256(self.mjcf_xml.encode())
+        for name in sorted(self.assets):
+            digest.update(name.encode() + b"\0" + hashlib.sha256(self.assets[name]).digest())
+        return digest.hexdigest()
+
+    @cached_property
+    def size_m(self) -> float:
+        """Largest distance between two markers (fewer than two: between two bodies) in the default pose, metres."""
+        data = mujoco.MjData(self.model)
+        mujoco.mj_kinematics(self.model, data)
+        points = data.xpos[1:] * self.length_unit_m
+        if len(self.marker_names) > 1:
+            rotation = data.xmat.reshape(-1, 3, 3)[self.marker_body]
+            points = data.xpos[self.marker_body] * self.length_unit_m
+            points = points + np.einsum("kij,kj->ki", rotation, self.marker_offset)
+        return float(np.linalg.norm(points[:, None] - points[None], axis=-1).max(initial=0.0))
+
+    @cached_property
+    def body_names(self) -> tuple[str, ...]:
+        """Name of every body, ``world`` first; unnamed ones are called ``body_<id>``."""
+        return tuple(self.model.body(i).name or f"body_{i}" for i in range(self.model.nbody))
+
+    @cached_property
+    def joint_names(self) -> tuple[str, ...]:
+        """Name of every joint; unnamed ones are called ``joint_<id>``."""
+        return tuple(self.model.joint(i).name or f"joint_{i}" for i in range(self.model.njnt))
+
+    @cached_property
+    def qpos_names(self) -> tuple[str, ...]:
+        """Name of every qpos column: the joint's, or ``<joint>_x .. _qz`` (free), ``<joint>_qw .. _qz`` (ball)."""
+        return self._columns(_FREE_QPOS, _FREE_QPOS[3:])
+
+    @cached_property
+    def qvel_names(self) -> tuple[str, ...]:
+        """Name of every qvel column: the joint's, or ``<joint>_vx .. _wz`` (free), ``<joint>_wx .. _wz`` (ball)."""
+        return self._columns(_FREE_QVEL, _FREE_QVEL[3:])
+
+    @cached_property
+    def qpos_units(self) -> tuple[str, ...]:
+        """Unit of every qpos column: ``rad``, the MJCF's length unit, or ``1`` for quaternions."""
+        length = self.unit
+        return self._units(((length,) * 3 + ("1",) * 4, ("1",) * 4, (length,), ("rad",)))
+
+    @cached_property
+    def qvel_units(self) -> tuple[str, ...]:
+        """Unit of every qvel column: ``rad s-1`` or the MJCF's length unit per second."""
+        speed, turn = f"{self.unit} s-1", "rad s-1"
+        return self._units(((speed,) * 3 + (turn,) * 3, (turn,) * 3, (speed,), (turn,)))
+
+    def _columns(self, free: tuple[str, ...], ball: tuple[str, ...]) -> tuple[str, ...]:
+        suffixes = {int(mujoco.mjtJoint.mjJNT_FREE): free, int(mujoco.mjtJoint.mjJNT_BALL): ball}
+        columns: list[str] = []
+        for name, kind in zip(self.joint_names, self.model.jnt_type.tolist(), strict=True):
+            columns += [f"{name}_{suffix}" for suffix in suffixes[kind]] if kind in suffixes else [name]
+        return tuple(columns)
+
+    def _units(self, per_type: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+        # MuJoCo numbers the joint types free 0, ball 1, slide 2, hinge 3
+        return tuple(unit for kind in self.model.jnt_type.tolist() for unit in per_type[kind])
+
+
+def load_body(config: BodyConfig) -> Body:
+    """Read, scale and compile the body a configuration describes.
+
+    Raises:
+        BodyError: when the model is missing or does not compile, or when the configuration names bodies, joints or
+            keypoints that do not exist; all faults in one message.
+    """
+    path = locate(config.mjcf, config.default_mjcf, config.name)
+    spec, assets = read_spec(path)
+    if config.root == "free":
+        free_root(spec, str(path))
+    if config.scale != 1.0 and config.scale > 0:
+        assets = scale_spec(spec, assets, float(config.scale), scale_inertia=bool(config.scale_inertia))
+    xml, model = compile_spec(spec, assets, str(path))
+    raise_all(BodyError, f"body {config.name!r} ({path})", body_faults(config, model))
+    markers = config.markers
+    return Body(
+        name=config.name or path.stem,
+        mjcf_xml=xml,
+        assets=assets,
+        model=model,
+        unit=config.unit,
+        length_unit_m=METRES_PER_UNIT[config.unit],
+        scale=float(config.scale),
+        marker_names=tuple(str(name) for name in markers),
+        marker_body=np.array([model.body(m.body).id for m in markers.values()], dtype=np.int64),
+        marker_offset=np.array([list(m.offset) for m in markers.values()], dtype=np.float64).reshape(-1, 3),
+        regularize=np.array([m.regularize for m in markers.values()], dtype=bool),
+        keypoint_order=tuple(config.keypoint_order) or tuple(str(name) for name in markers),
+        root_keypoint=config.root_keypoint,
+        trunk_keypoints=tuple(config.trunk_keypoints),
+        part_dofs={part: _part_dofs(model, list(names)) for part, names in config.parts.items()},
+        end_effectors=tuple(config.end_effectors),
+        skeleton=tuple((pair[0], pair[1]) for pair in config.skeleton),
+        rate_hz=config.rate_hz,
+    )
+
+
+def free_root(spec: mujoco.MjSpec, where: str) -> None:
+    """Give a model whose root is fixed a free joint called ``root``; do nothing where one is free already.
+
+    The joint goes to the first body of the world that has joints on or below it. Keyframes are dropped, because their
+    qpos lacks the new columns.
+
+    Raises:
+        BodyError: when no body can float.
+    """
+    if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in spec.joints):
+        return
+    moving = [body for body in spec.worldbody.bodies if body.find_all("joint")]
+    if not moving:
+        raise BodyError(f"{where}: body.root=free needs a model with joints; this one has none")
+    if moving[0].joints:
+        raise BodyError(
+            f"{where}: body.root=free cannot free {moving[0].name!r}, it hangs on joint {moving[0].joints[0].name!r}; "
+            "use body.root=keep"
+        )
+    for key in list(spec.keys):
+        spec.delete(key)
+    taken = {joint.name for joint in spec.joints}
+    moving[0].add_freejoint(name="root" if "root" not in taken else "free_root")
+
+
+def _part_dofs(model: mujoco.MjModel, names: list[str]) -> np.ndarray:
+    """Dof indices of the joints a part names, ascending."""
+    widths = (6, 3, 1, 1)
+    joints = sorted({joint for name in names for joint in part_joints(model, name) or ()})
+    dofs = [model.jnt_dofadr[j] + k for j in joints for k in range(widths[model.jnt_type[j]])]
+    return np.array(dofs, dtype=np.int64)
