@@ -1,0 +1,1 @@
+"""Analyse rollouts of trained controllers next to recordings of the animal."""

@@ -1,0 +1,1 @@
+"""Train controllers that reproduce recorded movement of an animal in MuJoCo physics."""
