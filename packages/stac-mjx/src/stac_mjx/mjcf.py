@@ -106,7 +106,7 @@ def compile_spec(spec: mujoco.MjSpec, assets: dict[str, bytes], where: str) -> t
 
 
 def _quick_compile(spec: mujoco.MjSpec) -> mujoco.MjModel:
-    """Compile without actuator length ranges, which MuJoCo finds by simulating: most of a muscle model's compile time."""
+    """Compile without actuator length ranges, found by simulation: most of a muscle model's compile time."""
     mode = spec.compiler.LRopt.mode
     spec.compiler.LRopt.mode = int(mujoco.mjtLRMode.mjLRMODE_NONE)
     try:

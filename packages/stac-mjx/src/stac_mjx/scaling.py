@@ -38,14 +38,18 @@ def scale_spec(
     """
     if spec.flexes:
         raise BodyError("body.scale: a model with flexes cannot be scaled; set body.scale=1 and scale the file itself")
-    has_length = {tendon.name: _tendon_has_length(spec, tendon) for tendon in spec.tendons}
+    with_length = [tendon for tendon in spec.tendons if _tendon_has_length(tendon)]
+    lengths = (
+        {joint.name for joint in spec.joints if joint.type == mujoco.mjtJoint.mjJNT_SLIDE},
+        {tendon.name for tendon in with_length},
+    )
     _scale_keys(spec, factor)
     _scale_tree(spec, factor)
     _scale_mass(spec, factor, scale_inertia)
     _scale_joints(spec, factor)
-    _scale_tendons(spec, has_length, factor)
-    _scale_actuators(spec, has_length, factor)
-    _scale_equalities(spec, has_length, factor)
+    _scale_tendons(spec, with_length, factor)
+    _scale_actuators(spec, *lengths, factor)
+    _scale_equalities(spec, *lengths, factor)
     _multiply(spec.stat, ("meansize", "extent", "center"), factor)
     return _scale_shapes(spec, assets, factor)
 
@@ -99,7 +103,7 @@ def _scale_joints(spec: mujoco.MjSpec, factor: float) -> None:
             _multiply(joint, ("range", "ref", "springref", "margin"), factor)
 
 
-def _tendon_has_length(spec: mujoco.MjSpec, tendon: Any) -> bool:
+def _tendon_has_length(tendon: Any) -> bool:
     """Whether a tendon's coordinate is a length: a spatial one, or a fixed one of slide joints only.
 
     Raises:
@@ -112,38 +116,31 @@ def _tendon_has_length(spec: mujoco.MjSpec, tendon: Any) -> bool:
     return not joints or all(slides)
 
 
-def _scale_tendons(spec: mujoco.MjSpec, has_length: dict[str, bool], factor: float) -> None:
+def _scale_tendons(spec: mujoco.MjSpec, with_length: list[Any], factor: float) -> None:
     for tendon in spec.tendons:
         _multiply(tendon, ("width",), factor)
-        if not has_length[tendon.name]:
-            continue
+    for tendon in with_length:
         _multiply(tendon, ("range", "margin"), factor)
         rest = np.asarray(tendon.springlength)
         # -1 means "the length in the spring pose" and is no length
         tendon.springlength = np.where(rest >= 0, rest * factor, rest)
 
 
-def _is_length(spec: mujoco.MjSpec, name: str, has_length: dict[str, bool], kind: str) -> bool:
-    if kind == "tendon":
-        return has_length.get(name, False)
-    joint = spec.joint(name)
-    return joint is not None and joint.type == mujoco.mjtJoint.mjJNT_SLIDE
-
-
-def _scale_actuators(spec: mujoco.MjSpec, has_length: dict[str, bool], factor: float) -> None:
+def _scale_actuators(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], factor: float) -> None:
     """Length ranges and cranks; gains, biases and control ranges stay."""
-    joints = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
+    by_kind = {
+        mujoco.mjtTrn.mjTRN_JOINT: slides,
+        mujoco.mjtTrn.mjTRN_JOINTINPARENT: slides,
+        mujoco.mjtTrn.mjTRN_TENDON: tendons,
+    }
     for actuator in spec.actuators:
         _multiply(actuator, ("cranklength",), factor)
-        tendon = actuator.trntype == mujoco.mjtTrn.mjTRN_TENDON and _is_length(
-            spec, actuator.target, has_length, "tendon"
-        )
-        slide = actuator.trntype in joints and _is_length(spec, actuator.target, has_length, "joint")
-        if tendon or slide or actuator.trntype == mujoco.mjtTrn.mjTRN_SLIDERCRANK:
+        kind = actuator.trntype
+        if actuator.target in by_kind.get(kind, ()) or kind == mujoco.mjtTrn.mjTRN_SLIDERCRANK:
             _multiply(actuator, ("lengthrange",), factor)
 
 
-def _scale_equalities(spec: mujoco.MjSpec, has_length: dict[str, bool], factor: float) -> None:
+def _scale_equalities(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], factor: float) -> None:
     """Anchors of connect and weld; the polynomial coefficients that couple joints or tendons."""
     for equality in spec.equalities:
         data = np.array(equality.data)
@@ -152,11 +149,9 @@ def _scale_equalities(spec: mujoco.MjSpec, has_length: dict[str, bool], factor: 
         elif equality.type == mujoco.mjtEq.mjEQ_WELD:
             data[:6] *= factor
         elif equality.type in (mujoco.mjtEq.mjEQ_JOINT, mujoco.mjtEq.mjEQ_TENDON):
-            kind = "joint" if equality.type == mujoco.mjtEq.mjEQ_JOINT else "tendon"
-            first, second = (
-                factor if name and _is_length(spec, name, has_length, kind) else 1.0
-                for name in (equality.name1, equality.name2)
-            )
+            lengths = slides if equality.type == mujoco.mjtEq.mjEQ_JOINT else tendons
+            first, second = (factor if name in lengths else 1.0 for name in (equality.name1, equality.name2))
+            # q1 = sum_k data[k] q2^k
             data[:5] *= first / second ** np.arange(5)
         equality.data = data
 
