@@ -1,0 +1,94 @@
+"""Which format a file is in, told by what it holds, not by what it is called."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from stac_mjx.errors import InputError, shorten
+
+FORMATS = {
+    "dannce": "DANNCE or label3d .mat: pred or data_3D",
+    "nwb": "NWB with ndx-pose: processing/<module>/PoseEstimation",
+    "sleap": "SLEAP or Anipose .h5: tracks",
+    "anipose_csv": "Anipose .csv: columns <keypoint>_x, _y, _z",
+    "stac": "public STAC output .h5: kp_data",
+    "clips": "clips of this package .h5: mimic.reference_clips",
+}
+"""Formats read, with what each is known by."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_HEAD = 1 << 16
+_FOREIGN = {
+    b"\x93NUMPY": "a NumPy .npy array",
+    b"PK\x03\x04": "a zip archive (.npz, .xlsx, .slp in a package)",
+    b"\x80\x04": "a Python pickle, which is never opened",
+    b"\x80\x05": "a Python pickle, which is never opened",
+    b"\x80\x03": "a Python pickle, which is never opened",
+    b"\x80\x02": "a Python pickle, which is never opened",
+    b"\x1f\x8b": "a gzip archive",
+    b"%PDF": "a PDF",
+    b"{": "JSON",
+    b"[": "JSON",
+    b"<": "XML or HTML",
+}
+
+
+def detect(path: Path) -> str:
+    """Return the format of `path`, a key of FORMATS.
+
+    Raises:
+        InputError: when the file is empty or unreadable, or is in no format known; lists what it holds.
+    """
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not head:
+        raise InputError(f"{path}: is empty (0 bytes)")
+    if any(head[offset : offset + 8] == _HDF5 for offset in (0, 512, 1024, 2048, 4096, 8192, 16384, 32768)):
+        return _detect_hdf5(path)
+    if head[126:128] in (b"IM", b"MI") and head[:6] == b"MATLAB":
+        return "dannce"
+    for start, kind in _FOREIGN.items():
+        if head.startswith(start):
+            raise _unknown(path, kind)
+    return _detect_text(path, head)
+
+
+def _detect_hdf5(path: Path) -> str:
+    # h5py is imported only once an HDF5 file is met, so that the package stays light to import.
+    from stac_mjx.keypoints import clips, dannce, hdf5, nwb, sleap
+
+    with hdf5.opened(path) as file:
+        schema = hdf5.text_attribute(file, "schema_name")
+        if schema == clips.SCHEMA:
+            return "clips"
+        if schema is not None and schema.startswith("mimic."):
+            raise InputError(f"{path}: is a file of {schema}, which holds no recording")
+        if hdf5.member(file, "kp_data") is not None:
+            return "stac"
+        if hdf5.member(file, sleap.POSITIONS) is not None:
+            return "sleap"
+        if hdf5.first_member(file, dannce.POSITIONS) is not None:
+            return "dannce"
+        if "nwb_version" in file.attrs or nwb.containers(file):
+            return "nwb"
+        raise _unknown(path, f"HDF5 with {hdf5.contents(file)}")
+
+
+def _detect_text(path: Path, head: bytes) -> str:
+    try:
+        line = head.split(b"\n", 1)[0].decode("utf-8-sig")
+        titles = next(csv.reader([line]), [])
+    except (UnicodeDecodeError, csv.Error):
+        raise _unknown(path, "neither HDF5 nor MATLAB nor text") from None
+    if any(title.strip().endswith("_x") for title in titles):
+        return "anipose_csv"
+    raise _unknown(path, f"text whose first line has the columns {shorten(titles)[:300] or 'none'}")
+
+
+def _unknown(path: Path, found: str) -> InputError:
+    known = "\n".join(f"  - {name}: {what}" for name, what in FORMATS.items())
+    return InputError(f"{path}: no recording in a format known; found {found}. Formats known:\n{known}")

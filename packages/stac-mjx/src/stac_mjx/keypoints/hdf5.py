@@ -1,0 +1,185 @@
+"""Careful reading of HDF5: no external link is followed, no virtual or external storage opened, nothing unpickled.
+
+A foreign or damaged file ends in one InputError that names the file and the place.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from stac_mjx.errors import InputError
+
+MAX_LINKS = 8
+"""Soft links followed one after the other before the chain is taken for a circle."""
+_H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """Open `path` for reading.
+
+    Raises:
+        InputError: when it is no HDF5 file, or is truncated or damaged.
+    """
+    try:
+        file = h5py.File(path, "r", locking="best-effort")
+    except OSError as error:
+        raise InputError(f"{path}: not a complete HDF5 file ({_reason(error)}); copy or export it again") from error
+    with file:
+        yield file
+
+
+def member(group: h5py.Group, name: str, links: int = MAX_LINKS) -> h5py.Group | h5py.Dataset | None:
+    """Return the member `name` (a path with slashes) of `group`, or None where there is none.
+
+    Soft links, which NWB uses to share time stamps, are followed inside the file only.
+
+    Raises:
+        InputError: when the path leads to another file, in a circle, or through a damaged object.
+    """
+    where = f"{group.file.filename}: {posixpath.join(group.name or '/', name)}"
+    if links < 0:
+        raise InputError(f"{where}: soft links lead in a circle")
+    node: h5py.Group | h5py.Dataset = group
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    for index, part in enumerate(parts):
+        if not isinstance(node, h5py.Group):
+            return None
+        try:
+            link = node.get(part, getlink=True)
+            if link is None:
+                return None
+            if isinstance(link, h5py.ExternalLink):
+                raise InputError(f"{where}: is a link to another file ({link.filename}), which is never followed")
+            if isinstance(link, h5py.SoftLink):
+                target = posixpath.join(node.name or "/", link.path, *parts[index + 1 :])
+                return member(node.file, target, links - 1)
+            found = node[part]
+        except _H5_ERRORS as error:
+            raise InputError(f"{where}: damaged ({_reason(error)})") from error
+        if not isinstance(found, (h5py.Group, h5py.Dataset)):
+            return None
+        node = found
+    return node
+
+
+def subgroup(group: h5py.Group, name: str) -> h5py.Group | None:
+    """Return the member `name` of `group` where it is a group, else None."""
+    node = member(group, name)
+    return node if isinstance(node, h5py.Group) else None
+
+
+def child_names(group: h5py.Group) -> list[str]:
+    """Return the names of the members of `group`, in the order the file lists them."""
+    return [str(name) for name in group]
+
+
+def first_member(group: h5py.Group, names: tuple[str, ...]) -> tuple[str, h5py.Dataset] | None:
+    """Return the first of `names` that is a dataset of `group`, with its name; None where there is none."""
+    for name in names:
+        node = member(group, name)
+        if isinstance(node, h5py.Dataset):
+            return name, node
+    return None
+
+
+def numbers(dataset: h5py.Dataset, dtype: type = np.float64) -> np.ndarray:
+    """Return the numbers of `dataset` as `dtype`.
+
+    Raises:
+        InputError: when it holds no real numbers, keeps its data in another file, or cannot be read.
+    """
+    where = f"{dataset.file.filename}: {dataset.name}"
+    _refuse_other_files(dataset, where)
+    if dataset.dtype.kind not in "fiu":
+        raise InputError(f"{where}: expected real numbers, got {dataset.dtype}")
+    try:
+        return np.asarray(dataset[()], dtype=dtype)
+    except _H5_ERRORS as error:
+        raise InputError(f"{where}: its data cannot be read ({_reason(error)}); the file is damaged") from error
+
+
+def strings(dataset: h5py.Dataset) -> tuple[str, ...]:
+    """Return the strings of `dataset`, flat, without padding.
+
+    Raises:
+        InputError: when it holds no text, keeps its data in another file, or cannot be read.
+    """
+    where = f"{dataset.file.filename}: {dataset.name}"
+    _refuse_other_files(dataset, where)
+    if h5py.check_string_dtype(dataset.dtype) is None:
+        raise InputError(f"{where}: expected text, got {dataset.dtype}")
+    try:
+        values = np.ravel(np.asarray(dataset[()], dtype=object))
+        return tuple(as_text(value) for value in values)
+    except (*_H5_ERRORS, UnicodeDecodeError) as error:
+        raise InputError(f"{where}: its text cannot be read ({_reason(error)})") from error
+
+
+def attribute(node: h5py.Group | h5py.Dataset, *names: str) -> object | None:
+    """Return the first attribute of `node` called one of `names`: a number or text, None where there is none.
+
+    Raises:
+        InputError: when the attribute cannot be read.
+    """
+    for name in names:
+        try:
+            if name not in node.attrs:
+                continue
+            value = np.ravel(np.asarray(node.attrs[name], dtype=object))
+        except _H5_ERRORS as error:
+            raise InputError(f"{node.file.filename}: {node.name}@{name}: damaged ({_reason(error)})") from error
+        if len(value):
+            return as_text(value[0]) if isinstance(value[0], (bytes, str)) else value[0]
+    return None
+
+
+def number_attribute(node: h5py.Group | h5py.Dataset, *names: str) -> float | None:
+    """Return the first attribute called one of `names` as a float, or None where it is absent or no number."""
+    value = attribute(node, *names)
+    return float(value) if isinstance(value, (int, float, np.integer, np.floating)) else None
+
+
+def text_attribute(node: h5py.Group | h5py.Dataset, *names: str) -> str | None:
+    """Return the first attribute called one of `names` as text, or None where it is absent or no text."""
+    value = attribute(node, *names)
+    return value if isinstance(value, str) else None
+
+
+def as_text(value: object) -> str:
+    """Decode one string of HDF5 or MATLAB, without NUL and space padding."""
+    text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    return text.strip("\x00 ")
+
+
+def contents(file: h5py.File, limit: int = 12) -> str:
+    """List the datasets of `file` with their shapes, for a message; links are not followed."""
+    found: list[str] = []
+
+    def note(name: str, node: object) -> None:
+        if isinstance(node, h5py.Dataset):
+            found.append(f"{name} {node.shape}")
+
+    try:
+        file.visititems(note)
+    except _H5_ERRORS as error:
+        found.append(f"damaged objects ({_reason(error)})")
+    if not found:
+        return "no dataset"
+    return ", ".join(found[:limit]) + (f" and {len(found) - limit} more" if len(found) > limit else "")
+
+
+def _refuse_other_files(dataset: h5py.Dataset, where: str) -> None:
+    if dataset.is_virtual or dataset.external:
+        raise InputError(f"{where}: keeps its data in another file, which is never opened; store the data inside")
+
+
+def _reason(error: BaseException) -> str:
+    """The library's words on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
