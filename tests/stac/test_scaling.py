@@ -13,7 +13,9 @@ ZOO = """
 <mujoco>
   <default>
     <geom size="0.01"/>
-    <default class="slider"><joint type="slide" range="-0.05 0.07" ref="0.01" springref="0.02" limited="true"/></default>
+    <default class="slider">
+      <joint type="slide" range="-0.05 0.07" ref="0.01" springref="0.02" limited="true"/>
+    </default>
   </default>
   <asset>
     <mesh name="tetra" vertex="0 0 0  0.02 0 0  0 0.03 0  0 0 0.04" refpos="0.003 0.002 0.001" scale="1 2 1"/>

@@ -7,6 +7,7 @@ Offsets and sizes are in metres. Body and dof indices are MuJoCo's; body 0 is th
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -144,7 +145,7 @@ def load_body(config: BodyConfig) -> Body:
     spec, assets = read_spec(path)
     if config.root == "free":
         free_root(spec, str(path))
-    if config.scale != 1.0 and config.scale > 0:
+    if config.scale != 1.0 and 0 < config.scale < math.inf:
         assets = scale_spec(spec, assets, float(config.scale), scale_inertia=bool(config.scale_inertia))
     xml, model = compile_spec(spec, assets, str(path))
     raise_all(BodyError, f"body {config.name!r} ({path})", body_faults(config, model))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import mujoco
 
@@ -28,16 +29,16 @@ def body_faults(config: BodyConfig, model: mujoco.MjModel) -> list[str]:
 
 
 def part_joints(model: mujoco.MjModel, name: str) -> list[int] | None:
-    """Joint ids a part's name stands for: all joints of that body, else the joint of that name; None: neither.
+    """Joint ids a part's name stands for: all joints of the body of that name, else the joint; None: there is neither.
 
-    Bodies go first because several models name a body and one of its joints alike.
+    Bodies go first because several models name a body and one of its joints alike. A name with ``*`` or ``?`` stands for
+    all bodies that match it, or if none does for all joints that do.
     """
-    body = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, name)
-    if body >= 0:
-        first = model.body_jntadr[body]
-        return [int(first) + k for k in range(model.body_jntnum[body])]
-    joint = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name)
-    return [joint] if joint >= 0 else None
+    bodies = [i for i in range(model.nbody) if fnmatchcase(model.body(i).name, name)]
+    if bodies:
+        return [int(model.body_jntadr[i]) + k for i in bodies for k in range(model.body_jntnum[i])]
+    joints = [i for i in range(model.njnt) if fnmatchcase(model.joint(i).name, name)]
+    return joints or None
 
 
 def _plain_faults(config: BodyConfig) -> list[str]:

@@ -50,7 +50,8 @@ class BodyConfig:
     trunk_keypoints: list[str] = field(default_factory=list)
     """Keypoints that move with the trunk: they place the root and fix alignment; empty: all keypoints."""
     parts: dict[str, list[str]] = field(default_factory=dict)
-    """Part name -> bodies or joints solved together on their own keypoints before the whole body is."""
+    """Part name -> bodies (all their joints) or joints solved together on their own keypoints before the whole body is;
+    ``*`` and ``?`` match any letters."""
     end_effectors: list[str] = field(default_factory=list)
     """Bodies that touch the world or carry the task; passed on to the controller."""
     skeleton: list[list[str]] = field(default_factory=list)
@@ -83,3 +84,86 @@ class KeypointsConfig:
     """First frame used of each clip."""
     stop: int | None = None
     """Frame after the last one used of each clip."""
+
+
+@dataclass
+class AlignmentConfig:
+    """How the recording is brought into the frame and size of the body, before anything is solved."""
+
+    mode: str = "none"
+    """``none``: the recording is taken as it is; ``rigid``: one rotation and translation for the whole recording are
+    fitted to the body (needed when the root is fixed and the rig has axes of its own); ``similarity``: a scale too."""
+    up: str | None = None
+    """Axis of the recording that points up (x, -x, y, -y, z, -z); it is turned to +z. Empty: taken as it is."""
+    scale: float = 1.0
+    """Factor on all positions of the recording, for rigs whose unit is uncalibrated."""
+    implausible_factor: float = 4.0
+    """Stop when recording and body differ in size by more than this factor."""
+
+
+@dataclass
+class SolverConfig:
+    """Inverse kinematics of one frame."""
+
+    max_iterations: int = 60
+    """Iterations after which a frame is given up as not converged."""
+    tolerance_mm: float = 0.01
+    """A frame has converged when an iteration moves its markers by less than this (root mean square)."""
+    robust: str = "none"
+    """Loss on marker distances: none (least squares), huber or cauchy (far outliers lose all influence)."""
+    robust_mm: float = 5.0
+    """Distance at which the robust loss leaves the parabola."""
+    pose_prior_mm: float = 0.1
+    """Weight of the neutral pose: one radian away from it costs as much as one marker this far off. Keeps joints
+    still that no marker observes."""
+    smoothness_mm: float = 0.0
+    """Weight of smoothness: one radian between neighbouring frames costs as much as one marker this far off.
+    Never reaches across a clip border."""
+    smoothing_passes: int = 20
+    """Passes over the frames that spread the smoothness term."""
+    keyframe_stride: int = 10
+    """Every so many frames one is solved from scratch, with the staged start; the others start between them."""
+    restart_factor: float = 1.8
+    """Frames whose error exceeds this multiple of the median are solved again from their neighbours' poses."""
+    batch: int = 0
+    """Frames solved at once; 0: what suits the device."""
+    threads: int = 0
+    """Batches solved side by side on a CPU; 0: one for each core this process may use."""
+
+
+@dataclass
+class CalibrationConfig:
+    """Where the keypoints sit on the body."""
+
+    frames: int = 250
+    """Frames used, spread over the poses of the recording."""
+    max_rounds: int = 80
+    """Alternations of poses and offsets after which calibration stops at the latest."""
+    tolerance: float = 3e-4
+    """Calibration stops when the mean error falls by less than this fraction a round, three rounds in a row."""
+    iterations: int = 4
+    """Solver iterations on the poses in each round."""
+    regularization: float = 0.02
+    """Pull of the regularised keypoints toward their initial offsets, in units of one observation a frame."""
+
+
+@dataclass
+class TrajectoryConfig:
+    """From frames to trajectories."""
+
+    segment: int = 8192
+    """Frames solved at once; longer clips are cut into segments of this length."""
+    overlap: int = 40
+    """Frames two segments share; they are crossfaded on the joint manifold."""
+    rate_hz: float | None = None
+    """Resample the clips to this rate; empty: the rate of the recording."""
+
+
+@dataclass
+class SyntheticConfig:
+    """The embedded reaches, registered when no recording is named."""
+
+    trials: int = 46
+    """Number of reaches."""
+    noise_mm: float = 0.1
+    """Standard deviation of the measurement noise."""

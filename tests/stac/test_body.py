@@ -1,0 +1,255 @@
+"""Loading a body: self-contained output, names, units, and one clear message for everything that can be wrong."""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+from stac_mjx.body import load_body
+from stac_mjx.config import BodyConfig, MarkerConfig
+from stac_mjx.errors import BodyError
+
+WORM = """
+<mujoco model="worm">
+  <compiler meshdir="{meshdir}" angle="radian"/>
+  <asset><mesh name="bone" file="{mesh}"/><mesh name="unused" file="unused.stl"/></asset>
+  <worldbody>
+    <body name="trunk" pos="0 0 1">
+      {root}
+      <geom type="mesh" mesh="bone"/>
+      <body name="arm" pos="1 0 0">
+        <joint name="shoulder" axis="0 0 1" range="-1 1" limited="true"/><joint name="arm" axis="0 1 0"/>
+        <geom size="0.1"/>
+        <body pos="1 0 0"><joint type="ball"/><joint type="slide" name="reach"/><geom size="0.1"/></body>
+      </body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+CORNERS = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.1]], dtype="<f4")
+
+
+def stl(corners: np.ndarray = CORNERS) -> bytes:
+    """A tetrahedron as binary STL."""
+    faces = [(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)]
+    records = b"".join(b"\0" * 12 + corners[list(face)].tobytes() + b"\0\0" for face in faces)
+    return b"\0" * 80 + np.uint32(len(faces)).tobytes() + records
+
+
+def write_model(folder: Path, *, root='<freejoint name="root"/>', meshdir="meshes", mesh="bone.stl") -> Path:
+    (folder / "lab" / "meshes").mkdir(parents=True, exist_ok=True)
+    (folder / "lab" / "meshes" / "bone.stl").write_bytes(stl())
+    (folder / "lab" / "meshes" / "unused.stl").write_bytes(stl(CORNERS * 2))
+    path = folder / "lab" / "worm.xml"
+    path.write_text(WORM.format(root=root, meshdir=meshdir, mesh=mesh))
+    return path
+
+
+def config(path: Path, **changes) -> BodyConfig:
+    markers = {"Trunk": MarkerConfig(body="trunk"), "Arm": MarkerConfig(body="arm", offset=[0.0, 0.01, 0.0])}
+    settings = {"name": "worm", "mjcf": str(path), "unit": "cm", "markers": markers} | changes
+    return BodyConfig(**settings)
+
+
+def test_body_compiles_from_what_it_carries(tmp_path):
+    body = load_body(config(write_model(tmp_path)))
+    assert set(body.assets) == {"bone.stl"}
+    again = mujoco.MjModel.from_xml_string(body.mjcf_xml, body.assets)
+    np.testing.assert_array_equal(again.body_pos, body.model.body_pos)
+    np.testing.assert_array_equal(again.mesh_vert, body.model.mesh_vert)
+    assert str(tmp_path) not in body.mjcf_xml
+
+
+def test_numbers_keep_all_digits(tmp_path):
+    path = tmp_path / "digits.xml"
+    path.write_text(
+        '<mujoco><worldbody><body name="a" pos="0.123456789012345 0 0" euler="10 20 30"><joint/>'
+        '<inertial pos="0 0 0" mass="1e-6" diaginertia="3.9752768e-12 3.88943871e-12 8.65838e-14"/></body>'
+        "</worldbody></mujoco>"
+    )
+    expected = mujoco.MjModel.from_xml_path(str(path))
+    body = load_body(config(path, markers={"A": MarkerConfig(body="a")}))
+    np.testing.assert_array_equal(body.model.body_pos, expected.body_pos)
+    np.testing.assert_allclose(body.model.body_quat, expected.body_quat, rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(body.model.body_inertia, expected.body_inertia)
+
+
+def test_names_and_units_of_columns(tmp_path):
+    body = load_body(config(write_model(tmp_path)))
+    free = ("root_x", "root_y", "root_z", "root_qw", "root_qx", "root_qy", "root_qz")
+    ball = ("joint_3_qw", "joint_3_qx", "joint_3_qy", "joint_3_qz")
+    assert body.qpos_names == (*free, "shoulder", "arm", *ball, "reach")
+    assert body.qvel_names[:6] == ("root_vx", "root_vy", "root_vz", "root_wx", "root_wy", "root_wz")
+    assert body.qvel_names[6:] == ("shoulder", "arm", "joint_3_wx", "joint_3_wy", "joint_3_wz", "reach")
+    assert body.qpos_units == ("cm",) * 3 + ("1",) * 4 + ("rad", "rad") + ("1",) * 4 + ("cm",)
+    assert body.qvel_units == ("cm s-1",) * 3 + ("rad s-1",) * 8 + ("cm s-1",)
+    assert body.body_names == ("world", "trunk", "arm", "body_3")
+
+
+def test_lengths_are_metres(tmp_path):
+    body = load_body(config(write_model(tmp_path)))
+    assert body.length_unit_m == 0.01
+    # the arm sits 1 cm from the trunk, its marker 1 cm to the side
+    assert body.size_m == pytest.approx(0.01 * 2**0.5)
+
+
+def test_scale_is_applied_and_offsets_are_not_scaled_again(tmp_path):
+    body = load_body(config(write_model(tmp_path), scale=2.0))
+    assert body.size_m == pytest.approx((0.02**2 + 0.01**2) ** 0.5)
+
+
+def test_parts_name_bodies_joints_or_patterns(tmp_path):
+    parts = {"body": ["arm"], "joint": ["shoulder"], "both": ["reach", "arm"], "pattern": ["sh*", "re?ch"]}
+    dofs = load_body(config(write_model(tmp_path), parts=parts)).part_dofs
+    assert {part: found.tolist() for part, found in dofs.items()} == {
+        "body": [6, 7], "joint": [6], "both": [6, 7, 11], "pattern": [6, 11],
+    }  # fmt: skip
+
+
+def test_free_root_is_added_once(tmp_path):
+    fixed = load_body(config(write_model(tmp_path / "a", root=""), root="free"))
+    assert fixed.qpos_names[:2] == ("root_x", "root_y")
+    np.testing.assert_array_equal(fixed.model.qpos0[:7], [0, 0, 1, 1, 0, 0, 0])
+    free = load_body(config(write_model(tmp_path / "b"), root="free"))
+    assert free.model.nq == fixed.model.nq == 14
+
+
+def test_hash_follows_model_and_meshes(tmp_path):
+    path = write_model(tmp_path)
+    first = load_body(config(path)).sha256
+    assert first == load_body(config(path)).sha256
+    assert len(first) == len(hashlib.sha256().hexdigest())
+    (path.parent / "meshes" / "bone.stl").write_bytes(stl(CORNERS * 1.1))
+    assert load_body(config(path)).sha256 != first
+
+
+def test_two_assets_of_one_name_are_kept_apart(tmp_path):
+    path = write_model(tmp_path)
+    other = path.parent / "other"
+    other.mkdir()
+    (other / "bone.stl").write_bytes(stl(CORNERS * 3))
+    xml = path.read_text().replace('meshdir="meshes"', "").replace('file="bone.stl"', 'file="meshes/bone.stl"')
+    xml = xml.replace('<mesh name="unused" file="unused.stl"/>', '<mesh name="big" file="other/bone.stl"/>')
+    path.write_text(xml.replace("<geom size", '<geom type="mesh" mesh="big"/><geom size', 1))
+    body = load_body(config(path))
+    assert set(body.assets) == {"bone.stl", "bone_2.stl"}
+    assert body.model.geom_rbound[1] == pytest.approx(3 * body.model.geom_rbound[0], rel=1e-6)
+
+
+def test_includes_become_part_of_the_model(tmp_path):
+    path = write_model(tmp_path)
+    outer = path.parent / "outer.xml"
+    outer.write_text('<mujoco><include file="worm.xml"/></mujoco>')
+    assert load_body(config(outer)).body_names[1:3] == ("trunk", "arm")
+
+
+def test_sibling_folder_is_allowed(tmp_path):
+    path = write_model(tmp_path, meshdir="../shared")
+    (tmp_path / "shared").mkdir()
+    for name in ("bone.stl", "unused.stl"):
+        (tmp_path / "shared" / name).write_bytes(stl())
+    assert set(load_body(config(path)).assets) == {"bone.stl"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mesh": "/etc/hostname"}, "expected a path relative to the MJCF"),
+        ({"mesh": "../../../secret.stl"}, "leads out of the model's own folders"),
+        ({"mesh": "missing.stl"}, "no such file in .*meshes"),
+        ({"meshdir": "/tmp"}, "'/tmp' is absolute"),
+    ],
+)
+def test_assets_out_of_bounds_are_refused(tmp_path, changes, message):
+    with pytest.raises(BodyError, match=message):
+        load_body(config(write_model(tmp_path, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("not xml at all", "not valid XML"),
+        ("<html/>", "cannot read this as MJCF"),
+        ('<mujoco><include file="../../../etc/passwd"/></mujoco>', "leads out of the model's own folders"),
+        ('<mujoco><include file="gone.xml"/></mujoco>', "no such file"),
+        ('<mujoco><worldbody><body name="a"><joint/></body></worldbody></mujoco>', "does not compile.*mass"),
+    ],
+)
+def test_files_that_are_no_model(tmp_path, text, message):
+    path = tmp_path / "bad.xml"
+    path.write_text(text)
+    with pytest.raises(BodyError, match=message):
+        load_body(config(path))
+
+
+def test_all_faults_are_listed_at_once_with_near_names(tmp_path):
+    markers = {
+        "Trunk": MarkerConfig(body="trnk"),
+        "Arm": MarkerConfig(body="arm", offset=[0.0, 1.0]),
+    }
+    bad = config(
+        write_model(tmp_path),
+        markers=markers,
+        unit="inch",
+        root="fixed",
+        root_keypoint="Trunc",
+        trunk_keypoints=["Arm", "Arm"],
+        keypoint_order=["Trunk"],
+        parts={"limb": ["sholder"], "still": ["trunk", "world"], "none": ["world"]},
+        end_effectors=["hand"],
+        skeleton=[["Trunk", "Leg"], ["Arm"]],
+    )
+    with pytest.raises(BodyError) as caught:
+        load_body(bad)
+    text = str(caught.value)
+    for fault in (
+        "unit: unknown length unit 'inch'",
+        "root: expected keep or free, got 'fixed'",
+        "markers.Trunk.body: unknown body 'trnk'; did you mean 'trunk'?",
+        "markers.Arm.offset: expected three finite numbers (metres), got [0.0, 1.0]",
+        "root_keypoint: unknown keypoint 'Trunc'; did you mean 'Trunk'?",
+        "trunk_keypoints: 'Arm' stands there 2 times",
+        "keypoint_order: lacks marker 'Arm'",
+        "parts.limb: unknown body or joint 'sholder'; did you mean 'shoulder'",
+        "parts.none: no joint moves ['world']",
+        "end_effectors: unknown body 'hand'",
+        "skeleton: unknown keypoint 'Leg'; there are: Trunk, Arm",
+        "skeleton: expected pairs of keypoints, got ['Arm']",
+    ):
+        assert fault in text
+    assert "12 faults" in text
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_scale_must_be_positive(tmp_path, scale):
+    with pytest.raises(BodyError, match="scale: expected a positive number"):
+        load_body(config(write_model(tmp_path), scale=scale))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mjcf": "nowhere.xml"}, "no file 'nowhere.xml'"),
+        ({"mjcf": None}, "has no model of its own: give body.mjcf=PATH"),
+        ({"mjcf": None, "default_mjcf": "embedded:cat.xml"}, "names no file"),
+        ({"mjcf": None, "default_mjcf": "web:cat.xml"}, "expected embedded:FILE or dm_control:PATH"),
+        ({"markers": {}}, "markers: there are none"),
+    ],
+)
+def test_settings_without_a_model(tmp_path, changes, message):
+    with pytest.raises(BodyError, match=message):
+        load_body(config(write_model(tmp_path), **changes))
+
+
+def test_missing_dm_control_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BodyError, match=r"pip install stac-mjx\[bodies\].*body.mjcf=PATH"):
+        load_body(config(tmp_path, mjcf=None, default_mjcf="dm_control:rat.xml"))
+
+
+def test_root_that_hangs_on_a_joint_cannot_be_freed(tmp_path):
+    path = write_model(tmp_path, root='<joint name="lift" type="slide"/>')
+    with pytest.raises(BodyError, match="cannot free 'trunk', it hangs on joint 'lift'"):
+        load_body(config(path, root="free"))

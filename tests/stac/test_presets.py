@@ -1,0 +1,76 @@
+"""Every preset composes, and fits every model of its species."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import stac_mjx
+from omegaconf import OmegaConf
+from stac_mjx.body import Body, load_body
+from stac_mjx.config import BodyConfig
+from stac_mjx.errors import BodyError
+
+PRESETS = Path(stac_mjx.__file__).parent / "conf" / "body"
+
+MODELS = {
+    "rat": ["rat/rodent.xml", "rat/rodent_imitation.xml", "rat/rodent_relaxed.xml", "rat/rodent_box_feet.xml",
+            "rat/rodent_box_feet_free.xml", "rat/rodent_skin.xml", "rat/rodent_overlay.xml"],
+    "fly": ["fly/fruitfly_force_free_nomesh.xml", "fly/fruitfly_force_fast_nomesh.xml", "fly/fruitfly_force_free.xml",
+            "fly/fruitfly_tethered_primitives.xml"],
+    "fly_treadmill": ["fly/fruitfly_force_free_nomesh.xml", "fly/fruitfly_tethered_primitives.xml"],
+    "worm": ["worm/celegans.xml", "worm/celegans_fast.xml", "worm/celegans_motor.xml", "worm/celegans_primitives.xml"],
+    "stick": ["stick/sungaya_inexpectata_box.xml", "stick/stick_fast.xml", "stick/sungaya_inexpectata_box_light.xml"],
+    "mouse": ["mouse/mouse_nomesh.xml", "mouse/mouse_primitives.xml", "mouse/mouse_with_meshes.xml"],
+    "mouse_arm": ["mouse_arm/akira_muscle_nomesh.xml", "mouse_arm/arm_muscle.xml", "mouse_arm/arm_torque.xml"],
+}  # fmt: skip
+
+
+def preset(name: str, **changes) -> BodyConfig:
+    """A preset merged into the structured settings, as Hydra does it; unknown keys fail here."""
+    merged = OmegaConf.merge(OmegaConf.structured(BodyConfig), OmegaConf.load(PRESETS / f"{name}.yaml"), changes)
+    config = OmegaConf.to_object(merged)
+    assert isinstance(config, BodyConfig)
+    return config
+
+
+def test_every_preset_is_tested():
+    assert {path.stem for path in PRESETS.glob("*.yaml")} == set(MODELS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_preset_composes(name):
+    config = preset(name)
+    assert config.name == name
+    assert sorted(config.keypoint_order) == sorted(config.markers)
+    assert config.rate_hz
+    # metres: no marker lies further from its body than a rat's limb is long
+    assert max(np.abs(marker.offset).max() for marker in config.markers.values()) < 0.05
+
+
+@pytest.mark.parametrize(("name", "file"), [(name, file) for name, files in MODELS.items() for file in files])
+def test_preset_fits_the_model(data_dir, name, file):
+    body = load_body(preset(name, mjcf=str(data_dir / file)))
+    floating = name != "mouse_arm"
+    assert body.model.nq - body.model.nv == floating
+    assert all(len(dofs) for dofs in body.part_dofs.values())
+    # the free joint is solved with the trunk, never within a part
+    assert not floating or min(dofs.min() for dofs in body.part_dofs.values()) >= 6
+    sizes = {"rat": 0.2, "fly": 0.003, "fly_treadmill": 0.003, "worm": 0.001, "stick": 0.025, "mouse": 0.14,
+             "mouse_arm": 0.011}  # fmt: skip
+    assert body.size_m == pytest.approx(sizes[name], rel=0.35)
+
+
+@pytest.mark.parametrize("name", ["rat", "fly", "fly_treadmill"])
+def test_default_model_comes_with_dm_control(name):
+    try:
+        body = load_body(preset(name))
+    except BodyError as error:
+        assert "pip install stac-mjx[bodies]" in str(error)  # noqa: PT017
+        pytest.skip("dm_control is not installed")
+    assert body.model.nq == body.model.nv + 1
+
+
+def test_embedded_arm_needs_no_path():
+    body = load_body(preset("mouse_arm"))
+    assert isinstance(body, Body)
+    assert body.qpos_names == ("sh_elv", "sh_extension", "sh_rotation", "elbow")
