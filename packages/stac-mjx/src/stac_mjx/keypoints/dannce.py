@@ -68,7 +68,7 @@ def _frame_keypoint_xyz(where: str, values: np.ndarray) -> tuple[np.ndarray, tup
     shape = values.shape
     if values.ndim == 2 and shape[1] and shape[1] % 3 == 0:
         # MATLAB drops trailing axes of length 1, so one keypoint, (frame, 3, 1), arrives here too.
-        return values.reshape(shape[0], -1, 3), ()
+        return values.reshape(shape[0], shape[1] // 3, 3), ()
     if values.ndim == 3 and shape[1] == 3:
         both = "axes of length 3 and 3: read as (frame, xyz, keypoint), the convention of DANNCE"
         return values.transpose(0, 2, 1), (both,) if shape[2] == 3 else ()

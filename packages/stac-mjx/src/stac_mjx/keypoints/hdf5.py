@@ -76,8 +76,15 @@ def subgroup(group: h5py.Group, name: str) -> h5py.Group | None:
 
 
 def child_names(group: h5py.Group) -> list[str]:
-    """Return the names of the members of `group`, in the order the file lists them."""
-    return [str(name) for name in group]
+    """Return the names of the members of `group`, in the order the file lists them.
+
+    Raises:
+        InputError: when the list is damaged.
+    """
+    try:
+        return [str(name) for name in group]
+    except _H5_ERRORS as error:
+        raise InputError(f"{group.file.filename}: {group.name}: damaged ({_reason(error)})") from error
 
 
 def first_member(group: h5py.Group, names: tuple[str, ...]) -> tuple[str, h5py.Dataset] | None:
@@ -97,8 +104,9 @@ def numbers(dataset: h5py.Dataset, dtype: type = np.float64) -> np.ndarray:
     """
     where = f"{dataset.file.filename}: {dataset.name}"
     _refuse_other_files(dataset, where)
-    if dataset.dtype.kind not in "fiu":
-        raise InputError(f"{where}: expected real numbers, got {dataset.dtype}")
+    stored = _stored_type(dataset, where)
+    if stored.kind not in "fiu":
+        raise InputError(f"{where}: expected real numbers, got {stored}")
     try:
         return np.asarray(dataset[()], dtype=dtype)
     except _H5_ERRORS as error:
@@ -113,13 +121,32 @@ def strings(dataset: h5py.Dataset) -> tuple[str, ...]:
     """
     where = f"{dataset.file.filename}: {dataset.name}"
     _refuse_other_files(dataset, where)
-    if h5py.check_string_dtype(dataset.dtype) is None:
-        raise InputError(f"{where}: expected text, got {dataset.dtype}")
+    stored = _stored_type(dataset, where)
+    if h5py.check_string_dtype(stored) is None:
+        raise InputError(f"{where}: expected text, got {stored}")
     try:
         values = np.ravel(np.asarray(dataset[()], dtype=object))
         return tuple(as_text(value) for value in values)
     except (*_H5_ERRORS, UnicodeDecodeError) as error:
         raise InputError(f"{where}: its text cannot be read ({_reason(error)})") from error
+
+
+def referenced(dataset: h5py.Dataset) -> list[h5py.Dataset]:
+    """Return the datasets of the same file that the references in `dataset` point to, flat.
+
+    Raises:
+        InputError: when a reference leads nowhere or to no dataset.
+    """
+    where = f"{dataset.file.filename}: {dataset.name}"
+    _refuse_other_files(dataset, where)
+    try:
+        targets = [dataset.file[reference] for reference in np.ravel(dataset[()])]
+    except _H5_ERRORS as error:
+        raise InputError(f"{where}: a reference leads nowhere ({_reason(error)})") from error
+    datasets = [target for target in targets if isinstance(target, h5py.Dataset)]
+    if len(datasets) < len(targets):
+        raise InputError(f"{where}: a reference leads to no dataset")
+    return datasets
 
 
 def attribute(node: h5py.Group | h5py.Dataset, *names: str) -> object | None:
@@ -173,6 +200,24 @@ def contents(file: h5py.File, limit: int = 12) -> str:
     if not found:
         return "no dataset"
     return ", ".join(found[:limit]) + (f" and {len(found) - limit} more" if len(found) > limit else "")
+
+
+def holds_text(dataset: h5py.Dataset) -> bool:
+    """Whether the elements of `dataset` are strings."""
+    return h5py.check_string_dtype(_stored_type(dataset, f"{dataset.file.filename}: {dataset.name}")) is not None
+
+
+def holds_references(dataset: h5py.Dataset) -> bool:
+    """Whether the elements of `dataset` are references to other objects of the file."""
+    return h5py.check_ref_dtype(_stored_type(dataset, f"{dataset.file.filename}: {dataset.name}")) is h5py.Reference
+
+
+def _stored_type(dataset: h5py.Dataset, where: str) -> np.dtype:
+    """Return the element type; a damaged one fails here, not in the library."""
+    try:
+        return dataset.dtype
+    except _H5_ERRORS as error:
+        raise InputError(f"{where}: its type is damaged ({_reason(error)})") from error
 
 
 def _refuse_other_files(dataset: h5py.Dataset, where: str) -> None:

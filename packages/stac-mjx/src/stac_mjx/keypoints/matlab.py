@@ -5,19 +5,14 @@ Version 7.3 is HDF5, written with the axes in reverse order and text as 16-bit c
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
 import numpy as np
-import scipy.io
-from scipy.io.matlab import MatReadError
 
 from stac_mjx.errors import InputError
-from stac_mjx.keypoints import hdf5
-
-_V5_ERRORS = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, MemoryError, zlib.error, MatReadError)
+from stac_mjx.keypoints import hdf5, mat5
 
 
 @dataclass(frozen=True)
@@ -48,50 +43,60 @@ def load(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabF
 
 
 def _load_v5(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabFile:
-    roots = [name.split(".")[0] for name in (*numeric, *text)]
+    roots = {name.split(".")[0] for name in (*numeric, *text)}
     try:
-        inventory = [(name, shape) for name, shape, _ in scipy.io.whosmat(str(path), appendmat=False)]
-        wanted = [name for name, _ in inventory if name in roots]
-        found = scipy.io.loadmat(str(path), appendmat=False, variable_names=wanted) if wanted else {}
-    except _V5_ERRORS as error:
+        values, inventory = mat5.read_variables(path, roots)
+    except mat5.Mat5Error as error:
         raise InputError(f"{path}: not a complete MATLAB file ({error}); copy or export it again") from error
     listed = ", ".join(f"{name} {shape}" for name, shape in inventory) or "no variable"
     result = MatlabFile(inventory=listed)
     for name in numeric:
-        value = _v5_value(found, name)
-        if value is not None:
-            result.arrays[name] = _as_float(path, name, value)
+        if _holds(values, name):
+            result.arrays[name] = _v5_array(path, name, _inside(values, name))
     for name in text:
-        value = _v5_value(found, name)
-        if value is not None:
-            result.texts[name] = tuple(_v5_string(path, name, item) for item in value.ravel())
+        if _holds(values, name):
+            result.texts[name] = _v5_strings(path, name, _inside(values, name))
     return result
 
 
-def _v5_value(found: dict, name: str) -> np.ndarray | None:
+def _inside(values: dict[str, mat5.Value], name: str) -> mat5.Value:
     root, _, inner = name.partition(".")
-    value = found.get(root)
-    if value is None or not inner:
-        return value
-    if value.dtype.names is None or inner not in value.dtype.names or value.size == 0:
-        return None
-    return value.ravel()[0][inner]
+    value = values[root]
+    return value[inner] if inner and isinstance(value, dict) else value
 
 
-def _v5_string(path: Path, name: str, item: object) -> str:
-    if isinstance(item, np.ndarray):
-        if item.dtype.kind != "U" or item.size > 1:
-            raise InputError(f"{path}: {name}: expected text, got an array of {item.dtype} {item.shape}")
-        item = item.ravel()[0] if item.size else ""
-    if not isinstance(item, str):
-        raise InputError(f"{path}: {name}: expected text, got {type(item).__name__}")
-    return hdf5.as_text(item)
+def _holds(values: dict[str, mat5.Value], name: str) -> bool:
+    root, _, inner = name.partition(".")
+    value = values.get(root)
+    return root in values and (not inner or (isinstance(value, dict) and inner in value))
 
 
-def _as_float(path: Path, name: str, value: np.ndarray) -> np.ndarray:
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-        raise InputError(f"{path}: {name}: expected an array of real numbers, got {getattr(value, 'dtype', value)}")
+def _v5_array(path: Path, name: str, value: mat5.Value) -> np.ndarray:
+    if not isinstance(value, np.ndarray):
+        raise InputError(f"{path}: {name}: expected an array of real numbers, got {_called(value)}")
     return np.asarray(value, dtype=np.float64)
+
+
+def _v5_strings(path: Path, name: str, value: mat5.Value) -> tuple[str, ...]:
+    """Strings of a char array (rows) or of a cell array of char."""
+    texts: list[str] = []
+    for item in value if isinstance(value, tuple) else (None,):
+        whole = "".join(item) if isinstance(item, tuple) and all(isinstance(row, str) for row in item) else item
+        if not isinstance(whole, str):
+            raise InputError(f"{path}: {name}: expected text, got {_called(value)}")
+        texts.append(hdf5.as_text(whole))
+    return tuple(texts)
+
+
+def _called(value: mat5.Value) -> str:
+    """Name what a variable holds, in MATLAB's words."""
+    if isinstance(value, np.ndarray):
+        return f"numbers {value.shape}"
+    if isinstance(value, dict):
+        return f"a structure with the fields {', '.join(value)}"
+    if isinstance(value, tuple):
+        return "text" if all(isinstance(item, str) for item in value) else "a cell array"
+    return "an object, or complex or sparse numbers"
 
 
 def _load_v73(path: Path, file: h5py.File, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabFile:
@@ -113,22 +118,16 @@ def _load_v73(path: Path, file: h5py.File, numeric: tuple[str, ...], text: tuple
 
 def _v73_strings(file: h5py.File, node: h5py.Dataset) -> tuple[str, ...]:
     """Strings of a cell array (references to 16-bit codes), a char array, or plain HDF5 text."""
-    if h5py.check_string_dtype(node.dtype) is not None:
+    if hdf5.holds_text(node):
         return hdf5.strings(node)
-    if h5py.check_ref_dtype(node.dtype) is not h5py.Reference:
+    if not hdf5.holds_references(node):
         return _decode_rows(node)
-    texts: list[str] = []
-    for reference in np.ravel(node[()]):
-        target = file[reference] if reference else None
-        if not isinstance(target, h5py.Dataset):
-            raise InputError(f"{file.filename}: {node.name}: a cell holds no text")
-        texts.append("".join(_decode_rows(target)))
-    return tuple(texts)
+    return tuple("".join(_decode_rows(target)) for target in hdf5.referenced(node))
 
 
 def _decode_rows(node: h5py.Dataset) -> tuple[str, ...]:
     """Rows of a MATLAB char array: HDF5 (width, row) of character codes; an empty one is stored as its size."""
-    if node.attrs.get("MATLAB_empty", 0):
+    if hdf5.number_attribute(node, "MATLAB_empty"):
         return ()
     codes = hdf5.numbers(node, np.int64)
     rows = codes.T if codes.ndim == 2 else codes.reshape(1, -1)

@@ -79,7 +79,7 @@ def _expand(text: str) -> tuple[list[Path], str]:
             f"{text}: is a folder; give files or a glob, such as {example!r} (it holds {shorten(inside) or 'none'})",
         )
     if path.exists():
-        return [path], ""
+        return ([path], "") if path.is_file() else ([], f"{text}: is no regular file (a pipe, a socket or a device)")
     if any(sign in text for sign in _MAGIC):
         matches = [Path(match) for match in glob.glob(text, recursive=True)]
         matches = sorted((match for match in matches if match.is_file()), key=natural_key)

@@ -30,8 +30,9 @@ def read(path: Path, track: int | None = None) -> Reading:
         raise InputError(
             f"{path}: kp_data: wrong axes {values.shape}; expected (frame, 3 * keypoint) or (frame, keypoint, 3)"
         )
+    n_keypoints = values.shape[1] // 3 if flat else values.shape[1]
     return Reading(
-        positions=values.reshape(len(values), -1, 3),
+        positions=values.reshape(len(values), n_keypoints, 3),
         names=names,
         unit="m",
         notes=("length unit m, the convention of STAC output (its keypoints are scaled to the model)",),

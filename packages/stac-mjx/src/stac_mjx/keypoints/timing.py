@@ -59,5 +59,6 @@ def spacing(times: np.ndarray, what: str) -> Timing:
     step = float(intervals[~jumps].mean())
     notes = ()
     if jumps.any():
-        notes = (f"{what} jump at {int(jumps.sum())} places; each stretch between jumps is a clip of its own",)
+        places = "1 place" if jumps.sum() == 1 else f"{int(jumps.sum())} places"
+        notes = (f"{what} jump at {places}; each stretch between jumps is a clip of its own",)
     return Timing(step, tuple(int(length) for length in lengths), notes)

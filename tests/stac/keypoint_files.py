@@ -1,0 +1,163 @@
+"""Writers of every recording format, tiny, laid out as the original tools write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import scipy.io
+
+NAMES = ("Snout", "TailBase", "HandL", "HandR")
+"""Keypoints of the recordings written here, not in alphabetical order."""
+
+
+def movement(n_frames: int = 6, n_keypoints: int = len(NAMES), seed: int = 0) -> np.ndarray:
+    """Positions (frame, keypoint, xyz) without a zero."""
+    return np.random.default_rng(seed).uniform(1.0, 100.0, (n_frames, n_keypoints, 3))
+
+
+def scores(n_frames: int = 6, n_keypoints: int = len(NAMES)) -> np.ndarray:
+    """Confidences (frame, keypoint) within 0.1..0.9."""
+    return np.random.default_rng(1).uniform(0.1, 0.9, (n_frames, n_keypoints))
+
+
+def write_mat(path: Path, **variables: object) -> Path:
+    """MATLAB version 5."""
+    scipy.io.savemat(path, variables)
+    return path
+
+
+def cell(names: tuple[str, ...]) -> np.ndarray:
+    """A MATLAB cell array of names."""
+    array = np.empty((1, len(names)), dtype=object)
+    array[0] = names
+    return array
+
+
+def write_mat_v73(path: Path, names: tuple[str, ...] | None = None, **arrays: np.ndarray) -> Path:
+    """MATLAB version 7.3: HDF5 behind a 512-byte text header, axes reversed, text as 16-bit codes behind references."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, values in arrays.items():
+            dataset = file.create_dataset(name, data=np.asarray(values, dtype=np.float64).T)
+            dataset.attrs["MATLAB_class"] = np.bytes_("double")
+        if names is not None:
+            cells = file.create_dataset("names", (len(names), 1), dtype=h5py.ref_dtype)
+            cells.attrs["MATLAB_class"] = np.bytes_("cell")
+            for index, name in enumerate(names):
+                codes = np.array([[ord(sign)] for sign in name], dtype=np.uint16)
+                text = file.create_dataset(f"#refs#/{index}", data=codes)
+                text.attrs["MATLAB_class"] = np.bytes_("char")
+                cells[index, 0] = text.ref
+    with open(path, "r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+    return path
+
+
+def write_sleap(path: Path, tracks: np.ndarray, names: tuple[str, ...] | None = NAMES, **extra: object) -> Path:
+    """SLEAP or Anipose HDF5; `extra` goes to datasets, or to attributes of the file where it is text or a number."""
+    with h5py.File(path, "w") as file:
+        file["tracks"] = tracks
+        if names is not None:
+            file["node_names"] = list(names)
+        for key, value in extra.items():
+            if isinstance(value, (str, float)):
+                file.attrs[key] = value
+            else:
+                file[key] = value
+    return path
+
+
+def write_nwb(
+    path: Path,
+    positions: np.ndarray,
+    names: tuple[str, ...] = NAMES,
+    confidence: np.ndarray | None = None,
+    times: np.ndarray | None = None,
+    rate_hz: float | None = None,
+    unit: str = "millimeters",
+    conversion: float = 1.0,
+    module: str = "behavior",
+    container: str = "PoseEstimation",
+    nodes_in_skeleton: bool = False,
+) -> Path:
+    """NWB with ndx-pose 0.1, or 0.2 with the nodes in a linked skeleton; timestamps are shared by links."""
+    with h5py.File(path, "a") as file:
+        file.attrs["nwb_version"] = "2.7.0"
+        group = file.create_group(f"processing/{module}/{container}")
+        group.attrs["neurodata_type"] = "PoseEstimation"
+        if nodes_in_skeleton:
+            file[f"processing/{module}/Skeletons/animal/nodes"] = list(names)
+            group["skeleton"] = h5py.SoftLink(f"/processing/{module}/Skeletons/animal")
+        else:
+            group["nodes"] = list(names)
+        for index, name in enumerate(names):
+            series = group.create_group(name)
+            series.attrs["neurodata_type"] = "PoseEstimationSeries"
+            series["data"] = positions[:, index]
+            series["data"].attrs["unit"] = unit
+            series["data"].attrs["conversion"] = conversion
+            if confidence is not None:
+                series["confidence"] = confidence[:, index]
+            if times is not None and index == 0:
+                series["timestamps"] = times
+            elif times is not None:
+                series["timestamps"] = h5py.SoftLink(f"{group.name}/{names[0]}/timestamps")
+            if rate_hz is not None:
+                series["starting_time"] = 0.0
+                series["starting_time"].attrs["rate"] = rate_hz
+    return path
+
+
+def write_csv(
+    path: Path,
+    positions: np.ndarray,
+    names: tuple[str, ...] = NAMES,
+    confidence: np.ndarray | None = None,
+    frame_numbers: np.ndarray | None = None,
+) -> Path:
+    """Anipose table with the columns Anipose adds, a text column with a comma, and empty cells for NaN."""
+    titles = ["filename"]
+    columns: list[list[str]] = [['"trial, first.csv"'] * len(positions)]
+    for index, name in enumerate(names):
+        for axis in range(3):
+            titles.append(f"{name}_{'xyz'[axis]}")
+            columns.append(["" if np.isnan(value) else repr(float(value)) for value in positions[:, index, axis]])
+        titles += [f"{name}_error", f"{name}_ncams"]
+        columns += [["0.5"] * len(positions), ["3"] * len(positions)]
+        if confidence is not None:
+            titles.append(f"{name}_score")
+            columns.append([repr(float(value)) for value in confidence[:, index]])
+    titles += ["M_00", "center_0", "fnum"]
+    numbers = np.arange(len(positions)) if frame_numbers is None else frame_numbers
+    columns += [["1.0"] * len(positions), ["0.0"] * len(positions), [str(number) for number in numbers]]
+    rows = [",".join(row) for row in zip(*columns, strict=True)]
+    path.write_text("\n".join([",".join(titles), *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def write_stac(path: Path, positions: np.ndarray, names: tuple[str, ...] = NAMES) -> Path:
+    """Public STAC output, as far as the reader of keypoints looks at it."""
+    with h5py.File(path, "w") as file:
+        file["kp_data"] = positions.reshape(len(positions), -1)
+        file["kp_names"] = np.array(names, dtype="S")
+        file["qpos"] = np.zeros((len(positions), 4))
+    return path
+
+
+def write_clips(path: Path, positions: np.ndarray, lengths: tuple[int, ...], **attributes: object) -> Path:
+    """Our clips file, as far as the reader of keypoints looks at it."""
+    with h5py.File(path, "w", track_order=True) as file:
+        file.attrs["schema_name"] = "mimic.reference_clips"
+        file.attrs["schema_version"] = "1.0.0"
+        file.attrs["rate_hz"] = 50.0
+        for key, value in attributes.items():
+            file.attrs[key] = value
+        file["kp_data"] = positions
+        file["kp_data"].attrs["units"] = "m"
+        file["kp_names"] = list(NAMES)
+        file["kp_confidence"] = scores(len(positions))
+        file["clip_name"] = [f"reach_{index}" for index in range(len(lengths))]
+        file["clip_start"] = np.cumsum(lengths) - lengths
+        file["clip_length"] = np.array(lengths)
+    return path

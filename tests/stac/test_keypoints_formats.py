@@ -1,0 +1,253 @@
+"""Every format gives back what was written, whatever the order of its axes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import h5py
+import numpy as np
+import pytest
+from stac.keypoint_files import (
+    NAMES,
+    cell,
+    movement,
+    scores,
+    write_clips,
+    write_csv,
+    write_mat,
+    write_mat_v73,
+    write_nwb,
+    write_sleap,
+    write_stac,
+)
+from stac_mjx.config import KeypointsConfig
+from stac_mjx.keypoints import load_keypoints
+from stac_mjx.keypoints.units import parse_unit
+
+X = movement()
+P = scores()
+
+
+def load(path, order=(), **settings):
+    return load_keypoints(KeypointsConfig(path=str(path), **settings), order)
+
+
+@pytest.mark.parametrize("write", [write_mat, write_mat_v73], ids=["v5", "v7.3"])
+@pytest.mark.parametrize("axes", [(0, 2, 1), (0, 1, 2)], ids=["frame-xyz-keypoint", "frame-keypoint-xyz"])
+def test_both_axis_orders_of_pred_give_the_same_record(tmp_path, write, axes):
+    recording = load(write(tmp_path / "a.mat", pred=X.transpose(axes), p_max=P), NAMES)
+    np.testing.assert_array_equal(recording.positions, X * 0.001)
+    np.testing.assert_array_equal(recording.confidence, P)
+    assert recording.names == NAMES
+    assert (recording.unit, recording.rate_hz) == ("m", None)
+    assert any("convention of DANNCE" in note for note in recording.notes)
+
+
+def test_source_and_clip_are_named(tmp_path):
+    path = write_mat(tmp_path / "trial7.mat", pred=X)
+    recording = load(path, NAMES)
+    assert recording.sources[0].path == path
+    assert recording.sources[0].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert recording.clip_names == ("trial7",)
+    assert recording.clip_lengths.tolist() == [len(X)]
+
+
+def test_hdf5_mat_not_written_by_matlab_keeps_its_axes(tmp_path):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["pred"] = X.transpose(0, 2, 1)
+    np.testing.assert_array_equal(load(tmp_path / "a.mat", NAMES, unit="m").positions, X)
+
+
+def test_three_keypoints_are_read_by_the_convention_of_dannce(tmp_path):
+    recording = load(write_mat(tmp_path / "a.mat", pred=X[:, :3].transpose(0, 2, 1)), NAMES[:3], unit="m")
+    np.testing.assert_array_equal(recording.positions, X[:, :3])
+    assert any("read as (frame, xyz, keypoint)" in note for note in recording.notes)
+
+
+@pytest.mark.parametrize("write", [write_mat, write_mat_v73], ids=["v5", "v7.3"])
+def test_one_frame_and_one_keypoint_keep_their_axes(tmp_path, write):
+    one_frame = load(write(tmp_path / "frame.mat", pred=X[:1].transpose(0, 2, 1)), NAMES, unit="m")
+    np.testing.assert_array_equal(one_frame.positions, X[:1])
+    # MATLAB drops the last axis of (frame, 3, 1).
+    one_point = load(write(tmp_path / "point.mat", pred=X[:, 0]), NAMES[:1], unit="m")
+    np.testing.assert_array_equal(one_point.positions, X[:, :1])
+
+
+def test_animal_axis_of_dannce_is_squeezed_or_chosen(tmp_path):
+    alone = write_mat(tmp_path / "one.mat", pred=X.transpose(0, 2, 1)[:, None], p_max=P[:, None])
+    np.testing.assert_array_equal(load(alone, NAMES, unit="m").positions, X)
+    other = movement(seed=5)
+    both = np.stack([X, other], axis=1).transpose(0, 1, 3, 2)
+    pair = write_mat(tmp_path / "two.mat", pred=both, p_max=np.stack([P, P / 2], axis=1))
+    second = load(pair, NAMES, unit="m", track=1)
+    np.testing.assert_array_equal(second.positions, other)
+    np.testing.assert_array_equal(second.confidence, P / 2)
+
+
+def test_label3d_columns_are_xyz_of_each_keypoint(tmp_path):
+    skeleton = {"joint_names": cell(NAMES)}
+    recording = load(write_mat(tmp_path / "a.mat", data_3D=X.reshape(len(X), -1), skeleton=skeleton), unit="m")
+    np.testing.assert_array_equal(recording.positions, X)
+    assert recording.names == NAMES
+
+
+@pytest.mark.parametrize("version", ["v5 cell", "v5 char", "v7.3 cell"])
+def test_names_inside_a_mat_file_win_over_the_preset(tmp_path, version):
+    if version == "v7.3 cell":
+        path = write_mat_v73(tmp_path / "a.mat", names=NAMES, pred=X)
+    else:
+        names = cell(NAMES) if version == "v5 cell" else np.array(NAMES)
+        path = write_mat(tmp_path / "a.mat", pred=X, names=names, fps=np.array([[50.0]]))
+    recording = load(path, ("a", "b", "c", "d"))
+    assert recording.names == NAMES
+    assert recording.rate_hz == (None if version == "v7.3 cell" else 50.0)
+
+
+@pytest.mark.parametrize("nodes_in_skeleton", [False, True], ids=["ndx-pose 0.1", "ndx-pose 0.2"])
+def test_nwb_keeps_node_order_confidence_and_rate(tmp_path, nodes_in_skeleton):
+    times = 3.0 + np.arange(len(X)) / 120.0
+    path = write_nwb(tmp_path / "a.nwb", X, confidence=P, times=times, nodes_in_skeleton=nodes_in_skeleton)
+    recording = load(path)
+    assert recording.names == NAMES
+    np.testing.assert_array_equal(recording.positions, X * 0.001)
+    np.testing.assert_array_equal(recording.confidence, P)
+    assert recording.rate_hz == 120.0
+
+
+def test_nwb_rate_attribute_and_conversion(tmp_path):
+    recording = load(write_nwb(tmp_path / "a.nwb", X, rate_hz=30.0, unit="meters", conversion=0.01))
+    np.testing.assert_allclose(recording.positions, X * 0.01, rtol=1e-15)
+    assert recording.rate_hz == 30.0
+    assert recording.unit == "m"
+
+
+def test_nwb_pixels_are_no_unit(tmp_path):
+    recording = load(write_nwb(tmp_path / "a.nwb", X, unit="pixels"))
+    assert recording.unit is None
+    np.testing.assert_array_equal(recording.positions, X)
+    assert any("'pixels'" in note for note in recording.notes)
+
+
+def test_nwb_container_is_chosen_by_track(tmp_path):
+    path = write_nwb(tmp_path / "a.nwb", X, unit="m", container="PoseEstimation_a")
+    write_nwb(path, X + 1, unit="m", container="PoseEstimation_b")
+    np.testing.assert_array_equal(load(path, track=1).positions, X + 1)
+
+
+LAYOUTS = {
+    "frame-track-keypoint-xyz": (lambda x: x[:, None], lambda p: p[:, None]),
+    "frame-keypoint-xyz": (lambda x: x, lambda p: p),
+    "mixed": (lambda x: x[:, None], lambda p: p),
+    "sleap": (lambda x: x.transpose(2, 1, 0)[None], lambda p: p.T[None]),
+    "sleap without tracks": (lambda x: x.transpose(2, 1, 0), lambda p: p.T),
+    "frame-xyz-keypoint": (lambda x: x.transpose(0, 2, 1), lambda p: p),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("n_frames", [1, 2, 6])
+def test_any_axis_order_of_tracks_gives_the_same_record(tmp_path, layout, n_frames):
+    x, p = X[:n_frames], P[:n_frames]
+    of_tracks, of_scores = LAYOUTS[layout]
+    path = write_sleap(tmp_path / "a.h5", of_tracks(x), point_scores=of_scores(p), fps=25.0, units="cm")
+    recording = load(path)
+    np.testing.assert_array_equal(recording.positions, x * 0.01)
+    np.testing.assert_array_equal(recording.confidence, p)
+    assert (recording.names, recording.rate_hz, recording.unit) == (NAMES, 25.0, "m")
+
+
+def test_scores_tell_three_frames_of_sleap_from_three_coordinates(tmp_path):
+    # (1, 3, 4, 3) is one track of three frames as well as one frame of three tracks; the scores decide.
+    x, p = X[:3], P[:3]
+    path = write_sleap(tmp_path / "a.h5", x.transpose(2, 1, 0)[None], point_scores=p.T[None])
+    np.testing.assert_array_equal(load(path).positions, x)
+
+
+def test_track_is_chosen(tmp_path):
+    other = movement(seed=9)
+    path = write_sleap(tmp_path / "a.h5", np.stack([X, other], axis=1), point_scores=np.stack([P, P / 2], axis=1))
+    recording = load(path, track=1)
+    np.testing.assert_array_equal(recording.positions, other)
+    np.testing.assert_array_equal(recording.confidence, P / 2)
+
+
+def test_clip_starts_mark_borders(tmp_path):
+    recording = load(write_sleap(tmp_path / "a.h5", X, clip_starts=np.array([0, 4])))
+    assert recording.clip_lengths.tolist() == [4, 2]
+    assert recording.clip_names == ("a_0", "a_1")
+
+
+def test_anipose_table(tmp_path):
+    x = X.copy()
+    x[2, 1] = np.nan
+    x[3, 3] = np.nan
+    recording = load(write_csv(tmp_path / "a.csv", x, confidence=P), rate_hz=200.0)
+    np.testing.assert_array_equal(recording.positions, x)
+    assert recording.names == NAMES
+    assert recording.unit is None
+    assert recording.rate_hz == 200.0
+    expected = np.where(np.isnan(x).any(axis=-1), 0.0, P)
+    np.testing.assert_array_equal(recording.confidence, expected)
+
+
+def test_anipose_table_without_scores_weighs_all_alike(tmp_path):
+    recording = load(write_csv(tmp_path / "a.csv", X))
+    assert (recording.confidence == 1).all()
+
+
+@pytest.mark.parametrize("line_end", ["\r\n", "\n"])
+@pytest.mark.parametrize("signature", ["", "\ufeff"], ids=["plain", "byte order mark"])
+def test_anipose_table_as_spreadsheets_save_it(tmp_path, line_end, signature):
+    path = write_csv(tmp_path / "a.csv", X)
+    text = signature + path.read_text() + "\n"
+    path.write_bytes(text.replace("\n", line_end).encode())
+    np.testing.assert_array_equal(load(path).positions, X)
+
+
+def test_anipose_table_of_two_trials_has_two_clips(tmp_path):
+    recording = load(write_csv(tmp_path / "a.csv", X, frame_numbers=np.array([0, 1, 2, 3, 0, 1])))
+    assert recording.clip_lengths.tolist() == [4, 2]
+    assert any("jump at 1 place;" in note for note in recording.notes)
+
+
+def test_stac_output(tmp_path):
+    recording = load(write_stac(tmp_path / "a.h5", X))
+    np.testing.assert_array_equal(recording.positions, X)
+    assert (recording.names, recording.unit) == (NAMES, "m")
+
+
+def test_own_clips(tmp_path):
+    recording = load(write_clips(tmp_path / "clips.h5", X, (4, 2)))
+    np.testing.assert_array_equal(recording.positions, X)
+    np.testing.assert_array_equal(recording.confidence, P)
+    assert recording.clip_names == ("reach_0", "reach_1")
+    assert recording.clip_lengths.tolist() == [4, 2]
+    assert (recording.rate_hz, recording.unit) == (50.0, "m")
+
+
+def test_format_is_told_by_content_and_not_by_suffix(tmp_path):
+    write_mat(tmp_path / "recording.h5", pred=X)
+    write_csv(tmp_path / "recording.txt", X)
+    write_stac(tmp_path / "recording.mat", X)
+    for name, kind in [("recording.h5", "dannce"), ("recording.txt", "anipose_csv"), ("recording.mat", "stac")]:
+        assert load(tmp_path / name, NAMES).notes[0].startswith(f"read as {kind} ")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("mm", "mm"),
+        ("Millimeters", "mm"),
+        ("m (model frame)", "m"),
+        ("cm, z up", "cm"),
+        ("µm", "um"),
+        ("pixels", None),
+        ("n/a", None),
+        ("uncalibrated: about 2.5 mm per unit", None),
+        ("mm per unit", None),
+        ("2.5 mm", None),
+        ("", None),
+    ],
+)
+def test_units_as_people_write_them(text, unit):
+    assert parse_unit(text) == unit
