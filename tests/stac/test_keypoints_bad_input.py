@@ -159,6 +159,14 @@ def test_clips_with_wrong_borders(tmp_path):
     expect(message(write_clips(tmp_path / "a.h5", X, (4, 1))), "do not cover the 6 frames")
 
 
+def test_clips_whose_borders_are_no_whole_numbers(tmp_path):
+    path = write_clips(tmp_path / "a.h5", X, (6,))
+    with h5py.File(path, "a") as file:
+        del file["clip_start"]
+        file["clip_start"] = np.array([0.5])
+    expect(message(path), "/clip_start", "expected whole numbers")
+
+
 def test_wrong_axes_of_pred(tmp_path):
     expect(
         message(write_mat(tmp_path / "a.mat", pred=X.transpose(2, 0, 1))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,8 +33,7 @@ def test_text_cells_and_structures(tmp_path):
     found, _ = read_variables(tmp_path / "a.mat", set(content))
     assert found["rows"] == ("ab", "c ")
     assert found["names"] == tuple((name,) for name in NAMES)
-    skeleton = found["skeleton"]
-    assert isinstance(skeleton, dict)
+    skeleton: Any = found["skeleton"]
     assert skeleton["joint_names"] == found["names"]
     np.testing.assert_array_equal(skeleton["n"], [[4.0]])
 
@@ -42,7 +42,8 @@ def test_what_is_no_plain_array_is_listed_and_not_read(tmp_path):
     scipy.io.savemat(tmp_path / "a.mat", {"wave": np.array([[1 + 2j]]), "empty": np.zeros((0, 3))})
     found, inventory = read_variables(tmp_path / "a.mat", {"wave", "empty"})
     assert found["wave"] is None
-    assert np.shape(found["empty"]) == (0, 3)
+    empty: Any = found["empty"]
+    assert empty.shape == (0, 3)
     assert inventory == [("wave", (1, 1)), ("empty", (0, 3))]
 
 

@@ -108,9 +108,15 @@ def numbers(dataset: h5py.Dataset, dtype: type = np.float64) -> np.ndarray:
     if stored.kind not in "fiu":
         raise InputError(f"{where}: expected real numbers, got {stored}")
     try:
-        return np.asarray(dataset[()], dtype=dtype)
+        # Some bit patterns of NaN raise the processor's invalid flag when widened; NaN is a legal value here.
+        with np.errstate(invalid="ignore"):
+            values = np.asarray(dataset[()])
+            converted = values.astype(dtype, copy=False)
     except _H5_ERRORS as error:
         raise InputError(f"{where}: its data cannot be read ({_reason(error)}); the file is damaged") from error
+    if converted.dtype.kind == "i" and (converted != values).any():
+        raise InputError(f"{where}: expected whole numbers, got others")
+    return converted
 
 
 def strings(dataset: h5py.Dataset) -> tuple[str, ...]:
