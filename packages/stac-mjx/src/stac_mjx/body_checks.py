@@ -29,10 +29,10 @@ def body_faults(config: BodyConfig, model: mujoco.MjModel) -> list[str]:
 
 
 def part_joints(model: mujoco.MjModel, name: str) -> list[int] | None:
-    """Joint ids a part's name stands for: all joints of the body of that name, else the joint; None: there is neither.
+    """Joint ids a part's name stands for: all joints of the body of that name, else the joint; None: neither.
 
-    Bodies go first because several models name a body and one of its joints alike. A name with ``*`` or ``?`` stands for
-    all bodies that match it, or if none does for all joints that do.
+    Bodies go first because several models name a body and one of its joints alike. A name with ``*`` or ``?``
+    stands for all bodies that match it, or if none does for all joints that do.
     """
     bodies = [i for i in range(model.nbody) if fnmatchcase(model.body(i).name, name)]
     if bodies:
