@@ -107,8 +107,8 @@ class SolverConfig:
 
     max_iterations: int = 60
     """Iterations after which a frame is given up as not converged."""
-    tolerance_mm: float = 0.01
-    """A frame has converged when an iteration moves its markers by less than this (root mean square)."""
+    tolerance_mm: float = 0.002
+    """A frame has converged when an iteration lowers its error (root mean square over markers) by less than this."""
     robust: str = "none"
     """Loss on marker distances: none (least squares), huber or cauchy (far outliers lose all influence)."""
     robust_mm: float = 5.0
@@ -123,8 +123,9 @@ class SolverConfig:
     """Passes over the frames that spread the smoothness term."""
     keyframe_stride: int = 10
     """Every so many frames one is solved from scratch, with the staged start; the others start between them."""
-    restart_factor: float = 1.8
-    """Frames whose error exceeds this multiple of the median are solved again from their neighbours' poses."""
+    restart_factor: float = 3.0
+    """Frames whose error exceeds this multiple of the median start again from a neighbour's pose, and so does every
+    frame that a neighbour's pose explains about as well as its own."""
     batch: int = 0
     """Frames solved at once; 0: what suits the device."""
     threads: int = 0
@@ -137,11 +138,11 @@ class CalibrationConfig:
 
     frames: int = 250
     """Frames used, spread over the poses of the recording."""
-    max_rounds: int = 80
+    max_rounds: int = 50
     """Alternations of poses and offsets after which calibration stops at the latest."""
-    tolerance: float = 3e-4
+    tolerance: float = 1e-3
     """Calibration stops when the mean error falls by less than this fraction a round, three rounds in a row."""
-    iterations: int = 4
+    iterations: int = 8
     """Solver iterations on the poses in each round."""
     regularization: float = 0.02
     """Pull of the regularised keypoints toward their initial offsets, in units of one observation a frame."""

@@ -29,10 +29,10 @@ from stac_mjx.articulated import PointMasses, damped_step, joint_forces
 from stac_mjx.kinematics import Vec, difference, marker_jacobian, node_poses, points_on_nodes, retract, screws
 from stac_mjx.tree import Tree
 
-LARGEST_TURN = 0.7
+LARGEST_TURN = 1.0
 """Largest rotation of one joint in one iteration, rad; longer steps are shortened as a whole."""
-DAMPING_FIRST, DAMPING_LEAST, DAMPING_MOST = 1e-2, 1e-6, 1e4
-DAMPING_DOWN, DAMPING_UP, SHORTEN = 0.15, 6.0, 0.3
+DAMPING_FIRST, DAMPING_LEAST, DAMPING_MOST = 1e-2, 1e-5, 1e4
+DAMPING_DOWN, DAMPING_UP, SHORTEN = 0.25, 6.0, 0.3
 
 
 class Status(enum.IntEnum):
@@ -81,7 +81,15 @@ class Problem(NamedTuple):
 
 
 class State(NamedTuple):
-    """Progress of a batch: best pose so far and the next one to try. Batch last."""
+    """Progress of a batch. Batch last.
+
+    Attributes:
+        qpos: best pose so far, of cost `cost` (mm^2) and with markers at `markers`.
+        trial: pose to judge next: `length` times `step` away from `qpos`.
+        damping: Levenberg-Marquardt damping, in units of `Problem.scale`.
+        gain_mm: what the last iteration gained in root mean square error; for a step that failed, a bound on what is
+            left to gain (a tenth of the distance the markers would have moved).
+    """
 
     qpos: Array
     trial: Array
@@ -90,7 +98,7 @@ class State(NamedTuple):
     damping: Array
     length: Array
     markers: Vec
-    moved_mm: Array
+    gain_mm: Array
 
 
 def damping_scale(tree: Tree, marker_body: np.ndarray, offsets: np.ndarray, mm: float) -> Float[np.ndarray, "dof 1"]:
@@ -133,7 +141,9 @@ def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> Stat
     cost = (problem.weight * loss).sum(0) + (problem.prior_weight * away**2).sum(0)
     better = cost < state.cost
     moved = sum(((p - q) * problem.mm) ** 2 for p, q in zip(markers, state.markers, strict=True))
-    moved_mm = jnp.sqrt((problem.weight * moved).sum(0) / jnp.maximum(problem.weight.sum(0), 1e-12))  # type: ignore
+    total = jnp.maximum(problem.weight.sum(0), 1e-12)
+    moved_mm = jnp.sqrt((problem.weight * moved).sum(0) / total)  # type: ignore[operator]
+    gained_mm = jnp.sqrt(state.cost / total) - jnp.sqrt(cost / total)
 
     qpos = jnp.where(better, state.trial, state.qpos)
     factor = jnp.where(better, DAMPING_DOWN, DAMPING_UP)
@@ -166,7 +176,7 @@ def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> Stat
         damping=damping,
         length=length,
         markers=tuple(jnp.where(better, p, q) for p, q in zip(markers, state.markers, strict=True)),
-        moved_mm=moved_mm,
+        gain_mm=jnp.where(better, gained_mm, 0.1 * moved_mm),
     )
 
 
@@ -178,7 +188,7 @@ def _inside(tree: Tree, qpos: Array, downhill: Array) -> Array:
     return jnp.where(stuck, 0.0, 1.0).astype(qpos.dtype)
 
 
-@partial(jax.jit, static_argnames=("tree", "robust", "n_iterations"))
-def iterate(tree: Tree, problem: Problem, state: State, robust: Robust, n_iterations: int) -> State:
+@partial(jax.jit, static_argnames=("tree", "robust"))
+def iterate(tree: Tree, problem: Problem, state: State, robust: Robust, n_iterations: Array) -> State:
     """Run `n_iterations` on every frame of the batch."""
     return lax.fori_loop(0, n_iterations, lambda _, s: _iterate(tree, problem, robust, s), state)

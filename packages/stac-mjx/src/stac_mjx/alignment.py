@@ -1,0 +1,193 @@
+"""Similarity transforms between a recording and a body, and what they say about its unit and its up axis.
+
+Procrustes with weights in closed form (Umeyama 1991, Least-squares estimation of transformation parameters), batched over
+frames; made robust by reweighting. Guesses are reported, never applied without a word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from stac_mjx.body import Body
+from stac_mjx.config import AlignmentConfig
+from stac_mjx.errors import ConfigError, InputError
+from stac_mjx.keypoints.record import METRES_PER_UNIT, Keypoints
+
+AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
+GUESSABLE_UNITS = ("m", "dm", "cm", "mm")
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """``y = scale * rotation @ x + translation``; leading axes are batches."""
+
+    rotation: Float[np.ndarray, "*batch 3 3"]
+    translation: Float[np.ndarray, "*batch 3"]
+    scale: Float[np.ndarray, "*batch"]
+
+    def apply(self, points: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
+        """Transform points by one (unbatched) similarity."""
+        return float(self.scale) * points @ self.rotation.T + self.translation
+
+
+IDENTITY = Similarity(np.eye(3), np.zeros(3), np.ones(()))
+
+
+def procrustes(
+    source: Float[np.ndarray, "*batch point 3"],
+    target: Float[np.ndarray, "*batch point 3"],
+    weight: Float[np.ndarray, "*batch point"],
+    *,
+    with_scale: bool = False,
+) -> Similarity:
+    """Weighted least-squares transform of `source` onto `target`; points of weight 0 may be NaN.
+
+    Fewer than three points, or points on a line, leave part of the rotation open; the smallest one is taken.
+    """
+    weight = weight[..., None]
+    total = np.maximum(weight.sum(axis=-2, keepdims=True), 1e-12)
+    source, target = (np.where(weight > 0, points, 0.0) for points in (source, target))
+    source_mean, target_mean = ((weight * points).sum(axis=-2, keepdims=True) / total for points in (source, target))
+    a, b = source - source_mean, target - target_mean
+    covariance = np.swapaxes(weight * b, -1, -2) @ a
+    # a touch of the identity decides where the points do not, in favour of the smallest rotation
+    size = np.abs(covariance).max(axis=(-1, -2), keepdims=True)
+    u, singular, vt = np.linalg.svd(covariance + 1e-9 * size * np.eye(3))
+    sign = np.ones(singular.shape)
+    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
+    rotation = (u * sign[..., None, :]) @ vt
+    scale = np.ones(rotation.shape[:-2])
+    if with_scale:
+        scale = (singular * sign).sum(-1) / np.maximum((weight * a * a).sum(axis=(-1, -2)), 1e-30)
+    turned = np.squeeze(source_mean @ np.swapaxes(rotation, -1, -2), -2)
+    return Similarity(rotation, np.squeeze(target_mean, -2) - scale[..., None] * turned, scale)
+
+
+def robust_procrustes(
+    source: np.ndarray, target: np.ndarray, weight: np.ndarray, *, with_scale: bool = False, passes: int = 10
+) -> Similarity:
+    """`procrustes` of one set of points with Cauchy weights on the residuals, so that a few wrong points do not matter."""
+    current = weight
+    for _ in range(passes):
+        fit = procrustes(source, target, current, with_scale=with_scale)
+        distance = np.linalg.norm(target - fit.apply(source), axis=-1)
+        seen = weight > 0
+        scale = max(float(np.median(distance[seen])), 1e-9) if seen.any() else 1.0
+        current = np.where(seen, weight / (1 + (distance / (2 * scale)) ** 2), 0.0)
+    return fit
+
+
+def marker_rest(body: Body, offsets: np.ndarray | None = None) -> Float[np.ndarray, "keypoint 3"]:
+    """Markers of the body in its reference pose, metres."""
+    data = mujoco.MjData(body.model)
+    mujoco.mj_kinematics(body.model, data)
+    rotation = data.xmat.reshape(-1, 3, 3)[body.marker_body]
+    offsets = body.marker_offset if offsets is None else offsets
+    return data.xpos[body.marker_body] * body.length_unit_m + np.einsum("kij,kj->ki", rotation, offsets)
+
+
+def size_ratio(body: Body, keypoints: Keypoints) -> float:
+    """How much larger the recording is than the body: median ratio of distances between keypoints; NaN if unknown.
+
+    Distances within the trunk are preferred, because posture changes them least. Sampled over at most 500 frames.
+    """
+    rest = marker_rest(body)
+    trunk = np.array([name in body.trunk_keypoints for name in keypoints.names])
+    # markers whose initial offsets are unknown lie on one point of the body; pairs of them say nothing
+    for chosen in (trunk, np.ones(len(trunk), bool)):
+        index = np.flatnonzero(chosen)
+        a, b = (index[i] for i in np.triu_indices(len(index), 1))
+        model = np.linalg.norm(rest[a] - rest[b], axis=-1)
+        keep = model > 0.1 * max(model.max(initial=0.0), 1e-9)
+        if keep.sum() >= 1:
+            a, b, model = a[keep], b[keep], model[keep]
+            break
+    else:
+        return float("nan")
+    frames = np.unique(np.linspace(0, keypoints.n_frames - 1, min(500, keypoints.n_frames)).astype(int))
+    points = np.where(keypoints.observed[frames][..., None], keypoints.positions[frames], np.nan)
+    measured = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
+    if not np.isfinite(measured).any():
+        return float("nan")
+    return float(np.nanmedian(measured / model))
+
+
+def guess_unit(ratio: float) -> str:
+    """The unit (m, dm, cm, mm) in which a recording that is `ratio` times the body would have its size."""
+    return min(GUESSABLE_UNITS, key=lambda unit: abs(np.log(ratio * METRES_PER_UNIT[unit])))
+
+
+def to_metres(keypoints: Keypoints, body: Body, config: AlignmentConfig) -> tuple[Keypoints, list[str]]:
+    """Give the recording in metres, checked against the size of the body; also what has to be said about it.
+
+    Raises:
+        InputError: when recording and body differ in size by more than `config.implausible_factor`.
+    """
+    notes: list[str] = []
+    factor = float(config.scale)
+    if keypoints.unit is None:
+        ratio = size_ratio(body, keypoints) * factor
+        unit = guess_unit(ratio) if np.isfinite(ratio) else "m"
+        notes.append(
+            f"the recording does not state its length unit; judged by the size of the body it is {unit!r}, "
+            f"and that is used: set keypoints.unit={unit} to confirm, or to another unit to correct"
+        )
+        keypoints = keypoints.in_metres(unit)
+    if factor != 1.0:
+        keypoints = replace(keypoints, positions=keypoints.positions * factor)
+    ratio = size_ratio(body, keypoints)
+    limit = config.implausible_factor
+    if np.isfinite(ratio) and not 1 / limit < ratio < limit:
+        where = str(keypoints.sources[0].path) if keypoints.sources else "the recording"
+        # the numbers were taken as metres of some unit; the unit that would fit is relative to that
+        hint = f"its numbers would fit if they were {1 / ratio:.3g} times as large"
+        raise InputError(
+            f"{where}: the keypoints are {ratio:.3g} times the size of body {body.name!r} "
+            f"(expected between {1 / limit:.3g} and {limit:.3g}); {hint}. "
+            "Check keypoints.unit (m, dm, cm, mm, um), body.unit and body.scale"
+        )
+    return keypoints, notes
+
+
+def turn_up(keypoints: Keypoints, up: str | None) -> Keypoints:
+    """Turn the recording so that its axis `up` becomes +z, by the smallest rotation.
+
+    Raises:
+        ConfigError: when `up` is no axis.
+    """
+    if up is None or up == "z":
+        return keypoints
+    if up not in AXES:
+        raise ConfigError(f"alignment.up: unknown axis {up!r}; there are: {', '.join(AXES)}")
+    axis, z = np.array(AXES[up], float), np.array([0.0, 0.0, 1.0])
+    if up == "-z":
+        rotation = np.diag([1.0, -1.0, -1.0])
+    else:
+        v = np.cross(axis, z)
+        skew = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
+        rotation = np.eye(3) + skew + skew @ skew
+    return replace(keypoints, positions=keypoints.positions @ rotation.T)
+
+
+def up_axis(body: Body, keypoints: Keypoints) -> tuple[str | None, float]:
+    """Axis of the recording along which the body's z axis points on average, and how surely (mean cosine).
+
+    None where fewer than three trunk keypoints can tell, or where no axis is within 45 degrees.
+    """
+    rest = marker_rest(body)
+    trunk = np.array([not body.trunk_keypoints or name in body.trunk_keypoints for name in keypoints.names])
+    frames = np.unique(np.linspace(0, keypoints.n_frames - 1, min(300, keypoints.n_frames)).astype(int))
+    weight = (keypoints.observed[frames] & trunk).astype(float)
+    enough = (weight > 0).sum(axis=1) >= 3
+    if not enough.any() or np.linalg.matrix_rank(rest[trunk] - rest[trunk].mean(0), tol=1e-3 * body.size_m) < 2:
+        return None, 0.0
+    positions = keypoints.positions[frames][enough]
+    fit = procrustes(np.broadcast_to(rest, positions.shape), positions, weight[enough])
+    mean = fit.rotation[:, :, 2].mean(axis=0)
+    best = max(AXES, key=lambda name: float(np.dot(mean, AXES[name])))
+    cosine = float(np.dot(mean, AXES[best]))
+    return (best, cosine) if cosine > np.sqrt(0.5) else (None, cosine)

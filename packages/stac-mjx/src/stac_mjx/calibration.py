@@ -1,0 +1,221 @@
+"""Where the keypoints sit on the body: STAC, the alternation of poses and marker offsets.
+
+With the poses held, the best offset of a keypoint has a closed form (a weighted mean of where it was seen in the frame of
+its body, pulled toward its initial offset where asked):
+
+    m = (mean_t w R_t' (y_t - p_t) + lambda d m0) / (mean_t w + lambda d)
+
+The pull is always toward the *initial* offset and in units of one observation a frame, so it neither drifts over rounds
+nor depends on how many frames are used. Optionally the frame of the recording is fitted along with the offsets.
+Arrays are (frame, keypoint, xyz), lengths in model units; only `Calibration` speaks metres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from stac_mjx.alignment import IDENTITY, Similarity, procrustes, robust_procrustes
+from stac_mjx.config import CalibrationConfig
+from stac_mjx.kinematics import body_poses, marker_positions
+from stac_mjx.solver import Status
+from stac_mjx.tracking import Fit, Observation, Tracker
+from stac_mjx.tree import Tree
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Marker offsets and how they came about.
+
+    Attributes:
+        offsets: in the frames of the bodies, (keypoint, 3), metres.
+        spread: standard deviation over frames of where each keypoint was seen in its body's frame, (keypoint, 3), metres.
+        observations: weight with which each keypoint was seen, summed over the frames, (keypoint,).
+        frames: frames of the recording that were used, (frame,).
+        mean_error_mm: mean distance between keypoints and markers after every round, (round,).
+        similarity: transform from the recording to the frame of the body, metres.
+        converged: False when the rounds ran out first.
+    """
+
+    offsets: Float[np.ndarray, "keypoint 3"]
+    spread: Float[np.ndarray, "keypoint 3"]
+    observations: Float[np.ndarray, " keypoint"]
+    frames: Int[np.ndarray, " frame"]
+    mean_error_mm: Float[np.ndarray, " round"]
+    similarity: Similarity
+    converged: bool
+
+
+def spread_frames(
+    seen: Observation, count: int, trunk: np.ndarray, rng: np.random.Generator
+) -> Int[np.ndarray, " frame"]:
+    """Choose `count` frames that spread over the postures of a recording.
+
+    Postures are keypoint sets turned onto the mean one by their trunk; each next frame is drawn with a probability that
+    grows with its distance from those chosen (k-means++ seeding), among frames whose keypoints are mostly there.
+    """
+    there = (seen.weight > 0).sum(axis=1)
+    candidates = np.flatnonzero(there >= max(3, np.median(there) - 0.25 * seen.weight.shape[1]))
+    if not len(candidates):
+        candidates = np.flatnonzero(there > 0)
+    if len(candidates) <= count:
+        return candidates
+    candidates = np.sort(rng.choice(candidates, min(len(candidates), 20 * count), replace=False))
+    posture = _postures(seen.target[candidates], seen.weight[candidates], trunk)
+    chosen = [int(rng.integers(len(candidates)))]
+    nearest = np.full(len(candidates), np.inf)
+    while len(chosen) < count:
+        nearest = np.minimum(nearest, ((posture - posture[chosen[-1]]) ** 2).sum(axis=1))
+        odds = np.sqrt(nearest)
+        odds[chosen] = 0.0
+        chosen.append(int(rng.choice(len(candidates), p=odds / odds.sum())) if odds.sum() > 0 else _unused(chosen))
+    return np.sort(candidates[chosen])
+
+
+def _unused(chosen: list[int]) -> int:
+    return next(i for i in range(len(chosen) + 1) if i not in chosen)
+
+
+def _postures(target: np.ndarray, weight: np.ndarray, trunk: np.ndarray) -> Float[np.ndarray, "frame coordinate"]:
+    present = (weight > 0)[..., None]
+    on_trunk = np.where((weight > 0) & trunk, 1.0, 0.0)
+    enough = (on_trunk.sum(axis=1, keepdims=True)) >= 3
+    on_trunk = np.where(enough, on_trunk, weight > 0)
+    reference = target[np.argmax((weight > 0).sum(axis=1))]
+    both = on_trunk * np.isfinite(reference).all(axis=-1)
+    fit = procrustes(target, np.broadcast_to(reference, target.shape), both)
+    turned = np.einsum("fij,fkj->fki", fit.rotation, np.where(present, target, 0.0)) + fit.translation[:, None]
+    count = np.maximum(present.sum(axis=0), 1)
+    mean = (turned * present).sum(axis=0) / count
+    return np.where(present, turned - mean, 0.0).reshape(len(target), -1)
+
+
+@partial(jax.jit, static_argnames="tree")
+def in_body_frames(tree: Tree, body: jax.Array, qpos: jax.Array, target: jax.Array) -> jax.Array:
+    """Keypoints (frame, keypoint, 3) expressed in the frames of their bodies at poses `qpos`."""
+    poses = body_poses(tree, qpos)
+    position, quat = poses.xpos[:, body], poses.xquat[:, body]
+    away = target - position
+    w, v = quat[..., :1], -quat[..., 1:]
+    turn = 2 * jnp.cross(v, away)
+    return away + w * turn + jnp.cross(v, turn)
+
+
+def best_offsets(
+    local: Float[np.ndarray, "frame keypoint 3"],
+    weight: Float[np.ndarray, "frame keypoint"],
+    initial: Float[np.ndarray, "keypoint 3"],
+    pull: Float[np.ndarray, " keypoint"],
+) -> Float[np.ndarray, "keypoint 3"]:
+    """The closed form above; keypoints never seen keep their initial offset."""
+    mean_weight = weight.mean(axis=0)
+    seen = np.where(weight[..., None] > 0, weight[..., None] * local, 0.0).mean(axis=0)
+    total = (mean_weight + pull)[:, None]
+    return np.where(total > 0, (seen + pull[:, None] * initial) / np.where(total > 0, total, 1.0), initial)
+
+
+def calibrate(
+    tracker: Tracker,
+    seen: Observation,
+    config: CalibrationConfig,
+    *,
+    mode: str = "none",
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> Calibration:
+    """Find the offsets of all keypoints (and with `mode` rigid or similarity the frame of the recording).
+
+    Args:
+        tracker: body, tree and solver settings.
+        seen: the whole recording, model units.
+        config: settings.
+        mode: alignment.mode.
+        seed: chooses the frames.
+        progress: called after every round with the mean error in mm.
+    """
+    body = tracker.body
+    unit = body.length_unit_m
+    rng = np.random.default_rng(seed)
+    frames = spread_frames(seen, config.frames, tracker.trunk, rng)
+    raw = Observation(seen.target[frames], seen.weight[frames], np.ones(len(frames), np.int64))
+    initial = body.marker_offset / unit
+    pull = np.where(body.regularize, config.regularization, 0.0)
+    similarity = _first_similarity(tracker, raw, initial, mode)
+    sample = replace(raw, target=similarity.apply(raw.target))
+    # one frame a clip: the sampled frames are no neighbours in time
+    fit = tracker.solve(initial, sample)
+    offsets, history, calm = initial, [], 0
+    converged = False
+    for _ in range(config.max_rounds):
+        weight = np.where((fit.status < Status.NO_MARKERS)[:, None], sample.weight, 0.0)
+        local = _local(tracker, fit.qpos, sample.target)
+        offsets = best_offsets(local, weight, initial, pull)
+        similarity = _next_similarity(tracker, raw, fit, offsets, mode, similarity)
+        sample = replace(raw, target=similarity.apply(raw.target))
+        fit = tracker.refine(offsets, sample, fit.qpos, config.iterations)
+        history.append(mean_error_mm(tracker, fit, offsets, sample))
+        if progress is not None:
+            progress(history[-1])
+        calm = calm + 1 if len(history) > 1 and history[-1] > (1 - config.tolerance) * history[-2] else 0
+        converged = calm >= 3
+        if converged:
+            break
+    local = _local(tracker, fit.qpos, sample.target)
+    spread = _spread(local, sample.weight)
+    metric = replace(similarity, translation=similarity.translation * unit)
+    return Calibration(
+        offsets * unit, spread * unit, sample.weight.sum(axis=0), frames, np.array(history), metric, converged
+    )
+
+
+def mean_error_mm(tracker: Tracker, fit: Fit, offsets: np.ndarray, seen: Observation) -> float:
+    """Mean distance between observed keypoints and markers, mm."""
+    body = tracker.body
+    markers = marker_positions(tracker.tree, body.marker_body, jnp.asarray(fit.qpos), jnp.asarray(offsets, jnp.float32))
+    distance = np.linalg.norm(np.asarray(markers) - seen.target, axis=-1)
+    observed = seen.weight > 0
+    return float(tracker.mm * distance[observed].mean()) if observed.any() else 0.0
+
+
+def _local(tracker: Tracker, qpos: np.ndarray, target: np.ndarray) -> np.ndarray:
+    body = jnp.asarray(tracker.body.marker_body)
+    return np.asarray(in_body_frames(tracker.tree, body, jnp.asarray(qpos), jnp.asarray(target, jnp.float32)))
+
+
+def _spread(local: np.ndarray, weight: np.ndarray) -> Float[np.ndarray, "keypoint 3"]:
+    w = weight[..., None]
+    total = np.maximum(w.sum(axis=0), 1e-12)
+    local = np.where(w > 0, local, 0.0)
+    mean = (w * local).sum(axis=0) / total
+    return np.sqrt((w * (local - mean) ** 2).sum(axis=0) / total)
+
+
+def _first_similarity(tracker: Tracker, raw: Observation, offsets: np.ndarray, mode: str) -> Similarity:
+    """Median keypoints onto the neutral pose (MIMIC-MJX section 4.2, fruit fly)."""
+    if mode == "none":
+        return IDENTITY
+    neutral = jnp.asarray(tracker.neutral)[None]
+    body = tracker.body
+    rest = marker_positions(tracker.tree, body.marker_body, neutral, jnp.asarray(offsets, jnp.float32))[0]
+    points = np.where(raw.weight[..., None] > 0, raw.target, np.nan)
+    seen = np.isfinite(points).all(axis=-1).any(axis=0)
+    middle = np.zeros(points.shape[1:])
+    middle[seen] = np.nanmedian(points[:, seen], axis=0)
+    return robust_procrustes(middle, np.asarray(rest, np.float64), seen.astype(float), with_scale=mode == "similarity")
+
+
+def _next_similarity(
+    tracker: Tracker, raw: Observation, fit: Fit, offsets: np.ndarray, mode: str, current: Similarity
+) -> Similarity:
+    if mode == "none":
+        return current
+    body = tracker.body
+    markers = marker_positions(tracker.tree, body.marker_body, jnp.asarray(fit.qpos), jnp.asarray(offsets, jnp.float32))
+    flat = (points.reshape(-1, 3) for points in (raw.target, np.asarray(markers, np.float64)))
+    return procrustes(*flat, raw.weight.reshape(-1), with_scale=mode == "similarity")
