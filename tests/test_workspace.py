@@ -153,6 +153,6 @@ def test_stac_mjx_requires_no_training_library() -> None:
 
 
 def test_readme_and_ci_run_the_tests_with_the_same_command() -> None:
-    command = "python -m pip install uv && uv run pytest"
+    command = 'python -m pip install uv && uv run --python "$(command -v python)" pytest'
     assert command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
