@@ -1,0 +1,88 @@
+"""Checking any file against docs/schema: all departures in one list, from files that need not be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+
+from stac_mjx.contract.content import CONTENT_CHECKS, value_departures
+from stac_mjx.contract.reading import kind_and_version, open_hdf5, read_numbers
+from stac_mjx.contract.record import Departure, Record
+from stac_mjx.contract.schema import load_schema
+from stac_mjx.contract.structure import inspect
+
+__all__ = ["Departure", "check_file", "errors_in", "format_departures"]
+
+
+def check_file(path: str | Path) -> list[Departure]:
+    """Compare a file with its page in docs/schema.
+
+    Returns:
+        All departures: broken MUSTs (severity "error") first, then missing SHOULDs ("advice"). Empty: none.
+
+    Raises:
+        InputError: when it is no readable HDF5 file.
+        ContractError: when it does not say which kind and version it is, or is of another major version.
+    """
+    with open_hdf5(Path(path)) as file:
+        schema = load_schema(kind_and_version(file)[0])
+        record, departures = inspect(file, schema)
+        try:
+            departures += _content(file, record, departures)
+        except (OSError, RuntimeError) as error:
+            departures.append(Departure("file", f"values cannot be read, the file is damaged: {error}"))
+    return sorted(departures, key=lambda departure: departure.severity != "error")
+
+
+def _content(file: h5py.File, record: Record, structural: Sequence[Departure]) -> list[Departure]:
+    """Run the checks that look at values; of data sets whose shape is wrong already they see nothing."""
+    wrong = {departure.where for departure in structural if departure.problem.startswith("expected shape")}
+    sound = Record(
+        record.schema,
+        record.attributes,
+        record.dims,
+        {path: values for path, values in record.strings.items() if path not in wrong},
+        {path: values for path, values in record.numbers.items() if path not in wrong},
+        record.own_attributes,
+    )
+    found = list(value_departures(sound))
+    for name in record.schema.checks:
+        if name in CONTENT_CHECKS:
+            found += CONTENT_CHECKS[name](sound)
+    # MuJoCo takes a while to import; files without a model to look at do not need it
+    from stac_mjx.contract.model import model_departures
+
+    return found + list(model_departures(sound, stored_assets(file, sound)))
+
+
+def stored_assets(file: h5py.File, record: Record) -> dict[str, bytes]:
+    """Return the files that the MJCF in a checked file needs, by name."""
+    prefix = "provenance/assets/"
+    found = {}
+    for path, values in record.numbers.items():
+        if path.startswith(prefix):
+            found[path.removeprefix(prefix)] = (
+                read_numbers(values) if isinstance(values, h5py.Dataset) else values
+            ).tobytes()
+    return found
+
+
+def errors_in(departures: Sequence[Departure]) -> list[Departure]:
+    """Return the departures that make a file wrong; without any, it conforms."""
+    return [departure for departure in departures if departure.severity == "error"]
+
+
+def format_departures(path: str | Path, departures: Sequence[Departure]) -> str:
+    """Write a list of departures as text for a terminal."""
+    errors = errors_in(departures)
+    advice = [departure for departure in departures if departure.severity != "error"]
+    if not errors:
+        head = f"{path}: conforms to docs/schema"
+    else:
+        head = f"{path}: departs from docs/schema in {len(errors)} {'place' if len(errors) == 1 else 'places'}"
+    lines = [head, *(f"  - {departure}" for departure in errors)]
+    if advice:
+        lines += ["  advice:", *(f"  - {departure}" for departure in advice)]
+    return "\n".join(lines)

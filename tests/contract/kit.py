@@ -1,0 +1,289 @@
+"""Conformance kit: what every file of the contract has to pass, and files that are broken in one way each.
+
+For the tests of any package: ``assert_conforms(path)`` for a file it wrote, and ``broken_variants(path, folder)`` to
+make sure that a reader or checker refuses what is wrong.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from stac_mjx.check import check_file, errors_in, format_departures
+
+Break = Callable[[h5py.File], object]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A file with one thing wrong.
+
+    Attributes:
+        path: the file.
+        where: what a report has to name: a part of one departure.
+    """
+
+    path: Path
+    where: str
+
+
+def assert_conforms(path: Path) -> None:
+    """Fail with the list of all departures unless the file conforms to docs/schema, SHOULDs aside."""
+    departures = check_file(path)
+    assert not errors_in(departures), format_departures(path, departures)
+
+
+def broken_variants(path: Path, folder: Path) -> dict[str, Variant]:
+    """Copy a sound reference_clips file into `folder` once for each thing that can be wrong, and break it there."""
+    variants = {}
+    for name, (where, damage) in CLIPS_DAMAGE.items():
+        copy = folder / f"{name}.h5"
+        shutil.copyfile(path, copy)
+        with h5py.File(copy, "r+") as file:
+            damage(file)
+        variants[name] = Variant(copy, where)
+    return variants
+
+
+def replace_data(path: str, change: Callable[[np.ndarray], np.ndarray], keep_scales: bool = True) -> Break:
+    """Rewrite a data set with other values, type or shape, keeping its attributes and, where possible, its scales."""
+
+    def damage(file: h5py.File) -> None:
+        old = file[path]
+        is_scale = h5py.h5ds.is_scale(old.id)
+        users = [
+            (name, axis)
+            for name, item in file.items()
+            if isinstance(item, h5py.Dataset) and name != path
+            for axis in range(item.ndim)
+            if is_scale and len(item.dims[axis]) and item.dims[axis][0] == old
+        ]
+        scales = [axis[0] if len(axis) else None for axis in old.dims] if not is_scale else []
+        kept = {k: v for k, v in old.attrs.items() if k not in ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME")}
+        for name, axis in users:
+            file[name].dims[axis].detach_scale(old)
+        for axis, scale in enumerate(scales):
+            if scale is not None:
+                old.dims[axis].detach_scale(scale)
+        values = change(old.asstr()[()] if h5py.check_string_dtype(old.dtype) else old[()])
+        del file[path]
+        text = h5py.string_dtype() if values.dtype == object else None
+        new = file.create_dataset(path, data=values, dtype=text)
+        for key, value in kept.items():
+            new.attrs[key] = value
+        if is_scale:
+            new.make_scale(path)
+            for name, axis in users:
+                file[name].dims[axis].attach_scale(new)
+        for axis, scale in enumerate(scales):
+            if keep_scales and scale is not None and axis < new.ndim:
+                new.dims[axis].attach_scale(scale)
+
+    return damage
+
+
+def put(path: str, index: object, value: object) -> Break:
+    """Overwrite some values."""
+
+    def damage(file: h5py.File) -> None:
+        file[path][index] = value
+
+    return damage
+
+
+def relabel(path: str, index: int, value: str) -> Break:
+    def damage(file: h5py.File) -> None:
+        file[path][index] = value
+
+    return damage
+
+
+def remove(path: str) -> Break:
+    def damage(file: h5py.File) -> None:
+        del file[path]
+
+    return damage
+
+
+def set_attribute(name: str, value: object, path: str = "/") -> Break:
+    def damage(file: h5py.File) -> None:
+        if value is None:
+            del file[path].attrs[name]
+        else:
+            file[path].attrs[name] = value
+
+    return damage
+
+
+def set_text(path: str, change: Callable[[str], str]) -> Break:
+    """Change the MJCF or another text, and the hash with it, so that nothing else is wrong."""
+
+    def damage(file: h5py.File) -> None:
+        from stac_mjx.file_info import model_sha256
+
+        file[path][()] = change(file[path].asstr()[()])
+        assets = {name: item[()].tobytes() for name, item in file["provenance/assets"].items()}
+        file.attrs["model_sha256"] = model_sha256(file["provenance/mjcf_xml"].asstr()[()], assets)
+
+    return damage
+
+
+def link_elsewhere(path: str, link: object) -> Break:
+    def damage(file: h5py.File) -> None:
+        del file[path]
+        file[path] = link
+
+    return damage
+
+
+def _virtual(file: h5py.File) -> None:
+    shape = file["valid"].shape
+    del file["valid"]
+    layout = h5py.VirtualLayout(shape, "u1")
+    layout[:] = h5py.VirtualSource("elsewhere.h5", "valid", shape)
+    file.create_virtual_dataset("valid", layout)
+
+
+def _external_storage(file: h5py.File) -> None:
+    shape = file["valid"].shape
+    del file["valid"]
+    file.create_dataset("valid", shape=shape, dtype="u1", external=[("elsewhere.bin", 0, 1000)])
+
+
+def _huge(file: h5py.File) -> None:
+    n_frames, n_keypoints = file["residual"].shape
+    del file["residual"]
+    file.create_dataset("residual", (1 << 25, 1 << 20), "f4", chunks=(1024, 1024), maxshape=(None, None))
+    assert n_frames * n_keypoints > 0
+
+
+def _cycle(file: h5py.File) -> None:
+    file["provenance/again"] = file["provenance"]
+
+
+def _lzf(file: h5py.File) -> None:
+    values = file["kp_confidence"][()]
+    del file["kp_confidence"]
+    file.create_dataset("kp_confidence", data=values, compression="lzf")
+
+
+def _detach(file: h5py.File) -> None:
+    file["xpos"].dims[1].detach_scale(file["names_xpos"])
+
+
+def _wrong_scale(file: h5py.File) -> None:
+    file["kp_body"].dims[0].detach_scale(file["kp_names"])
+    file["kp_body"].dims[0].attach_scale(file["names_xpos"])
+
+
+def _complex(file: h5py.File) -> None:
+    file["mine"] = np.ones(3, complex)
+
+
+def _bool(file: h5py.File) -> None:
+    file["mine"] = np.ones(3, bool)
+
+
+def _references(file: h5py.File) -> None:
+    file.create_dataset("mine", data=[file["qpos"].ref], dtype=h5py.ref_dtype)
+
+
+def _mjcf(old: str, new: str) -> Break:
+    return set_text("provenance/mjcf_xml", lambda xml: xml.replace(old, new, 1))
+
+
+CLIPS_DAMAGE: dict[str, tuple[str, Break]] = {
+    # what is missing, or of another type, shape or unit
+    "missing_dataset": ("qpos: is missing", remove("qpos")),
+    "missing_attribute": ("@rate_hz: is missing", set_attribute("rate_hz", None)),
+    "missing_scale": ("space: the scale of this dimension is missing", remove("space")),
+    "missing_mjcf": ("provenance/mjcf_xml: is missing", remove("provenance/mjcf_xml")),
+    "missing_column_units": ("qpos@column_units", set_attribute("column_units", None, "qpos")),
+    "wrong_dtype": ("xpos: expected type float32", replace_data("xpos", lambda a: a.astype("f8"))),
+    "flattened_axes": ("kp_data: expected the axes", replace_data("kp_data", lambda a: a.reshape(len(a), -1))),
+    "swapped_axes": ("kp_data: expected shape", replace_data("kp_data", lambda a: a.transpose(0, 2, 1))),
+    "short_array": ("residual: expected shape", replace_data("residual", lambda a: a[:-1])),
+    "wrong_unit": ("xpos@units", set_attribute("units", "mm", "xpos")),
+    "attribute_of_wrong_type": ("@rate_hz: expected a number", set_attribute("rate_hz", "fast")),
+    "rate_not_positive": ("@rate_hz: expected a finite number above 0", set_attribute("rate_hz", -200.0)),
+    "bad_time_of_writing": ("@created_utc", set_attribute("created_utc", "yesterday")),
+    "sources_with_folders": (
+        "@source_files",
+        set_attribute("source_files", '[{"name": "/home/me/a.h5", "sha256": ""}]'),
+    ),
+    "bad_json": ("provenance/environment_json: expected JSON", set_text("provenance/environment_json", lambda _: "{")),
+    "wrong_flags": (
+        "solver_status@flag_values",
+        set_attribute("flag_meanings", "fine bad worse lost", "solver_status"),
+    ),
+    "quaternion_order": ("xquat@quaternion_order", set_attribute("quaternion_order", "xyzw", "xquat")),
+    # axes and labels
+    "scale_not_attached": ("xpos: axis 1: expected the scale 'names_xpos'", _detach),
+    "wrong_scale_attached": ("kp_body: axis 0: expected the scale 'kp_names'", _wrong_scale),
+    "names_not_unique": ("kp_names: labels must be unique", relabel("kp_names", 1, "nose")),
+    "empty_name": ("kp_names: has an empty label", relabel("kp_names", 1, "")),
+    "clip_names_not_unique": ("clip_name: clip names must be unique", relabel("clip_name", 1, "walk_0")),
+    "axes_of_space_renamed": ("space: expected the labels x, y, z", relabel("space", 0, "z'")),
+    "index_not_counting": ("frame: expected 0, 1, 2", put("frame", 3, 17)),
+    # values that contradict each other
+    "clip_start_shifted": ("clip_start: clip 1 must start", put("clip_start", 1, 6)),
+    "clip_length_too_long": ("clip_length: the lengths add up", put("clip_length", 2, 50)),
+    "frame_clip_wrong": ("frame_clip: does not agree", put("frame_clip", 0, 1)),
+    "time_at_physics_rate": ("time: frame 1", replace_data("time", lambda a: a / 5)),
+    "pose_not_finite": ("qpos: 1 values are not finite", put("qpos", (2, 3), np.nan)),
+    "infinite_keypoint": ("kp_data: 1 values are infinite", put("kp_data", (2, 3, 0), np.inf)),
+    "confidence_above_one": ("kp_confidence: expected values of at most 1", put("kp_confidence", (0, 0), 7.0)),
+    "unknown_flag": ("solver_status: expected only", put("solver_status", 0, 9)),
+    "quaternion_not_unit": ("quaternions are not of unit length", put("xquat", (1, 2), 0.9)),
+    "residual_wrong": ("residual: frame", put("residual", (4, 2), 1e-2)),
+    "weight_of_missing_point": ("kp_confidence: frame 0", put("kp_confidence", (0, 1), 0.5)),
+    # the model
+    "mjcf_does_not_compile": ("does not compile", _mjcf("<worldbody>", "<worldbody><geom type='blob'/>")),
+    "mjcf_is_not_xml": ("is not valid XML", _mjcf("</mujoco>", "")),
+    "mjcf_reads_other_file": (
+        "brings in another file",
+        _mjcf("<worldbody>", '<include file="/etc/hostname"/><worldbody>'),
+    ),
+    "mjcf_asset_missing": ("names no file under provenance/assets", remove("provenance/assets/shell.stl")),
+    "mjcf_asset_outside": ("names no file under provenance/assets", _mjcf("shell.stl", "../../shell.stl")),
+    "mjcf_plugin": ("plugins are not part", _mjcf("<asset>", '<extension><plugin plugin="a.b"/></extension><asset>')),
+    "mjcf_entity": ("declares a document type", _mjcf("<mujoco", '<!DOCTYPE m [<!ENTITY a "b">]><mujoco')),
+    "mjcf_bomb": (
+        "grows to",
+        _mjcf("<worldbody>", '<worldbody><replicate count="99999999"><geom size="1"/></replicate>'),
+    ),
+    "mjcf_huge_texture": (
+        "cells",
+        _mjcf("<asset>", '<asset><texture type="2d" builtin="flat" width="99999" height="99999"/>'),
+    ),
+    "hash_wrong": ("@model_sha256", set_attribute("model_sha256", "0" * 64)),
+    "joint_order_wrong": ("names_qpos: differs from the model", relabel("names_qpos", 11, "hip2")),
+    "body_names_shifted": ("names_xpos: differs from the model", relabel("names_xpos", 1, "thorax")),
+    "units_of_qpos_wrong": ("qpos@column_units", set_attribute("column_units", ["m"] * 13, "qpos")),
+    "xpos_in_model_units": ("lies", replace_data("xpos", lambda a: a * 1000)),
+    "xpos_of_other_pose": ("lies", replace_data("xpos", lambda a: a[::-1])),
+    "length_unit_wrong": ("qpos@column_units", set_attribute("length_unit_m", 0.01)),
+    "sites_in_wrong_order": ("marker_sites: frame", replace_data("marker_sites", lambda a: a[:, ::-1])),
+    "unknown_end_effector": ("@end_effectors: unknown body", set_attribute("end_effectors", '["tibia"]')),
+    "unknown_keypoint_body": ("kp_body: unknown body", relabel("kp_body", 0, "tibia")),
+    "unknown_skeleton_point": ("@skeleton: unknown keypoint", set_attribute("skeleton", '[["nose", "tail"]]')),
+    # what a stranger may put into a file
+    "external_link": (
+        "qvel: is a link to another file",
+        link_elsewhere("qvel", h5py.ExternalLink("/etc/hostname", "/")),
+    ),
+    "soft_link": ("qvel: is a soft link", link_elsewhere("qvel", h5py.SoftLink("/qpos"))),
+    "virtual_dataset": ("valid: is a virtual data set", _virtual),
+    "external_storage": ("valid: keeps its values in another file", _external_storage),
+    "huge_shape": ("residual: claims", _huge),
+    "cycle_of_groups": ("provenance/again: is another name", _cycle),
+    "private_filter": ("kp_confidence: uses filters", _lzf),
+    "complex_numbers": ("mine: is of type complex", _complex),
+    "bool_array": ("mine: is of type bool", _bool),
+    "object_references": ("mine: is of type object", _references),
+}
+"""Name -> what the report has to say, and how the file is broken; for files of :func:`examples.clips`."""
