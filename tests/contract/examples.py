@@ -193,6 +193,9 @@ def write_rollouts(path: Path, n_clips: int = 2, n_steps: int = 6, seeds: tuple[
             "alignment": "ctrl[k], activations[k] act on state k and give state k+1",
         }.items():  # fmt: skip
             file.attrs[name] = value
+        for group in ("activations", "activations/encoder", "activations/decoder", "reference", "contact"):
+            file.create_group(group, track_order=True)
+        file.create_group("provenance", track_order=True).create_group("assets", track_order=True)
         for dim, names in labels.items():
             file.create_dataset(dim, data=list(names), dtype=text).make_scale(dim)
         for dim, size in sizes.items():

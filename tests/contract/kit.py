@@ -180,6 +180,10 @@ def _wrong_scale(file: h5py.File) -> None:
     file["kp_body"].dims[0].attach_scale(file["names_xpos"])
 
 
+def _untracked_group(file: h5py.File) -> None:
+    file.create_group("mine", track_order=False)
+
+
 def _complex(file: h5py.File) -> None:
     file["mine"] = np.ones(3, complex)
 
@@ -282,6 +286,7 @@ CLIPS_DAMAGE: dict[str, tuple[str, Break]] = {
     "huge_shape": ("residual: claims", _huge),
     "cycle_of_groups": ("provenance/again: is another name", _cycle),
     "private_filter": ("kp_confidence: uses filters", _lzf),
+    "order_not_kept": ("mine/: does not keep the order of creation", _untracked_group),
     "complex_numbers": ("mine: is of type complex", _complex),
     "bool_array": ("mine: is of type bool", _bool),
     "object_references": ("mine: is of type object", _references),

@@ -70,10 +70,14 @@ def _walk(file: h5py.File, departures: list[Departure]) -> dict[str, h5py.Datase
     """List all data sets by path, following hard links only, each object once."""
     datasets: dict[str, h5py.Dataset] = {}
     # two names of one object are equal, and have the same hash
-    seen: set[Any] = {file["/"]}
-    waiting: list[tuple[str, h5py.Group]] = [("", file)]
+    root = file["/"]
+    seen: set[Any] = {root}
+    waiting: list[tuple[str, h5py.Group]] = [("", root)]
     while waiting:
         prefix, group = waiting.pop()
+        if not group.id.get_create_plist().get_link_creation_order() & h5py.h5p.CRT_ORDER_TRACKED:
+            problem = "does not keep the order of creation (h5py: track_order=True), so netCDF cannot append to the file"
+            departures.append(Departure(prefix or "/", problem))
         for name in map(str, group):
             path = prefix + name
             fault = link_fault(group, name)

@@ -128,7 +128,7 @@ class Output:
         """Write one string, or a list of them, as variable-length UTF-8."""
         self._sink.fail_early()
         data = values if isinstance(values, str) else np.array(list(values), dtype=object)
-        return self.file.create_dataset(path, data=data, dtype=_STRING)
+        return self._group(path).create_dataset(_last(path), data=data, dtype=_STRING, track_order=True)
 
     def numbers(self, path: str, array: np.ndarray, dtype: str) -> h5py.Dataset:
         """Write an array as `dtype`; large ones in chunks of whole rows, shuffled and deflated on all cores.
@@ -139,21 +139,29 @@ class Output:
         array = np.asarray(array)
         n_bytes = array.size * np.dtype(dtype).itemsize
         if n_bytes < CONTIGUOUS_BELOW:
-            return self.file.create_dataset(path, data=array.astype(dtype))
+            return self._group(path).create_dataset(_last(path), data=array.astype(dtype), track_order=True)
         rows = max(1, min(array.shape[0], CHUNK_BYTES * array.shape[0] // n_bytes))
-        dataset = self.file.create_dataset(
-            path,
+        dataset = self._group(path).create_dataset(
+            _last(path),
             shape=array.shape,
             dtype=dtype,
             chunks=(rows, *array.shape[1:]),
             shuffle=True,
             compression="gzip",
             compression_opts=1,
+            track_order=True,
         )
         for start, chunk in _compressed(array, rows, dtype):
             self._sink.fail_early()
             dataset.id.write_direct_chunk((start,) + (0,) * (array.ndim - 1), chunk)
         return dataset
+
+    def _group(self, path: str) -> h5py.Group:
+        """Return the group a data set goes to; new ones keep the order of creation, or netCDF could not append."""
+        group: h5py.Group = self.file
+        for name in path.split("/")[:-1]:
+            group = group[name] if name in group else group.create_group(name, track_order=True)
+        return group
 
 
 @contextmanager
@@ -222,6 +230,10 @@ def _sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _last(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
 
 
 def _compressed(array: np.ndarray, rows: int, dtype: str) -> Iterator[tuple[int, bytes]]:
