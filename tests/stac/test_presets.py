@@ -1,16 +1,10 @@
 """Every preset composes, and fits every model of its species."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import stac_mjx
-from omegaconf import OmegaConf
 from stac_mjx.body import Body, load_body
-from stac_mjx.config import BodyConfig
 from stac_mjx.errors import BodyError
-
-PRESETS = Path(stac_mjx.__file__).parent / "conf" / "body"
+from stac_mjx.presets import body_preset, preset_names
 
 MODELS = {
     "rat": ["rat/rodent.xml", "rat/rodent_imitation.xml", "rat/rodent_relaxed.xml", "rat/rodent_box_feet.xml",
@@ -25,21 +19,13 @@ MODELS = {
 }  # fmt: skip
 
 
-def preset(name: str, **changes) -> BodyConfig:
-    """A preset merged into the structured settings, as Hydra does it; unknown keys fail here."""
-    merged = OmegaConf.merge(OmegaConf.structured(BodyConfig), OmegaConf.load(PRESETS / f"{name}.yaml"), changes)
-    config = OmegaConf.to_object(merged)
-    assert isinstance(config, BodyConfig)
-    return config
-
-
 def test_every_preset_is_tested():
-    assert {path.stem for path in PRESETS.glob("*.yaml")} == set(MODELS)
+    assert set(preset_names()) == set(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_preset_composes(name):
-    config = preset(name)
+    config = body_preset(name)
     assert config.name == name
     assert sorted(config.keypoint_order) == sorted(config.markers)
     assert config.rate_hz
@@ -49,7 +35,7 @@ def test_preset_composes(name):
 
 @pytest.mark.parametrize(("name", "file"), [(name, file) for name, files in MODELS.items() for file in files])
 def test_preset_fits_the_model(data_dir, name, file):
-    body = load_body(preset(name, mjcf=str(data_dir / file)))
+    body = load_body(body_preset(name, mjcf=str(data_dir / file)))
     floating = name != "mouse_arm"
     assert body.model.nq - body.model.nv == floating
     assert all(len(dofs) for dofs in body.part_dofs.values())
@@ -63,7 +49,7 @@ def test_preset_fits_the_model(data_dir, name, file):
 @pytest.mark.parametrize("name", ["rat", "fly", "fly_treadmill"])
 def test_default_model_comes_with_dm_control(name):
     try:
-        body = load_body(preset(name))
+        body = load_body(body_preset(name))
     except BodyError as error:
         assert "pip install stac-mjx[bodies]" in str(error)  # noqa: PT017
         pytest.skip("dm_control is not installed")
@@ -71,6 +57,6 @@ def test_default_model_comes_with_dm_control(name):
 
 
 def test_embedded_arm_needs_no_path():
-    body = load_body(preset("mouse_arm"))
+    body = load_body(body_preset("mouse_arm"))
     assert isinstance(body, Body)
     assert body.qpos_names == ("sh_elv", "sh_extension", "sh_rotation", "elbow")

@@ -1,0 +1,257 @@
+"""The generator tells the truth: poses within limits, markers by MuJoCo, flaws of the stated size."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+from stac_mjx.body import Body, load_body
+from stac_mjx.config import BodyConfig, MarkerConfig
+from stac_mjx.errors import ConfigError
+from stac_mjx.presets import body_preset, preset_names
+from stac_mjx.reaches import mouse_arm_reaches, solve_wrist
+from stac_mjx.synthetic import Flaws, Motion, Truth, make_truth, marker_positions
+
+CHAIN = """
+<mujoco>
+  <worldbody>
+    <body name="root" pos="0 0 10">
+      <freejoint name="free"/><geom size="1"/>
+      <body name="swing" pos="5 0 0">
+        <joint name="hinge" axis="0 1 0" range="-30 60" limited="true"/><joint name="spin" axis="0 0 1"/>
+        <geom size="1"/>
+        <body name="tip" pos="5 0 0">
+          <joint name="ball" type="ball" range="0 40" limited="true"/>
+          <joint name="slide" type="slide" range="-1 2" limited="true"/>
+          <geom size="1"/>
+        </body>
+      </body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Body:
+    """A body with every joint type, written in centimetres."""
+    path: Path = tmp_path_factory.mktemp("chain") / "chain.xml"
+    path.write_text(CHAIN)
+    markers = {
+        name: MarkerConfig(body=name, offset=[0.001 * (i + 1), 0.02, -0.01])
+        for i, name in enumerate(["root", "swing", "tip"])
+    }
+    return load_body(BodyConfig(name="chain", mjcf=str(path), unit="cm", markers=markers))
+
+
+@pytest.fixture(scope="module")
+def reaches() -> Truth:
+    return mouse_arm_reaches(0)
+
+
+def assert_within_limits(model: mujoco.MjModel, qpos: np.ndarray) -> None:
+    scalar = (model.jnt_type >= int(mujoco.mjtJoint.mjJNT_SLIDE)) & (model.jnt_limited == 1)
+    columns = qpos[:, model.jnt_qposadr[scalar]]
+    assert (columns > model.jnt_range[scalar, 0]).all()
+    assert (columns < model.jnt_range[scalar, 1]).all()
+
+
+def test_poses_keep_to_all_limits(chain):
+    truth = make_truth(chain, Motion(n_frames=400, amplitude=3.0), seed=1)
+    assert_within_limits(chain.model, truth.qpos)
+    at = chain.qpos_names.index("ball_qw")
+    angle = 2 * np.arccos(np.clip(np.abs(truth.qpos[:, at]), 0, 1))
+    assert angle.max() < np.radians(40)
+    assert angle.max() > np.radians(25)
+    hinge = truth.qpos[:, chain.qpos_names.index("hinge")]
+    assert np.ptp(hinge) > np.radians(60)
+
+
+def test_quaternions_are_unit_and_continuous(chain):
+    truth = make_truth(chain, Motion(n_frames=500, rate_hz=200.0), seed=2)
+    for name in ("free_qw", "ball_qw"):
+        at = chain.qpos_names.index(name)
+        quat = truth.qpos[:, at : at + 4]
+        np.testing.assert_allclose(np.linalg.norm(quat, axis=1), 1, atol=1e-12)
+        assert ((quat[1:] * quat[:-1]).sum(axis=1) > 0.9).all()
+
+
+def test_motion_is_band_limited(chain):
+    motion = Motion(n_frames=1000, rate_hz=100.0, cutoff_hz=2.0)
+    x = make_truth(chain, motion, seed=3).qpos[:, 0]
+    windowed = np.abs(np.fft.rfft((x - x.mean()) * np.hanning(len(x)))) ** 2
+    frequency = np.fft.rfftfreq(len(x), 1 / motion.rate_hz)
+    assert windowed[frequency > 2.5].sum() < 1e-3 * windowed.sum()
+
+
+def test_markers_are_metres_and_follow_mujoco(chain):
+    truth = make_truth(chain, Motion(n_frames=20), offset_sd_m=0.002, seed=4)
+    data = mujoco.MjData(chain.model)
+    data.qpos[:] = truth.qpos[7]
+    mujoco.mj_forward(chain.model, data)
+    body = data.body("tip")
+    expected = body.xpos * 0.01 + body.xmat.reshape(3, 3) @ truth.offsets[2]
+    np.testing.assert_allclose(truth.positions[7, 2], expected, atol=1e-12)
+    # 5 cm from root to swing, plus centimetres of offsets
+    assert 0.01 < np.linalg.norm(truth.positions[7, 1] - truth.positions[7, 0]) < 0.12
+
+
+def test_offsets_scatter_by_the_stated_amount(chain):
+    shifts = np.array([make_truth(chain, Motion(n_frames=1), offset_sd_m=0.003, seed=s).offsets for s in range(60)])
+    assert np.std(shifts - chain.marker_offset) == pytest.approx(0.003, rel=0.15)
+
+
+def test_without_flaws_the_recording_is_the_truth(chain):
+    truth = make_truth(chain, Motion(n_frames=30, n_clips=3), seed=5)
+    np.testing.assert_array_equal(truth.keypoints.positions, truth.positions)
+    assert truth.keypoints.observed.all()
+    assert truth.keypoints.clip_lengths.tolist() == [30, 30, 30]
+    assert (truth.keypoints.unit, truth.keypoints.names) == ("m", ("root", "swing", "tip"))
+    np.testing.assert_array_equal(truth.offsets, chain.marker_offset)
+
+
+def test_flaws_have_the_stated_size(chain):
+    flaws = Flaws(noise_m=0.001, missing_fraction=0.2, gap_frames=8.0, outlier_fraction=0.05, outlier_m=0.1)
+    truth = make_truth(chain, Motion(n_frames=3000, n_clips=2), flaws, seed=6)
+    missing = ~truth.keypoints.observed
+    assert missing.mean() == pytest.approx(0.2, abs=0.03)
+    runs = np.diff(np.flatnonzero(np.diff(np.pad(missing[:, 0], 1).astype(int))))[::2]
+    assert runs.mean() == pytest.approx(8.0, rel=0.25)
+    error = truth.keypoints.positions - truth.positions
+    kept = truth.keypoints.observed & ~truth.outliers
+    assert error[kept].std() == pytest.approx(0.001, rel=0.03)
+    away = np.linalg.norm(error[truth.outliers], axis=-1)
+    assert away.mean() == pytest.approx(0.1, rel=0.1)
+    assert away.min() > 0.045
+    assert truth.outliers.mean() == pytest.approx(0.05 * 0.8, rel=0.2)
+    assert np.isnan(truth.keypoints.positions[missing]).all()
+    assert (truth.keypoints.confidence[missing] == 0).all()
+
+
+def test_the_seed_decides_everything(chain):
+    flaws = Flaws(noise_m=0.001, missing_fraction=0.1)
+    first, again, other = (make_truth(chain, Motion(n_frames=10), flaws, seed=s) for s in (7, 7, 8))
+    np.testing.assert_array_equal(first.keypoints.positions, again.keypoints.positions)
+    np.testing.assert_array_equal(first.qpos, again.qpos)
+    assert not np.array_equal(first.qpos, other.qpos)
+
+
+@pytest.mark.parametrize(
+    ("motion", "flaws", "message"),
+    [
+        (Motion(n_frames=0), Flaws(), "motion.n_frames: expected a positive number"),
+        (Motion(cutoff_hz=60.0), Flaws(), "at most half the rate"),
+        (Motion(), Flaws(missing_fraction=1.0), "missing_fraction: expected a number from 0 to below 1"),
+        (Motion(), Flaws(gap_frames=0.5), "gap_frames: expected at least 1"),
+        (Motion(), Flaws(noise_m=-1.0), "noise_m: expected no negative number"),
+    ],
+)
+def test_senseless_numbers_are_refused(chain, motion, flaws, message):
+    with pytest.raises(ConfigError, match=message):
+        make_truth(chain, motion, flaws)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("rat", "rat/rodent.xml"),
+        ("mouse", "mouse/mouse_nomesh.xml"),
+        ("fly", "fly/fruitfly_force_free_nomesh.xml"),
+        ("stick", "stick/stick_fast.xml"),
+        ("worm", "worm/celegans_motor.xml"),
+    ],
+)
+def test_real_bodies_move_within_limits(data_dir, name, file):
+    body = load_body(body_preset(name, mjcf=str(data_dir / file)))
+    truth = make_truth(body, Motion(n_frames=30), seed=9)
+    assert_within_limits(body.model, truth.qpos)
+    spread = np.ptp(truth.positions[0], axis=0).max()
+    assert 0.1 < spread / body.size_m < 3
+
+
+def test_presets_are_found_and_changes_checked():
+    assert "rat" in preset_names()
+    assert body_preset("rat", scale=1.0).scale == 1.0
+    with pytest.raises(ConfigError, match="unknown preset 'rta'; did you mean 'rat'"):
+        body_preset("rta")
+    with pytest.raises(ConfigError, match="colour"):
+        body_preset("rat", colour="grey")
+
+
+# --- the embedded reaches ---------------------------------------------------------------------------------------------
+
+
+def test_reaches_have_the_promised_form(reaches):
+    keypoints = reaches.keypoints
+    assert keypoints.names == ("Shoulder", "Elbow", "Wrist")
+    assert keypoints.clip_lengths.tolist() == [60] * 46
+    assert keypoints.rate_hz == 200.0
+    assert len(set(keypoints.clip_names)) == 46
+    counts = [reaches.labels.count(f"target_{k}") for k in range(1, 9)]
+    assert (min(counts), max(counts)) == (5, 6)
+
+
+def test_reaches_repeat_from_their_seed(reaches):
+    np.testing.assert_array_equal(mouse_arm_reaches(0).keypoints.positions, reaches.keypoints.positions)
+    assert not np.array_equal(mouse_arm_reaches(1).qpos, reaches.qpos)
+
+
+def test_reaches_stay_a_degree_inside_the_limits(reaches):
+    body = load_body(body_preset("mouse_arm"))
+    inside = np.radians(1.0) - 1e-9
+    assert (reaches.qpos >= body.model.jnt_range[:, 0] + inside).all()
+    assert (reaches.qpos <= body.model.jnt_range[:, 1] - inside).all()
+
+
+def wrist_paths(truth: Truth) -> np.ndarray:
+    """True wrist paths, (clip, frame, 3), metres."""
+    return truth.positions[:, 2].reshape(46, 60, 3)
+
+
+def test_reaches_are_as_fast_and_wide_as_recorded_ones(reaches):
+    paths = wrist_paths(reaches)
+    speed = np.linalg.norm(np.gradient(paths, 1 / 200, axis=1), axis=-1)
+    peak = speed.max(axis=1)
+    assert 0.20 < np.median(peak) < 0.32
+    assert peak.min() > 0.10
+    assert peak.max() < 0.45
+    away = np.linalg.norm(paths - paths[:, :1], axis=-1).max(axis=1)
+    assert 0.008 < np.median(away) < 0.014
+    # one bell: the paw is slow before and after
+    assert np.median(speed[:, :4]) < 0.05 * np.median(peak)
+    assert np.median(speed[:, 50:]) < 0.10 * np.median(peak)
+
+
+def test_onset_is_where_the_wrist_starts_to_move(reaches):
+    paths = wrist_paths(reaches)
+    speed = np.linalg.norm(np.diff(paths, axis=1), axis=-1) * 200
+    crossed = (speed > 0.1 * speed.max(axis=1, keepdims=True)).argmax(axis=1) / 200
+    late = crossed - reaches.events["reach_onset"]
+    assert (np.abs(late) < 0.025).all()
+
+
+def test_targets_are_told_apart_and_reaches_vary(reaches):
+    ends = wrist_paths(reaches)[:, 36]
+    labels = np.array(reaches.labels)
+    centres = np.array([ends[labels == f"target_{k}"].mean(axis=0) for k in range(1, 9)])
+    nearest = np.linalg.norm(ends[:, None] - centres[None], axis=-1).argmin(axis=1)
+    assert (np.array([f"target_{k + 1}" for k in nearest]) == labels).mean() > 0.75
+    within = np.array([ends[labels == f"target_{k}"].std(axis=0).mean() for k in range(1, 9)])
+    assert (within > 1e-4).all()
+
+
+def test_wrist_solver_reaches_points_it_can_reach():
+    body = load_body(body_preset("mouse_arm"))
+    angles = np.radians([-25.0, -40.0, 30.0, 10.0])
+    goal = marker_positions(body, angles[None], np.zeros((3, 3)))[0, 2]
+    found = solve_wrist(body, goal, angles + 0.2)
+    reached = marker_positions(body, found[None], np.zeros((3, 3)))[0, 2]
+    assert np.linalg.norm(reached - goal) < 1e-4
+
+
+def test_other_arms_can_reach_too(data_dir):
+    body = load_body(body_preset("mouse_arm", mjcf=str(data_dir / "mouse_arm" / "akira_muscle_nomesh.xml")))
+    ours = mouse_arm_reaches(3)
+    theirs = mouse_arm_reaches(3, replace(body))
+    np.testing.assert_allclose(theirs.positions, ours.positions, atol=1e-9)
