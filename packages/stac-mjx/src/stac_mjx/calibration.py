@@ -38,7 +38,7 @@ class Calibration:
         spread: standard deviation over frames of where each keypoint was seen in its body's frame, (keypoint, 3), metres.
         observations: weight with which each keypoint was seen, summed over the frames, (keypoint,).
         frames: frames of the recording that were used, (frame,).
-        mean_error_mm: mean distance between keypoints and markers after every round, (round,).
+        mean_error_mm, rmse_mm: mean and root mean square distance of keypoints to markers after every round, (round,).
         similarity: transform from the recording to the frame of the body, metres.
         converged: False when the rounds ran out first.
     """
@@ -48,6 +48,7 @@ class Calibration:
     observations: Float[np.ndarray, " keypoint"]
     frames: Int[np.ndarray, " frame"]
     mean_error_mm: Float[np.ndarray, " round"]
+    rmse_mm: Float[np.ndarray, " round"]
     similarity: Similarity
     converged: bool
 
@@ -150,7 +151,7 @@ def calibrate(
     sample = replace(raw, target=similarity.apply(raw.target))
     # one frame a clip: the sampled frames are no neighbours in time
     fit = tracker.solve(initial, sample)
-    offsets, history, calm = initial, [], 0
+    offsets, history, squares, calm = initial, [], [], 0
     converged = False
     for _ in range(config.max_rounds):
         weight = np.where((fit.status < Status.NO_MARKERS)[:, None], sample.weight, 0.0)
@@ -159,7 +160,9 @@ def calibrate(
         similarity = _next_similarity(tracker, raw, fit, offsets, mode, similarity)
         sample = replace(raw, target=similarity.apply(raw.target))
         fit = tracker.refine(offsets, sample, fit.qpos, config.iterations)
-        history.append(mean_error_mm(tracker, fit, offsets, sample))
+        distances = distances_mm(tracker, fit, offsets, sample)
+        history.append(float(distances.mean()))
+        squares.append(float(np.sqrt((distances**2).mean())))
         if progress is not None:
             progress(history[-1])
         calm = calm + 1 if len(history) > 1 and history[-1] > (1 - config.tolerance) * history[-2] else 0
@@ -170,17 +173,22 @@ def calibrate(
     spread = _spread(local, sample.weight)
     metric = replace(similarity, translation=similarity.translation * unit)
     return Calibration(
-        offsets * unit, spread * unit, sample.weight.sum(axis=0), frames, np.array(history), metric, converged
+        offsets=offsets * unit,
+        spread=spread * unit,
+        observations=sample.weight.sum(axis=0),
+        frames=frames,
+        mean_error_mm=np.array(history),
+        rmse_mm=np.array(squares),
+        similarity=metric,
+        converged=converged,
     )
 
 
-def mean_error_mm(tracker: Tracker, fit: Fit, offsets: np.ndarray, seen: Observation) -> float:
-    """Mean distance between observed keypoints and markers, mm."""
+def distances_mm(tracker: Tracker, fit: Fit, offsets: np.ndarray, seen: Observation) -> Float[np.ndarray, " seen"]:
+    """Distances between observed keypoints and their markers, mm, in one row."""
     body = tracker.body
     markers = marker_positions(tracker.tree, body.marker_body, jnp.asarray(fit.qpos), jnp.asarray(offsets, jnp.float32))
-    distance = np.linalg.norm(np.asarray(markers) - seen.target, axis=-1)
-    observed = seen.weight > 0
-    return float(tracker.mm * distance[observed].mean()) if observed.any() else 0.0
+    return tracker.mm * np.linalg.norm(np.asarray(markers) - seen.target, axis=-1)[seen.weight > 0]
 
 
 def _local(tracker: Tracker, qpos: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -161,10 +161,109 @@ class TrajectoryConfig:
 
 
 @dataclass
-class SyntheticConfig:
-    """The embedded reaches, registered when no recording is named."""
+class FitConfig:
+    """Everything `stac-mjx fit` and `stac-mjx ik` can be told."""
 
-    trials: int = 46
-    """Number of reaches."""
-    noise_mm: float = 0.1
-    """Standard deviation of the measurement noise."""
+    body: BodyConfig = field(default_factory=BodyConfig)
+    keypoints: KeypointsConfig = field(default_factory=KeypointsConfig)
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+    solver: SolverConfig = field(default_factory=SolverConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    trajectory: TrajectoryConfig = field(default_factory=TrajectoryConfig)
+    offsets: str | None = None
+    """Offsets file of an earlier fit (`ik` only)."""
+    out: str | None = None
+    """Folder the results go to; it is made if need be."""
+    seed: int = 0
+    """Seed of every random choice."""
+    report: bool = True
+    """Write the page of plots too."""
+    subject_id: str | None = None
+    """Animal, written to the files."""
+    session_id: str | None = None
+    """Recording session, written to the files."""
+
+
+@dataclass
+class CheckConfig:
+    """What `stac-mjx check` can be told."""
+
+    file: Any = None
+    """File of the contract, or a list of files."""
+
+
+@dataclass
+class ReportConfig:
+    """What `stac-mjx report` can be told."""
+
+    clips: str = ""
+    """A mimic.reference_clips file."""
+    offsets: str | None = None
+    """The mimic.offsets file of the same fit; empty: offsets.h5 beside the clips, if there is one."""
+    out: str | None = None
+    """Folder of the page; empty: the folder of the clips."""
+
+
+@dataclass
+class RenderConfig:
+    """What `stac-mjx render` can be told."""
+
+    clips: str = ""
+    """A mimic.reference_clips file."""
+    clip: Any = 0
+    """Name or number of the clip."""
+    out: str | None = None
+    """The video (mp4); empty: beside the clips."""
+    start_s: float = 0.0
+    """Time in the clip at which the video starts, s."""
+    duration_s: float | None = None
+    """Length of the stretch shown, s; empty: to the end of the clip, at most 20 s."""
+    speed: float = 1.0
+    """Playback speed: 0.1 is ten times slower than life."""
+    fps: int = 30
+    """Frames per second of the video."""
+    width: int = 960
+    """Width of the picture, pixels."""
+    height: int = 720
+    """Height of the picture, pixels."""
+    camera: str | None = None
+    """Camera of the model; empty: one that follows the animal."""
+    azimuth: float = 120.0
+    """Direction of the following camera, degrees."""
+    elevation: float = -20.0
+    """Height angle of the following camera, degrees."""
+
+
+@dataclass
+class ConvertConfig:
+    """What `stac-mjx convert` can be told."""
+
+    path: Any = None
+    """Output of the public stac-mjx (.h5), a list of such files or a glob; each is a clip."""
+    body: BodyConfig = field(default_factory=BodyConfig)
+    """The body the files were fitted to."""
+    rate_hz: float | None = None
+    """Frame rate of the recording; the files do not hold it. Empty: the usual rate of the body."""
+    out: str | None = None
+    """Folder of the converted files."""
+
+
+@dataclass
+class BenchConfig:
+    """What `stac-mjx bench` can be told."""
+
+    bodies: list[str] = field(default_factory=lambda: ["mouse_arm", "rat", "fly", "worm", "stick", "mouse"])
+    """Bodies measured; those whose model is not at hand are left out, and said so."""
+    data: str | None = None
+    """Folder with one folder of real models and recordings a species; empty: $MIMIC_DATA, else only models that are at
+    hand and synthetic recordings."""
+    frames: int = 8192
+    """Frames registered in each measurement."""
+    repeats: int = 5
+    """Measurements of each figure; the median is given."""
+    scaling: bool = True
+    """Also measure how time grows with frames, keypoints and degrees of freedom."""
+    solver: SolverConfig = field(default_factory=SolverConfig)
+    """Solver settings measured."""
+    out: str | None = None
+    """Folder of the table (JSON, Markdown, plot); empty: bench."""

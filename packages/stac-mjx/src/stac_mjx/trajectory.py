@@ -92,7 +92,7 @@ def velocities(
     if n_frames < 2:
         return np.zeros((n_frames, tree.n_dof), np.float32)
     poses = jnp.asarray(qpos, jnp.float32)
-    forward = np.asarray(steps(tree, poses[:-1], poses[1:]), np.float32)
+    forward = np.array(steps(tree, poses[:-1], poses[1:]), np.float32)
     inside = np.ones(n_frames - 1, np.float32)
     inside[np.cumsum(clip_lengths)[:-1] - 1] = 0.0
     forward *= inside[:, None]

@@ -1,0 +1,1 @@
+"""Hydra presets and defaults."""
