@@ -41,7 +41,7 @@ def test_preset_fits_the_model(data_dir, name, file):
     assert all(len(dofs) for dofs in body.part_dofs.values())
     # the free joint is solved with the trunk, never within a part
     assert not floating or min(dofs.min() for dofs in body.part_dofs.values()) >= 6
-    sizes = {"rat": 0.2, "fly": 0.003, "fly_treadmill": 0.003, "worm": 0.001, "stick": 0.025, "mouse": 0.14,
+    sizes = {"rat": 0.2, "fly": 0.003, "fly_treadmill": 0.003, "worm": 0.001, "stick": 0.035, "mouse": 0.14,
              "mouse_arm": 0.011}  # fmt: skip
     assert body.size_m == pytest.approx(sizes[name], rel=0.35)
 

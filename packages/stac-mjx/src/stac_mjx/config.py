@@ -38,7 +38,8 @@ class BodyConfig:
     scale: float = 1.0
     """Exact similarity scaling of the model (positions, joint anchors, sites, geoms, meshes, slide ranges)."""
     scale_inertia: bool = False
-    """Scale mass with the cube and inertia with the fifth power of `scale` too; off: dynamics parameters stay."""
+    """Scale mass with the cube and inertia with the fifth power of `scale` too; off: masses stay, inertias follow
+    the size (second power)."""
     root: str = "keep"
     """``keep`` the model's root as it is; ``free``: add a free joint to a model whose root is fixed."""
     markers: dict[str, MarkerConfig] = field(default_factory=dict)
