@@ -10,12 +10,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from stac_mjx.check import check_file, errors_in, format_departures
 
-Break = Callable[[h5py.File], object]
+Break = Callable[[Any], object]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Variant:
     where: str
 
 
+def edit(path: Path) -> Any:
+    """Open a file for changes; untyped, because h5py cannot know what lies at a path."""
+    return h5py.File(path, "r+")
+
+
 def assert_conforms(path: Path) -> None:
     """Fail with the list of all departures unless the file conforms to docs/schema, SHOULDs aside."""
     departures = check_file(path)
@@ -43,7 +49,7 @@ def broken_variants(path: Path, folder: Path) -> dict[str, Variant]:
     for name, (where, damage) in CLIPS_DAMAGE.items():
         copy = folder / f"{name}.h5"
         shutil.copyfile(path, copy)
-        with h5py.File(copy, "r+") as file:
+        with edit(copy) as file:
             damage(file)
         variants[name] = Variant(copy, where)
     return variants
@@ -52,7 +58,7 @@ def broken_variants(path: Path, folder: Path) -> dict[str, Variant]:
 def replace_data(path: str, change: Callable[[np.ndarray], np.ndarray], keep_scales: bool = True) -> Break:
     """Rewrite a data set with other values, type or shape, keeping its attributes and, where possible, its scales."""
 
-    def damage(file: h5py.File) -> None:
+    def damage(file: Any) -> None:
         old = file[path]
         is_scale = h5py.h5ds.is_scale(old.id)
         users = [
@@ -89,28 +95,28 @@ def replace_data(path: str, change: Callable[[np.ndarray], np.ndarray], keep_sca
 def put(path: str, index: object, value: object) -> Break:
     """Overwrite some values."""
 
-    def damage(file: h5py.File) -> None:
+    def damage(file: Any) -> None:
         file[path][index] = value
 
     return damage
 
 
 def relabel(path: str, index: int, value: str) -> Break:
-    def damage(file: h5py.File) -> None:
+    def damage(file: Any) -> None:
         file[path][index] = value
 
     return damage
 
 
 def remove(path: str) -> Break:
-    def damage(file: h5py.File) -> None:
+    def damage(file: Any) -> None:
         del file[path]
 
     return damage
 
 
 def set_attribute(name: str, value: object, path: str = "/") -> Break:
-    def damage(file: h5py.File) -> None:
+    def damage(file: Any) -> None:
         if value is None:
             del file[path].attrs[name]
         else:
@@ -122,7 +128,7 @@ def set_attribute(name: str, value: object, path: str = "/") -> Break:
 def set_text(path: str, change: Callable[[str], str]) -> Break:
     """Change the MJCF or another text, and the hash with it, so that nothing else is wrong."""
 
-    def damage(file: h5py.File) -> None:
+    def damage(file: Any) -> None:
         from stac_mjx.file_info import model_sha256
 
         file[path][()] = change(file[path].asstr()[()])
@@ -133,14 +139,14 @@ def set_text(path: str, change: Callable[[str], str]) -> Break:
 
 
 def link_elsewhere(path: str, link: object) -> Break:
-    def damage(file: h5py.File) -> None:
+    def damage(file: Any) -> None:
         del file[path]
         file[path] = link
 
     return damage
 
 
-def _virtual(file: h5py.File) -> None:
+def _virtual(file: Any) -> None:
     shape = file["valid"].shape
     del file["valid"]
     layout = h5py.VirtualLayout(shape, "u1")
@@ -148,51 +154,51 @@ def _virtual(file: h5py.File) -> None:
     file.create_virtual_dataset("valid", layout)
 
 
-def _external_storage(file: h5py.File) -> None:
+def _external_storage(file: Any) -> None:
     shape = file["valid"].shape
     del file["valid"]
     file.create_dataset("valid", shape=shape, dtype="u1", external=[("elsewhere.bin", 0, 1000)])
 
 
-def _huge(file: h5py.File) -> None:
+def _huge(file: Any) -> None:
     n_frames, n_keypoints = file["residual"].shape
     del file["residual"]
     file.create_dataset("residual", (1 << 25, 1 << 20), "f4", chunks=(1024, 1024), maxshape=(None, None))
     assert n_frames * n_keypoints > 0
 
 
-def _cycle(file: h5py.File) -> None:
+def _cycle(file: Any) -> None:
     file["provenance/again"] = file["provenance"]
 
 
-def _lzf(file: h5py.File) -> None:
+def _lzf(file: Any) -> None:
     values = file["kp_confidence"][()]
     del file["kp_confidence"]
     file.create_dataset("kp_confidence", data=values, compression="lzf")
 
 
-def _detach(file: h5py.File) -> None:
+def _detach(file: Any) -> None:
     file["xpos"].dims[1].detach_scale(file["names_xpos"])
 
 
-def _wrong_scale(file: h5py.File) -> None:
+def _wrong_scale(file: Any) -> None:
     file["kp_body"].dims[0].detach_scale(file["kp_names"])
     file["kp_body"].dims[0].attach_scale(file["names_xpos"])
 
 
-def _untracked_group(file: h5py.File) -> None:
+def _untracked_group(file: Any) -> None:
     file.create_group("mine", track_order=False)
 
 
-def _complex(file: h5py.File) -> None:
+def _complex(file: Any) -> None:
     file["mine"] = np.ones(3, complex)
 
 
-def _bool(file: h5py.File) -> None:
+def _bool(file: Any) -> None:
     file["mine"] = np.ones(3, bool)
 
 
-def _references(file: h5py.File) -> None:
+def _references(file: Any) -> None:
     file.create_dataset("mine", data=[file["qpos"].ref], dtype=h5py.ref_dtype)
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from contract import examples, kit
 from stac_mjx.check import check_file, errors_in, format_departures
 from stac_mjx.clips import write_clips
-
-from contract import examples, kit
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import h5py
-
 from stac_mjx.contract.content import CONTENT_CHECKS, value_departures
-from stac_mjx.contract.reading import kind_and_version, open_hdf5, read_numbers
+from stac_mjx.contract.files import read_assets
+from stac_mjx.contract.reading import kind_and_version, open_hdf5
 from stac_mjx.contract.record import Departure, Record
 from stac_mjx.contract.schema import load_schema
 from stac_mjx.contract.structure import inspect
+from stac_mjx.errors import ContractError
 
 __all__ = ["Departure", "check_file", "errors_in", "format_departures"]
 
@@ -30,22 +31,19 @@ def check_file(path: str | Path) -> list[Departure]:
         schema = load_schema(kind_and_version(file)[0])
         record, departures = inspect(file, schema)
         try:
-            departures += _content(file, record, departures)
+            departures += _content(record, departures)
         except (OSError, RuntimeError) as error:
             departures.append(Departure("file", f"values cannot be read, the file is damaged: {error}"))
     return sorted(departures, key=lambda departure: departure.severity != "error")
 
 
-def _content(file: h5py.File, record: Record, structural: Sequence[Departure]) -> list[Departure]:
+def _content(record: Record, structural: Sequence[Departure]) -> list[Departure]:
     """Run the checks that look at values; of data sets whose shape is wrong already they see nothing."""
     wrong = {departure.where for departure in structural if departure.problem.startswith("expected shape")}
-    sound = Record(
-        record.schema,
-        record.attributes,
-        record.dims,
-        {path: values for path, values in record.strings.items() if path not in wrong},
-        {path: values for path, values in record.numbers.items() if path not in wrong},
-        record.own_attributes,
+    sound = replace(
+        record,
+        strings={path: values for path, values in record.strings.items() if path not in wrong},
+        numbers={path: values for path, values in record.numbers.items() if path not in wrong},
     )
     found = list(value_departures(sound))
     for name in record.schema.checks:
@@ -54,19 +52,10 @@ def _content(file: h5py.File, record: Record, structural: Sequence[Departure]) -
     # MuJoCo takes a while to import; files without a model to look at do not need it
     from stac_mjx.contract.model import model_departures
 
-    return found + list(model_departures(sound, stored_assets(file, sound)))
-
-
-def stored_assets(file: h5py.File, record: Record) -> dict[str, bytes]:
-    """Return the files that the MJCF in a checked file needs, by name."""
-    prefix = "provenance/assets/"
-    found = {}
-    for path, values in record.numbers.items():
-        if path.startswith(prefix):
-            found[path.removeprefix(prefix)] = (
-                read_numbers(values) if isinstance(values, h5py.Dataset) else values
-            ).tobytes()
-    return found
+    try:
+        return found + list(model_departures(sound, read_assets(sound)))
+    except ContractError as error:
+        return [*found, Departure("provenance/assets", str(error))]
 
 
 def errors_in(departures: Sequence[Departure]) -> list[Departure]:

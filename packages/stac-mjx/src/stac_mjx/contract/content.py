@@ -51,7 +51,8 @@ def value_departures(record: Record) -> Iterator[Departure]:
         if rule.free_flags:
             values = record.own_attributes.get(path, {}).get("flag_values", ())
             allowed = tuple(int(v) for v in np.atleast_1d(np.asarray(values, dtype=np.int64)))
-        yield from _bounds(record, rule, allowed)
+        if allowed or rule.finite is not None or rule.minimum is not None:
+            yield from _bounds(record, rule, allowed)
 
 
 def _bounds(record: Record, rule: DatasetRule, allowed: tuple[int, ...]) -> Iterator[Departure]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from stac_mjx.contract.writing import Output, atomic_hdf5
 from stac_mjx.errors import ContractError, raise_all
 
 _ASSETS = "provenance/assets/"
+
+MAX_ASSET_BYTES = 1 << 29
+"""Most bytes that all files an MJCF needs may take together."""
 
 
 def record_departures(record: Record) -> list[Departure]:
@@ -155,13 +159,27 @@ def load_record(
         errors = [str(departure) for departure in departures if departure.severity == "error"]
         hint = ["`stac-mjx check` lists everything that is wrong"] if len(errors) > 1 else []
         raise_all(ContractError, str(path), errors[:20] + hint)
+        assets = read_assets(record)
         numbers = {
             name: read_numbers(dataset, (rows or {}).get((record.dims[name] or ("",))[0]))
             for name, dataset in record.numbers.items()
-            if isinstance(dataset, h5py.Dataset)
+            if isinstance(dataset, h5py.Dataset) and not name.startswith(_ASSETS)
         }
-    assets = {n.removeprefix(_ASSETS): numbers.pop(n).tobytes() for n in list(numbers) if n.startswith(_ASSETS)}
-    return (
-        Record(record.schema, record.attributes, record.dims, record.strings, numbers, record.own_attributes),
-        assets,
-    )
+    return replace(record, numbers=numbers), assets
+
+
+def read_assets(record: Record) -> dict[str, bytes]:
+    """Return the files that the MJCF of an open file needs, by name.
+
+    Raises:
+        ContractError: when they are larger together than :data:`MAX_ASSET_BYTES`, or damaged.
+    """
+    stored = {name: data for name, data in record.numbers.items() if name.startswith(_ASSETS)}
+    total = sum(len(data) for data in stored.values())
+    if total > MAX_ASSET_BYTES:
+        raise ContractError(f"the assets have {total} bytes together; at most {MAX_ASSET_BYTES} are read")
+    return {
+        name.removeprefix(_ASSETS): read_numbers(data).tobytes()
+        for name, data in stored.items()
+        if isinstance(data, h5py.Dataset)
+    }

@@ -91,9 +91,9 @@ def body_length(model: mujoco.MjModel) -> float:
     return diagonal if diagonal > 0 else float(model.stat.extent)
 
 
-def _stretches(record: Record, dims: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-    """Yield indices of short runs of frames or states, spread evenly over the file."""
-    *outer, last = (record.length(dim) or 0 for dim in dims)
+def _stretches(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
+    """Yield indices of short runs along the last of these axes, spread evenly over all of them."""
+    *outer, last = shape
     n_outer = int(np.prod(outer, dtype=np.int64))
     positions = np.unique(np.linspace(0, n_outer * last - 1, N_STRETCHES).astype(np.int64))
     for position in positions.tolist():
@@ -111,7 +111,7 @@ def _poses(record: Record, model: mujoco.MjModel, length_unit_m: float) -> Itera
     valid = validity(record, dims)
     data = mujoco.MjData(model)
     allowed = TOLERANCE * body_length(model) * length_unit_m
-    for index in _stretches(record, dims):
+    for index in _stretches(record.numbers["qpos"].shape[:-1]):
         stored = {name: np.asarray(record.numbers[name][index], np.float64) for name in names}
         for k in range(len(stored["qpos"])):
             frame = index[-1].start + k
@@ -159,7 +159,7 @@ def _sites(record: Record) -> Iterator[Departure]:
         return
     ids = [bodies.index(name) for name in record.strings["kp_body"]]
     size = float(np.linalg.norm(offsets, axis=-1).max(initial=0.0))
-    for index in _stretches(record, record.dims["marker_sites"][:1]):
+    for index in _stretches(record.numbers["marker_sites"].shape[:1]):
         sites, xpos, xquat = (
             np.asarray(record.numbers[n][index], np.float64) for n in ("marker_sites", "xpos", "xquat")
         )

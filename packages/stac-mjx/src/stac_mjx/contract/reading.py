@@ -7,6 +7,7 @@ are followed. Nothing larger than its bytes on the disk can account for is read,
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -112,7 +113,7 @@ def attribute(item: h5py.File | h5py.Group | h5py.Dataset, name: str) -> Any:
         return None
     try:
         handle = item.attrs.get_id(name)
-        if int(np.prod(handle.shape or (1,), dtype=object)) > MAX_LABELS:
+        if math.prod(handle.shape or (1,)) > MAX_LABELS:
             return None
         value: Any = item.attrs[name]
     except (OSError, RuntimeError, TypeError, ValueError):
@@ -185,11 +186,11 @@ def storage_faults(dataset: h5py.Dataset) -> list[str]:
             f"uses filters {sorted(filters - _FILTERS)}; only gzip, shuffle and fletcher32 are readable everywhere"
         )
     item_bytes = dataset.id.get_type().get_size()
-    if dataset.chunks is not None and _product(dataset.chunks) * item_bytes > MAX_CHUNK_BYTES:
+    if dataset.chunks is not None and math.prod(dataset.chunks) * item_bytes > MAX_CHUNK_BYTES:
         faults.append(
-            f"has chunks of {_product(dataset.chunks) * item_bytes} bytes; at most {MAX_CHUNK_BYTES} are allowed"
+            f"has chunks of {math.prod(dataset.chunks) * item_bytes} bytes; at most {MAX_CHUNK_BYTES} are allowed"
         )
-    claimed, stored = _product(dataset.shape or ()) * item_bytes, dataset.id.get_storage_size()
+    claimed, stored = math.prod(dataset.shape or ()) * item_bytes, dataset.id.get_storage_size()
     if max(dataset.shape or (0,), default=0) > MAX_LENGTH:
         faults.append(f"has an axis longer than {MAX_LENGTH}: {dataset.shape}")
     if stored > dataset.file.id.get_filesize():
@@ -206,7 +207,7 @@ def read_strings(dataset: h5py.Dataset) -> tuple[str, ...]:
         ContractError: when it holds too many strings, or values that are not UTF-8 text.
     """
     where = f"{dataset.file.filename}: {dataset.name}"
-    count = _product(dataset.shape or ())
+    count = math.prod(dataset.shape or ())
     if count > MAX_LABELS:
         raise ContractError(f"{where}: {count} strings are more than the {MAX_LABELS} allowed")
     faults = storage_faults(dataset)
@@ -244,11 +245,3 @@ def read_numbers(dataset: h5py.Dataset, rows: Sequence[tuple[int, int]] | None =
         return out
     except (OSError, RuntimeError) as error:
         raise ContractError(f"{where}: the values are damaged: {error}") from error
-
-
-def _product(shape: Sequence[int]) -> int:
-    """Multiply without the overflow of fixed-width integers."""
-    product = 1
-    for length in shape:
-        product *= int(length)
-    return product

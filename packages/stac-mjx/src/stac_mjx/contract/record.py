@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -85,18 +86,17 @@ def _split(done: tuple[slice, ...], shape: tuple[int, ...], item_bytes: int, chu
     if not shape:
         yield done
         return
-    row_bytes = item_bytes
-    for length in shape[1:]:
-        row_bytes *= int(length)
-    if row_bytes > BLOCK_BYTES and len(shape) > 1:
-        for row in range(shape[0]):
-            yield from _split((*done, slice(row, row + 1)), shape[1:], item_bytes, 1)
+    n_rows, *inner = shape
+    row_bytes = item_bytes * math.prod(inner)
+    if row_bytes > BLOCK_BYTES and inner:
+        for row in range(n_rows):
+            yield from _split((*done, slice(row, row + 1)), tuple(inner), item_bytes, 1)
         return
     rows = max(1, BLOCK_BYTES // max(1, row_bytes))
     # whole chunks, because HDF5 unpacks a chunk whole
     rows = max(rows // chunk * chunk, min(chunk, rows))
-    for start in range(0, shape[0], rows):
-        yield (*done, slice(start, min(start + rows, shape[0])))
+    for start in range(0, n_rows, rows):
+        yield (*done, slice(start, min(start + rows, n_rows)))
 
 
 def shape_departures(record: Record) -> Iterator[Departure]:
@@ -119,6 +119,7 @@ def label_departures(record: Record) -> Iterator[Departure]:
             continue
         if record.length(path) == 0:
             yield Departure(path, "has no element; every dimension needs at least one")
+            continue
         if path in record.numbers:
             yield from _numeric_labels(path, record.numbers[path], rule)
             continue

@@ -63,20 +63,33 @@ def inspect(file: h5py.File, schema: Schema) -> tuple[Record, list[Departure]]:
     missing = sorted(dim for dim in used if dim not in datasets)
     found.departures += [Departure(dim, "the scale of this dimension is missing") for dim in missing]
     record = Record(schema, attributes, found.dims, found.strings, found.numbers, found.own_attributes)
-    return record, found.departures + list(shape_departures(record)) + list(label_departures(record))
+    found.departures += [*_leading(record), *shape_departures(record), *label_departures(record)]
+    return record, found.departures
+
+
+def _leading(record: Record) -> Iterator[Departure]:
+    """Report data sets without the leading dimension where others have it."""
+    schema = record.schema
+    if not any(axes[0] == schema.leading_dim for path, axes in record.dims.items() if axes and axes != (path,)):
+        return
+    for path, axes in record.dims.items():
+        if axes != (path,) and schema.takes_leading(path, axes):
+            yield Departure(path, f"lacks the axis {schema.leading_dim!r}, which other data sets of this file have")
 
 
 def _walk(file: h5py.File, departures: list[Departure]) -> dict[str, h5py.Dataset]:
     """List all data sets by path, following hard links only, each object once."""
     datasets: dict[str, h5py.Dataset] = {}
     # two names of one object are equal, and have the same hash
-    root = file["/"]
+    root: Any = file["/"]
     seen: set[Any] = {root}
     waiting: list[tuple[str, h5py.Group]] = [("", root)]
     while waiting:
         prefix, group = waiting.pop()
         if not group.id.get_create_plist().get_link_creation_order() & h5py.h5p.CRT_ORDER_TRACKED:
-            problem = "does not keep the order of creation (h5py: track_order=True), so netCDF cannot append to the file"
+            problem = (
+                "does not keep the order of creation (h5py: track_order=True), so netCDF cannot append to the file"
+            )
             departures.append(Departure(prefix or "/", problem))
         for name in map(str, group):
             path = prefix + name
@@ -211,7 +224,7 @@ def _take_scale(dataset: h5py.Dataset, path: str, schema: Schema, found: _Findin
 
 def _take_values(dataset: h5py.Dataset, path: str, name: str, found: _Findings) -> bool:
     """Enter strings, or the data set itself for numbers; say whether that could be done."""
-    faults = storage_faults(dataset)
+    faults = storage_faults(dataset) or (["has no element"] if dataset.size == 0 else [])
     found.departures += [Departure(path, fault) for fault in faults]
     if faults:
         return False

@@ -158,7 +158,7 @@ class Output:
 
     def _group(self, path: str) -> h5py.Group:
         """Return the group a data set goes to; new ones keep the order of creation, or netCDF could not append."""
-        group: h5py.Group = self.file
+        group: Any = self.file
         for name in path.split("/")[:-1]:
             group = group[name] if name in group else group.create_group(name, track_order=True)
         return group

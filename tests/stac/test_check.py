@@ -1,0 +1,269 @@
+"""The checker: what it says, what it leaves alone, and that hostile files neither reach out nor use up the memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from contract import examples, kit
+from stac_mjx.check import Departure, check_file, errors_in, format_departures
+from stac_mjx.clips import read_clips, write_clips, write_offsets
+from stac_mjx.contract.enclosed import compile_enclosed, reference_faults
+from stac_mjx.contract.record import blocks
+from stac_mjx.errors import BodyError, ContractError, InputError
+
+BALL = '<mujoco><worldbody><body><freejoint/><geom size="1"/></body></worldbody></mujoco>'
+
+
+@pytest.fixture
+def clips_file(tmp_path: Path) -> Path:
+    write_clips(tmp_path / "clips.h5", examples.clips())
+    return tmp_path / "clips.h5"
+
+
+def test_all_departures_are_reported_at_once(clips_file: Path):
+    with kit.edit(clips_file) as file:
+        del file["qvel"]
+        file["xpos"].attrs["units"] = "mm"
+        file["residual"][3, 0] = 5
+        file["clip_start"][1] = 8
+        file.attrs["model_sha256"] = "0" * 64
+        del file.attrs["random_seed"]
+    departures = check_file(clips_file)
+    assert [d.where for d in errors_in(departures)] == ["qvel", "xpos@units", "clip_start", "residual", "@model_sha256"]
+    assert departures[-1] == Departure("@random_seed", departures[-1].problem, "advice")
+    text = format_departures("clips.h5", departures)
+    assert text.splitlines()[0] == "clips.h5: departs from docs/schema in 5 places"
+    assert text.splitlines()[-2] == "  advice:"
+
+
+def test_a_sound_file_is_said_to_conform(clips_file: Path):
+    assert format_departures("clips.h5", check_file(clips_file)) == "clips.h5: conforms to docs/schema"
+
+
+def test_a_missing_should_is_advice_only(tmp_path: Path):
+    write_offsets(tmp_path / "a.h5", examples.offsets(offset_std=None))
+    departures = check_file(tmp_path / "a.h5")
+    assert [(d.where, d.severity) for d in departures] == [("offset_std", "advice")]
+    assert not errors_in(departures)
+
+
+def test_files_without_a_kind_cannot_be_checked(tmp_path: Path):
+    (tmp_path / "text.h5").write_text("no file of ours")
+    with pytest.raises(InputError, match="no HDF5 file"):
+        check_file(tmp_path / "text.h5")
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["a"] = 1
+    with pytest.raises(ContractError, match="not a file of this contract"):
+        check_file(tmp_path / "foreign.h5")
+
+
+def test_values_of_invalid_frames_do_not_count(tmp_path: Path):
+    clips = examples.clips()
+    for values in (clips.qpos, clips.xpos, clips.xquat, clips.marker_sites):
+        values[-1] = np.nan
+    write_clips(tmp_path / "a.h5", clips)
+    assert check_file(tmp_path / "a.h5") == []
+
+
+def test_damaged_values_are_a_departure(tmp_path: Path):
+    write_clips(tmp_path / "a.h5", examples.clips((3000,)))
+    with kit.edit(tmp_path / "a.h5") as file:
+        chunk = file["xpos"].id.get_chunk_info(0)
+    content = bytearray((tmp_path / "a.h5").read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 0xFF
+    (tmp_path / "a.h5").write_bytes(content)
+    assert any("the file is damaged" in d.problem for d in check_file(tmp_path / "a.h5"))
+
+
+ROLLOUT_DAMAGE = {
+    "substeps": (lambda f: f.attrs.__setitem__("n_substeps", 5), "@ctrl_dt_s"),
+    "rate": (lambda f: f.attrs.__setitem__("rate_hz", 100.0), "@rate_hz"),
+    "alignment": (lambda f: f.attrs.__setitem__("alignment", "none"), "@alignment"),
+    "goes_on": (lambda f: f["valid"].__setitem__((0, 2), 0), "valid"),
+    "late_end": (lambda f: f["terminated"].__setitem__((0, 2), 1), "terminated"),
+    "time": (lambda f: f["step_time"].__setitem__(2, 0.011), "step_time"),
+    "layer_width": (lambda f: f.__delitem__("activations/encoder/unit_0"), "activations/encoder/unit_0"),
+    "stage": (
+        lambda f: f["activations/decoder/layer_0"].attrs.__delitem__("stage"),
+        "activations/decoder/layer_0@stage",
+    ),
+    "reference": (lambda f: f["reference/clip_start"].__setitem__(1, 7), "reference/clip_start"),
+    "contact": (lambda f: f["contact/femur"].__setitem__((0, 0), 3), "contact/femur"),
+    "actuators": (lambda f: f["actuator"].__setitem__(0, "knee_motor"), "actuator"),
+    "pose": (lambda f: f["xpos"].__setitem__((0, 0), 1.0), "xpos"),
+    "unknown_reason": (lambda f: f["termination_reason"].__setitem__(0, 9), "termination_reason"),
+    "gap": (lambda f: f["latent_mean"].__setitem__((1, 2, 0), np.nan), "latent_mean"),
+}
+
+
+@pytest.mark.parametrize("name", ROLLOUT_DAMAGE)
+def test_broken_rollouts_are_reported(tmp_path: Path, name):
+    damage, where = ROLLOUT_DAMAGE[name]
+    examples.write_rollouts(tmp_path / "a.h5")
+    with kit.edit(tmp_path / "a.h5") as file:
+        damage(file)
+    assert where in [departure.where for departure in errors_in(check_file(tmp_path / "a.h5"))]
+
+
+def test_steps_after_the_end_of_a_rollout_may_be_nan(tmp_path: Path):
+    examples.write_rollouts(tmp_path / "a.h5", seeds=(4, 9))
+    with kit.edit(tmp_path / "a.h5") as file:
+        file["valid"][1, 0, 3:] = 0
+        file["terminated"][1, 0, 2] = 1
+        file["termination_reason"][1, 0] = 1
+        for path in ("reward", "ctrl", "latent", "activations/encoder/layer_0"):
+            file[path][1, 0, 3:] = np.nan
+        for path in ("qpos", "qvel", "xpos", "actuator_length"):
+            file[path][1, 0, 4:] = np.nan
+        file["xquat"][1, 0, 4:] = np.nan
+    assert check_file(tmp_path / "a.h5") == []
+    with kit.edit(tmp_path / "a.h5") as file:
+        file["qvel"][1, 0, 3] = np.nan
+    assert [departure.where for departure in check_file(tmp_path / "a.h5")] == ["qvel"]
+
+
+def test_one_dataset_without_the_seed_axis_is_reported(tmp_path: Path):
+    examples.write_rollouts(tmp_path / "a.h5", seeds=(4, 9))
+    with kit.edit(tmp_path / "a.h5") as file:
+        values, attributes = file["reward"][0], dict(file["reward"].attrs)
+        del file["reward"]
+        reward = file.create_dataset("reward", data=values)
+        reward.attrs["units"] = attributes["units"]
+        for axis, dim in enumerate(("clip", "step_time")):
+            reward.dims[axis].attach_scale(file[dim])
+    assert [departure.where for departure in check_file(tmp_path / "a.h5")] == ["reward"]
+
+
+# --- hostile files
+
+
+def test_a_small_file_that_unpacks_to_much_is_read_in_bounded_memory(clips_file: Path):
+    n_frames, rows = 1 << 23, 1 << 19
+    chunk = zlib.compress(bytes(rows * 12 * 4), 1)
+    with kit.edit(clips_file) as file:
+        for path, shape, dtype in (("frame", (n_frames,), "i8"), ("kp_data", (n_frames, 4, 3), "f4")):
+            del file[path]
+            data = file.create_dataset(path, shape, dtype, chunks=(rows, *shape[1:]), compression="gzip")
+            data.attrs["units"] = "m" if path == "kp_data" else "1"
+            for start in range(0, n_frames, rows):
+                part = chunk if path == "kp_data" else zlib.compress(bytes(rows * 8), 1)
+                data.id.write_direct_chunk((start,) + (0,) * (len(shape) - 1), part)
+        file["frame"].make_scale("frame")
+        for axis, dim in enumerate(("frame", "kp_names", "space")):
+            file["kp_data"].dims[axis].attach_scale(file[dim])
+    assert clips_file.stat().st_size < 10e6
+    tracemalloc.start()
+    departures = errors_in(check_file(clips_file))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "frame: expected 0, 1, 2, ... as labels" in map(str, departures)
+    assert peak < n_frames * 12 * 4 / 3
+
+
+def test_assets_that_unpack_to_too_much_are_not_read(clips_file: Path):
+    length = 1 << 26
+    chunk = zlib.compress(bytes(length), 1)
+    with kit.edit(clips_file) as file:
+        for number in range(9):
+            asset = file["provenance/assets"].create_dataset(
+                f"{number}.stl", (length,), "u1", chunks=(length,), compression="gzip"
+            )
+            asset.attrs["units"] = "1"
+            asset.id.write_direct_chunk((0,), chunk)
+            asset.make_scale(f"{number}.stl")
+    tracemalloc.start()
+    departures = errors_in(check_file(clips_file))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [departure.where for departure in departures] == ["provenance/assets"]
+    assert peak < 300e6
+    with pytest.raises(ContractError, match="the assets have"):
+        read_clips(clips_file)
+
+
+@pytest.mark.parametrize("shape", [(1,), (10,), (1000, 1000, 10), (3, 5_000_000), (2, 3, 9_000_000)])
+def test_blocks_cover_an_array_once_and_stay_small(shape):
+    array = np.broadcast_to(np.float32(0), shape)
+    covered = 0
+    for index in blocks(array):
+        block = array[index]
+        assert block.size * 4 <= 1 << 24
+        covered += block.size
+    assert covered == array.size
+
+
+def test_blocks_of_chunked_data_are_whole_chunks(tmp_path: Path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("a", (100_000, 100), "f4", chunks=(7000, 100))
+        starts = [index[0].start for index in blocks(data)]
+    assert len(starts) > 1
+    assert all(start % 7000 == 0 for start in starts)
+
+
+@pytest.mark.parametrize(
+    ("xml", "message"),
+    [
+        ('<mujoco><include file="a.xml"/></mujoco>', "brings in another file"),
+        ('<mujoco><asset><model name="a" file="a.xml"/></asset></mujoco>', "brings in another file"),
+        ('<mujoco><asset><mesh file="/etc/a.stl"/></asset></mujoco>', "names no file"),
+        ('<mujoco><asset><hfield file="http://x/a.png"/></asset></mujoco>', "names no file"),
+        ('<mujoco><asset><texture fileright="a.png"/></asset></mujoco>', "names no file"),
+        ('<mujoco><compiler meshdir="/etc"/></mujoco>', "names a folder"),
+        ('<mujoco><extension><plugin plugin="mujoco.sdf.bolt"/></extension></mujoco>', "plugins are not part"),
+        ('<mujoco><worldbody xmlns="a"/></mujoco>', "namespace"),
+        ('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><mujoco model="&x;"/>', "document type"),
+        ('<robot name="a"/>', "expected the root element <mujoco>"),
+        ("<mujoco>", "not valid XML"),
+        ('<mujoco><size nuserdata="2000000000"/></mujoco>', "asks for more"),
+        ('<mujoco><asset><hfield nrow="100000" ncol="100000" size="1 1 1 1"/></asset></mujoco>', "cells"),
+        (
+            '<mujoco><worldbody><replicate count="1000"><replicate count="1000"><geom size="1"/>'
+            "</replicate></replicate></worldbody></mujoco>",
+            "grows to",
+        ),
+    ],
+)
+def test_mjcf_that_leads_out_of_the_file_is_refused(xml, message):
+    assert any(message in fault for fault in reference_faults(xml, {"b.stl": b""}))
+    with pytest.raises(BodyError, match="the enclosed MJCF"):
+        compile_enclosed(xml, {"b.stl": b""})
+
+
+def test_an_asset_is_never_taken_from_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shell.stl").write_bytes(b"something else")
+    model = compile_enclosed(examples.MJCF, {"shell.stl": examples.tetrahedron()})
+    assert model.nmesh == 1
+    with pytest.raises(BodyError, match="names no file under provenance/assets"):
+        compile_enclosed(examples.MJCF, {})
+
+
+def test_memory_asked_for_by_a_model_is_not_reserved():
+    xml = BALL.replace("<worldbody>", '<size memory="900G"/><worldbody>')
+    assert compile_enclosed(xml, {}).narena <= 1 << 26
+
+
+def test_every_data_set_may_be_swapped_for_any_other_without_a_crash(clips_file: Path, tmp_path: Path):
+    """Whatever lies under a name, the checker reports it and goes on."""
+    strange = (
+        np.zeros(()),
+        np.zeros((2, 2, 2, 2)),
+        np.zeros(0, "f4"),
+        np.array("text", h5py.string_dtype()),
+        h5py.Empty("f4"),
+    )
+    with h5py.File(clips_file) as file:
+        paths = [path for path in file if isinstance(file[path], h5py.Dataset)]
+        content = clips_file.read_bytes()
+    for number, path in enumerate([*paths, "provenance/mjcf_xml", "events/lift_off", "provenance/assets/shell.stl"]):
+        copy = tmp_path / "copy.h5"
+        copy.write_bytes(content)
+        with kit.edit(copy) as file:
+            del file[path]
+            file[path] = strange[number % len(strange)]
+        assert errors_in(check_file(copy)), path

@@ -1,0 +1,302 @@
+"""Records of clips and offsets: what is derived, what is refused, and what is read of a file."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from contract import examples, kit
+from stac_mjx.clips import (
+    SOLVER_STATUS,
+    Offsets,
+    ReferenceClips,
+    read_clips,
+    read_offsets,
+    write_clips,
+    write_offsets,
+)
+from stac_mjx.contract.schema import load_schema
+from stac_mjx.errors import ContractError, InputError
+from stac_mjx.file_info import model_sha256
+from stac_mjx.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units, unit_name
+
+
+@pytest.fixture
+def clips_file(tmp_path: Path) -> Path:
+    write_clips(tmp_path / "clips.h5", examples.clips())
+    return tmp_path / "clips.h5"
+
+
+def changed(record, **fields):
+    """Copy a record with other fields, past the shape checks that tests (and only tests) run on construction."""
+    other = copy.copy(record)
+    for name, value in fields.items():
+        object.__setattr__(other, name, value)
+    return other
+
+
+def test_derived_fields_follow_the_clips():
+    clips = examples.clips((7, 3, 5))
+    assert clips.n_frames == 15
+    np.testing.assert_array_equal(clips.clip_start, [0, 7, 10])
+    np.testing.assert_array_equal(clips.frame_clip, [0] * 7 + [1] * 3 + [2] * 5)
+    np.testing.assert_allclose(clips.time[5:12], np.array([5, 6, 0, 1, 2, 0, 1]) / 200)
+    assert clips.frames("walk_1") == clips.frames(1) == slice(7, 10)
+    np.testing.assert_allclose(
+        clips.residual[3], np.linalg.norm(clips.kp_data[3] - clips.marker_sites[3], axis=-1), rtol=1e-6
+    )
+    assert np.isnan(clips.residual[0, 1])
+
+
+def test_residual_of_a_long_recording_is_computed_in_portions():
+    rng = np.random.default_rng(0)
+    points, sites = rng.normal(size=(2, 20_000, 2, 3))
+    clips = changed(examples.clips(), kp_data=points, marker_sites=sites)
+    np.testing.assert_allclose(clips.residual, np.linalg.norm(points - sites, axis=-1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("lengths", [(1,), (4,), (1, 1), (2, 30)])
+def test_short_and_single_clips_are_written_and_read(tmp_path: Path, lengths):
+    clips = examples.clips(lengths)
+    write_clips(tmp_path / "a.h5", clips)
+    read = read_clips(tmp_path / "a.h5")
+    np.testing.assert_array_equal(read.clip_length, lengths)
+    np.testing.assert_allclose(read.xpos, clips.xpos, rtol=1e-6)
+
+
+def test_a_subset_of_clips_is_read_in_the_order_asked_for(clips_file: Path):
+    every, some = read_clips(clips_file), read_clips(clips_file, ["walk_2", 0])
+    assert some.clip_name == ("walk_2", "walk_0")
+    assert some.trial_id == ("trial 2", "trial 0")
+    np.testing.assert_array_equal(some.clip_length, [5, 7])
+    np.testing.assert_array_equal(some.events["lift_off"], [0.005, np.nan])
+    for name in ("qpos", "kp_data", "valid", "at_joint_limit"):
+        whole = getattr(every, name)
+        np.testing.assert_array_equal(getattr(some, name), np.concatenate([whole[10:15], whole[:7]]))
+
+
+@pytest.mark.parametrize(
+    ("clips", "message"),
+    [
+        (["wlak_1"], "unknown clip 'wlak_1'; did you mean 'walk_1'"),
+        ([7], "clip 7: expected a number from 0 to 2"),
+        ([-1], "clip -1: expected a number from 0 to 2"),
+        ([], "expected at least one clip"),
+    ],
+)
+def test_clips_that_do_not_exist_are_named(clips_file: Path, clips, message):
+    with pytest.raises(InputError, match=message):
+        read_clips(clips_file, clips)
+
+
+BAD_CLIPS = {
+    "qpos": (lambda c: {"qpos": c.qpos[:, :-1]}, r"qpos: expected shape \(frame 15, names_qpos 13\), got \(15, 12\)"),
+    "frames": (lambda c: {"clip_length": np.array([7, 3, 6])}, "expected shape"),
+    "lengths": (lambda c: {"clip_length": np.array([7.0, 3, 5])}, "clip_length: expected a list of whole numbers"),
+    "empty_clip": (lambda c: {"clip_length": np.array([15, 0, 0])}, "whole numbers of at least 1"),
+    "names": (lambda c: {"clip_name": ("a", "a", "b")}, "clip names must be unique"),
+    "labels": (lambda c: {"kp_names": ("nose", "nose", "a", "b")}, "kp_names: labels must be unique; repeated: nose"),
+    "nan": (
+        lambda c: {"qpos": np.where(np.arange(15)[:, None] == 2, np.nan, c.qpos)},
+        "qpos: 13 values are not finite",
+    ),
+    "weights": (lambda c: {"kp_confidence": c.kp_confidence * 3}, "kp_confidence: expected values of at most 1"),
+    "status": (lambda c: {"solver_status": c.solver_status + 4}, "solver_status: expected only 0, 1, 2, 3"),
+    "units": (lambda c: {"qpos_units": ("mm",)}, "expected one unit for each of the 13 columns, got 1"),
+    "rate": (lambda c: {"info": examples.info(rate_hz=None)}, "info.rate_hz: expected frames per second"),
+    "skeleton": (lambda c: {"info": examples.info(skeleton=(("nose", "bakc"),))}, "did you mean 'back'"),
+    "quaternion": (lambda c: {"xquat": c.xquat * 2}, "quaternions are not of unit length"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CLIPS)
+def test_records_that_do_not_fit_together_are_refused(tmp_path: Path, name):
+    change, message = BAD_CLIPS[name]
+    clips = examples.clips()
+    with pytest.raises(ContractError, match=message):
+        write_clips(tmp_path / "a.h5", changed(clips, **change(clips)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_faults_come_in_one_message(tmp_path: Path):
+    clips = examples.clips()
+    wrong = changed(clips, kp_confidence=clips.kp_confidence * 3, xquat=clips.xquat * 2, clip_name=("a", "a", "b"))
+    with pytest.raises(ContractError, match="3 faults") as error:
+        write_clips(tmp_path / "a.h5", wrong)
+    assert all(word in str(error.value) for word in ("kp_confidence", "xquat", "clip_name"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"offsets": examples.OFFSETS[:2]}, "offsets: expected shape"),
+        ({"scale_factor": 0.0}, "scale_factor: expected values above 0"),
+        ({"offset_initial": examples.OFFSETS * np.nan}, "offset_initial: 12 values are not finite"),
+        ({"mean_error_history": np.zeros(2)}, "mean_error_history: expected shape"),
+        ({"regularised": np.array([0, 1, 2, 0])}, "regularised: expected only 0, 1"),
+    ],
+)
+def test_offsets_that_do_not_fit_together_are_refused(tmp_path: Path, fields, message):
+    with pytest.raises(ContractError, match=message):
+        write_offsets(tmp_path / "a.h5", changed(examples.offsets(), **fields))
+
+
+def test_offsets_may_leave_out_what_is_not_known(tmp_path: Path):
+    offsets = examples.offsets(
+        offset_std=None, fit_frames=None, mean_error_history=None, info=examples.info(rate_hz=None, random_seed=None)
+    )
+    write_offsets(tmp_path / "a.h5", offsets)
+    read = read_offsets(tmp_path / "a.h5")
+    assert read.offset_std is read.fit_frames is read.mean_error_history is read.info.rate_hz is read.info.random_seed
+
+
+def test_only_names_of_source_files_are_written(tmp_path: Path):
+    from stac_mjx.keypoints.record import Source
+
+    source = Source(Path("/home/someone/private/walk.h5"), "ab" * 32)
+    write_offsets(tmp_path / "a.h5", examples.offsets(info=examples.info(source_files=(source,))))
+    assert b"someone" not in (tmp_path / "a.h5").read_bytes()
+    assert read_offsets(tmp_path / "a.h5").info.source_files == (Source(Path("walk.h5"), "ab" * 32),)
+
+
+# --- files that are not what was asked for
+
+
+def test_files_that_are_no_hdf5_are_refused(tmp_path: Path, clips_file: Path):
+    whole = clips_file.read_bytes()
+    for name, content, message in (
+        ("empty", b"", "the file is empty"),
+        ("text", b"frame,x,y,z\n1,2,3,4\n", "this is no HDF5 file"),
+        ("short", whole[: len(whole) // 2], "is cut short"),
+        ("stub", whole[:16], "this is no HDF5 file|cannot be opened|cut short"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            read_clips(tmp_path / name)
+    with pytest.raises(InputError, match="there is no such file"):
+        read_clips(tmp_path / "nothing.h5")
+    with pytest.raises(InputError, match="there is no such file"):
+        read_clips(tmp_path)
+
+
+def test_foreign_hdf5_is_refused(tmp_path: Path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["tracks"] = np.zeros((3, 1, 2, 3))
+    with pytest.raises(ContractError, match="not a file of this contract"):
+        read_clips(tmp_path / "a.h5")
+
+
+def test_the_other_kind_is_refused(tmp_path: Path, clips_file: Path):
+    with pytest.raises(ContractError, match=r"expected a mimic\.offsets file, got a mimic\.reference_clips file"):
+        read_offsets(clips_file)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("schema_version", "2.0", r"has version 2\.0, and this program reads version 1\.x only; update the program"),
+        ("schema_version", "0.9", r"has version 0\.9, and this program reads version 1\.x only; convert"),
+        ("schema_version", "new", "schema_version: expected MAJOR.MINOR"),
+        ("schema_name", "mimic.reference_clip", "did you mean 'mimic.reference_clips'"),
+        ("schema_name", 3, "not a file of this contract"),
+    ],
+)
+def test_other_versions_and_kinds_are_refused(clips_file: Path, name, value, message):
+    with kit.edit(clips_file) as file:
+        file.attrs[name] = value
+    with pytest.raises(ContractError, match=message):
+        read_clips(clips_file)
+
+
+def test_a_newer_minor_version_is_read_with_a_warning(clips_file: Path, caplog: pytest.LogCaptureFixture):
+    with kit.edit(clips_file) as file:
+        file.attrs["schema_version"] = "1.7"
+        file["added_in_1_7"] = np.zeros(3)
+    with caplog.at_level(logging.WARNING):
+        assert read_clips(clips_file).n_frames == 15
+    assert "1.7 is newer than 1.0" in caplog.text
+
+
+def test_reading_follows_no_link_and_lists_what_is_wrong(clips_file: Path):
+    with kit.edit(clips_file) as file:
+        del file["qvel"], file["valid"]
+        file["qvel"] = h5py.ExternalLink("/etc/hostname", "/")
+    with pytest.raises(ContractError, match="qvel: is a link to another file") as error:
+        read_clips(clips_file)
+    assert "valid: is missing" in str(error.value)
+    with kit.edit(clips_file) as file:
+        del file["clip_start"]
+        file["clip_start"] = h5py.ExternalLink("/etc/hostname", "/")
+    with pytest.raises(ContractError, match="clip_start: is a link to another file"):
+        read_clips(clips_file, [0])
+
+
+def test_damaged_values_are_a_contract_error(tmp_path: Path):
+    write_clips(tmp_path / "a.h5", examples.clips((3000,)))
+    with kit.edit(tmp_path / "a.h5") as file:
+        chunk = file["xpos"].id.get_chunk_info(0)
+    content = bytearray((tmp_path / "a.h5").read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 0xFF
+    (tmp_path / "a.h5").write_bytes(content)
+    with pytest.raises(ContractError, match="xpos: the values are damaged"):
+        read_clips(tmp_path / "a.h5")
+
+
+# --- names, units, hash
+
+
+def test_labels_of_every_kind_of_joint():
+    model = examples.model()
+    assert body_labels(model) == ("world", "trunk", "head", "femur", "body_4")
+    assert qpos_labels(model) == (
+        *(f"root_{axis}" for axis in ("x", "y", "z", "qw", "qx", "qy", "qz")),
+        *(f"neck_{axis}" for axis in ("qw", "qx", "qy", "qz")),
+        "hip",
+        "joint_3",
+    )
+    assert qvel_labels(model) == (
+        *(f"root_{axis}" for axis in ("vx", "vy", "vz", "wx", "wy", "wz")),
+        *(f"neck_{axis}" for axis in ("wx", "wy", "wz")),
+        "hip",
+        "joint_3",
+    )
+    assert qpos_units(model, 1e-3) == ("mm",) * 3 + ("1",) * 8 + ("rad", "mm")
+    assert qvel_units(model, 1e-3) == ("mm s-1",) * 3 + ("rad s-1",) * 7 + ("mm s-1",)
+
+
+def test_length_units_are_named():
+    assert [unit_name(unit) for unit in (1.0, 0.1, 0.01, 1e-3, 1e-6)] == ["m", "dm", "cm", "mm", "um"]
+    assert unit_name(0.0024) == "0.0024 m"
+
+
+def test_the_hash_covers_names_and_content_of_assets():
+    hashes = {
+        model_sha256(xml, assets)
+        for xml, assets in (
+            ("<mujoco/>", {}),
+            ("<mujoco />", {}),
+            ("<mujoco/>", {"a": b"b"}),
+            ("<mujoco/>", {"ab": b""}),
+            ("<mujoco/>", {"a": b"b", "c": b"d"}),
+        )
+    }
+    assert len(hashes) == 5
+    assert model_sha256("x", {"a": b"1", "b": b"2"}) == model_sha256("x", {"b": b"2", "a": b"1"})
+
+
+def test_solver_status_is_that_of_the_page():
+    rule = load_schema("mimic.reference_clips").dataset("solver_status")
+    assert rule is not None
+    assert rule.flag_meanings == SOLVER_STATUS
+
+
+def test_fields_of_the_records_are_the_data_sets_of_the_pages():
+    for record, kind in ((ReferenceClips, "mimic.reference_clips"), (Offsets, "mimic.offsets")):
+        schema = load_schema(kind)
+        there = {name for name in dir(record) if not name.startswith("_")} | set(record.__dataclass_fields__)
+        expected = {path for path in schema.datasets if not path.startswith(("provenance/", "events/"))}
+        assert expected <= there
