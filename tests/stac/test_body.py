@@ -159,7 +159,7 @@ def test_sibling_folder_is_allowed(tmp_path):
         ({"mesh": "/etc/hostname"}, "expected a path relative to the MJCF"),
         ({"mesh": "../../../secret.stl"}, "leads out of the model's own folders"),
         ({"mesh": "missing.stl"}, "no such file in .*meshes"),
-        ({"meshdir": "/tmp"}, "'/tmp' is absolute"),
+        ({"meshdir": "/srv/meshes"}, "'/srv/meshes' is absolute"),
     ],
 )
 def test_assets_out_of_bounds_are_refused(tmp_path, changes, message):
