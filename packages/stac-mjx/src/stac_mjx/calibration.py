@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,30 +54,42 @@ class Calibration:
     converged: bool
 
 
-def spread_frames(
-    seen: Observation, count: int, trunk: np.ndarray, rng: np.random.Generator
-) -> Int[np.ndarray, " frame"]:
+class Sample(NamedTuple):
+    """Frames chosen for calibration, ascending, and how much of the recording each stands for (mean 1)."""
+
+    frames: Int[np.ndarray, " frame"]
+    importance: Float[np.ndarray, " frame"]
+
+
+def spread_frames(seen: Observation, count: int, trunk: np.ndarray, rng: np.random.Generator) -> Sample:
     """Choose `count` frames that spread over the postures of a recording.
 
-    Postures are keypoint sets turned onto the mean one by their trunk; each next frame is drawn with a probability that
-    grows with its distance from those chosen (k-means++ seeding), among frames whose keypoints are mostly there.
+    Postures are keypoint sets turned onto one of them by their trunk; each next frame is drawn with a probability that
+    grows with its distance from those chosen (k-means++ seeding), among frames whose keypoints are mostly there. Rare
+    postures would so count for more than they are; each frame is therefore weighted by how many it is nearest to.
     """
     there = (seen.weight > 0).sum(axis=1)
     candidates = np.flatnonzero(there >= max(3, np.median(there) - 0.25 * seen.weight.shape[1]))
     if not len(candidates):
         candidates = np.flatnonzero(there > 0)
     if len(candidates) <= count:
-        return candidates
+        return Sample(candidates, np.ones(len(candidates)))
     candidates = np.sort(rng.choice(candidates, min(len(candidates), 20 * count), replace=False))
     posture = _postures(seen.target[candidates], seen.weight[candidates], trunk)
     chosen = [int(rng.integers(len(candidates)))]
-    nearest = np.full(len(candidates), np.inf)
-    while len(chosen) < count:
-        nearest = np.minimum(nearest, ((posture - posture[chosen[-1]]) ** 2).sum(axis=1))
+    nearest, owner = np.full(len(candidates), np.inf), np.zeros(len(candidates), np.int64)
+    while True:
+        distance = ((posture - posture[chosen[-1]]) ** 2).sum(axis=1)
+        owner = np.where(distance < nearest, len(chosen) - 1, owner)
+        nearest = np.minimum(nearest, distance)
+        if len(chosen) == count:
+            break
         odds = np.sqrt(nearest)
         odds[chosen] = 0.0
         chosen.append(int(rng.choice(len(candidates), p=odds / odds.sum())) if odds.sum() > 0 else _unused(chosen))
-    return np.sort(candidates[chosen])
+    importance = np.bincount(owner, minlength=count) * (count / len(candidates))
+    order = np.argsort(candidates[chosen])
+    return Sample(candidates[chosen][order], importance[order])
 
 
 def _unused(chosen: list[int]) -> int:
@@ -143,7 +156,7 @@ def calibrate(
     body = tracker.body
     unit = body.length_unit_m
     rng = np.random.default_rng(seed)
-    frames = spread_frames(seen, config.frames, tracker.trunk, rng)
+    frames, importance = spread_frames(seen, config.frames, tracker.trunk, rng)
     raw = Observation(seen.target[frames], seen.weight[frames], np.ones(len(frames), np.int64))
     initial = body.marker_offset / unit
     pull = np.where(body.regularize, config.regularization, 0.0)
@@ -154,15 +167,15 @@ def calibrate(
     offsets, history, squares, calm = initial, [], [], 0
     converged = False
     for _ in range(config.max_rounds):
-        weight = np.where((fit.status < Status.NO_MARKERS)[:, None], sample.weight, 0.0)
+        weight = np.where((fit.status < Status.NO_MARKERS)[:, None], sample.weight, 0.0) * importance[:, None]
         local = _local(tracker, fit.qpos, sample.target)
         offsets = best_offsets(local, weight, initial, pull)
         similarity = _next_similarity(tracker, raw, fit, offsets, mode, similarity)
         sample = replace(raw, target=similarity.apply(raw.target))
         fit = tracker.refine(offsets, sample, fit.qpos, config.iterations)
-        distances = distances_mm(tracker, fit, offsets, sample)
-        history.append(float(distances.mean()))
-        squares.append(float(np.sqrt((distances**2).mean())))
+        distances, count = distances_mm(tracker, fit, offsets, sample), importance[:, None] * (sample.weight > 0)
+        history.append(float((count * distances).sum() / count.sum()))
+        squares.append(float(np.sqrt((count * distances**2).sum() / count.sum())))
         if progress is not None:
             progress(history[-1])
         calm = calm + 1 if len(history) > 1 and history[-1] > (1 - config.tolerance) * history[-2] else 0
@@ -184,11 +197,14 @@ def calibrate(
     )
 
 
-def distances_mm(tracker: Tracker, fit: Fit, offsets: np.ndarray, seen: Observation) -> Float[np.ndarray, " seen"]:
-    """Distances between observed keypoints and their markers, mm, in one row."""
+def distances_mm(
+    tracker: Tracker, fit: Fit, offsets: np.ndarray, seen: Observation
+) -> Float[np.ndarray, "frame keypoint"]:
+    """Distances between keypoints and their markers, mm; 0 where a keypoint is missing."""
     body = tracker.body
     markers = marker_positions(tracker.tree, body.marker_body, jnp.asarray(fit.qpos), jnp.asarray(offsets, jnp.float32))
-    return tracker.mm * np.linalg.norm(np.asarray(markers) - seen.target, axis=-1)[seen.weight > 0]
+    away = np.linalg.norm(np.asarray(markers) - seen.target, axis=-1)
+    return np.where(seen.weight > 0, tracker.mm * away, 0.0)
 
 
 def _local(tracker: Tracker, qpos: np.ndarray, target: np.ndarray) -> np.ndarray:
