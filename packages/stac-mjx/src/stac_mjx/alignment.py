@@ -33,6 +33,15 @@ class Similarity:
         """Transform points by one (unbatched) similarity."""
         return float(self.scale) * points @ self.rotation.T + self.translation
 
+    def after(self, first: Similarity) -> Similarity:
+        """The (unbatched) similarity that applies `first`, then this one."""
+        return Similarity(self.rotation @ first.rotation, self.apply(first.translation), self.scale * first.scale)
+
+    def inverse(self) -> Similarity:
+        """The (unbatched) similarity that undoes this one."""
+        scale, rotation = 1 / self.scale, self.rotation.T
+        return Similarity(rotation, -float(scale) * rotation @ self.translation, scale)
+
 
 IDENTITY = Similarity(np.eye(3), np.zeros(3), np.ones(()))
 
@@ -161,16 +170,30 @@ def turn_up(keypoints: Keypoints, up: str | None) -> Keypoints:
     """
     if up is None or up == "z":
         return keypoints
+    return replace(keypoints, positions=keypoints.positions @ up_rotation(up).T)
+
+
+def up_rotation(up: str | None) -> Float[np.ndarray, "3 3"]:
+    """Smallest rotation that turns axis `up` to +z; the identity where there is none to turn.
+
+    Raises:
+        ConfigError: when `up` is no axis.
+    """
+    if up is None or up == "z":
+        return np.eye(3)
     if up not in AXES:
         raise ConfigError(f"alignment.up: unknown axis {up!r}; there are: {', '.join(AXES)}")
     axis, z = np.array(AXES[up], float), np.array([0.0, 0.0, 1.0])
     if up == "-z":
-        rotation = np.diag([1.0, -1.0, -1.0])
-    else:
-        v = np.cross(axis, z)
-        skew = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-        rotation = np.eye(3) + skew + skew @ skew
-    return replace(keypoints, positions=keypoints.positions @ rotation.T)
+        return np.diag([1.0, -1.0, -1.0])
+    v = np.cross(axis, z)
+    skew = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
+    return np.eye(3) + skew + skew @ skew
+
+
+def prepared(config: AlignmentConfig) -> Similarity:
+    """What `config` says is done to a recording in metres before anything is fitted: `scale`, and `up` turned to +z."""
+    return Similarity(up_rotation(config.up), np.zeros(3), np.asarray(float(config.scale)))
 
 
 def up_axis(body: Body, keypoints: Keypoints) -> tuple[str | None, float]:

@@ -146,11 +146,13 @@ class Offsets:
         offset_initial: what calibration started from and was held to, metres.
         regularised: whether each offset was held near its initial value.
         scale_factor: factor the MJCF is scaled by, against its source.
-        keypoint_scale_factor: factor the keypoints were multiplied by, besides their unit.
+        keypoint_scale_factor: factor k the keypoints were multiplied by, besides their unit.
         loss_history: objective after each round: weighted mean squared distance plus regularisation, metres squared.
         offset_std: standard error of each offset, metres.
         fit_frames: frames used, counted over all clips end to end.
         mean_error_history: mean distance of observed keypoints to their sites after each round, metres.
+        alignment_rotation, alignment_translation: R and t (metres) of the transform k R x + t from the recording, in
+            metres, to the world of the body; None where none was fitted.
     """
 
     info: FileInfo
@@ -165,6 +167,8 @@ class Offsets:
     offset_std: Float[np.ndarray, "keypoint 3"] | None = None
     fit_frames: Int[np.ndarray, " fit_frame"] | None = None
     mean_error_history: Float[np.ndarray, " iteration"] | None = None
+    alignment_rotation: Float[np.ndarray, "3 3"] | None = None
+    alignment_translation: Float[np.ndarray, "3"] | None = None
 
 
 def write_clips(path: str | Path, clips: ReferenceClips) -> None:
@@ -235,6 +239,7 @@ def write_offsets(path: str | Path, offsets: Offsets) -> None:
     """
     fields = ("kp_names", "kp_body", "offsets", "offset_initial", "offset_std", "regularised", "scale_factor")
     fields += ("keypoint_scale_factor", "fit_frames", "loss_history", "mean_error_history")
+    fields += ("alignment_rotation", "alignment_translation")
     values = {name: getattr(offsets, name) for name in fields}
     write_record(Path(path), _with_info(OFFSETS, offsets.info, values, {}))
 
@@ -249,7 +254,8 @@ def read_offsets(path: str | Path) -> Offsets:
     record, assets = load_record(Path(path), OFFSETS)
     numbers: dict[str, Any] = dict(record.numbers)
     fields = {name: numbers[name] for name in ("offsets", "offset_initial", "regularised", "loss_history")}
-    fields |= {name: numbers.get(name) for name in ("offset_std", "fit_frames", "mean_error_history")}
+    optional = ("offset_std", "fit_frames", "mean_error_history", "alignment_rotation", "alignment_translation")
+    fields |= {name: numbers.get(name) for name in optional}
     return Offsets(
         info=_info(record, assets),
         kp_names=record.strings["kp_names"],

@@ -18,17 +18,16 @@ from stac_mjx.alignment import IDENTITY, Similarity
 from stac_mjx.body import Body
 from stac_mjx.calibration import Calibration, calibrate
 from stac_mjx.config import FitConfig
-from stac_mjx.errors import ConfigError, unknown
 from stac_mjx.inputs import Inputs, confidence_weights
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.kinematics import body_poses, marker_positions
-from stac_mjx.solver import Robust, Status
+from stac_mjx.solver import Status
 from stac_mjx.tracking import Fit, Observation, Tracker
 from stac_mjx.tree import Tree, build_tree
+from stac_mjx.validation import check_fit
 
 LIMIT_TOLERANCE = 1e-4
 """A joint within this part of its range of a limit counts as sitting on it."""
-ALIGNMENT_MODES = ("none", "rigid", "similarity")
 Stage = Callable[[str, int | None], "Callable[[int], None]"]
 
 
@@ -112,8 +111,11 @@ def register(
         offsets: known marker offsets, (keypoint, 3), metres.
         similarity: with known offsets, the transform from the recording to the body's frame.
         stage: called as ``stage(name, total)`` when a stage begins; what it returns is called with the amount done.
+
+    Raises:
+        ConfigError: when settings are impossible.
     """
-    _check_settings(config)
+    check_fit(config)
     body = inputs.body
     tracker = Tracker(build_tree(body.model), body, config.solver)
     unit = body.length_unit_m
@@ -137,26 +139,6 @@ def register(
     result = derive(tracker, offsets, fit, keypoints, config.trajectory.rate_hz)
     timings["derive_s"] = time.perf_counter() - begin
     return Registration(inputs, config, offsets, calibration, result, timings)
-
-
-def _check_settings(config: FitConfig) -> None:
-    if config.alignment.mode not in ALIGNMENT_MODES:
-        raise ConfigError(f"alignment.mode: {unknown('mode', config.alignment.mode, ALIGNMENT_MODES)}")
-    losses = [loss.value for loss in Robust]
-    if config.solver.robust not in losses:
-        raise ConfigError(f"solver.robust: {unknown('loss', config.solver.robust, losses)}")
-    positive = {
-        "calibration.frames": config.calibration.frames,
-        "calibration.max_rounds": config.calibration.max_rounds,
-        "solver.max_iterations": config.solver.max_iterations,
-        "solver.keyframe_stride": config.solver.keyframe_stride,
-        "trajectory.segment": config.trajectory.segment,
-        "alignment.scale": config.alignment.scale,
-        "trajectory.rate_hz": 1 if config.trajectory.rate_hz is None else config.trajectory.rate_hz,
-    }
-    wrong = [f"{name} = {value}" for name, value in positive.items() if value <= 0]
-    if wrong:
-        raise ConfigError(f"must be greater than 0: {', '.join(wrong)}")
 
 
 def solve_all(

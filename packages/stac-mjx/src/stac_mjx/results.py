@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from stac_mjx.alignment import prepared
 from stac_mjx.clips import SOLVER_STATUS, FileInfo, Offsets, ReferenceClips, write_clips, write_offsets
 from stac_mjx.file_info import environment_json
 from stac_mjx.files import write_text
@@ -94,6 +95,9 @@ def offsets_of(registration: Registration) -> Offsets:
     body, calibration = registration.body, registration.calibration
     assert calibration is not None, "offsets that were read are not written again"
     seen = np.maximum(calibration.observations, 1.0)[:, None]
+    alignment = registration.config.alignment
+    fitted = alignment.mode != "none"
+    whole = calibration.similarity.after(prepared(alignment))
     return Offsets(
         info=info_of(registration),
         kp_names=body.marker_names,
@@ -102,11 +106,13 @@ def offsets_of(registration: Registration) -> Offsets:
         offset_initial=body.marker_offset.astype(np.float32),
         regularised=body.regularize.astype(np.uint8),
         scale_factor=body.scale,
-        keypoint_scale_factor=float(calibration.similarity.scale) * registration.config.alignment.scale,
+        keypoint_scale_factor=float(whole.scale),
         loss_history=(calibration.rmse_mm / 1000) ** 2,
         offset_std=(calibration.spread / np.sqrt(seen)).astype(np.float32),
         fit_frames=np.asarray(calibration.frames, np.int64),
         mean_error_history=calibration.mean_error_mm / 1000,
+        alignment_rotation=whole.rotation if fitted else None,
+        alignment_translation=whole.translation if fitted else None,
     )
 
 

@@ -3,37 +3,51 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stac_mjx.config import FitConfig
+from stac_mjx.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from stac_mjx.alignment import Similarity
+    from stac_mjx.body import Body
 
 
 def run(config: FitConfig) -> int:
     """Fit and write ``offsets.h5``, ``clips.h5``, ``fit_summary.json``, ``config.yaml``, ``fit.log`` and the report."""
+    if config.offsets is not None:
+        raise ConfigError("offsets: fit finds offsets of its own; to use known ones: stac-mjx ik offsets=FILE ...")
     return register_to_files(config, offsets_file=None)
 
 
 def register_to_files(config: FitConfig, offsets_file: str | None) -> int:
     """Shared by `fit` and `ik`: everything from settings to files."""
     begin = time.perf_counter()
-    from stac_mjx.files import output_folder
-    from stac_mjx.progress import reporting, use_compilation_cache
+    from stac_mjx.validation import check_fit
 
+    check_fit(config)
+    from stac_mjx.files import output_folder, write_text
+    from stac_mjx.inputs import load_inputs
+    from stac_mjx.progress import reporting, use_compilation_cache
+    from stac_mjx.registration import register
+    from stac_mjx.results import config_yaml, offsets_of, summary_of, write_results, write_summary
+
+    inputs = load_inputs(config)
+    offsets, similarity, said = _known_offsets(offsets_file, inputs.body, config)
+    inputs = replace(inputs, warnings=(*inputs.warnings, *said))
+    # made only now, so that a mistake in the settings or the recording leaves nothing behind
     out = output_folder(config.out, "stac_results")
     with reporting(out / "fit.log") as (log, stage):
-        from stac_mjx.inputs import load_inputs
-        from stac_mjx.registration import register
-        from stac_mjx.results import config_yaml, offsets_of, summary_of, write_results, write_summary
-        from stac_mjx.files import write_text
-
         use_compilation_cache()
-        inputs = load_inputs(config)
         for note in inputs.notes:
             log.info(note)
         for warning in inputs.warnings:
             log.warning(warning)
-        known = _known_offsets(offsets_file, inputs.body)
-        registration = register(inputs, config, offsets=known, stage=stage)
+        registration = register(inputs, config, offsets=offsets, similarity=similarity, stage=stage)
         tick = stage("write", 3)
         clips = write_results(registration, out)
         tick(1)
@@ -53,12 +67,18 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> int:
     return 0
 
 
-def _known_offsets(path: str | None, body):  # noqa: ANN001, ANN202
-    if path is None:
-        return None
-    from stac_mjx.results import offsets_for
+def _known_offsets(
+    path: str | None, body: Body, config: FitConfig
+) -> tuple[np.ndarray | None, Similarity, tuple[str, ...]]:
+    """Offsets of an earlier fit, the transform its recording needs, and what has to be said about them."""
+    from stac_mjx.alignment import IDENTITY
+    from stac_mjx.known_offsets import offsets_for, similarity_for
 
-    return offsets_for(Path(path), body)
+    if path is None:
+        return None, IDENTITY, ()
+    known = offsets_for(path, body)
+    similarity, said = similarity_for(known, config.alignment)
+    return known.offsets, similarity, (*known.warnings, *said)
 
 
 def closing_line(summary: dict, out: Path) -> str:

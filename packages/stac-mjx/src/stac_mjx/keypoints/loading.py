@@ -39,7 +39,7 @@ def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoi
         ConfigError: when a setting is impossible.
         InputError: when a file cannot be read, or the files do not belong together.
     """
-    _check_settings(config)
+    raise_all(ConfigError, "settings of the recording", settings_faults(config))
     paths, path_notes = find_files(config.path)
     names = unique_stems(paths)
     joined = join([_load_file(path, name, config, order) for path, name in zip(paths, names, strict=True)])
@@ -91,7 +91,8 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
     )
 
 
-def _check_settings(config: KeypointsConfig) -> None:
+def settings_faults(config: KeypointsConfig) -> list[str]:
+    """Return every fault of the settings that can be told without reading a file, one sentence each."""
     faults: list[str] = []
     if config.format != "auto" and config.format not in FORMATS:
         faults.append(f"keypoints.format: {unknown('format', config.format, ['auto', *FORMATS])}")
@@ -103,7 +104,9 @@ def _check_settings(config: KeypointsConfig) -> None:
         faults.append(f"keypoints.min_confidence: must lie in 0..1, got {config.min_confidence:g}")
     if config.start < 0 or (config.stop is not None and config.stop <= config.start):
         faults.append(f"keypoints.start, stop: must hold 0 <= start < stop, got {config.start} and {config.stop}")
-    raise_all(ConfigError, "settings of the recording", faults)
+    if config.track is not None and config.track < 0:
+        faults.append(f"keypoints.track: must be 0 or more, got {config.track}")
+    return faults
 
 
 def _settle_rate(path: Path, reading: Reading, config: KeypointsConfig) -> tuple[float | None, str]:
