@@ -83,9 +83,10 @@ def model() -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_string(MJCF, {"shell.stl": tetrahedron()})
 
 
-def poses(n_frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def poses(
+    n_frames: int, rng: np.random.Generator, beetle: mujoco.MjModel, unit_m: float = LENGTH_UNIT_M
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Random poses: qpos, qvel, and MuJoCo's xpos (metres) and xquat for them."""
-    beetle = model()
     data = mujoco.MjData(beetle)
     qpos = np.tile(beetle.qpos0, (n_frames, 1))
     xpos, xquat = np.empty((n_frames, beetle.nbody, 3)), np.empty((n_frames, beetle.nbody, 4))
@@ -94,7 +95,7 @@ def poses(n_frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
         mujoco.mj_integratePos(beetle, qpos[frame], rng.normal(size=beetle.nv), 0.5)
         data.qpos[:] = qpos[frame]
         mujoco.mj_kinematics(beetle, data)
-        xpos[frame], xquat[frame] = data.xpos * LENGTH_UNIT_M, data.xquat
+        xpos[frame], xquat[frame] = data.xpos * unit_m, data.xquat
     return qpos, qvel, xpos, xquat
 
 
@@ -110,7 +111,7 @@ def clips(lengths: tuple[int, ...] = (7, 3, 5), **changes) -> ReferenceClips:
     rng = np.random.default_rng(0)
     n_frames = sum(lengths)
     beetle = model()
-    qpos, qvel, xpos, xquat = poses(n_frames, rng)
+    qpos, qvel, xpos, xquat = poses(n_frames, rng, beetle)
     ids = [body_labels(beetle).index(name) for name in KP_BODY]
     sites = xpos[:, ids] + rotate(xquat[:, ids], OFFSETS)
     kp_data = sites + rng.normal(scale=2e-4, size=sites.shape)
@@ -210,7 +211,7 @@ def write_rollouts(path: Path, n_clips: int = 2, n_steps: int = 6, seeds: tuple[
         paths = [p for p in schema.datasets if "*" not in p]
         paths += [f"activations/{part}/layer_{layer}" for part in ("encoder", "decoder") for layer in range(2)]
         n_poses = int(np.prod([*lead, n_clips, n_steps + 1]))
-        qpos, _, xpos, xquat = poses(n_poses, rng)
+        qpos, _, xpos, xquat = poses(n_poses, rng, beetle)
         moving = {"qpos": qpos, "xpos": xpos, "xquat": xquat}
         strings = {**info_strings(info()), "clip_name": ("walk_0", "walk_1"), "trial_id": ("trial 0", "trial 1")}
         for where in [*paths, "contact/femur", "provenance/assets/shell.stl"]:

@@ -1,0 +1,63 @@
+"""Files of the real bodies conform, whatever the length unit of their MJCF, far from the origin too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contract import examples, kit
+from stac_mjx.clips import read_clips, write_clips
+from stac_mjx.mjcf import compile_spec, read_spec
+from stac_mjx.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
+
+
+@pytest.mark.parametrize(
+    ("mjcf", "unit_m"),
+    [
+        ("rat/rodent.xml", 1.0),
+        ("fly/fruitfly_force_free.xml", 0.01),
+        ("worm/celegans.xml", 1e-3),
+        ("mouse/mouse_nomesh.xml", 1.0),
+        ("stick/stick_fast.xml", 1.0),
+        ("mouse_arm/arm_muscle.xml", 1.0),
+    ],
+)
+def test_files_of_real_bodies_conform(data_dir: Path, tmp_path: Path, mjcf, unit_m):
+    spec, assets = read_spec(data_dir / mjcf)
+    xml, model = compile_spec(spec, assets, mjcf)
+    rng = np.random.default_rng(0)
+    n_frames = 40
+    qpos, qvel, xpos, xquat = examples.poses(n_frames, rng, model, unit_m)
+    if qpos_labels(model)[0].endswith("_x"):
+        qpos[:, :3] += 0.3 / unit_m
+        xpos[:, 1:] += 0.3
+    points = xpos[:, 1:5]
+    clips = examples.clips((n_frames,))
+    names = {"names_qpos": qpos_labels(model), "names_qvel": qvel_labels(model), "names_xpos": body_labels(model)}
+    clips = type(clips)(
+        info=examples.info(
+            mjcf_xml=xml, assets=assets, length_unit_m=unit_m, root_body=None, end_effectors=(), skeleton=()
+        ),
+        clip_name=("one",),
+        clip_length=np.array([n_frames]),
+        qpos=qpos,
+        qvel=qvel,
+        xpos=xpos,
+        xquat=xquat,
+        kp_data=points,
+        marker_sites=points,
+        kp_confidence=np.ones(points.shape[:2]),
+        at_joint_limit=np.zeros(qpos.shape, np.uint8),
+        valid=np.ones(n_frames, np.uint8),
+        solver_status=np.zeros(n_frames, np.uint8),
+        kp_names=body_labels(model)[1:5],
+        kp_body=body_labels(model)[1:5],
+        offsets=np.zeros((4, 3)),
+        qpos_units=qpos_units(model, unit_m),
+        qvel_units=qvel_units(model, unit_m),
+        **names,
+    )
+    write_clips(tmp_path / "a.h5", clips)
+    kit.assert_conforms(tmp_path / "a.h5")
+    assert read_clips(tmp_path / "a.h5").info.assets == assets
