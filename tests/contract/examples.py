@@ -87,16 +87,21 @@ def poses(
     n_frames: int, rng: np.random.Generator, beetle: mujoco.MjModel, unit_m: float = LENGTH_UNIT_M
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Random poses: qpos, qvel, and MuJoCo's xpos (metres) and xquat for them."""
-    data = mujoco.MjData(beetle)
     qpos = np.tile(beetle.qpos0, (n_frames, 1))
-    xpos, xquat = np.empty((n_frames, beetle.nbody, 3)), np.empty((n_frames, beetle.nbody, 4))
-    qvel = rng.normal(size=(n_frames, beetle.nv))
     for frame in range(n_frames):
         mujoco.mj_integratePos(beetle, qpos[frame], rng.normal(size=beetle.nv), 0.5)
-        data.qpos[:] = qpos[frame]
+    return qpos, rng.normal(size=(n_frames, beetle.nv)), *kinematics(beetle, qpos, unit_m)
+
+
+def kinematics(beetle: mujoco.MjModel, qpos: np.ndarray, unit_m: float) -> tuple[np.ndarray, np.ndarray]:
+    """MuJoCo's xpos (metres) and xquat for qpos."""
+    data = mujoco.MjData(beetle)
+    xpos, xquat = np.empty((len(qpos), beetle.nbody, 3)), np.empty((len(qpos), beetle.nbody, 4))
+    for frame, pose in enumerate(qpos):
+        data.qpos[:] = pose
         mujoco.mj_kinematics(beetle, data)
         xpos[frame], xquat[frame] = data.xpos * unit_m, data.xquat
-    return qpos, qvel, xpos, xquat
+    return xpos, xquat
 
 
 def rotate(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contract import examples, kit
-from stac_mjx.clips import read_clips, write_clips
+from stac_mjx.clips import ReferenceClips, read_clips, write_clips
 from stac_mjx.mjcf import compile_spec, read_spec
 from stac_mjx.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
 
@@ -31,11 +31,9 @@ def test_files_of_real_bodies_conform(data_dir: Path, tmp_path: Path, mjcf, unit
     qpos, qvel, xpos, xquat = examples.poses(n_frames, rng, model, unit_m)
     if qpos_labels(model)[0].endswith("_x"):
         qpos[:, :3] += 0.3 / unit_m
-        xpos[:, 1:] += 0.3
+        xpos, xquat = examples.kinematics(model, qpos, unit_m)
     points = xpos[:, 1:5]
-    clips = examples.clips((n_frames,))
-    names = {"names_qpos": qpos_labels(model), "names_qvel": qvel_labels(model), "names_xpos": body_labels(model)}
-    clips = type(clips)(
+    clips = ReferenceClips(
         info=examples.info(
             mjcf_xml=xml, assets=assets, length_unit_m=unit_m, root_body=None, end_effectors=(), skeleton=()
         ),
@@ -56,7 +54,9 @@ def test_files_of_real_bodies_conform(data_dir: Path, tmp_path: Path, mjcf, unit
         offsets=np.zeros((4, 3)),
         qpos_units=qpos_units(model, unit_m),
         qvel_units=qvel_units(model, unit_m),
-        **names,
+        names_qpos=qpos_labels(model),
+        names_qvel=qvel_labels(model),
+        names_xpos=body_labels(model),
     )
     write_clips(tmp_path / "a.h5", clips)
     kit.assert_conforms(tmp_path / "a.h5")
