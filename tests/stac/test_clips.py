@@ -235,6 +235,16 @@ def test_reading_follows_no_link_and_lists_what_is_wrong(clips_file: Path):
         read_clips(clips_file, [0])
 
 
+@pytest.mark.parametrize("path", ["clip_start", "clip_length"])
+@pytest.mark.parametrize("value", [-3, 14, 1 << 40])
+def test_clip_borders_outside_the_file_are_refused(clips_file: Path, path, value):
+    with kit.edit(clips_file) as file:
+        file[path][1] = value
+    for clips in (None, [1], [0]):
+        with pytest.raises(ContractError, match=r"clip_start|clip_length"):
+            read_clips(clips_file, clips)
+
+
 def test_damaged_values_are_a_contract_error(tmp_path: Path):
     write_clips(tmp_path / "a.h5", examples.clips((3000,)))
     with kit.edit(tmp_path / "a.h5") as file:

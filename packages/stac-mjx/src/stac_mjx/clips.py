@@ -319,6 +319,14 @@ def _stretches(path: Path, clips: Sequence[int | str]) -> dict[str, list[tuple[i
     with open_contract(path, CLIPS) as file:
         names = read_strings(require(file, "clip_name"))
         starts, lengths = (read_numbers(require(file, name)) for name in ("clip_start", "clip_length"))
+        n_frames = len(require(file, "frame"))
+    ends = starts + lengths
+    if (
+        not len(names) == len(starts) == len(lengths)
+        or (np.minimum(starts, lengths) < 0).any()
+        or (ends > n_frames).any()
+    ):
+        raise ContractError(f"{path}: clip_start and clip_length do not fit {len(names)} clips of {n_frames} frames")
     chosen = [_clip_index(clip, names) for clip in clips]
     if not chosen:
         raise InputError(f"{path}: clips: expected at least one clip to read")

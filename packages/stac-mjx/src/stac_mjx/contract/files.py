@@ -20,6 +20,9 @@ from stac_mjx.errors import ContractError, raise_all
 
 _ASSETS = "provenance/assets/"
 
+# cheap, and what a reader would stumble over
+_ON_LOADING = ("clip_names_unique", "clips_contiguous")
+
 MAX_ASSET_BYTES = 1 << 29
 """Most bytes that all files an MJCF needs may take together."""
 
@@ -152,11 +155,16 @@ def load_record(
 
     Raises:
         InputError: when the file cannot be opened.
-        ContractError: when its structure departs from the schema; values are left to :mod:`stac_mjx.check`.
+        ContractError: when its structure or its clip borders depart from the schema; other values are left to
+            :mod:`stac_mjx.check`.
     """
     with open_contract(path, kind) as file:
         record, departures = inspect(file, load_schema(kind))
         errors = [str(departure) for departure in departures if departure.severity == "error"]
+        if not errors:
+            errors = [
+                str(d) for name in _ON_LOADING if name in record.schema.checks for d in CONTENT_CHECKS[name](record)
+            ]
         hint = ["`stac-mjx check` lists everything that is wrong"] if len(errors) > 1 else []
         raise_all(ContractError, str(path), errors[:20] + hint)
         assets = read_assets(record)
