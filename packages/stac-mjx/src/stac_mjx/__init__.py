@@ -1,1 +1,54 @@
-"""Register 3D keypoints of any animal to its MuJoCo body: joint angles, marker offsets, errors in millimetres."""
+"""Register 3D keypoints of any animal to its MuJoCo body: joint angles, marker offsets, errors in millimetres.
+
+The public names are in `__all__`; each is imported when it is first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stac_mjx.api import Registration, fit, ik, load_body, load_keypoints
+    from stac_mjx.check import check_file
+    from stac_mjx.clips import read_clips, read_offsets
+    from stac_mjx.errors import StacError
+    from stac_mjx.keypoints.record import Keypoints
+    from stac_mjx.presets import preset_names
+
+__all__ = [
+    "Keypoints",
+    "Registration",
+    "StacError",
+    "check_file",
+    "fit",
+    "ik",
+    "load_body",
+    "load_keypoints",
+    "preset_names",
+    "read_clips",
+    "read_offsets",
+]
+
+_MODULES = {
+    "Keypoints": "keypoints.record",
+    "StacError": "errors",
+    "check_file": "check",
+    "preset_names": "presets",
+    "read_clips": "clips",
+    "read_offsets": "clips",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; there are: {', '.join(__all__)}")
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'api')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion."""
+    return sorted([*globals(), *__all__])

@@ -6,6 +6,7 @@ Offsets and sizes are in metres. Body and dof indices are MuJoCo's; body 0 is th
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Body:
         end_effectors: bodies that touch the world or carry the task.
         skeleton: pairs of keypoints joined by a line in plots.
         rate_hz: usual frame rate of this animal's recordings, or None.
+        config: the settings it was made from, or None.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Body:
     end_effectors: tuple[str, ...]
     skeleton: tuple[tuple[str, str], ...]
     rate_hz: float | None = None
+    config: BodyConfig | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -169,6 +172,7 @@ def load_body(config: BodyConfig) -> Body:
         end_effectors=tuple(config.end_effectors),
         skeleton=tuple((pair[0], pair[1]) for pair in config.skeleton),
         rate_hz=config.rate_hz,
+        config=copy.deepcopy(config),
     )
 
 

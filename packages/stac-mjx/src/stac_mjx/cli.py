@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 
 VERBS = {
     "fit": "find where the keypoints sit on the body, then the pose of every frame",
@@ -78,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview(), end="")
         return 0
     if arguments == ["--version"]:
-        print(f"stac-mjx {version('stac-mjx')}")
+        from stac_mjx.file_info import generator
+
+        print(generator())
         return 0
     verb, rest = arguments[0], arguments[1:]
     if verb not in VERBS:

@@ -1,4 +1,4 @@
-"""From settings to a body and a recording that fit each other: everything is checked here, before anything is solved."""
+"""From settings to a body and a recording that fit each other; all is checked here, before anything is solved."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def load_inputs(config: FitConfig) -> Inputs:
     """
     body = load_body(config.body)
     if config.keypoints.path is None:
-        return _embedded(config, body)
+        return embedded(body, config)
     return match(body, load_keypoints(config.keypoints, body.keypoint_order), config)
 
 
@@ -79,10 +79,16 @@ def _root_turns(body: Body) -> list[int]:
     return [j for j in range(body.model.njnt) if body.model.jnt_type[j] == 0]
 
 
-def _embedded(config: FitConfig, body: Body) -> Inputs:
+def embedded(body: Body, config: FitConfig) -> Inputs:
+    """The recording that ships with the package, for the body that does.
+
+    Raises:
+        ConfigError: when the body is another one.
+    """
     from stac_mjx.reaches import mouse_arm_reaches
 
-    if config.body.mjcf is not None or not config.body.default_mjcf.startswith("embedded:"):
+    settings = body.config
+    if settings is None or settings.mjcf is not None or not settings.default_mjcf.startswith("embedded:"):
         raise ConfigError(
             f"keypoints.path is empty; only the embedded body has a recording of its own. Name the recording of "
             f"body {body.name!r}: keypoints.path=FILE"
@@ -94,7 +100,7 @@ def _embedded(config: FitConfig, body: Body) -> Inputs:
 
 
 def _never_seen(body: Body, keypoints: Keypoints) -> list[str]:
-    seen = keypoints.observed.any(axis=0)
+    seen = np.atleast_1d(keypoints.observed.any(axis=0))
     if seen.all():
         return []
     missing = [name for name, there in zip(keypoints.names, seen, strict=True) if not there]
@@ -108,7 +114,8 @@ def _never_seen(body: Body, keypoints: Keypoints) -> list[str]:
             "them out of the body: '~body.markers.NAME' and out of body.trunk_keypoints"
         )
     return [
-        f"{where}: never seen in any frame: {shorten(missing)}; joints that only they observe stay near the neutral pose"
+        f"{where}: never seen in any frame: {shorten(missing)}; "
+        "joints that only they observe stay near the neutral pose"
     ]
 
 
@@ -118,7 +125,9 @@ def _with_rate(keypoints: Keypoints, body: Body) -> tuple[Keypoints, list[str]]:
     rate = body.rate_hz
     if rate is None:
         where = str(keypoints.sources[0].path) if keypoints.sources else "the recording"
-        raise InputError(f"{where}: the file holds no frame rate and body {body.name!r} has no usual one; set keypoints.rate_hz")
+        raise InputError(
+            f"{where}: the file holds no frame rate and body {body.name!r} has no usual one; set keypoints.rate_hz"
+        )
     note = (
         f"the recording does not state its frame rate; {rate:g} Hz, usual for body {body.name!r}, is used: "
         f"set keypoints.rate_hz={rate:g} to confirm, or to the true rate (velocities depend on it)"
@@ -127,7 +136,7 @@ def _with_rate(keypoints: Keypoints, body: Body) -> tuple[Keypoints, list[str]]:
 
 
 def confidence_weights(keypoints: Keypoints) -> np.ndarray:
-    """Weights of the least-squares problem: confidences over their mean, so that priors keep their strength; 0 = missing.
+    """Weights of the least-squares problem: confidences over their mean, so that priors keep their strength; 0: missing.
 
     Networks differ widely in what they call confident (DANNCE seldom exceeds 0.1), only ratios carry information.
     """

@@ -50,7 +50,7 @@ def match_offsets(known: Offsets, body: Body, where: str) -> KnownOffsets:
     """Bring offsets to the order of a body's markers.
 
     Raises:
-        BodyError: when they belong to another body, another scale or other pairs of keypoint and body, or lack a keypoint.
+        BodyError: when they belong to another body, another scale or other bodies of keypoints, or lack one.
     """
     raise_all(BodyError, f"{where}: does not fit body {body.name!r}", _faults(known, body))
     order = [known.kp_names.index(name) for name in body.marker_names]
@@ -72,21 +72,18 @@ def similarity_for(known: KnownOffsets, config: AlignmentConfig) -> tuple[Simila
     The transform of the offsets holds as a whole: what `config` did to the recording already is taken into account.
     """
     factor = known.keypoint_scale_factor
-    if known.alignment is None:
-        said = (
-            f"the offsets were calibrated on keypoints multiplied by {factor:g}, here they are by {config.scale:g}; for "
-            f"the same rig set alignment.scale={factor:g}"
-        )
-        same = abs(factor - config.scale) <= SCALE_TOLERANCE * factor
-        mode = () if config.mode == "none" else (_MODE_UNUSED.format(config.mode, "is fitted along with the offsets only"),)
-        return IDENTITY, (*mode, *(() if same else (said,)))
-    remaining = known.alignment.after(prepared(config).inverse())
+    said = []
     if config.mode != "none":
-        return remaining, (_MODE_UNUSED.format(config.mode, "came with the offsets and is used"),)
-    return remaining, ()
-
-
-_MODE_UNUSED = "alignment.mode={} has no effect here: the transform of the recording {}"
+        why = "is fitted along with offsets only" if known.alignment is None else "came with the offsets and is used"
+        said.append(f"alignment.mode={config.mode} has no effect here: the transform of the recording {why}")
+    if known.alignment is not None:
+        return known.alignment.after(prepared(config).inverse()), tuple(said)
+    if abs(factor - config.scale) > SCALE_TOLERANCE * factor:
+        said.append(
+            f"the offsets were calibrated on keypoints multiplied by {factor:g}, here they are by {config.scale:g}; "
+            f"for the same rig set alignment.scale={factor:g}"
+        )
+    return IDENTITY, tuple(said)
 
 
 def _faults(known: Offsets, body: Body) -> list[str]:
@@ -95,7 +92,8 @@ def _faults(known: Offsets, body: Body) -> list[str]:
         faults.append(f"belongs to body {known.info.model_name!r}; set body to that one, or fit offsets for this one")
     if abs(known.scale_factor - body.scale) > SCALE_TOLERANCE * body.scale:
         faults.append(
-            f"was fitted at body.scale={known.scale_factor:g}, not {body.scale:g}; set body.scale={known.scale_factor:g}"
+            f"was fitted at body.scale={known.scale_factor:g}, not {body.scale:g}; "
+            f"set body.scale={known.scale_factor:g}"
         )
     for name, index in zip(body.marker_names, body.marker_body.tolist(), strict=True):
         if name not in known.kp_names:
@@ -103,7 +101,9 @@ def _faults(known: Offsets, body: Body) -> list[str]:
             continue
         theirs, ours = known.kp_body[known.kp_names.index(name)], body.body_names[index]
         if theirs != ours:
-            faults.append(f"keypoint {name!r} sits on body {theirs!r} there, here on {ours!r} (body.markers.{name}.body)")
+            faults.append(
+                f"keypoint {name!r} sits on body {theirs!r} there, here on {ours!r} (body.markers.{name}.body)"
+            )
     return faults
 
 

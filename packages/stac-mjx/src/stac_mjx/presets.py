@@ -7,6 +7,7 @@ from typing import Any
 
 from stac_mjx.config import BodyConfig
 from stac_mjx.errors import ConfigError, unknown
+from stac_mjx.settings import configure
 
 
 def preset_names() -> list[str]:
@@ -22,16 +23,12 @@ def body_preset(name: str, **changes: Any) -> BodyConfig:
         ConfigError: when there is no such preset, or a change is no setting of a body.
     """
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
     if name not in preset_names():
         raise ConfigError(f"body: {unknown('preset', name, preset_names())}")
     text = (resources.files("stac_mjx") / "conf" / "body" / f"{name}.yaml").read_text(encoding="utf-8")
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(BodyConfig), OmegaConf.create(text), changes)
-        config = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"body preset {name!r}: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, BodyConfig):
-        raise ConfigError(f"body preset {name!r}: expected the settings of a body, got {type(config).__name__}")
-    return config
+    loaded = OmegaConf.to_object(OmegaConf.create(text))
+    assert isinstance(loaded, dict), f"conf/body/{name}.yaml: expected settings by name"
+    preset = {str(key): value for key, value in loaded.items()}
+    where = f"body preset {name!r}"
+    return configure(configure(BodyConfig(), preset, where), changes, where)

@@ -34,8 +34,22 @@ def reporting(log_file: Path | None) -> Iterator[tuple[logging.Logger, Stage]]:
         handlers.append(file_handler)
     for handler in handlers:
         logger.addHandler(handler)
-    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    bars = Progress(*columns, console=console, disable=not console.is_terminal)
+    try:
+        with progress_bars(console) as stage:
+            yield logger, stage
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+@contextmanager
+def progress_bars(console: Console | None = None) -> Iterator[Stage]:
+    """Yield a function that starts a progress bar and returns its tick; bars show in terminals and notebooks only."""
+    console = console or Console(stderr=True)
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    shown = console.is_terminal or console.is_jupyter
+    bars = Progress(*columns, TimeRemainingColumn(), console=console, disable=not shown)
 
     def stage(name: str, total: int | None) -> Callable[[int], None]:
         for earlier in bars.tasks:
@@ -43,13 +57,8 @@ def reporting(log_file: Path | None) -> Iterator[tuple[logging.Logger, Stage]]:
         bar = bars.add_task(name, total=total)
         return lambda amount: bars.advance(bar, amount)
 
-    try:
-        with bars:
-            yield logger, stage
-    finally:
-        for handler in handlers:
-            logger.removeHandler(handler)
-            handler.close()
+    with bars:
+        yield stage
 
 
 def use_compilation_cache() -> None:

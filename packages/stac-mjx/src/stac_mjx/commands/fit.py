@@ -30,11 +30,11 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> int:
     from stac_mjx.validation import check_fit
 
     check_fit(config)
-    from stac_mjx.files import output_folder, write_text
+    from stac_mjx.files import output_folder
     from stac_mjx.inputs import load_inputs
+    from stac_mjx.outputs import STEPS, save_registration
     from stac_mjx.progress import reporting, use_compilation_cache
     from stac_mjx.registration import register
-    from stac_mjx.results import config_yaml, offsets_of, summary_of, write_results, write_summary
 
     inputs = load_inputs(config)
     offsets, similarity, said = _known_offsets(offsets_file, inputs.body, config)
@@ -48,19 +48,7 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> int:
         for warning in inputs.warnings:
             log.warning(warning)
         registration = register(inputs, config, offsets=offsets, similarity=similarity, stage=stage)
-        tick = stage("write", 3)
-        clips = write_results(registration, out)
-        tick(1)
-        write_text(out / "config.yaml", config_yaml(config))
-        summary = summary_of(registration, time.perf_counter() - begin)
-        if config.report:
-            from stac_mjx.report import write_report
-
-            write_report(clips, None if registration.calibration is None else offsets_of(registration), summary, out)
-        tick(1)
-        summary = summary_of(registration, time.perf_counter() - begin)
-        write_summary(summary, out)
-        tick(1)
+        summary = save_registration(registration, out, begin, stage("write", STEPS))
         for warning in summary["warnings"][len(inputs.warnings) :]:
             log.warning(warning)
         log.info(closing_line(summary, out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib
 import math
@@ -43,7 +44,7 @@ def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoi
     paths, path_notes = find_files(config.path)
     names = unique_stems(paths)
     joined = join([_load_file(path, name, config, order) for path, name in zip(paths, names, strict=True)])
-    return _finished(joined, path_notes)
+    return replace(_finished(joined, path_notes), config=copy.deepcopy(config))
 
 
 def read_file(path: Path, format: str = "auto", track: int | None = None) -> Reading:

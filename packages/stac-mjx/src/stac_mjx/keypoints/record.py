@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from stac_mjx.config import KeypointsConfig
+
 METRES_PER_UNIT = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "um": 1e-6}
 """Length units a recording or a body may be given in, and their size in metres."""
 
@@ -38,6 +40,7 @@ class Keypoints:
         clip_lengths: frames a clip; they add up to the number of frames.
         sources: the files read, in clip order.
         notes: what the reader assumed or repaired, one sentence each, for the log.
+        config: the settings it was read with, or None where it was not read from files.
     """
 
     positions: Float[np.ndarray, "frame keypoint 3"]
@@ -49,6 +52,7 @@ class Keypoints:
     clip_lengths: Int[np.ndarray, " clip"]
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
+    config: KeypointsConfig | None = None
 
     @property
     def n_frames(self) -> int:
