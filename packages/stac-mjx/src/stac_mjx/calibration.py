@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from stac_mjx.alignment import IDENTITY, Similarity, procrustes, robust_procrustes
 from stac_mjx.config import CalibrationConfig
 from stac_mjx.kinematics import body_poses, marker_positions
-from stac_mjx.solver import Status
+from stac_mjx.solver import Status, loss
 from stac_mjx.tracking import Fit, Observation, Tracker
 from stac_mjx.tree import Tree
 
@@ -164,16 +164,19 @@ def calibrate(
     sample = replace(raw, target=similarity.apply(raw.target))
     # one frame a clip: the sampled frames are no neighbours in time
     fit = tracker.solve(initial, sample)
+    tracker.choose_scale(tracker.distances_mm(initial, sample, fit.qpos)[sample.weight > 0])
     offsets, history, squares, calm = initial, [], [], 0
     converged = False
     for _ in range(config.max_rounds):
-        weight = np.where((fit.status < Status.NO_MARKERS)[:, None], sample.weight, 0.0) * importance[:, None]
+        weight = _trust(tracker, offsets, sample, fit) * importance[:, None]
         local = _local(tracker, fit.qpos, sample.target)
         offsets = best_offsets(local, weight, initial, pull)
         similarity = _next_similarity(tracker, raw, fit, offsets, mode, similarity)
         sample = replace(raw, target=similarity.apply(raw.target))
         fit = tracker.refine(offsets, sample, fit.qpos, config.iterations)
-        distances, count = distances_mm(tracker, fit, offsets, sample), importance[:, None] * (sample.weight > 0)
+        distances = tracker.distances_mm(offsets, sample, fit.qpos)
+        count = importance[:, None] * (sample.weight > 0)
+        tracker.choose_scale(distances[sample.weight > 0])
         history.append(float((count * distances).sum() / count.sum()))
         squares.append(float(np.sqrt((count * distances**2).sum() / count.sum())))
         if progress is not None:
@@ -197,14 +200,11 @@ def calibrate(
     )
 
 
-def distances_mm(
-    tracker: Tracker, fit: Fit, offsets: np.ndarray, seen: Observation
-) -> Float[np.ndarray, "frame keypoint"]:
-    """Distances between keypoints and their markers, mm; 0 where a keypoint is missing."""
-    body = tracker.body
-    markers = marker_positions(tracker.tree, body.marker_body, jnp.asarray(fit.qpos), jnp.asarray(offsets, jnp.float32))
-    away = np.linalg.norm(np.asarray(markers) - seen.target, axis=-1)
-    return np.where(seen.weight > 0, tracker.mm * away, 0.0)
+def _trust(tracker: Tracker, offsets: np.ndarray, sample: Observation, fit: Fit) -> Float[np.ndarray, "frame keypoint"]:
+    """Weight of every keypoint for the offsets: its confidence, less where the robust loss sees an outlier."""
+    squared = jnp.asarray(tracker.distances_mm(offsets, sample, fit.qpos) ** 2, jnp.float32)
+    reweight = np.asarray(loss(squared, jnp.asarray(tracker.robust_mm, jnp.float32), tracker.robust)[1])
+    return np.where((fit.status < Status.NO_MARKERS)[:, None], sample.weight * reweight, 0.0)
 
 
 def _local(tracker: Tracker, qpos: np.ndarray, target: np.ndarray) -> np.ndarray:

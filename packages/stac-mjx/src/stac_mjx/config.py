@@ -110,10 +110,10 @@ class SolverConfig:
     """Iterations after which a frame is given up as not converged."""
     tolerance_mm: float = 0.002
     """A frame has converged when an iteration lowers its error (root mean square over markers) by less than this."""
-    robust: str = "none"
+    robust: str = "cauchy"
     """Loss on marker distances: none (least squares), huber or cauchy (far outliers lose all influence)."""
-    robust_mm: float = 5.0
-    """Distance at which the robust loss leaves the parabola."""
+    robust_mm: float | None = None
+    """Distance at which the robust loss leaves the parabola; empty: five times the median distance."""
     pose_prior_mm: float = 0.1
     """Weight of the neutral pose: one radian away from it costs as much as one marker this far off. Keeps joints
     still that no marker observes."""

@@ -133,6 +133,8 @@ def register(
     begin = time.perf_counter()
     keypoints = replace(inputs.keypoints, positions=similarity.apply(inputs.keypoints.positions))
     seen = replace(seen, target=keypoints.positions / unit)
+    if calibration is None:
+        tracker.pilot(offsets / unit, seen)
     fit = solve_all(tracker, offsets / unit, seen, config, stage("solve", seen.n_frames))
     timings["solve_s"] = time.perf_counter() - begin
     begin = time.perf_counter()

@@ -108,7 +108,7 @@ def damping_scale(tree: Tree, marker_body: np.ndarray, offsets: np.ndarray, mm: 
     return np.maximum(diagonal, 1e-4 * diagonal.max(initial=1e-6))[:, None].astype(np.float32)
 
 
-def _loss(squared: Array, scale: Array, robust: Robust) -> tuple[Array, Array]:
+def loss(squared: Array, scale: Array, robust: Robust) -> tuple[Array, Array]:
     """Robust loss of a squared distance, and its derivative (the weight of iteratively reweighted least squares)."""
     if robust is Robust.HUBER:
         distance = jnp.sqrt(jnp.maximum(squared, 1e-12))
@@ -136,9 +136,9 @@ def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> Stat
     pose = node_poses(tree, state.trial)
     markers = points_on_nodes(pose, problem.node, problem.local)
     residual = tuple((y - p) * problem.mm for y, p in zip(problem.target, markers, strict=True))
-    loss, reweight = _loss(sum(r * r for r in residual), problem.robust_mm, robust)  # type: ignore[arg-type]
+    rho, reweight = loss(sum(r * r for r in residual), problem.robust_mm, robust)  # type: ignore[arg-type]
     away = difference(tree, state.trial, problem.prior)
-    cost = (problem.weight * loss).sum(0) + (problem.prior_weight * away**2).sum(0)
+    cost = (problem.weight * rho).sum(0) + (problem.prior_weight * away**2).sum(0)
     better = cost < state.cost
     moved = sum(((p - q) * problem.mm) ** 2 for p, q in zip(markers, state.markers, strict=True))
     total = jnp.maximum(problem.weight.sum(0), 1e-12)

@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +28,14 @@ from stac_mjx import solver, trajectory
 from stac_mjx.alignment import procrustes
 from stac_mjx.body import Body
 from stac_mjx.config import SolverConfig
-from stac_mjx.kinematics import marker_locals, marker_positions
+from stac_mjx.kinematics import marker_locals, marker_positions, retract
 from stac_mjx.solver import Problem, Robust, State, Status
 from stac_mjx.tree import Tree
 
 CPU_BATCH, ACCELERATOR_BATCH = 512, 16384
+NOT_ROBUST_MM, ROBUST_MEDIANS = 1e4, 5.0
+"""Scale at which every loss is a parabola; scale chosen from the data, in medians of the marker distances."""
+PILOT_FRAMES = 200
 ROUND = 4
 """Iterations between two looks at which frames have converged."""
 PART_ITERATIONS, ROOT_ITERATIONS = 4, 6
@@ -82,7 +86,10 @@ class Pull:
 
 
 class Tracker:
-    """Solves frames of one body with one setting. Offsets are arguments of `solve`, so none are ever stale."""
+    """Solves frames of one body with one setting. Offsets are arguments of `solve`, so none are ever stale.
+
+    `robust_mm` is the scale of the robust loss: the one that was set, or the one `choose_scale` read off the data.
+    """
 
     def __init__(self, tree: Tree, body: Body, settings: SolverConfig) -> None:
         self.tree, self.body, self.settings = tree, body, settings
@@ -91,6 +98,7 @@ class Tracker:
         self.threads = settings.threads or (len(os.sched_getaffinity(0)) if cpu else 1)
         self.batch = settings.batch or (CPU_BATCH if cpu else ACCELERATOR_BATCH)
         self.robust = Robust(settings.robust)
+        self.robust_mm = settings.robust_mm or NOT_ROBUST_MM
         self.neutral = neutral_pose(tree)
         self.node = jnp.asarray(tree.body_node[body.marker_body])
         is_root = np.isin(np.arange(tree.n_dof), tree.root_dofs)
@@ -99,6 +107,32 @@ class Tracker:
         names = np.array(body.marker_names)
         trunk = np.isin(names, body.trunk_keypoints)
         self.trunk = trunk if trunk.any() else np.ones(len(names), bool)
+
+    def choose_scale(self, distances_mm: np.ndarray) -> None:
+        """Set the scale of the robust loss from distances between keypoints and markers, unless the user has set it."""
+        if self.settings.robust_mm is None and len(distances_mm):
+            self.robust_mm = max(ROBUST_MEDIANS * float(np.median(distances_mm)), 1e-3)
+
+    def pilot(self, offsets: np.ndarray, seen: Observation) -> None:
+        """Choose the scale of the robust loss from some frames spread over the recording."""
+        if self.robust is Robust.NONE or self.settings.robust_mm is not None:
+            return
+        frames = np.unique(np.linspace(0, seen.n_frames - 1, min(PILOT_FRAMES, seen.n_frames)).astype(int))
+        some = replace(seen.take(frames), clip_lengths=np.ones(len(frames), np.int64))
+        fit = self.solve(offsets, some)
+        self.choose_scale(self.distances_mm(offsets, some, fit.qpos)[some.weight > 0])
+
+    def distances_mm(
+        self, offsets: np.ndarray, seen: Observation, qpos: np.ndarray
+    ) -> Float[np.ndarray, "frame keypoint"]:
+        """Distances between keypoints and their markers, mm; 0 where a keypoint is missing."""
+        out = np.zeros(seen.weight.shape)
+        local = jnp.asarray(offsets, jnp.float32)
+        for part in _slices(len(qpos), self.batch):
+            poses = jnp.asarray(_pad(qpos[part], self.batch))
+            markers = np.asarray(marker_positions(self.tree, self.body.marker_body, poses, local))
+            out[part] = np.linalg.norm(seen.target[part] - markers[: part.stop - part.start], axis=-1)
+        return np.where(seen.weight > 0, self.mm * out, 0.0)
 
     def solve(self, offsets: np.ndarray, seen: Observation, progress: Progress | None = None) -> Fit:
         """Poses of all frames from nothing but the keypoints; `offsets` (keypoint, 3) in model units."""
@@ -213,10 +247,9 @@ class Tracker:
         return fit
 
 
+@partial(jax.jit, static_argnames="tree")
 def _retract(tree: Tree, qpos: jax.Array, step: jax.Array) -> jax.Array:
-    from stac_mjx.kinematics import retract
-
-    return jax.jit(retract, static_argnums=0)(tree, qpos.T, step.T).T
+    return retract(tree, qpos.T, step.T).T
 
 
 def _replace_frames(fit: Fit, frames: np.ndarray, other: Fit, chosen: np.ndarray) -> Fit:
@@ -348,17 +381,8 @@ class _Run:
 
     def errors_mm(self, qpos: np.ndarray) -> Float[np.ndarray, " frame"]:
         """Root of the weighted mean squared distance between keypoints and markers, mm."""
-        error = np.empty(len(qpos))
-        offsets = jnp.asarray(self.offsets, jnp.float32)
-        for part in _slices(len(qpos), self.tracker.batch):
-            poses = _pad(qpos[part], self.tracker.batch)
-            body = self.tracker.body.marker_body
-            markers = np.asarray(marker_positions(self.tracker.tree, body, jnp.asarray(poses), offsets))
-            weight = self.seen.weight[part]
-            away = np.where(weight[..., None] > 0, self.seen.target[part] - markers[: len(weight)], 0.0)
-            squared = (weight * (away**2).sum(-1)).sum(-1)
-            error[part] = self.tracker.mm * np.sqrt(squared / np.maximum(weight.sum(-1), 1e-12))
-        return error
+        distance, weight = self.tracker.distances_mm(self.offsets, self.seen, qpos), self.seen.weight
+        return np.sqrt((weight * distance**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
 
     def _round(
         self, frames: np.ndarray, qpos: np.ndarray, movable: np.ndarray, count: int, pull: Pull | None, state: State | None
@@ -404,7 +428,7 @@ class _Run:
             movable=jnp.asarray(movable[:, None]),
             scale=self.scale,
             mm=jnp.asarray(tracker.mm, jnp.float32),
-            robust_mm=jnp.asarray(tracker.settings.robust_mm, jnp.float32),
+            robust_mm=jnp.asarray(tracker.robust_mm, jnp.float32),
         )
 
 

@@ -1,0 +1,120 @@
+"""How well poses and offsets can be known: the errors that noise on the keypoints must cause, to first order.
+
+The solver minimises ``sum w |y - p(q, m)|^2 + c |q - q0|^2`` over poses q, calibration over offsets m as well, with a pull
+``lambda`` of every offset toward its initial one. Around the solution p is linear, with Jacobian J for the pose and the
+rotations R of the bodies for the offsets, so noise n of standard deviation s on every coordinate leads to
+
+    dq_t = A_t^-1 J_t' W (n_t - R_t dm),    A_t = J_t' W J_t + C
+    dm   = S^-1 sum_t R_t' W P_t n_t,       P_t = I - J_t A_t^-1 J_t' W,   S = sum_t R_t' W P_t R_t + T lambda
+
+(the normal equations of both together, with the poses eliminated by a Schur complement: bundle adjustment). Without
+priors these are the Cramer-Rao bounds. `resolution` says how far an estimate comes from the data (1) or the prior (0).
+Joints that sit on a limit are taken as fixed. Offsets and the mean angle of a joint can trade places (turning a marker
+about a hinge looks like turning the hinge): along such directions only the initial offsets decide, and the error of the
+initial offsets, given as `initial_mm`, is part of what must be expected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from stac_mjx.kinematics import body_poses, marker_jacobian
+from stac_mjx.tracking import Observation, Tracker
+from stac_mjx.tree import quat_to_mat
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Expected standard errors.
+
+    Attributes:
+        joint: (frame, dof), rad or model units.
+        resolution: (frame, dof) part of each estimate that comes from the keypoints.
+        offset_mm: (keypoint, 3) in the frames of the bodies; zero where offsets were taken as known.
+    """
+
+    joint: Float[np.ndarray, "frame dof"]
+    resolution: Float[np.ndarray, "frame dof"]
+    offset_mm: Float[np.ndarray, "keypoint 3"]
+
+
+@dataclass(frozen=True)
+class OffsetPrior:
+    """What is known of the offsets beforehand: pull (observations a frame) and its error (mm, one standard deviation)."""
+
+    pull: Float[np.ndarray, " keypoint"]
+    initial_mm: float
+
+
+def expected_errors(
+    tracker: Tracker,
+    qpos: Float[np.ndarray, "frame nq"],
+    offsets: Float[np.ndarray, "keypoint 3"],
+    seen: Observation,
+    noise_mm: float,
+    prior: OffsetPrior | None = None,
+) -> Precision:
+    """Standard errors of poses (and, with `prior`, of offsets calibrated on these frames) under noise.
+
+    Args:
+        tracker: body and solver settings.
+        qpos: poses around which to linearise.
+        offsets: marker offsets, model units.
+        seen: which keypoints were seen, with what weight.
+        noise_mm: standard deviation of the noise on each coordinate.
+        prior: None where the offsets are known.
+    """
+    body, tree = tracker.body, tracker.tree
+    poses, local = jnp.asarray(qpos, jnp.float32), jnp.asarray(offsets, jnp.float32)
+    jacobian = tracker.mm * np.asarray(marker_jacobian(tree, body.marker_body, poses, local), np.float64)
+    n_frames, n_keypoints, _, n_dof = jacobian.shape
+    jacobian = jacobian.reshape(n_frames, 3 * n_keypoints, n_dof) * _movable(tracker, qpos)[:, None, :]
+    weight = np.repeat(seen.weight, 3, axis=1)[..., None]
+    weighted = np.swapaxes(weight * jacobian, 1, 2)
+    normal = weighted @ jacobian
+    ridge = np.maximum(tracker.prior_weight, 1e-9)
+    gain = np.linalg.solve(normal + np.eye(n_dof) * ridge, weighted)
+    resolution = np.einsum("fik,fki->fi", gain, jacobian)
+    variance = noise_mm**2 * (gain**2).sum(axis=2)
+    offset_mm = np.zeros((n_keypoints, 3))
+    if prior is not None:
+        turn = quat_to_mat(np.asarray(body_poses(tree, poses).xquat, np.float64)[:, body.marker_body])
+        covariance = _offset_covariance(jacobian, gain, weight, turn, noise_mm, prior)
+        offset_mm = np.sqrt(np.diag(covariance)).reshape(n_keypoints, 3)
+        rotated = _times_turn(gain, turn)
+        variance += np.einsum("fia,ab,fib->fi", rotated, covariance, rotated)
+    return Precision(np.sqrt(variance), np.clip(resolution, 0.0, 1.0), offset_mm)
+
+
+def _movable(tracker: Tracker, qpos: np.ndarray) -> Float[np.ndarray, "frame dof"]:
+    """1 where a joint is off its limits, else 0."""
+    tree = tracker.tree
+    out = np.ones((len(qpos), tree.n_dof))
+    dof, qadr = tree.scalar_dof, tree.scalar_qadr
+    out[:, dof] = (qpos[:, qadr] > tree.lower[dof] + 1e-6) & (qpos[:, qadr] < tree.upper[dof] - 1e-6)
+    return out
+
+
+def _times_turn(matrix: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Product of (frame, row, 3 keypoint) with the block-diagonal rotations (frame, keypoint, 3, 3)."""
+    blocks = matrix.reshape(*matrix.shape[:2], -1, 3)
+    return np.einsum("frkc,fkcd->frkd", blocks, turn).reshape(matrix.shape)
+
+
+def _offset_covariance(
+    jacobian: np.ndarray, gain: np.ndarray, weight: np.ndarray, turn: np.ndarray, noise_mm: float, prior: OffsetPrior
+) -> np.ndarray:
+    """Covariance of all offsets (3 keypoint, 3 keypoint), mm^2: noise through the Schur complement, plus the prior's."""
+    n_frames, size, _ = jacobian.shape
+    projection = weight * (np.eye(size) - jacobian @ gain)  # W P
+    left = np.swapaxes(_times_turn(np.swapaxes(projection, 1, 2), turn), 1, 2)  # R' W P
+    pull = n_frames * np.repeat(np.maximum(prior.pull, 1e-12), 3)
+    schur = _times_turn(left, turn).sum(axis=0) + np.diag(pull)
+    inverse = np.linalg.inv(schur)
+    noise = noise_mm**2 * np.einsum("fai,fbi->ab", left, left)
+    held = np.diag((pull * prior.initial_mm) ** 2)
+    return inverse @ (noise + held) @ inverse
