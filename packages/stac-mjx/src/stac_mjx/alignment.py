@@ -33,6 +33,11 @@ class Similarity:
         """Transform points by one (unbatched) similarity."""
         return float(self.scale) * points @ self.rotation.T + self.translation
 
+    def inverse(self) -> Similarity:
+        """The (unbatched) similarity that undoes this one."""
+        scale = 1.0 / self.scale
+        return Similarity(self.rotation.T, -scale * self.rotation.T @ self.translation, scale)
+
     def after(self, first: Similarity) -> Similarity:
         """The (unbatched) similarity that applies `first`, then this one."""
         return Similarity(self.rotation @ first.rotation, self.apply(first.translation), self.scale * first.scale)

@@ -30,6 +30,10 @@ from stac_mjx.tracking import Fit, Observation, Tracker
 from stac_mjx.tree import Tree
 
 
+CALM_ROUNDS = 4
+"""Rounds in a row that must gain next to nothing before calibration stops."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Marker offsets and how they came about.
@@ -160,33 +164,31 @@ def calibrate(
     raw = Observation(seen.target[frames], seen.weight[frames], np.ones(len(frames), np.int64))
     initial = body.marker_offset / unit
     pull = np.where(body.regularize, config.regularization, 0.0)
-    similarity = _first_similarity(tracker, raw, initial, mode)
-    sample = replace(raw, target=similarity.apply(raw.target))
-    # one frame a clip: the sampled frames are no neighbours in time
-    fit = tracker.solve(initial, sample)
-    tracker.choose_scale(tracker.distances_mm(initial, sample, fit.qpos)[sample.weight > 0])
+    fit, sample, similarity = _first_fit(tracker, raw, initial, mode)
+    tracker.choose_scale(tracker.distances_mm(initial, sample, fit.qpos), sample.weight > 0)
     offsets, history, squares, calm = initial, [], [], 0
     converged = False
-    for _ in range(config.max_rounds):
-        weight = _trust(tracker, offsets, sample, fit) * importance[:, None]
-        local = _local(tracker, fit.qpos, sample.target)
-        offsets = best_offsets(local, weight, initial, pull)
-        similarity = _next_similarity(tracker, raw, fit, offsets, mode, similarity)
-        sample = replace(raw, target=similarity.apply(raw.target))
+    for turn in range(config.max_rounds):
+        # one at a time: both would take up the same error, and overshoot
+        if mode != "none" and turn % 2 == 0:
+            similarity = _next_similarity(tracker, raw, fit, offsets, mode)
+            sample = replace(raw, target=similarity.apply(raw.target))
+        else:
+            weight = _trust(tracker, offsets, sample, fit) * importance[:, None]
+            offsets = best_offsets(_local(tracker, fit.qpos, sample.target), weight, initial, pull)
         fit = tracker.refine(offsets, sample, fit.qpos, config.iterations)
         distances = tracker.distances_mm(offsets, sample, fit.qpos)
         count = importance[:, None] * (sample.weight > 0)
-        tracker.choose_scale(distances[sample.weight > 0])
+        tracker.choose_scale(distances, sample.weight > 0)
         history.append(float((count * distances).sum() / count.sum()))
         squares.append(float(np.sqrt((count * distances**2).sum() / count.sum())))
         if progress is not None:
             progress(history[-1])
         calm = calm + 1 if len(history) > 1 and history[-1] > (1 - config.tolerance) * history[-2] else 0
-        converged = calm >= 3
+        converged = calm >= CALM_ROUNDS
         if converged:
             break
-    local = _local(tracker, fit.qpos, sample.target)
-    spread = _spread(local, sample.weight)
+    spread = _spread(_local(tracker, fit.qpos, sample.target), sample.weight)
     metric = replace(similarity, translation=similarity.translation * unit)
     return Calibration(
         offsets=offsets * unit,
@@ -220,10 +222,22 @@ def _spread(local: np.ndarray, weight: np.ndarray) -> Float[np.ndarray, "keypoin
     return np.sqrt((w * (local - mean) ** 2).sum(axis=0) / total)
 
 
-def _first_similarity(tracker: Tracker, raw: Observation, offsets: np.ndarray, mode: str) -> Similarity:
+def _first_fit(
+    tracker: Tracker, raw: Observation, offsets: np.ndarray, mode: str
+) -> tuple[Fit, Observation, Similarity]:
+    """Poses from the neutral one, in the frame the recording came in or in the one fitted to it, whichever is better."""
+    tries = []
+    for similarity in [IDENTITY] if mode == "none" else [IDENTITY, _to_neutral(tracker, raw, offsets, mode)]:
+        # one frame a clip: the sampled frames are no neighbours in time
+        sample = replace(raw, target=similarity.apply(raw.target))
+        fit = tracker.solve(offsets, sample)
+        # compared in the size of the recording, so that shrinking it is no gain
+        tries.append((float(np.median(fit.error_mm)) / float(similarity.scale), fit, sample, similarity))
+    return min(tries, key=lambda entry: entry[0])[1:]
+
+
+def _to_neutral(tracker: Tracker, raw: Observation, offsets: np.ndarray, mode: str) -> Similarity:
     """Median keypoints onto the neutral pose (MIMIC-MJX section 4.2, fruit fly)."""
-    if mode == "none":
-        return IDENTITY
     neutral = jnp.asarray(tracker.neutral)[None]
     body = tracker.body
     rest = marker_positions(tracker.tree, body.marker_body, neutral, jnp.asarray(offsets, jnp.float32))[0]
@@ -231,15 +245,13 @@ def _first_similarity(tracker: Tracker, raw: Observation, offsets: np.ndarray, m
     seen = np.isfinite(points).all(axis=-1).any(axis=0)
     middle = np.zeros(points.shape[1:])
     middle[seen] = np.nanmedian(points[:, seen], axis=0)
-    return robust_procrustes(middle, np.asarray(rest, np.float64), seen.astype(float), with_scale=mode == "similarity")
+    fit = robust_procrustes(np.asarray(rest, np.float64), middle, seen.astype(float), with_scale=mode == "similarity")
+    return fit.inverse()
 
 
-def _next_similarity(
-    tracker: Tracker, raw: Observation, fit: Fit, offsets: np.ndarray, mode: str, current: Similarity
-) -> Similarity:
-    if mode == "none":
-        return current
+def _next_similarity(tracker: Tracker, raw: Observation, fit: Fit, offsets: np.ndarray, mode: str) -> Similarity:
+    """Refit the frame of the recording. The body is fitted to the recording and not the reverse, or both would shrink."""
     body = tracker.body
     markers = marker_positions(tracker.tree, body.marker_body, jnp.asarray(fit.qpos), jnp.asarray(offsets, jnp.float32))
-    flat = (points.reshape(-1, 3) for points in (raw.target, np.asarray(markers, np.float64)))
-    return procrustes(*flat, raw.weight.reshape(-1), with_scale=mode == "similarity")
+    flat = (points.reshape(-1, 3) for points in (np.asarray(markers, np.float64), raw.target))
+    return procrustes(*flat, raw.weight.reshape(-1), with_scale=mode == "similarity").inverse()

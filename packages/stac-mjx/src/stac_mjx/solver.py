@@ -65,7 +65,7 @@ class Problem(NamedTuple):
         movable: (dof, 1) 1 where a degree of freedom takes part.
         scale: (dof, 1) damping scale, mm^2 per squared rad or model unit (`damping_scale`).
         mm: () millimetres per model unit.
-        robust_mm: () scale of the robust loss.
+        robust_mm: (keypoint, 1) scale of the robust loss.
     """
 
     target: Vec

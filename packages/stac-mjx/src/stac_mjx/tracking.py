@@ -88,7 +88,7 @@ class Pull:
 class Tracker:
     """Solves frames of one body with one setting. Offsets are arguments of `solve`, so none are ever stale.
 
-    `robust_mm` is the scale of the robust loss: the one that was set, or the one `choose_scale` read off the data.
+    `robust_mm` (keypoint,) is the scale of the robust loss: the one that was set, or what `choose_scale` read off the data.
     """
 
     def __init__(self, tree: Tree, body: Body, settings: SolverConfig) -> None:
@@ -98,7 +98,7 @@ class Tracker:
         self.threads = settings.threads or (len(os.sched_getaffinity(0)) if cpu else 1)
         self.batch = settings.batch or (CPU_BATCH if cpu else ACCELERATOR_BATCH)
         self.robust = Robust(settings.robust)
-        self.robust_mm = settings.robust_mm or NOT_ROBUST_MM
+        self.robust_mm = np.full(len(body.marker_names), settings.robust_mm or NOT_ROBUST_MM)
         self.neutral = neutral_pose(tree)
         self.node = jnp.asarray(tree.body_node[body.marker_body])
         is_root = np.isin(np.arange(tree.n_dof), tree.root_dofs)
@@ -108,10 +108,17 @@ class Tracker:
         trunk = np.isin(names, body.trunk_keypoints)
         self.trunk = trunk if trunk.any() else np.ones(len(names), bool)
 
-    def choose_scale(self, distances_mm: np.ndarray) -> None:
-        """Set the scale of the robust loss from distances between keypoints and markers, unless the user has set it."""
-        if self.settings.robust_mm is None and len(distances_mm):
-            self.robust_mm = max(ROBUST_MEDIANS * float(np.median(distances_mm)), 1e-3)
+    def choose_scale(self, distances_mm: np.ndarray, observed: np.ndarray) -> None:
+        """Set the scale of the robust loss from distances between keypoints and markers, unless the user has set it.
+
+        Each keypoint gets its own, at least that of all together: an outlier is a point far off for *that* keypoint, and
+        one that fits the body badly throughout is not to lose its say. Both arguments are (frame, keypoint).
+        """
+        if self.settings.robust_mm is not None or not observed.any():
+            return
+        common = float(np.median(distances_mm[observed]))
+        own = [np.median(column[seen]) if seen.any() else common for column, seen in zip(distances_mm.T, observed.T, strict=True)]
+        self.robust_mm = np.maximum(ROBUST_MEDIANS * np.maximum(own, common), 1e-3)
 
     def pilot(self, offsets: np.ndarray, seen: Observation) -> None:
         """Choose the scale of the robust loss from some frames spread over the recording."""
@@ -120,7 +127,7 @@ class Tracker:
         frames = np.unique(np.linspace(0, seen.n_frames - 1, min(PILOT_FRAMES, seen.n_frames)).astype(int))
         some = replace(seen.take(frames), clip_lengths=np.ones(len(frames), np.int64))
         fit = self.solve(offsets, some)
-        self.choose_scale(self.distances_mm(offsets, some, fit.qpos)[some.weight > 0])
+        self.choose_scale(self.distances_mm(offsets, some, fit.qpos), some.weight > 0)
 
     def distances_mm(
         self, offsets: np.ndarray, seen: Observation, qpos: np.ndarray
@@ -428,7 +435,7 @@ class _Run:
             movable=jnp.asarray(movable[:, None]),
             scale=self.scale,
             mm=jnp.asarray(tracker.mm, jnp.float32),
-            robust_mm=jnp.asarray(tracker.robust_mm, jnp.float32),
+            robust_mm=jnp.asarray(tracker.robust_mm[:, None], jnp.float32),
         )
 
 
