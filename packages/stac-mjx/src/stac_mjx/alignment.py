@@ -1,7 +1,7 @@
 """Similarity transforms between a recording and a body, and what they say about its unit and its up axis.
 
-Procrustes with weights in closed form (Umeyama 1991, Least-squares estimation of transformation parameters), batched over
-frames; made robust by reweighting. Guesses are reported, never applied without a word.
+Procrustes with weights in closed form (Umeyama 1991, Least-squares estimation of transformation parameters), batched
+over frames; made robust by reweighting. Guesses are reported, never applied without a word.
 """
 
 from __future__ import annotations
@@ -32,11 +32,6 @@ class Similarity:
     def apply(self, points: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
         """Transform points by one (unbatched) similarity."""
         return float(self.scale) * points @ self.rotation.T + self.translation
-
-    def inverse(self) -> Similarity:
-        """The (unbatched) similarity that undoes this one."""
-        scale = 1.0 / self.scale
-        return Similarity(self.rotation.T, -scale * self.rotation.T @ self.translation, scale)
 
     def after(self, first: Similarity) -> Similarity:
         """The (unbatched) similarity that applies `first`, then this one."""
@@ -84,7 +79,7 @@ def procrustes(
 def robust_procrustes(
     source: np.ndarray, target: np.ndarray, weight: np.ndarray, *, with_scale: bool = False, passes: int = 10
 ) -> Similarity:
-    """`procrustes` of one set of points with Cauchy weights on the residuals, so that a few wrong points do not matter."""
+    """`procrustes` of one set of points with Cauchy weights on the residuals: a few wrong points do not matter."""
     current = weight
     for _ in range(passes):
         fit = procrustes(source, target, current, with_scale=with_scale)

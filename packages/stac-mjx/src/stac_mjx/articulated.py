@@ -1,11 +1,12 @@
 """The damped normal equations of a marker-fitting problem, solved on the tree in linear time.
 
 One Gauss-Newton step of inverse kinematics solves ``(J' W J + D) x = J' W r + t``, with J the Jacobian of the markers,
-W their weights, D a diagonal (damping, pose prior) and t a generalised force (pull of the prior). ``J' W J`` is the joint
-space inertia matrix of a body whose only mass is a point mass ``w_k`` at every marker, and D is what roboticists call
-rotor inertia or armature. So x is the acceleration of that body under the forces ``w_k r_k`` at the markers, and
-Featherstone's articulated-body algorithm (Rigid Body Dynamics Algorithms, 2008, chapter 7) yields it in O(n) operations,
-without forming a matrix: for the rat (73 degrees of freedom, 23 keypoints) about a twentieth of the arithmetic of a dense
+W their weights, D a diagonal (damping, pose prior) and t a generalised force (pull of the prior). ``J' W J`` is the
+joint space inertia matrix of a body whose only mass is a point mass ``w_k`` at every marker, and D is what roboticists
+call rotor inertia or armature. So x is the acceleration of that body under the forces ``w_k r_k`` at the markers, and
+Featherstone's articulated-body algorithm (Rigid Body Dynamics Algorithms, 2008, chapter 7) yields it in O(n)
+operations, without forming a matrix: for the rat (73 degrees of freedom, 23 keypoints) about a twentieth of the
+    arithmetic of a dense
 Cholesky factorisation. Everything is expressed in world axes about one origin per frame, so links need no transforms.
 
 A degree of freedom is locked (step 0) where `free` is 0.
@@ -36,6 +37,20 @@ class PointMasses(NamedTuple):
     pos: Vec
     weight: Array
     pull: Vec
+
+
+class JointTerms(NamedTuple):
+    """What joints add to the equations, (dof, batch) each.
+
+    Attributes:
+        diagonal: damping and prior, positive.
+        free: 1 where a degree of freedom may move, else 0.
+        tau: generalised force in addition to the pull of the markers.
+    """
+
+    diagonal: Array
+    free: Array
+    tau: Array
 
 
 def _symmetric_product(matrix: Vec, vector: Vec) -> Vec:
@@ -73,17 +88,17 @@ def _load_nodes(tree: Tree, node: Array, masses: PointMasses) -> Vec:
 
 def joint_forces(tree: Tree, node: Array, axes: Screw, masses: PointMasses) -> Float[Array, "dof batch"]:
     """``J' W r``: what the pulls of all markers below a joint do along its axis."""
-    moves = jnp.asarray(tree.ancestors[:, :], masses.weight.dtype)[node]
+    moves = jnp.asarray(tree.ancestors, masses.weight.dtype)[node]
     wrench = jnp.stack([*cross(masses.pos, masses.pull), *masses.pull], axis=1)
     below = jnp.einsum("ki,kcb->cib", moves, wrench)
     return dot((*axes.angular, *axes.linear), tuple(below[c] for c in range(6)))
 
 
-def _eliminate(inertia: Vec, force: Vec, axis: Vec, diagonal: Array, free: Array, tau: Array) -> tuple[Vec, Vec, Array]:
+def _eliminate(inertia: Vec, force: Vec, axis: Vec, terms: JointTerms) -> tuple[Vec, Vec, Array]:
     """Column U of the joint, U / D and u / D of Featherstone (7.42 to 7.44), zero where the joint is locked."""
     column = _symmetric_product(inertia, axis)
-    inverse = free / (dot(axis, column) + diagonal)
-    return column, tuple(c * inverse for c in column), (dot(axis, force) + tau) * inverse
+    inverse = terms.free / (dot(axis, column) + terms.diagonal)
+    return column, tuple(c * inverse for c in column), (dot(axis, force) + terms.tau) * inverse
 
 
 def _pass_up(here: Vec, above: Vec, column: Vec, scaled: Vec, gain: Array) -> Vec:
@@ -93,18 +108,18 @@ def _pass_up(here: Vec, above: Vec, column: Vec, scaled: Vec, gain: Array) -> Ve
     return tuple(a + x for a, x in zip(above, (*inertia, *force), strict=True))
 
 
-def _backward(tree: Tree, loads: Vec, axes: Vec, diagonal: Array, free: Array, tau: Array) -> tuple[Vec, Array]:
+def _backward(tree: Tree, loads: Vec, axes: Vec, joints: JointTerms) -> tuple[Vec, Array]:
     """Leaves to root: eliminate every joint; return U / D (6 arrays) and u / D, each (dof, batch)."""
 
     def step(loads: Vec, joint: tuple) -> tuple[Vec, tuple[Vec, Array]]:
-        index, parent, axis, diag, free, tau = joint
+        index, parent, axis, terms = joint
         always = index > 0
         here, above = (tuple(row(load, k) for load in loads) for k in (index, parent))
-        column, scaled, gain = in_own_buffers(_eliminate, always, here[:21], here[21:], axis, diag, free, tau)
+        column, scaled, gain = in_own_buffers(_eliminate, always, here[:21], here[21:], axis, terms)
         passed = in_own_buffers(_pass_up, always, here, above, column, scaled, gain)
         return tuple(set_row(load, p, parent) for load, p in zip(loads, passed, strict=True)), (scaled, gain)
 
-    steps = (jnp.arange(1, tree.n_dof + 1), jnp.asarray(tree.parent), axes, diagonal, free, tau)
+    steps = (jnp.arange(1, tree.n_dof + 1), jnp.asarray(tree.parent), axes, joints)
     return lax.scan(step, loads, steps, reverse=True)[1]
 
 
@@ -126,7 +141,7 @@ def _forward(tree: Tree, axes: Vec, scaled: Vec, gain: Array) -> Array:
 
 
 def damped_step(
-    tree: Tree, node: Array, axes: Screw, masses: PointMasses, *, diagonal: Array, free: Array, tau: Array
+    tree: Tree, node: Array, axes: Screw, masses: PointMasses, joints: JointTerms
 ) -> Float[Array, "dof batch"]:
     """Solve ``(J' W J + diag(diagonal)) x = J' W r + tau`` over the degrees of freedom where `free` is 1.
 
@@ -135,12 +150,10 @@ def damped_step(
         node: (keypoint,) node every marker hangs on.
         axes: motion axes about the same origin as `masses.pos`.
         masses: weighted markers.
-        diagonal: (dof, batch) positive.
-        free: (dof, batch) 1 where a degree of freedom may move, else 0.
-        tau: (dof, batch) generalised force in addition to the pull of the markers.
+        joints: what is added joint by joint.
     """
     motion = (*axes.angular, *axes.linear)
-    scaled, gain = _backward(tree, _load_nodes(tree, node, masses), motion, diagonal, free, tau)
+    scaled, gain = _backward(tree, _load_nodes(tree, node, masses), motion, joints)
     return _forward(tree, motion, scaled, gain)
 
 

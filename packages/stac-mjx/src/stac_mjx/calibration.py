@@ -1,7 +1,7 @@
 """Where the keypoints sit on the body: STAC, the alternation of poses and marker offsets.
 
-With the poses held, the best offset of a keypoint has a closed form (a weighted mean of where it was seen in the frame of
-its body, pulled toward its initial offset where asked):
+With the poses held, the best offset of a keypoint has a closed form (a weighted mean of where it was seen in the frame
+of its body, pulled toward its initial offset where asked):
 
     m = (mean_t w R_t' (y_t - p_t) + lambda d m0) / (mean_t w + lambda d)
 
@@ -29,7 +29,6 @@ from stac_mjx.solver import Status, loss
 from stac_mjx.tracking import Fit, Observation, Tracker
 from stac_mjx.tree import Tree
 
-
 CALM_ROUNDS = 4
 """Rounds in a row that must gain next to nothing before calibration stops."""
 
@@ -40,7 +39,8 @@ class Calibration:
 
     Attributes:
         offsets: in the frames of the bodies, (keypoint, 3), metres.
-        spread: standard deviation over frames of where each keypoint was seen in its body's frame, (keypoint, 3), metres.
+        spread: standard deviation over frames of where each keypoint was seen in its body's frame, (keypoint, 3),
+            metres.
         observations: weight with which each keypoint was seen, summed over the frames, (keypoint,).
         frames: frames of the recording that were used, (frame,).
         mean_error_mm, rmse_mm: mean and root mean square distance of keypoints to markers after every round, (round,).
@@ -225,7 +225,7 @@ def _spread(local: np.ndarray, weight: np.ndarray) -> Float[np.ndarray, "keypoin
 def _first_fit(
     tracker: Tracker, raw: Observation, offsets: np.ndarray, mode: str
 ) -> tuple[Fit, Observation, Similarity]:
-    """Poses from the neutral one, in the frame the recording came in or in the one fitted to it, whichever is better."""
+    """Poses from the neutral one, in the frame the recording came in or the one fitted to it, whichever fits."""
     tries = []
     for similarity in [IDENTITY] if mode == "none" else [IDENTITY, _to_neutral(tracker, raw, offsets, mode)]:
         # one frame a clip: the sampled frames are no neighbours in time
@@ -250,8 +250,8 @@ def _to_neutral(tracker: Tracker, raw: Observation, offsets: np.ndarray, mode: s
 
 
 def _next_similarity(tracker: Tracker, raw: Observation, fit: Fit, offsets: np.ndarray, mode: str) -> Similarity:
-    """Refit the frame of the recording. The body is fitted to the recording and not the reverse, or both would shrink."""
+    """Refit the frame of the recording: the body is fitted to the recording, for the reverse would shrink both."""
     body = tracker.body
     markers = marker_positions(tracker.tree, body.marker_body, jnp.asarray(fit.qpos), jnp.asarray(offsets, jnp.float32))
-    flat = (points.reshape(-1, 3) for points in (np.asarray(markers, np.float64), raw.target))
-    return procrustes(*flat, raw.weight.reshape(-1), with_scale=mode == "similarity").inverse()
+    source, target = np.asarray(markers, np.float64).reshape(-1, 3), raw.target.reshape(-1, 3)
+    return procrustes(source, target, raw.weight.reshape(-1), with_scale=mode == "similarity").inverse()

@@ -136,7 +136,7 @@ def _with_rate(keypoints: Keypoints, body: Body) -> tuple[Keypoints, list[str]]:
 
 
 def confidence_weights(keypoints: Keypoints) -> np.ndarray:
-    """Weights of the least-squares problem: confidences over their mean, so that priors keep their strength; 0: missing.
+    """Weights of least squares: confidences over their mean, so that priors keep their strength; 0: missing.
 
     Networks differ widely in what they call confident (DANNCE seldom exceeds 0.1), only ratios carry information.
     """

@@ -1,8 +1,9 @@
 """Batched forward kinematics and marker Jacobians of any MuJoCo tree (pure JAX).
 
-Inside, the batch is the *last* axis and every component (x of a position, an entry of a rotation) is an array of its own,
-``(node, batch)``: that is the layout in which XLA vectorises best on a CPU, and the tree is walked by one ``lax.scan``,
-so that compile time does not grow with the body. The public functions at the end take ``(frame, ...)`` arrays.
+Inside, the batch is the *last* axis and every component (x of a position, an entry of a rotation) is an array of its
+own, ``(node, batch)``: that is the layout in which XLA vectorises best on a CPU, and the tree is walked by one
+``lax.scan``, so that compile time does not grow with the body. The public functions at the end take ``(frame, ...)``
+arrays.
 
 Vectors are 3-tuples of arrays, rotations 9-tuples in row order, quaternions wxyz 4-tuples.
 Source of the conventions: MuJoCo's ``mj_kinematics`` and ``mj_integratePos``.
@@ -23,6 +24,12 @@ from jaxtyping import Array, Float
 from stac_mjx.tree import Tree
 
 Vec = tuple[Array, ...]
+
+
+def columns(array: np.ndarray, dtype: Any) -> Vec:
+    """The last axes of a constant (row, 3) or (row, 3, 3), entry by entry, each as a (row, 1) array."""
+    flat = array.reshape(len(array), -1)
+    return tuple(jnp.asarray(flat[:, k, None], dtype) for k in range(flat.shape[1]))
 
 
 def dot(a: Vec, b: Vec) -> Array:
@@ -91,7 +98,7 @@ def rotvec_from_quat(quat: Vec) -> Vec:
 
 
 def in_own_buffers(function: Callable[..., Any], always: Array, *args: Any) -> Any:
-    """Call `function` in such a way that its operands and results are stored on their own. `always` is True at run time.
+    """Call `function` with operands and results stored in buffers of their own; `always` is True at run time.
 
     XLA's CPU compiler would otherwise fuse the read of one row of a loop-carried buffer into the write of another, and
     then has to copy the whole buffer in every step (measured: 5 times slower). The branch of a conditional is a border
@@ -140,15 +147,14 @@ def local_transforms(tree: Tree, qpos: Float[Array, "nq batch"]) -> Pose:
     """Transform of every node from its parent: constant part, then the joint."""
     turn = mat_from_quat(joint_quats(tree, qpos))
     dtype = qpos.dtype
-    anchor = tuple(tree.anchor[:, k, None].astype(dtype) for k in range(3))
+    anchor = columns(tree.anchor, dtype)
     shift = tuple(a - t for a, t in zip(anchor, rotate(turn, anchor), strict=True))
     slide = tree.is_slide[tree.scalar_dof]
     if slide.any():
         dof = tree.scalar_dof[slide]
         value = qpos[tree.scalar_qadr[slide]] - tree.scalar_ref[slide, None].astype(dtype)
         shift = tuple(s.at[dof].add(value * tree.axis[dof, k, None].astype(dtype)) for k, s in enumerate(shift))
-    const = tuple(tree.const_mat[:, r, c, None].astype(dtype) for r in range(3) for c in range(3))
-    base = tuple(tree.const_pos[:, k, None].astype(dtype) for k in range(3))
+    const, base = columns(tree.const_mat, dtype), columns(tree.const_pos, dtype)
     pos = tuple(b + p for b, p in zip(base, rotate(const, shift), strict=True))
     return Pose(multiply_mats(const, turn), pos)
 
@@ -177,17 +183,16 @@ def node_poses(tree: Tree, qpos: Float[Array, "nq batch"]) -> Pose:
     return Pose(poses[:9], poses[9:])
 
 
-def points_on_nodes(pose: Pose, node: np.ndarray, local: Vec) -> Vec:
+def points_on_nodes(pose: Pose, node: np.ndarray | Array, local: Vec) -> Vec:
     """World positions of points fixed to nodes; `local` holds 3 arrays (point, batch or 1)."""
     moved = rotate(tuple(m[node] for m in pose.mat), local)
     return tuple(p[node] + m for p, m in zip(pose.pos, moved, strict=True))
 
 
 def marker_locals(tree: Tree, marker_body: np.ndarray, offsets: Float[Array, "keypoint 3"]) -> Vec:
-    """Marker positions in the frames of their nodes, 3 arrays (keypoint, 1), from offsets in the frames of their bodies."""
-    mat = tuple(tree.body_mat[marker_body][:, r, c, None].astype(offsets.dtype) for r in range(3) for c in range(3))
-    turned = rotate(mat, tuple(offsets[:, k, None] for k in range(3)))
-    return tuple(t + tree.body_pos[marker_body, k, None].astype(offsets.dtype) for k, t in enumerate(turned))
+    """Marker positions in the frames of their nodes, 3 arrays (keypoint, 1); `offsets` are in those of their bodies."""
+    turned = rotate(columns(tree.body_mat[marker_body], offsets.dtype), tuple(offsets[:, k, None] for k in range(3)))
+    return tuple(t + p for t, p in zip(turned, columns(tree.body_pos[marker_body], offsets.dtype), strict=True))
 
 
 class Screw(NamedTuple):
@@ -198,11 +203,10 @@ class Screw(NamedTuple):
 
 
 def screws(tree: Tree, pose: Pose, origin: Vec) -> Screw:
-    """World motion axes of all degrees of freedom; `linear` is the velocity of the point at `origin` (3 arrays (batch,))."""
+    """World motion axes of all degrees of freedom; `linear` is the velocity of the point at `origin`, 3 (batch,)."""
     dtype = pose.pos[0].dtype
     mat = tuple(m[1:] for m in pose.mat)
-    axis = rotate(mat, tuple(tree.axis[:, k, None].astype(dtype) for k in range(3)))
-    anchor = rotate(mat, tuple(tree.anchor[:, k, None].astype(dtype) for k in range(3)))
+    axis, anchor = rotate(mat, columns(tree.axis, dtype)), rotate(mat, columns(tree.anchor, dtype))
     arm = tuple(a + p[1:] - o for a, p, o in zip(anchor, pose.pos, origin, strict=True))
     turning = jnp.asarray(~tree.is_slide[:, None], dtype)
     linear = tuple(jnp.where(tree.is_slide[:, None], a, c) for a, c in zip(axis, cross(arm, axis), strict=True))
@@ -236,7 +240,7 @@ def _limit_angle(quat: Vec, limit: np.ndarray) -> Vec:
 
 
 def difference(tree: Tree, start: Float[Array, "nq batch"], end: Float[Array, "nq batch"]) -> Float[Array, "dof batch"]:
-    """Tangent step that leads from `start` to `end`: the inverse of `retract` (MuJoCo's mj_differentiatePos, dt = 1)."""
+    """Tangent step from `start` to `end`, the inverse of `retract` (MuJoCo's mj_differentiatePos with dt = 1)."""
     out = jnp.zeros((tree.n_dof, *start.shape[1:]), start.dtype)
     out = out.at[tree.scalar_dof].set(end[tree.scalar_qadr] - start[tree.scalar_qadr])
     if len(tree.ball_dof):
@@ -256,17 +260,16 @@ class BodyPoses(NamedTuple):
 
 @partial(jax.jit, static_argnames="tree")
 def body_poses(tree: Tree, qpos: Float[Array, "frame nq"]) -> BodyPoses:
-    """Poses of all bodies, in model units; equal to MuJoCo's ``xpos`` and ``xquat`` (up to the sign of a quaternion)."""
+    """Poses of all bodies, in model units; equal to MuJoCo's ``xpos`` and (up to its sign) ``xquat``."""
     pose = node_poses(tree, qpos.T)
-    locals_ = tuple(tree.body_pos[:, k, None].astype(qpos.dtype) for k in range(3))
-    pos = points_on_nodes(pose, tree.body_node, locals_)
-    fixed = tuple(tree.body_mat[:, r, c, None].astype(qpos.dtype) for r in range(3) for c in range(3))
-    quat = quat_from_mat(multiply_mats(tuple(m[tree.body_node] for m in pose.mat), fixed))
+    pos = points_on_nodes(pose, tree.body_node, columns(tree.body_pos, qpos.dtype))
+    turned = multiply_mats(tuple(m[tree.body_node] for m in pose.mat), columns(tree.body_mat, qpos.dtype))
+    quat = quat_from_mat(turned)
     return BodyPoses(*(jnp.stack(parts, axis=-1).transpose(1, 0, 2) for parts in (pos, quat)))
 
 
 def quat_from_mat(mat: Vec) -> Vec:
-    """Unit quaternion of a rotation (9-tuple), w >= 0; picks the largest component first, so it is stable everywhere."""
+    """Unit quaternion of a rotation (9-tuple), w >= 0; built on the largest component, so it is stable everywhere."""
     xx, xy, xz, yx, yy, yz, zx, zy, zz = mat
     rows = jnp.stack([
         jnp.stack([1 + xx + yy + zz, zy - yz, xz - zx, yx - xy]),
@@ -287,7 +290,9 @@ def _marker_positions(tree: Tree, body: Array, qpos: Array, offsets: Array) -> A
     node = jnp.asarray(tree.body_node)[body]
     mat = jnp.asarray(tree.body_mat, qpos.dtype)[body]
     local = jnp.einsum("kij,kj->ki", mat, offsets) + jnp.asarray(tree.body_pos, qpos.dtype)[body]
-    return jnp.stack(points_on_nodes(pose, node, tuple(local[:, k, None] for k in range(3))), axis=-1).transpose(1, 0, 2)
+    return jnp.stack(points_on_nodes(pose, node, tuple(local[:, k, None] for k in range(3))), axis=-1).transpose(
+        1, 0, 2
+    )
 
 
 def marker_positions(

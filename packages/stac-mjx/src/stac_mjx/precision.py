@@ -1,8 +1,8 @@
 """How well poses and offsets can be known: the errors that noise on the keypoints must cause, to first order.
 
-The solver minimises ``sum w |y - p(q, m)|^2 + c |q - q0|^2`` over poses q, calibration over offsets m as well, with a pull
-``lambda`` of every offset toward its initial one. Around the solution p is linear, with Jacobian J for the pose and the
-rotations R of the bodies for the offsets, so noise n of standard deviation s on every coordinate leads to
+The solver minimises ``sum w |y - p(q, m)|^2 + c |q - q0|^2`` over poses q, calibration over offsets m as well, with a
+pull ``lambda`` of every offset toward its initial one. Around the solution p is linear, with Jacobian J for the pose
+and the rotations R of the bodies for the offsets, so noise n of standard deviation s on every coordinate leads to
 
     dq_t = A_t^-1 J_t' W (n_t - R_t dm),    A_t = J_t' W J_t + C
     dm   = S^-1 sum_t R_t' W P_t n_t,       P_t = I - J_t A_t^-1 J_t' W,   S = sum_t R_t' W P_t R_t + T lambda
@@ -44,7 +44,7 @@ class Precision:
 
 @dataclass(frozen=True)
 class OffsetPrior:
-    """What is known of the offsets beforehand: pull (observations a frame) and its error (mm, one standard deviation)."""
+    """What is known of the offsets beforehand: pull (observations a frame), standard error (mm)."""
 
     pull: Float[np.ndarray, " keypoint"]
     initial_mm: float
@@ -108,7 +108,7 @@ def _times_turn(matrix: np.ndarray, turn: np.ndarray) -> np.ndarray:
 def _offset_covariance(
     jacobian: np.ndarray, gain: np.ndarray, weight: np.ndarray, turn: np.ndarray, noise_mm: float, prior: OffsetPrior
 ) -> np.ndarray:
-    """Covariance of all offsets (3 keypoint, 3 keypoint), mm^2: noise through the Schur complement, plus the prior's."""
+    """Covariance of all offsets (3 keypoint, 3 keypoint), mm^2: noise through the Schur complement, and the prior's."""
     n_frames, size, _ = jacobian.shape
     projection = weight * (np.eye(size) - jacobian @ gain)  # W P
     left = np.swapaxes(_times_turn(np.swapaxes(projection, 1, 2), turn), 1, 2)  # R' W P

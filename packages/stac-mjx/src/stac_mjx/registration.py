@@ -170,9 +170,7 @@ def _lengths_within(clip_lengths: np.ndarray, start: int, stop: int) -> np.ndarr
     return pieces[pieces > 0]
 
 
-def derive(
-    tracker: Tracker, offsets: np.ndarray, fit: Fit, keypoints: Keypoints, rate_hz: float | None
-) -> Trajectory:
+def derive(tracker: Tracker, offsets: np.ndarray, fit: Fit, keypoints: Keypoints, rate_hz: float | None) -> Trajectory:
     """Kinematics, velocities and limits of solved poses; at another rate if asked. `offsets` in metres."""
     tree, body = tracker.tree, tracker.body
     qpos, status = fit.qpos, fit.status

@@ -125,12 +125,11 @@ def marker_warnings(names: tuple[str, ...], error_mm: np.ndarray, offsets: np.nd
     out = []
     for k, name in enumerate(names):
         if seen[:, k].any() and len(names) > 3 and mean[k] > POOR_FIT * typical:
-            out.append(
-                f"{name}: mean error {mean[k]:.2f} mm, {mean[k] / typical:.1f} times the median of all keypoints; is it "
-                "tied to the right body, and named as in the recording?"
-            )
+            worse = f"mean error {mean[k]:.2f} mm, {mean[k] / typical:.1f} times the median of all keypoints"
+            out.append(f"{name}: {worse}; is it tied to the right body, and named as in the recording?")
         if size_m > 0 and length[k] > FAR_OFFSET * size_m:
-            out.append(f"{name}: sits {1000 * length[k]:.1f} mm from the origin of its body; is it tied to the right one?")
+            far = f"{1000 * length[k]:.1f} mm from the origin of its body"
+            out.append(f"{name}: sits {far}; is it tied to the right one?")
     return out
 
 
@@ -143,9 +142,8 @@ def summary_of(registration: Registration, wall_s: float) -> dict[str, Any]:
     calibration = registration.calibration
     warnings = [*inputs.warnings, *marker_warnings(body.marker_names, error, registration.offsets, body.size_m)]
     if calibration is not None and not calibration.converged:
-        warnings.append(
-            f"calibration still gained after {len(calibration.mean_error_mm)} rounds; raise calibration.max_rounds for more"
-        )
+        rounds = len(calibration.mean_error_mm)
+        warnings.append(f"calibration still gained after {rounds} rounds; raise calibration.max_rounds for more")
     return {
         "body": body.name,
         "frames": len(result.qpos),

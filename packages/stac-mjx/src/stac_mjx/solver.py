@@ -5,12 +5,12 @@ Each frame minimises, over poses q within the joint limits,
     sum_k w_k rho(|y_k - p_k(q)|^2)  +  sum_i c_i |q_i - m_i|^2        [mm^2]
 
 with y_k the observed keypoints, p_k the markers, w_k confidences (0 = missing), rho an optional robust loss, and a
-quadratic pull toward a reference pose m (pose prior, or the neighbours in time). Steps live in the tangent space, so free
-and ball joints turn by proper SO(3) increments. Bounds are exact: a joint that sits on its limit and is pushed outward is
-locked (projected Newton, Bertsekas 1982), the rest of the step is cut off at the limits.
+quadratic pull toward a reference pose m (pose prior, or the neighbours in time). Steps live in the tangent space, so
+free and ball joints turn by proper SO(3) increments. Bounds are exact: a joint that sits on its limit and is pushed
+outward is locked (projected Newton, Bertsekas 1982), the rest of the step is cut off at the limits.
 
-A frame costs one forward pass and one linear-time solve (`articulated`) an iteration; a step that does not lower the cost
-is shortened and the damping raised. How a frame ended is a value (`Status`), never an exception.
+A frame costs one forward pass and one linear-time solve (`articulated`) an iteration; a step that does not lower the
+cost is shortened and the damping raised. How a frame ended is a value (`Status`), never an exception.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from stac_mjx.articulated import PointMasses, damped_step, joint_forces
+from stac_mjx.articulated import JointTerms, PointMasses, damped_step, joint_forces
 from stac_mjx.kinematics import Vec, difference, marker_jacobian, node_poses, points_on_nodes, retract, screws
 from stac_mjx.tree import Tree
 
@@ -103,7 +103,8 @@ class State(NamedTuple):
 
 def damping_scale(tree: Tree, marker_body: np.ndarray, offsets: np.ndarray, mm: float) -> Float[np.ndarray, "dof 1"]:
     """Diagonal of J'J at the reference pose, in mm^2: how far the markers move, in squared mm, per rad or unit."""
-    jacobian = marker_jacobian(tree, marker_body, np.asarray(tree.qpos0, np.float32)[None], offsets.astype(np.float32))
+    pose, local = jnp.asarray(tree.qpos0, jnp.float32)[None], jnp.asarray(offsets, jnp.float32)
+    jacobian = marker_jacobian(tree, marker_body, pose, local)
     diagonal = (np.asarray(jacobian[0], np.float64) ** 2).sum(axis=(0, 1)) * mm**2
     return np.maximum(diagonal, 1e-4 * diagonal.max(initial=1e-6))[:, None].astype(np.float32)
 
@@ -126,9 +127,7 @@ def start(problem: Problem, qpos: Float[Array, "nq batch"], n_dof: int) -> State
     infinite = jnp.full((batch,), jnp.inf, dtype)
     nowhere = tuple(jnp.full_like(t, jnp.inf) for t in problem.target)
     ones = jnp.ones((batch,), dtype)
-    return State(
-        qpos, qpos, jnp.zeros((n_dof, batch), dtype), infinite, DAMPING_FIRST * ones, ones, nowhere, infinite
-    )
+    return State(qpos, qpos, jnp.zeros((n_dof, batch), dtype), infinite, DAMPING_FIRST * ones, ones, nowhere, infinite)
 
 
 def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> State:
@@ -142,7 +141,7 @@ def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> Stat
     better = cost < state.cost
     moved = sum(((p - q) * problem.mm) ** 2 for p, q in zip(markers, state.markers, strict=True))
     total = jnp.maximum(problem.weight.sum(0), 1e-12)
-    moved_mm = jnp.sqrt((problem.weight * moved).sum(0) / total)  # type: ignore[operator]
+    moved_mm = jnp.sqrt((problem.weight * moved).sum(0) / total)
     gained_mm = jnp.sqrt(state.cost / total) - jnp.sqrt(cost / total)
 
     qpos = jnp.where(better, state.trial, state.qpos)
@@ -162,10 +161,8 @@ def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> Stat
     tau = problem.prior_weight * away
     downhill = joint_forces(tree, problem.node, axes, masses) + tau
     free = problem.movable * _inside(tree, state.trial, downhill)
-    step = damped_step(
-        tree, problem.node, axes, masses,
-        diagonal=damping * problem.scale + problem.prior_weight, free=free, tau=jnp.broadcast_to(tau, free.shape),
-    )  # fmt: skip
+    diagonal = damping * problem.scale + problem.prior_weight
+    step = damped_step(tree, problem.node, axes, masses, JointTerms(diagonal, free, jnp.broadcast_to(tau, free.shape)))
     turn = jnp.max(jnp.abs(jnp.where(tree.is_slide[:, None], 0.0, step)), axis=0, initial=0.0)
     step = jnp.where(better, step * jnp.minimum(1.0, LARGEST_TURN / jnp.maximum(turn, 1e-12)), state.step)
     return State(

@@ -40,7 +40,7 @@ ROUND = 4
 """Iterations between two looks at which frames have converged."""
 PART_ITERATIONS, ROOT_ITERATIONS = 4, 6
 RESTARTS, RESTART_ITERATIONS, STUCK = 3, 12, 0.95
-"""Passes that look for stuck frames, iterations each gets, and how good a neighbour's pose must be (times own error)."""
+"""Passes that look for stuck frames, iterations each gets, and how good a neighbour's pose must be (own error = 1)."""
 Progress = Callable[[int], None]
 
 
@@ -70,7 +70,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Fit:
-    """Poses of a set of frames: `qpos` (frame, nq), weighted rms marker error `error_mm` (frame,), `status` (frame,)."""
+    """Poses of a set of frames: `qpos` (frame, nq), weighted rms error `error_mm` (frame,), `status` (frame,)."""
 
     qpos: Float[np.ndarray, "frame nq"]
     error_mm: Float[np.ndarray, " frame"]
@@ -88,7 +88,8 @@ class Pull:
 class Tracker:
     """Solves frames of one body with one setting. Offsets are arguments of `solve`, so none are ever stale.
 
-    `robust_mm` (keypoint,) is the scale of the robust loss: the one that was set, or what `choose_scale` read off the data.
+    `robust_mm` (keypoint,) is the scale of the robust loss: the one that was set, or what `choose_scale` read off the
+    data.
     """
 
     def __init__(self, tree: Tree, body: Body, settings: SolverConfig) -> None:
@@ -111,13 +112,17 @@ class Tracker:
     def choose_scale(self, distances_mm: np.ndarray, observed: np.ndarray) -> None:
         """Set the scale of the robust loss from distances between keypoints and markers, unless the user has set it.
 
-        Each keypoint gets its own, at least that of all together: an outlier is a point far off for *that* keypoint, and
+        Each keypoint gets its own, at least that of all together: an outlier is a point far off for *that* keypoint,
+            and
         one that fits the body badly throughout is not to lose its say. Both arguments are (frame, keypoint).
         """
         if self.settings.robust_mm is not None or not observed.any():
             return
         common = float(np.median(distances_mm[observed]))
-        own = [np.median(column[seen]) if seen.any() else common for column, seen in zip(distances_mm.T, observed.T, strict=True)]
+        own = [
+            np.median(column[seen]) if seen.any() else common
+            for column, seen in zip(distances_mm.T, observed.T, strict=True)
+        ]
         self.robust_mm = np.maximum(ROBUST_MEDIANS * np.maximum(own, common), 1e-3)
 
     def pilot(self, offsets: np.ndarray, seen: Observation) -> None:
@@ -167,7 +172,13 @@ class Tracker:
         return self._complete(_Run(self, offsets, seen), qpos, iterations=iterations)
 
     def _complete(
-        self, run: _Run, qpos: np.ndarray, *, iterations: int = 0, pull: Pull | None = None, progress: Progress | None = None
+        self,
+        run: _Run,
+        qpos: np.ndarray,
+        *,
+        iterations: int = 0,
+        pull: Pull | None = None,
+        progress: Progress | None = None,
     ) -> Fit:
         """Whole-body solve; `iterations` > 0 runs just so many on every frame, otherwise until convergence."""
         budget = iterations or self.settings.max_iterations
@@ -196,7 +207,7 @@ class Tracker:
         return fit
 
     def _best_neighbour(self, run: _Run, fit: Fit, usable: np.ndarray, offset: int) -> tuple[np.ndarray, np.ndarray]:
-        """Error (mm) of the better of the poses `offset` frames before and after, and its frame; -1 where there is none."""
+        """Error (mm) of the better of the poses `offset` frames before and after, and its frame (-1: none)."""
         n_frames = len(usable)
         clip = np.repeat(np.arange(len(run.seen.clip_lengths)), run.seen.clip_lengths)
         best, source = np.full(n_frames, np.inf), np.full(n_frames, -1)
@@ -229,7 +240,8 @@ class Tracker:
     def _smooth(self, run: _Run, fit: Fit) -> Fit:
         """Add the smoothness term by majorisation: every pass pulls each frame to the middle of its neighbours.
 
-        For a pair of neighbours a, b now at a0, b0:  |a - b|^2 <= 2 |a - m|^2 + 2 |b - m|^2  with m = (a0 + b0) / 2, and
+        For a pair of neighbours a, b now at a0, b0:  |a - b|^2 <= 2 |a - m|^2 + 2 |b - m|^2  with m = (a0 + b0) / 2,
+            and
         equal at a0, b0. So passes over independent frames lower the sum over the whole clip, in any order.
         """
         weight = self.settings.smoothness_mm**2
@@ -323,7 +335,7 @@ class _Run:
         for dofs in tracker.body.part_dofs.values():
             movable = np.zeros(tree.n_dof, np.float32)
             movable[dofs] = 1.0
-            own = tree.ancestors[marker_node][:, dofs].any(axis=1)
+            own = np.logical_or.reduce(tree.ancestors[marker_node][:, dofs], axis=1)
             qpos = part._on_keypoints(own).improve(qpos, movable, PART_ITERATIONS).qpos
         return qpos
 
@@ -392,7 +404,13 @@ class _Run:
         return np.sqrt((weight * distance**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
 
     def _round(
-        self, frames: np.ndarray, qpos: np.ndarray, movable: np.ndarray, count: int, pull: Pull | None, state: State | None
+        self,
+        frames: np.ndarray,
+        qpos: np.ndarray,
+        movable: np.ndarray,
+        count: int,
+        pull: Pull | None,
+        state: State | None,
     ) -> State:
         """Some iterations on `frames`, in padded batches of one shape, so that one program serves all."""
         tracker = self.tracker

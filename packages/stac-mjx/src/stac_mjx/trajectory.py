@@ -20,7 +20,7 @@ CROSSFADE_CENTRE, CROSSFADE_STEEPNESS = 0.5, 10.0
 
 
 class Segment(NamedTuple):
-    """Frames `start` to `stop` of the recording, solved together; the first `overlap` are shared with the one before."""
+    """Frames `start` to `stop` of the recording, solved together; it shares the first `overlap` with the one before."""
 
     start: int
     stop: int
@@ -110,7 +110,8 @@ def fill(
 ) -> Float[np.ndarray, "frame nq"]:
     """Replace the poses of frames that are not `known` by interpolation between the known ones of the same clip.
 
-    Before the first and after the last known frame of a clip the nearest one is held; clips without any stay as they are.
+    Before the first and after the last known frame of a clip the nearest one is held; clips without any stay as they
+    are.
     """
     before, after = neighbours(known, clip_lengths)
     gap = np.maximum(after - before, 1)
@@ -133,7 +134,7 @@ def neighbours(known: np.ndarray, clip_lengths: Int[np.ndarray, " clip"]) -> tup
 
 
 class Resampling(NamedTuple):
-    """Where frames at a new rate lie among the old ones: between `first` and `last`, at `fraction`; new clip lengths."""
+    """Where frames at a new rate lie among the old ones: between `first` and `last`, at `fraction`."""
 
     first: np.ndarray
     last: np.ndarray
@@ -145,9 +146,10 @@ def resampling(clip_lengths: Int[np.ndarray, " clip"], rate_hz: float, new_rate_
     """Plan the change of rate of all clips: the first frame of a clip stays, the last is not overshot."""
     lengths = np.floor((clip_lengths - 1) * (new_rate_hz / rate_hz) + 1e-9).astype(np.int64) + 1
     starts = np.concatenate([[0], np.cumsum(clip_lengths)[:-1]])
-    place = [np.minimum(np.arange(n) * (rate_hz / new_rate_hz), old - 1) for n, old in zip(lengths, clip_lengths)]
-    whole = [np.minimum(p.astype(np.int64), max(int(old) - 2, 0)) for p, old in zip(place, clip_lengths)]
-    first = np.concatenate([start + w for start, w in zip(starts, whole)])
-    last = np.concatenate([start + np.minimum(w + 1, old - 1) for start, w, old in zip(starts, whole, clip_lengths)])
-    fraction = np.concatenate([p - w for p, w in zip(place, whole)])
-    return Resampling(first, last, fraction, lengths)
+    clip = np.repeat(np.arange(len(lengths)), lengths)
+    index = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    last_frame = clip_lengths[clip] - 1
+    place = np.minimum(index * (rate_hz / new_rate_hz), last_frame)
+    whole = np.minimum(place.astype(np.int64), np.maximum(last_frame - 1, 0))
+    first = starts[clip] + whole
+    return Resampling(first, starts[clip] + np.minimum(whole + 1, last_frame), place - whole, lengths)

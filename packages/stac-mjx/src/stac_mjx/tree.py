@@ -1,8 +1,8 @@
 """A MuJoCo model as arrays: one node a degree of freedom, parents before children.
 
-A hinge or slide joint is one node. A ball joint is three nodes in a row: the first carries the rotation, all three carry
-one axis of its tangent space each. A free joint is three slides along the world axes followed by a ball. Bodies hang on
-the node of their last joint by a constant transform, so welded bodies cost nothing.
+A hinge or slide joint is one node. A ball joint is three nodes in a row: the first carries the rotation, all three
+carry one axis of its tangent space each. A free joint is three slides along the world axes followed by a ball. Bodies
+hang on the node of their last joint by a constant transform, so welded bodies cost nothing.
 
 Every transform here is ``node <- parent``; quaternions are wxyz; lengths are in the model's own unit.
 """
@@ -31,7 +31,8 @@ class Tree:
         anchor, axis: (dof, 3) joint anchor and axis in the node's own frame.
         is_slide: (dof,) bool; a translation along `axis`, otherwise a rotation about it.
         scalar_dof, scalar_qadr, scalar_ref: hinge and slide degrees of freedom, their place in qpos, their qpos0.
-        ball_dof, ball_qadr, ball_limit: first dof and first qpos place of each rotation joint; largest angle (rad, inf).
+        ball_dof, ball_qadr, ball_limit: first dof and first qpos place of each rotation joint; largest angle (rad,
+            inf).
         lower, upper: (dof,) limits of `qpos` for scalar joints, -inf/inf elsewhere.
         body_node, body_pos, body_mat: node each body hangs on and its constant pose in that node's frame.
         root_dofs: degrees of freedom of the first moving body.
