@@ -23,10 +23,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stac_mjx.alignment import IDENTITY, Similarity, procrustes, robust_procrustes
+from stac_mjx.batches import Fit, Observation
 from stac_mjx.config import CalibrationConfig
 from stac_mjx.kinematics import body_poses, marker_positions
 from stac_mjx.solver import Status, loss
-from stac_mjx.tracking import Fit, Observation, Tracker
+from stac_mjx.tracking import Tracker
 from stac_mjx.tree import Tree
 
 CALM_ROUNDS = 4

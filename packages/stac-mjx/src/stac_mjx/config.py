@@ -245,6 +245,14 @@ class ConvertConfig:
     """The body the files were fitted to."""
     rate_hz: float | None = None
     """Frame rate of the recording; the files do not hold it. Empty: the usual rate of the body."""
+    clip_frames: int | None = None
+    """Frames a clip, for files that hold several clips end to end; empty: each file is one clip."""
+    joint_rename: dict[str, str] = field(default_factory=dict)
+    """Name of a joint in the files -> its name in the model, as in {elbow_joint: elbow}."""
+    body_rename: dict[str, str] = field(default_factory=dict)
+    """Name of a body in the files -> its name in the model, as in {elbow: ulna}."""
+    keypoint_rename: dict[str, str] = field(default_factory=dict)
+    """Name of a keypoint in the files -> its name in the body preset."""
     out: str | None = None
     """Folder of the converted files."""
 

@@ -22,8 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from stac_mjx.batches import Observation
 from stac_mjx.kinematics import body_poses, marker_jacobian
-from stac_mjx.tracking import Observation, Tracker
+from stac_mjx.tracking import Tracker
 from stac_mjx.tree import quat_to_mat
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from stac_mjx import trajectory
 from stac_mjx.alignment import IDENTITY, Similarity
+from stac_mjx.batches import Fit, Observation
 from stac_mjx.body import Body
 from stac_mjx.calibration import Calibration, calibrate
 from stac_mjx.config import FitConfig
@@ -22,7 +23,7 @@ from stac_mjx.inputs import Inputs, confidence_weights
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.kinematics import body_poses, marker_positions
 from stac_mjx.solver import Status
-from stac_mjx.tracking import Fit, Observation, Tracker
+from stac_mjx.tracking import Tracker
 from stac_mjx.tree import Tree, build_tree
 from stac_mjx.validation import check_fit
 
