@@ -1,0 +1,197 @@
+"""Delay embedding of trials: no vector and no target reaches across the border of a trial.
+
+A state at sample t of a trial is the vector of every predictor at t, t + tau, ..., t + (E - 1) tau; what it should
+predict is the target at t + Tp of the same trial (Takens 1981; paper A, section 2.8). As in pyEDM, tau is negative for
+lags into the past. Samples of all trials stand end to end in one array, with the number of samples of each beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from reach_analysis.errors import ConfigError, DataError, raise_all, shorten
+
+
+@dataclass(frozen=True)
+class Lags:
+    """How states are built and how far ahead they predict, in samples.
+
+    Attributes:
+        E: embedding dimension: states hold E samples of every predictor.
+        tau: step from one lag to the next; negative reaches into the past.
+        Tp: prediction horizon; 0 maps the present onto the present.
+    """
+
+    E: int
+    tau: int = -1
+    Tp: int = 1
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.E < 1:
+            faults.append(f"E must be at least 1, got {self.E}")
+        if self.tau == 0:
+            faults.append("tau must not be 0; -1 takes neighbouring samples of the past")
+        raise_all(ConfigError, "lags", faults)
+
+    @property
+    def offsets(self) -> Int[np.ndarray, " lag"]:
+        """Position of each lag relative to the present."""
+        return self.tau * np.arange(self.E)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """First and last sample that a state and its target touch, relative to the present."""
+        touched = (*self.offsets.tolist(), self.Tp)
+        return min(touched), max(touched)
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """Predictors and a target over trials, end to end.
+
+    Attributes:
+        predictors: what states are built from; NaN marks what is missing.
+        target: what is predicted.
+        lengths: samples of each trial.
+        ids: name of each trial, unique. Folds and ties go by name, so the order of trials changes nothing.
+    """
+
+    predictors: Float[np.ndarray, "sample column"]
+    target: Float[np.ndarray, " sample"]
+    lengths: Int[np.ndarray, " trial"]
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.lengths.sum() != len(self.target):
+            faults.append(f"trials hold {self.lengths.sum()} samples together, the target has {len(self.target)}")
+        if self.predictors.shape[0] != len(self.target) or self.predictors.shape[1] < 1:
+            faults.append(f"predictors have shape {self.predictors.shape}, expected ({len(self.target)}, 1 or more)")
+        if len(self.ids) != len(self.lengths):
+            faults.append(f"{len(self.ids)} trial names for {len(self.lengths)} trials")
+        repeated = sorted({name for name in self.ids if self.ids.count(name) > 1})
+        if repeated:
+            faults.append(f"trial names must be unique; repeated: {shorten(repeated)}")
+        if (self.lengths < 1).any():
+            faults.append("every trial needs at least one sample")
+        raise_all(DataError, "trials for forecasting", faults)
+
+    @property
+    def trial(self) -> Int[np.ndarray, " sample"]:
+        """Number of the trial each sample belongs to."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @property
+    def starts(self) -> Int[np.ndarray, " trial"]:
+        """Row of each trial's first sample."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def with_target(self, target: Float[np.ndarray, " sample"]) -> TrialData:
+        """The same predictors with another target."""
+        return replace(self, target=target)
+
+    def standardised(self) -> TrialData:
+        """Predictors with mean 0 and variance 1 over all samples, so that none outweighs the others in distances.
+
+        Raises:
+            DataError: when a predictor does not vary.
+        """
+        spread = np.nanstd(self.predictors, axis=0)
+        if not (spread > 0).all():
+            raise DataError(f"predictor columns {np.flatnonzero(~(spread > 0)).tolist()} do not vary")
+        return replace(self, predictors=(self.predictors - np.nanmean(self.predictors, axis=0)) / spread)
+
+
+def trial_data(
+    predictors: Sequence[np.ndarray], target: Sequence[np.ndarray], ids: Sequence[str] | None = None
+) -> TrialData:
+    """Put trials end to end: `predictors` are (time, column) or (time,) arrays, `target` (time,) arrays, one a trial.
+
+    Raises:
+        DataError: when a trial has predictors and target of different length, naming it.
+    """
+    names = tuple(ids) if ids is not None else tuple(f"{number:04d}" for number in range(len(target)))
+    columns = [np.asarray(rows, float).reshape(len(rows), -1) for rows in predictors]
+    if len(columns) != len(target):
+        raise DataError(f"{len(columns)} trials of predictors, {len(target)} of the target")
+    for name, rows, values in zip(names, columns, target, strict=True):
+        if len(rows) != len(values):
+            raise DataError(f"trial {name!r}: {len(rows)} samples of predictors, {len(values)} of the target")
+    lengths = np.array([len(values) for values in target], dtype=int)
+    return TrialData(np.concatenate(columns), np.concatenate(target).astype(float), lengths, names)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of every sample.
+
+    Attributes:
+        samples: samples of all trials.
+        kept: states with a target, all within one trial and without a gap.
+        border: samples whose state or target would cross the border of their trial.
+        missing: samples whose state or target touches a NaN.
+    """
+
+    samples: int
+    kept: int
+    border: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """States and what follows them.
+
+    Attributes:
+        vectors: states; lag by lag, and within a lag in the order of the columns.
+        targets: the target Tp samples after each state.
+        trial: trial of each state.
+        time: sample within its trial at which each state stands (its target is Tp later).
+        row: the same sample as a row of the data.
+        lags: how states were built.
+        ids: names of all trials.
+        counts: what became of every sample.
+    """
+
+    vectors: Float[np.ndarray, "state dimension"]
+    targets: Float[np.ndarray, " state"]
+    trial: Int[np.ndarray, " state"]
+    time: Int[np.ndarray, " state"]
+    row: Int[np.ndarray, " state"]
+    lags: Lags
+    ids: tuple[str, ...]
+    counts: Counts
+
+    @property
+    def rank(self) -> Int[np.ndarray, " trial"]:
+        """Place of each trial among the sorted names."""
+        return np.argsort(np.argsort(np.array(self.ids)))
+
+
+def embed(data: TrialData, lags: Lags) -> Embedding:
+    """Build every state that lies, with its target, within one trial and touches no NaN.
+
+    Raises:
+        DataError: when no state is left.
+    """
+    length = np.repeat(data.lengths, data.lengths)
+    time = np.arange(len(data.target)) - np.repeat(data.starts, data.lengths)
+    first, last = lags.reach
+    inside = np.flatnonzero((time + first >= 0) & (time + last < length))
+    dimension = lags.E * data.predictors.shape[1]
+    vectors = data.predictors[inside[:, None] + lags.offsets].reshape(len(inside), dimension)
+    targets = data.target[inside + lags.Tp]
+    whole = np.isfinite(vectors).all(axis=1) & np.isfinite(targets)
+    rows = inside[whole]
+    counts = Counts(len(time), len(rows), len(time) - len(inside), len(inside) - len(rows))
+    if not len(rows):
+        raise DataError(
+            f"no state is left at E={lags.E}, tau={lags.tau}, Tp={lags.Tp}: they span {last - first + 1} samples, the "
+            f"longest trial has {data.lengths.max()}; {counts.missing} were dropped for NaN. Choose smaller lags"
+        )
+    return Embedding(vectors[whole], targets[whole], data.trial[rows], time[rows], rows, lags, data.ids, counts)

@@ -1,0 +1,127 @@
+"""Exact nearest neighbours among states, with a rule for ties and for what lies too close in time.
+
+**Exclusion.** A state never serves as its own neighbour. `exclusion=r` also leaves out states of the same trial up to r
+samples away (pyEDM's exclusionRadius); `exclusion=None` leaves out the whole trial.
+
+**Ties** are broken by distance in time within the trial, then by the earlier time, then by the name of the trial. On a
+single series this is pyEDM's order; over trials it does not depend on the order in which trials stand.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import KDTree
+
+from reach_analysis.errors import DataError
+from reach_analysis.forecasting.embedding import Embedding
+from reach_analysis.forecasting.folds import Split
+
+SCAN_BLOCK = 256
+"""Rows of one block of the full scan, which keeps its distances in the cache."""
+
+
+class Neighbours(NamedTuple):
+    """The k nearest library states of each predicted state, nearest first; `state` counts rows of the embedding."""
+
+    state: Int[np.ndarray, "prediction k"]
+    distance: Float[np.ndarray, "prediction k"]
+
+
+def nearest(embedding: Embedding, split: Split, k: int, exclusion: int | None = None) -> Neighbours:
+    """Find the `k` nearest library states of each state to predict (Euclidean).
+
+    Raises:
+        DataError: when a state has fewer than `k` library states left.
+    """
+    margin = _most_excluded(embedding, split, exclusion)
+    asked = min(k + margin + 1, len(split.library))
+    tree = KDTree(embedding.vectors[split.library]) if asked else None
+    if tree is None or asked < k:
+        raise DataError(_too_few(k, len(split.library), exclusion))
+    queries = embedding.vectors[split.prediction]
+    # KDTree drops the second axis when asked for a single neighbour.
+    distance, found = (out.reshape(len(queries), asked) for out in tree.query(queries, k=asked))
+    state = split.library[found]
+    farthest = distance[:, -1].copy()
+    if margin:
+        distance[excluded(embedding, split.prediction[:, None], state, exclusion)] = np.inf
+        distance, state = _sorted(distance, state)
+    tied = np.flatnonzero((distance[:, 1 : k + 1] == distance[:, :k][:, : asked - 1]).any(axis=1))
+    distance[tied], state[tied] = _by_rule(embedding, split.prediction[tied], distance[tied], state[tied])
+    if asked < len(split.library):
+        # Others may lie at the distance of the last one asked for: only a scan of the whole library shows them.
+        cut = np.flatnonzero(distance[:, k - 1] >= farthest)
+        distance[cut, :k], state[cut, :k] = _scan(embedding, split.library, split.prediction[cut], k, exclusion)
+    if not np.isfinite(distance[:, k - 1]).all():
+        raise DataError(_too_few(k, int(np.isfinite(distance).sum(axis=1).min()), exclusion))
+    return Neighbours(state[:, :k], distance[:, :k])
+
+
+def excluded(
+    embedding: Embedding, one: Int[np.ndarray, "#rows #k"], other: Int[np.ndarray, "#rows #k"], exclusion: int | None
+) -> Bool[np.ndarray, "rows k"]:
+    """True where a state may not serve the other as neighbour."""
+    same = embedding.trial[one] == embedding.trial[other]
+    return same if exclusion is None else same & (abs(embedding.time[one] - embedding.time[other]) <= exclusion)
+
+
+def _most_excluded(embedding: Embedding, split: Split, exclusion: int | None) -> int:
+    """Bound on the library states that exclusion takes from any one prediction."""
+    shared = np.isin(embedding.trial[split.library], embedding.trial[split.prediction])
+    if not shared.any():
+        return 0
+    most = int(np.bincount(embedding.trial[split.library][shared]).max())
+    return most if exclusion is None else min(most, 2 * exclusion + 1)
+
+
+def _sorted(
+    distance: Float[np.ndarray, "row k"], state: Int[np.ndarray, "row k"]
+) -> tuple[Float[np.ndarray, "row k"], Int[np.ndarray, "row k"]]:
+    order = np.argsort(distance, axis=1, kind="stable")
+    return np.take_along_axis(distance, order, axis=1), np.take_along_axis(state, order, axis=1)
+
+
+def _by_rule(
+    embedding: Embedding,
+    predicted: Int[np.ndarray, " row"],
+    distance: Float[np.ndarray, "row k"],
+    state: Int[np.ndarray, "row k"],
+) -> tuple[Float[np.ndarray, "row k"], Int[np.ndarray, "row k"]]:
+    """Sort each row by the rule for ties."""
+    time = embedding.time[state]
+    away = abs(time - embedding.time[predicted][:, None])
+    order = np.lexsort((embedding.rank[embedding.trial[state]], time, away, distance), axis=-1)
+    return np.take_along_axis(distance, order, axis=1), np.take_along_axis(state, order, axis=1)
+
+
+def _scan(
+    embedding: Embedding,
+    library: Int[np.ndarray, " library"],
+    predicted: Int[np.ndarray, " row"],
+    k: int,
+    exclusion: int | None,
+) -> tuple[Float[np.ndarray, "row k"], Int[np.ndarray, "row k"]]:
+    """The k nearest by distances to every library state, sorted by the rule for ties."""
+    distances = np.empty((len(predicted), k))
+    states = np.empty((len(predicted), k), dtype=int)
+    for begin in range(0, len(predicted), SCAN_BLOCK):
+        rows = slice(begin, begin + SCAN_BLOCK)
+        block = predicted[rows]
+        gap = embedding.vectors[block][:, None] - embedding.vectors[library]
+        distance = np.sqrt((gap**2).sum(axis=2))
+        state = np.broadcast_to(library, distance.shape)
+        distance[excluded(embedding, block[:, None], state, exclusion)] = np.inf
+        distance, state = _by_rule(embedding, block, distance, state)
+        distances[rows], states[rows] = distance[:, :k], state[:, :k]
+    return distances, states
+
+
+def _too_few(k: int, left: int, exclusion: int | None) -> str:
+    what = "its own trial left out" if exclusion is None else f"{exclusion} samples to either side left out"
+    return (
+        f"{k} neighbours are needed and a state has {left} in the library ({what}); use more trials, smaller E or knn"
+        + ("; for a single series set exclusion to a number of samples" if exclusion is None else "")
+    )
