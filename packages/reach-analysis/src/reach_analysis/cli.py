@@ -1,38 +1,87 @@
-"""The `reach-analysis` command. Version 0.1.0 has no verbs yet: it answers ``--help`` and ``--version``."""
+"""The `reach-analysis` command: which verb is meant, and its help. The verbs themselves are in `commands`."""
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 
-HELP = """\
+VERBS = {
+    "check": "compare rollouts files with the contract in docs/schema and list every departure",
+}
+EXAMPLES = {
+    "check": "  reach-analysis check rollouts.h5",
+}
+
+
+def overview() -> str:
+    """The text of ``reach-analysis --help``."""
+    verbs = "\n".join(f"  {verb:<10}{text}" for verb, text in VERBS.items())
+    return f"""\
 reach-analysis: analyse rollouts of trained controllers next to recordings of the animal.
 
-usage: reach-analysis --help | --version
+It reads rollouts files (mimic.rollouts, as track-mjx writes them) and raw EMG with a table of trials.
 
-It will read rollouts.h5 files (mimic.rollouts) next to EMG and trial tables.
-This version has no verbs; analyses come in a later one.
+usage: reach-analysis VERB [setting=value ...]
+
+verbs:
+{verbs}
+
+Help on a verb and all its settings: reach-analysis VERB --help.   Version: reach-analysis --version.
 """
-OPTIONS = ("--help", "--version")
+
+
+def verb_help(verb: str) -> str:
+    """The text of ``reach-analysis VERB --help``."""
+    from reach_analysis.app import SCHEMAS
+    from reach_analysis.settings import describe
+
+    return f"""\
+reach-analysis {verb}: {VERBS[verb]}.
+
+usage: reach-analysis {verb} [setting=value ...] [--multirun] [--cfg job] [--config-dir DIR]
+
+examples:
+{EXAMPLES[verb]}
+
+settings, with their defaults:
+{describe(SCHEMAS[verb])}
+
+--cfg job shows the settings and does nothing; --multirun runs every combination of comma-separated values;
+Hydra's own options: --hydra-help.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (default: those of the process) and return its exit code, 2 for a misuse."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    match list(arguments):
-        case [] | ["-h" | "--help"]:
-            print(HELP, end="")
-            return 0
-        case ["--version"]:
-            print(f"reach-analysis {version('reach-analysis')}")
-            return 0
-        case [("-h" | "--help" | "--version"), extra, *_]:
-            print(f"reach-analysis: unexpected argument {extra!r}; this version has no verbs", file=sys.stderr)
-            return 2
-        case [first, *_]:
-            near = difflib.get_close_matches(first, OPTIONS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(OPTIONS)}"
-            print(f"reach-analysis: unknown verb {first!r}; this version has none; {hint}", file=sys.stderr)
-    return 2
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments in ([], ["-h"], ["--help"], ["help"]):
+        print(overview(), end="")
+        return 0
+    if arguments == ["--version"]:
+        print(f"reach-analysis {version('reach-analysis')}")
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in VERBS:
+        from reach_analysis.errors import unknown
+
+        sys.stderr.write(f"reach-analysis: {unknown('verb', verb, list(VERBS))}; reach-analysis --help tells more\n")
+        return 2
+    if "-h" in rest or "--help" in rest:
+        print(verb_help(verb), end="")
+        return 0
+    from reach_analysis.app import run
+
+    command = import_module(f"reach_analysis.commands.{verb}")
+    return run(verb, _with_positional(verb, rest), command.run)
+
+
+def _with_positional(verb: str, rest: list[str]) -> list[str]:
+    """Let ``check`` take its files as they are: ``check a.h5 b.h5``."""
+    values = {rest[i + 1] for i, option in enumerate(rest[:-1]) if option in ("--cfg", "-c", "--info", "--config-dir")}
+    files = [a for a in rest if "=" not in a and not a.startswith("-") and a not in values]
+    if verb != "check" or not files:
+        return rest
+    quoted = ",".join("'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'" for name in files)
+    return [a for a in rest if a not in files] + [f"file=[{quoted}]"]

@@ -1,0 +1,1 @@
+"""Defaults of each verb, for Hydra."""

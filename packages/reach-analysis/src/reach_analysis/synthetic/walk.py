@@ -1,0 +1,88 @@
+"""Walks of the synthetic walker with a known cycle: period, duty factor and phase lag of every foot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reach_analysis.synthetic.bodies import HIPS, walker
+from reach_analysis.synthetic.writing import Content, write_content
+
+LAGS = {"fore_left": 0.0, "fore_right": 0.5, "hind_left": 0.75, "hind_right": 0.25}
+"""Leg -> phase at which its stance begins, as a fraction of the cycle of the left forefoot (a lateral walk)."""
+
+
+@dataclass(frozen=True)
+class WalkSettings:
+    """What is drawn.
+
+    Attributes:
+        n_clips: walks.
+        duration_s: length of each, s.
+        rate_hz: control steps a second.
+        period_s: length of a cycle, s.
+        duty: fraction of the cycle a foot stands.
+        flicker: probability with which a single step reports the wrong contact, as bouncing feet do.
+        hazard_per_s: rate at which rollouts end early; 0: none does.
+        seed: seed of every draw.
+    """
+
+    n_clips: int = 8
+    duration_s: float = 4.0
+    rate_hz: float = 100.0
+    period_s: float = 0.4
+    duty: float = 0.6
+    flicker: float = 0.0
+    hazard_per_s: float = 0.0
+    seed: int = 0
+
+
+def make_walks(settings: WalkSettings) -> Content:
+    """Draw walks; feet swing as a sine that is forward at touch-down, the trunk advances 10 cm a cycle."""
+    rng = np.random.default_rng(settings.seed)
+    body = walker()
+    n_steps = round(settings.duration_s * settings.rate_hz)
+    time = np.arange(n_steps + 1) / settings.rate_hz
+    begin = rng.uniform(0, 1, settings.n_clips)
+    cycle = begin[:, None] + time[None, :] / settings.period_s
+    lag = np.array([LAGS[leg] for leg in HIPS])
+    phase = (cycle[:, :, None] - lag) % 1.0
+    reference = np.concatenate([0.1 * (cycle - begin[:, None])[..., None], 0.4 * np.cos(2 * np.pi * phase)], axis=-1)
+    qpos = reference + 0.02 * rng.normal(size=(settings.n_clips, 1, len(body.joints)))
+    stance = phase[:, :-1] < settings.duty
+    wrong = rng.uniform(size=stance.shape) < settings.flicker
+    ends = np.ceil(rng.exponential(1 / max(settings.hazard_per_s, 1e-12), settings.n_clips) * settings.rate_hz)
+    ctrl = np.diff(qpos[..., 1:], axis=1) * settings.rate_hz / 50
+    reward = np.exp(-5.0 * ((qpos - reference)[:, 1:] ** 2).sum(axis=-1))
+    return Content(
+        body=body,
+        rate_hz=settings.rate_hz,
+        clip_names=tuple(f"walk_{number:02d}" for number in range(settings.n_clips)),
+        arrays={
+            "qpos": qpos,
+            "qvel": np.gradient(qpos, 1 / settings.rate_hz, axis=1),
+            "qpos_ref": reference,
+            "ctrl": ctrl,
+            "action": ctrl,
+            "reward": reward,
+            "metrics": reward[..., None],
+            **{f"contact/foot_{leg}": (stance ^ wrong)[..., number] for number, leg in enumerate(HIPS)},
+        },
+        n_steps=np.minimum(ends, n_steps).astype(int) if settings.hazard_per_s else np.full(settings.n_clips, n_steps),
+        terminated=ends < n_steps if settings.hazard_per_s else np.zeros(settings.n_clips, bool),
+        metrics=("joint_reward",),
+        seed=settings.seed,
+    )
+
+
+def write_walks(path: Path, settings: WalkSettings) -> Content:
+    """Draw walks and write them as a rollouts file.
+
+    Raises:
+        OutputError: when it cannot be written.
+    """
+    content = make_walks(settings)
+    write_content(path, content)
+    return content

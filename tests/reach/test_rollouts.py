@@ -1,0 +1,194 @@
+"""Rollouts files: ours conform, all of the reader's numbers are those written, and foreign files are refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from reach_analysis.cli import main
+from reach_analysis.contract.check import check_rollouts
+from reach_analysis.contract.rules import PAGE
+from reach_analysis.errors import ContractError, DataError, InputError
+from reach_analysis.rollouts import read_rollouts
+from reach_analysis.synthetic.reach import ReachSettings, make_reaches, write_reaches
+from reach_analysis.synthetic.walk import WalkSettings, make_walks, write_walks
+
+SMALL = ReachSettings(n_trials=5, duration_s=0.1, n_units=6, hazard_per_s=8.0, seed=3)
+
+
+def edit(path: Path) -> Any:
+    return h5py.File(path, "r+")
+
+
+@pytest.fixture(scope="module")
+def reach_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rollouts") / "rollouts.h5"
+    write_reaches(path, SMALL)
+    return path
+
+
+@pytest.fixture
+def copy(reach_file: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copyfile(reach_file, tmp_path / "copy.h5"))
+
+
+def test_the_page_in_the_package_is_that_of_docs_schema(repository: Path) -> None:
+    ours = repository / "packages/reach-analysis/src/reach_analysis/contract/schemas" / PAGE
+    assert ours.read_bytes() == (repository / "docs/schema" / PAGE).read_bytes()
+
+
+def test_synthetic_reaches_conform(reach_file: Path) -> None:
+    assert [str(d) for d in check_rollouts(reach_file) if d.severity == "error"] == []
+
+
+def test_synthetic_walks_conform(tmp_path: Path) -> None:
+    path = tmp_path / "walk.h5"
+    write_walks(path, WalkSettings(n_clips=2, duration_s=0.5, hazard_per_s=1.0))
+    assert [str(d) for d in check_rollouts(path) if d.severity == "error"] == []
+
+
+def test_the_same_seed_gives_the_same_file(tmp_path: Path, reach_file: Path) -> None:
+    write_reaches(tmp_path / "again.h5", SMALL)
+    first, second = read_rollouts(reach_file), read_rollouts(tmp_path / "again.h5")
+    np.testing.assert_array_equal(first.series("qpos").padded(), second.series("qpos").padded())
+
+
+def test_reader_returns_what_was_written_up_to_the_end_of_each_clip(reach_file: Path) -> None:
+    truth = make_reaches(SMALL).content
+    read = read_rollouts(reach_file)
+    assert read.rate_hz == 400.0
+    assert read.trials == truth.trial_ids
+    assert read.n_steps.tolist() == truth.n_steps.tolist()
+    assert len(set(truth.n_steps.tolist())) > 1, "the example must have clips of unequal length"
+    assert [reason is not None for reason in read.ended] == truth.terminated.tolist()
+    assert set(read.ended) <= {None, "lost"}
+    for path, extra in (("act", 1), ("ctrl", 0), ("qpos", 1), ("latent_mean", 0), ("metrics", 0)):
+        series = read.series(path)
+        assert series.lengths == tuple(truth.n_steps + extra)
+        for rows, written, count in zip(series.values, truth.arrays[path], series.lengths, strict=True):
+            np.testing.assert_array_equal(rows, written[:count].astype(np.float32))
+    assert read.series("act").channels == truth.body.actuators
+    assert read.series("metrics").channels == truth.metrics
+    assert read.series("reward").channels == ("reward",)
+    assert read.series("xpos").channels[6:9] == ("ulna/x", "ulna/y", "ulna/z")
+    assert read.column_units("qpos") == ("rad", "rad")
+
+
+def test_layers_come_in_the_order_of_the_network(reach_file: Path) -> None:
+    read = read_rollouts(reach_file)
+    assert read.layers == (
+        "encoder/layer_0", "encoder/layer_1", "decoder/layer_0", "decoder/layer_1", "decoder/layer_2",
+    )  # fmt: skip
+    assert read.layer("decoder/layer_2").channels == tuple("012345")
+    with pytest.raises(DataError, match="did you mean 'decoder/layer_2'"):
+        read.layer("decoder/layer_3")
+
+
+def test_times_count_from_the_start_of_the_reference_clip(copy: Path) -> None:
+    with edit(copy) as file:
+        file["clip_start_time"][:] = [0.0, 0.05, 0.1, 0.0, 0.0]
+    np.testing.assert_allclose(read_rollouts(copy).series("ctrl").times(1)[:2], [0.05, 0.0525])
+
+
+def test_trials_can_be_named_from_the_clip_names(reach_file: Path) -> None:
+    assert read_rollouts(reach_file).renamed(r"trial(\d+)").trials == ("1", "2", "3", "4", "5")
+    for pattern, message in ((r"reach(\d+)", "finds nothing"), (r"trial\d+", "exactly one group"), ("(", "no regular")):
+        with pytest.raises(DataError, match=message):
+            read_rollouts(reach_file).renamed(pattern)
+    with pytest.raises(DataError, match="several clips alike"):
+        read_rollouts(reach_file).renamed("(synthetic)")
+
+
+def test_no_repeats_and_a_seed_asked_for_is_refused(reach_file: Path) -> None:
+    with pytest.raises(DataError, match="no repeats"):
+        read_rollouts(reach_file, seed=1)
+    assert read_rollouts(reach_file, seed=SMALL.seed).seeds == ()
+
+
+def test_another_major_version_is_refused_naming_both(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with edit(copy) as file:
+        file.attrs["schema_version"] = "2.1"
+    with pytest.raises(ContractError, match=r"version 2\.1, this program reads 1\.x only; update"):
+        read_rollouts(copy)
+    assert main(["check", str(copy)]) == 2
+    out, err = capsys.readouterr()
+    assert "version 2.1" in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_a_newer_minor_version_is_read_with_a_warning(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with edit(copy) as file:
+        file.attrs["schema_version"] = "1.7"
+    assert len(read_rollouts(copy).trials) == 5
+    assert main(["check", str(copy)]) == 0  # the command must not silence it
+    assert caplog.text.count("1.7 is newer than 1.0") == 2
+
+
+def test_files_of_another_kind_are_refused(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"expected a mimic\.rollouts file, got 'mimic\.reference_clips'"):
+        read_rollouts(repository / "tests/contract/kept/reference_clips-1.0.h5")
+    for name, content, message in (("text.h5", b"x,y\n1,2\n", "no HDF5"), ("empty.h5", b"", "is empty")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            read_rollouts(tmp_path / name)
+    with pytest.raises(InputError, match="no such file"):
+        read_rollouts(tmp_path / "absent.h5")
+
+
+def test_links_out_of_the_file_are_never_followed(copy: Path, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["act"] = np.ones(3)
+    with edit(copy) as file:
+        del file["act"]
+        file["act"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "act")
+    with pytest.raises(ContractError, match="link to another file"):
+        read_rollouts(copy).series("act")
+    assert any(d.where == "act" and "link" in d.problem for d in check_rollouts(copy))
+
+
+DAMAGE = {
+    "no reward": ("reward", lambda f: f.__delitem__("reward")),
+    "no unit": ("qpos@units", lambda f: f["qpos"].attrs.__delitem__("units")),
+    "gap": ("reward", lambda f: f["reward"].__setitem__((0, 0), np.nan)),
+    "goes on": ("valid", lambda f: f["valid"].__setitem__((slice(None), 0), 0)),
+    "wrong step": ("@ctrl_dt_s", lambda f: f.attrs.__setitem__("ctrl_dt_s", 0.004)),
+    "wrong rate": ("@rate_hz", lambda f: f.attrs.__setitem__("rate_hz", 200.0)),
+    "no scale": ("act", lambda f: f["act"].dims[2].detach_scale(f["actuator"])),
+    "strange flag": ("termination_reason", lambda f: f["termination_reason"].__setitem__(0, 7)),
+    "bad json": ("@source_files", lambda f: f.attrs.__setitem__("source_files", "[")),
+    "ends twice": ("terminated", lambda f: f["terminated"].__setitem__((slice(None), 0), 1)),
+    "reference too long": ("reference/clip_start", lambda f: f["reference/clip_start"].__setitem__(4, 9999)),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_each_departure_is_named_where_it_is(copy: Path, name: str) -> None:
+    where, damage = DAMAGE[name]
+    with edit(copy) as file:
+        damage(file)
+    errors = [d for d in check_rollouts(copy) if d.severity == "error"]
+    assert where in [d.where for d in errors], [str(d) for d in errors]
+
+
+def test_check_lists_departures_and_exits_with_2(
+    copy: Path, reach_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(reach_file)]) == 0
+    assert "conforms to docs/schema" in capsys.readouterr().out
+    with edit(copy) as file:
+        del file["reward"]
+    assert main(["check", str(reach_file), str(copy)]) == 2
+    out = capsys.readouterr().out
+    assert "departs from docs/schema in 1 place" in out
+    assert "reward: is missing" in out
+
+
+def test_walks_have_the_contacts_asked_for() -> None:
+    settings = WalkSettings(n_clips=3, duty=0.7)
+    contacts = make_walks(settings).arrays["contact/foot_hind_left"]
+    assert abs(contacts.mean() - 0.7) < 0.02
