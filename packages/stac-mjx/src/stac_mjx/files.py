@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stac_mjx.contract.writing import output_error
+from stac_mjx.errors import OutputError
 
 
 @contextmanager
@@ -52,6 +53,8 @@ def output_folder(out: str | None, default: str) -> Path:
         probe = folder / f".{uuid.uuid4().hex[:12]}"
         probe.touch()
         probe.unlink()
+    except FileExistsError as error:
+        raise OutputError(f"out={folder}: is a file; the results need a folder") from error
     except OSError as error:
-        raise output_error(folder / "(results)", error) from error
+        raise OutputError(f"out={folder}: no results can be written there: {error.strerror or error}") from error
     return folder

@@ -75,13 +75,13 @@ def _broken(config: Any, rules: dict[str, Rule]) -> Iterable[str]:
             yield f"{key}: {problem}"
 
 
-_positive, _not_negative, _counts = partial(above, 0), partial(at_least, 0), partial(at_least, 1)
+_positive, _not_negative, _counts = partial(above, 0.0), partial(at_least, 0.0), partial(at_least, 1.0)
 
 _FIT: dict[str, Rule] = {
     "alignment.mode": partial(one_of, "mode", ALIGNMENT_MODES),
     "alignment.up": partial(one_of, "axis", UP_AXES),
     "alignment.scale": _positive,
-    "alignment.implausible_factor": partial(above, 1),
+    "alignment.implausible_factor": partial(above, 1.0),
     "solver.max_iterations": _counts,
     "solver.tolerance_mm": _positive,
     "solver.robust": partial(one_of, "loss", ROBUST_LOSSES),
@@ -98,7 +98,7 @@ _FIT: dict[str, Rule] = {
     "calibration.tolerance": _not_negative,
     "calibration.iterations": _counts,
     "calibration.regularization": _not_negative,
-    "trajectory.segment": partial(at_least, 2),
+    "trajectory.segment": partial(at_least, 2.0),
     "trajectory.overlap": _not_negative,
     "trajectory.rate_hz": _positive,
     "seed": _not_negative,

@@ -1,0 +1,408 @@
+"""Every kind of mistake through the real command: one clear message, exit code 2, and nothing left behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from stac.keypoint_files import write_sleap
+from stac.quick import ARM_NAMES, QUICK
+from stac_mjx.cli import main
+
+NO_JOINTS = """
+<worldbody>
+  <body name="scapula"><geom size=".01"/>
+    <body name="ulna" pos="0 0 .01"><geom size=".01"/></body>
+    <body name="wrist_body" pos="0 .01 .01"><geom size=".01"/></body>
+  </body>
+</worldbody>
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a case finds and leaves its files."""
+
+    folder: Path
+    recording: Path
+    positions: np.ndarray
+    fit: Path
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    def tracks(self, tracks: np.ndarray, names: tuple[str, ...] | None = ARM_NAMES, unit: str = "m") -> str:
+        """Write a recording and return the setting that names it."""
+        path = write_sleap(self.folder / "bad.h5", tracks, names, units=unit, fps=200.0)
+        return f"keypoints.path={path}"
+
+    def text(self, name: str, content: str | bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def model(self, xml: str) -> str:
+        """Write a model and return the setting that names it."""
+        return f"body.mjcf={self.text('bad.xml', f'<mujoco>{xml}</mujoco>')}"
+
+    def offsets(self, change: Callable[[h5py.File], None]) -> str:
+        """Copy the fit's offsets, change them, and return the setting that names them."""
+        path = Path(shutil.copy(self.fit / "offsets.h5", self.folder / "offsets.h5"))
+        with h5py.File(path, "r+") as file:
+            change(file)
+        return f"offsets={path}"
+
+
+Case = tuple[str, Callable[[Place], list[str]], list[str]]
+
+
+def recorded(*words: str, fit: Callable[[Place], list[str]]) -> Case:
+    return "fit", fit, list(words)
+
+
+def settings(*words: str, given: list[str]) -> Case:
+    return "fit", lambda place: [f"keypoints.path={place.recording}", *given], list(words)
+
+
+def ik(*words: str, given: Callable[[Place], list[str]]) -> Case:
+    return "ik", lambda place: [f"keypoints.path={place.recording}", *given(place)], list(words)
+
+
+def without(positions: np.ndarray, keypoint: int | slice) -> np.ndarray:
+    out = positions.copy()
+    out[:, keypoint] = np.nan
+    return out
+
+
+def truncated(place: Place) -> list[str]:
+    return [f"keypoints.path={place.text('cut.h5', place.recording.read_bytes()[:3000])}"]
+
+
+def foreign(place: Place) -> list[str]:
+    with h5py.File(place.folder / "foreign.h5", "w") as file:
+        file["temperature"] = np.zeros(3)
+    return [f"keypoints.path={place.folder / 'foreign.h5'}"]
+
+
+def version(text: str) -> Callable[[h5py.File], None]:
+    def change(file: h5py.File) -> None:
+        file.attrs["schema_version"] = text
+
+    return change
+
+
+CASES: dict[str, Case] = {
+    # the recording
+    "wrong keypoint names": recorded(
+        "unknown keypoint 'Shoulder'", "did you mean 'Shouldr'", "keypoints.rename",
+        fit=lambda p: [p.tracks(p.positions[:, None], ("Shouldr", "Elbow", "Wrist"))],
+    ),
+    "wrong axis order": recorded(
+        "bad.h5", "tracks", "wrong axes (3, 1, 3, 60)", "(frame, track, keypoint, 3)",
+        fit=lambda p: [p.tracks(np.swapaxes(p.positions, 0, 2)[:, None])],
+    ),
+    "millimetres given as metres": recorded(
+        "bad.h5", "times the size of body 'mouse_arm'", "keypoints.unit",
+        fit=lambda p: [p.tracks(1000 * p.positions[:, None])],
+    ),
+    "two-dimensional": recorded(
+        "bad.h5", "is 2D", "triangulate", fit=lambda p: [p.tracks(p.positions[:, None, :, :2])]
+    ),
+    "no frames": recorded("bad.h5", "0 frames", fit=lambda p: [p.tracks(p.positions[:0, None])]),
+    "trunk keypoint never seen": recorded(
+        "bad.h5", "never seen", "Elbow", "trunk",
+        fit=lambda p: [p.tracks(without(p.positions, 1)[:, None]), "body.trunk_keypoints=[Elbow]"],
+    ),
+    "nothing seen": recorded(
+        "bad.h5", "no keypoint was observed", fit=lambda p: [p.tracks(without(p.positions, slice(None))[:, None])]
+    ),
+    "empty file": recorded(
+        "empty.h5", "empty", fit=lambda p: [f"keypoints.path={p.text('empty.h5', '')}"]
+    ),
+    "truncated HDF5": recorded("cut.h5", "not a complete HDF5 file", fit=truncated),
+    "foreign HDF5": recorded("foreign.h5", "temperature", fit=foreign),
+    "a folder": recorded("is a folder", "glob", fit=lambda p: [f"keypoints.path={p.folder}"]),
+    "missing file": recorded(
+        "does not exist", "did you mean 'reach.h5'", fit=lambda p: [f"keypoints.path={p.recording.parent / 'rech.h5'}"]
+    ),
+    "glob without match": recorded(
+        "matches no file", fit=lambda p: [f"keypoints.path='{p.recording.parent / '*.mat'}'"]
+    ),
+    "too few names": recorded(
+        "bad.h5", "3 keypoints", "2 names", "keypoints.names",
+        fit=lambda p: [p.tracks(p.positions[:, None], None), "keypoints.names=[Shoulder,Elbow]"],
+    ),
+    "names that repeat": recorded(
+        "bad.h5", "'Elbow' occurs 2 times",
+        fit=lambda p: [p.tracks(p.positions[:, None], None), "keypoints.names=[Shoulder,Elbow,Elbow]"],
+    ),
+    "start beyond the end": settings("reach.h5", "keypoints.start=60", "no frame", given=["keypoints.start=60"]),
+    "no such animal": settings("keypoints.track=3", "does not exist", given=["keypoints.track=3"]),
+    "recording of no body": recorded("keypoints.path is empty", fit=lambda p: ["body.default_mjcf=''", _arm(p)]),
+    # the body
+    "unknown preset": settings("unknown preset 'ratt'", "did you mean 'rat'", given=["body=ratt"]),
+    "unknown body in a marker": settings(
+        "markers.Elbow.body", "unknown body 'ulnar'", "'ulna'", given=["body.markers.Elbow.body=ulnar"]
+    ),
+    "unknown joint in a part": settings(
+        "parts.elbow", "unknown body or joint 'ulnar'", "'ulna'", given=["body.parts.elbow=[ulnar]"]
+    ),
+    "unknown trunk keypoint": settings(
+        "trunk_keypoints", "unknown keypoint 'Elbo'", "'Elbow'", given=["body.trunk_keypoints=[Elbo]"]
+    ),
+    "scale zero": settings("scale", "expected a positive number, got 0", given=["body.scale=0"]),
+    "no model": settings("body 'stick'", "body.mjcf=PATH", given=["body=stick"]),
+    "model missing": settings("body.mjcf", "no file 'nowhere.xml'", given=["body.mjcf=nowhere.xml"]),
+    "model is no XML": recorded(
+        "bad.xml", "not valid XML", fit=lambda p: [p.model("<worldbody>")]
+    ),
+    "model does not compile": recorded(
+        "bad.xml", "screw", fit=lambda p: [p.model("<worldbody><body><joint type='screw'/></body></worldbody>")]
+    ),
+    "mesh missing": recorded(
+        "bad.xml", "mesh file 'bone.stl'", "no such file",
+        fit=lambda p: [
+            p.model("<asset><mesh file='bone.stl'/></asset><worldbody><geom type='mesh' mesh='bone'/></worldbody>")
+        ],
+    ),
+    "model without joints": recorded(
+        "no joint",
+        fit=lambda p: [p.model(NO_JOINTS), "~body.parts.shoulder", "~body.parts.elbow"],
+    ),
+    # settings
+    "unknown setting": settings(
+        "calibration.frame'", "did you mean 'calibration.frames'", given=["calibration.frame=9"]
+    ),
+    "unknown setting after a plus": settings("unknown setting 'frames'", given=["+frames=9"]),
+    "wrong type": settings(
+        "calibration.frames=abc", "could not be converted to Integer", given=["calibration.frames=abc"]
+    ),
+    "negative count": settings("solver.keyframe_stride", "at least 1, got -3", given=["solver.keyframe_stride=-3"]),
+    "negative weight": settings("solver.pose_prior_mm", "at least 0, got -1", given=["solver.pose_prior_mm=-1"]),
+    "not a number": settings("solver.tolerance_mm", "above 0, got nan", given=["solver.tolerance_mm=nan"]),
+    "negative seed": settings("seed", "at least 0, got -1", given=["seed=-1"]),
+    "unknown mode": settings("alignment.mode", "did you mean 'similarity'", given=["alignment.mode=similar"]),
+    "unknown axis": settings("alignment.up", "unknown axis 'up'", "-z", given=["alignment.up=up"]),
+    "unknown loss": settings("solver.robust", "did you mean 'huber'", given=["solver.robust=hubert"]),
+    "unknown format": settings("keypoints.format", "did you mean 'dannce'", given=["keypoints.format=dance"]),
+    "unknown unit": settings("keypoints.unit", "furlong", "m, dm, cm, mm", given=["keypoints.unit=furlong"]),
+    "rate zero": settings("keypoints.rate_hz", "above 0, got 0", given=["keypoints.rate_hz=0"]),
+    "rate negative": settings("keypoints.rate_hz", "above 0, got -50", given=["keypoints.rate_hz=-50"]),
+    "new rate negative": settings("trajectory.rate_hz", "above 0, got -1", given=["trajectory.rate_hz=-1"]),
+    "stop before start": settings(
+        "keypoints.start, stop", "got 5 and 2", given=["keypoints.start=5", "keypoints.stop=2"]
+    ),
+    "confidence beyond one": settings("keypoints.min_confidence", "0..1", given=["keypoints.min_confidence=2"]),
+    "two faults at once": settings("2 faults", "seed", "solver.robust", given=["seed=-1", "solver.robust=x"]),
+    "two unknown settings": settings("2 faults", "'seeds'", "'bodi'", given=["seeds=1", "bodi=rat"]),
+    "no equals sign": settings("'report'", "name=value", given=["report"]),
+    "unknown option": settings("--multirum", "did you mean '--multirun'", given=["--multirum"]),
+    "unbalanced bracket": settings("keypoints.names=[Shoulder", "quotes", given=["keypoints.names=[Shoulder"]),
+    "offsets for fit": settings("offsets", "stac-mjx ik", given=["offsets=offsets.h5"]),
+    # known offsets
+    "ik without offsets": ik("offsets is not set", given=lambda p: []),
+    "offsets missing": ik("nowhere.h5", "no such file", given=lambda p: ["offsets=nowhere.h5"]),
+    "offsets are clips": ik("clips.h5", "mimic.offsets", given=lambda p: [f"offsets={p.fit / 'clips.h5'}"]),
+    "offsets are a recording": ik("reach.h5", "schema_name", given=lambda p: [f"offsets={p.recording}"]),
+    "offsets of a newer major": ik("2.0", "update the program", given=lambda p: [p.offsets(version("2.0"))]),
+    "offsets of another body": ik(
+        "offsets.h5", "belongs to body 'mouse_arm'", "'cat'",
+        given=lambda p: [f"offsets={p.fit / 'offsets.h5'}", "body.name=cat"],
+    ),
+    "offsets at another scale": ik(
+        "offsets.h5", "body.scale=1", given=lambda p: [f"offsets={p.fit / 'offsets.h5'}", "body.scale=1.2"]
+    ),
+    "offsets in another frame": ik(
+        "offsets.h5", "'Elbow'", "'ulna'", "'humerus'",
+        given=lambda p: [f"offsets={p.fit / 'offsets.h5'}", "body.markers.Elbow.body=humerus"],
+    ),
+    "offsets of other keypoints": ik(
+        "offsets.h5", "unknown keypoint 'Paw'",
+        given=lambda p: [
+            f"offsets={p.fit / 'offsets.h5'}", "+body.markers.Paw.body=wrist_body", "~body.markers.Wrist",
+            "keypoints.rename.Wrist=Paw", "body.keypoint_order=[]", "body.skeleton=[]",
+        ],
+    ),
+}  # fmt: skip
+
+
+def _arm(place: Place) -> str:
+    from stac_mjx.mjcf import locate
+
+    return f"body.mjcf={locate(None, 'embedded:mouse_arm.xml', 'mouse_arm')}"
+
+
+@pytest.fixture
+def place(tmp_path: Path, arm_recording: Path, arm_positions: np.ndarray, arm_fit: Path) -> Place:
+    return Place(tmp_path, arm_recording, arm_positions[:60], arm_fit)
+
+
+def assert_one_message(err: str, verb: str, words: list[str]) -> None:
+    """Nothing but one message, of one line or of a heading with a list under it, that holds all words."""
+    lines = err.strip().splitlines()
+    assert lines[0].startswith(f"stac-mjx {verb}: "), err
+    assert all(line.startswith("  - ") for line in lines[1:]), err
+    assert "Traceback" not in err
+    missing = [word for word in words if word not in err]
+    assert not missing, f"{missing} not in: {err}"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mistake_ends_in_one_message_and_leaves_nothing(
+    case: str, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place.folder)
+    verb, arguments, words = CASES[case]
+    given = arguments(place)
+    before = set(place.folder.rglob("*"))
+    assert main([verb, *QUICK[-1:], f"out={place.out}", *given]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert_one_message(err, verb, words)
+    assert set(place.folder.rglob("*")) == before
+
+
+def fit_command(place: Place, *more: str) -> list[str]:
+    return ["fit", f"keypoints.path={place.recording}", f"out={place.out}", *QUICK, *more]
+
+
+def run_command(arguments: list[str], prelude: str = "") -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, after some lines of Python."""
+    script = f"{prelude}\nimport sys\nfrom stac_mjx.cli import main\nsys.exit(main(sys.argv[1:]))"
+    return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120)
+
+
+def test_out_is_a_file(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    out = place.text("taken", "keep me")
+    assert main([*fit_command(place), f"out={out}"]) == 2
+    assert_one_message(capsys.readouterr().err, "fit", [f"out={out}", "is a file"])
+    assert out.read_text() == "keep me"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that nobody may write to")
+def test_folder_that_cannot_be_written(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*fit_command(place), "out=/proc/results"]) == 2
+    assert_one_message(capsys.readouterr().err, "fit", ["out=/proc/results", "no results can be written"])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_folder_without_permission(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.out.mkdir(mode=0o500)
+    assert main(fit_command(place)) == 2
+    assert_one_message(capsys.readouterr().err, "fit", [f"out={place.out}", "Permission denied"])
+    assert not list(place.out.iterdir())
+
+
+def last_message(err: str) -> str:
+    return err[err.rindex("stac-mjx fit: ") :]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tells files by /proc")
+@pytest.mark.parametrize("full", ["offsets.h5", "clips.h5", "fit_summary.json"])
+def test_full_disk_keeps_the_old_file(
+    full: str, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(place.fit, place.out)
+    old = (place.out / full).read_bytes()
+    write, fsync = os.write, os.fsync
+
+    def on_full_disk(descriptor: int) -> bool:
+        return full in os.readlink(f"/proc/self/fd/{descriptor}")
+
+    def refusing_write(descriptor: int, data: bytes) -> int:
+        if on_full_disk(descriptor):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    def refusing_fsync(descriptor: int) -> None:
+        if on_full_disk(descriptor):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "write", refusing_write)
+    monkeypatch.setattr(os, "fsync", refusing_fsync)
+    assert main(fit_command(place)) == 2
+    monkeypatch.undo()
+    assert_one_message(last_message(capsys.readouterr().err), "fit", [full, "full", "nothing was changed"])
+    assert (place.out / full).read_bytes() == old
+    assert {path.name for path in place.out.iterdir()} == {path.name for path in place.fit.iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the size of files")
+def test_file_size_limit_in_a_process_of_its_own(place: Place) -> None:
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))"
+    ended = run_command(
+        fit_command(place), f"import stac_mjx.api, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n{limit}"
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert_one_message(last_message(ended.stderr), "fit", ["offsets.h5", "beyond the size"])
+    assert not [path.name for path in place.out.iterdir() if path.suffix in (".h5", ".tmp")]
+
+
+KILL = """
+import os, signal
+replace = os.replace
+def killed(source, target):
+    if str(target).endswith("clips.h5"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+os.replace = killed
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+@pytest.mark.parametrize("old", [None, b"the clips of an earlier fit"])
+def test_killed_while_writing(old: bytes | None, place: Place) -> None:
+    place.out.mkdir()
+    if old is not None:
+        (place.out / "clips.h5").write_bytes(old)
+    ended = run_command(fit_command(place), KILL)
+    assert ended.returncode == -signal.SIGKILL
+    left = place.out / "clips.h5"
+    assert left.read_bytes() == old if old is not None else not left.exists()
+    # what could not be removed has a name that no glob for results meets
+    assert [path.name for path in place.out.glob("*.h5") if path.name != "clips.h5"] == ["offsets.h5"]
+
+
+def test_process_ends_with_code_2_and_no_traceback(place: Place) -> None:
+    ended = run_command(["fit", "keypoints.path=nowhere.mat", f"out={place.out}"])
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert_one_message(ended.stderr, "fit", ["nowhere.mat", "does not exist"])
+    assert not place.out.exists()
+
+
+def test_check_lists_what_is_wrong_and_ends_with_code_2(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    path = shutil.copy(place.fit / "clips.h5", place.folder)
+    with h5py.File(path, "r+") as file:
+        del file["qvel"]
+    assert main(["check", str(path)]) == 2
+    assert re.search(r"departs from docs/schema in 1 place\n  - qvel", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("verb", ["check", "report"])
+def test_other_verbs_refuse_missing_files(verb: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = place.folder / "nowhere.h5"
+    assert main([verb, f"{'file' if verb == 'check' else 'clips'}={missing}"]) == 2
+    assert_one_message(capsys.readouterr().err, verb, [str(missing), "no such file"])
+
+
+def test_a_file_of_no_clip_leaves_other_files_alone(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """One bad file among several: the message names it, and nothing is registered."""
+    empty = write_sleap(place.folder / "empty_clip.h5", np.zeros((0, 1, 3, 3)), ARM_NAMES, units="m", fps=200.0)
+    assert main(["fit", f"keypoints.path=[{place.recording},{empty}]", f"out={place.out}"]) == 2
+    assert_one_message(capsys.readouterr().err, "fit", ["empty_clip.h5", "0 frames"])
+    assert not place.out.exists()
