@@ -55,8 +55,8 @@ class TrialSeries:
         if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
             faults.append(f"the rate must be a positive number of samples a second, got {self.rate_hz}")
         for kind, names in (("trial", self.trials), ("channel", self.channels)):
-            repeated = sorted({name for name in names if names.count(name) > 1})
-            if repeated:
+            if len(set(names)) < len(names):
+                repeated = sorted({name for name in names if names.count(name) > 1})
                 faults.append(f"{kind} names must be unique; repeated: {shorten(repeated)}")
         if not len(self.trials) == len(self.values) == len(self.start_s):
             faults.append(f"{len(self.trials)} trials, {len(self.values)} arrays, {len(self.start_s)} starts")

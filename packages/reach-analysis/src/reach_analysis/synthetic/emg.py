@@ -1,0 +1,107 @@
+"""Raw EMG of known activation: noise in the band of EMG, its amplitude set by the activation, at 30 kHz."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import signal
+
+from reach_analysis.errors import shorten
+from reach_analysis.files import write_text
+from reach_analysis.records import TrialSeries, index_of
+from reach_analysis.signals import butterworth
+
+
+@dataclass(frozen=True)
+class EmgSettings:
+    """What is drawn.
+
+    Attributes:
+        rate_hz: samples a second.
+        band_hz: band of the noise that the activation modulates.
+        lead_s: recording before the reach starts.
+        tail_s: recording after the activation ends.
+        noise: amplitude of noise without activation, of the amplitude at full activation.
+        drift: amplitude of a slow drift of the baseline.
+        full_scale_v: mean rectified amplitude at full activation, V.
+        frame_rate_hz: frames a second the trial table counts in.
+        seed: seed of every draw.
+    """
+
+    rate_hz: float = 30_000.0
+    band_hz: tuple[float, float] = (60.0, 700.0)
+    lead_s: float = 0.15
+    tail_s: float = 0.15
+    noise: float = 0.02
+    drift: float = 0.5
+    full_scale_v: float = 2e-4
+    frame_rate_hz: float = 200.0
+    seed: int = 0
+
+
+def make_emg(activation: TrialSeries, settings: EmgSettings) -> TrialSeries:
+    """Raw EMG whose mean rectified amplitude follows `activation`.
+
+    Time 0 is the start of each row; the reach starts `lead_s` later.
+
+    Args:
+        activation: values from 0 to 1; before and after it the muscle keeps its first and last value.
+        settings: what is drawn.
+    """
+    rng = np.random.default_rng(settings.seed)
+    sections = butterworth(settings.band_hz, 4, settings.rate_hz)
+    values = []
+    for rows in activation.values:
+        duration = settings.lead_s + len(rows) / activation.rate_hz + settings.tail_s
+        time = np.arange(round(duration * settings.rate_hz)) / settings.rate_hz
+        middle = (np.arange(len(rows)) + 0.5) / activation.rate_hz + settings.lead_s
+        level = np.stack([np.interp(time, middle, column) for column in rows.T], axis=1)
+        white = rng.normal(size=(len(time) + 3000, rows.shape[1]))
+        carrier = signal.sosfilt(sections, white, axis=0)[3000:]
+        carrier /= np.sqrt(2 / np.pi) * _noise_deviation(sections)
+        drift = settings.drift * np.sin(2 * np.pi * (3 * time[:, None] + rng.uniform(size=rows.shape[1])))
+        values.append(settings.full_scale_v * ((level + settings.noise) * carrier + drift))
+    start = np.zeros(len(values))
+    return TrialSeries("EMG", "V", settings.rate_hz, activation.trials, activation.channels, tuple(values), start)
+
+
+def _noise_deviation(sections: np.ndarray) -> float:
+    """Standard deviation of white noise after a filter."""
+    impulse = np.zeros(1 << 15)
+    impulse[0] = 1.0
+    return float(np.linalg.norm(signal.sosfilt(sections, impulse)))
+
+
+def write_emg(folder: Path, activation: TrialSeries, muscles: dict[str, str], settings: EmgSettings) -> dict[str, Path]:
+    """Write one CSV a muscle (a row a trial, no header) and ``trials.csv`` beside them.
+
+    Args:
+        folder: where to.
+        activation: true activation.
+        muscles: name of the EMG channel -> channel of `activation`.
+        settings: what is drawn.
+
+    Returns:
+        The files by muscle, and the table as "trials".
+
+    Raises:
+        DataError: for a channel that `activation` does not have.
+        OutputError: when a file cannot be written.
+    """
+    for channel in muscles.values():
+        index_of("channel", channel, activation.channels, f"{activation.name} ({shorten(activation.channels)})")
+    raw = make_emg(activation.select(list(muscles.values())), settings)
+    files = {}
+    for column, muscle in enumerate(muscles):
+        rows = (",".join(f"{value:.4e}" for value in rows[:, column]) for rows in raw.values)
+        files[muscle] = folder / f"emg_{muscle}.csv"
+        write_text(files[muscle], "\n".join(rows) + "\n")
+    reach = round(settings.lead_s * settings.frame_rate_hz)
+    lines = ["trial,start,reach_start,end"]
+    for name, rows in zip(raw.trials, activation.values, strict=True):
+        lines.append(f"{name},1,{reach},{reach + round(len(rows) / activation.rate_hz * settings.frame_rate_hz)}")
+    files["trials"] = folder / "trials.csv"
+    write_text(files["trials"], "\n".join(lines) + "\n")
+    return files

@@ -1,0 +1,291 @@
+"""The EMG chain: filters against their closed form, envelopes against known activation, wrong rates refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from reach_analysis.emg import EmgChain, normalise, process, windows
+from reach_analysis.errors import ConfigError, DataError, InputError, MismatchError
+from reach_analysis.nwb import NwbLayout, read_nwb
+from reach_analysis.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
+from reach_analysis.records import TrialSeries, match, one_trial_each, resample
+from reach_analysis.signals import band_pass, butterworth, low_pass, rectify
+from reach_analysis.synthetic.emg import EmgSettings, make_emg, write_emg
+from reach_analysis.synthetic.reach import ReachSettings, make_reaches
+from scipy import signal
+
+RATE = 30_000.0
+MUSCLES = {"biceps": "biceps_long", "triceps": "triceps_lateral"}
+
+
+def table(n_trials: int, start_s: float = 0.15, duration_s: float = 0.3) -> TrialTable:
+    start = np.full(n_trials, start_s)
+    names = tuple(str(number) for number in range(n_trials))
+    return TrialTable("trials.csv", names, np.arange(n_trials), start, start + duration_s, {}, "in seconds")
+
+
+def low_pass_response(frequency_hz: np.ndarray, cutoff_hz: float, order: int, rate_hz: float) -> np.ndarray:
+    """|H| of a digital Butterworth low-pass: the analogue one with both axes warped (bilinear transform)."""
+    ratio = np.tan(np.pi * frequency_hz / rate_hz) / np.tan(np.pi * cutoff_hz / rate_hz)
+    return 1 / np.sqrt(1 + ratio ** (2 * order))
+
+
+def band_pass_response(
+    frequency_hz: np.ndarray, low_hz: float, high_hz: float, order: int, rate_hz: float
+) -> np.ndarray:
+    """The same for a band-pass: the low-pass at (w^2 - w_low w_high) / (w (w_high - w_low))."""
+    w, low, high = (np.tan(np.pi * np.asarray(f) / rate_hz) for f in (frequency_hz, low_hz, high_hz))
+    return 1 / np.sqrt(1 + ((w**2 - low * high) / (w * (high - low))) ** (2 * order))
+
+
+@pytest.mark.parametrize(("cutoff_hz", "rate_hz"), [(50.0, RATE), (50.0, 400.0), (6.0, 200.0)])
+def test_low_pass_has_the_analytic_response(cutoff_hz: float, rate_hz: float) -> None:
+    frequency = np.linspace(1.0, min(0.45 * rate_hz, 2000.0), 400)
+    _, response = signal.sosfreqz(butterworth((cutoff_hz,), 4, rate_hz), frequency, fs=rate_hz)
+    np.testing.assert_allclose(np.abs(response), low_pass_response(frequency, cutoff_hz, 4, rate_hz), atol=1e-9)
+
+
+def test_band_pass_has_the_analytic_response() -> None:
+    frequency = np.geomspace(2.0, 14_000.0, 600)
+    _, response = signal.sosfreqz(butterworth((20.0, 1000.0), 4, RATE), frequency, fs=RATE)
+    np.testing.assert_allclose(np.abs(response), band_pass_response(frequency, 20.0, 1000.0, 4, RATE), atol=1e-7)
+
+
+@pytest.mark.parametrize("frequency_hz", [10.0, 20.0, 100.0, 500.0, 1000.0, 3000.0])
+def test_a_sine_comes_out_with_the_squared_response_and_no_shift(frequency_hz: float) -> None:
+    time = np.arange(60_000) / RATE
+    sine = np.sin(2 * np.pi * frequency_hz * time)
+    out = band_pass(one_trial_each("sine", [sine[:, None]], RATE, ["c"]), 20.0, 1000.0).values[0][:, 0]
+    middle = slice(20_000, 40_000)
+    gain = band_pass_response(np.array([frequency_hz]), 20.0, 1000.0, 4, RATE)[0] ** 2
+    np.testing.assert_allclose(out[middle], gain * sine[middle], atol=2e-3)
+
+
+def test_the_envelope_of_a_modulated_sine_is_its_modulation() -> None:
+    time = np.arange(30_000) / RATE
+    modulation = 1 + 0.5 * np.sin(2 * np.pi * 3 * time)
+    carrier = modulation * np.sin(2 * np.pi * 400 * time)
+    out = low_pass(rectify(one_trial_each("x", [carrier[:, None]], RATE, ["c"])), 50.0).values[0][:, 0]
+    middle = slice(6000, 24_000)
+    np.testing.assert_allclose(out[middle], 2 / np.pi * modulation[middle], rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [((20.0, 300.0), "100 Hz.*Nyquist"), ((90.0, 30.0), "empty"), ((-1.0,), "positive"), ((0.0, 10.0), "positive")],
+)
+def test_bands_that_the_rate_cannot_hold_are_refused(edges: tuple[float, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        butterworth(edges, 4, 200.0)
+
+
+def test_known_activation_is_recovered() -> None:
+    truth = make_reaches(ReachSettings(n_trials=20, seed=2)).activation.select(list(MUSCLES.values()))
+    raw = make_emg(truth, EmgSettings(seed=5))
+    emg = process(raw, replace(table(20), trials=truth.trials), EmgChain())
+    both = match(resample(truth, 200.0), emg.envelope)
+    true, found = both.first.stacked(), both.second.stacked()
+    assert found.shape == (20, 60, 2)
+    for muscle in range(2):
+        trial_r = [np.corrcoef(true[i, :, muscle], found[i, :, muscle])[0, 1] for i in range(20)]
+        assert np.median(trial_r) > 0.95
+        mean_r = np.corrcoef(true[..., muscle].mean(axis=0), found[..., muscle].mean(axis=0))[0, 1]
+        assert mean_r > 0.995
+    # what the envelope was divided by is, in volts, the activation's own percentile
+    for muscle, scale in zip(range(2), emg.scale.values(), strict=True):
+        expected = EmgSettings().full_scale_v * np.percentile(true[..., muscle] + EmgSettings().noise, 98)
+        assert abs(scale / expected - 1) < 0.1
+
+
+def test_a_burst_appears_at_its_own_time() -> None:
+    level = np.zeros((120, 1))
+    level[80:88] = 1.0  # 200 to 220 ms at 400 Hz
+    truth = one_trial_each("burst", [level] * 30, 400.0, ["biceps_long"])
+    emg = process(make_emg(truth, EmgSettings(noise=0.0, drift=0.0)), table(30), EmgChain())
+    mean = emg.envelope.stacked().mean(axis=0)[:, 0]
+    times = emg.envelope.times(0)
+    assert abs((mean * times).sum() / mean.sum() + 0.0025 - 0.21) < 0.001
+
+
+def test_the_chain_is_what_its_steps_are_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    raw = rng.normal(size=(2, 18_000))
+    series = one_trial_each("EMG", [rows[:, None] for rows in raw], RATE, ["biceps"])
+    out = process(series, table(2), EmgChain()).envelope.stacked()[..., 0]
+    band = signal.butter(4, [20, 1000], "bandpass", fs=RATE, output="sos")
+    low = signal.butter(4, 50, fs=RATE, output="sos")
+    by_hand = np.stack([signal.sosfiltfilt(low, np.abs(signal.sosfiltfilt(band, rows))) for rows in raw])
+    by_hand = by_hand[:, 4500:13_500].reshape(2, 60, 150).mean(axis=2)
+    np.testing.assert_allclose(out, by_hand / np.percentile(by_hand, 98), rtol=1e-9)
+
+
+def test_normalisation_uses_all_trials_of_a_muscle_and_no_other() -> None:
+    values = [np.array([[1.0, 10.0]] * 50), np.array([[3.0, 10.0]] * 50)]
+    out, scale = normalise(one_trial_each("x", values, 200.0, ["a", "b"]), 98.0)
+    assert scale == {"a": 3.0, "b": 10.0}
+    np.testing.assert_allclose(out.values[0][0], [1 / 3, 1.0])
+    with pytest.raises(DataError, match="no amplitude to divide by in b"):
+        normalise(one_trial_each("x", [np.array([[1.0, 0.0]])], 200.0, ["a", "b"]), 98.0)
+
+
+def test_windows_count_time_from_the_reach() -> None:
+    ramp = np.arange(1000.0)[:, None]
+    out = windows(one_trial_each("x", [ramp, ramp], 1000.0, ["c"]), np.array([0.2, 0.3]), (-0.05, 0.05))
+    np.testing.assert_array_equal(out.values[1][:, 0], np.arange(250.0, 350.0))
+    np.testing.assert_allclose(out.times(0)[[0, 50]], [-0.05, 0.0])
+
+
+# The mix-ups of rates found in public notebooks: 250 or 500 ms of EMG over 147.5 or 297.5 ms of simulation.
+
+
+def test_simulation_at_400_hz_does_not_pass_for_emg_at_200_hz() -> None:
+    truth = make_reaches(ReachSettings(n_trials=3)).activation.select(["biceps_long"])
+    emg = process(make_emg(truth, EmgSettings()), replace(table(3), trials=truth.trials), EmgChain())
+    with pytest.raises(MismatchError, match="400 samples a second and EMG envelope 200"):
+        match(truth, emg.envelope)
+
+
+def test_a_table_in_frames_of_another_camera_is_refused(tmp_path: Path) -> None:
+    truth = make_reaches(ReachSettings(n_trials=3)).activation
+    files = write_emg(tmp_path, truth, MUSCLES, EmgSettings(frame_rate_hz=400.0, lead_s=0.4, tail_s=0.05))
+    wrong = read_trials(files["trials"], TableColumns(rate_hz=200.0))
+    raw = read_emg_csv({"biceps": files["biceps"]}, wrong, RATE)
+    with pytest.raises(MismatchError, match=r"lies outside the recorded[\s\S]*frames at 200 a second; is one of these"):
+        process(raw, wrong, EmgChain())
+    right = read_trials(files["trials"], TableColumns(rate_hz=400.0))
+    assert process(raw, right, EmgChain()).envelope.lengths == (60, 60, 60)
+
+
+def test_more_samples_than_the_window_has_are_refused() -> None:
+    with pytest.raises(ConfigError, match="120 samples at 200 Hz last 600 ms, but the window lasts 300 ms"):
+        EmgChain(samples=120).check(RATE)
+    with pytest.raises(ConfigError, match="whole blocks"):
+        EmgChain(rate_hz=199.0).check(RATE)
+    with pytest.raises(ConfigError, match="5 faults"):
+        EmgChain(rate_hz=400.0, window_s=(0.1, 0.1), band_hz=(20.0, 1000.0), percentile=0.0).check(500.0)
+
+
+def test_rows_belong_to_their_trial_whatever_the_order(tmp_path: Path) -> None:
+    truth = make_reaches(ReachSettings(n_trials=4, seed=1)).activation
+    files = write_emg(tmp_path, truth, MUSCLES, EmgSettings())
+    usual = read_emg_csv({"biceps": files["biceps"]}, read_trials(files["trials"]), RATE)
+    header, *lines = files["trials"].read_text().splitlines()
+    rows = files["biceps"].read_text().splitlines()
+    order = [2, 0, 3, 1]
+    (tmp_path / "t2.csv").write_text("\n".join([header, *(lines[i] for i in order)]))
+    (tmp_path / "b2.csv").write_text("\n".join(rows[i] for i in order))
+    shuffled = read_emg_csv({"biceps": tmp_path / "b2.csv"}, read_trials(tmp_path / "t2.csv"), RATE)
+    assert shuffled.trials == ("3", "1", "4", "2")
+    for name in usual.trials:
+        np.testing.assert_array_equal(usual.take([name]).values[0], shuffled.take([name]).values[0])
+
+
+def test_rows_without_a_reach_are_left_out_and_said_so(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("trial,start,end\n01,30,90\n02,,90\n03,0,90\n04,40,40\n05,31,91\n")
+    trials = read_trials(tmp_path / "t.csv")
+    assert trials.trials == ("1", "5")
+    assert trials.rows.tolist() == [0, 4]
+    assert set(trials.left_out) == {"2", "3", "4"}
+    np.testing.assert_allclose(trials.start_s, [0.15, 0.155])
+
+
+def test_a_table_without_names_counts_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("start,end\n30,90\n40,90\n")
+    assert read_trials(tmp_path / "t.csv").trials == ("1", "2")
+    assert read_trials(tmp_path / "t.csv", TableColumns(first_row=0)).trials == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        ("trial,begin,end\n1,2,3\n", InputError, "no column for the start of the reach"),
+        ("trial,start,end\n1,x,3\n", InputError, "expected a number, got 'x'"),
+        ("trial,start,end\n1,2\n", InputError, "line 2 does not have the 3 columns"),
+        ("trial,start,end\n", InputError, "at least one trial"),
+        ("trial,start,end\n1,90,30\n", DataError, "ends before its reach"),
+        ("trial,start,end\n1,0,30\n", DataError, "no row has"),
+        ("trial,start,end\n1,3,30\n01,3,30\n", DataError, "same name: 1"),
+    ],
+)
+def test_tables_that_make_no_sense_are_refused(tmp_path: Path, content: str, error: type, message: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(error, match=message):
+        read_trials(tmp_path / "t.csv")
+
+
+def test_emg_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2,3\n4,5,6\n")
+    (tmp_path / "b.csv").write_text("1,2\n4,5,6\n")
+    (tmp_path / "c.csv").write_text("t1,t2\n1,2\n")
+    two, three = table(2), table(3)
+    assert read_emg_csv({"a": tmp_path / "a.csv"}, two, 10.0).values[1][:, 0].tolist() == [4.0, 5.0, 6.0]
+    with pytest.raises(DataError, match=r"has 2 rows, but the trial table needs row 3"):
+        read_emg_csv({"a": tmp_path / "a.csv"}, three, 10.0)
+    with pytest.raises(DataError, match=r"trial '0' differs in length"):
+        read_emg_csv({"a": tmp_path / "a.csv", "b": tmp_path / "b.csv"}, two, 10.0)
+    with pytest.raises(InputError, match=r"row 1: expected numbers only, got 't1'"):
+        read_emg_csv({"c": tmp_path / "c.csv"}, two, 10.0)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_emg_csv({"d": tmp_path / "d.csv"}, two, 10.0)
+
+
+def test_missing_values_and_foreign_trials_are_refused() -> None:
+    raw = one_trial_each("EMG", [np.ones((18_000, 1))], RATE, ["biceps"])
+    raw.values[0][7] = np.nan
+    with pytest.raises(DataError, match="trial '0' holds 1 missing"):
+        process(raw, table(1), EmgChain())
+    with pytest.raises(MismatchError, match="share no trial: 0 against x"):
+        process(raw, replace(table(1), trials=("x",)), EmgChain())
+    with pytest.raises(DataError, match="filtering needs"):
+        band_pass(one_trial_each("EMG", [np.ones((20, 1))], RATE, ["biceps"]), 20.0, 1000.0)
+
+
+def nwb_file(path: Path, rate_hz: float = 2000.0) -> np.ndarray:
+    data = (1000 * np.random.default_rng(0).normal(size=(int(4 * rate_hz), 3))).astype(np.int16)
+    with h5py.File(path, "w") as file:
+        series = file.create_group("acquisition/EMG")
+        series["data"] = data
+        series["data"].attrs.update({"conversion": 1e-6, "unit": "volts"})
+        series["starting_time"] = 10.0
+        series["starting_time"].attrs["rate"] = rate_hz
+        trials = file.create_group("intervals/trials")
+        trials["start_time"] = [10.5, 11.5, 20.0]
+        trials["stop_time"] = [11.2, 12.2, 21.0]
+        trials["reach_start"] = [10.6, 11.65, 20.1]
+    return data
+
+
+def test_nwb_gives_the_same_samples_at_the_same_times(tmp_path: Path) -> None:
+    data = nwb_file(tmp_path / "session.nwb")
+    raw, trials = read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/EMG", {"biceps": 2, "triceps": 0}))
+    assert raw.channels == ("biceps", "triceps")
+    assert (raw.rate_hz, raw.unit, raw.trials) == (2000.0, "volts", ("1", "2"))
+    assert trials.left_out == {"3": "lies outside the recording"}
+    sample = round((trials.start_s[1] - raw.start_s[1]) * 2000)
+    np.testing.assert_allclose(raw.values[1][sample], data[round(1.65 * 2000), [2, 0]] * 1e-6)
+    emg = process(raw, trials, EmgChain(band_hz=(20.0, 900.0)))
+    assert emg.envelope.lengths == (60, 60)
+
+
+def test_nwb_without_what_is_needed_says_what_there_is(tmp_path: Path) -> None:
+    nwb_file(tmp_path / "session.nwb")
+    with pytest.raises(InputError, match="did you mean 'acquisition/EMG'"):
+        read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/emgs", {"biceps": 0}))
+    with pytest.raises(DataError, match="3 channels; cannot read"):
+        read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/EMG", {"biceps": 3}))
+    with pytest.raises(InputError, match="unknown column 'go'"):
+        read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/EMG", {"biceps": 0}, start="go"))
+
+
+def test_series_of_a_rollout_and_a_recording_meet_by_trial_name(tmp_path: Path) -> None:
+    truth = make_reaches(ReachSettings(n_trials=3)).activation
+    files = write_emg(tmp_path, truth, MUSCLES, EmgSettings())
+    trials = read_trials(files["trials"])
+    emg = process(read_emg_csv({m: files[m] for m in MUSCLES}, trials, RATE), trials, EmgChain())
+    both = match(resample(truth, 200.0), emg.envelope)
+    assert isinstance(both.first, TrialSeries)
+    assert both.first.trials == truth.trials
