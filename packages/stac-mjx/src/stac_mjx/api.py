@@ -84,8 +84,9 @@ class Registration(registration.Registration):
         """What was registered, and how well."""
         figures = self.summary()
         worst = sorted(((e, name) for name, e in figures["per_keypoint_mm"].items() if e is not None), reverse=True)[:5]
+        clips = "1 clip" if figures["clips"] == 1 else f"{figures['clips']} clips"
         lines = [
-            f"{figures['body']}: {figures['frames']} frames in {figures['clips']} clips at {figures['rate_hz']:g} Hz, "
+            f"{figures['body']}: {figures['frames']} frames ({clips}) at {figures['rate_hz']:g} Hz, "
             f"{figures['keypoints']} keypoints, {figures['degrees_of_freedom']} degrees of freedom",
             f"error: mean {figures['mean_error_mm']:.3f} mm, median {figures['median_error_mm']:.3f} mm, "
             f"rmse {figures['rmse_mm']:.3f} mm, 95 % below {figures['p95_mm']:.3f} mm",

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,9 @@ def _in_order(verb: str, arguments: Sequence[str]) -> list[str]:
             options.append(argument)
         else:
             overrides.append(_addable(verb, argument))
-    raise_all(ConfigError, "settings", [fault for override in overrides for fault in _key_faults(verb, override)])
+    groups = _own_groups(options)
+    faults = [fault for override in overrides for fault in _key_faults(verb, override, groups)]
+    raise_all(ConfigError, "settings", faults)
     sweep = [_sweep_folder(overrides)] * any(option in ("-m", "--multirun") for option in options)
     return [*options, *_QUIET, *sweep, *overrides]
 
@@ -119,7 +122,15 @@ def _sweep_folder(overrides: Sequence[str]) -> str:
     return f"hydra.sweep.dir={out}"
 
 
-def _key_faults(verb: str, override: str) -> list[str]:
+def _own_groups(options: Sequence[str]) -> list[str]:
+    """Groups of settings in the user's folders: ``--config-dir DIR +study=x`` reads ``DIR/study/x.yaml``."""
+    given = [after for here, after in pairwise(options) if here in ("--config-dir", "-cd")]
+    given += [option.split("=", 1)[1] for option in options if option.startswith("--config-dir=")]
+    folders = [Path(folder) for folder in given]
+    return [str(path.relative_to(folder)) for folder in folders for path in folder.rglob("*") if path.is_dir()]
+
+
+def _key_faults(verb: str, override: str, groups: Sequence[str]) -> list[str]:
     """What is wrong with the name of a setting; Hydra would accept any after a plus."""
     if "=" not in override and not override.startswith("~"):
         return [f"{override!r}: settings are given as name=value"]
@@ -127,7 +138,7 @@ def _key_faults(verb: str, override: str) -> list[str]:
     settings = list(settings_of(SCHEMAS[verb]))
     known = any(name == s.key or s.key.startswith(f"{name}.") for s in settings)
     inside = any(name.startswith(f"{s.key}.") for s in settings if isinstance(s.default, dict))
-    if known or inside or re.match(r"hydra[./]", name):
+    if known or inside or name.split("@")[0] in groups or re.match(r"hydra[./]", name):
         return []
     return [unknown("setting", name, [s.key for s in settings])]
 

@@ -1,0 +1,185 @@
+"""The package from Python: load, fit, inspect, save; the same results as the commands."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import stac_mjx
+from stac.quick import ARM_NAMES
+from stac_mjx.alignment import Similarity, prepared
+from stac_mjx.api import Registration
+from stac_mjx.body import Body
+from stac_mjx.check import errors_in
+from stac_mjx.config import AlignmentConfig, BodyConfig
+from stac_mjx.errors import BodyError, ConfigError, InputError
+from stac_mjx.presets import body_preset
+
+QUICK = {"calibration": {"frames": 10, "max_rounds": 2}}
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    return stac_mjx.load_body("mouse_arm")
+
+
+@pytest.fixture(scope="module")
+def result(body: Body, arm_recording: Path) -> Registration:
+    return stac_mjx.fit(body, stac_mjx.load_keypoints(arm_recording, body=body), **QUICK)
+
+
+def test_import_costs_nothing() -> None:
+    script = "import sys, stac_mjx\nassert not {'jax', 'mujoco', 'numpy', 'h5py', 'hydra'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_every_public_name_exists_and_is_offered_for_completion() -> None:
+    assert set(stac_mjx.__all__) <= set(dir(stac_mjx))
+    assert all(getattr(stac_mjx, name).__doc__ for name in stac_mjx.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
+        stac_mjx.fitt  # noqa: B018
+
+
+def test_ten_lines(tmp_path: Path, arm_recording: Path) -> None:
+    body = stac_mjx.load_body("mouse_arm")
+    keypoints = stac_mjx.load_keypoints(arm_recording, body=body, stop=40)
+    result = stac_mjx.fit(body, keypoints, calibration={"frames": 10, "max_rounds": 2}, seed=3)
+    assert "40 frames (1 clip) at 200 Hz, 3 keypoints, 4 degrees of freedom" in str(result)
+    assert result.clips.qpos.shape == (40, 4)
+    out = result.save(tmp_path / "results", report=False)
+    assert stac_mjx.check_file(out / "clips.h5") == []
+    assert errors_in(stac_mjx.check_file(out / "offsets.h5")) == []
+    assert stac_mjx.read_clips(out / "clips.h5").info.random_seed == 3
+    np.testing.assert_array_equal(stac_mjx.read_offsets(out / "offsets.h5").offsets, result.offsets.astype(np.float32))
+
+
+def test_saved_settings_are_those_of_body_recording_and_fit(result: Registration, arm_recording: Path) -> None:
+    text = result.clips.info.config_yaml
+    assert "default_mjcf: embedded:mouse_arm.xml" in text
+    assert str(arm_recording) in text
+    assert "frames: 10" in text
+
+
+def test_the_command_finds_the_same(result: Registration, arm_fit: Path) -> None:
+    np.testing.assert_array_equal(result.clips.qpos, stac_mjx.read_clips(arm_fit / "clips.h5").qpos)
+    np.testing.assert_array_equal(result.clips.offsets, stac_mjx.read_offsets(arm_fit / "offsets.h5").offsets)
+
+
+def test_summary_and_words(result: Registration, arm_fit: Path) -> None:
+    saved = json.loads((arm_fit / "fit_summary.json").read_text())
+    summary = result.summary()
+    same = ("frames", "clips", "mean_error_mm", "rmse_mm", "per_keypoint_mm", "frames_at_limit", "calibration_rounds")
+    assert {key: summary[key] for key in same} == {key: saved[key] for key in same}
+    assert repr(result) == f"<Registration of 'mouse_arm': 60 frames, mean error {summary['mean_error_mm']:.3f} mm>"
+    assert f"rmse {summary['rmse_mm']:.3f} mm" in str(result)
+    assert "calibrated on 10 frames in 2 rounds" in str(result)
+
+
+def test_ik_takes_offsets_in_every_form(result: Registration, body: Body, arm_recording: Path, arm_fit: Path) -> None:
+    keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
+    forms = (result, result.offsets, arm_fit / "offsets.h5", stac_mjx.read_offsets(arm_fit / "offsets.h5"))
+    poses = [stac_mjx.ik(body, keypoints, form).clips.qpos for form in forms]
+    for other in poses[1:]:
+        np.testing.assert_allclose(other, poses[0], atol=1e-5)
+    np.testing.assert_allclose(poses[0], result.clips.qpos, atol=2e-3)
+
+
+def test_ik_result_serves_as_offsets_again_and_saves_no_offsets(
+    result: Registration, body: Body, arm_recording: Path, tmp_path: Path
+) -> None:
+    keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
+    known = stac_mjx.ik(body, keypoints, result)
+    assert "offsets: known beforehand" in str(known)
+    out = known.save(tmp_path, report=False)
+    assert not (out / "offsets.h5").exists()
+    np.testing.assert_array_equal(stac_mjx.ik(body, keypoints, known).clips.qpos, known.clips.qpos)
+
+
+def test_keypoints_made_by_hand(body: Body, arm_positions: np.ndarray) -> None:
+    keypoints = stac_mjx.Keypoints(
+        positions=1000 * arm_positions,
+        confidence=np.ones(arm_positions.shape[:2]),
+        names=ARM_NAMES,
+        rate_hz=200.0,
+        unit=None,
+        clip_names=("a", "b"),
+        clip_lengths=np.array([60, 60]),
+    ).in_metres("mm")
+    result = stac_mjx.fit(body, keypoints, **QUICK)
+    assert result.summary()["clips"] == 2
+    assert result.summary()["mean_error_mm"] < 0.2
+
+
+def test_embedded_reaches_without_a_path(body: Body) -> None:
+    keypoints = stac_mjx.load_keypoints(body=body)
+    assert len(keypoints.clip_names) == 46
+    assert keypoints.names == ARM_NAMES
+
+
+def test_progress_bars_do_not_show_outside_a_terminal(
+    body: Body, arm_recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stac_mjx.fit(body, stac_mjx.load_keypoints(arm_recording, body=body), progress=True, **QUICK)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_was_assumed_is_logged(body: Body, arm_recording: Path, caplog: pytest.LogCaptureFixture) -> None:
+    keypoints = replace(stac_mjx.load_keypoints(arm_recording, body=body), rate_hz=None)
+    with caplog.at_level(logging.WARNING, "stac_mjx"):
+        result = stac_mjx.fit(body, keypoints, **QUICK)
+    assert result.trajectory.rate_hz == 200.0
+    assert "200 Hz, usual for body 'mouse_arm'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"calibrations": {}}, "did you mean 'calibration'"),
+        ({"calibration": {"frame": 3}}, "did you mean 'calibration.frames'"),
+        ({"calibration": {"frames": "many"}}, "calibration.frames: Value 'many'"),
+        ({"seed": -1}, "seed: expected at least 0"),
+        ({"offsets": "offsets.h5"}, "give the offsets to ik"),
+        ({"out": "results"}, "give the folder to save"),
+    ],
+)
+def test_bad_settings(settings: dict, words: str, body: Body, arm_recording: Path) -> None:
+    keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
+    with pytest.raises(ConfigError, match=words):
+        stac_mjx.fit(body, keypoints, **settings)
+
+
+def test_bad_bodies_recordings_and_offsets(body: Body, arm_recording: Path, arm_fit: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'mouse_arm'"):
+        stac_mjx.load_body("mouse_arms")
+    with pytest.raises(ConfigError, match="did you mean 'scale'"):
+        stac_mjx.load_body("mouse_arm", scal=2)
+    with pytest.raises(ConfigError, match="did you mean 'rate_hz'"):
+        stac_mjx.load_keypoints(arm_recording, rate_h=100)
+    keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
+    with pytest.raises(InputError, match=r"shape \(3, 3\)"):
+        stac_mjx.ik(body, keypoints, np.zeros((2, 3)))
+    with pytest.raises(BodyError, match="body.scale=1"):
+        stac_mjx.ik(stac_mjx.load_body("mouse_arm", scale=1.5), keypoints, arm_fit / "offsets.h5")
+
+
+def test_bodies_from_settings() -> None:
+    settings = body_preset("mouse_arm")
+    larger = stac_mjx.load_body(settings, scale=2.0)
+    assert isinstance(larger.config, BodyConfig)
+    assert (larger.scale, larger.config.scale, settings.scale) == (2.0, 2.0, 1.0)
+    assert larger.size_m == pytest.approx(2 * stac_mjx.load_body(settings).size_m)
+
+
+def test_similarities_compose_and_invert() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(5, 3))
+    first = prepared(AlignmentConfig(up="-y", scale=2.0))
+    second = Similarity(np.linalg.qr(rng.normal(size=(3, 3)))[0], rng.normal(size=3), np.asarray(0.3))
+    np.testing.assert_allclose(second.after(first).apply(points), second.apply(first.apply(points)), atol=1e-12)
+    np.testing.assert_allclose(second.inverse().apply(second.apply(points)), points, atol=1e-12)
