@@ -35,12 +35,13 @@ class Similarity:
 
     def after(self, first: Similarity) -> Similarity:
         """The (unbatched) similarity that applies `first`, then this one."""
-        return Similarity(self.rotation @ first.rotation, self.apply(first.translation), self.scale * first.scale)
+        scale = np.asarray(self.scale * first.scale)
+        return Similarity(self.rotation @ first.rotation, self.apply(first.translation), scale)
 
     def inverse(self) -> Similarity:
         """The (unbatched) similarity that undoes this one."""
         scale, rotation = 1 / self.scale, self.rotation.T
-        return Similarity(rotation, -float(scale) * rotation @ self.translation, scale)
+        return Similarity(rotation, -float(scale) * rotation @ self.translation, np.asarray(scale))
 
 
 IDENTITY = Similarity(np.eye(3), np.zeros(3), np.ones(()))
@@ -73,7 +74,7 @@ def procrustes(
     if with_scale:
         scale = (singular * sign).sum(-1) / np.maximum((weight * a * a).sum(axis=(-1, -2)), 1e-30)
     turned = np.squeeze(source_mean @ np.swapaxes(rotation, -1, -2), -2)
-    return Similarity(rotation, np.squeeze(target_mean, -2) - scale[..., None] * turned, scale)
+    return Similarity(rotation, np.squeeze(target_mean, -2) - scale[..., None] * turned, np.asarray(scale))
 
 
 def robust_procrustes(

@@ -27,7 +27,7 @@ from stac_mjx.kinematics import retract
 from stac_mjx.solver import Robust, Status
 from stac_mjx.tree import Tree
 
-ROBUST_MEDIANS, PILOT_FRAMES = 5.0, 200
+ROBUST_MEDIANS, PILOT_FRAMES = 4.0, 200
 """Scale of the robust loss in medians of the marker distances; frames it is read off where offsets are known."""
 RESTARTS, RESTART_ITERATIONS, STUCK = 3, 12, 0.95
 """Passes that look for stuck frames, iterations each gets, and how good a neighbour's pose must be (own error = 1)."""

@@ -1,0 +1,141 @@
+"""Offsets: the closed form, the choice of frames, known truth, and the precision that noise allows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stac import bodies_for_tests as bodies
+from stac_mjx.batches import Observation
+from stac_mjx.body import Body
+from stac_mjx.calibration import best_offsets, calibrate, in_body_frames, spread_frames
+from stac_mjx.config import CalibrationConfig, SolverConfig
+from stac_mjx.inputs import confidence_weights
+from stac_mjx.precision import OffsetPrior, expected_errors
+from stac_mjx.synthetic import Flaws, Motion, Truth, make_truth
+from stac_mjx.tracking import Tracker
+from stac_mjx.trajectory import steps
+from stac_mjx.tree import build_tree
+
+
+def observed(truth: Truth, body: Body) -> Observation:
+    keypoints = truth.keypoints
+    return Observation(
+        keypoints.positions / body.length_unit_m, confidence_weights(keypoints), keypoints.clip_lengths
+    )
+
+
+def test_best_offsets_are_the_minimum_of_their_objective() -> None:
+    rng = np.random.default_rng(0)
+    local, weight = rng.normal(size=(40, 3, 3)), rng.uniform(0, 1, (40, 3))
+    weight[:, 2] = 0.0
+    local[5, 0], weight[5, 0] = np.nan, 0.0
+    initial, pull = rng.normal(size=(3, 3)), np.array([0.5, 0.0, 0.0])
+
+    def objective(m: np.ndarray) -> float:
+        away = np.where(weight[..., None] > 0, local - m, 0.0)
+        return float((weight[..., None] * away**2).sum() / 40 + (pull[:, None] * (m - initial) ** 2).sum())
+
+    best = best_offsets(local, weight, initial, pull)
+    for _ in range(20):
+        assert objective(best) <= objective(best + rng.normal(scale=0.05, size=(3, 3))) + 1e-12
+    np.testing.assert_array_equal(best[2], initial[2])
+
+
+def test_the_pull_does_not_depend_on_the_number_of_frames() -> None:
+    rng = np.random.default_rng(1)
+    local, weight = rng.normal(size=(10, 2, 3)), np.ones((10, 2))
+    initial, pull = np.zeros((2, 3)), np.array([1.0, 0.2])
+    once = best_offsets(local, weight, initial, pull)
+    many = best_offsets(np.tile(local, (7, 1, 1)), np.tile(weight, (7, 1)), initial, pull)
+    np.testing.assert_allclose(once, many)
+
+
+def test_keypoints_in_body_frames_are_their_offsets(tmp_path: Path) -> None:
+    body = bodies.every_joint(tmp_path)
+    truth = make_truth(body, Motion(n_frames=10), seed=0)
+    found = in_body_frames(
+        build_tree(body.model), body.marker_body, truth.qpos.astype(np.float32), truth.positions.astype(np.float32)
+    )
+    np.testing.assert_allclose(np.asarray(found), np.broadcast_to(truth.offsets, (10, 7, 3)), atol=2e-5)
+
+
+def test_frames_spread_over_postures_and_stand_for_all_of_them(tmp_path: Path) -> None:
+    body = bodies.finger(tmp_path)
+    rare = make_truth(body, Motion(n_frames=10, amplitude=1.0), seed=0)
+    still = np.repeat(rare.positions[:1], 990, axis=0)
+    target = np.concatenate([still, rare.positions])
+    seen = Observation(target, np.ones((1000, 4)), np.array([1000]))
+    sample = spread_frames(seen, 40, np.ones(4, bool), np.random.default_rng(0))
+    assert len(np.unique(sample.frames)) == 40
+    assert (sample.frames >= 990).sum() >= 5, "rare postures are found"
+    assert sample.importance[sample.frames >= 990].sum() < 4, "but count for what they are"
+    np.testing.assert_allclose(sample.importance.mean(), 1.0)
+    again = spread_frames(seen, 40, np.ones(4, bool), np.random.default_rng(0))
+    np.testing.assert_array_equal(sample.frames, again.frames)
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Body, Truth]:
+    body = bodies.every_joint(tmp_path_factory.mktemp("body"))
+    motion = Motion(n_frames=200, amplitude=0.6)
+    return body, make_truth(body, motion, Flaws(noise_m=2e-3), offset_sd_m=3e-3, seed=1)
+
+
+def angle_errors(tracker: Tracker, found: np.ndarray, truth: Truth) -> np.ndarray:
+    away = np.abs(np.asarray(steps(tracker.tree, found.astype(np.float32), truth.qpos.astype(np.float32))))
+    return np.delete(away, [0, 1, 2, 11], axis=1)  # rotations only
+
+
+def test_errors_of_known_offsets_are_what_noise_allows(noisy: tuple[Body, Truth]) -> None:
+    body, truth = noisy
+    tracker = Tracker(build_tree(body.model), body, SolverConfig(robust="none", pose_prior_mm=0.01))
+    seen = observed(truth, body)
+    fit = tracker.solve(truth.offsets, seen)
+    expected = expected_errors(tracker, truth.qpos.astype(np.float32), truth.offsets, seen, noise_mm=2.0)
+    bound = np.delete(expected.joint, [0, 1, 2, 11], axis=1)
+    ratio = np.median(angle_errors(tracker, fit.qpos, truth)) / np.median(0.6745 * bound)
+    assert 0.8 < ratio < 1.2, f"median error is {ratio:.2f} of the Cramer-Rao bound"
+
+
+def test_offsets_and_poses_of_a_calibration_are_what_noise_allows(noisy: tuple[Body, Truth]) -> None:
+    body, truth = noisy
+    tracker = Tracker(build_tree(body.model), body, SolverConfig(robust="none", pose_prior_mm=0.01))
+    seen = observed(truth, body)
+    calibration = calibrate(tracker, seen, CalibrationConfig(frames=200))
+    fit = tracker.solve(calibration.offsets, seen)
+    prior = OffsetPrior(np.zeros(7), initial_mm=3.0)
+    expected = expected_errors(tracker, truth.qpos.astype(np.float32), truth.offsets, seen, 2.0, prior)
+    offset_error = np.median(np.abs(calibration.offsets - truth.offsets)) * 1000
+    assert offset_error < 1.3 * np.median(0.6745 * expected.offset_mm)
+    assert offset_error < 1.6, "better than the initial offsets, which are 2 mm off (median)"
+    bound = np.median(0.6745 * np.delete(expected.joint, [0, 1, 2, 11], axis=1))
+    assert np.median(angle_errors(tracker, fit.qpos, truth)) < 1.3 * bound
+
+
+def test_missing_and_wrong_points_cost_less_than_a_quarter(tmp_path: Path) -> None:
+    body = bodies.dense_finger(tmp_path)
+    tree, motion = build_tree(body.model), Motion(n_frames=400, amplitude=0.6)
+    medians = []
+    for flaws in (Flaws(noise_m=1e-3), Flaws(1e-3, missing_fraction=0.1, outlier_fraction=0.05, outlier_m=0.02)):
+        truth = make_truth(body, motion, flaws, seed=2)
+        seen, tracker = observed(truth, body), Tracker(tree, body, SolverConfig())
+        tracker.pilot(truth.offsets, seen)
+        medians.append(np.median(np.abs(tracker.solve(truth.offsets, seen).qpos - truth.qpos)))
+    assert medians[1] < 1.25 * medians[0]
+
+
+@pytest.mark.parametrize("mode", ["rigid", "similarity"])
+def test_the_frame_of_the_recording_is_found(tmp_path: Path, mode: str) -> None:
+    body = bodies.finger(tmp_path)
+    tracker = Tracker(build_tree(body.model), body, SolverConfig())
+    truth = make_truth(body, Motion(n_frames=120, amplitude=0.7), Flaws(noise_m=1e-4), seed=3)
+    turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    scale = 1.3 if mode == "similarity" else 1.0
+    rig = truth.keypoints.positions @ turn.T * scale + [0.5, -0.2, 0.1]
+    seen = Observation(rig, np.ones((120, 4)), np.array([120]))
+    found = calibrate(tracker, seen, CalibrationConfig(max_rounds=80), mode=mode)
+    back = found.similarity.apply(rig)
+    # turning the recording about the shoulder's own axis (y) is no different from turning the shoulder
+    assert np.abs(back - truth.positions)[..., 1].mean() < 1e-3
+    assert found.mean_error_mm[-1] < 1.0
+    np.testing.assert_allclose(float(found.similarity.scale), 1 / scale, rtol=0.05)
