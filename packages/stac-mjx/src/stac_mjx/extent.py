@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -16,7 +17,7 @@ _FOLLOW_S = 0.5
 """Time over which the camera's path is smoothed."""
 _SAMPLE = 60
 """Frames that are measured."""
-_IN_VIEW = 95
+_IN_VIEW = 95.0
 """Percentage of the frames in which all of the animal is in view."""
 
 
@@ -28,6 +29,7 @@ class Extent:
         centre: what the camera looks at in each frame.
         radius: of the sphere around the centre that holds the animal in nearly all frames.
         around: points around the animal in some frames, from the centre.
+        marker: radius of a marker that does not cover its neighbours.
         floor: height of the floor; None where the root is fixed and the animal stands on nothing.
         grid: distance of the floor's lines.
         grid_mm: the same in mm.
@@ -36,6 +38,7 @@ class Extent:
     centre: Float[np.ndarray, "frame 3"]
     radius: float
     around: tuple[Float[np.ndarray, "point 3"], ...]
+    marker: float
     floor: float | None
     grid: float
     grid_mm: float
@@ -60,28 +63,59 @@ def extent_of(clips: ReferenceClips, model: mujoco.MjModel) -> Extent:
     shapes = body_shapes(model, 1.0)
     centre = _filled(clips.marker_sites.mean(axis=1, dtype=np.float64) / unit)
     some = np.unique(np.linspace(0, clips.n_frames - 1, _SAMPLE).astype(int)).tolist()
-    points = [_marked_points(clips, shapes, frame) for frame in some]
+    marked = _bodies(clips, clips.kp_body or ())
+    sites = clips.marker_sites[some] / unit
+    around = [_around(clips, shapes, frame, marked) for frame in some]
+    points = [np.concatenate(pair) for pair in zip(around, sites, strict=True)]
     floor = None
     if (model.jnt_type == mujoco.mjtJoint.mjJNT_FREE).any():
-        floor = _percentile([p[:, 2].min() for p in points], 20)
-        centre = gaussian_filter1d(centre, _FOLLOW_S * float(clips.info.rate_hz or 1.0), axis=0, mode="nearest")
+        floor = _floor_height(clips, shapes, some)
+        own, centre = centre, _smoothed(centre, _FOLLOW_S * float(clips.info.rate_hz or 1.0))
     else:
-        centre = np.tile(_middle(np.concatenate(points)), (len(centre), 1))
-    around = tuple(p - centre[frame] for frame, p in zip(some, points, strict=True))
-    radius = _percentile([np.linalg.norm(p, axis=-1).max() for p in around], 90) or float(model.stat.extent)
+        own = centre = np.tile(_middle(np.concatenate(points)), (len(centre), 1))
+    relative = tuple(p - centre[frame] for frame, p in zip(some, points, strict=True))
+    reach = [np.linalg.norm(p - own[frame], axis=-1).max() for frame, p in zip(some, points, strict=True)]
+    radius = _percentile(reach, 90.0) or float(model.stat.extent)
     grid = _round_length(radius * unit / 2)
-    return Extent(centre, radius, around, floor, grid / unit, grid * 1000)
+    return Extent(centre, radius, relative, _marker_size(sites, radius), floor, grid / unit, grid * 1000)
 
 
-def _marked_points(clips: ReferenceClips, shapes: Shapes, frame: int) -> Float[np.ndarray, "point 3"]:
-    """Points around the bodies that carry keypoints, and the marker sites."""
+def _bodies(clips: ReferenceClips, names: Sequence[str]) -> list[int]:
+    return [clips.names_xpos.index(name) for name in names if name in clips.names_xpos]
+
+
+def _around(clips: ReferenceClips, shapes: Shapes, frame: int, bodies: list[int]) -> Float[np.ndarray, "point 3"]:
+    """Points around some bodies (none: all), their origins among them."""
     unit = clips.info.length_unit_m
-    marked = [clips.names_xpos.index(name) for name in clips.kp_body or () if name in clips.names_xpos]
-    chosen = np.isin(shapes.body, marked) if marked else np.ones(len(shapes.body), bool)
+    bodies = bodies or list(range(1, len(clips.names_xpos)))
+    chosen = np.isin(shapes.body, bodies)
     owner = shapes.body[chosen]
-    around = np.einsum("gij,gpj->gpi", rotations(clips.xquat[frame])[owner], shapes.points[chosen])
-    around = around + clips.xpos[frame, owner][:, None] / unit
-    return np.concatenate([around.reshape(-1, 3), clips.marker_sites[frame] / unit])
+    surface = np.einsum("gij,gpj->gpi", rotations(clips.xquat[frame])[owner], shapes.points[chosen])
+    surface = surface + clips.xpos[frame, owner][:, None] / unit
+    return np.concatenate([surface.reshape(-1, 3), clips.xpos[frame, bodies] / unit])
+
+
+def _floor_height(clips: ReferenceClips, shapes: Shapes, frames: list[int]) -> float:
+    """Usual height of the lowest foot; where feet are not known, of the lowest body that carries a keypoint."""
+    bodies = _bodies(clips, clips.info.end_effectors) or _bodies(clips, clips.kp_body or ())
+    return _percentile([_around(clips, shapes, frame, bodies)[:, 2].min() for frame in frames], 20.0)
+
+
+def _marker_size(sites: Float[np.ndarray, "frame keypoint 3"], radius: float) -> float:
+    """A fiftieth of the animal, less where keypoints lie close together."""
+    if sites.shape[1] < 2:
+        return radius / 50
+    apart = np.linalg.norm(sites[:, :, None] - sites[:, None], axis=-1)
+    apart[:, np.arange(sites.shape[1]), np.arange(sites.shape[1])] = np.inf
+    nearest = _percentile(apart.min(axis=2).ravel().tolist(), 50.0)
+    return float(np.clip(nearest / 5, radius / 150, radius / 50))
+
+
+def _smoothed(path: Float[np.ndarray, "frame 3"], frames: float) -> Float[np.ndarray, "frame 3"]:
+    """A path without its wobble. Beyond its ends it goes on as it came, so that the camera does not lag there."""
+    width = int(3 * frames) + 1
+    longer = np.pad(path, ((width, width), (0, 0)), mode="reflect", reflect_type="odd")
+    return gaussian_filter1d(longer, frames, axis=0)[width:-width]
 
 
 def _middle(points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " 3"]:

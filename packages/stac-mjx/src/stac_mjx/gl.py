@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from typing import Any
 
 import mujoco
@@ -61,9 +62,12 @@ class Canvas:
         self._context: Any = None
         self._drawer: Any = None
         try:
-            self._context = importlib.import_module(_MODULES[name]).GLContext(width, height)
-            self._context.make_current()
-            self._drawer = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+            with warnings.catch_warnings():
+                # what GLFW warns of before it fails is in the error
+                warnings.simplefilter("ignore")
+                self._context = importlib.import_module(_MODULES[name]).GLContext(width, height)
+                self._context.make_current()
+                self._drawer = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         # the bindings fail in these ways where a library, a driver or a screen is missing
         except (ImportError, AttributeError, RuntimeError, OSError, mujoco.FatalError) as error:
             self.close()

@@ -149,7 +149,7 @@ def _column(ax: Axes, ranges: JointRanges, joints: Int[np.ndarray, " joint"], ro
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.1g}"
+    return f"{100 * share:.0f}" if share >= 0.095 else f"{100 * share:.1g}"
 
 
 def _described(ranges: JointRanges, joint: int) -> str:

@@ -83,8 +83,11 @@ def panels(
 
 
 def label(name: str, longest: int = 24) -> str:
-    """A name short enough for an axis."""
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+    """A name short enough for an axis; what is left out is in the middle, as names often differ at the ends."""
+    if len(name) <= longest:
+        return name
+    end = longest // 3
+    return f"{name[: longest - end - 1]}…{name[-end:]}"
 
 
 def legend_above(axes: Axes) -> None:

@@ -76,7 +76,7 @@ def _check(config: RenderConfig) -> None:
         faults.append(f"clip={config.clip!r}: expected one name or number")
     if config.out is not None and not config.out.lower().endswith(".mp4"):
         faults.append(f"out={config.out}: expected a file that ends in .mp4")
-    raise_all(ConfigError, "render", faults)
+    raise_all(ConfigError, "settings", faults)
 
 
 def shown_frames(clips: ReferenceClips, config: RenderConfig) -> Int[np.ndarray, " picture"]:

@@ -38,8 +38,6 @@ _FIELD_OF_VIEW = 30.0
 _SPARE = 1.12
 """Room left around the animal."""
 _GRID_CELLS = 12
-_MARKER_SIZE = 0.022
-"""Radius of a marker, as a part of the animal's."""
 
 _SPHERE, _CAPSULE = mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE
 _PLANE, _LINE = mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_LINE
@@ -58,7 +56,7 @@ def stage_model(info: FileInfo, width: int, height: int) -> mujoco.MjModel:
     model.geom_rgba[flat, 3] = 0
     model.geom_matid[flat] = -1
     head, quality, size = model.vis.headlight, model.vis.quality, model.vis.global_
-    head.active, head.ambient[:], head.diffuse[:], head.specular[:] = 1, 0.48, 0.25, 0.05
+    head.active, head.ambient[:], head.diffuse[:], head.specular[:] = 1, 0.50, 0.17, 0.05
     quality.shadowsize, quality.offsamples = 2048, 4
     size.offwidth, size.offheight, size.fovy = width, height, _FIELD_OF_VIEW
     return model
@@ -156,7 +154,7 @@ class Scene:
         direction = np.array([-0.35, 0.45, -1.0])
         lamp.dir[:] = direction / np.linalg.norm(direction)
         lamp.pos[:] = centre - lamp.dir * 3 * self._extent.radius
-        lamp.ambient[:], lamp.diffuse[:], lamp.specular[:] = 0, 0.42, 0.1
+        lamp.ambient[:], lamp.diffuse[:], lamp.specular[:] = 0, 0.38, 0.1
         lamp.headlight, lamp.castshadow, lamp.texid = 0, 1, -1
         self._view.nlight += 1
 
@@ -182,7 +180,7 @@ class Scene:
                 self._join(_CAPSULE, 0.02 * self._extent.radius, ends, _LINK)
 
     def _add_markers(self, frame: int) -> None:
-        unit, size = self._clips.info.length_unit_m, _MARKER_SIZE * self._extent.radius
+        unit, size = self._clips.info.length_unit_m, self._extent.marker
         recorded, sites = self._clips.kp_data[frame] / unit, self._clips.marker_sites[frame] / unit
         for at, site in zip(recorded, sites, strict=True):
             self._add(_SPHERE, (size, size, size), site, ON_BODY)

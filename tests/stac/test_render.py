@@ -1,0 +1,332 @@
+"""Videos: framing and light by the animal's size, the right frame at the right time, and clear words where it fails."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+from contract import examples
+from stac_mjx import gl, render
+from stac_mjx.clips import ReferenceClips, write_clips
+from stac_mjx.commands import render as command
+from stac_mjx.config import RenderConfig
+from stac_mjx.errors import BodyError, ConfigError, InputError, OutputError
+from stac_mjx.extent import extent_of
+from stac_mjx.gl import Canvas
+from stac_mjx.scene import ON_BODY, RECORDED, Scene, stage_model
+
+SIZE = (240, 180)
+BODY = """
+<mujoco>
+  <asset><texture type="skybox" builtin="flat" rgb1="1 0 0" width="8" height="48"/></asset>
+  <worldbody>
+    <light pos="0 0 {far}"/>
+    <camera name="above" pos="0 0 {far}"/>
+    <geom type="plane" size="{far} {far} 1" rgba="1 0 0 1"/>
+    <body name="trunk" pos="0 0 {far}">
+      {joint}
+      <inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>
+      <geom type="capsule" size="{thick}" fromto="-{long} 0 0 {long} 0 0" rgba=".2 .6 .2 1"/>
+      <site name="big" size="{far}" rgba="1 0 0 1"/>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.fixture
+def canvas_here():
+    """Skip where this machine cannot draw."""
+    try:
+        Canvas(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()
+    except OutputError as error:
+        pytest.skip(str(error))
+
+
+def changed(record, **fields):
+    """Copy a record with other fields, past the shape checks that tests (and only tests) run on construction."""
+    other = copy.copy(record)
+    for derived in ("frame_clip", "time", "residual"):
+        other.__dict__.pop(derived, None)
+    for name, value in fields.items():
+        object.__setattr__(other, name, value)
+    return other
+
+
+def animal(length: float, n_frames: int = 20, joint: str = "<freejoint/>") -> ReferenceClips:
+    """A capsule as long as `length` (units of its MJCF, each 1 mm) that walks two lengths along x."""
+    sizes = {"far": 40 * length, "thick": 0.1 * length, "long": 0.5 * length}
+    xml = BODY.format(**sizes, joint=joint)
+    model = mujoco.MjModel.from_xml_string(xml)
+    place = np.zeros((n_frames, 3))
+    place[:, 2] = 0.3 * length
+    if model.nq == 7:
+        place[:, 0] = np.linspace(0, 2 * length, n_frames)
+    qpos = np.tile(model.qpos0, (n_frames, 1))
+    qpos[:, :3] = place if model.nq == 7 else qpos[:, :3]
+    offsets = np.array([[0.6 * length, 0, 0], [-0.6 * length, 0, 0]]) * 1e-3
+    xpos = np.stack([np.zeros((n_frames, 3)), place * 1e-3], axis=1)
+    sites = xpos[:, 1:] + offsets
+    names = tuple(f"q{i}" for i in range(model.nq))
+    return ReferenceClips(
+        info=examples.info(mjcf_xml=xml, assets={}, skeleton=(("front", "rear"),), end_effectors=(), rate_hz=10.0),
+        clip_name=("walk",),
+        clip_length=np.array([n_frames]),
+        qpos=qpos,
+        qvel=np.zeros((n_frames, model.nv)),
+        xpos=xpos,
+        xquat=np.tile([1.0, 0, 0, 0], (n_frames, 2, 1)),
+        kp_data=sites + np.array([0, 0, 0.2e-3 * length]),
+        marker_sites=sites,
+        kp_confidence=np.ones((n_frames, 2)),
+        at_joint_limit=np.zeros(qpos.shape, np.uint8),
+        valid=np.ones(n_frames, np.uint8),
+        solver_status=np.zeros(n_frames, np.uint8),
+        names_qpos=names,
+        names_qvel=names[: model.nv],
+        names_xpos=("world", "trunk"),
+        kp_names=("front", "rear"),
+        qpos_units=("mm",) * model.nq,
+        qvel_units=("mm s-1",) * model.nv,
+        kp_body=("trunk", "trunk"),
+        offsets=offsets,
+    )
+
+
+def picture(clips: ReferenceClips, frame: int) -> np.ndarray:
+    model = stage_model(clips.info, *SIZE)
+    with Canvas(model, *SIZE) as canvas:
+        scene = Scene(clips, model, extent_of(clips, model))
+        camera = scene.following_camera(90.0, -20.0)
+        return scene.picture(canvas, frame, camera).astype(float) / 255
+
+
+def near(pixels: np.ndarray, colour: tuple[float, ...]) -> np.ndarray:
+    """Where a picture has the hue of a colour, however bright."""
+    unit = pixels / np.maximum(np.linalg.norm(pixels, axis=-1, keepdims=True), 1e-6)
+    return unit @ (np.array(colour) / np.linalg.norm(colour)) > 0.985
+
+
+@pytest.mark.usefixtures("canvas_here")
+@pytest.mark.parametrize("length", [1e-3, 1.0, 300.0])
+def test_animals_of_any_size_fill_the_picture_and_are_lit_alike(length):
+    clips = animal(length)
+    for frame in (0, 19):
+        pixels = picture(clips, frame)
+        body = near(pixels, (0.2, 0.6, 0.2))
+        columns = np.nonzero(body.any(axis=0))[0]
+        assert 0.4 * SIZE[0] < np.ptp(columns) < SIZE[0] - 1
+        assert 0.15 < pixels[body].max() < 0.9
+        assert not near(pixels, (1, 0, 0)).any()  # its own sky, floor and sites are gone
+        assert near(pixels, RECORDED).sum() > 10
+        assert near(pixels, ON_BODY).sum() > 10
+        corner = pixels[:8, :8].mean(axis=(0, 1))
+        assert corner.min() > 0.6
+
+
+@pytest.mark.usefixtures("canvas_here")
+def test_a_marker_inside_the_body_shines_through():
+    clips = animal(1.0)
+    clips = changed(clips, kp_data=np.full_like(clips.kp_data, np.nan))
+    inside = changed(clips, marker_sites=np.repeat(clips.xpos[:, 1:], 2, axis=1))
+    model = stage_model(clips.info, *SIZE)
+    extent = extent_of(clips, model)
+    seen = []
+    for record in (clips, inside):
+        with Canvas(model, *SIZE) as canvas:
+            scene = Scene(record, model, extent)
+            seen.append(scene.picture(canvas, 5, scene.following_camera(90.0, -20.0)).astype(float) / 255)
+    rows, columns = (slice(n // 2 - 4, n // 2 + 4) for n in seen[0].shape[:2])
+    assert near(seen[0][rows, columns], (0.2, 0.6, 0.2)).all()
+    shining = seen[1][rows, columns]
+    assert (shining[..., 2] > shining[..., 1]).any()
+
+
+@pytest.mark.usefixtures("canvas_here")
+def test_poses_and_keypoints_that_are_not_finite_are_left_out():
+    clips = animal(1.0)
+    broken = changed(clips, qpos=clips.qpos.copy(), marker_sites=clips.marker_sites.copy(), xpos=clips.xpos.copy())
+    for array in (broken.qpos, broken.marker_sites, broken.xpos):
+        array[7] = np.nan
+    missing = changed(broken, kp_data=np.full_like(clips.kp_data, np.nan))
+    assert not near(picture(missing, 7), RECORDED).any()
+    assert near(picture(missing, 6), ON_BODY).any()
+
+
+def test_extent_is_that_of_the_animal_in_its_own_unit():
+    clips = animal(300.0)
+    model = stage_model(clips.info, *SIZE)
+    extent = extent_of(clips, model)
+    assert extent.radius == pytest.approx(180, rel=0.05)
+    assert extent.floor == pytest.approx(0.3 * 300 - 0.1 * 300, abs=1)
+    assert extent.grid_mm == 50
+    np.testing.assert_allclose(extent.centre[:, 0], np.linspace(0, 600, 20), atol=1)  # the camera follows
+    assert extent.distance(np.eye(3), (1.0, 1.0)) >= 180
+    fixed = animal(300.0, joint='<joint axis="0 0 1"/>')
+    still = extent_of(fixed, stage_model(fixed.info, *SIZE))
+    assert still.floor is None
+    assert np.ptp(still.centre, axis=0).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "first", "last", "count"),
+    [
+        ({}, 0, 19, 60),
+        ({"speed": 0.5}, 0, 19, 120),
+        ({"speed": 2.0, "fps": 5}, 0, 16, 5),
+        ({"start_s": 1.0, "duration_s": 0.5, "fps": 10}, 10, 14, 5),
+        ({"start_s": 1.9, "duration_s": 5.0, "fps": 10}, 19, 19, 1),
+    ],
+)
+def test_each_picture_shows_the_frame_nearest_in_time(settings, first, last, count):
+    config = RenderConfig(clips="clips.h5", **settings)
+    frames = render.shown_frames(animal(1.0), config)
+    assert (frames[0], frames[-1], len(frames)) == (first, last, count)
+    times = config.start_s + np.arange(count) * config.speed / config.fps
+    assert np.abs(frames / 10 - np.minimum(times, 1.9)).max() <= 0.05 + 1e-9
+
+
+def written(tmp_path: Path, clips: ReferenceClips) -> str:
+    write_clips(tmp_path / "clips.h5", clips)
+    return str(tmp_path / "clips.h5")
+
+
+@pytest.mark.usefixtures("canvas_here")
+def test_command_writes_a_video_of_the_right_length(tmp_path: Path):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    path = written(tmp_path, examples.clips())
+    config = RenderConfig(clips=path, clip="walk_1", speed=0.05, fps=20, width=SIZE[0], height=SIZE[1])
+    assert command.run(config) == 0
+    video = tmp_path / "clips_walk_1.mp4"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clips.h5", video.name]
+    frames = ffmpeg.read_frames(str(video))
+    about = next(frames)
+    frames.close()
+    assert (about["size"], about["fps"], about["codec"]) == (SIZE, 20.0, "h264")
+    assert ffmpeg.count_frames_and_secs(str(video))[0] == 6  # 3 frames at 200 Hz, 20 times slower, at 20 pictures/s
+
+
+@pytest.mark.usefixtures("canvas_here")
+def test_an_unfinished_video_leaves_nothing_behind(tmp_path: Path):
+    pytest.importorskip("imageio_ffmpeg")
+    (tmp_path / "mine.mp4").write_bytes(b"the earlier one")
+    config = RenderConfig(
+        clips=written(tmp_path, animal(1.0)), out=str(tmp_path / "mine.mp4"), width=SIZE[0], height=SIZE[1]
+    )
+
+    def stop(done: int, _of: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render.render_clip(config, stop)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clips.h5", "mine.mp4"]
+    assert (tmp_path / "mine.mp4").read_bytes() == b"the earlier one"
+
+
+def test_all_senseless_settings_are_named_at_once(tmp_path: Path):
+    config = RenderConfig(
+        clips="x.h5", clip=[1], width=33, height=4, fps=0, speed=-1.0, duration_s=0.0, out=str(tmp_path / "a.gif")
+    )
+    with pytest.raises(ConfigError) as caught:
+        render.render_clip(config)
+    for word in ("width=33", "height=4", "fps=0", "speed=-1.0", "duration_s=0.0", "clip=[1]", "a.gif"):
+        assert word in str(caught.value)
+
+
+@pytest.mark.usefixtures("canvas_here")
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"clip": "wolk"}, InputError, "did you mean 'walk'"),
+        ({"clip": 3}, InputError, "clip 3"),
+        ({"start_s": 2.0}, ConfigError, "lasts 2 s"),
+        ({"camera": "abov"}, ConfigError, "did you mean 'above'"),
+    ],
+)
+def test_what_is_not_in_the_clips_is_refused(settings, error, words, tmp_path: Path):
+    pytest.importorskip("imageio_ffmpeg")
+    path = written(tmp_path, animal(1.0))
+    with pytest.raises(error, match=words):
+        render.render_clip(RenderConfig(clips=path, width=SIZE[0], height=SIZE[1], **settings))
+    assert [p.name for p in tmp_path.iterdir()] == ["clips.h5"]
+
+
+def test_command_needs_clips():
+    with pytest.raises(ConfigError, match="clips is not set"):
+        command.run(RenderConfig())
+
+
+def test_a_foreign_mjcf_cannot_reach_out():
+    with pytest.raises(BodyError, match="include"):
+        stage_model(examples.info(mjcf_xml='<mujoco><include file="/etc/passwd"/></mujoco>'), *SIZE)
+
+
+def test_missing_video_library_is_named_with_its_extra(monkeypatch, tmp_path: Path):
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name == "imageio_ffmpeg":
+            raise ImportError("No module named 'imageio_ffmpeg'")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(OutputError, match=r"pip install 'stac-mjx\[render\]'"):
+        render.render_clip(RenderConfig(clips=str(tmp_path / "clips.h5")))
+
+
+@pytest.mark.parametrize(
+    ("setting", "screen", "system", "expected"),
+    [
+        (None, None, "linux", "egl"),
+        (None, ":0", "linux", "glfw"),
+        ("osmesa", ":0", "linux", "osmesa"),
+        ("EGL", None, "linux", "egl"),
+        (None, None, "darwin", "cgl"),
+        ("on", None, "win32", "glfw"),
+    ],
+)
+def test_way_to_draw_follows_the_system(setting, screen, system, expected, monkeypatch):
+    for name, value in (("MUJOCO_GL", setting), ("DISPLAY", screen), ("WAYLAND_DISPLAY", None)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", system)
+    assert gl.backend() == expected
+
+
+@pytest.mark.parametrize(("setting", "words"), [("off", "nothing can be drawn"), ("vulkan", "unknown")])
+def test_settings_that_cannot_draw_are_explained(setting, words, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", setting)
+    with pytest.raises(OutputError, match=words) as caught:
+        gl.backend()
+    assert "MUJOCO_GL=egl" in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems draw without MUJOCO_GL")
+def test_machines_that_cannot_draw_say_what_to_install(tmp_path: Path):
+    """A screen that does not exist stands for a machine without one; MuJoCo chooses once a process, so in a new one."""
+    path = written(tmp_path, animal(1.0))
+    hidden = {"DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM"}
+    environment = {k: v for k, v in os.environ.items() if k not in hidden}
+    script = "from stac_mjx.cli import main; raise SystemExit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "render", f"clips={path}"],
+        env={**environment, "MUJOCO_GL": "glfw", "DISPLAY": ":987"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "nothing can be drawn on this machine with glfw" in done.stderr or "MuJoCo does not load" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["clips.h5"]
