@@ -1,0 +1,235 @@
+"""Principal components of latents and layers (paper A, section 2.7; paper B, section 4.7).
+
+Samples of all trials are put end to end, (clips x time, units), their mean is taken away, and the components are
+reshaped to clips x time x components afterwards. Explained variance says how compact a set of trials is; held-out
+variance says how much the components of some trials tell about others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.records import TrialSeries
+
+Samples = Float[np.ndarray, "sample channel"]
+
+
+@dataclass(frozen=True)
+class Components:
+    """Principal components of a set of samples.
+
+    Attributes:
+        mean: mean of each channel.
+        axes: orthonormal rows, the first along the largest variance; each has its largest entry positive.
+        variances: variance along each axis, largest first, of all there are.
+    """
+
+    mean: Float[np.ndarray, " channel"]
+    axes: Float[np.ndarray, "component channel"]
+    variances: Float[np.ndarray, " component"]
+
+    @property
+    def explained(self) -> Float[np.ndarray, " component"]:
+        """Fraction of the variance along each axis."""
+        return self.variances / self.variances.sum()
+
+    @property
+    def participation_ratio(self) -> float:
+        """Effective number of dimensions: (sum of variances)^2 / sum of squared variances."""
+        return float(self.variances.sum() ** 2 / (self.variances**2).sum())
+
+    def scores(self, samples: Samples, count: int) -> Float[np.ndarray, "sample component"]:
+        """Coordinates of samples along the first `count` axes."""
+        return (samples - self.mean) @ self.axes[:count].T
+
+
+def components(samples: Samples, name: str = "samples") -> Components:
+    """Principal components of samples.
+
+    Raises:
+        DataError: when there are fewer than two samples, values that are not finite, or no variance.
+    """
+    if len(samples) < 2:
+        raise DataError(f"{name}: principal components need at least two samples, got {len(samples)}")
+    if not np.isfinite(samples).all():
+        raise DataError(f"{name}: {int((~np.isfinite(samples)).sum())} values are not finite")
+    mean = samples.mean(axis=0)
+    centred = samples - mean
+    if len(samples) > samples.shape[1]:
+        # the covariance is much smaller than the samples, and as exact for what is asked here
+        variances, axes = np.linalg.eigh(centred.T @ centred / (len(samples) - 1))
+        variances, axes = variances[::-1], axes[:, ::-1].T
+    else:
+        _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+        variances = singular**2 / (len(samples) - 1)
+    variances = np.maximum(variances, 0.0)
+    if not variances.sum() > 0:
+        raise DataError(f"{name}: does not vary, so it has no principal components")
+    largest = axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)]
+    return Components(mean, axes * np.where(largest < 0, -1.0, 1.0)[:, None], variances)
+
+
+@dataclass(frozen=True)
+class LayerPca:
+    """Principal components of one latent or layer over trials.
+
+    Attributes:
+        name: what was analysed.
+        n_trials, n_samples, n_units: how much there was.
+        explained: fraction of the variance along each of the first components.
+        held_out: fraction of the variance of trials left out that the first 1, 2, ... components of the others
+            account for together, over all folds.
+        participation_ratio: effective number of dimensions.
+        scores: trials x time x components.
+    """
+
+    name: str
+    n_trials: int
+    n_samples: int
+    n_units: int
+    explained: Float[np.ndarray, " component"]
+    held_out: Float[np.ndarray, " component"]
+    participation_ratio: float
+    scores: TrialSeries
+
+
+def layer_pca(series: TrialSeries, count: int, folds: Int[np.ndarray, " trial"]) -> LayerPca:
+    """Analyse one latent or layer.
+
+    Args:
+        series: trials x time x units.
+        count: components kept; fewer where there are fewer units.
+        folds: fold of each trial, for the held-out variance.
+
+    Raises:
+        ConfigError: when no component is asked for, or there is only one fold.
+        DataError: when the values cannot be used.
+    """
+    if count < 1:
+        raise ConfigError(f"the number of components must be at least 1, got {count}")
+    samples, owner = series.rows()
+    found = components(samples, series.name)
+    kept = min(count, len(found.axes))
+    names = [f"PC {number + 1}" for number in range(kept)]
+    return LayerPca(
+        name=series.name,
+        n_trials=len(series.trials),
+        n_samples=len(samples),
+        n_units=samples.shape[1],
+        explained=found.explained[:kept],
+        held_out=held_out_variance(samples, folds[owner], kept, series.name),
+        participation_ratio=found.participation_ratio,
+        scores=series.split(found.scores(samples, kept), names),
+    )
+
+
+def held_out_variance(
+    samples: Samples, fold: Int[np.ndarray, " sample"], count: int, name: str = "samples"
+) -> Float[np.ndarray, " component"]:
+    """Variance of left-out folds that 1, 2, ... `count` components of the others account for, as a fraction.
+
+    Mean and axes come from the other folds alone; variance is counted from their mean. Below 0: worse than that mean.
+
+    Raises:
+        ConfigError: when there is only one fold.
+    """
+    numbers = np.unique(fold)
+    if len(numbers) < 2:
+        raise ConfigError(f"{name}: held-out variance needs at least two folds of trials")
+    total, accounted = 0.0, np.zeros(count)
+    for number in numbers:
+        model = components(samples[fold != number], name)
+        left_out = samples[fold == number]
+        scores = model.scores(left_out, count)
+        total += float(((left_out - model.mean) ** 2).sum())
+        accounted[: scores.shape[1]] += (scores**2).sum(axis=0)
+    return np.cumsum(accounted) / total
+
+
+def delay_windows(series: TrialSeries, frames: int) -> TrialSeries:
+    """Each sample with its neighbours in time, `frames` in all, as one vector; no window crosses the border of a trial.
+
+    Paper B, section 4.7.2: windows of 31 frames of a latent of 60 dimensions give 1860 dimensions. A window stands at
+    its middle sample; the first and last ``(frames - 1) / 2`` samples of a trial have none.
+
+    Raises:
+        ConfigError: when the number of frames is even or below 1.
+        DataError: when no trial is as long as a window.
+    """
+    if frames < 1 or frames % 2 == 0:
+        raise ConfigError(f"a window needs an odd number of frames, so that it has a middle; got {frames}")
+    if max(series.lengths, default=0) < frames:
+        raise DataError(f"{series.name}: no trial is as long as a window of {frames} frames")
+    half = frames // 2
+    offsets = range(-half, half + 1)
+    long_enough = [name for name, length in zip(series.trials, series.lengths, strict=True) if length >= frames]
+    kept = series.take(long_enough)
+    values = tuple(
+        np.concatenate([rows[half + offset : len(rows) - half + offset] for offset in offsets], axis=1)
+        for rows in kept.values
+    )
+    return TrialSeries(
+        name=f"{series.name}, windows of {frames} frames",
+        unit=series.unit,
+        rate_hz=series.rate_hz,
+        trials=kept.trials,
+        channels=tuple(f"{channel} at {offset:+d}" for offset in offsets for channel in series.channels),
+        values=values,
+        start_s=kept.start_s + half / series.rate_hz,
+    )
+
+
+def bootstrap_explained(
+    series: TrialSeries, count: int, resamples: int, seed: int, kept: int = 64
+) -> Float[np.ndarray, "resample component"]:
+    """Explained variance of the first `count` components over trials drawn with replacement.
+
+    Only the leading `kept` axes of all trials are resampled; what lies outside them counts as variance that no
+    component explains, which makes the drawn fractions too small by at most the fraction outside.
+    """
+    samples, owner = series.rows()
+    everything = components(samples, series.name)
+    scores = everything.scores(samples, kept)
+    outside = ((samples - everything.mean) ** 2).sum(axis=1) - (scores**2).sum(axis=1)
+    n_trials = len(series.trials)
+    sums = np.stack([scores[owner == trial].sum(axis=0) for trial in range(n_trials)])
+    squares = np.stack([scores[owner == trial].T @ scores[owner == trial] for trial in range(n_trials)])
+    rest = np.bincount(owner, weights=outside, minlength=n_trials)
+    sizes = np.bincount(owner, minlength=n_trials)
+    rng = np.random.default_rng(seed)
+    out = np.zeros((resamples, count))
+    for row in range(resamples):
+        weight = np.bincount(rng.integers(n_trials, size=n_trials), minlength=n_trials)
+        number = float(weight @ sizes)
+        mean = weight @ sums / number
+        scatter = np.tensordot(weight, squares, axes=1) / number - np.outer(mean, mean)
+        variances = np.linalg.eigvalsh(scatter)[::-1]
+        total = variances.sum() + float(weight @ rest) / number
+        out[row, : len(variances[:count])] = variances[:count] / total
+    return out
+
+
+def colour_values(positions: TrialSeries, joint: str, scores: TrialSeries) -> Sequence[Float[np.ndarray, " time"]]:
+    """Values of a joint, chosen by name, at the samples of the scores, for colouring a plot.
+
+    Both must come from the same rollouts: joints are states, scores belong to the steps between them, so each score
+    gets the joint at the state it acts on.
+
+    Raises:
+        DataError: for a joint that is not there, with the nearest names; or where trials do not fit.
+    """
+    column = positions.select([joint]).take(scores.trials)
+    values = []
+    for rows, begin, score_rows, score_begin in zip(
+        column.values, column.start_s, scores.values, scores.start_s, strict=True
+    ):
+        first = round((score_begin - begin) * scores.rate_hz)
+        if first < 0 or first + len(score_rows) > len(rows):
+            raise DataError(f"{positions.name}: {joint} does not cover the times of {scores.name}")
+        values.append(rows[first : first + len(score_rows), 0])
+    return values
