@@ -101,7 +101,7 @@ class Scene:
         self._bare = not len(body_shapes(model, 1.0).body)
         model.stat.extent, model.stat.center[:] = 2 * extent.radius, extent.centre.mean(axis=0)
         # planes in extents: the camera is about four radii away
-        model.vis.map.znear, model.vis.map.zfar, model.vis.map.shadowclip = 0.05, 60.0, 2.0
+        model.vis.map.znear, model.vis.map.zfar, model.vis.map.shadowclip = 0.05, 60.0, 0.8
 
     def following_camera(self, azimuth: float, elevation: float) -> mujoco.MjvCamera:
         """A camera that keeps the whole animal in view; angles in degrees."""
