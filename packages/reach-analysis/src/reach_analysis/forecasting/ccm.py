@@ -1,0 +1,219 @@
+"""Convergent cross mapping (Sugihara et al. 2012): does the history of one variable recover another?
+
+If y drives x, the history of x holds y: states of x find y, and the better the more states the library has. So that
+`x maps y` converges with the size of the library is evidence that y acts on x, not the reverse. Shared input, such as a
+time course common to all trials, maps both ways; only a null that keeps it (trial permutation) tells coupling from it.
+
+Libraries are drawn at random, as whole trials or as single states, and every state is predicted from every library
+without its own neighbourhood in time (`exclusion`). With single states, the same seed and exclusion 0 this is pyEDM
+2.5.7 (whose stream of random numbers also starts afresh for every size and direction). Unlike simplex, its weights have
+no floor: where neighbours lie at distance 0, they alone count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.spatial.distance import cdist
+
+from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
+from reach_analysis.forecasting.neighbours import excluded
+
+BLOCK = 1 << 20
+"""Distances in one block of predicted states."""
+SURPLUS = 3
+"""How many times more neighbours are looked through at first than are expected to be needed."""
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """Which libraries to draw.
+
+    Attributes:
+        sizes: sizes to draw, in units.
+        samples: libraries drawn of each size.
+        seed: of the draws.
+        unit: what is drawn: whole trials, or single states whatever their trial.
+    """
+
+    sizes: tuple[int, ...]
+    samples: int = 30
+    seed: int = 0
+    unit: Literal["trial", "state"] = "trial"
+
+
+@dataclass(frozen=True)
+class CrossMap:
+    """Skill of one cross mapping.
+
+    Attributes:
+        libraries: what was drawn.
+        rho: Pearson correlation of predictions with each target, for every size and draw; NaN where a library had too
+            few states for that, 0 where predictions do not vary.
+        states: predicted states.
+    """
+
+    libraries: Libraries
+    rho: Float[np.ndarray, "size draw target"]
+    states: int
+
+    @property
+    def skill(self) -> Float[np.ndarray, "size target"]:
+        """Mean over draws."""
+        return np.nanmean(self.rho, axis=1)
+
+    @property
+    def convergence(self) -> Float[np.ndarray, " target"]:
+        """Skill at the last size less skill at the first."""
+        return self.skill[-1] - self.skill[0]
+
+
+class BothWays(NamedTuple):
+    """Cross maps in both directions: the history of the predictors finds the target, and the reverse."""
+
+    predictors_map_target: CrossMap
+    target_maps_predictor: CrossMap
+
+
+def cross_map_both_ways(
+    data: TrialData, lags: Lags, libraries: Libraries, *, knn: int | None = None, exclusion: int | None = None
+) -> BothWays:
+    """Map predictors to target, and the target to the first predictor; errors as for :func:`cross_map`."""
+    reverse = TrialData(data.target[:, None], data.predictors[:, 0], data.lengths, data.ids)
+    return BothWays(
+        cross_map(embed(data, lags), libraries, knn=knn, exclusion=exclusion),
+        cross_map(embed(reverse, lags), libraries, knn=knn, exclusion=exclusion),
+    )
+
+
+def cross_map(
+    embedding: Embedding,
+    libraries: Libraries,
+    *,
+    knn: int | None = None,
+    exclusion: int | None = None,
+    targets: Float[np.ndarray, "state target"] | None = None,
+) -> CrossMap:
+    """Predict every state's target from libraries of several sizes.
+
+    Args:
+        embedding: the states.
+        libraries: sizes, number and kind of libraries.
+        knn: neighbours of a state; None takes E + 1.
+        exclusion: samples of the same trial to either side that may not serve as neighbours; None, the whole trial.
+        targets: one column for each target to predict, such as permutations; None takes the embedding's.
+
+    Raises:
+        ConfigError: for impossible sizes.
+        DataError: when no library of some size has enough states.
+    """
+    columns = embedding.targets[:, None] if targets is None else targets
+    embedding, columns = _in_order(embedding, columns - columns.mean(axis=0))
+    libraries_of = [_draw(embedding, libraries, size) for size in libraries.sizes]
+    k = embedding.lags.E + 1 if knn is None else knn
+    sums = np.zeros((len(libraries.sizes), libraries.samples, 6, columns.shape[1]))
+    for block, order, distance in _ordered(embedding, exclusion):
+        for number, members in enumerate(libraries_of):
+            for draw, member in enumerate(members):
+                found = _first(member, order, distance, min(k, int(member.sum()) - 1))
+                sums[number, draw] += _sums(found, columns[block], columns)
+    rho = _correlation(sums)
+    empty = np.isnan(rho).all(axis=(1, 2))
+    if empty.any():
+        raise DataError(
+            f"no library of {libraries.sizes[int(empty.argmax())]} {libraries.unit}s holds enough states outside the "
+            "neighbourhood of the predicted one; use larger libraries, or set exclusion for a single series"
+        )
+    return CrossMap(libraries, rho, len(embedding.targets))
+
+
+class _Found(NamedTuple):
+    """Neighbours and weights of those rows of a block that have enough neighbours."""
+
+    enough: np.ndarray
+    state: np.ndarray
+    weight: np.ndarray
+
+
+def _in_order(
+    embedding: Embedding, columns: Float[np.ndarray, "state target"]
+) -> tuple[Embedding, Float[np.ndarray, "state target"]]:
+    """Sort states by name of trial and time, so that neither draws nor ties depend on the order of trials."""
+    order = np.lexsort((embedding.time, embedding.rank[embedding.trial]))
+    arrays = {name: getattr(embedding, name)[order] for name in ("vectors", "targets", "trial", "time", "row")}
+    return replace(embedding, **arrays), columns[order]
+
+
+def _draw(embedding: Embedding, libraries: Libraries, size: int) -> Bool[np.ndarray, "draw state"]:
+    """Libraries of one size, as masks over states."""
+    by_state = libraries.unit == "state"
+    unit = np.arange(len(embedding.targets)) if by_state else embedding.rank[embedding.trial]
+    there = np.unique(unit)
+    least = embedding.lags.E + 2 if by_state else 1
+    if not least <= size <= len(there):
+        raise ConfigError(
+            f"library sizes must lie between {least} and {len(there)}, the {libraries.unit}s there are; got {size}"
+        )
+    rng = np.random.default_rng(np.random.SeedSequence(libraries.seed))
+    draws = [rng.choice(len(there), size=size, replace=False) for _ in range(libraries.samples)]
+    return np.array([np.isin(unit, there[draw]) for draw in draws])
+
+
+def _ordered(embedding: Embedding, exclusion: int | None) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Blocks of states with all states from nearest to farthest and their distances, infinite where left out."""
+    states = np.arange(len(embedding.targets))
+    rows = max(1, BLOCK // len(states))
+    for begin in range(0, len(states), rows):
+        block = slice(begin, begin + rows)
+        distance = cdist(embedding.vectors[block], embedding.vectors)
+        distance[excluded(embedding, states[block, None], states[None], exclusion)] = np.inf
+        order = np.argsort(distance, axis=1, kind="stable")
+        yield block, order, np.take_along_axis(distance, order, axis=1)
+
+
+def _first(
+    member: Bool[np.ndarray, " state"], order: Int[np.ndarray, "row state"], distance: np.ndarray, k: int
+) -> _Found:
+    """The first `k` members of each row that are not left out."""
+    width = SURPLUS * max(k, 1) * len(member) // max(1, int(member.sum())) + 16
+    while True:
+        inside = member[order[:, :width]] & np.isfinite(distance[:, :width])
+        count = np.cumsum(inside, axis=1)
+        enough = (count[:, -1] >= k) & (k > 0)
+        if enough.all() or width >= len(member):
+            break
+        width *= 2
+    rows, columns = np.nonzero(inside & (count <= k) & enough[:, None])
+    shape = (int(enough.sum()), max(k, 0))
+    return _Found(enough, order[rows, columns].reshape(shape), _weights(distance[rows, columns].reshape(shape)))
+
+
+def _weights(distance: Float[np.ndarray, "row k"]) -> Float[np.ndarray, "row k"]:
+    """Weights exp(-d_i / d_1), normalised; where d_1 is 0, equal weights of all neighbours at 0."""
+    least = distance[:, :1]
+    weight = np.where(least > 0, np.exp(-distance / np.where(least > 0, least, 1.0)), distance == 0)
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def _sums(
+    found: _Found, observed: Float[np.ndarray, "row target"], columns: Float[np.ndarray, "state target"]
+) -> Float[np.ndarray, "6 target"]:
+    """Number of predictions, and their sums and products with what was observed."""
+    predicted = np.einsum("rk,rkt->rt", found.weight, columns[found.state])
+    observed = observed[found.enough]
+    parts = (np.ones_like(predicted), predicted, observed, predicted**2, observed**2, predicted * observed)
+    return np.stack([part.sum(axis=0) for part in parts])
+
+
+def _correlation(sums: Float[np.ndarray, "size draw 6 target"]) -> Float[np.ndarray, "size draw target"]:
+    """Pearson correlation from sums; NaN for fewer than three predictions, 0 where either side does not vary."""
+    n, p, o, pp, oo, po = np.moveaxis(sums, 2, 0)
+    count = np.maximum(n, 1)
+    spread = np.sqrt(np.maximum(pp - p**2 / count, 0) * np.maximum(oo - o**2 / count, 0))
+    rho = np.where(spread > 0, (po - p * o / count) / np.where(spread > 0, spread, 1.0), 0.0)
+    return np.where(n < 3, np.nan, rho)

@@ -1,0 +1,111 @@
+"""Convergent cross mapping: equal to pyEDM, and right about who drives whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyEDM
+import pytest
+from pandas import DataFrame
+from reach.forecasting_systems import autoregressive, coupled_logistic
+from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.forecasting.ccm import Libraries, cross_map, cross_map_both_ways
+from reach_analysis.forecasting.embedding import Lags, embed, trial_data
+from reach_analysis.forecasting.folds import fold_splits, trial_folds
+from reach_analysis.forecasting.simplex import simplex
+
+
+def with_pyedm(frame: DataFrame, **options: Any) -> Any:
+    return pyEDM.CCM(frame, columns="x", target="y", parallel=False, **options)
+
+
+@pytest.fixture(scope="module")
+def maps() -> DataFrame:
+    return DataFrame(np.column_stack([np.arange(200), coupled_logistic(200, 0.1, 0.02)]), columns=["t", "x", "y"])
+
+
+@pytest.mark.parametrize("E", [1, 2, 4])
+@pytest.mark.parametrize("tau", [-1, -2])
+@pytest.mark.parametrize(("Tp", "radius"), [(0, 0), (1, 0), (-2, 3)])
+def test_equal_to_pyedm(maps: DataFrame, E: int, tau: int, Tp: int, radius: int) -> None:
+    sizes = (8, 40, 150)
+    theirs = with_pyedm(maps, libSizes=list(sizes), sample=7, E=E, tau=tau, Tp=Tp, seed=11, exclusionRadius=radius)
+    data = trial_data([maps["x"].to_numpy()], [maps["y"].to_numpy()])
+    ours = cross_map_both_ways(data, Lags(E, tau, Tp), Libraries(sizes, 7, 11, "state"), exclusion=radius)
+    np.testing.assert_allclose(ours.predictors_map_target.skill[:, 0], theirs["x:y"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ours.target_maps_predictor.skill[:, 0], theirs["y:x"], rtol=0, atol=1e-9)
+
+
+def test_equal_to_pyedm_where_states_coincide() -> None:
+    """At distance 0 only the neighbours at distance 0 count."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=60).repeat(2)[rng.permutation(120)]
+    theirs = with_pyedm(
+        DataFrame({"t": np.arange(120), "x": x, "y": np.sin(x)}), libSizes=[20, 100], sample=5, E=1, seed=2
+    )
+    embedding = embed(trial_data([x], [np.sin(x)]), Lags(1, -1, 0))
+    ours = cross_map(embedding, Libraries((20, 100), 5, 2, "state"), exclusion=0)
+    np.testing.assert_allclose(ours.skill[:, 0], theirs["x:y"], rtol=0, atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def one_way() -> list[np.ndarray]:
+    """Trials of two logistic maps where x drives y, each with starting points of its own."""
+    rng = np.random.default_rng(4)
+    return [coupled_logistic(60, 0.15, 0.0, tuple(rng.uniform(0.2, 0.4, 2))) for _ in range(12)]
+
+
+def test_direction_of_coupling_is_found_over_trials(one_way: list[np.ndarray]) -> None:
+    data = trial_data([rows[:, 0] for rows in one_way], [rows[:, 1] for rows in one_way])
+    found = cross_map_both_ways(data, Lags(2, -1, 0), Libraries((1, 3, 11), 20))
+    driven, driver = found.target_maps_predictor, found.predictors_map_target
+    assert driven.skill[-1, 0] > 0.9
+    assert driven.convergence[0] > 0.1
+    assert (np.diff(driven.skill[:, 0]) > 0).all()
+    assert driver.skill[-1, 0] < 0.2
+
+
+def test_independent_series_map_neither_way() -> None:
+    x, y = (autoregressive(np.random.default_rng(seed), 12, 60) for seed in (0, 1))
+    found = cross_map_both_ways(trial_data(list(x), list(y)), Lags(2, -1, 0), Libraries((2, 11), 20))
+    for one in found:
+        assert abs(one.skill[-1, 0]) < 0.15
+
+
+def test_a_library_of_all_other_trials_is_simplex(one_way: list[np.ndarray]) -> None:
+    embedding = embed(trial_data([rows[:, 1] for rows in one_way], [rows[:, 0] for rows in one_way]), Lags(2))
+    mapped = cross_map(embedding, Libraries((12,), 1))
+    forecast = simplex(embedding, fold_splits(embedding, trial_folds(embedding.ids)))
+    assert mapped.skill[0, 0] == pytest.approx(np.corrcoef(forecast.observed, forecast.predicted)[0, 1], abs=1e-9)
+    assert mapped.states == len(forecast.observed)
+
+
+def test_many_targets_equal_one_at_a_time(one_way: list[np.ndarray]) -> None:
+    embedding = embed(trial_data([rows[:, 1] for rows in one_way], [rows[:, 0] for rows in one_way]), Lags(2))
+    many = np.random.default_rng(0).normal(size=(len(embedding.targets), 3))
+    many[:, 1] = embedding.targets
+    libraries = Libraries((3, 8), 4)
+    together = cross_map(embedding, libraries, targets=many).rho
+    np.testing.assert_allclose(together[:, :, 1], cross_map(embedding, libraries).rho[:, :, 0], atol=1e-12)
+
+
+def test_order_of_trials_changes_nothing(one_way: list[np.ndarray]) -> None:
+    ids = [f"{number}" for number in range(len(one_way))]
+    order = np.random.default_rng(0).permutation(len(ids))
+    rho = []
+    for rows in (range(len(ids)), order):
+        data = trial_data([one_way[i][:, 1] for i in rows], [one_way[i][:, 0] for i in rows], [ids[i] for i in rows])
+        rho.append(cross_map(embed(data, Lags(2)), Libraries((2, 6), 5, seed=3)).rho)
+    np.testing.assert_allclose(rho[0], rho[1], rtol=0, atol=1e-12)
+
+
+def test_impossible_libraries_are_refused(one_way: list[np.ndarray]) -> None:
+    embedding = embed(trial_data([rows[:, 1] for rows in one_way], [rows[:, 0] for rows in one_way]), Lags(2))
+    with pytest.raises(ConfigError, match="between 1 and 12, the trials there are; got 13"):
+        cross_map(embedding, Libraries((2, 13)))
+    with pytest.raises(ConfigError, match="between 4 and 696, the states there are; got 3"):
+        cross_map(embedding, Libraries((3,), unit="state"))
+    single = embed(trial_data([one_way[0][:, 0]], [one_way[0][:, 1]]), Lags(2))
+    with pytest.raises(DataError, match="no library of 1 trials holds enough states"):
+        cross_map(single, Libraries((1,)))
