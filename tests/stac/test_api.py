@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from stac_mjx.config import AlignmentConfig, BodyConfig
 from stac_mjx.errors import BodyError, ConfigError, InputError
 from stac_mjx.presets import body_preset
 
-QUICK = {"calibration": {"frames": 10, "max_rounds": 2}}
+QUICK: dict[str, Any] = {"calibration": {"frames": 10, "max_rounds": 2}}
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def test_bad_bodies_recordings_and_offsets(body: Body, arm_recording: Path, arm_
     keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
     with pytest.raises(InputError, match=r"shape \(3, 3\)"):
         stac_mjx.ik(body, keypoints, np.zeros((2, 3)))
-    with pytest.raises(BodyError, match="body.scale=1"):
+    with pytest.raises(BodyError, match=r"body\.scale=1"):
         stac_mjx.ik(stac_mjx.load_body("mouse_arm", scale=1.5), keypoints, arm_fit / "offsets.h5")
 
 

@@ -159,6 +159,7 @@ def test_ik_repeats_the_alignment_of_the_fit(up: str, arm_recording: Path, tmp_p
     stored = read_offsets(fit / "offsets.h5")
     assert stored.keypoint_scale_factor == pytest.approx(1.1)
     assert stored.alignment_rotation is not None
+    assert stored.alignment_translation is not None
     np.testing.assert_allclose(stored.alignment_rotation @ stored.alignment_rotation.T, np.eye(3), atol=1e-12)
     known = [f"offsets={fit / 'offsets.h5'}"]
     assert main(["ik", *settings, *known, f"out={first}"]) == 0
