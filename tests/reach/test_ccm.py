@@ -109,3 +109,5 @@ def test_impossible_libraries_are_refused(one_way: list[np.ndarray]) -> None:
     single = embed(trial_data([one_way[0][:, 0]], [one_way[0][:, 1]]), Lags(2))
     with pytest.raises(DataError, match="no library of 1 trials holds enough states"):
         cross_map(single, Libraries((1,)))
+    with pytest.raises(ConfigError, match=r"2 faults\n.*sizes must ascend, got \[5, 2\]\n.*samples must be at least 1"):
+        Libraries((5, 2), 0)

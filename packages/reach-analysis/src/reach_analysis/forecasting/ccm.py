@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
-from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.errors import ConfigError, DataError, raise_all
 from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
 from reach_analysis.forecasting.neighbours import excluded
 
@@ -35,7 +35,7 @@ class Libraries:
     """Which libraries to draw.
 
     Attributes:
-        sizes: sizes to draw, in units.
+        sizes: sizes to draw, in units, ascending.
         samples: libraries drawn of each size.
         seed: of the draws.
         unit: what is drawn: whole trials, or single states whatever their trial.
@@ -45,6 +45,14 @@ class Libraries:
     samples: int = 30
     seed: int = 0
     unit: Literal["trial", "state"] = "trial"
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not self.sizes or list(self.sizes) != sorted(set(self.sizes)):
+            faults.append(f"sizes must ascend, got {list(self.sizes)}")
+        if self.samples < 1:
+            faults.append(f"samples must be at least 1, got {self.samples}")
+        raise_all(ConfigError, "libraries", faults)
 
 
 @dataclass(frozen=True)
