@@ -10,7 +10,7 @@ import numpy as np
 from stac_mjx.alignment import to_metres, turn_up, up_axis
 from stac_mjx.body import Body, load_body
 from stac_mjx.config import FitConfig
-from stac_mjx.errors import ConfigError, InputError, shorten
+from stac_mjx.errors import BodyError, ConfigError, InputError, shorten
 from stac_mjx.keypoints import Keypoints, load_keypoints, select
 
 FEWEST_SEEN = 2 / 3
@@ -55,8 +55,11 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig) -> Inputs:
     """Bring a recording to the keypoints, unit and axes of a body.
 
     Raises:
+        BodyError: when nothing of the body can move.
         InputError: when keypoints are missing, never seen, or of an implausible size.
     """
+    if body.model.nv == 0:
+        raise BodyError(f"body {body.name!r}: the model has no joint, so there is no pose to find")
     keypoints = select(keypoints, body.marker_names)
     warnings = [*_never_seen(body, keypoints)]
     keypoints, said = to_metres(keypoints, body, config.alignment)
