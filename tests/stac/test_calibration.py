@@ -19,9 +19,7 @@ from stac_mjx.tree import build_tree
 
 def observed(truth: Truth, body: Body) -> Observation:
     keypoints = truth.keypoints
-    return Observation(
-        keypoints.positions / body.length_unit_m, confidence_weights(keypoints), keypoints.clip_lengths
-    )
+    return Observation(keypoints.positions / body.length_unit_m, confidence_weights(keypoints), keypoints.clip_lengths)
 
 
 def test_best_offsets_are_the_minimum_of_their_objective() -> None:

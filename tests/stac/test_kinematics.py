@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from stac import bodies_for_tests as bodies
 import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from stac import bodies_for_tests as bodies
 from stac_mjx import kinematics
 from stac_mjx.body import Body
 from stac_mjx.tree import Tree, build_tree

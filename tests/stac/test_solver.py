@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from stac import bodies_for_tests as bodies
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
+from stac import bodies_for_tests as bodies
 from stac_mjx import articulated, kinematics, solver
 from stac_mjx.batches import Observation
 from stac_mjx.body import Body

@@ -1,13 +1,11 @@
 """Segments, crossfade, velocities, gaps and resampling: laws and closed forms; nothing reaches across a clip border."""
 
-from pathlib import Path
-
-from stac import bodies_for_tests as bodies
 import mujoco
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stac import bodies_for_tests as bodies
 from stac_mjx import trajectory
 from stac_mjx.body import Body
 from stac_mjx.tree import build_tree

@@ -30,6 +30,8 @@ NOT_ROBUST_MM = 1e4
 """Scale at which every robust loss is a parabola."""
 ROUND = 4
 """Iterations between two looks at which frames have converged."""
+REPACK_BELOW = 0.75
+"""Frames that go on are packed anew once this part of the batches would hold them."""
 PART_ITERATIONS, ROOT_ITERATIONS = 4, 6
 Progress = Callable[[int], None]
 
@@ -73,6 +75,21 @@ class Pull:
 
     qpos: np.ndarray
     weight: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames that are solved together, on the device: `frames` are their numbers, without the padding."""
+
+    frames: np.ndarray
+    problem: Problem
+    state: State
+
+    def collect(self, qpos: np.ndarray, gain_mm: np.ndarray) -> None:
+        """Write the best poses so far, and what the last iteration gained, into arrays of the whole set."""
+        count = len(self.frames)
+        qpos[self.frames] = np.asarray(self.state.qpos)[:, :count].T
+        gain_mm[self.frames] = np.asarray(self.state.gain_mm)[:count]
 
 
 class BatchSolver:
@@ -186,23 +203,18 @@ class Run:
         settle: bool = False,
         progress: Progress | None = None,
     ) -> Fit:
-        """Run the solver on all frames; with `settle`, frames that have converged leave the batches early."""
+        """Run the solver on all frames; with `settle`, it stops where frames have converged."""
         tracker, n_frames = self.tracker, self.seen.n_frames
-        out = np.array(qpos, np.float32)
-        error, gain = np.full(n_frames, np.nan), np.full(n_frames, np.inf)
-        active, done = np.arange(n_frames), 0
-        state: State | None = None
-        while done < iterations and len(active):
+        out, gain = np.array(qpos, np.float32), np.full(n_frames, np.inf)
+        batches, done = self._batches(np.arange(n_frames), movable, pull, out), 0
+        while batches and done < iterations:
             count = min(ROUND, iterations - done) if settle else iterations
-            state = self._round(active, out, movable, count, pull, state)
-            out[active], gain[active] = state.qpos.T, state.gain_mm
-            done += count
-            going = (gain[active] > tracker.settings.tolerance_mm) | (done < 2)
-            if settle:
-                advance(progress, int((~going).sum()))
-            state = jax.tree.map(lambda a: a[..., going], state)  # noqa: B023 - used at once
-            active = active[going]
-        advance(progress if settle else None, len(active))
+            batches, done = self._iterate(batches, count), done + count
+            if settle and done > 1:
+                batches = self._drop_converged(batches, movable, pull, (out, gain), progress)
+        for batch in batches:
+            batch.collect(out, gain)
+            advance(progress if settle else None, len(batch.frames))
         error = self.errors_mm(out)
         status = np.where(gain <= tracker.settings.tolerance_mm, Status.CONVERGED, Status.MAX_ITERATIONS)
         status = np.where(np.isfinite(out).all(axis=1) & np.isfinite(error), status, Status.NON_FINITE)
@@ -211,40 +223,63 @@ class Run:
         out[broken], error[broken] = qpos[broken], 0.0
         return Fit(out, error, status)
 
+    def _drop_converged(
+        self,
+        batches: list[Batch],
+        movable: np.ndarray,
+        pull: Pull | None,
+        results: tuple[np.ndarray, np.ndarray],
+        progress: Progress | None,
+    ) -> list[Batch]:
+        """Collect converged frames and pack the others anew, once that saves a batch; none left when all have."""
+        tolerance = self.tracker.settings.tolerance_mm
+        going = [np.asarray(b.state.gain_mm)[: len(b.frames)] > tolerance for b in batches]
+        n_going = int(sum(mask.sum() for mask in going))
+        if -(-n_going // self.tracker.batch) > REPACK_BELOW * len(batches):
+            return batches
+        for batch in batches:
+            batch.collect(*results)
+        advance(progress, sum(len(b.frames) for b in batches) - n_going)
+        frames = np.concatenate([b.frames[mask] for b, mask in zip(batches, going, strict=True)])
+        rows = [
+            jax.tree.map(lambda a, m=m: np.asarray(a)[..., : len(m)][..., m], b.state)
+            for b, m in zip(batches, going, strict=True)
+        ]
+        state = jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=-1), *rows)
+        return self._batches(frames, movable, pull, state)
+
     def errors_mm(self, qpos: np.ndarray) -> Float[np.ndarray, " frame"]:
         """Root of the weighted mean squared distance between keypoints and markers, mm."""
         distance, weight = self.tracker.distances_mm(self.offsets, self.seen, qpos), self.seen.weight
         return np.sqrt((weight * distance**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
 
-    def _round(
-        self,
-        frames: np.ndarray,
-        qpos: np.ndarray,
-        movable: np.ndarray,
-        count: int,
-        pull: Pull | None,
-        state: State | None,
-    ) -> State:
-        """Some iterations on `frames`, in padded batches of one shape, so that one program serves all."""
+    def _batches(
+        self, frames: np.ndarray, movable: np.ndarray, pull: Pull | None, begin: np.ndarray | State
+    ) -> list[Batch]:
+        """Cut `frames` into padded batches that start from poses (frame of the set, nq), or go on from a state."""
+        size, out = self.tracker.batch, []
+        for part in _slices(len(frames), size):
+            problem = self._problem(_pad(frames[part], size), movable, pull)
+            if isinstance(begin, State):
+                state = jax.tree.map(lambda a, part=part: jnp.asarray(_pad_last(a[..., part], size)), begin)
+            else:
+                poses = jnp.asarray(begin[_pad(frames[part], size)].T)
+                state = solver.start(problem, poses, self.tracker.tree.n_dof)
+            out.append(Batch(frames[part], problem, state))
+        return out
+
+    def _iterate(self, batches: list[Batch], count: int) -> list[Batch]:
+        """Some iterations on every batch, several side by side on a CPU."""
         tracker = self.tracker
 
-        def work(part: slice) -> State:
-            chosen = _pad(frames[part], tracker.batch)
-            problem = self._problem(chosen, movable, pull)
-            if state is None:
-                begin = solver.start(problem, jnp.asarray(qpos[chosen].T), tracker.tree.n_dof)
-            else:
-                begin = jax.tree.map(lambda a: jnp.asarray(_pad_last(a[..., part], tracker.batch)), state)
-            end = solver.iterate(tracker.tree, problem, begin, tracker.robust, jnp.asarray(count))
-            return jax.tree.map(lambda a: np.asarray(a)[..., : part.stop - part.start], end)
+        def work(batch: Batch) -> Batch:
+            state = solver.iterate(tracker.tree, batch.problem, batch.state, tracker.robust, jnp.asarray(count))
+            return replace(batch, state=jax.block_until_ready(state))
 
-        parts = list(_slices(len(frames), tracker.batch))
-        if tracker.threads > 1 and len(parts) > 1:
+        if tracker.threads > 1 and len(batches) > 1:
             with ThreadPoolExecutor(tracker.threads) as pool:
-                states = list(pool.map(work, parts))
-        else:
-            states = [work(part) for part in parts]
-        return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=-1), *states)
+                return list(pool.map(work, batches))
+        return [work(batch) for batch in batches]
 
     def _problem(self, frames: np.ndarray, movable: np.ndarray, pull: Pull | None) -> Problem:
         tracker, seen = self.tracker, self.seen

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import mujoco
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from stac_mjx.body_checks import body_faults, part_joints
 from stac_mjx.config import BodyConfig
@@ -42,7 +42,7 @@ class Body:
         marker_names: keypoint names; the order of all marker arrays.
         marker_body: body each keypoint moves with, (keypoint,), MuJoCo body ids.
         marker_offset: initial offsets in the frame of that body, (keypoint, 3), metres.
-        regularize: whether calibration keeps the offset near the initial one, (keypoint,).
+        regularize: how firmly calibration holds each offset to the initial one, (keypoint,); 0: not.
         keypoint_order: order of the keypoints in files that hold no names.
         root_keypoint: keypoint closest to the root, or None.
         trunk_keypoints: keypoints that place the root; empty: all.
@@ -63,7 +63,7 @@ class Body:
     marker_names: tuple[str, ...]
     marker_body: Int[np.ndarray, " keypoint"]
     marker_offset: Float[np.ndarray, "keypoint 3"]
-    regularize: Bool[np.ndarray, " keypoint"]
+    regularize: Float[np.ndarray, " keypoint"]
     keypoint_order: tuple[str, ...]
     root_keypoint: str | None
     trunk_keypoints: tuple[str, ...]
@@ -164,7 +164,7 @@ def load_body(config: BodyConfig) -> Body:
         marker_names=tuple(str(name) for name in markers),
         marker_body=np.array([model.body(m.body).id for m in markers.values()], dtype=np.int64),
         marker_offset=np.array([list(m.offset) for m in markers.values()], dtype=np.float64).reshape(-1, 3),
-        regularize=np.array([m.regularize for m in markers.values()], dtype=bool),
+        regularize=np.array([m.regularize for m in markers.values()], dtype=np.float64),
         keypoint_order=tuple(config.keypoint_order) or tuple(str(name) for name in markers),
         root_keypoint=config.root_keypoint,
         trunk_keypoints=tuple(config.trunk_keypoints),

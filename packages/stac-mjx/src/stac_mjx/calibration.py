@@ -164,7 +164,7 @@ def calibrate(
     frames, importance = spread_frames(seen, config.frames, tracker.trunk, rng)
     raw = Observation(seen.target[frames], seen.weight[frames], np.ones(len(frames), np.int64))
     initial = body.marker_offset / unit
-    pull = np.where(body.regularize, config.regularization, 0.0)
+    pull = config.anchor + config.regularization * body.regularize
     fit, sample, similarity = _first_fit(tracker, raw, initial, mode)
     tracker.choose_scale(tracker.distances_mm(initial, sample, fit.qpos), sample.weight > 0)
     offsets, history, squares, calm = initial, [], [], 0

@@ -18,8 +18,8 @@ class MarkerConfig:
     """Name of the MJCF body the keypoint moves with."""
     offset: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     """Initial offset in the frame of that body, metres, at the scaled size."""
-    regularize: bool = False
-    """Keep the calibrated offset near the initial one (strength: calibration.regularization)."""
+    regularize: float = 0.0
+    """How firmly calibration holds the offset to the initial one, in multiples of calibration.regularization."""
 
 
 @dataclass
@@ -106,9 +106,9 @@ class AlignmentConfig:
 class SolverConfig:
     """Inverse kinematics of one frame."""
 
-    max_iterations: int = 60
+    max_iterations: int = 48
     """Iterations after which a frame is given up as not converged."""
-    tolerance_mm: float = 0.002
+    tolerance_mm: float = 0.004
     """A frame has converged when an iteration lowers its error (root mean square over markers) by less than this."""
     robust: str = "cauchy"
     """Loss on marker distances: none (least squares), huber or cauchy (far outliers lose all influence)."""
@@ -147,6 +147,8 @@ class CalibrationConfig:
     """Solver iterations on the poses in each round."""
     regularization: float = 0.02
     """Pull of the regularised keypoints toward their initial offsets, in units of one observation a frame."""
+    anchor: float = 0.001
+    """The same for all keypoints: settles what the recording leaves open, such as the zero of a joint's angle."""
 
 
 @dataclass

@@ -104,7 +104,7 @@ def offsets_of(registration: Registration) -> Offsets:
         kp_body=tuple(body.body_names[b] for b in body.marker_body),
         offsets=calibration.offsets.astype(np.float32),
         offset_initial=body.marker_offset.astype(np.float32),
-        regularised=body.regularize.astype(np.uint8),
+        regularised=(body.regularize > 0).astype(np.uint8),
         scale_factor=body.scale,
         keypoint_scale_factor=float(whole.scale),
         loss_history=(calibration.rmse_mm / 1000) ** 2,
@@ -159,7 +159,7 @@ def summary_of(registration: Registration, wall_s: float) -> dict[str, Any]:
             name: _figure(column[np.isfinite(column)], np.mean)
             for name, column in zip(body.marker_names, error.T, strict=True)
         },
-        "frames_at_limit": int(result.at_limit.any(axis=1).sum()),
+        "frames_at_limit": int(_pressed(result.qpos, result.at_limit).any(axis=1).sum()),
         "failed_frames": int(failed(result.status).sum()),
         "solver_status": {name: int(n) for name, n in zip(SOLVER_STATUS, counts, strict=True)},
         "calibration_frames": 0 if calibration is None else len(calibration.frames),
@@ -172,6 +172,11 @@ def summary_of(registration: Registration, wall_s: float) -> dict[str, Any]:
         "notes": list(inputs.notes),
         "versions": json.loads(environment_json()),
     }
+
+
+def _pressed(qpos: np.ndarray, at_limit: np.ndarray) -> np.ndarray:
+    """Which coordinates sit on a limit, leaving out joints that never leave it: nothing observes those."""
+    return at_limit & (np.ptp(qpos, axis=0) > 1e-4)
 
 
 def _figure(values: np.ndarray, statistic: Any) -> float | None:

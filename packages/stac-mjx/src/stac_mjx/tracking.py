@@ -2,9 +2,10 @@
 
 `solver` improves one batch of poses; this module decides where each frame starts and which frames need more work:
 
-1. Every `keyframe_stride`-th frame is solved from the neutral pose in stages (Algorithm 1 of MIMIC-MJX): the root by
-   Procrustes and a few steps on the trunk keypoints, each part on its own keypoints, then all joints on all keypoints.
-2. The other frames start between their keyframes, so nothing runs frame after frame and all are solved in parallel.
+1. Some keyframes are solved from the neutral pose in stages (Algorithm 1 of MIMIC-MJX): the root by Procrustes and a
+   few steps on the trunk keypoints, each part on its own keypoints, then all joints on all keypoints.
+2. The other keyframes start between those, and all other frames between the keyframes: nothing runs frame after frame,
+   each level is solved in parallel.
 3. Frames whose error stays far above the rest start again from their neighbours' poses; the better result is kept.
 4. Frames with missing keypoints are solved again with the neighbours in time, instead of the neutral pose, as prior.
 
@@ -22,13 +23,17 @@ import numpy as np
 from jaxtyping import Int
 
 from stac_mjx import trajectory
-from stac_mjx.batches import BatchSolver, Fit, Observation, Progress, Pull, Run, advance
+from stac_mjx.batches import BatchSolver, Fit, Observation, Progress, Pull, Run
 from stac_mjx.kinematics import retract
 from stac_mjx.solver import Robust, Status
 from stac_mjx.tree import Tree
 
 ROBUST_MEDIANS, PILOT_FRAMES = 4.0, 200
 """Scale of the robust loss in medians of the marker distances; frames it is read off where offsets are known."""
+COARSE = 8
+"""Of every so many keyframes one is solved from the neutral pose; the others start between those."""
+KEYFRAME_ITERATIONS = (32, 12)
+"""Iterations of keyframes from the neutral pose, and between others; they are starts, so they need not converge."""
 RESTARTS, RESTART_ITERATIONS, STUCK = 3, 12, 0.95
 """Passes that look for stuck frames, iterations each gets, and how good a neighbour's pose must be (own error = 1)."""
 
@@ -68,21 +73,20 @@ class Tracker(BatchSolver):
     def solve(self, offsets: np.ndarray, seen: Observation, progress: Progress | None = None) -> Fit:
         """Poses of all frames from nothing but the keypoints; `offsets` (keypoint, 3) in model units."""
         run = Run(self, offsets, seen)
-        keys = keyframes(seen, self.settings.keyframe_stride)
-        fit = self._complete(run.take(keys), run.start(keys))
-        fit = self._restart(run.take(keys), fit)
-        advance(progress, len(keys))
-        known = np.zeros(seen.n_frames, bool)
-        qpos = np.tile(self.neutral, (seen.n_frames, 1))
-        known[keys], qpos[keys] = fit.status < Status.NO_MARKERS, fit.qpos
-        qpos = trajectory.fill(self.tree, qpos, known, seen.clip_lengths).copy()
-        rest = np.setdiff1d(np.arange(seen.n_frames), keys)
-        error, status = np.zeros(seen.n_frames), np.zeros(seen.n_frames, np.int64)
-        error[keys], status[keys] = fit.error_mm, fit.status
-        if len(rest):
-            part = self._complete(run.take(rest), qpos[rest], progress=progress)
-            qpos[rest], error[rest], status[rest] = part.qpos, part.error_mm, part.status
-        fit = self._restart(run, Fit(qpos, error, status))
+        known, qpos = np.zeros(seen.n_frames, bool), np.tile(self.neutral, (seen.n_frames, 1))
+        stride = self.settings.keyframe_stride
+        for level, step in enumerate((COARSE * stride, stride)):
+            keys = keyframes(seen, step)
+            keys = keys[~known[keys]]
+            if not len(keys):
+                continue
+            begin = qpos[keys] if level else run.start(keys)
+            fit = self._complete(run.take(keys), begin, iterations=KEYFRAME_ITERATIONS[level])
+            fit = self._restart(run.take(keys), fit)
+            known[keys], qpos[keys] = fit.status < Status.NO_MARKERS, fit.qpos
+            qpos = trajectory.fill(self.tree, qpos, known, seen.clip_lengths).copy()
+        fit = self._complete(run, qpos, progress=progress)
+        fit = self._restart(run, fit)
         fit = self._bridge_gaps(run, fit)
         return self._smooth(run, fit)
 
