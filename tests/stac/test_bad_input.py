@@ -179,7 +179,9 @@ CASES: dict[str, Case] = {
     ),
     "model without joints": recorded(
         "no joint",
-        fit=lambda p: [p.model(NO_JOINTS), f"keypoints.path={p.recording}", "~body.parts.shoulder", "~body.parts.elbow"],
+        fit=lambda p: [
+            p.model(NO_JOINTS), f"keypoints.path={p.recording}", "~body.parts.shoulder", "~body.parts.elbow"
+        ],
     ),
     # settings
     "unknown setting": settings(
