@@ -8,9 +8,13 @@ from importlib import import_module
 from importlib.metadata import version
 
 VERBS = {
+    "pca": "find the principal components of the intention and of every layer",
     "check": "compare rollouts files with the contract in docs/schema and list every departure",
 }
 EXAMPLES = {
+    "pca": """\
+  reach-analysis pca rollouts=rollouts.h5 colour_by=elbow out=results
+  reach-analysis pca rollouts=fly.h5 layers=[latent_mean] window_frames=31""",
     "check": "  reach-analysis check rollouts.h5",
 }
 

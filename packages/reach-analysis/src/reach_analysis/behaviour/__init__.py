@@ -1,0 +1,1 @@
+"""What the body does: errors of tracking, survival, gait, power spectra, sweeps over settings."""

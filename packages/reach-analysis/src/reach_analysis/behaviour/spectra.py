@@ -1,0 +1,114 @@
+"""High-frequency power of actions: how much a controller chatters (paper A, section 2.6 and Fig. 2A).
+
+The paper asks for "10-1000 Hz" of actions at 400 Hz, which hold nothing above 200 Hz; bands are checked here against
+the rate, and may end at half of it by leaving the upper edge open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import signal
+
+from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.records import TrialSeries
+
+
+@dataclass(frozen=True)
+class BandPower:
+    """Power in a band.
+
+    Attributes:
+        low_hz, high_hz: the band; the upper edge is at most half the rate.
+        trials, channels: names.
+        power: mean square within the band of each trial and channel, in squared units of the signal.
+        fraction: the same, as a fraction of the signal's variance; NaN where it does not vary.
+        resolution_hz: width of one bin of the shortest trial.
+    """
+
+    low_hz: float
+    high_hz: float
+    trials: tuple[str, ...]
+    channels: tuple[str, ...]
+    power: Float[np.ndarray, "trial channel"]
+    fraction: Float[np.ndarray, "trial channel"]
+    resolution_hz: float
+
+
+def check_band(low_hz: float, high_hz: float | None, rate_hz: float) -> tuple[float, float]:
+    """The band, with an open upper edge closed at half the rate.
+
+    Raises:
+        ConfigError: when the band is empty or reaches above half the rate.
+    """
+    nyquist = rate_hz / 2
+    high = nyquist if high_hz is None else high_hz
+    if high > nyquist * (1 + 1e-9):
+        raise ConfigError(
+            f"band {low_hz:g}-{high:g} Hz: signals sampled {rate_hz:g} times a second hold nothing above "
+            f"{nyquist:g} Hz (Nyquist); give a lower upper edge, or none for all there is"
+        )
+    if not 0 <= low_hz < high:
+        raise ConfigError(f"band {low_hz:g}-{high:g} Hz is empty")
+    return float(low_hz), float(min(high, nyquist))
+
+
+def spectrum(rows: Float[np.ndarray, "time channel"], rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
+    """One-sided power spectral density of one trial, its mean taken away, under a Hann window.
+
+    Returns:
+        Frequencies in Hz, and density (frequency, channel) in squared units per Hz; its integral is the mean square of
+        the windowed signal over that of the window, on average the variance.
+    """
+    frequency, density = signal.periodogram(rows, rate_hz, window="hann", detrend="constant", axis=0)
+    return np.asarray(frequency), np.asarray(density)
+
+
+def band_power(series: TrialSeries, low_hz: float, high_hz: float | None = None) -> BandPower:
+    """Power of every trial and channel within a band.
+
+    A bin belongs to the band as far as it lies within it, so that a band's power does not jump with its edges.
+
+    Raises:
+        ConfigError: for a band that the rate cannot hold.
+        DataError: when a trial is too short to resolve the band's lower edge, or holds values that are not finite.
+    """
+    low, high = check_band(low_hz, high_hz, series.rate_hz)
+    power = np.empty((len(series.trials), len(series.channels)))
+    total = np.empty_like(power)
+    for number, rows in enumerate(series.values):
+        trial = series.trials[number]
+        if not np.isfinite(rows).all():
+            raise DataError(f"{series.name}: trial {trial!r} holds values that are not finite")
+        if len(rows) < 8 or (low > 0 and len(rows) / series.rate_hz < 2 / low):
+            raise DataError(
+                f"{series.name}: trial {trial!r} lasts {1e3 * len(rows) / series.rate_hz:.4g} ms, less than two "
+                f"periods of {low:g} Hz: it cannot tell what lies above from what lies below"
+            )
+        frequency, density = spectrum(rows, series.rate_hz)
+        width = frequency[1] - frequency[0]
+        lower, upper = np.maximum(frequency - width / 2, 0.0), np.minimum(frequency + width / 2, series.rate_hz / 2)
+        inside = np.clip(np.minimum(upper, high) - np.maximum(lower, low), 0.0, None)
+        power[number] = inside @ density
+        total[number] = (upper - lower) @ density
+    shortest = min(series.lengths)
+    with np.errstate(invalid="ignore"):
+        fraction = np.where(total > 0, power / total, np.nan)
+    return BandPower(low, high, series.trials, series.channels, power, fraction, series.rate_hz / shortest)
+
+
+def mean_spectrum(series: TrialSeries, channels: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Density averaged over trials and channels, on the frequencies of the shortest trial.
+
+    Raises:
+        DataError: when there is no trial of two samples or more.
+    """
+    chosen = series.select(channels) if channels else series
+    shortest = min(chosen.lengths, default=0)
+    if shortest < 2:
+        raise DataError(f"{series.name}: no trial is long enough for a spectrum")
+    densities = [spectrum(rows[:shortest], series.rate_hz) for rows in chosen.values]
+    return densities[0][0], np.mean([density.mean(axis=1) for _, density in densities], axis=0)

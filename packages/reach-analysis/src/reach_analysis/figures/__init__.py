@@ -1,0 +1,1 @@
+"""Figures: functions that draw results, and one look for all."""
