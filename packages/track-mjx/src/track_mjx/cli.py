@@ -1,38 +1,88 @@
-"""The `track-mjx` command. Version 0.1.0 has no verbs yet: it answers ``--help`` and ``--version``."""
+"""The `track-mjx` command: which verb is meant, and its help. The verbs themselves are in `commands`."""
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 
-HELP = """\
+VERBS = {
+    "train": "train a controller that follows reference clips in physics",
+    "resume": "go on with a training exactly where its last checkpoint was made",
+    "evaluate": "measure how well a controller follows train and held-out clips",
+    "check": "say whether a clips file can be trained on, and with what",
+}
+EXAMPLES = {
+    "train": """\
+  track-mjx train preset=mouse_arm_quick clips=results/clips.h5 out=run
+  track-mjx train preset=rat clips=rat/clips.h5 out=rat_run run.steps=100_000_000
+  track-mjx train --multirun seed=0,1,2,3,4 preset=mouse_arm_quick clips=results/clips.h5 out=seeds
+  track-mjx train preset=fly --cfg job                      show the settings, do nothing""",
+    "resume": "  track-mjx resume run=run\n  track-mjx resume run=run steps=50_000_000",
+    "evaluate": "  track-mjx evaluate run=run\n  track-mjx evaluate run=run clips=other/clips.h5",
+    "check": "  track-mjx check clips=results/clips.h5",
+}
+
+
+def overview() -> str:
+    """The text of ``track-mjx --help``."""
+    verbs = "\n".join(f"  {verb:<9}{text}" for verb, text in VERBS.items())
+    return f"""\
 track-mjx: train controllers that reproduce recorded movement of an animal in MuJoCo physics.
 
-usage: track-mjx --help | --version
+usage: track-mjx VERB [setting=value ...]
 
-It will read clips.h5 files (mimic.reference_clips), which `stac-mjx fit` writes.
-This version has no verbs; training comes with the next one.
+verbs:
+{verbs}
+
+It reads clips.h5 files (mimic.reference_clips), which `stac-mjx fit` writes.
+Help on a verb and all its settings: track-mjx VERB --help.   Version: track-mjx --version.
 """
-OPTIONS = ("--help", "--version")
+
+
+def verb_help(verb: str) -> str:
+    """The text of ``track-mjx VERB --help``."""
+    from track_mjx.app import SCHEMAS
+    from track_mjx.presets import preset_names
+    from track_mjx.settings import describe
+
+    group = f"\npresets (preset=NAME): {', '.join(preset_names())}\n" if verb == "train" else ""
+    return f"""\
+track-mjx {verb}: {VERBS[verb]}.
+
+usage: track-mjx {verb} [setting=value ...] [--multirun] [--cfg job] [--config-dir DIR]
+
+examples:
+{EXAMPLES[verb]}
+{group}
+settings, with their defaults:
+{describe(SCHEMAS[verb])}
+
+--cfg job shows the settings and does nothing; --multirun runs every combination of comma-separated values;
+--config-dir DIR adds your own presets (DIR/preset/NAME.yaml); Hydra's own options: --hydra-help.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (default: those of the process) and return its exit code, 2 for a misuse."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    match list(arguments):
-        case [] | ["-h" | "--help"]:
-            print(HELP, end="")
-            return 0
-        case ["--version"]:
-            print(f"track-mjx {version('track-mjx')}")
-            return 0
-        case [("-h" | "--help" | "--version"), extra, *_]:
-            print(f"track-mjx: unexpected argument {extra!r}; this version has no verbs", file=sys.stderr)
-            return 2
-        case [first, *_]:
-            near = difflib.get_close_matches(first, OPTIONS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(OPTIONS)}"
-            print(f"track-mjx: unknown verb {first!r}; this version has none; {hint}", file=sys.stderr)
-    return 2
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments in ([], ["-h"], ["--help"], ["help"]):
+        print(overview(), end="")
+        return 0
+    if arguments == ["--version"]:
+        print(f"track-mjx {version('track-mjx')}")
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in VERBS:
+        from track_mjx.errors import unknown
+
+        sys.stderr.write(f"track-mjx: {unknown('verb', verb, list(VERBS))}; track-mjx --help tells more\n")
+        return 2
+    if "-h" in rest or "--help" in rest:
+        print(verb_help(verb), end="")
+        return 0
+    from track_mjx.app import run
+
+    command = import_module(f"track_mjx.commands.{verb}")
+    return run(verb, rest, command.run)

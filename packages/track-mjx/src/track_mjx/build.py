@@ -1,0 +1,98 @@
+"""From settings and clips to everything a run needs: body, task, references, networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from track_mjx.anatomy import Anatomy
+from track_mjx.arena import build_arena
+from track_mjx.clips import Clips, cut
+from track_mjx.config import TrainConfig
+from track_mjx.errors import ConfigError, InputError, raise_all, unknown
+from track_mjx.networks import Networks
+from track_mjx.physics.engines import make_engine
+from track_mjx.physics.fields import Engine, zero_fields
+from track_mjx.reference import Reference, build_reference, choose
+from track_mjx.tasks.imitation import Imitation, Observation, used_fields
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A task on clips, and the networks that are to solve it.
+
+    Attributes:
+        config: settings.
+        clips: as they are played: cut to length.
+        task: the task.
+        networks: policy and critic.
+        reference: all clips at the control rate, as recorded; errors are measured against it.
+        followed: the same as rewarded and observed: smoothed, where that is asked for.
+    """
+
+    config: TrainConfig
+    clips: Clips
+    task: Imitation
+    networks: Networks
+    reference: Reference
+    followed: Reference
+
+    def engine(self, *, all_fields: bool = False) -> Engine:
+        """An engine for this task; it computes what the task reads, or everything."""
+        arena = self.task.body.arena
+        wanted = None if all_fields else used_fields(self.task, self.reference)
+        return make_engine(self.config.physics, arena.model, arena.n_substeps, wanted)
+
+    def on_device(self, reference: Reference, clips: Any = None) -> Reference:
+        """A reference as device arrays, with these clips only."""
+        chosen = reference if clips is None else choose(reference, clips)
+        return jax.tree.map(jnp.asarray, chosen)
+
+    @cached_property
+    def observation(self) -> Observation:
+        """An observation of one simulation, zeros, for its shape."""
+        fields = zero_fields(self.task.body.model, 1)
+        shapes = jax.eval_shape(lambda: self.task.observe(self.followed, fields, self.task.clock(1)))
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+
+def build(config: TrainConfig, clips: Clips) -> Setup:
+    """Put everything together.
+
+    Raises:
+        TrackError: when settings and clips do not fit.
+    """
+    clips = cut(clips, config.task.clip_s)
+    arena = build_arena(clips, config.arena, config.physics)
+    body = Anatomy(arena, clips.length_unit_m, config.physics.ctrl_dt_s)
+    if body.model.nu == 0:
+        raise InputError(f"{clips.path}: the body has no actuators; it cannot be controlled")
+    regions = [name for bodies in config.task.regions.values() for name in bodies]
+    raise_all(ConfigError, "task.regions", [unknown("body", n, body.bodies) for n in regions if n not in body.bodies])
+    task = Imitation(body, config.task)
+    reference = build_reference(clips, body)
+    followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
+    setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed)
+    _ = setup.observation  # every term runs once, so that its mistakes show now
+    return setup
+
+
+def split(n_clips: int, test_fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Choose train and held-out clips.
+
+    Raises:
+        ConfigError: when the fraction leaves nothing to train on.
+    """
+    if not 0 <= test_fraction < 1:
+        raise ConfigError(f"run.test_fraction: expected 0 or more and less than 1, got {test_fraction}")
+    n_test = round(test_fraction * n_clips)
+    if test_fraction > 0 and n_clips > 1:
+        n_test = min(max(1, n_test), n_clips - 1)
+    n_test = 0 if n_clips == 1 else n_test
+    order = np.random.default_rng(seed).permutation(n_clips)
+    return sorted(order[n_test:].tolist()), sorted(order[:n_test].tolist())

@@ -1,0 +1,245 @@
+"""Reference clips: what `stac-mjx fit` writes and controllers are trained on; see docs/schema/reference_clips.md.
+
+A clips file is complete: it carries the scaled body, so nothing else is needed. Frames of all clips lie end to end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import mujoco
+import numpy as np
+from jaxtyping import Float, Int
+
+from track_mjx.contract.enclosed import compile_enclosed
+from track_mjx.contract.reading import attribute, find, open_contract, read_numbers, read_strings, require
+from track_mjx.errors import ContractError, InputError, raise_all, shorten
+from track_mjx.labels import body_labels, qpos_labels, qvel_labels
+
+KIND = "mimic.reference_clips"
+MAX_ASSET_BYTES = 1 << 29
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """Registered clips and the body they belong to.
+
+    Attributes:
+        path: the file they come from.
+        sha256: hash of that file.
+        mjcf_xml, assets: the body; compiles with `assets` alone.
+        model_name, model_sha256: its name and hash.
+        length_unit_m: metres per length unit of the MJCF.
+        rate_hz: frames per second.
+        root_body: body that stands for the animal's position; empty where the file does not say.
+        end_effectors: bodies that touch the world or carry the task.
+        clip_name: one unique name a clip.
+        trial_id: trial of each clip, where known.
+        clip_start, clip_length: stretches of the frame axis.
+        qpos: poses in the MJCF's coordinates.
+        qvel: velocities in MuJoCo's convention.
+    """
+
+    path: Path
+    sha256: str
+    mjcf_xml: str
+    assets: Mapping[str, bytes]
+    model_name: str
+    model_sha256: str
+    length_unit_m: float
+    rate_hz: float
+    root_body: str
+    end_effectors: tuple[str, ...]
+    clip_name: tuple[str, ...]
+    trial_id: tuple[str, ...] | None
+    clip_start: Int[np.ndarray, " clip"]
+    clip_length: Int[np.ndarray, " clip"]
+    qpos: Float[np.ndarray, "frame qpos"]
+    qvel: Float[np.ndarray, "frame qvel"]
+
+    def model(self) -> mujoco.MjModel:
+        """Compile the body as it stands in the file."""
+        return compile_enclosed(self.mjcf_xml, self.assets)
+
+
+def read_clips(path: str | Path) -> Clips:
+    """Read a mimic.reference_clips file.
+
+    Clips with frames that must not be used (``valid`` = 0) are cut into the stretches between them, with a warning.
+
+    Raises:
+        InputError: when the file cannot be opened, or no clip has two usable frames in a row.
+        ContractError: when it is of another kind or version, or departs from the schema.
+        BodyError: when its body does not compile.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir() and (path / "clips.h5").is_file():
+        path = path / "clips.h5"
+    with open_contract(path, KIND) as file:
+        texts = {name: read_strings(require(file, f"provenance/{name}"))[0] for name in ("mjcf_xml",)}
+        assets = _read_assets(file)
+        labels = {name: read_strings(require(file, name)) for name in ("names_qpos", "names_qvel", "names_xpos")}
+        strings = {name: read_strings(require(file, name)) for name in ("clip_name",)}
+        trials = find(file, "trial_id")
+        trial_id = read_strings(trials) if isinstance(trials, h5py.Dataset) else None
+        numbers = _read_arrays(file, len(labels["names_qpos"]), len(labels["names_qvel"]))
+        attributes = _read_attributes(file)
+    _verify_model(path, texts["mjcf_xml"], assets, labels, attributes["model_sha256"])
+    _verify_borders(path, numbers, len(strings["clip_name"]))
+    clips = Clips(
+        path=path,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        mjcf_xml=texts["mjcf_xml"],
+        assets=assets,
+        clip_name=strings["clip_name"],
+        trial_id=trial_id,
+        clip_start=numbers["clip_start"],
+        clip_length=numbers["clip_length"],
+        qpos=numbers["qpos"],
+        qvel=numbers["qvel"],
+        **attributes,
+    )
+    return _without_gaps(clips, numbers["valid"] != 0)
+
+
+def _read_attributes(file: h5py.File) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, kind in (("model_name", str), ("model_sha256", str), ("length_unit_m", float), ("rate_hz", float)):
+        value = attribute(file, name)
+        value = float(value) if kind is float and isinstance(value, int) else value
+        if not isinstance(value, kind) or (isinstance(value, float) and not value > 0):
+            raise ContractError(f"{file.filename}: attribute {name}: expected a {kind.__name__}, got {value!r}")
+        found[name] = value
+    found["root_body"] = str(attribute(file, "root_body") or "")
+    try:
+        names = json.loads(attribute(file, "end_effectors") or "[]")
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ContractError(f"{file.filename}: attribute end_effectors: expected a JSON list: {error}") from error
+    found["end_effectors"] = tuple(str(name) for name in names)
+    return found
+
+
+def _read_assets(file: h5py.File) -> dict[str, bytes]:
+    group = find(file, "provenance/assets")
+    if not isinstance(group, h5py.Group):
+        return {}
+    data = {str(name): require(file, f"provenance/assets/{name}") for name in group}
+    total = sum(dataset.size or 0 for dataset in data.values())
+    if total > MAX_ASSET_BYTES:
+        raise ContractError(f"{file.filename}: the assets have {total} bytes; at most {MAX_ASSET_BYTES} are read")
+    return {name: read_numbers(dataset, (None,)).astype(np.uint8).tobytes() for name, dataset in data.items()}
+
+
+def _read_arrays(file: h5py.File, n_qpos: int, n_qvel: int) -> dict[str, np.ndarray]:
+    return {
+        "clip_start": read_numbers(require(file, "clip_start"), (None,)),
+        "clip_length": read_numbers(require(file, "clip_length"), (None,)),
+        "valid": read_numbers(require(file, "valid"), (None,)),
+        "qpos": read_numbers(require(file, "qpos"), (None, n_qpos)),
+        "qvel": read_numbers(require(file, "qvel"), (None, n_qvel)),
+    }
+
+
+def _verify_model(
+    path: Path, xml: str, assets: Mapping[str, bytes], labels: Mapping[str, tuple[str, ...]], stored_hash: str
+) -> None:
+    """Compare names and hash of the file with those of the enclosed body."""
+    faults = []
+    if stored_hash != hash_of_model(xml, assets):
+        faults.append("model_sha256 is not the hash of the enclosed MJCF and assets; the file was altered")
+    model = compile_enclosed(xml, assets)
+    expected = {"names_qpos": qpos_labels(model), "names_qvel": qvel_labels(model), "names_xpos": body_labels(model)}
+    for name, names in expected.items():
+        if labels[name] != names:
+            odd = [label for label in labels[name] if label not in names] or ["another order"]
+            faults.append(f"{name} differs from the enclosed body: {shorten(odd, 4)}")
+    raise_all(ContractError, str(path), faults)
+
+
+def hash_of_model(mjcf_xml: str, assets: Mapping[str, bytes]) -> str:
+    """SHA-256 of the XML and, in the order of their names, of each asset's name, a zero byte and its own SHA-256."""
+    digest = hashlib.sha256(mjcf_xml.encode())
+    for name in sorted(assets):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(assets[name]).digest())
+    return digest.hexdigest()
+
+
+def _verify_borders(path: Path, numbers: Mapping[str, np.ndarray], n_clips: int) -> None:
+    start, length = numbers["clip_start"], numbers["clip_length"]
+    n_frames = len(numbers["qpos"])
+    ends = np.concatenate([[0], np.cumsum(length)])
+    if len(start) != n_clips or len(length) != n_clips or not np.array_equal(start, ends[:-1]) or ends[-1] != n_frames:
+        raise ContractError(
+            f"{path}: clip_start and clip_length: clips must lie end to end and fill all {n_frames} frames"
+        )
+    if len(numbers["qvel"]) != n_frames or len(numbers["valid"]) != n_frames:
+        raise ContractError(f"{path}: qpos, qvel and valid differ in their number of frames")
+
+
+def _without_gaps(clips: Clips, valid: np.ndarray) -> Clips:
+    """Cut clips at frames that must not be used."""
+    valid = valid & np.isfinite(clips.qpos).all(axis=1) & np.isfinite(clips.qvel).all(axis=1)
+    if valid.all():
+        return clips
+    names, trials, starts, lengths = [], [], [], []
+    for i, name in enumerate(clips.clip_name):
+        first, n = int(clips.clip_start[i]), int(clips.clip_length[i])
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], valid[first : first + n].astype(np.int8), [0]])))
+        stretches = [(a, b) for a, b in edges.reshape(-1, 2).tolist() if b - a >= 2]
+        for a, b in stretches:
+            names.append(name if (a, b) == (0, n) else f"{name}[{a}:{b}]")
+            trials.append("" if clips.trial_id is None else clips.trial_id[i])
+            starts.append(first + a)
+            lengths.append(b - a)
+    if not names:
+        raise InputError(f"{clips.path}: no clip has two usable frames in a row")
+    _log.warning("%s: %d frames must not be used; clips are cut there", clips.path, int((~valid).sum()))
+    rows = np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
+    length = np.asarray(lengths, np.int64)
+    return replace(
+        clips,
+        clip_name=tuple(names),
+        trial_id=None if clips.trial_id is None else tuple(trials),
+        clip_start=np.cumsum(length) - length,
+        clip_length=length,
+        qpos=clips.qpos[rows],
+        qvel=clips.qvel[rows],
+    )
+
+
+def cut(clips: Clips, length_s: float | None) -> Clips:
+    """Cut clips into pieces of this length; what is left over at an end stays with the last piece.
+
+    Raises:
+        InputError: when the length is shorter than two frames.
+    """
+    if length_s is None:
+        return clips
+    frames = round(length_s * clips.rate_hz)
+    if frames < 2:
+        raise InputError(f"task.clip_s: {length_s} s is less than two frames at {clips.rate_hz:g} Hz")
+    names, trials, starts, lengths = [], [], [], []
+    for i, name in enumerate(clips.clip_name):
+        first, n = int(clips.clip_start[i]), int(clips.clip_length[i])
+        pieces = max(1, n // frames)
+        for k in range(pieces):
+            begin, end = k * frames, n if k == pieces - 1 else (k + 1) * frames
+            names.append(name if pieces == 1 else f"{name}[{begin}:{end}]")
+            trials.append("" if clips.trial_id is None else clips.trial_id[i])
+            starts.append(first + begin)
+            lengths.append(end - begin)
+    return replace(
+        clips,
+        clip_name=tuple(names),
+        trial_id=None if clips.trial_id is None else tuple(trials),
+        clip_start=np.asarray(starts, np.int64),
+        clip_length=np.asarray(lengths, np.int64),
+    )

@@ -1,0 +1,1 @@
+"""What each verb does: one module a verb, each with ``run(settings) -> exit code``."""

@@ -1,0 +1,23 @@
+"""`track-mjx resume`: go on with a training."""
+
+from __future__ import annotations
+
+from track_mjx.app import require
+from track_mjx.config import ResumeConfig
+
+
+def run(config: ResumeConfig) -> int:
+    """Go on from the last checkpoint of a run."""
+    from track_mjx.learning import learn
+    from track_mjx.progress import use_compilation_cache
+    from track_mjx.run_folder import RunFolder
+    from track_mjx.runs import open_setup
+
+    folder = RunFolder.open(require(config.run, "run", "run"))
+    use_compilation_cache()
+    settings = folder.config()
+    if config.steps is not None:
+        settings.run.steps = config.steps
+    settings.run.max_minutes = settings.run.max_minutes if config.max_minutes is None else config.max_minutes
+    setup, train, test = open_setup(folder, settings)
+    return learn(setup, folder, (train, test), resume=True)

@@ -1,0 +1,25 @@
+"""`track-mjx train`: learn to follow clips."""
+
+from __future__ import annotations
+
+from track_mjx.app import require
+from track_mjx.config import TrainConfig
+
+
+def run(config: TrainConfig) -> int:
+    """Train from the start in a new run folder."""
+    from track_mjx.build import build, split
+    from track_mjx.clips import read_clips
+    from track_mjx.learning import learn
+    from track_mjx.progress import use_compilation_cache
+    from track_mjx.run_folder import RunFolder
+    from track_mjx.training import verify
+
+    require(config.clips, "clips", "results/clips.h5")
+    require(config.out, "out", "run")
+    use_compilation_cache()
+    setup = build(config, read_clips(config.clips))
+    verify(setup)
+    train, test = split(len(setup.clips.clip_name), config.run.test_fraction, config.run.split_seed)
+    folder = RunFolder.create(config, setup.clips, train, test)
+    return learn(setup, folder, (train, test), resume=False)

@@ -1,0 +1,259 @@
+"""Every setting of the package: one documented field each, filled by Hydra from presets and the command line.
+
+The docstring under a field is its help text. Times are in seconds; a Gaussian's width ``sigma`` is in metres or
+radians. Nothing heavy is imported here, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class ArenaConfig:
+    """The world around the body."""
+
+    floor: str = "auto"
+    """auto (where the root moves and the body brings no floor), on or off."""
+    floor_height_m: float = 0.0
+    """Height of the added floor, m."""
+    contacts: str = "end_effectors"
+    """What may touch the floor: end_effectors (with all that hangs on them), all (as the MJCF says) or none."""
+    end_effectors: list[str] = field(default_factory=list)
+    """Bodies that touch the floor and that rewards follow; empty: those named in the clips file."""
+    root_body: str = ""
+    """Body that stands for the animal's position; empty: the one named in the clips file."""
+
+
+@dataclass
+class PhysicsConfig:
+    """The simulation."""
+
+    engine: str = "auto"
+    """native (MuJoCo on CPU threads), mjx (MJX-JAX), warp (MJX-Warp) or auto (native on a CPU, warp on NVIDIA where
+    installed, else mjx)."""
+    sim_dt_s: float = 0.002
+    """One physics step."""
+    ctrl_dt_s: float = 0.01
+    """One control step: a whole number of physics steps."""
+    solver: str = "cg"
+    """cg, newton or pgs."""
+    iterations: int = 6
+    """Solver iterations."""
+    ls_iterations: int = 6
+    """Iterations of the solver's line search."""
+    integrator: str = "euler"
+    """euler, implicitfast, implicit or rk4."""
+    threads: int = 0
+    """Threads of the native engine; 0: one for each core this process may use."""
+
+
+@dataclass
+class TaskConfig:
+    """Imitation: what is seen, done, rewarded, and when an episode ends.
+
+    A term is a function of `track_mjx.mdp`; its parameters stand under its name. ``term: NAME`` uses a function under
+    another name, ``null`` drops a term.
+    """
+
+    window: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    """Control steps ahead at which the encoder sees the reference."""
+    reference: dict[str, Any] = field(default_factory=dict)
+    """Observation terms for the encoder."""
+    proprioception: dict[str, Any] = field(default_factory=dict)
+    """Observation terms for the decoder."""
+    rewards: dict[str, Any] = field(default_factory=dict)
+    """Reward terms: weight and parameters; kernels take sigma (m, rad) or the papers' exp_scale (model units)."""
+    costs: dict[str, Any] = field(default_factory=dict)
+    """Cost terms: weight and parameters; subtracted from the reward."""
+    terminations: dict[str, Any] = field(default_factory=dict)
+    """Conditions that end an episode early."""
+    action: str = "affine"
+    """affine ([-1, 1] to the control range), tanh_clip (clipped to the control range, as in the public code) or torque
+    (as affine, with the range of position servos read as torque)."""
+    pose_noise: float = 0.0
+    """Standard deviation of the noise on the start pose (rad, model units)."""
+    velocity_noise: float = 0.0
+    """Standard deviation of the noise on the start velocity (rad/s, model units/s)."""
+    start_at_beginning: float = 0.0
+    """Share of episodes that start at the first frame; the others start anywhere in the clip."""
+    clip_s: float | None = None
+    """Cut the clips into pieces of this length, s; empty: they stay as they are."""
+    regions: dict[str, list[str]] = field(default_factory=dict)
+    """Region -> bodies whose position errors are reported; empty: all bodies that move, as one."""
+    smoothing_s: float = 0.0
+    """Gaussian smoothing of the reference in time (standard deviation), before velocities are computed anew; 0:
+    none."""
+
+
+@dataclass
+class NetworkConfig:
+    """Intention network and critic."""
+
+    encoder: list[int] = field(default_factory=lambda: [512, 512, 512])
+    """Widths of the encoder's hidden layers."""
+    decoder: list[int] = field(default_factory=lambda: [512, 512, 512])
+    """Widths of the decoder's hidden layers."""
+    critic: list[int] = field(default_factory=lambda: [512, 512, 512])
+    """Widths of the critic's hidden layers."""
+    latent: int = 16
+    """Dimensions of the intention; 0: no bottleneck, the decoder sees the reference itself."""
+    layer_norm: bool = True
+    """Layer normalisation after each hidden layer of encoder and decoder."""
+    min_std: float = 0.001
+    """Smallest standard deviation of an action before the hyperbolic tangent."""
+    initial_std: float = 0.7
+    """Standard deviation of the actions of an untrained network, before the hyperbolic tangent."""
+
+
+@dataclass
+class PpoConfig:
+    """Proximal policy optimisation."""
+
+    n_envs: int = 4096
+    """Simulations side by side."""
+    unroll: int = 20
+    """Control steps of each simulation between updates."""
+    epochs: int = 4
+    """Passes over the collected steps in each update."""
+    minibatches: int = 16
+    """Parts each pass is cut into."""
+    learning_rate: float = 1e-4
+    """Step size of Adam."""
+    final_learning_rate: float | None = None
+    """Step size at the end; empty: constant. In between it falls along half a cosine over `schedule_steps`."""
+    schedule_steps: int | None = None
+    """Environment steps the schedule spans; empty: run.steps."""
+    discount: float = 0.95
+    """Discount of a control step."""
+    gae_lambda: float = 0.95
+    """Lambda of generalised advantage estimation."""
+    clip: float = 0.2
+    """Clipping of the probability ratio."""
+    value_weight: float = 0.5
+    """Weight of the critic's loss."""
+    entropy_weight: float = 0.01
+    """Weight of the action's entropy."""
+    kl_weight: float = 0.1
+    """Weight of the intention's divergence from its prior, summed over dimensions."""
+    kl_ramp_steps: int = 0
+    """Environment steps over which that weight rises from 0."""
+    prior_correlation: float = 0.95
+    """Correlation alpha of the AR(1) prior; 0: a standard Gaussian at every step."""
+    max_gradient_norm: float = 1.0
+    """Gradients longer than this are shortened."""
+    normalize_advantages: bool = True
+    """Advantages of each minibatch get mean 0 and standard deviation 1."""
+    reward_scale: float = 1.0
+    """Factor on rewards before learning; logs show them unscaled."""
+
+
+@dataclass
+class RunConfig:
+    """How long, and what is kept."""
+
+    steps: int = 10_000_000
+    """Environment (control) steps in all."""
+    max_minutes: float | None = None
+    """Wall time after which training ends, compilation included."""
+    test_fraction: float = 0.2
+    """Part of the clips held out, by clip."""
+    split_seed: int = 0
+    """Seed of that choice."""
+    evaluate_every_s: float = 30.0
+    """Wall time between evaluations on train and held-out clips; 0: only at the end."""
+    evaluate_clips: int = 32
+    """Most clips of each set that those evaluations run."""
+    checkpoint_every_s: float = 60.0
+    """Wall time between checkpoints; 0: only at the end."""
+    checkpoint_every: int | None = None
+    """Iterations between checkpoints, in place of wall time: repeatable."""
+    log_every: int = 10
+    """Iterations between lines of metrics."""
+    keep_checkpoints: int = 3
+    """Checkpoints kept besides the best."""
+    wandb: str | None = None
+    """Weights & Biases project to log to."""
+    tensorboard: bool = False
+    """Write TensorBoard files too."""
+
+
+@dataclass
+class TrainConfig:
+    """Everything `track-mjx train` can be told."""
+
+    clips: str = ""
+    """A mimic.reference_clips file, as `stac-mjx fit` writes it."""
+    out: str | None = None
+    """Folder of the run; it must be new or empty."""
+    seed: int = 0
+    """Seed of everything random in learning and physics."""
+    arena: ArenaConfig = field(default_factory=ArenaConfig)
+    physics: PhysicsConfig = field(default_factory=PhysicsConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    ppo: PpoConfig = field(default_factory=PpoConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+@dataclass
+class ResumeConfig:
+    """What `track-mjx resume` can be told."""
+
+    run: str = ""
+    """Folder of a run."""
+    steps: int | None = None
+    """Environment steps in all; empty: as the run was started."""
+    max_minutes: float | None = None
+    """Wall time after which training ends; empty: as the run was started."""
+
+
+@dataclass
+class EvaluateConfig:
+    """What `track-mjx evaluate` can be told."""
+
+    run: str = ""
+    """Folder of a run."""
+    checkpoint: str = "best"
+    """best, last, or the number of a checkpoint."""
+    clips: str | None = None
+    """Another clips file of the same body; empty: the clips of the run."""
+    clip_set: str = "test"
+    """What stands at the top of the summary: train, test or all."""
+    out: str | None = None
+    """Folder of the results; empty: RUN/evaluation."""
+    engine: str | None = None
+    """Physics engine; empty: that of the run."""
+
+
+@dataclass
+class RolloutConfig:
+    """What `track-mjx rollout` can be told."""
+
+    run: str = ""
+    """Folder of a run."""
+    checkpoint: str = "best"
+    """best, last, or the number of a checkpoint."""
+    clips: str | None = None
+    """Another clips file of the same body; empty: the clips of the run."""
+    clip_set: str = "all"
+    """train, test or all."""
+    seeds: list[int] = field(default_factory=lambda: [0])
+    """Seeds; several repeat every clip."""
+    deterministic: bool = True
+    """Act on the means; off: intentions and actions are sampled."""
+    activations: bool = True
+    """Keep the activations of every hidden layer."""
+    out: str | None = None
+    """The file written; empty: RUN/rollouts.h5."""
+    engine: str | None = None
+    """Physics engine; empty: that of the run."""
+
+
+@dataclass
+class CheckConfig:
+    """What `track-mjx check` can be told."""
+
+    clips: str = ""
+    """A mimic.reference_clips file: can it be trained on?"""

@@ -1,0 +1,41 @@
+"""A training as a command runs it: progress on the terminal, signals, logs, curves at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from track_mjx.build import Setup
+from track_mjx.progress import reporting, stop_on_signals, training_bar
+from track_mjx.run_folder import RunFolder
+from track_mjx.training import Trainer
+
+
+def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *, resume: bool) -> int:
+    """Train, or go on training, until the steps are done or a signal comes; return the exit code."""
+    with reporting(folder.path / "train.log") as (log, console), stop_on_signals() as stopped:
+        trainer = Trainer(setup, folder, *sets)
+        if resume:
+            trainer.restore()
+            log.info("going on from step %d", trainer.progress.steps)
+        run = setup.config.run
+        with training_bar(console, run.steps, trainer.progress.steps) as show:
+            trainer.report = show
+            trainer.run(lambda: bool(stopped()))
+        if stopped():
+            log.info("stopped by %s at step %d and saved; `track-mjx resume run=%s` goes on", stopped(),
+                     trainer.progress.steps, folder.path)  # fmt: skip
+        else:
+            log.info("%s", closing_line(folder.metrics()[-1]))
+    return 0
+
+
+def closing_line(line: Mapping[str, float]) -> str:
+    """One sentence about the end of a training."""
+    text = f"{line['steps'] / 1e6:.2f} M steps in {line['seconds']:.0f} s"
+    for group, name in (("train", "train"), ("test", "held-out")):
+        if f"eval/{group}/mean_body_error_mm" in line:
+            text += (
+                f"; {name} clips: {line[f'eval/{group}/mean_body_error_mm']:.2f} mm, "
+                f"{100 * line[f'eval/{group}/unterminated_fraction']:.0f} % followed to the end"
+            )
+    return text

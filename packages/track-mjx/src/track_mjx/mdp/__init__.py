@@ -1,0 +1,1 @@
+"""Observations, actions, rewards, costs and terminations: one pure function a term."""

@@ -1,0 +1,45 @@
+"""Differences between the body and its reference that several terms share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from track_mjx import rotations
+from track_mjx.mdp.scene import Poses, Scene
+
+
+def joint_error(scene: Scene, joints: Sequence[str] | None = None) -> Float[Array, "env joint"]:
+    """Angles (rad) and slides (model units) from the body to its reference; ball joints as rotation vectors.
+
+    The root of a floating body does not count.
+    """
+    columns, _ = scene.body.joint_columns(joints)
+    parts = [scene.target.qpos[:, columns] - scene.now.qpos[:, columns]]
+    if joints is None:
+        for q, _ in scene.body.balls:
+            parts.append(rotations.difference(scene.target.qpos[:, q : q + 4], scene.now.qpos[:, q : q + 4]))
+    return jnp.concatenate(parts, axis=-1)
+
+
+def body_error(scene: Scene, bodies: Sequence[str] | None) -> Float[Array, "env body 3"]:
+    """Vectors in the world from bodies to where they should be, in model units; None: all that move."""
+    ids = scene.body.body_ids(bodies)
+    return scene.target.xpos[:, ids] - scene.now.xpos[:, ids]
+
+
+def end_effector_names(scene: Scene, bodies: Sequence[str] | None) -> Sequence[str]:
+    """The bodies given, or the end effectors of the arena."""
+    return scene.body.arena.end_effectors if bodies is None else bodies
+
+
+def root_pose(scene: Scene) -> tuple[Float[Array, "env 3"], Float[Array, "env 4"]]:
+    """Position and orientation of the root body."""
+    return scene.now.xpos[:, scene.body.root], scene.now.xquat[:, scene.body.root]
+
+
+def root_target(scene: Scene, poses: Poses) -> tuple[Float[Array, "*batch 3"], Float[Array, "*batch 4"]]:
+    """The same of reference poses."""
+    return poses.xpos[..., scene.body.root, :], poses.xquat[..., scene.body.root, :]

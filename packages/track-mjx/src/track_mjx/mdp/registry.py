@@ -1,0 +1,117 @@
+"""Terms by name: one pure function each, its parameters in config.
+
+A term is a function of a :class:`Scene` and keyword parameters, decorated with its kind::
+
+    @reward
+    def joints(scene: Scene, *, sigma: float) -> Float[Array, " env"]: ...
+
+``task.rewards: {joints: {weight: 5, sigma: 0.3}}`` then puts it to use, and it appears under its name in logs, in
+evaluation and in rollout files. ``{elbow: {term: bodies, ...}}`` uses a function under another name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, TypeVar
+
+from track_mjx.errors import ConfigError, raise_all, unknown
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+KINDS = ("observation", "reward", "cost", "termination")
+_terms: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in KINDS}
+
+
+def _register(kind: str) -> Callable[[Function], Function]:
+    def add(function: Function) -> Function:
+        _terms[kind][function.__name__] = function
+        return function
+
+    return add
+
+
+observation = _register("observation")
+"""Mark a function that returns what the policy sees: (env, ...)."""
+reward = _register("reward")
+"""Mark a function that returns how well the reference is met: (env,), 0 to 1."""
+cost = _register("cost")
+"""Mark a function that returns what is charged: (env,), at least 0."""
+termination = _register("termination")
+"""Mark a function that returns whether the episode must end: (env,) truth values."""
+
+
+def terms_of(kind: str) -> dict[str, Callable[..., Any]]:
+    """All terms of a kind, by name."""
+    for module in ("observations", "rewards", "costs", "terminations"):
+        import_module(f"track_mjx.mdp.{module}")
+    return dict(_terms[kind])
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term put to use.
+
+    Attributes:
+        name: its name in config, logs and files.
+        function: what computes it.
+        weight: its weight in the reward; 1 for observations and terminations.
+        parameters: its other parameters.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    weight: float = 1.0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, scene: Any) -> Any:
+        """The term's value for a scene."""
+        return self.function(scene, **self.parameters)
+
+    @property
+    def window(self) -> int:
+        """Control steps of history the term looks at, the present one included."""
+        default = inspect.signature(self.function).parameters.get("window")
+        return int(self.parameters.get("window", default.default if default else 1) or 1)
+
+
+def resolve(kind: str, config: Mapping[str, Any], where: str) -> tuple[Term, ...]:
+    """Turn the config of terms into terms, in the order of the config.
+
+    Raises:
+        ConfigError: when a term or a parameter does not exist, or a value is missing; all faults at once.
+    """
+    available = terms_of(kind)
+    faults: list[str] = []
+    terms = []
+    for name, raw in config.items():
+        if raw is None:
+            continue
+        if not isinstance(raw, Mapping):
+            faults.append(f"{where}.{name}: expected parameters by name, as {{weight: 1}}, got {raw!r}")
+            continue
+        parameters = dict(raw)
+        function = available.get(parameters.pop("term", name))
+        if function is None:
+            faults.append(f"{where}: {unknown(f'{kind} term', str(raw.get('term', name)), sorted(available))}")
+            continue
+        weighted = kind in ("reward", "cost")
+        weight = parameters.pop("weight", None) if weighted else 1.0
+        if weighted and (isinstance(weight, bool) or not isinstance(weight, int | float)):
+            faults.append(f"{where}.{name}.weight: expected a number, got {weight!r}")
+            continue
+        problems = _parameter_faults(function, parameters)
+        faults += [f"{where}.{name}: {problem}" for problem in problems]
+        if weight != 0 and not problems:
+            terms.append(Term(name, function, float(weight), parameters))
+    raise_all(ConfigError, "terms", faults)
+    return tuple(terms)
+
+
+def _parameter_faults(function: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
+    known = {n: p for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    faults = [unknown("parameter", name, list(known) or ["(none)"]) for name in given if name not in known]
+    missing = [name for name, p in known.items() if p.default is p.empty and name not in given]
+    return faults + [f"parameter {name!r} is missing" for name in missing]

@@ -1,0 +1,145 @@
+"""MJX: MuJoCo in JAX on any device, and MJX-Warp on NVIDIA (on a CPU it is slow, but runs).
+
+Pure functions of a batched `mjx.Data`: `step` and `reset` may be called inside compiled functions.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from mujoco import mjx
+
+from track_mjx.errors import ConfigError
+from track_mjx.physics.fields import Fields
+
+_CONTACTS_PER_SIMULATION = 32
+_SPLIT = (int(mujoco.mjtIntegrator.mjINT_EULER), int(mujoco.mjtIntegrator.mjINT_IMPLICITFAST))
+
+
+class MjxEngine:
+    """Many simulations in one compiled program.
+
+    The state always holds positions and velocities of the state reached, so that what the task sees is up to date. With
+    MJX-JAX a physics step is therefore turned round (MuJoCo's mj_step2, then mj_step1), which costs nothing extra; with
+    Warp, whose steps come whole, one forward pass is added to a control step.
+
+    Args:
+        model: the body in its world.
+        n_substeps: physics steps in a control step.
+        warp: use MJX-Warp.
+
+    Raises:
+        ConfigError: when MJX cannot run the model.
+    """
+
+    traceable = True
+
+    def __init__(self, model: mujoco.MjModel, n_substeps: int, *, warp: bool = False) -> None:
+        self._warp = warp
+        self.name = f"mujoco-mjx {mujoco.__version__} ({'warp' if warp else 'jax'})"
+        self._n_substeps = n_substeps
+        self._native = model
+        try:
+            self._model = mjx.put_model(model, impl="warp" if warp else "jax")
+        except (NotImplementedError, ValueError, RuntimeError) as error:
+            text = " ".join(str(error).split())
+            raise ConfigError(f"physics.engine: {self.name} cannot run this body: {text}; use engine=native") from error
+
+    def init(self, n_envs: int) -> Any:
+        """Return `n_envs` simulations at the model's reference pose."""
+        data = self._blank(n_envs)
+        batch = jax.vmap(lambda _: data)(jnp.arange(n_envs))
+        return jax.jit(jax.vmap(self._forward))(batch)
+
+    def _blank(self, n_envs: int) -> Any:
+        if not self._warp:
+            return mjx.make_data(self._model)
+        n_constraints = max(64, 4 * _CONTACTS_PER_SIMULATION + 2 * self._native.njnt)
+        return mjx.make_data(self._native, impl="warp", naconmax=n_envs * _CONTACTS_PER_SIMULATION, njmax=n_constraints)
+
+    def step(self, state: Any, ctrl: Any) -> Any:
+        """Advance all simulations by one control step."""
+        return jax.vmap(self._advance)(state, jnp.asarray(ctrl))
+
+    def _advance(self, data: Any, ctrl: Any) -> Any:
+        data = data.replace(ctrl=ctrl)
+        step = (
+            self._half_step
+            if self._native.opt.integrator in _SPLIT and not self._warp
+            else partial(mjx.step, self._model)
+        )
+        data = jax.lax.fori_loop(0, self._n_substeps, lambda _, d: step(d), data)
+        return data if step == self._half_step else self._refresh(data)
+
+    def _half_step(self, data: Any) -> Any:
+        """Forces and integration at a state whose positions and velocities are known, then those of the next."""
+        model = self._model
+        data = mjx.fwd_acceleration(model, mjx.fwd_actuation(model, data))
+        if data._impl.efc_J.size == 0:
+            data = data.replace(qacc=data.qacc_smooth)
+        else:
+            data = mjx.sensor_acc(model, mjx.solve(model, data))
+        euler = self._native.opt.integrator == _SPLIT[0]
+        data = mjx.euler(model, data) if euler else mjx.implicit(model, data)
+        return mjx.fwd_velocity(model, mjx.fwd_position(model, data))
+
+    def _refresh(self, data: Any) -> Any:
+        """Bring derived fields to the state reached, but keep forces and contacts of the last step."""
+        forward = self._forward(data)
+        kept = {name: _get(data, name) for name in ("actuator_force", "qfrc_actuator", "sensordata", "qacc_warmstart")}
+        return _replace(forward, kept)
+
+    def _forward(self, data: Any) -> Any:
+        return mjx.forward(self._model, data)
+
+    def reset(self, state: Any, mask: Any, qpos: Any, qvel: Any) -> Any:
+        """Start the simulations in `mask` anew."""
+        mask = jnp.asarray(mask)
+
+        def renew(keep: Any) -> Any:
+            del keep
+            pristine = self.blank_like(state)
+            fresh = pristine.replace(qpos=jnp.asarray(qpos), qvel=jnp.asarray(qvel))
+            return jax.vmap(self._forward)(fresh)
+
+        fresh = renew(None)
+        return jax.tree.map(lambda new, old: _choose(mask, new, old), fresh, state)
+
+    def blank_like(self, state: Any) -> Any:
+        """Simulations at rest, as many as in `state`."""
+        n = state.qpos.shape[0]
+        return jax.vmap(lambda _: self._blank(n))(jnp.arange(n))
+
+    def fields(self, state: Any) -> Fields:
+        """Return what the task sees."""
+        return Fields(**{name: _get(state, name) for name in Fields._fields})
+
+    def save(self, state: Any) -> dict[str, np.ndarray]:
+        """Return all arrays of the simulations."""
+        return {f"{i:03d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+
+    def load(self, state: Any, saved: dict[str, np.ndarray]) -> Any:
+        """Put saved simulations in the place of these."""
+        leaves, structure = jax.tree.flatten(state)
+        return jax.tree.unflatten(structure, [jnp.asarray(saved[f"{i:03d}"]) for i in range(len(leaves))])
+
+
+def _get(data: Any, name: str) -> Any:
+    return getattr(data, name) if hasattr(data, name) else getattr(data._impl, name)
+
+
+def _replace(data: Any, values: dict[str, Any]) -> Any:
+    outer = {name: value for name, value in values.items() if hasattr(data, name)}
+    inner = {f"_impl.{name}": value for name, value in values.items() if name not in outer}
+    return data.tree_replace({**outer, **inner})
+
+
+def _choose(mask: Any, new: Any, old: Any) -> Any:
+    if jnp.ndim(old) == 0 or jnp.shape(old)[0] != mask.shape[0]:
+        return new
+    return jnp.where(mask.reshape(-1, *[1] * (jnp.ndim(old) - 1)), new, old)

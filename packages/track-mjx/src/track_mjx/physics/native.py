@@ -1,0 +1,105 @@
+"""MuJoCo C on CPU threads, through `mujoco.batch`: the engine for machines without an accelerator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+
+from track_mjx.physics.fields import Fields
+
+_POSITION, _VELOCITY = int(mujoco.mjtStage.mjSTAGE_POS), int(mujoco.mjtStage.mjSTAGE_VEL)
+
+
+@dataclass
+class NativeState:
+    """Simulations of one batch, and the buffers its fields are copied to.
+
+    Attributes:
+        batch: the simulations.
+        bound: live arrays of the batch, by field; derived ones hold what the last call computed.
+        current: all fields in single precision, as of the last call.
+    """
+
+    batch: Batch
+    bound: dict[str, np.ndarray]
+    current: dict[str, np.ndarray]
+
+
+class NativeEngine:
+    """Many simulations on a thread pool; results do not depend on the number of threads.
+
+    Args:
+        model: the body in its world.
+        n_substeps: physics steps in a control step.
+        threads: 0 for one a core.
+        wanted: fields the task uses; the others stay zero, which saves time. None: all.
+    """
+
+    traceable = False
+
+    def __init__(
+        self, model: mujoco.MjModel, n_substeps: int, threads: int = 0, wanted: Collection[str] | None = None
+    ) -> None:
+        self.name = f"mujoco {mujoco.__version__}"
+        self._model = model
+        self._n_substeps = n_substeps
+        self._threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
+        self._wanted = set(Fields._fields if wanted is None else wanted) | {"qpos", "qvel"}
+        # derived fields are one physics step behind unless the first stages are computed again at the new state
+        self._stage = _VELOCITY if "actuator_velocity" in self._wanted else _POSITION
+
+    def init(self, n_envs: int) -> NativeState:
+        """Return `n_envs` simulations at the model's reference pose."""
+        batch = Batch(self._model, n_envs, self._threads)
+        bound = {name: batch.bind(name) for name in Fields._fields}
+        current = {name: np.zeros(array.shape, np.float32) for name, array in bound.items()}
+        state = NativeState(batch, {name: bound[name] for name in self._wanted | {"ctrl", "act"}}, current)
+        batch.forward()
+        self._copy(state)
+        return state
+
+    def step(self, state: NativeState, ctrl: Any) -> NativeState:
+        """Advance all simulations by one control step."""
+        state.bound["ctrl"][:] = ctrl
+        state.batch.step(nstep=self._n_substeps, stage=self._stage)
+        self._copy(state)
+        return state
+
+    def reset(self, state: NativeState, mask: Any, qpos: Any, qvel: Any) -> NativeState:
+        """Start the simulations in `mask` anew."""
+        ids = np.flatnonzero(mask)
+        if len(ids) == 0:
+            return state
+        state.batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+        state.bound["qpos"][ids] = np.asarray(qpos)[ids]
+        state.bound["qvel"][ids] = np.asarray(qvel)[ids]
+        state.batch.forward(ids, stage=int(mujoco.mjtStage.mjSTAGE_ACC))
+        for name in self._wanted:
+            state.current[name][ids] = state.bound[name][ids]
+        return state
+
+    def fields(self, state: NativeState) -> Fields:
+        """Return what the task sees; the arrays change with the next call."""
+        return Fields(**state.current)
+
+    def _copy(self, state: NativeState) -> None:
+        for name in self._wanted:
+            np.copyto(state.current[name], state.bound[name], casting="same_kind")
+
+    def save(self, state: NativeState) -> dict[str, np.ndarray]:
+        """Return the integration state of every simulation, and the fields as of the last call."""
+        fields = {f"field_{name}": array.copy() for name, array in state.current.items()}
+        return {"integration": state.batch.state.copy(), **fields}
+
+    def load(self, state: NativeState, saved: dict[str, np.ndarray]) -> NativeState:
+        """Put saved simulations in the place of these."""
+        state.batch.state[:] = saved["integration"]
+        for name, array in state.current.items():
+            array[:] = saved[f"field_{name}"]
+        return state
