@@ -48,7 +48,9 @@ def thinned(n_frames: int, most: int = MOST_FRAMES) -> Int[np.ndarray, " frame"]
     return np.linspace(0, n_frames - 1, most).astype(np.int64)
 
 
-def percentiles(values: Float[np.ndarray, "row column"], wanted: Sequence[float | int]) -> Float[np.ndarray, "wanted row"]:
+def percentiles(
+    values: Float[np.ndarray, "row column"], wanted: Sequence[float | int]
+) -> Float[np.ndarray, "wanted row"]:
     """Percentiles of the numbers in each row, skipping NaN; NaN for a row of nothing else.
 
     Does what ``numpy.nanpercentile`` does, without its loop over the rows.

@@ -113,7 +113,7 @@ class SolverConfig:
     robust: str = "cauchy"
     """Loss on marker distances: none (least squares), huber or cauchy (far outliers lose all influence)."""
     robust_mm: float | None = None
-    """Distance at which the robust loss leaves the parabola; empty: four times its median distance, for each keypoint."""
+    """Distance at which the robust loss leaves the parabola; empty: four times each keypoint's median."""
     pose_prior_mm: float = 0.1
     """Weight of the neutral pose: one radian away from it costs as much as one marker this far off. Keeps joints
     still that no marker observes."""
