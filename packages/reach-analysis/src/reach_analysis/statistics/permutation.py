@@ -1,0 +1,58 @@
+"""Permutation tests: which arrangements are possible, and p-values that are never 0."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from reach_analysis.errors import DataError
+
+LEAST_ARRANGEMENTS = 20
+"""With fewer arrangements of trials no p-value can reach 0.05."""
+
+Side = Literal["greater", "less", "two-sided"]
+
+
+def p_value(observed: float, null: Float[np.ndarray, " draw"], side: Side = "greater") -> float:
+    """Probability under the null of a value as extreme as the one observed: (1 + count) / (1 + draws).
+
+    The observed arrangement counts as one of them (Phipson and Smyth 2010), so the test holds its level and p > 0.
+    Two-sided p-values are twice the smaller one-sided one.
+
+    Raises:
+        DataError: when the null or the observed value is not finite.
+    """
+    if not (np.isfinite(null).all() and math.isfinite(observed) and len(null)):
+        raise DataError("a p-value needs a finite statistic and a finite null distribution")
+    above = (1 + np.count_nonzero(null >= observed)) / (1 + len(null))
+    below = (1 + np.count_nonzero(null <= observed)) / (1 + len(null))
+    match side:
+        case "greater":
+            return above
+        case "less":
+            return below
+        case "two-sided":
+            return min(1.0, 2 * min(above, below))
+
+
+def trial_permutations(strata: Int[np.ndarray, " trial"], draws: int, seed: int = 0) -> Int[np.ndarray, "draws trial"]:
+    """Random permutations of trials within strata: entry t says whose data trial t is given.
+
+    Raises:
+        DataError: when there are too few arrangements for any test.
+    """
+    sizes = np.unique(strata, return_counts=True)[1]
+    if sum(math.lgamma(size + 1) for size in sizes) < math.log(LEAST_ARRANGEMENTS):
+        raise DataError(
+            f"trials can be exchanged only among equals, in groups of {sorted(sizes.tolist(), reverse=True)[:8]}: too "
+            "few arrangements for a permutation test. Crop trials to a common length, or use more trials"
+        )
+    rng = np.random.default_rng(seed)
+    permuted = np.tile(np.arange(len(strata)), (draws, 1))
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        permuted[:, members] = rng.permuted(np.tile(members, (draws, 1)), axis=1)
+    return permuted

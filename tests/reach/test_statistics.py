@@ -1,0 +1,189 @@
+"""Correlation, intervals, permutation, multiple tests, survival: against scipy, closed forms, published numbers."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.statistics.bootstrap import Resampling, bootstrap
+from reach_analysis.statistics.correlation import Measure, agreement, ranks, resampled_agreement
+from reach_analysis.statistics.multiple import benjamini_hochberg, holm
+from reach_analysis.statistics.permutation import p_value, trial_permutations
+from reach_analysis.statistics.survival import kaplan_meier
+from scipy import stats
+
+SMALL = st.integers(-4, 4).map(float)
+
+
+@settings(deadline=None, max_examples=100)
+@given(arrays(float, st.tuples(st.integers(3, 30), st.just(2)), elements=SMALL))
+def test_measures_are_scipys_also_with_ties(pair: np.ndarray) -> None:
+    observed, predicted = pair[:, :1], pair[:, 1:]
+    np.testing.assert_array_equal(ranks(pair), stats.rankdata(pair, axis=0))
+    error = predicted - observed
+    assert agreement(Measure.MAE, observed, predicted)[0] == pytest.approx(np.abs(error).mean())
+    assert agreement(Measure.RMSE, observed, predicted)[0] == pytest.approx(np.sqrt((error**2).mean()))
+    if np.ptp(observed) and np.ptp(predicted):
+        pearson = stats.pearsonr(observed[:, 0], predicted[:, 0])[0]
+        spearman = stats.spearmanr(observed[:, 0], predicted[:, 0])[0]
+        assert agreement(Measure.PEARSON, observed, predicted)[0] == pytest.approx(pearson, abs=1e-12)
+        assert agreement(Measure.SPEARMAN, observed, predicted)[0] == pytest.approx(spearman, abs=1e-12)
+    else:
+        assert agreement(Measure.PEARSON, observed, predicted)[0] == 0
+        assert agreement(Measure.SPEARMAN, observed, predicted)[0] == 0
+
+
+def test_pearson_and_spearman_differ() -> None:
+    x = np.arange(20.0)[:, None]
+    assert agreement(Measure.SPEARMAN, x, np.exp(x))[0] == pytest.approx(1)
+    assert agreement(Measure.PEARSON, x, np.exp(x))[0] < 0.7
+
+
+@pytest.mark.parametrize("measure", list(Measure))
+def test_resampled_measures_are_those_of_repeated_data(measure: Measure) -> None:
+    rng = np.random.default_rng(0)
+    trial = np.repeat(np.arange(6), [5, 3, 8, 4, 6, 7])
+    observed, predicted = rng.normal(size=(2, len(trial))).round(1)
+    weights = rng.multinomial(6, np.full(6, 1 / 6), size=40).astype(float)
+    found = resampled_agreement(measure, observed, predicted, trial, weights)
+    for value, counts in zip(found, weights.astype(int), strict=True):
+        rows = np.repeat(np.arange(len(trial)), counts[trial])
+        expected = agreement(measure, observed[rows, None], predicted[rows, None])[0]
+        assert value == pytest.approx(expected, abs=1e-12)
+
+
+def mean_of(values: np.ndarray):
+    return lambda weights: weights @ values / weights.sum(axis=1)
+
+
+def test_bca_is_scipys() -> None:
+    values = np.random.default_rng(1).exponential(size=25)
+    ours = bootstrap(mean_of(values), 25, Resampling(resamples=200_000))
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=100_000, method="BCa", rng=0, batch=10_000)
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.03)
+    percentile = bootstrap(mean_of(values), 25, Resampling(resamples=200_000, method="percentile"))
+    assert percentile.low < ours.low  # a skewed sample: BCa moves up
+    assert values.mean() in ours
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_intervals_cover(method: str) -> None:
+    """Means of 30 normal values: 95 % of 600 intervals hold the true mean, less what n = 30 costs (about 1.5 %)."""
+    rng = np.random.default_rng(2)
+    resampling = Resampling(resamples=400, method=method)  # type: ignore[arg-type]
+    hits = sum(0.0 in bootstrap(mean_of(rng.normal(size=30)), 30, resampling) for _ in range(600))
+    assert 0.915 <= hits / 600 <= 0.965
+
+
+def test_paired_intervals_see_what_unpaired_ones_miss() -> None:
+    rng = np.random.default_rng(3)
+    common = 5 * rng.normal(size=20)
+    one, other = common + 0.1 * rng.normal(size=20) + 0.3, common + 0.1 * rng.normal(size=20)
+    paired = bootstrap(lambda w: mean_of(one)(w) - mean_of(other)(w), 20)
+    assert paired.low > 0.15
+    assert paired.high < 0.45
+
+
+def test_what_does_not_vary_has_an_interval_of_no_width() -> None:
+    interval = bootstrap(mean_of(np.full(5, 2.0)), 5)
+    assert (interval.low, interval.high) == (2.0, 2.0)
+
+
+def test_bad_resampling_is_refused() -> None:
+    with pytest.raises(DataError, match="at least 3 of them, got 2"):
+        bootstrap(mean_of(np.arange(2.0)), 2)
+    with pytest.raises(DataError, match="not finite"):
+        bootstrap(mean_of(np.array([1.0, np.nan, 2.0])), 3)
+    with pytest.raises(ConfigError, match=r"2 faults\n.*level must.*\n.*at least 100, got 5"):
+        Resampling(resamples=5, level=95.0)
+
+
+def test_p_values_count_the_observed_arrangement() -> None:
+    null = np.array([0.1, 0.2, 0.3, 0.4])
+    assert p_value(0.5, null) == 1 / 5
+    assert p_value(0.4, null) == 2 / 5
+    assert p_value(0.0, null) == 1
+    assert p_value(0.1, null, "less") == 2 / 5
+    assert p_value(0.5, null, "two-sided") == 2 / 5
+    assert p_value(0.25, null, "two-sided") == 1
+    with pytest.raises(DataError, match="finite"):
+        p_value(float("nan"), null)
+
+
+def test_permutations_stay_within_strata_and_reach_all_arrangements() -> None:
+    strata = np.array([0, 1, 0, 1, 0, 1])
+    drawn = trial_permutations(strata, 2000, seed=1)
+    assert (strata[drawn] == strata).all()
+    assert (np.sort(drawn, axis=1) == np.arange(6)).all()
+    counts = np.unique(drawn, axis=0, return_counts=True)[1]
+    assert len(counts) == 36
+    assert stats.chisquare(counts).pvalue > 1e-3
+    np.testing.assert_array_equal(drawn, trial_permutations(strata, 2000, seed=1))
+    with pytest.raises(DataError, match=r"groups of \[3, 1, 1\].*Crop trials to a common length"):
+        trial_permutations(np.array([0, 0, 0, 1, 2]), 10)
+
+
+@settings(deadline=None, max_examples=50)
+@given(arrays(float, st.integers(1, 12), elements=st.floats(0, 1)))
+def test_adjusted_p_values(p_values: np.ndarray) -> None:
+    np.testing.assert_allclose(benjamini_hochberg(p_values), stats.false_discovery_control(p_values), atol=1e-12)
+    # Holm by its definition: reject from the smallest on while p * (number left) stays below the level.
+    for place, adjusted in enumerate(holm(p_values)):
+        smaller = [p for at, p in enumerate(p_values) if (p, at) <= (p_values[place], place)]
+        expected = max(p * (len(p_values) - rank) for rank, p in enumerate(sorted(smaller)))
+        assert adjusted == pytest.approx(min(1, expected))
+    with pytest.raises(DataError, match="between 0 and 1, got nan at test 1"):
+        holm(np.array([0.1, np.nan]))
+
+
+# Weeks of remission under 6-mercaptopurine (Freireich et al. 1963), the example of Kalbfleisch and Prentice and others.
+REMISSION = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
+RELAPSED = [1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+
+
+def test_survival_of_a_published_trial() -> None:
+    curve = kaplan_meier(np.array(REMISSION, float), np.array(RELAPSED, bool))
+    published = {6.0: 0.857, 7.0: 0.807, 10.0: 0.753, 13.0: 0.690, 16.0: 0.627, 22.0: 0.538, 23.0: 0.448}
+    for week, survival in published.items():
+        assert curve.at(week)[0] == pytest.approx(survival, abs=6e-4)
+        assert curve.at(week + 0.5)[0] == curve.at(week)[0]
+    assert curve.at(5.9) == (1, 1, 1)
+    assert curve.at(6.0)[1:] == pytest.approx((0.620, 0.952), abs=6e-4)  # R: survfit(conf.type = "log-log")
+    assert curve.median == 23
+    assert np.isnan(curve.at(36.0)).all()
+    assert curve.at_risk[:3].tolist() == [21, 21, 17]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=30))
+def test_survival_is_scipys(episodes: list[tuple[int, bool]]) -> None:
+    duration, ended = np.array([float(d) for d, _ in episodes]), np.array([e for _, e in episodes])
+    curve = kaplan_meier(duration, ended, level=0.9)
+    found = stats.ecdf(stats.CensoredData(duration[ended], right=duration[~ended])).sf
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nothing or everything survives
+        theirs = found.confidence_interval(0.9, method="log-log")
+    at = np.searchsorted(curve.time, found.quantiles)
+    np.testing.assert_allclose(curve.survival[at], found.probabilities, atol=1e-12)
+    inside = (found.probabilities > 0) & (found.probabilities < 1)
+    np.testing.assert_allclose(curve.low[at][inside], theirs.low.probabilities[inside], atol=1e-9)
+    np.testing.assert_allclose(curve.high[at][inside], theirs.high.probabilities[inside], atol=1e-9)
+
+
+def test_survival_without_censoring_is_the_fraction_left() -> None:
+    duration = np.array([3.0, 1.0, 2.0, 2.0])
+    curve = kaplan_meier(duration, np.ones(4, bool))
+    assert [curve.at(t)[0] for t in (0.0, 1.0, 2.0, 3.0, 99.0)] == pytest.approx([1, 0.75, 0.25, 0, 0])
+    assert np.isnan(curve.at(3.0)[1:]).all()
+    for time in itertools.chain(curve.time, [1.5]):
+        assert curve.at(float(time))[0] == pytest.approx(np.mean(duration > time))
+    with pytest.raises(DataError, match="at least one episode"):
+        kaplan_meier(np.array([]), np.array([], bool))
+    with pytest.raises(ConfigError, match="between 0 and 1, got 95"):
+        kaplan_meier(duration, np.ones(4, bool), level=95.0)
