@@ -28,8 +28,9 @@ from stac_mjx.kinematics import retract
 from stac_mjx.solver import Robust, Status
 from stac_mjx.tree import Tree
 
-ROBUST_MEDIANS, PILOT_FRAMES = 4.0, 200
-"""Scale of the robust loss in medians of the marker distances; frames it is read off where offsets are known."""
+ROBUST_MEDIANS, ROBUST_LEAST, PILOT_FRAMES = 4.0, 0.005, 200
+"""Scale of the robust loss: medians of the marker distances, but at least this part of the body, for a loss that is too
+narrow has no slope to follow; frames it is read off where offsets are known."""
 COARSE = 8
 """Of every so many keyframes one is solved from the neutral pose; the others start between those."""
 KEYFRAME_ITERATIONS = (32, 12)
@@ -59,7 +60,8 @@ class Tracker(BatchSolver):
             np.median(column[seen]) if seen.any() else common
             for column, seen in zip(distances_mm.T, observed.T, strict=True)
         ]
-        self.robust_mm = np.maximum(ROBUST_MEDIANS * np.maximum(own, common), 1e-3)
+        least = ROBUST_LEAST * 1000 * self.body.size_m
+        self.robust_mm = np.maximum(ROBUST_MEDIANS * np.maximum(own, common), max(least, 1e-3))
 
     def pilot(self, offsets: np.ndarray, seen: Observation) -> None:
         """Choose the scale of the robust loss from some frames spread over the recording."""

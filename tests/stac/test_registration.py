@@ -1,0 +1,155 @@
+"""The whole registration at its edges: one clip, one frame, one keypoint, four-frame clips, segments, rates, smoothness."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stac import bodies_for_tests as bodies
+from stac_mjx.batches import Observation
+from stac_mjx.body import Body
+from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig, TrajectoryConfig
+from stac_mjx.inputs import Inputs, match
+from stac_mjx.keypoints import Keypoints
+from stac_mjx.registration import Registration, register
+from stac_mjx.results import clips_of, summary_of
+from stac_mjx.synthetic import Flaws, Motion, make_truth
+from stac_mjx.tracking import Tracker
+from stac_mjx.trajectory import steps
+from stac_mjx.tree import build_tree
+
+QUICK = CalibrationConfig(frames=60, max_rounds=6)
+
+
+def registered(body: Body, keypoints: Keypoints, **settings: object) -> Registration:
+    config = FitConfig(calibration=QUICK, **settings)  # type: ignore[arg-type]
+    return register(match(body, keypoints, config), config)
+
+
+@pytest.fixture(scope="module")
+def body(tmp_path_factory: pytest.TempPathFactory) -> Body:
+    return bodies.every_joint(tmp_path_factory.mktemp("body"))
+
+
+@pytest.mark.parametrize(
+    ("n_clips", "n_frames"), [(1, 1), (1, 4), (5, 1), (6, 4), (2, 33)], ids=lambda value: str(value)
+)
+def test_any_number_of_clips_and_frames(body: Body, n_clips: int, n_frames: int) -> None:
+    motion = Motion(n_frames=n_frames, n_clips=n_clips, amplitude=0.4)
+    truth = make_truth(body, motion, Flaws(noise_m=1e-3), seed=0)
+    result = registered(body, truth.keypoints)
+    assert len(result.trajectory.qpos) == n_clips * n_frames
+    assert result.trajectory.clip_lengths.tolist() == [n_frames] * n_clips
+    assert np.isfinite(result.trajectory.qvel).all()
+    clips = clips_of(result)
+    assert clips.n_frames == n_clips * n_frames
+    assert summary_of(result, 1.0)["failed_frames"] == 0
+
+
+def test_one_keypoint(tmp_path: Path) -> None:
+    body = bodies.body_of(tmp_path, bodies.FINGER, {"tip": ("lower", [0.1, 0.0, 0.01])})
+    truth = make_truth(body, Motion(n_frames=20, amplitude=0.5), seed=1)
+    result = registered(body, truth.keypoints)
+    assert np.nanmean(result.trajectory.error_mm) < 1.0
+
+
+def test_one_keypoint_on_a_floating_body(tmp_path: Path) -> None:
+    body = bodies.body_of(tmp_path, bodies.EVERY_JOINT, {"a": ("root", [0.1, 0.0, 0.05])})
+    truth = make_truth(body, Motion(n_frames=10, amplitude=0.3), seed=1)
+    assert np.nanmax(registered(body, truth.keypoints).trajectory.error_mm) < 1.0
+
+
+def test_segments_of_a_long_recording_join_without_a_seam(body: Body) -> None:
+    truth = make_truth(body, Motion(n_frames=300, amplitude=0.4), Flaws(noise_m=1e-3), seed=2)
+    inputs = match(body, truth.keypoints, FitConfig())
+    whole, parts = (
+        register(inputs, FitConfig(trajectory=TrajectoryConfig(segment=size, overlap=20)), offsets=truth.offsets)
+        for size in (1000, 110)
+    )
+    away = np.asarray(steps(build_tree(body.model), whole.trajectory.qpos, parts.trajectory.qpos))
+    assert np.median(np.abs(away)) < 2e-3
+    jump = np.linalg.norm(np.diff(parts.trajectory.marker_sites, axis=0), axis=-1).max()
+    assert jump <= 1.5 * np.linalg.norm(np.diff(truth.positions, axis=0), axis=-1).max() + 5e-3
+
+
+def test_clips_do_not_touch_one_another(body: Body) -> None:
+    truth = make_truth(body, Motion(n_frames=25, n_clips=3, amplitude=0.4), Flaws(noise_m=2e-3), seed=3)
+    settings = FitConfig(solver=SolverConfig(smoothness_mm=30.0, smoothing_passes=5, robust="none"))
+    together = register(match(body, truth.keypoints, settings), settings, offsets=truth.offsets)
+    second = replace(
+        truth.keypoints,
+        positions=truth.keypoints.positions[25:50],
+        confidence=truth.keypoints.confidence[25:50],
+        clip_names=("b",),
+        clip_lengths=np.array([25]),
+    )
+    alone = register(match(body, second, settings), settings, offsets=truth.offsets)
+    np.testing.assert_allclose(together.trajectory.qvel[25:50], alone.trajectory.qvel, atol=2e-2)
+    away = np.asarray(steps(build_tree(body.model), together.trajectory.qpos[25:50], alone.trajectory.qpos))
+    assert np.abs(away).max() < 2e-3
+
+
+def test_smoothness_lowers_its_objective_and_the_errors_of_a_noisy_recording(tmp_path: Path) -> None:
+    body = bodies.finger(tmp_path)
+    tree = build_tree(body.model)
+    truth = make_truth(body, Motion(n_frames=120, amplitude=0.6, cutoff_hz=1.0), Flaws(noise_m=4e-3), seed=4)
+    seen = Observation(truth.keypoints.positions, np.ones((120, 4)), np.array([120]))
+    weight, errors, objectives = 40.0, [], []
+    for smoothness in (0.0, weight):
+        tracker = Tracker(tree, body, SolverConfig(smoothness_mm=smoothness, robust="none"))
+        fit = tracker.solve(truth.offsets, seen)
+        errors.append(np.abs(fit.qpos - truth.qpos).mean())
+        data = 4 * (fit.error_mm**2).sum()
+        objectives.append(data + weight**2 * (np.diff(fit.qpos, axis=0) ** 2).sum())
+    assert objectives[1] < 0.8 * objectives[0]
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_resampled_clips_have_the_new_rate_and_the_same_motion(body: Body) -> None:
+    motion = Motion(n_frames=41, n_clips=2, rate_hz=50.0, amplitude=0.4, cutoff_hz=1.0)
+    truth = make_truth(body, motion, seed=5)
+    inputs = match(body, truth.keypoints, FitConfig())
+    slow, fast = (
+        register(inputs, FitConfig(trajectory=TrajectoryConfig(rate_hz=rate)), offsets=truth.offsets)
+        for rate in (None, 100.0)
+    )
+    assert fast.trajectory.rate_hz == 100.0
+    assert fast.trajectory.clip_lengths.tolist() == [81, 81]
+    every_second = np.concatenate([np.arange(0, 81, 2), 81 + np.arange(0, 81, 2)])
+    np.testing.assert_allclose(fast.trajectory.qpos[every_second], slow.trajectory.qpos, atol=1e-5)
+    np.testing.assert_allclose(fast.trajectory.qvel[every_second][5:35], slow.trajectory.qvel[5:35], atol=0.15)
+    assert np.isfinite(fast.trajectory.error_mm).all()
+
+
+def test_a_turned_recording_gives_the_turned_pose(body: Body) -> None:
+    truth = make_truth(body, Motion(n_frames=12, amplitude=0.3), seed=6)
+    angle = 1.1
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
+    turned = replace(truth.keypoints, positions=truth.keypoints.positions @ turn.T)
+    first, second = (
+        register(match(body, keypoints, FitConfig()), FitConfig(), offsets=truth.offsets).trajectory
+        for keypoints in (truth.keypoints, turned)
+    )
+    np.testing.assert_allclose(second.xpos[:, 1:], first.xpos[:, 1:] @ turn.T, atol=3e-3)
+    np.testing.assert_allclose(second.qpos[:, 7:], first.qpos[:, 7:], atol=2e-2)
+
+
+def test_the_same_seed_gives_the_same_result(body: Body) -> None:
+    truth = make_truth(body, Motion(n_frames=80, amplitude=0.4), Flaws(noise_m=1e-3), seed=7)
+    once, again = (registered(body, truth.keypoints, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(once.trajectory.qpos, again.trajectory.qpos)
+    np.testing.assert_array_equal(once.offsets, again.offsets)
+
+
+def test_markers_tied_to_the_wrong_body_are_named(tmp_path: Path) -> None:
+    body = bodies.dense_finger(tmp_path)
+    truth = make_truth(body, Motion(n_frames=100, amplitude=0.8), Flaws(noise_m=5e-4), seed=8)
+    wrong = body.marker_body.copy()
+    wrong[body.marker_names.index("k8")] = body.model.body("upper").id
+    mistaken = replace(body, marker_body=wrong)
+    config = FitConfig(calibration=QUICK)
+    inputs: Inputs = match(mistaken, truth.keypoints, config)
+    summary = summary_of(register(inputs, config), 1.0)
+    assert any(warning.startswith("k8: mean error") for warning in summary["warnings"])
+    errors = summary["per_keypoint_mm"]
+    assert errors["k8"] == max(errors.values())
