@@ -136,7 +136,7 @@ def _key_faults(verb: str, override: str, groups: Sequence[str]) -> list[str]:
     settings = list(settings_of(SCHEMAS[verb]))
     known = any(name == s.key or s.key.startswith(f"{name}.") for s in settings)
     inside = any(name.startswith(f"{s.key}.") for s in settings if isinstance(s.default, dict))
-    if known or inside or name.split("@")[0] in groups or re.match(r"hydra[./]", name):
+    if known or inside or name.split("@")[0] in [*groups, "preset"] or re.match(r"hydra[./]", name):
         return []
     return [unknown("setting", name, [s.key for s in settings])]
 

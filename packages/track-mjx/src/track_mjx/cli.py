@@ -11,6 +11,7 @@ VERBS = {
     "train": "train a controller that follows reference clips in physics",
     "resume": "go on with a training exactly where its last checkpoint was made",
     "evaluate": "measure how well a controller follows train and held-out clips",
+    "rollout": "write what body and network did into a mimic.rollouts file",
     "check": "say whether a clips file can be trained on, and with what",
 }
 EXAMPLES = {
@@ -21,6 +22,9 @@ EXAMPLES = {
   track-mjx train preset=fly --cfg job                      show the settings, do nothing""",
     "resume": "  track-mjx resume run=run\n  track-mjx resume run=run steps=50_000_000",
     "evaluate": "  track-mjx evaluate run=run\n  track-mjx evaluate run=run clips=other/clips.h5",
+    "rollout": """\
+  track-mjx rollout run=run out=rollouts.h5
+  track-mjx rollout run=run deterministic=false seeds=[0,1,2]""",
     "check": "  track-mjx check clips=results/clips.h5",
 }
 

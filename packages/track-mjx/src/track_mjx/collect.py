@@ -155,7 +155,7 @@ class Collector:
         self, reference: Reference, fields: Fields, episode: Episode, thought: Thought, key: Array
     ) -> Judged:
         outcome = self.task.judge(reference, fields, episode.clock, thought.action, key)
-        done = outcome.terminated | outcome.truncated
+        done = jnp.logical_or(outcome.terminated, outcome.truncated)
         age = episode.clock.history.age + 1
         returned = episode.episode_reward + outcome.reward
         transition = Transition(

@@ -115,6 +115,8 @@ class PpoConfig:
     """Simulations side by side."""
     unroll: int = 20
     """Control steps of each simulation between updates."""
+    rounds: int = 1
+    """Unrolls of all simulations collected for each update."""
     epochs: int = 4
     """Passes over the collected steps in each update."""
     minibatches: int = 16

@@ -100,7 +100,7 @@ def advantages(
         values: of its observations and of the one after.
         config: discount, lambda and reward scale.
     """
-    ended = transition.terminated | transition.truncated
+    ended = jnp.logical_or(transition.terminated, transition.truncated)
     future = config.discount * jnp.where(transition.terminated, 0.0, values[1:])
     delta = config.reward_scale * transition.reward + future - values[:-1]
     delta = jnp.where(transition.truncated, 0.0, delta)
@@ -168,7 +168,7 @@ def loss(
 
 def shuffled_rows(config: PpoConfig, seed: int, iteration: int) -> Int[np.ndarray, "minibatch sample"]:
     """Rows of the minibatches of all epochs, each epoch a new order; drawn on the host, where sorting is not needed."""
-    n = config.n_envs * config.unroll
+    n = config.n_envs * config.unroll * config.rounds
     size = n // config.minibatches
     generator = np.random.Generator(np.random.Philox(key=[seed, iteration]))
     orders = [generator.permutation(n)[: size * config.minibatches] for _ in range(config.epochs)]

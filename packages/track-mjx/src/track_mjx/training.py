@@ -26,6 +26,7 @@ from track_mjx.errors import ConfigError, RunError, raise_all
 from track_mjx.evaluation import score, summary
 from track_mjx.policy import empty_statistics
 from track_mjx.run_folder import RunFolder
+from track_mjx.tasks.imitation import Observation
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class Trainer:
         begin_key = jax.random.fold_in(self.key, 1)
         self.physics, self.episode = self.collector.begin(self.followed, begin_key, config.ppo.n_envs)
         self._update = jax.jit(lambda *args: ppo.update(setup.networks, config.ppo, *args))
+        self._join = jax.jit(join_unrolls)
         self._totals: list[Totals] = []
         self._losses: list[dict[str, Any]] = []
         self._marks = {"start": time.monotonic(), "log": time.monotonic(), "steps": 0.0}
@@ -91,10 +93,15 @@ class Trainer:
             RunError: when the loss is not finite.
         """
         config, progress = self.config, self.progress
-        collect_key, learn_key = jax.random.split(jax.random.fold_in(self.key, 2 + progress.iteration))
-        self.physics, self.episode, batch, totals = self.collector.collect(
-            self.learner.policy, self.followed, self.physics, self.episode, collect_key
-        )
+        learn_key, *keys = jax.random.split(jax.random.fold_in(self.key, 2 + progress.iteration), 1 + config.ppo.rounds)
+        unrolls = []
+        for key in keys:
+            self.physics, self.episode, unroll, totals = self.collector.collect(
+                self.learner.policy, self.followed, self.physics, self.episode, key
+            )
+            unrolls.append(unroll)
+            self._totals.append(totals)
+        batch = unrolls[0] if len(unrolls) == 1 else self._join(unrolls)
         rows = ppo.shuffled_rows(config.ppo, config.seed, progress.iteration)
         inputs = (jnp.float32(self.learning_rate()), jnp.float32(self.kl_weight()), rows, learn_key)
         learner, losses = self._update(self.learner, batch, inputs)
@@ -102,8 +109,7 @@ class Trainer:
             raise RunError(self._dump(batch, losses))
         self.learner = learner
         progress.iteration += 1
-        progress.steps += config.ppo.n_envs * config.ppo.unroll
-        self._totals.append(totals)
+        progress.steps += config.ppo.n_envs * config.ppo.unroll * config.ppo.rounds
         self._losses.append(losses)
 
     def learning_rate(self) -> float:
@@ -245,6 +251,12 @@ class Trainer:
         self.folder.forget_after(self.progress.iteration)
 
 
+def join_unrolls(unrolls: list[tuple[ppo.Transition, Observation]]) -> tuple[ppo.Transition, Observation]:
+    """Put several unrolls beside each other, as if more simulations had run; each keeps its own end."""
+    transitions = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *[unroll for unroll, _ in unrolls])
+    return transitions, jax.tree.map(lambda *x: jnp.concatenate(x, axis=0), *[last for _, last in unrolls])
+
+
 def verify(setup: Setup) -> None:
     """Refuse settings that cannot work before anything is compiled.
 
@@ -254,11 +266,13 @@ def verify(setup: Setup) -> None:
     p, run = setup.config.ppo, setup.config.run
     faults = [
         f"ppo.{name}: expected at least 1, got {getattr(p, name)}"
-        for name in ("n_envs", "unroll", "epochs", "minibatches")
+        for name in ("n_envs", "unroll", "rounds", "epochs", "minibatches")
         if getattr(p, name) < 1
     ]
-    if not faults and p.n_envs * p.unroll < p.minibatches:
-        faults.append(f"ppo.minibatches: {p.minibatches} are more than the {p.n_envs * p.unroll} steps of an unroll")
+    if not faults and p.n_envs * p.unroll * p.rounds < p.minibatches:
+        faults.append(
+            f"ppo.minibatches: {p.minibatches} are more than the {p.n_envs * p.unroll * p.rounds} steps of an update"
+        )
     for name, low, high in (("discount", 0, 1), ("gae_lambda", 0, 1), ("prior_correlation", 0, 0.9999)):
         if not low <= getattr(p, name) <= high:
             faults.append(f"ppo.{name}: expected {low} to {high}, got {getattr(p, name)}")

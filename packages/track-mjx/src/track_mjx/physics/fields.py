@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import mujoco
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
-if TYPE_CHECKING:
-    Arrayish: TypeAlias = Any
-else:  # checked at run time in tests; type checkers would ask for a cast wherever JAX and NumPy meet
-    Arrayish = Array | np.ndarray
+Arrayish: TypeAlias = Any
+"""An array of JAX or of NumPy; shapes in signatures are checked all the same."""
 
 
 class Fields(NamedTuple):
