@@ -1,4 +1,4 @@
-"""The whole registration at its edges: one clip, one frame, one keypoint, four-frame clips, segments, rates, smoothness."""
+"""The whole registration at its edges: one clip, one frame, one keypoint, short clips, segments, rates, smoothness."""
 
 from dataclasses import replace
 from pathlib import Path
