@@ -15,6 +15,7 @@ from reach_analysis.errors import ConfigError, ReachError, unknown
 from reach_analysis.settings import settings_of
 
 SCHEMAS: dict[str, type] = {
+    "emg": schemas.EmgConfig,
     "pca": schemas.PcaConfig,
     "check": schemas.CheckConfig,
 }

@@ -8,10 +8,14 @@ from importlib import import_module
 from importlib.metadata import version
 
 VERBS = {
+    "emg": "turn raw EMG into envelopes and compare simulated muscles with them",
     "pca": "find the principal components of the intention and of every layer",
     "check": "compare rollouts files with the contract in docs/schema and list every departure",
 }
 EXAMPLES = {
+    "emg": """\
+  reach-analysis emg rollouts=rollouts.h5 'emg={biceps:biceps.csv,triceps:triceps.csv}' trials=trials.csv
+  reach-analysis emg 'rollouts={joint_only:a.h5,physics_aware:b.h5}' emg=synthetic:physics_aware""",
     "pca": """\
   reach-analysis pca rollouts=rollouts.h5 colour_by=elbow out=results
   reach-analysis pca rollouts=fly.h5 layers=[latent_mean] window_frames=31""",

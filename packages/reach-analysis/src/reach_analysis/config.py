@@ -43,3 +43,84 @@ class PcaConfig:
     """Seed of folds and resamples."""
     out: str | None = None
     """Folder of the results; empty: reach_results/pca."""
+
+
+@dataclass
+class RecordingConfig:
+    """How the recordings of a lab are read."""
+
+    rate_hz: float = 30000.0
+    """EMG samples a second (CSV; NWB files say it themselves)."""
+    unit: str = "V"
+    """Unit of the EMG numbers (CSV)."""
+    frame_rate_hz: float | None = 200.0
+    """The trial table counts frames at this rate; empty: it holds seconds."""
+    id_column: str | None = None
+    """Column of the table with the trial's name; empty: trial_id, trial, id, clip_name, clip or name; where there is
+    none, rows are counted."""
+    first_row: int = 1
+    """Number of the table's first row, where rows are counted."""
+    start_column: str | None = None
+    """Column with the start of the reach; empty: reach_start, else start."""
+    end_column: str = "end"
+    """Column with the end of the trial."""
+    nwb_series: str = "acquisition/EMG"
+    """NWB: path of the time series that holds the EMG."""
+    nwb_channels: Any = None
+    """NWB: map from muscle to column, as {biceps:0,triceps:1}."""
+
+
+@dataclass
+class ChainConfig:
+    """From raw EMG to envelopes; the defaults are those of paper A, section 2.2."""
+
+    band_hz: list[float] = field(default_factory=lambda: [20.0, 1000.0])
+    """Band kept by the first filter, Hz."""
+    order: int = 4
+    """Order of both Butterworth filters; they run forwards and backwards."""
+    envelope_hz: float = 50.0
+    """Cut-off of the envelope, Hz."""
+    window_s: list[float] = field(default_factory=lambda: [0.0, 0.3])
+    """Stretch kept, s from the start of the reach."""
+    rate_hz: float = 200.0
+    """Rate of the envelopes (block averages), Hz."""
+    samples: int | None = 60
+    """Samples kept of each trial; empty: the whole window."""
+    percentile: float = 98.0
+    """Amplitude over all trials of a muscle that becomes 1."""
+
+
+@dataclass
+class EmgConfig:
+    """What `reach-analysis emg` can be told."""
+
+    rollouts: Any = None
+    """Rollouts by condition: {joint_only: a.h5, physics_aware: b.h5}, or a file, or a list of files."""
+    rollouts_seed: int | None = None
+    """Which repeat to read, by its seed, where a file holds several; empty: the first."""
+    clip_pattern: str | None = None
+    """Regular expression with one group that finds the trial's name in clip names; empty: trial_id, or clip_name."""
+    emg: Any = None
+    """Map from muscle to CSV file (a row a trial), as {biceps: b.csv, triceps: t.csv}; or one NWB file; or `synthetic`
+    (EMG made from the activation of the first condition, to see the chain at work) or `synthetic:CONDITION`."""
+    trials: str | None = None
+    """Table of the trials (CSV), for EMG in CSV files."""
+    recording: RecordingConfig = field(default_factory=RecordingConfig)
+    chain: ChainConfig = field(default_factory=ChainConfig)
+    muscles: Any = None
+    """Map from EMG channel to actuator, as {triceps: Triceps_Long}; empty: the actuator of that name, or those of
+    paper A (long biceps, lateral triceps)."""
+    signals: list[str] = field(default_factory=lambda: ["act", "ctrl"])
+    """What is compared with EMG: act (muscle activation), ctrl (control)."""
+    resample: bool = True
+    """Bring the simulation to the rate of the envelopes by averaging over intervals; off: unequal rates are refused."""
+    largest_lag_s: float = 0.05
+    """Shifts tried for the lag, each way, s."""
+    onset_fraction: float = 0.25
+    """Fraction of a trial's range that counts as its onset."""
+    resamples: int = 2000
+    """Bootstrap resamples of trials for the intervals."""
+    seed: int = 0
+    """Seed of resamples, and of synthetic EMG."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/emg."""

@@ -95,7 +95,8 @@ def encode(figure: Figure, kind: str) -> bytes:
     """The figure as ``png`` or ``svg``; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white", metadata=metadata)
+    with drawing():  # some of the style is looked up only now
+        figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white", metadata=metadata)
     return buffer.getvalue()
 
 

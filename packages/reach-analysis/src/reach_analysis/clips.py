@@ -1,0 +1,87 @@
+"""Reference clips (mimic.reference_clips), as far as the analyses need them: keypoints, marker sites, body positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Int
+
+from reach_analysis.contract.hdf5 import attribute, find, open_contract, read_numbers, read_strings, require
+from reach_analysis.errors import ContractError, shorten, unknown
+
+KIND = "mimic.reference_clips"
+
+
+@dataclass(frozen=True)
+class Clips:
+    """What a clips file holds; frames of all clips lie end to end and are read a clip at a time.
+
+    Attributes:
+        path: the file.
+        rate_hz: frames a second.
+        names: clip names.
+        start, length: first frame and number of frames of each clip.
+        keypoints: keypoint names.
+        bodies: body names.
+        keypoint_bodies: body each keypoint moves with; empty where the file does not say.
+        offsets: position of each keypoint in the frame of its body, m; None where the file does not say.
+    """
+
+    path: Path
+    rate_hz: float
+    names: tuple[str, ...]
+    start: Int[np.ndarray, " clip"]
+    length: Int[np.ndarray, " clip"]
+    keypoints: tuple[str, ...]
+    bodies: tuple[str, ...]
+    keypoint_bodies: tuple[str, ...]
+    offsets: Float[np.ndarray, "keypoint 3"] | None
+
+    def read(self, dataset: str, clip: str) -> Float[np.ndarray, "frame ..."]:
+        """The frames of one data set in one clip; frames that must not be used are NaN.
+
+        Raises:
+            ContractError: when clip or data set are not there.
+        """
+        if clip not in self.names:
+            raise ContractError(f"{self.path}: {unknown('clip', clip, self.names)}")
+        number = self.names.index(clip)
+        frames = slice(int(self.start[number]), int(self.start[number] + self.length[number]))
+        with open_contract(self.path, KIND) as file:
+            values = read_numbers(require(file, dataset), frames).astype(float)
+            valid = read_numbers(require(file, "valid"), frames) == 1
+        values[~valid] = np.nan
+        return values
+
+
+def read_clips(path: str | Path) -> Clips:
+    """Open a clips file.
+
+    Raises:
+        InputError: when it is no readable HDF5 file.
+        ContractError: when it is of another kind or major version, or lacks what every such file must have.
+    """
+    path = Path(path)
+    with open_contract(path, KIND) as file:
+        rate = attribute(file, "rate_hz")
+        if not isinstance(rate, int | float) or rate <= 0:
+            raise ContractError(f"{path}: rate_hz must be a positive number, got {rate!r}")
+        body, offsets = find(file, "kp_body"), find(file, "offsets")
+        clips = Clips(
+            path=path,
+            rate_hz=float(rate),
+            names=read_strings(require(file, "clip_name")),
+            start=read_numbers(require(file, "clip_start")),
+            length=read_numbers(require(file, "clip_length")),
+            keypoints=read_strings(require(file, "kp_names")),
+            bodies=read_strings(require(file, "names_xpos")),
+            keypoint_bodies=read_strings(body) if isinstance(body, h5py.Dataset) else (),
+            offsets=read_numbers(offsets).astype(float) if isinstance(offsets, h5py.Dataset) else None,
+        )
+    strange = sorted(set(clips.keypoint_bodies) - set(clips.bodies))
+    if strange or (clips.keypoint_bodies and len(clips.keypoint_bodies) != len(clips.keypoints)):
+        raise ContractError(f"{path}: kp_body does not name one body of the file for each keypoint: {shorten(strange)}")
+    return clips

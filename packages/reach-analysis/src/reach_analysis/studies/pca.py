@@ -1,0 +1,104 @@
+"""Principal components of the intention and of every layer (paper A, section 2.7; paper B, section 4.7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from reach_analysis.config import PcaConfig
+from reach_analysis.figures.representation import trajectories, variance_by_layer
+from reach_analysis.forecasting.folds import trial_folds
+from reach_analysis.progress import Stage, silent
+from reach_analysis.records import TrialSeries
+from reach_analysis.representation.pca import (
+    LayerPca,
+    bootstrap_explained,
+    colour_values,
+    delay_windows,
+    layer_pca,
+)
+from reach_analysis.rollouts import Rollouts
+from reach_analysis.studies.study import Shown, Study
+
+
+def study(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
+    """Components of every layer asked for.
+
+    Raises:
+        ReachError: when a layer is not there, or cannot be analysed.
+    """
+    layers, rows = _layers(rollouts, config, stage)
+    positions = rollouts.series("qpos")
+    joint = config.colour_by or positions.channels[-1]
+    colours = [colour_values(positions, joint, layer.scores) for layer in layers]
+    unit = dict(zip(positions.channels, rollouts.column_units("qpos"), strict=True))[joint]
+    window = f" Windows of {config.window_frames} frames." if config.window_frames > 1 else ""
+    counts = f"n = {layers[0].n_trials} trials, {layers[0].n_samples} samples; mean removed, no scaling.{window}"
+    return Study(
+        name="pca",
+        title="Geometry of the intention and the layers",
+        results=rows,
+        inputs=(rollouts.path,),
+        tables={"pca": rows, "pca_scores": _score_rows(layers, colours, joint)},
+        figures=(
+            Shown(
+                "pca_variance",
+                variance_by_layer(layers),
+                f"Variance along the first {config.components} principal components of the intention (mean) and each "
+                f"hidden layer, and (orange) the part of the variance of left-out trials that components of the "
+                f"others account for, {config.folds} folds of trials. {counts}",
+            ),
+            Shown(
+                "pca_trajectories",
+                trajectories(layers, colours, f"{joint} ({unit})"),
+                f"Each trial in the space of the first three components, coloured by {joint}. {counts} A shape in three "
+                "components is no evidence of a topology by itself.",
+            ),
+        ),
+    )
+
+
+def _layers(rollouts: Rollouts, config: PcaConfig, stage: Stage) -> tuple[list[LayerPca], list[dict[str, Any]]]:
+    names = config.layers or ["latent_mean", *rollouts.layers]
+    folds = trial_folds(rollouts.trials, min(config.folds, len(rollouts.trials)), config.seed)
+    layers, rows = [], []
+    tick = stage("layers", len(names))
+    for name in names:
+        series: TrialSeries = rollouts.series(name) if name.startswith("latent") else rollouts.layer(name)
+        fold = folds
+        if config.window_frames > 1:
+            series = delay_windows(series, config.window_frames)
+            fold = folds[[rollouts.trials.index(trial) for trial in series.trials]]
+        layers.append(layer_pca(series, config.components, fold))
+        drawn = bootstrap_explained(series, config.components, config.resamples, config.seed)
+        rows.append(_row(layers[-1], drawn))
+        tick(1)
+    return layers, rows
+
+
+def _row(layer: LayerPca, drawn: np.ndarray) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "layer": layer.name,
+        "trials": layer.n_trials,
+        "samples": layer.n_samples,
+        "units": layer.n_units,
+    }
+    row |= {f"explained_pc{number + 1}": float(fraction) for number, fraction in enumerate(layer.explained)}
+    row["explained"] = float(layer.explained.sum())
+    if len(drawn):
+        low, high = np.percentile(drawn.sum(axis=1), [2.5, 97.5])
+        row |= {"explained_low": float(low), "explained_high": float(high)}
+    return row | {"held_out": float(layer.held_out[-1]), "participation_ratio": layer.participation_ratio}
+
+
+def _score_rows(layers: list[LayerPca], colours: list, joint: str) -> list[dict[str, Any]]:
+    return [
+        {"layer": layer.name, "trial": trial, "time_s": float(time), joint: float(shade)}
+        | dict(zip(layer.scores.channels, map(float, point), strict=True))
+        for layer, shades in zip(layers, colours, strict=True)
+        for number, trial in enumerate(layer.scores.trials)
+        for time, point, shade in zip(
+            layer.scores.times(number), layer.scores.values[number], shades[number], strict=True
+        )
+    ]

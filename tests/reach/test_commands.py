@@ -1,0 +1,157 @@
+"""The verbs from end to end: on files with known truth they leave the right numbers; on bad input, one message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from reach_analysis.cli import main
+from reach_analysis.synthetic.emg import EmgSettings, write_emg
+from reach_analysis.synthetic.reach import ReachSettings, Reaches, write_reaches
+
+MUSCLES = {"biceps": "biceps_long", "triceps": "triceps_lateral"}
+Fails = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def reaches(folder: Path) -> Reaches:
+    """Two conditions of the same reaches, and their EMG."""
+    write_reaches(folder / "joint_only.h5", ReachSettings(n_trials=8, chatter=0.3, seed=1))
+    truth = write_reaches(folder / "physics_aware.h5", ReachSettings(n_trials=8, seed=1))
+    write_emg(folder, truth.activation, MUSCLES, EmgSettings(lead_s=0.1, tail_s=0.05))
+    return truth
+
+
+def result(out: Path, verb: str) -> dict[str, Any]:
+    return json.loads((out / f"{verb}.json").read_text())
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
+    """Run a command that must fail: exit code 2, one message, no traceback, nothing on standard output."""
+
+    def run(*arguments: str) -> str:
+        assert main(list(arguments)) == 2
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert err.startswith(f"reach-analysis {arguments[0]}: ")
+        assert out == ""
+        return err
+
+    return run
+
+
+def test_pca_leaves_numbers_tables_figures_and_where_they_come_from(reaches: Reaches, folder: Path) -> None:
+    out = folder / "pca"
+    assert main(["pca", f"rollouts={folder / 'physics_aware.h5'}", "resamples=50", f"out={out}"]) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "pca.csv", "pca.json", "pca_scores.csv", "pca_trajectories.png", "pca_trajectories.svg", "pca_variance.png",
+        "pca_variance.svg",
+    ]  # fmt: skip
+    found = result(out, "pca")
+    rows = {row["layer"]: row for row in found["results"]["numbers"]}
+    assert next(iter(rows)) == "latent_mean"
+    assert rows["latent_mean"]["explained"] == pytest.approx(1.0)  # three sources in four dimensions
+    assert rows["activations/decoder/layer_2"]["explained_pc3"] < 1e-3  # of rank two
+    assert found["inputs"][0]["name"] == "physics_aware.h5"
+    assert len(found["inputs"][0]["sha256"]) == 64
+    assert found["settings"]["components"] == 3
+    assert "reach-analysis" in found["versions"]
+
+
+def test_the_same_settings_give_the_same_files(reaches: Reaches, folder: Path) -> None:
+    for name in ("once", "twice"):
+        arguments = [f"rollouts={folder / 'physics_aware.h5'}", "resamples=20", "layers=[latent_mean]"]
+        assert main(["pca", *arguments, f"out={folder / name}"]) == 0
+    for path in (folder / "once").iterdir():
+        other = (folder / "twice" / path.name).read_bytes()
+        assert path.read_bytes() == other or path.suffix == ".json", path.name
+
+
+def test_emg_compares_both_conditions_with_csv_recordings(reaches: Reaches, folder: Path) -> None:
+    out = folder / "emg"
+    conditions = f"rollouts={{joint_only:{folder}/joint_only.h5,physics_aware:{folder}/physics_aware.h5}}"
+    files = f"emg={{biceps:{folder}/emg_biceps.csv,triceps:{folder}/emg_triceps.csv}}"
+    assert main(["emg", conditions, files, f"trials={folder}/trials.csv", "resamples=200", f"out={out}"]) == 0
+    numbers = result(out, "emg")["results"]["numbers"]
+    fits = {(row["condition"], row["muscle"], row["signal"]): row for row in numbers["fits"]}
+    assert len(fits) == 8
+    assert fits["physics_aware", "biceps", "act"]["correlation"] > 0.9
+    assert abs(fits["physics_aware", "biceps", "act"]["lag_s"]) <= 0.005
+    # the synthetic muscle lags its control by 10 ms
+    assert fits["physics_aware", "triceps", "ctrl"]["lag_s"] == pytest.approx(-0.01, abs=0.0051)
+    assert fits["joint_only", "biceps", "ctrl"]["mae"] > fits["physics_aware", "biceps", "ctrl"]["mae"]
+    chatter = next(row for row in numbers["differences"] if row["signal"] == "ctrl" and row["muscle"] == "biceps")
+    assert chatter["mae_low"] > 0
+    assert not numbers["emg"]["synthetic"]
+    assert numbers["emg"]["chain"]["percentile"] == 98.0
+    assert (out / "emg_envelopes.csv").read_text().count("\n") == 1 + 8 * 60
+
+
+def test_synthetic_emg_says_so(reaches: Reaches, folder: Path) -> None:
+    out = folder / "emg_synthetic"
+    arguments = [f"rollouts={folder}/physics_aware.h5", "emg=synthetic", "signals=[act]", "resamples=100"]
+    assert main(["emg", *arguments, f"out={out}"]) == 0
+    found = result(out, "emg")["results"]
+    assert "synthetic" in found["notes"][0]
+    assert all("Synthetic EMG" in caption for caption in found["captions"].values())
+    assert found["numbers"]["emg"]["synthetic"]
+
+
+def test_bad_input_of_emg(reaches: Reaches, folder: Path, tmp_path: Path, fails: Fails) -> None:
+    rollouts = f"rollouts={folder}/physics_aware.h5"
+    biceps, trials = f"emg={{biceps:{folder}/emg_biceps.csv}}", f"trials={folder}/trials.csv"
+    out = f"out={tmp_path}"
+    assert "emg is not set" in fails("emg", rollouts, out)
+    assert "rollouts is not set" in fails("emg", biceps, trials, out)
+    assert "trials is not set" in fails("emg", rollouts, biceps, out)
+    assert "400 samples a second" in fails("emg", rollouts, biceps, trials, "resample=false", out)
+    assert "unknown actuator 'calf'" in fails("emg", rollouts, f"emg={{calf:{folder}/emg_biceps.csv}}", trials, out)
+    assert "no such file" in fails("emg", "rollouts=absent.h5", biceps, trials, out)
+    assert "unknown signal 'force'" in fails("emg", rollouts, biceps, trials, "signals=[force]", out)
+    assert "cannot be in signals sampled 800" in fails("emg", rollouts, biceps, trials, "recording.rate_hz=800", out)
+    assert "lies outside the recorded" in fails("emg", rollouts, biceps, trials, "recording.frame_rate_hz=20", out)
+    (tmp_path / "other.csv").write_text("trial,start,end\n" + "".join(f"x{i},30,90\n" for i in range(8)))
+    assert "share no trial" in fails("emg", rollouts, biceps, f"trials={tmp_path}/other.csv", out)
+    assert "unknown condition 'absent'" in fails("emg", rollouts, "emg=synthetic:absent", out)
+    assert "unknown setting 'chain.bands_hz'; did you mean 'chain.band_hz'" in fails(
+        "emg", rollouts, biceps, trials, "chain.bands_hz=[1,2]"
+    )
+
+
+def test_missing_values_in_the_emg_are_named(reaches: Reaches, folder: Path, tmp_path: Path, fails: Fails) -> None:
+    rows = (folder / "emg_biceps.csv").read_text().splitlines()
+    cells = rows[3].split(",")
+    cells[100] = "nan"
+    rows[3] = ",".join(cells)
+    (tmp_path / "b.csv").write_text("\n".join(rows))
+    message = fails(
+        "emg", f"rollouts={folder}/physics_aware.h5", f"emg={{biceps:{tmp_path}/b.csv}}", f"trials={folder}/trials.csv"
+    )
+    assert "trial '4' holds 1 missing values" in message
+
+
+def test_bad_input_of_pca(reaches: Reaches, folder: Path, fails: Fails) -> None:
+    rollouts = f"rollouts={folder}/physics_aware.h5"
+    assert "did you mean 'decoder/layer_2'" in fails("pca", rollouts, "layers=[decoder/layer_3]")
+    assert "unknown channel 'elbo'" in fails("pca", rollouts, "colour_by=elbo", "resamples=10")
+    assert "odd number" in fails("pca", rollouts, "window_frames=30")
+    assert "takes one file, got 2" in fails("pca", f"rollouts={folder}/*.h5")
+    assert "no file matches" in fails("pca", f"rollouts={folder}/*.hdf")
+    assert "finds nothing in" in fails("pca", rollouts, "clip_pattern='mouse(.)'")
+
+
+def test_a_folder_that_cannot_be_made_is_one_message(reaches: Reaches, folder: Path, fails: Fails) -> None:
+    (folder / "file").write_text("")
+    arguments = [f"rollouts={folder}/physics_aware.h5", "layers=[latent_mean]", "resamples=10"]
+    assert "cannot be written" in fails("pca", *arguments, f"out={folder}/file/sub")
+    assert np.isfinite(reaches.activation.padded()).all()
