@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from reach_analysis.cli import main
 from reach_analysis.synthetic.emg import EmgSettings, write_emg
-from reach_analysis.synthetic.reach import ReachSettings, Reaches, write_reaches
+from reach_analysis.synthetic.reach import Reaches, ReachSettings, write_reaches
 
 MUSCLES = {"biceps": "biceps_long", "triceps": "triceps_lateral"}
 Fails = Callable[..., str]

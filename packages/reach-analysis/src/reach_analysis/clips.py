@@ -1,4 +1,4 @@
-"""Reference clips (mimic.reference_clips), as far as the analyses need them: keypoints, marker sites, body positions."""
+"""Reference clips (mimic.reference_clips), as far as the analyses need them: keypoints, marker sites, bodies."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -70,7 +70,7 @@ class FitSettings:
 
     largest_lag_s: float = 0.05
     onset_fraction: float = 0.25
-    resampling: Resampling = Resampling()
+    resampling: Resampling = field(default_factory=Resampling)
 
 
 def actuator_for(muscle: str, actuators: Sequence[str], chosen: Mapping[str, str]) -> str:

@@ -52,8 +52,8 @@ def study(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study
             Shown(
                 "pca_trajectories",
                 trajectories(layers, colours, f"{joint} ({unit})"),
-                f"Each trial in the space of the first three components, coloured by {joint}. {counts} A shape in three "
-                "components is no evidence of a topology by itself.",
+                f"Each trial in the space of the first three components, coloured by {joint}. {counts} A shape in "
+                "three components is no evidence of a topology by itself.",
             ),
         ),
     )
