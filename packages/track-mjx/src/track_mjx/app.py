@@ -20,6 +20,7 @@ SCHEMAS: dict[str, type] = {
     "resume": schemas.ResumeConfig,
     "evaluate": schemas.EvaluateConfig,
     "rollout": schemas.RolloutConfig,
+    "render": schemas.RenderConfig,
     "check": schemas.CheckConfig,
 }
 RESULTS = "track_results"

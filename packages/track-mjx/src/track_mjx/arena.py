@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import mujoco
+import numpy as np
 
 from track_mjx.clips import Clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
 from track_mjx.errors import BodyError, ConfigError, raise_all, unknown
-from track_mjx.exact_xml import exact_xml
+from track_mjx.exact_xml import exact_xml, quick_compile
+from track_mjx.ground import ground_height
 
 _SOLVERS = {
     "cg": mujoco.mjtSolver.mjSOL_CG,
@@ -76,6 +78,8 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     raise_all(BodyError, str(clips.path), faults)
     floor = _floor(spec, arena, _root_moves(original))
     contact_geoms = _contacts(spec, arena.contacts, floor, end_effectors)
+    _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
+    _set_actuators(spec, arena.actuators)
     _contact_sensors(spec, floor, contact_geoms)
     _set_options(spec, physics)
     try:
@@ -140,10 +144,44 @@ def _floor(spec: mujoco.MjSpec, arena: ArenaConfig, root_moves: bool) -> str:
     if arena.floor == "auto" and not root_moves:
         return ""
     spec.worldbody.add_geom(
-        name=_FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], pos=[0, 0, arena.floor_height_m],
-        rgba=[0.75, 0.78, 0.8, 1], contype=1, conaffinity=1,
+        name=_FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], rgba=[0.75, 0.78, 0.8, 1], contype=1,
+        conaffinity=1,
     )  # fmt: skip
     return _FLOOR
+
+
+def _set_floor_height(
+    spec: mujoco.MjSpec, floor: str, contact_geoms: dict[str, tuple[str, ...]], height_m: float | None, clips: Clips
+) -> None:
+    """Put the floor where it is asked for, else where the end effectors stand in the clips."""
+    geoms = list(dict.fromkeys(geom for group in contact_geoms.values() for geom in group))
+    if not floor or (height_m is None and not geoms):
+        return
+    model = quick_compile(spec)
+    if model.body_dofnum[model.geom_bodyid[model.geom(floor).id]]:
+        return  # a floor that moves is the body's own affair
+    height = ground_height(model, geoms, clips.qpos) if height_m is None else height_m / clips.length_unit_m
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    geom = next(geom for geom in spec.geoms if geom.name == floor)
+    geom.pos = geom.pos + np.array([0.0, 0.0, height - data.geom_xpos[model.geom(floor).id, 2]])
+
+
+def _set_actuators(spec: mujoco.MjSpec, mode: str) -> None:
+    """Turn position servos into motors, where that is asked for."""
+    if mode not in ("keep", "torque"):
+        raise ConfigError(f"arena.actuators: expected keep or torque, got {mode!r}")
+    if mode == "keep":
+        return
+    for actuator in spec.actuators:
+        if actuator.biastype != mujoco.mjtBias.mjBIAS_AFFINE:
+            continue
+        largest = float(np.abs(actuator.forcerange).max())
+        if not largest > 0:
+            raise ConfigError(f"arena.actuators=torque: actuator {actuator.name!r} has no range of forces")
+        actuator.gainprm = [largest, *[0.0] * (len(actuator.gainprm) - 1)]
+        actuator.biastype, actuator.biasprm = mujoco.mjtBias.mjBIAS_NONE, [0.0] * len(actuator.biasprm)
+        actuator.ctrllimited, actuator.ctrlrange = True, [-1.0, 1.0]
 
 
 def _contacts(spec: mujoco.MjSpec, mode: str, floor: str, end_effectors: Iterable[str]) -> dict[str, tuple[str, ...]]:

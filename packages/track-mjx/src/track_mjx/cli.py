@@ -12,6 +12,7 @@ VERBS = {
     "resume": "go on with a training exactly where its last checkpoint was made",
     "evaluate": "measure how well a controller follows train and held-out clips",
     "rollout": "write what body and network did into a mimic.rollouts file",
+    "render": "film body and reference of a rollouts file (mp4)",
     "check": "say whether a clips file can be trained on, and with what",
 }
 EXAMPLES = {
@@ -25,6 +26,9 @@ EXAMPLES = {
     "rollout": """\
   track-mjx rollout run=run out=rollouts.h5
   track-mjx rollout run=run deterministic=false seeds=[0,1,2]""",
+    "render": """\
+  track-mjx render rollouts=run/rollouts.h5 clip=3
+  track-mjx render rollouts=run/rollouts.h5 clip=all speed=0.1 out=reaches.mp4""",
     "check": "  track-mjx check clips=results/clips.h5",
 }
 

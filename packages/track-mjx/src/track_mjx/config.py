@@ -16,8 +16,10 @@ class ArenaConfig:
 
     floor: str = "auto"
     """auto (where the root moves and the body brings no floor), on or off."""
-    floor_height_m: float = 0.0
-    """Height of the added floor, m."""
+    floor_height_m: float | None = None
+    """Height of the floor, m; empty: where the end effectors stand in the clips."""
+    actuators: str = "keep"
+    """keep the actuators of the body, or torque: position servos become motors with the range of their forces."""
     contacts: str = "end_effectors"
     """What may touch the floor: end_effectors (with all that hangs on them), all (as the MJCF says) or none."""
     end_effectors: list[str] = field(default_factory=list)
@@ -259,3 +261,37 @@ class CheckConfig:
 
     clips: str = ""
     """A mimic.reference_clips file: can it be trained on?"""
+
+
+@dataclass
+class RenderConfig:
+    """What `track-mjx render` can be told."""
+
+    rollouts: str = ""
+    """A mimic.rollouts file, as `track-mjx rollout` writes it."""
+    clip: Any = 0
+    """Name or number of the clip, a list of these, or all: several are shown one after another."""
+    seed: int | None = None
+    """The repeat shown, in a file of several seeds; empty: the first."""
+    out: str | None = None
+    """The video (mp4); empty: beside the rollouts."""
+    ghost: float = 0.45
+    """How opaque the reference is: 0 (not shown) to 1 (solid)."""
+    start_s: float = 0.0
+    """Time in the rollout at which the video starts, s."""
+    duration_s: float | None = None
+    """Length of the stretch shown, s; empty: to the end, at most 20 s."""
+    speed: float | None = None
+    """Playback speed: 0.1 is ten times slower than life; empty: 1, or slower for rollouts of less than 3 s."""
+    fps: int = 30
+    """Pictures per second of the video."""
+    width: int = 960
+    """Width of the picture, pixels."""
+    height: int = 720
+    """Height of the picture, pixels."""
+    camera: str | None = None
+    """Camera of the model; empty: one that follows the animal."""
+    azimuth: float = 120.0
+    """Direction of the following camera, degrees."""
+    elevation: float = -20.0
+    """Height angle of the following camera, degrees."""

@@ -111,11 +111,17 @@ class Player:
             state = self._step(state, ctrl if self.engine.traceable else np.asarray(ctrl))
             clock, judgement = self._after(reference, self.engine.fields(state), clock, action)
             judgement = jax.tree.map(np.asarray, judgement)
-            valid.append(running & (step < n_steps))
-            stopped = valid[-1] & judgement.stops.any(0)
+            taken = running & (step < n_steps)
+            stopped = taken & judgement.stops.any(0)
             reason[stopped] = 1 + judgement.stops[:, stopped].argmax(0)
-            terminated.append(stopped)
             running = running & ~stopped
+            broken = judgement.stops[0]
+            if broken.any():  # a step into nowhere is none: the one before was the last
+                state = self.engine.reset(state, broken, np.asarray(qpos), np.asarray(qvel))
+                if terminated:
+                    terminated[-1] = terminated[-1] | (stopped & broken)
+            valid.append(taken & ~broken)
+            terminated.append(stopped & ~broken)
             judgements.append(judgement)
             if record:
                 acts.append(jax.tree.map(np.asarray, (ctrl, action, output)))

@@ -23,15 +23,23 @@ def exact_xml(spec: mujoco.MjSpec) -> str:
         ValueError: when MuJoCo refuses the model.
         BodyError: when this MuJoCo cannot write exact XML.
     """
-    mode = spec.compiler.LRopt.mode
-    # length ranges of actuators, found by simulation, are most of a muscle model's compile time
-    spec.compiler.LRopt.mode = int(mujoco.mjtLRMode.mjLRMODE_NONE)
-    try:
-        spec.compile()
-    finally:
-        spec.compiler.LRopt.mode = mode
+    quick_compile(spec)
     with _exact_numbers():
         return spec.to_xml()
+
+
+def quick_compile(spec: mujoco.MjSpec) -> mujoco.MjModel:
+    """Compile without actuator length ranges, found by simulation: most of a muscle model's compile time.
+
+    Raises:
+        ValueError: when MuJoCo refuses the model.
+    """
+    mode = spec.compiler.LRopt.mode
+    spec.compiler.LRopt.mode = int(mujoco.mjtLRMode.mjLRMODE_NONE)
+    try:
+        return spec.compile()
+    finally:
+        spec.compiler.LRopt.mode = mode
 
 
 @contextmanager

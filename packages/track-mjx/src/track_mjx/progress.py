@@ -72,6 +72,18 @@ def training_bar(console: Console, total: int, done: int) -> Iterator[Callable[[
 
 
 @contextmanager
+def counting_bar(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that shows how many parts of how many are done; terminals only."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"))
+    bar = Progress(
+        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    )
+    with bar:
+        task = bar.add_task(name, total=1)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
 def stop_on_signals() -> Iterator[Callable[[], str]]:
     """Yield a function that says which of SIGTERM and SIGINT has come since, if any; a second one ends at once."""
     received: list[str] = []

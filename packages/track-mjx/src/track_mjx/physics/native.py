@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import numpy as np
 from mujoco.batch import Batch
 
 from track_mjx.physics.fields import Fields
+
+_log = logging.getLogger(__name__)
 
 _POSITION, _VELOCITY = int(mujoco.mjtStage.mjSTAGE_POS), int(mujoco.mjtStage.mjSTAGE_VEL)
 
@@ -52,6 +55,8 @@ class NativeEngine:
         self._threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
         self._wanted = set(Fields._fields if wanted is None else wanted) | {"qpos", "qvel"}
         # derived fields are one physics step behind unless the first stages are computed again at the new state
+        # MuJoCo would print warnings and leave a log file; simulations that blow up are found and counted by the task
+        mujoco.set_mju_user_warning(lambda text: _log.debug("MuJoCo: %s", text))
         self._stage = _VELOCITY if "actuator_velocity" in self._wanted else _POSITION
 
     def init(self, n_envs: int) -> NativeState:

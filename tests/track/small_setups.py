@@ -1,0 +1,52 @@
+"""Tasks on the small bodies, small enough to compile and run within a second or two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from track.clip_files import ARM, WALKER, write_clips
+from track_mjx.build import Setup, build
+from track_mjx.clips import read_clips
+from track_mjx.config import NetworkConfig, PhysicsConfig, PpoConfig, RunConfig, TaskConfig, TrainConfig
+
+ARM_TASK: dict[str, Any] = {
+    "window": [1, 3],
+    "reference": {"joints_ahead": {}, "target_velocities": {}},
+    "proprioception": {"joints": {}, "velocities": {}, "muscle_activation": {}, "previous_action": {}},
+    "rewards": {"joints": {"weight": 1.0, "sigma": 0.3}},
+    "costs": {"control_difference": {"weight": 0.1}},
+}
+WALKER_TASK: dict[str, Any] = {
+    "window": [1, 2],
+    "reference": {"joints_ahead": {}, "root_ahead": {}, "orientation_ahead": {}, "bodies_ahead": {}},
+    "proprioception": {"joints": {}, "velocities": {}, "up_direction": {}, "end_effectors": {}, "touch": {}},
+    "rewards": {"position": {"weight": 1.0, "sigma": 0.05}, "joints": {"weight": 1.0, "exp_scale": 0.25}},
+    "terminations": {"too_far": {"limit_m": 0.05}},
+}
+
+
+def config(path: Path, task: dict[str, Any], **ppo: Any) -> TrainConfig:
+    """Settings for a small run in the folder of `path`."""
+    learning = {"n_envs": 16, "unroll": 5, "epochs": 2, "minibatches": 2, "learning_rate": 1e-3, **ppo}
+    return TrainConfig(
+        clips=str(path),
+        out=str(path.parent / "run"),
+        physics=PhysicsConfig(sim_dt_s=0.0025, ctrl_dt_s=0.005, threads=2, engine="native"),
+        task=TaskConfig(**task),
+        network=NetworkConfig(encoder=[16], decoder=[16], critic=[16], latent=3),
+        ppo=PpoConfig(**learning),
+        run=RunConfig(steps=800, log_every=1, checkpoint_every=2, evaluate_every_s=0, test_fraction=0.25),
+    )
+
+
+def arm(folder: Path, task: dict[str, Any] | None = None, clips: dict[str, Any] | None = None, **ppo: Any) -> Setup:
+    """The arm on four clips."""
+    path = write_clips(folder / "clips.h5", ARM, **(clips or {}))
+    return build(config(path, {**ARM_TASK, **(task or {})}, **ppo), read_clips(path))
+
+
+def walker(folder: Path, task: dict[str, Any] | None = None, **ppo: Any) -> Setup:
+    """The walker on four clips."""
+    path = write_clips(folder / "clips.h5", WALKER, end_effectors=("foot_L", "foot_R"), root="trunk")
+    return build(config(path, {**WALKER_TASK, **(task or {})}, **ppo), read_clips(path))

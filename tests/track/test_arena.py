@@ -1,0 +1,109 @@
+"""The world around the body: floor, contacts, options, units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+from track.clip_files import ARM, WALKER, write_clips
+from track_mjx.anatomy import Anatomy
+from track_mjx.arena import Arena, build_arena, substeps
+from track_mjx.clips import Clips, read_clips
+from track_mjx.config import ArenaConfig, PhysicsConfig
+from track_mjx.errors import BodyError, ConfigError
+
+
+def walker_clips(folder: Path) -> Clips:
+    return read_clips(write_clips(folder / "w.h5", WALKER, end_effectors=("foot_L", "foot_R"), root="trunk"))
+
+
+def touching(arena: Arena) -> set[frozenset[str]]:
+    """Pairs of geoms MuJoCo finds in contact when the body lies deep in the floor."""
+    data = mujoco.MjData(arena.model)
+    data.qpos[2] -= 0.2
+    mujoco.mj_forward(arena.model, data)
+    return {frozenset(arena.model.geom(g).name for g in contact.geom) for contact in data.contact}
+
+
+def test_only_end_effectors_touch_the_floor(tmp_path: Path) -> None:
+    arena = build_arena(walker_clips(tmp_path), ArenaConfig(), PhysicsConfig())
+    pairs = touching(arena)
+    feet = {geom for group in arena.contact_geoms.values() for geom in group}
+    assert len(pairs) == 3, "two feet and a toe"
+    assert all(arena.floor in pair and pair - {arena.floor} <= feet for pair in pairs)
+    everything = build_arena(walker_clips(tmp_path), ArenaConfig(contacts="all"), PhysicsConfig())
+    assert any("trunk_geom" in pair for pair in touching(everything))
+    assert touching(build_arena(walker_clips(tmp_path), ArenaConfig(contacts="none"), PhysicsConfig())) == set()
+
+
+def test_a_fixed_root_gets_no_floor_and_a_moving_one_does(tmp_path: Path) -> None:
+    arm = read_clips(write_clips(tmp_path / "a.h5", ARM))
+    assert build_arena(arm, ArenaConfig(), PhysicsConfig()).floor == ""
+    assert build_arena(arm, ArenaConfig(floor="on"), PhysicsConfig()).floor != ""
+    assert build_arena(walker_clips(tmp_path), ArenaConfig(), PhysicsConfig()).floor != ""
+    assert build_arena(walker_clips(tmp_path), ArenaConfig(floor="off"), PhysicsConfig()).floor == ""
+
+
+def test_the_floor_lies_where_the_feet_stand(tmp_path: Path) -> None:
+    clips = walker_clips(tmp_path)
+    arena = build_arena(clips, ArenaConfig(), PhysicsConfig())
+    data = mujoco.MjData(arena.model)
+    height = data.model.geom(arena.floor).pos[2]
+    feet = [g for group in arena.contact_geoms.values() for g in group]
+    lowest = []
+    for pose in clips.qpos:
+        data.qpos[:] = pose
+        mujoco.mj_kinematics(arena.model, data)
+        lowest.append(min(data.geom(g).xpos[2] - arena.model.geom(g).size[0] for g in feet))
+    assert np.mean(np.array(lowest) < height) == pytest.approx(0.1, abs=0.02)
+    fixed = build_arena(clips, ArenaConfig(floor_height_m=-0.3), PhysicsConfig())
+    assert fixed.model.geom(fixed.floor).pos[2] == pytest.approx(-0.3)
+
+
+def test_the_xml_of_the_arena_compiles_to_the_same_model(tmp_path: Path) -> None:
+    arena = build_arena(walker_clips(tmp_path), ArenaConfig(), PhysicsConfig())
+    again = mujoco.MjModel.from_xml_string(arena.mjcf_xml)
+    assert np.array_equal(again.body_inertia, arena.model.body_inertia)
+    assert np.array_equal(again.geom_pos, arena.model.geom_pos)
+
+
+def test_options_come_from_the_config(tmp_path: Path) -> None:
+    physics = PhysicsConfig(sim_dt_s=0.001, ctrl_dt_s=0.004, solver="newton", iterations=7, integrator="implicitfast")
+    arena = build_arena(walker_clips(tmp_path), ArenaConfig(), physics)
+    option = arena.model.opt
+    assert (option.timestep, option.iterations, arena.n_substeps) == (0.001, 7, 4)
+    assert option.solver == mujoco.mjtSolver.mjSOL_NEWTON
+    assert option.integrator == mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+
+
+@pytest.mark.parametrize(("sim", "ctrl"), [(0.002, 0.005), (0.01, 0.002), (0.0, 0.01), (0.002, -1.0)])
+def test_impossible_rates_are_refused(sim: float, ctrl: float) -> None:
+    with pytest.raises(ConfigError):
+        substeps(PhysicsConfig(sim_dt_s=sim, ctrl_dt_s=ctrl))
+
+
+def test_names_that_are_no_bodies_are_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(BodyError, match="foot_L"):
+        build_arena(walker_clips(tmp_path), ArenaConfig(end_effectors=["foot_l"]), PhysicsConfig())
+    with pytest.raises(BodyError, match="root_body"):
+        build_arena(walker_clips(tmp_path), ArenaConfig(root_body="pelvis"), PhysicsConfig())
+    with pytest.raises(ConfigError, match="newton"):
+        build_arena(walker_clips(tmp_path), ArenaConfig(), PhysicsConfig(solver="newtn"))
+
+
+def test_torque_turns_position_servos_into_motors(tmp_path: Path) -> None:
+    arena = build_arena(walker_clips(tmp_path), ArenaConfig(actuators="torque"), PhysicsConfig())
+    servo = arena.model.actuator("hip_R")
+    assert servo.gainprm[0] == pytest.approx(0.2)
+    assert servo.biasprm.tolist() == [0.0] * len(servo.biasprm)
+    assert servo.ctrlrange.tolist() == [-1.0, 1.0]
+
+
+def test_muscles_without_a_range_use_all_of_it(tmp_path: Path) -> None:
+    clips = read_clips(write_clips(tmp_path / "a.h5", ARM))
+    body = Anatomy(build_arena(clips, ArenaConfig(), PhysicsConfig()), 1.0, 0.01)
+    low, high = body.ctrl_range
+    assert low.tolist() == [0.0] * 3
+    assert high.tolist() == [1.0] * 3
