@@ -155,7 +155,7 @@ class CalibrationConfig:
 class TrajectoryConfig:
     """From frames to trajectories."""
 
-    segment: int = 8192
+    segment: int = 32768
     """Frames solved at once; longer clips are cut into segments of this length."""
     overlap: int = 40
     """Frames two segments share; they are crossfaded on the joint manifold."""
