@@ -59,12 +59,15 @@ class TrialData:
         target: what is predicted.
         lengths: samples of each trial.
         ids: name of each trial, unique. Folds and ties go by name, so the order of trials changes nothing.
+        own: column of the predictors that is the target itself, up to shift and scale, if one is: surrogates of the
+            target then replace that column too.
     """
 
     predictors: Float[np.ndarray, "sample column"]
     target: Float[np.ndarray, " sample"]
     lengths: Int[np.ndarray, " trial"]
     ids: tuple[str, ...]
+    own: int | None = None
 
     def __post_init__(self) -> None:
         faults = []
@@ -77,6 +80,10 @@ class TrialData:
         repeated = sorted({name for name in self.ids if self.ids.count(name) > 1})
         if repeated:
             faults.append(f"trial names must be unique; repeated: {shorten(repeated)}")
+        if self.own is not None and not 0 <= self.own < self.predictors.shape[1]:
+            faults.append(
+                f"own must be a column of the predictors, 0 to {self.predictors.shape[1] - 1}; got {self.own}"
+            )
         if (self.lengths < 1).any():
             faults.append("every trial needs at least one sample")
         raise_all(DataError, "trials for forecasting", faults)
@@ -92,8 +99,14 @@ class TrialData:
         return np.cumsum(self.lengths) - self.lengths
 
     def with_target(self, target: Float[np.ndarray, " sample"]) -> TrialData:
-        """The same predictors with another target."""
-        return replace(self, target=target)
+        """Another target; the target's own past among the predictors follows it, the other predictors stay."""
+        if self.own is None:
+            return replace(self, target=target)
+        known = np.isfinite(self.target)
+        scale, shift = np.polyfit(self.target[known], self.predictors[known, self.own], 1)
+        predictors = self.predictors.copy()
+        predictors[:, self.own] = scale * target + shift
+        return replace(self, target=target, predictors=predictors)
 
     def standardised(self) -> TrialData:
         """Predictors with mean 0 and variance 1 over all samples, so that none outweighs the others in distances.
@@ -108,7 +121,10 @@ class TrialData:
 
 
 def trial_data(
-    predictors: Sequence[np.ndarray], target: Sequence[np.ndarray], ids: Sequence[str] | None = None
+    predictors: Sequence[np.ndarray],
+    target: Sequence[np.ndarray],
+    ids: Sequence[str] | None = None,
+    own: int | None = None,
 ) -> TrialData:
     """Put trials end to end: `predictors` are (time, column) or (time,) arrays, `target` (time,) arrays, one a trial.
 
@@ -123,7 +139,7 @@ def trial_data(
         if len(rows) != len(values):
             raise DataError(f"trial {name!r}: {len(rows)} samples of predictors, {len(values)} of the target")
     lengths = np.array([len(values) for values in target], dtype=int)
-    return TrialData(np.concatenate(columns), np.concatenate(target).astype(float), lengths, names)
+    return TrialData(np.concatenate(columns), np.concatenate(target).astype(float), lengths, names, own)
 
 
 @dataclass(frozen=True)

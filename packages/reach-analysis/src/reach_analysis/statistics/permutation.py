@@ -27,8 +27,8 @@ def p_value(observed: float, null: Float[np.ndarray, " draw"], side: Side = "gre
     """
     if not (np.isfinite(null).all() and math.isfinite(observed) and len(null)):
         raise DataError("a p-value needs a finite statistic and a finite null distribution")
-    above = (1 + np.count_nonzero(null >= observed)) / (1 + len(null))
-    below = (1 + np.count_nonzero(null <= observed)) / (1 + len(null))
+    above = (1 + int(np.count_nonzero(null >= observed))) / (1 + len(null))
+    below = (1 + int(np.count_nonzero(null <= observed))) / (1 + len(null))
     match side:
         case "greater":
             return above
@@ -36,6 +36,32 @@ def p_value(observed: float, null: Float[np.ndarray, " draw"], side: Side = "gre
             return below
         case "two-sided":
             return min(1.0, 2 * min(above, below))
+
+
+def exchangeable(
+    values: Float[np.ndarray, " sample"],
+    lengths: Int[np.ndarray, " trial"],
+    strata: Int[np.ndarray, " trial"] | None = None,
+) -> Int[np.ndarray, " trial"]:
+    """Groups of trials that may be exchanged: of one length, with the same samples missing, of one of the `strata`."""
+    missing = np.isnan(values)
+    starts = np.cumsum(lengths) - lengths
+    kinds: dict[tuple[int, bytes, int], int] = {}
+    groups = []
+    for number, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        gaps = missing[start : start + length].tobytes()
+        kind = (int(length), gaps, 0 if strata is None else int(strata[number]))
+        groups.append(kinds.setdefault(kind, len(kinds)))
+    return np.array(groups)
+
+
+def permuted_rows(
+    permutations: Int[np.ndarray, "draw trial"], lengths: Int[np.ndarray, " trial"]
+) -> Int[np.ndarray, "sample draw"]:
+    """Row of the data that each sample is given when trials are exchanged whole; one column a permutation."""
+    starts = np.cumsum(lengths) - lengths
+    within = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+    return np.repeat(starts[permutations], lengths, axis=1).T + within[:, None]
 
 
 def trial_permutations(strata: Int[np.ndarray, " trial"], draws: int, seed: int = 0) -> Int[np.ndarray, "draws trial"]:

@@ -1,0 +1,222 @@
+"""A forecast beside everything it has to beat.
+
+One call gives a score per measure with its interval over trials, null distributions (computed by the same forecaster,
+on the same samples), baselines that learn from the same libraries, and the ceiling of a common time course.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from reach_analysis.errors import ConfigError, raise_all
+from reach_analysis.forecasting.embedding import TrialData
+from reach_analysis.forecasting.forecaster import Forecaster
+from reach_analysis.forecasting.nulls import (
+    MakeForecaster,
+    Noise,
+    Targets,
+    forecast_null,
+    noise_filtered,
+    phases_randomised,
+    samples_shuffled,
+    trial_permuted,
+)
+from reach_analysis.statistics.baselines import mean_trial, persistence, ridge
+from reach_analysis.statistics.bootstrap import Resampling, bootstrap
+from reach_analysis.statistics.ceiling import Ceiling, trial_ceiling
+from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
+from reach_analysis.statistics.permutation import p_value
+from reach_analysis.statistics.score import Baseline, Null, Score
+
+
+@dataclass(frozen=True)
+class AssessmentSettings:
+    """What a score stands beside, and how much of it.
+
+    Attributes:
+        measures: what to report.
+        permutations: draws of the trial-permutation null; 0 leaves it out.
+        surrogates: draws of the phase-randomised and of the filtered-noise null; 0 leaves them out.
+        surrogate: phase keeps spectra, iaaft keeps values too.
+        resampling: of trials, for intervals.
+        seed: of permutations and surrogates.
+        shuffle: also show the null of shuffled samples, which anything smooth beats; for replication only.
+    """
+
+    measures: tuple[Measure, ...] = (Measure.SPEARMAN, Measure.PEARSON)
+    permutations: int = 1000
+    surrogates: int = 200
+    surrogate: Literal["phase", "iaaft"] = "phase"
+    resampling: Resampling = field(default_factory=Resampling)
+    seed: int = 0
+    shuffle: bool = False
+
+    def __post_init__(self) -> None:
+        faults = [] if self.measures else ["measures must name at least one measure"]
+        for name in ("permutations", "surrogates"):
+            if not (getattr(self, name) == 0 or getattr(self, name) >= 19):
+                faults.append(f"{name} must be 0, or at least 19 to reach p = 0.05; got {getattr(self, name)}")
+        raise_all(ConfigError, "assessment", faults)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is forecast.
+
+    Attributes:
+        name: what is predicted from what.
+        data: predictors and target.
+        make: works out the forecaster.
+        unit: of the target.
+        strata: trials are exchanged only within equal entries, such as conditions; None, among all.
+        noise: draws filtered white noise in place of the target; None leaves that null out.
+        notes: what a reader has to know.
+        parameters: settings behind it.
+    """
+
+    name: str
+    data: TrialData
+    make: MakeForecaster
+    unit: str = "1"
+    strata: Int[np.ndarray, " trial"] | None = None
+    noise: Noise | None = None
+    notes: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Draws(NamedTuple):
+    """Observed and predicted values under a null, one draw a column."""
+
+    targets: Targets
+    observed: np.ndarray
+    predicted: np.ndarray
+
+
+class _Rival(NamedTuple):
+    """A baseline's predictions of the same samples."""
+
+    name: str
+    knows: str
+    predicted: np.ndarray
+
+
+class _Scored(NamedTuple):
+    """Predictions and observations with the trial each belongs to (numbered without gaps)."""
+
+    observed: np.ndarray
+    predicted: np.ndarray
+    trial: np.ndarray
+    trials: int
+
+
+def assess(task: Task, settings: AssessmentSettings | None = None) -> list[Score]:
+    """Score a forecast, one score for each measure.
+
+    Raises:
+        DataError: when there are too few trials for an interval, or too few that can be exchanged.
+    """
+    settings = settings or AssessmentSettings()
+    data, forecaster = task.data, task.make(task.data)
+    samples = forecaster.samples
+    predicted = forecaster.predict(data.target[:, None])[:, 0]
+    trials, trial = np.unique(data.trial[samples], return_inverse=True)
+    scored = _Scored(data.target[samples], predicted, trial, len(trials))
+    draws = [
+        _Draws(targets, *forecast_null(data, targets, task.make, forecaster))
+        for targets in null_targets(task, settings)
+    ]
+    rivals, notes = _rivals(data, forecaster)
+    ceiling = _ceiling(data)
+    return [
+        Score(
+            name=task.name,
+            measure=measure,
+            value=float(agreement(measure, scored.observed[:, None], predicted[:, None])[0]),
+            unit=measure.unit(task.unit),
+            trials=len(trials),
+            predictions=len(samples),
+            interval=_interval(measure, scored, settings.resampling),
+            nulls=tuple(_null(measure, scored, drawn) for drawn in draws),
+            baselines=tuple(_baseline(measure, scored, rival, settings.resampling) for rival in rivals),
+            ceiling=ceiling if measure.better_high else None,
+            parameters=task.parameters,
+            notes=(*task.notes, *notes),
+        )
+        for measure in settings.measures
+    ]
+
+
+def null_targets(task: Task, settings: AssessmentSettings) -> list[Targets]:
+    """Targets of every null that was asked for; errors as for those of :mod:`reach_analysis.forecasting.nulls`."""
+    data, seed = task.data, settings.seed
+    nulls = []
+    if settings.permutations:
+        nulls.append(trial_permuted(data, settings.permutations, seed, task.strata))
+    if settings.surrogates:
+        nulls.append(phases_randomised(data, settings.surrogates, seed, settings.surrogate))
+    if settings.surrogates and task.noise:
+        nulls.append(noise_filtered(data, task.noise, settings.surrogates, seed))
+    if settings.shuffle:
+        nulls.append(samples_shuffled(data, max(settings.surrogates, 19), seed))
+    return nulls
+
+
+def _interval(measure: Measure, scored: _Scored, resampling: Resampling) -> Any:
+    return bootstrap(
+        lambda weights: resampled_agreement(measure, scored.observed, scored.predicted, scored.trial, weights),
+        scored.trials,
+        resampling,
+    )
+
+
+def _null(measure: Measure, scored: _Scored, drawn: _Draws) -> Null:
+    value = float(agreement(measure, scored.observed[:, None], scored.predicted[:, None])[0])
+    values = agreement(measure, drawn.observed, drawn.predicted)
+    probability = p_value(value, values, "greater" if measure.better_high else "less")
+    return Null(drawn.targets.name, drawn.targets.keeps, values, probability, drawn.targets.controls)
+
+
+def _baseline(measure: Measure, scored: _Scored, rival: _Rival, resampling: Resampling) -> Baseline:
+    """Value of a baseline, and the interval of the forecast's gain over it, paired over trials."""
+
+    def gain(weights: Float[np.ndarray, "resample trial"]) -> Float[np.ndarray, " resample"]:
+        ours, theirs = (
+            resampled_agreement(measure, scored.observed, predicted, scored.trial, weights)
+            for predicted in (scored.predicted, rival.predicted)
+        )
+        return ours - theirs if measure.better_high else theirs - ours
+
+    value = float(agreement(measure, scored.observed[:, None], rival.predicted[:, None])[0])
+    return Baseline(rival.name, rival.knows, value, bootstrap(gain, scored.trials, resampling))
+
+
+def _rivals(data: TrialData, forecaster: Forecaster) -> tuple[list[_Rival], list[str]]:
+    """Baselines for the forecaster's own samples, and why one is missing."""
+    pieces = forecaster.pieces(data.target)
+    template, linear, present = [], [], []
+    for embedding, split in pieces:
+        rows = split.prediction
+        template.append(mean_trial(embedding.targets, embedding.time + embedding.lags.Tp, [split])[rows])
+        linear.append(ridge(embedding.vectors, embedding.targets, embedding.trial, [split])[rows])
+        present.append(persistence(data.target[embedding.row], [split])[rows])
+    rivals = [
+        _Rival("mean trial", "the time within the trial", np.concatenate(template)),
+        _Rival("ridge", "the same lags, linearly", np.concatenate(linear)),
+    ]
+    if all(embedding.lags.Tp > 0 for embedding, _ in pieces):
+        return [*rivals, _Rival("persistence", "the target's present value", np.concatenate(present))], []
+    return rivals, ["no persistence baseline: with Tp = 0 or less the target's present value is no forecast"]
+
+
+def _ceiling(data: TrialData) -> Ceiling | None:
+    """Ceiling of a common time course; None for fewer than four trials."""
+    if len(data.lengths) < 4:
+        return None
+    padded = np.full((len(data.lengths), int(data.lengths.max())), np.nan)
+    padded[data.trial, np.arange(len(data.target)) - data.starts[data.trial]] = data.target
+    return trial_ceiling(padded)

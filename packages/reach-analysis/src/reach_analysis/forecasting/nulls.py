@@ -1,0 +1,127 @@
+"""What a forecast scores when there is nothing to find: targets under a null, through the same forecaster.
+
+Each null keeps something of the target and breaks its tie to the predictors; the score shows only what goes beyond what
+was kept. Where the predictors hold the target's own past (`TrialData.own`), artificial targets replace that past too
+and the forecaster is worked out again; permuted trials leave the predictors alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from reach_analysis.errors import DataError
+from reach_analysis.forecasting.embedding import TrialData
+from reach_analysis.forecasting.forecaster import Forecaster
+from reach_analysis.statistics.permutation import exchangeable, permuted_rows, trial_permutations
+from reach_analysis.statistics.surrogates import iterated_amplitude, phase_randomised, shuffled
+
+MakeForecaster = Callable[[TrialData], Forecaster]
+"""Works out a forecaster for given predictors."""
+
+Noise = Callable[[np.random.Generator], Float[np.ndarray, " _sample"]]
+"""Draws a target made of white noise that went through the recording's own processing, trials end to end."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets under a null, one a column.
+
+    Attributes:
+        name: of the null.
+        keeps: what the target keeps under it.
+        values: the targets.
+        artificial: whether they are new series rather than recorded ones.
+        controls: whether the null keeps what data without an effect has, so that tests against it hold their level.
+    """
+
+    name: str
+    keeps: str
+    values: Float[np.ndarray, "sample draw"]
+    artificial: bool
+    controls: bool = True
+
+
+def trial_permuted(
+    data: TrialData, draws: int, seed: int = 0, strata: Int[np.ndarray, " trial"] | None = None
+) -> Targets:
+    """Give each trial the target of another, of the same length and stratum.
+
+    Whatever all trials share stays: a forecast beats this null only by what is particular to a trial. Exact, since
+    under the null the pairing of trials is arbitrary.
+
+    Raises:
+        DataError: when too few trials can be exchanged.
+    """
+    groups = exchangeable(data.target, data.lengths, strata)
+    rows = permuted_rows(trial_permutations(groups, draws, seed), data.lengths)
+    return Targets("trial permutation", "the time course that trials share", data.target[rows], artificial=False)
+
+
+def phases_randomised(
+    data: TrialData, draws: int, seed: int = 0, method: Literal["phase", "iaaft"] = "phase"
+) -> Targets:
+    """Draw targets with each trial's spectrum and random phases; `iaaft` keeps each trial's values as well.
+
+    The null of a stationary linear process, unrelated to the predictors. It loses the time course that trials share: a
+    forecast may beat it by that alone.
+
+    Raises:
+        DataError: when the target has missing samples, which a spectrum cannot have.
+    """
+    if not np.isfinite(data.target).all():
+        raise DataError("phase-randomised targets need trials without missing samples; crop or fill them first")
+    rng = np.random.default_rng(seed)
+    randomise = phase_randomised if method == "phase" else iterated_amplitude
+    drawn = [randomise(data.target[:, None], data.lengths, rng)[:, 0] for _ in range(draws)]
+    keeps = "each trial's spectrum" + ("" if method == "phase" else " and values")
+    return Targets("phase-randomised", keeps, np.stack(drawn, axis=1), artificial=True)
+
+
+def noise_filtered(data: TrialData, noise: Noise, draws: int, seed: int = 0) -> Targets:
+    """Draw targets from white noise that went through the recording's own processing.
+
+    Raises:
+        DataError: when a draw does not have the data's samples.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [noise(rng) for _ in range(draws)]
+    if any(len(values) != len(data.target) for values in drawn):
+        raise DataError(f"filtered noise has {len(drawn[0])} samples, the target has {len(data.target)}")
+    return Targets("filtered white noise", "the processing of the recording", np.stack(drawn, axis=1), artificial=True)
+
+
+def samples_shuffled(data: TrialData, draws: int, seed: int = 0) -> Targets:
+    """Shuffle all samples; for replication only, since anything smooth beats it."""
+    rng = np.random.default_rng(seed)
+    drawn = [shuffled(data.target[:, None], rng)[:, 0] for _ in range(draws)]
+    return Targets(
+        "shuffled samples", "values only (tests nothing)", np.stack(drawn, axis=1), artificial=True, controls=False
+    )
+
+
+def forecast_null(
+    data: TrialData, targets: Targets, make: MakeForecaster, forecaster: Forecaster
+) -> tuple[Float[np.ndarray, "prediction draw"], Float[np.ndarray, "prediction draw"]]:
+    """Observed and predicted values for every draw.
+
+    Args:
+        data: the recorded predictors and target.
+        targets: what stands in for the target.
+        make: works out a forecaster; called once a draw where the target's own past is a predictor.
+        forecaster: the one for the recorded predictors.
+    """
+    observed = targets.values[forecaster.samples]
+    if data.own is None or not targets.artificial:
+        return observed, forecaster.predict(targets.values)
+    predicted = np.empty(observed.shape)
+    for column, values in enumerate(targets.values.T):
+        again = make(data.with_target(values))
+        if not np.array_equal(again.samples, forecaster.samples):
+            raise DataError("a forecaster predicts other samples for another target; give it fixed folds and lags")
+        predicted[:, column] = again.predict(values[:, None])[:, 0]
+    return observed, predicted
