@@ -12,6 +12,7 @@ import pytest
 from reach_analysis.cli import main
 from reach_analysis.synthetic.emg import EmgSettings, write_emg
 from reach_analysis.synthetic.reach import Reaches, ReachSettings, write_reaches
+from reach_analysis.synthetic.walk import LAGS, WalkSettings, write_walks
 
 MUSCLES = {"biceps": "biceps_long", "triceps": "triceps_lateral"}
 Fails = Callable[..., str]
@@ -148,6 +149,68 @@ def test_bad_input_of_pca(reaches: Reaches, folder: Path, fails: Fails) -> None:
     assert "takes one file, got 2" in fails("pca", f"rollouts={folder}/*.h5")
     assert "no file matches" in fails("pca", f"rollouts={folder}/*.hdf")
     assert "finds nothing in" in fails("pca", rollouts, "clip_pattern='mouse(.)'")
+
+
+@pytest.fixture(scope="module")
+def walk(folder: Path) -> Path:
+    write_walks(folder / "walk.h5", WalkSettings(n_clips=10, duration_s=3.0, flicker=0.01, hazard_per_s=0.3, seed=2))
+    return folder / "walk.h5"
+
+
+def test_spectra_show_the_chatter_and_its_power(reaches: Reaches, folder: Path) -> None:
+    conditions = f"rollouts={{joint_only:{folder}/joint_only.h5,physics_aware:{folder}/physics_aware.h5}}"
+    assert main(["spectra", conditions, "low_hz=50", "resamples=200", f"out={folder}/spectra"]) == 0
+    numbers = result(folder / "spectra", "spectra")["results"]["numbers"]
+    assert numbers["band_hz"] == [50.0, 200.0]
+    (difference,) = numbers["differences"]
+    # actions are 2 ctrl - 1 and not clipped: white noise of 0.3 has a variance of 0.36, three quarters above 50 Hz
+    assert difference["difference"] == pytest.approx(0.36 * 0.75, rel=0.1)
+    assert difference["low"] > 0
+    assert difference["p"] < 0.05
+
+
+def test_survival_finds_the_hazard(walk: Path, folder: Path) -> None:
+    assert main(["survival", f"rollouts={walk}", "times_s=[1.0,2.0]", f"out={folder}/survival"]) == 0
+    (row,) = result(folder / "survival", "survival")["results"]["numbers"]
+    assert row["episodes"] == 10
+    assert row["reasons"] == {"lost": row["ended"]}
+    at = row["at_s"]["1"]
+    assert at["low"] <= np.exp(-0.3) <= at["high"]
+
+
+def test_gait_finds_cycle_duty_and_lags(walk: Path, folder: Path) -> None:
+    assert main(["gait", f"rollouts={walk}", "resamples=200", f"out={folder}/gait"]) == 0
+    numbers = result(folder / "gait", "gait")["results"]["numbers"]
+    assert numbers["lead"] == "foot_fore_left"
+    assert numbers["duration_s"] == pytest.approx(0.4, abs=0.01)
+    for row in numbers["feet"]:
+        assert row["duty_factor"] == pytest.approx(0.6, abs=0.03)
+        wanted = LAGS[row["foot"].removeprefix("foot_")]
+        assert abs((row["phase_lag"] - wanted + 0.5) % 1 - 0.5) < 0.03
+    (hip,) = (row for row in numbers["joints"] if row["joint"] == "hip_fore_left")
+    assert hip["range_simulated"] == pytest.approx(np.rad2deg(0.8), rel=0.02)  # a sine of 0.4 rad
+
+
+def test_errors_without_clips_are_those_of_joints(walk: Path, folder: Path) -> None:
+    assert main(["errors", f"rollouts={walk}", "resamples=200", f"out={folder}/errors"]) == 0
+    found = result(folder / "errors", "errors")["results"]
+    regions = {(row["unit"], row["name"]) for row in found["numbers"] if row["level"] == "region"}
+    assert {("deg", "hindlimbs"), ("deg", "total"), ("mm", "total")} <= regions
+    assert "clips=clips.h5" in found["notes"][0]
+
+
+def test_bad_input_of_behaviour(reaches: Reaches, folder: Path, walk: Path, fails: Fails) -> None:
+    reach = f"rollouts={folder}/physics_aware.h5"
+    assert "nothing above 200 Hz" in fails("spectra", reach, "high_hz=1000")
+    assert "unknown signal 'torque'" in fails("spectra", reach, "signal=torque")
+    assert "did you mean 'biceps_long'" in fails("spectra", reach, "actuators=[biceps_lon]")
+    assert "less than two periods" in fails("spectra", reach, "low_hz=1")
+    assert "no contacts are stored" in fails("gait", reach)
+    assert "unknown foot 'hand_L'" in fails("gait", f"rollouts={walk}", "lead=hand_L")
+    assert "has no cycle of 5 to 9 s" in fails("gait", f"rollouts={walk}", "cycle_s=[5,9]")
+    assert "region 'wing': 'wing*' matches none" in fails("errors", reach, "regions={wing:['wing*']}")
+    assert "no such file" in fails("errors", reach, "clips=absent.h5")
+    assert "level must lie between 0 and 1" in fails("survival", reach, "level=2")
 
 
 def test_a_folder_that_cannot_be_made_is_one_message(reaches: Reaches, folder: Path, fails: Fails) -> None:

@@ -146,6 +146,15 @@ def test_keypoints_and_bodies_are_where_kinematics_puts_them(pair: tuple[Path, P
     assert trial_means(keypoints, ["Wrist"]).shape == (3,)
 
 
+def test_parts_of_clips_are_found_by_their_frames(pair: tuple[Path, Path]) -> None:
+    clips = read_clips(pair[1])
+    name = clips.names[1]
+    np.testing.assert_array_equal(clips.read("xpos", f"{name}[4:9]"), clips.read("xpos", name)[4:9])
+    assert clips.frames(f"{name}[4:900]") is None
+    with pytest.raises(ContractError, match="unknown clip"):
+        clips.read("xpos", "another[0:3]")
+
+
 def test_registration_error_is_that_of_the_clips(pair: tuple[Path, Path]) -> None:
     found = registration_deviation(read_clips(pair[1]))
     np.testing.assert_allclose(found.distance.stacked(), 3.0, atol=1e-9)

@@ -17,6 +17,10 @@ from reach_analysis.settings import settings_of
 SCHEMAS: dict[str, type] = {
     "emg": schemas.EmgConfig,
     "pca": schemas.PcaConfig,
+    "spectra": schemas.SpectraConfig,
+    "errors": schemas.ErrorsConfig,
+    "survival": schemas.SurvivalConfig,
+    "gait": schemas.GaitConfig,
     "check": schemas.CheckConfig,
 }
 _QUIET = (

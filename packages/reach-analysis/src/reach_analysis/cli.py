@@ -10,6 +10,10 @@ from importlib.metadata import version
 VERBS = {
     "emg": "turn raw EMG into envelopes and compare simulated muscles with them",
     "pca": "find the principal components of the intention and of every layer",
+    "spectra": "measure the power of actions within a band of frequencies",
+    "errors": "measure how far joints and keypoints are from what they follow, by region",
+    "survival": "estimate how long rollouts last before they end early",
+    "gait": "find gait cycles, footfalls, duty factors and phase lags from contacts",
     "check": "compare rollouts files with the contract in docs/schema and list every departure",
 }
 EXAMPLES = {
@@ -19,6 +23,10 @@ EXAMPLES = {
     "pca": """\
   reach-analysis pca rollouts=rollouts.h5 colour_by=elbow out=results
   reach-analysis pca rollouts=fly.h5 layers=[latent_mean] window_frames=31""",
+    "spectra": "  reach-analysis spectra 'rollouts={joint_only:a.h5,physics_aware:b.h5}' low_hz=20",
+    "errors": "  reach-analysis errors rollouts=rollouts.h5 clips=clips.h5",
+    "survival": "  reach-analysis survival 'rollouts=[seed_0.h5,seed_1.h5]' times_s=[30,120]",
+    "gait": "  reach-analysis gait rollouts=rat.h5 lead=hand_L min_speed=0.05",
     "check": "  reach-analysis check rollouts.h5",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,16 +41,26 @@ class Clips:
     keypoint_bodies: tuple[str, ...]
     offsets: Float[np.ndarray, "keypoint 3"] | None
 
+    def frames(self, clip: str) -> slice | None:
+        """Frames of a clip; of a part of one, named ``CLIP[first:last]`` as track-mjx cuts them; None: not there."""
+        cut = re.fullmatch(r"(.*)\[(\d+):(\d+)\]", clip)
+        whole, first, last = (clip, 0, None) if clip in self.names or not cut else (cut[1], int(cut[2]), int(cut[3]))
+        if whole not in self.names:
+            return None
+        number = self.names.index(whole)
+        begin, length = int(self.start[number]), int(self.length[number])
+        last = length if last is None else last
+        return slice(begin + first, begin + last) if first < last <= length else None
+
     def read(self, dataset: str, clip: str) -> Float[np.ndarray, "frame ..."]:
         """The frames of one data set in one clip; frames that must not be used are NaN.
 
         Raises:
             ContractError: when clip or data set are not there.
         """
-        if clip not in self.names:
+        frames = self.frames(clip)
+        if frames is None:
             raise ContractError(f"{self.path}: {unknown('clip', clip, self.names)}")
-        number = self.names.index(clip)
-        frames = slice(int(self.start[number]), int(self.start[number] + self.length[number]))
         with open_contract(self.path, KIND) as file:
             values = read_numbers(require(file, dataset), frames).astype(float)
             valid = read_numbers(require(file, "valid"), frames) == 1

@@ -124,3 +124,96 @@ class EmgConfig:
     """Seed of resamples, and of synthetic EMG."""
     out: str | None = None
     """Folder of the results; empty: reach_results/emg."""
+
+
+@dataclass
+class SpectraConfig:
+    """What `reach-analysis spectra` can be told."""
+
+    rollouts: Any = None
+    """Rollouts by condition: {joint_only: a.h5, physics_aware: b.h5}, or a file, or a list of files."""
+    rollouts_seed: int | None = None
+    """Which repeat to read, by its seed, where a file holds several; empty: the first."""
+    clip_pattern: str | None = None
+    """Regular expression with one group that finds the trial's name in clip names; empty: trial_id, or clip_name."""
+    signal: str = "action"
+    """What is analysed: action (the policy's output), ctrl, act or actuator_force."""
+    actuators: list[str] = field(default_factory=list)
+    """Actuators, by name; empty: all."""
+    low_hz: float = 10.0
+    """Lower edge of the band, Hz; trials must last two of its periods."""
+    high_hz: float | None = None
+    """Upper edge, Hz; at most half the rate, which is what empty means."""
+    resamples: int = 2000
+    """Bootstrap resamples of trials for the intervals."""
+    seed: int = 0
+    """Seed of resamples."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/spectra."""
+
+
+@dataclass
+class SurvivalConfig:
+    """What `reach-analysis survival` can be told."""
+
+    rollouts: Any = None
+    """Rollouts by condition: {rat: a.h5, fly: b.h5}, or a file, or a list of files."""
+    rollouts_seed: int | None = None
+    """Which repeat to read, by its seed, where a file holds several; empty: the first."""
+    times_s: list[float] = field(default_factory=lambda: [1.0, 5.0, 30.0, 120.0])
+    """Times at which survival is given, s; paper B names half a minute and two minutes."""
+    level: float = 0.95
+    """Coverage of the pointwise interval."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/survival."""
+
+
+@dataclass
+class ErrorsConfig:
+    """What `reach-analysis errors` can be told."""
+
+    rollouts: Any = None
+    """A mimic.rollouts file."""
+    rollouts_seed: int | None = None
+    """Which repeat to read, by its seed, where the file holds several; empty: the first."""
+    clips: str | None = None
+    """The mimic.reference_clips file that was imitated, for errors of keypoints; empty: joints only."""
+    regions: Any = None
+    """Map from region to names of joints or keypoints, as {arm: ['Elbow*', 'Wrist*'], hand: ['Hand*']}; empty: limbs,
+    head, back and tail by the usual names."""
+    resamples: int = 2000
+    """Bootstrap resamples of trials for the intervals."""
+    seed: int = 0
+    """Seed of resamples."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/errors."""
+
+
+@dataclass
+class GaitConfig:
+    """What `reach-analysis gait` can be told."""
+
+    rollouts: Any = None
+    """A mimic.rollouts file with contacts."""
+    rollouts_seed: int | None = None
+    """Which repeat to read, by its seed, where the file holds several; empty: the first."""
+    feet: list[str] = field(default_factory=list)
+    """Names of contacts that are feet; empty: all that are stored."""
+    lead: str | None = None
+    """Foot whose touch-down begins a cycle; empty: the left forefoot, where it is known by its name."""
+    shortest_stance_s: float = 0.03
+    """Contacts and gaps shorter than this are flicker, s."""
+    cycle_s: list[float] = field(default_factory=lambda: [0.1, 1.5])
+    """Shortest and longest cycle, s."""
+    min_speed: float = 0.0
+    """Mean speed of the root over a cycle below which it is no locomotion, m/s."""
+    joints: list[str] = field(default_factory=list)
+    """Joints shown over the cycle; empty: shoulders, elbows, hips and knees, where they are known by their names."""
+    points: int = 100
+    """Points of a cycle."""
+    resamples: int = 2000
+    """Bootstrap resamples for the intervals."""
+    seed: int = 0
+    """Seed of resamples."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/gait."""

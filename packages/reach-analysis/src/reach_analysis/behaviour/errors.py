@@ -15,6 +15,7 @@ from reach_analysis.records import GRID_TOLERANCE, TrialSeries
 from reach_analysis.rollouts import Rollouts
 
 REGIONS: Mapping[str, tuple[str, ...]] = {
+    "root": ("* position", "* orientation", "root*", "walker", "trunk"),
     "forelimbs": (
         "scapula*", "shoulder*", "elbow*", "wrist*", "finger*", "hand*", "paw*", "sh_*", "upper_arm*", "lower_arm*",
         "humerus*", "ulna*", "radius*",
@@ -190,7 +191,7 @@ def rotate(quaternion: Float[np.ndarray, "time 4"], vector: Float[np.ndarray, " 
 
 
 def _common_clips(rollouts: Rollouts, clips: Clips) -> tuple[str, ...]:
-    missing = [name for name in rollouts.clip_names if name not in clips.names]
+    missing = [name for name in rollouts.clip_names if clips.frames(name) is None]
     if missing:
         raise MismatchError(
             f"{clips.path} does not hold the clips of {rollouts.path.name}: {shorten(missing, 4)}; it has "
@@ -203,7 +204,8 @@ def _shared_times(times: np.ndarray, clips: Clips, clip: str) -> tuple[np.ndarra
     """States that fall on frames of the clip, and these frames."""
     place = times * clips.rate_hz
     frames = np.round(place).astype(int)
-    length = int(clips.length[clips.names.index(clip)])
+    part = clips.frames(clip)
+    length = 0 if part is None else part.stop - part.start
     steps = np.flatnonzero((np.abs(place - frames) <= GRID_TOLERANCE) & (frames < length))
     if not len(steps):
         raise MismatchError(

@@ -1,0 +1,138 @@
+"""How far rollouts are from what they follow, by region of the body (paper A, Fig. 1D; paper B, Fig. 2b)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reach_analysis.behaviour.errors import (
+    Deviation,
+    assign_regions,
+    body_deviation,
+    joint_deviation,
+    keypoint_deviation,
+    registration_deviation,
+    trial_means,
+)
+from reach_analysis.clips import Clips, read_clips
+from reach_analysis.config import ErrorsConfig
+from reach_analysis.errors import ConfigError
+from reach_analysis.estimates import mean_of
+from reach_analysis.figures.behaviour import errors_by_region
+from reach_analysis.progress import Stage, silent
+from reach_analysis.rollouts import Rollouts
+from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.studies.study import Shown, Study
+
+TOTAL = "total"
+
+
+def study(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> Study:
+    """Joint errors and, with the clips, registration and tracking errors of keypoints.
+
+    Raises:
+        ReachError: when clips and rollouts do not belong together, or a region matches nothing.
+    """
+    tick = stage("errors", 3)
+    resampling = Resampling(config.resamples, seed=config.seed)
+    joints = joint_deviation(rollouts)
+    clips = read_clips(Path(config.clips).expanduser()) if config.clips else None
+    tick(1)
+    kinds, notes = _keypoints(rollouts, clips)
+    tick(1)
+    rows, figures = [], []
+    for unit in dict.fromkeys(joints.units):
+        found = {"joints": _only(joints, unit)}
+        rows += _rows(found, unit, config, resampling)
+        figures.append(_figure(f"joint_errors_{unit}", found, unit, config, f"joints against the reference, {unit}"))
+    if kinds:
+        rows += _rows(kinds, "mm", config, resampling)
+        figures.append(_figure("keypoint_errors", kinds, "mm", config, "keypoints, mm"))
+    tick(1)
+    return Study(
+        name="errors",
+        title="Errors of registration and tracking",
+        results=rows,
+        inputs=(rollouts.path, *([clips.path] if clips else [])),
+        tables={"errors": rows},
+        figures=tuple(figures),
+        notes=tuple(notes),
+    )
+
+
+def _keypoints(rollouts: Rollouts, clips: Clips | None) -> tuple[dict[str, Deviation], list[str]]:
+    if clips is None:
+        return {}, ["No clips file was given (clips=clips.h5), so keypoints could not be compared, only joints."]
+    kinds = {"registration": registration_deviation(clips, rollouts.clip_names)}
+    if clips.offsets is not None and clips.keypoint_bodies and rollouts.has("xquat"):
+        return kinds | {"tracking": keypoint_deviation(rollouts, clips)}, []
+    why = "Orientations (xquat) or offsets are not stored, so tracking is measured at the origins of bodies."
+    return kinds | {"tracking (bodies)": body_deviation(rollouts, clips)}, [why]
+
+
+def _only(deviation: Deviation, unit: str) -> Deviation:
+    names = [name for name, own in zip(deviation.distance.channels, deviation.units, strict=True) if own == unit]
+    return Deviation(deviation.kind, deviation.distance.select(names), (unit,) * len(names))
+
+
+def _regions(deviation: Deviation, config: ErrorsConfig) -> dict[str, list[str]]:
+    names = deviation.distance.channels
+    if config.regions is not None and not isinstance(config.regions, Mapping):
+        raise ConfigError(f"regions: expected a map from region to names, got {config.regions!r}")
+    if not config.regions:
+        return assign_regions(names)
+    chosen = {
+        str(region): [patterns] if isinstance(patterns, str) else [str(pattern) for pattern in patterns]
+        for region, patterns in config.regions.items()
+    }
+    return assign_regions(names, chosen)
+
+
+def _rows(
+    kinds: Mapping[str, Deviation], unit: str, config: ErrorsConfig, resampling: Resampling
+) -> list[dict[str, Any]]:
+    """One row a kind and region, and one a joint or keypoint."""
+    rows = []
+    for kind, deviation in kinds.items():
+        regions = _regions(deviation, config)
+        groups = {**regions, TOTAL: [name for names in regions.values() for name in names]}
+        single = {name: [name] for name in deviation.distance.channels}
+        for level, members in (("region", groups), ("single", single)):
+            for name, names in members.items():
+                values = np.concatenate([rows.ravel() for rows in deviation.distance.select(names).values])
+                known = values[np.isfinite(values)]
+                if not len(known):
+                    continue
+                mean = mean_of(trial_means(deviation, names), unit, resampling)
+                rows.append({
+                    "error": kind, "level": level, "name": name, "unit": unit, "trials": mean.n, "samples": len(known),
+                    "mean": mean.value, "mean_low": mean.low, "mean_high": mean.high, "median": float(np.median(known)),
+                    "q25": float(np.percentile(known, 25)), "q75": float(np.percentile(known, 75)),
+                    "q95": float(np.percentile(known, 95)), "largest": float(known.max()),
+                })  # fmt: skip
+    return rows
+
+
+def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: ErrorsConfig, title: str) -> Shown:
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for kind, deviation in kinds.items():
+        regions = _regions(deviation, config)
+        groups[kind] = {}
+        every = [name for names in regions.values() for name in names]
+        for region, names in {**regions, TOTAL: every}.items():
+            values = np.concatenate([rows.ravel() for rows in deviation.distance.select(names).values])
+            if np.isfinite(values).any():
+                groups[kind][region] = values[np.isfinite(values)]
+    first = next(iter(kinds.values()))
+    caption = (
+        f"Distances by region over all frames of {len(first.distance.trials)} trials: median, quartiles, 5th and 95th "
+        "percentile. Registration: recorded keypoint to the site registered to it; tracking: the site in the rollout "
+        "to that site."
+        if len(kinds) > 1
+        else f"Absolute differences between rollout and reference over all states of {len(first.distance.trials)} "
+        "trials: median, quartiles, 5th and 95th percentile; angles the short way round."
+    )
+    return Shown(name, errors_by_region(groups, unit, title), caption)

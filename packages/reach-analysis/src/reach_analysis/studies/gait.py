@@ -1,0 +1,224 @@
+"""Gait of a rollout: cycles, joints over the cycle, footfalls, duty factors, phase lags (paper B, section 4.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from reach_analysis.behaviour.gait import (
+    Contact,
+    Cycles,
+    circular_mean,
+    cycle_speeds,
+    duty_factors,
+    find_cycles,
+    only,
+    phase_lags,
+    phase_normalised,
+    stances,
+)
+from reach_analysis.config import GaitConfig
+from reach_analysis.errors import ConfigError, DataError, shorten, unknown
+from reach_analysis.estimates import mean_of
+from reach_analysis.figures.behaviour import JointCycle, footfalls, gait_cycles
+from reach_analysis.progress import Stage, silent
+from reach_analysis.records import TrialSeries
+from reach_analysis.rollouts import Rollouts
+from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.studies.study import Shown, Study
+
+LEAD = ("hand_l", "*fore*left*", "*left*fore*", "*fore*_l", "*f-l*", "*t1*left*", "*left*t1*", "*lf*", "*fl*")
+"""Feet that lead a cycle, the first pattern that fits one; paper B takes the left forepaw."""
+
+USUAL_JOINTS = ("*shoulder*", "*elbow*", "*hip*", "*knee*")
+MOST_JOINTS = 12
+"""Joints drawn where none are named."""
+
+
+@dataclass(frozen=True)
+class _Feet:
+    """Contacts and stances of every foot, and the cycles of the leading one."""
+
+    lead: str
+    contacts: dict[str, TrialSeries]
+    stances: dict[str, list[Contact]]
+    cycles: Cycles
+    slow: int
+
+
+def study(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
+    """Cycles of the leading foot, and what the others and the joints do in them.
+
+    Raises:
+        ReachError: when contacts are not stored, no foot leads, or no cycle is found.
+    """
+    tick = stage("gait", 3)
+    feet = _feet(rollouts, config)
+    tick(1)
+    resampling = Resampling(config.resamples, seed=config.seed)
+    rows = _foot_rows(feet, config, resampling)
+    joints = _joints(rollouts, feet, config)
+    tick(1)
+    cycle_rows = [
+        {"trial": feet.contacts[feet.lead].trials[feet.cycles.trial[i]], "begin_s": float(feet.cycles.begin_s[i]),
+         "end_s": float(feet.cycles.end_s[i])}
+        for i in range(len(feet.cycles))
+    ]  # fmt: skip
+    duration = mean_of(feet.cycles.end_s - feet.cycles.begin_s, "s", resampling)
+    n_trials = len(np.unique(feet.cycles.trial))
+    notes = [f"Units of the intervals are cycles; they come from {n_trials} trials only."] if n_trials < 5 else []
+    notes += [f"{feet.slow} cycles slower than {config.min_speed:g} m/s were left out."] if feet.slow else []
+    results = {
+        "lead": feet.lead, "cycles": len(feet.cycles), "trials": n_trials, "duration_s": duration.value,
+        "duration_low_s": duration.low, "duration_high_s": duration.high, "feet": rows,
+        "joints": [_joint_row(joint) for joint in joints],
+    }  # fmt: skip
+    tick(1)
+    return Study(
+        name="gait",
+        title="Gait",
+        results=results,
+        inputs=(rollouts.path,),
+        tables={"gait_feet": rows, "gait_joints": results["joints"], "gait_cycles": cycle_rows},
+        figures=_figures(feet, joints, config, n_trials),
+        notes=tuple(notes),
+    )
+
+
+def _feet(rollouts: Rollouts, config: GaitConfig) -> _Feet:
+    if not rollouts.contacts:
+        raise DataError(f"{rollouts.path}: no contacts are stored (contact/...), so there is no gait to find")
+    names = config.feet or list(rollouts.contacts)
+    lead = config.lead or _lead(names)
+    if lead not in names:
+        raise ConfigError(f"lead: {unknown('foot', lead, names)}")
+    contacts = {name: rollouts.contact(name) for name in names}
+    standing = {name: stances(series, config.shortest_stance_s) for name, series in contacts.items()}
+    shortest, longest = _edges(config.cycle_s)
+    cycles = find_cycles(standing[lead], contacts[lead], shortest, longest)
+    slow = 0
+    if config.min_speed > 0 and len(cycles):
+        root = str(rollouts.attributes.get("root_body") or rollouts.names["names_xpos"][1])
+        fast = cycle_speeds(rollouts.series("xpos").select([f"{root}/x", f"{root}/y"]), cycles) >= config.min_speed
+        cycles, slow = only(cycles, fast), int((~fast).sum())
+    if not len(cycles):
+        raise DataError(
+            f"{rollouts.path}: {lead} has no cycle of {shortest:g} to {longest:g} s"
+            + (f" and at least {config.min_speed:g} m/s" if config.min_speed else "")
+            + f" in {len(rollouts.trials)} trials of {rollouts.n_steps.max() / rollouts.rate_hz:.3g} s at most"
+        )
+    return _Feet(lead, contacts, standing, cycles, slow)
+
+
+def _edges(pair: Sequence[float]) -> tuple[float, float]:
+    if len(pair) != 2:
+        raise ConfigError(f"cycle_s: expected the shortest and the longest cycle, got {list(pair)}")
+    return pair[0], pair[1]
+
+
+def _lead(names: Sequence[str]) -> str:
+    for pattern in LEAD:
+        hits = [name for name in names if fnmatchcase(name.lower(), pattern)]
+        if len(hits) == 1:
+            return hits[0]
+    raise ConfigError(f"lead is not set, and none of {shorten(list(names))} is known as the left forefoot; choose one")
+
+
+def _foot_rows(feet: _Feet, config: GaitConfig, resampling: Resampling) -> list[dict[str, Any]]:
+    shortest, longest = _edges(config.cycle_s)
+    rows = []
+    for name, series in feet.contacts.items():
+        own = find_cycles(feet.stances[name], series, shortest, longest)
+        duty = mean_of(duty_factors(feet.stances[name], series, own), "1", resampling)
+        lags = phase_lags(feet.stances[name], series, feet.cycles)
+        lag, agreement = circular_mean(lags)
+        rows.append({
+            "foot": name,
+            "own_cycles": len(own),
+            "duty_factor": duty.value,
+            "duty_low": duty.low,
+            "duty_high": duty.high,
+            "phase_lag": lag,
+            "phase_agreement": agreement,
+            "cycles_with_touch_down": int(np.isfinite(lags).sum()),
+        })  # fmt: skip
+    return rows
+
+
+def _joints(rollouts: Rollouts, feet: _Feet, config: GaitConfig) -> list[JointCycle]:
+    pose, reference = rollouts.series("qpos"), rollouts.series("qpos_ref")
+    units = dict(zip(pose.channels, rollouts.column_units("qpos"), strict=True))
+    names = config.joints or [
+        name
+        for name in pose.channels
+        if units[name] == "rad" and any(fnmatchcase(name.lower(), p) for p in USUAL_JOINTS)
+    ]
+    chosen = list(names)[:MOST_JOINTS] or [name for name in pose.channels if units[name] == "rad"][:MOST_JOINTS]
+    if not chosen:
+        return []
+    picked = pose.select(chosen)
+    factor = np.array([180 / np.pi if units[name] == "rad" else 1.0 for name in chosen])
+    simulated = phase_normalised(picked, feet.cycles, config.points) * factor
+    known = reference.select(chosen)
+    rows, _ = known.rows()
+    followed = np.full(simulated.shape, np.nan)
+    there = np.asarray(np.isfinite(rows).all(axis=0))
+    if there.any():
+        present = [name for name, has in zip(chosen, there, strict=True) if has]
+        followed[..., there] = phase_normalised(known.select(present), feet.cycles, config.points)
+    followed *= factor
+    return [
+        JointCycle(name, "deg" if units[name] == "rad" else units[name], simulated[..., i], followed[..., i])
+        for i, name in enumerate(chosen)
+    ]
+
+
+def _joint_row(joint: JointCycle) -> dict[str, Any]:
+    """Range over the mean cycle, and how far simulated and followed mean cycles are apart."""
+    ours, theirs = joint.simulated.mean(axis=0), joint.reference.mean(axis=0)
+    return {
+        "joint": joint.joint,
+        "unit": joint.unit,
+        "cycles": len(joint.simulated),
+        "range_simulated": float(np.ptp(ours)),
+        "range_reference": float(np.ptp(theirs)),
+        "rms_of_means": float(np.sqrt(((ours - theirs) ** 2).mean())),
+        "sd_between_cycles_simulated": float(joint.simulated.std(axis=0).mean()),
+        "sd_between_cycles_reference": float(joint.reference.std(axis=0).mean()),
+    }
+
+
+def _figures(feet: _Feet, joints: list[JointCycle], config: GaitConfig, n_trials: int) -> tuple[Shown, ...]:
+    counts = f"n = {len(feet.cycles)} cycles of {feet.lead} in {n_trials} trials"
+    how = f"contacts and gaps shorter than {1e3 * config.shortest_stance_s:g} ms removed"
+    trial = int(np.bincount(feet.cycles.trial).argmax())
+    lead = feet.contacts[feet.lead]
+    rows = [(name, _bars(feet.stances[name][trial], series, trial)) for name, series in feet.contacts.items()]
+    duration = lead.lengths[trial] / lead.rate_hz
+    shown = [
+        Shown(
+            "gait_footfalls",
+            footfalls(rows, duration, f"trial {lead.trials[trial]}"),
+            f"Footfalls of the trial with the most cycles: black while a foot stands ({how}).",
+        )
+    ]
+    if joints:
+        caption = (
+            f"Joints over the gait cycle, from one touch-down of {feet.lead} to the next: mean and standard deviation "
+            f"over cycles, resampled to {config.points} points by cubic interpolation; {counts}; {how}."
+        )
+        shown.insert(0, Shown("gait_joints", gait_cycles(joints), caption))
+    return tuple(shown)
+
+
+def _bars(stance: Contact, series: TrialSeries, trial: int) -> list[tuple[float, float]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], stance.astype(np.int8), [0]])))
+    start = float(series.start_s[trial])
+    return [
+        (start + begin / series.rate_hz, start + end / series.rate_hz)
+        for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    ]

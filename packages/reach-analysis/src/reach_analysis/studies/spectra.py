@@ -1,0 +1,106 @@
+"""High-frequency power of the actions of each condition (paper A, section 2.6 and Fig. 2A)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from reach_analysis.behaviour.spectra import BandPower, band_power, mean_spectrum
+from reach_analysis.config import SpectraConfig
+from reach_analysis.errors import ConfigError, unknown
+from reach_analysis.estimates import Difference, mean_of, paired_difference
+from reach_analysis.figures.behaviour import spectra
+from reach_analysis.progress import Stage, silent
+from reach_analysis.records import TrialSeries
+from reach_analysis.rollouts import Rollouts
+from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.studies.study import Shown, Study
+
+SIGNALS = ("action", "ctrl", "act", "actuator_force")
+
+
+def study(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stage = silent) -> Study:
+    """Power of every condition within the band.
+
+    Raises:
+        ReachError: for a band that the rate cannot hold, or signals and actuators that are not there.
+    """
+    if config.signal not in SIGNALS:
+        raise ConfigError(unknown("signal", config.signal, SIGNALS))
+    resampling = Resampling(config.resamples, seed=config.seed)
+    tick = stage("conditions", len(conditions))
+    powers: dict[str, BandPower] = {}
+    densities, notes, units = {}, [], set()
+    for name, rollouts in conditions.items():
+        series, left_out = _long_enough(_signal(rollouts, config), config.low_hz)
+        notes += [f"{name}: {left_out} trials ended before two periods of {config.low_hz:g} Hz."] if left_out else []
+        units.add("1" if series.unit == "per column" else series.unit)
+        powers[name] = band_power(series, config.low_hz, config.high_hz)
+        densities[name] = mean_spectrum(series)
+        tick(1)
+    rows = [row for name, power in powers.items() for row in _rows(name, power, resampling)]
+    first = next(iter(powers.values()))
+    band = (first.low_hz, first.high_hz)
+    unit = units.pop() if len(units) == 1 else "1"
+    caption = (
+        f"Power spectral density of {config.signal}, mean over trials (n = {len(first.trials)}) and "
+        f"{len(first.channels)} actuators; shaded: the band {band[0]:g}-{band[1]:g} Hz. Hann window over whole trials, "
+        f"mean removed, bins of {first.resolution_hz:.3g} Hz."
+    )
+    return Study(
+        name="spectra",
+        title="High-frequency power of the actions",
+        results={"band_hz": band, "rows": rows, "differences": _differences(powers, resampling)},
+        inputs=tuple(rollouts.path for rollouts in conditions.values()),
+        tables={"spectra": rows},
+        figures=(Shown("spectra", spectra(densities, band, "" if unit == "1" else unit), caption),),
+        notes=tuple(notes),
+    )
+
+
+def _signal(rollouts: Rollouts, config: SpectraConfig) -> TrialSeries:
+    series = rollouts.series(config.signal)
+    return series.select(config.actuators) if config.actuators else series
+
+
+def _long_enough(series: TrialSeries, low_hz: float) -> tuple[TrialSeries, int]:
+    """Trials that hold two periods of the band's lower edge, and how many do not."""
+    shortest = max(8.0, 2 * series.rate_hz / low_hz if low_hz > 0 else 8.0)
+    keep = [name for name, length in zip(series.trials, series.lengths, strict=True) if length >= shortest]
+    return (series.take(keep), len(series.trials) - len(keep)) if keep else (series, 0)
+
+
+def _rows(name: str, power: BandPower, resampling: Resampling) -> list[dict[str, Any]]:
+    """One row for all actuators together, and one for each."""
+    every = [("all actuators", power.power.mean(axis=1), power.fraction)]
+    every += [(c, power.power[:, i], power.fraction[:, i : i + 1]) for i, c in enumerate(power.channels)]
+    rows = []
+    for actuator, values, fraction in every:
+        found = mean_of(values, "1", resampling)
+        known = fraction[np.isfinite(fraction)]
+        rows.append({
+            "condition": name, "actuator": actuator, "trials": found.n, "low_hz": power.low_hz,
+            "high_hz": power.high_hz, "power": found.value, "power_low": found.low, "power_high": found.high,
+            "fraction_of_variance": float(known.mean()) if len(known) else float("nan"),
+        })  # fmt: skip
+    return rows
+
+
+def _differences(powers: Mapping[str, BandPower], resampling: Resampling) -> list[dict[str, Any]]:
+    """Paired differences between conditions over the trials both have."""
+    names, out = list(powers), []
+    for number, first in enumerate(names):
+        for second in names[number + 1 :]:
+            one, two = powers[first], powers[second]
+            common = [trial for trial in one.trials if trial in two.trials]
+            if not common:
+                continue
+            values = [power.power.mean(axis=1)[[power.trials.index(trial) for trial in common]] for power in (one, two)]
+            found: Difference = paired_difference(values[0], values[1], "1", resampling)
+            out.append({
+                "first": first, "second": second, "trials": found.estimate.n, "difference": found.estimate.value,
+                "low": found.estimate.low, "high": found.estimate.high, "p": found.p,
+            })  # fmt: skip
+    return out
