@@ -15,7 +15,7 @@ _SAMPLE = 40
 _SAMPLE_S = 0.1
 """Longest time between them."""
 _IN_VIEW = 95.0
-"""Percentage of the states in which all of the animal is in view."""
+"""Percentage of the states in which all of an animal that travels is in view; one that does not always is."""
 _GHOST_ROOM = 1.6
 """A reference that leaves the body behind makes the picture at most this many times wider."""
 _HIDDEN_GROUP = 3
@@ -34,6 +34,7 @@ class Extent:
         ghost: the same of the reference.
         floor: height of the floor; None where there is none.
         grid: distance of the floor's lines.
+        in_view: percentage of the states in which all of the animal is in view.
     """
 
     centre: Float[np.ndarray, "state 3"]
@@ -42,24 +43,39 @@ class Extent:
     ghost: tuple[Float[np.ndarray, "point 3"], ...]
     floor: float | None
     grid: float
+    in_view: float
 
-    def distance(self, axes: Float[np.ndarray, "3 3"], widest: tuple[float, float]) -> float:
-        """How far from the centre a camera has to be to see the animal.
+    def framing(
+        self, axes: Float[np.ndarray, "3 3"], widest: tuple[float, float]
+    ) -> tuple[Float[np.ndarray, " 3"], float]:
+        """Where a camera has to look, from the centre, and from how far, to see the animal in the middle.
 
         Args:
             axes: where right, up and ahead point for the camera, unit vectors in rows.
             widest: half the width and half the height of the picture at unit distance.
         """
-        own, reference = (self._needed(points, axes, widest) for points in (self.around, self.ghost))
+        aside = np.zeros(2)
+        distance = self._distance(axes, widest, aside)
+        for _ in range(4):  # what is near looks larger, so middle and distance depend on each other
+            every = np.concatenate(self.around) @ axes.T
+            seen = (every[:, :2] - aside) / np.maximum(distance + every[:, 2:], 0.1 * distance)
+            aside = aside + distance * (seen.min(axis=0) + seen.max(axis=0)) / 2
+            distance = self._distance(axes, widest, aside)
+        return aside @ axes[:2], distance
+
+    def _distance(self, axes: np.ndarray, widest: tuple[float, float], aside: np.ndarray) -> float:
+        own, reference = (self._needed(points, axes, widest, aside) for points in (self.around, self.ghost))
         return max(own, min(reference, _GHOST_ROOM * own), 0.1 * self.radius)
 
-    @staticmethod
-    def _needed(points: tuple[np.ndarray, ...], axes: np.ndarray, widest: tuple[float, float]) -> float:
+    def _needed(
+        self, points: tuple[np.ndarray, ...], axes: np.ndarray, widest: tuple[float, float], aside: np.ndarray
+    ) -> float:
         needed = []
         for some in points:
-            right, up, ahead = np.abs(some @ axes[0]), np.abs(some @ axes[1]), some @ axes[2]
-            needed.append((np.maximum(right / widest[0], up / widest[1]) - ahead).max())
-        return float(np.percentile(needed, _IN_VIEW))
+            right, up, ahead = axes @ some.T
+            across = np.maximum(np.abs(right - aside[0]) / widest[0], np.abs(up - aside[1]) / widest[1])
+            needed.append((across - ahead).max())
+        return float(np.percentile(needed, self.in_view))
 
 
 def measure(
@@ -83,18 +99,19 @@ def measure(
     around = [surface.points(own[state]) for state in some]
     ghost = [surface.points(reference[state]) for state in some]
     middles = np.stack([_middle(points) for points in around])
-    if travels(model):
+    moves = travels(model)
+    if moves:
         between = np.stack([np.interp(np.arange(len(own)), some, column) for column in middles.T], axis=1)
         centre = _smoothed(between, _FOLLOW_S / dt)
     else:
         centre = np.tile(_middle(np.concatenate([*around, *ghost])), (len(own), 1))
     near = tuple(points - centre[state] for state, points in zip(some, around, strict=True))
     near_ghost = tuple(points - centre[state] for state, points in zip(some, ghost, strict=True))
-    still = middles if travels(model) else centre[some]
+    still = middles if moves else centre[some]
     reach = [np.linalg.norm(points - at, axis=-1).max() for points, at in zip(around, still, strict=True)]
     radius = float(np.percentile(reach, 90.0)) or float(model.stat.extent)
     grid = _round_length(radius * length_unit_m / 2) / length_unit_m
-    return Extent(centre, radius, near, near_ghost, floor_height(model), grid)
+    return Extent(centre, radius, near, near_ghost, floor_height(model), grid, _IN_VIEW if moves else 100.0)
 
 
 class Surface:
@@ -111,14 +128,17 @@ class Surface:
         self._bodies = np.union1d(self._bodies, parents[parents != 0])
 
     def points(self, qpos: Float[np.ndarray, " qpos"]) -> Float[np.ndarray, "point 3"]:
-        """Corners of the boxes around visible geoms, and origins of bodies."""
+        """Corners of the boxes around visible geoms, paths of tendons, and origins of bodies."""
         model, data = self._model, self._data
         data.qpos[:] = qpos
         mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_tendon(model, data)
         centre, half = model.geom_aabb[self._geoms, None, :3], model.geom_aabb[self._geoms, None, 3:]
         turn = data.geom_xmat[self._geoms].reshape(-1, 3, 3)
         corners = np.einsum("gij,gpj->gpi", turn, centre + half * _CORNERS) + data.geom_xpos[self._geoms, None]
-        return np.concatenate([corners.reshape(-1, 3), data.xpos[self._bodies]])
+        paths = data.wrap_xpos.reshape(-1, 3)[: int(data.ten_wrapnum.sum())]
+        return np.concatenate([corners.reshape(-1, 3), paths, data.xpos[self._bodies]])
 
 
 def travels(model: mujoco.MjModel) -> bool:

@@ -24,6 +24,7 @@ LONGEST_S = 20.0
 """Longest stretch of a rollout shown where none is asked for, s."""
 _PLEASANT_S = 5.0
 """A short rollout is slowed down to last about this long, where no speed is asked for."""
+_SPEEDS = tuple(step / power for power in (1, 10, 100, 1000) for step in (1.0, 0.5, 0.2))
 _HELD_S = 0.8
 """A rollout that ended early holds its last state this long."""
 _SMALLEST, _LARGEST = 64, 8192
@@ -110,11 +111,7 @@ def wanted_clips(clip: int | str | list) -> Sequence[int | str]:
 def pleasant_speed(footage: Footage) -> float:
     """Life's own speed, or slower by 2, 5 or 10 and so on where a rollout is over too soon to be seen."""
     length = max(float(footage.time[-1]), 1e-6)
-    slower = 1.0
-    while length / slower < 0.6 * _PLEASANT_S and slower > 1e-4:
-        power = 10.0 ** np.floor(np.log10(slower) + 1e-9)
-        slower = {1: 0.5, 5: 0.2, 2: 0.1}[round(slower / power)] * power
-    return float(slower)
+    return next((speed for speed in _SPEEDS if length / speed >= 0.6 * _PLEASANT_S), _SPEEDS[-1])
 
 
 def shown_states(footage: Footage, config: RenderConfig, speed: float) -> Int[np.ndarray, " picture"]:
@@ -129,9 +126,8 @@ def shown_states(footage: Footage, config: RenderConfig, speed: float) -> Int[np
     stretch = min(LONGEST_S if config.duration_s is None else config.duration_s, length - config.start_s)
     count = 1 + int(stretch / speed * config.fps + 1e-6)
     times = config.start_s + np.arange(count) * speed / config.fps
-    after = np.clip(np.searchsorted(footage.time, times), 1, max(1, len(footage.time) - 1))
-    states = np.where(times - footage.time[after - 1] <= footage.time[np.minimum(after, len(footage.time) - 1)] - times,
-                      after - 1, np.minimum(after, len(footage.time) - 1))  # fmt: skip
+    borders = (footage.time[1:] + footage.time[:-1]) / 2
+    states = np.searchsorted(borders, times - 1e-9)
     to_the_end = config.start_s + stretch >= length - 1e-9
     if footage.ending and to_the_end:
         states = np.concatenate([states, np.full(round(_HELD_S * config.fps), len(footage.time) - 1)])
@@ -149,7 +145,7 @@ def _path(config: RenderConfig, takes: Sequence[Footage]) -> Path:
 
 def _legend(model: mujoco.MjModel, config: RenderConfig) -> list[tuple[str, tuple[float, float, float]]]:
     found = [("reference", GHOST)] if config.ghost > 0 else []
-    return [*found, ("active muscle", TIGHT)] if muscles_of_tendons(model) and model.na else found
+    return [*found, ("active muscle", TIGHT)] if muscles_of_tendons(model) else found
 
 
 def _end_of_caption(extent: Extent, speed: float, length_unit_m: float) -> str:

@@ -36,6 +36,8 @@ _FIELD_OF_VIEW = 30.0
 _SPARE = 1.12
 """Room left around the animal."""
 _GRID_CELLS = 12
+_BEHIND = 0.04
+"""The ghost is moved away from the camera by this part of the animal's radius."""
 
 _SPHERE, _CAPSULE = mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE
 _PLANE, _LINE = mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_LINE
@@ -96,8 +98,9 @@ class Scene:
         self._data, self._target = mujoco.MjData(model), mujoco.MjData(model)
         self._limbs = bare_limbs(model)
         self._muscles = muscles_of_tendons(model)
+        self._aside = np.zeros(3)
         shown = model.ngeom + model.nskin + 20 * (model.ntendon + model.nwrap) + 100
-        self._view = mujoco.MjvScene(model, maxgeom=2 * shown + 2 * len(self._limbs) + 8 * _GRID_CELLS)
+        self._view = mujoco.MjvScene(model, maxgeom=2 * shown + 2 * (len(self._limbs) + model.ngeom) + 8 * _GRID_CELLS)
         self._options = mujoco.MjvOption()
         self._options.sitegroup[:] = 0
         model.stat.extent, model.stat.center[:] = 2 * extent.radius, extent.centre.mean(axis=0)
@@ -112,7 +115,8 @@ class Scene:
         size = self._model.vis.global_
         tall = np.tan(np.radians(_FIELD_OF_VIEW / 2)) / _SPARE
         wide = tall * size.offwidth / size.offheight
-        camera.distance = self._extent.distance(_camera_axes(azimuth, elevation), (wide, tall))
+        axes = _camera_axes(azimuth, elevation)
+        self._aside, camera.distance = self._extent.framing(axes, (wide, tall))
         return camera
 
     def picture(self, canvas: Canvas, state: int, camera: mujoco.MjvCamera) -> UInt8[np.ndarray, "row column 3"]:
@@ -125,13 +129,13 @@ class Scene:
         self._pose(self._target, self._footage.qpos_ref[state])
         centre = self._extent.centre[state]
         if camera.type == mujoco.mjtCamera.mjCAMERA_FREE.value:
-            camera.lookat[:] = centre
+            camera.lookat[:] = centre + self._aside
         every = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, self._data, self._options, None, camera, every, self._view)
         self._add_lamp(centre)
         self._colour_muscles(self._footage.activation[state])
         self._add_floor(centre)
-        self._add_limbs(self._data, _BONE)
+        self._add_limbs(self._data, _BONE, np.zeros(3))
         plain = canvas.draw(self._view)
         if self._ghost == 0:
             return plain
@@ -164,11 +168,14 @@ class Scene:
         options.sitegroup[:] = 0
         options.flags[mujoco.mjtVisFlag.mjVIS_TENDON] = 0
         mujoco.mjv_addGeoms(self._model, self._target, options, mujoco.MjvPerturb(), dynamic, self._view)
+        # a little farther away: where both are in one place, the body is seen
+        back = _BEHIND * self._extent.radius * np.asarray(self._view.camera[0].forward, np.float64)
         for geom in self._view.geoms[first : self._view.ngeom]:
             geom.rgba[:] = (*GHOST, 1)
             geom.matid = -1
             geom.category = mujoco.mjtCatBit.mjCAT_DECOR.value
-        self._add_limbs(self._target, GHOST)
+            geom.pos[:] += back
+        self._add_limbs(self._target, GHOST, back)
 
     def _colour_muscles(self, activation: Float[np.ndarray, " actuator"]) -> None:
         tendon = mujoco.mjtObj.mjOBJ_TENDON.value
@@ -202,10 +209,13 @@ class Scene:
             self._join(_LINE, 1.2, ((x + step, y - reach, lift), (x + step, y + reach, lift)), _GRID)
             self._join(_LINE, 1.2, ((x - reach, y + step, lift), (x + reach, y + step, lift)), _GRID)
 
-    def _add_limbs(self, data: mujoco.MjData, colour: tuple) -> None:
-        """Bones between the bodies that have no shape of their own."""
+    def _add_limbs(self, data: mujoco.MjData, colour: tuple, shift: np.ndarray) -> None:
+        """Bones between the bodies that have no shape of their own, and to shapes beyond them."""
+        width = 0.025 * self._extent.radius
         for parent, child in self._limbs:
-            self._join(_CAPSULE, 0.025 * self._extent.radius, (data.xpos[parent], data.xpos[child]), colour)
+            self._join(_CAPSULE, width, (data.xpos[parent] + shift, data.xpos[child] + shift), colour)
+            for geom in np.flatnonzero(self._model.geom_bodyid == child):
+                self._join(_CAPSULE, width, (data.xpos[child] + shift, data.geom_xpos[geom] + shift), colour)
 
     def _add(self, kind: mujoco.mjtGeom, size: tuple, place: Sequence | np.ndarray, colour: tuple) -> None:
         geom = self._view.geoms[self._view.ngeom]
@@ -225,14 +235,18 @@ class Scene:
 
 
 def bare_limbs(model: mujoco.MjModel) -> list[tuple[int, int]]:
-    """(parent, child) bodies between which a bone is drawn: where the parent has no visible shape to show the limb."""
+    """(parent, child) bodies between which a bone is drawn, in a model most of whose moving bodies have no shape."""
     shown = (model.geom_group < 3) & (model.geom_rgba[:, 3] > 0)
     shaped = set(model.geom_bodyid[shown].tolist())
+    moving = np.flatnonzero(model.body_weldid != 0).tolist() or list(range(1, model.nbody))
+    if 2 * sum(body in shaped for body in moving) > len(moving):
+        return []
     pairs = [(int(model.body_parentid[body]), body) for body in range(1, model.nbody)]
     return [(parent, child) for parent, child in pairs if parent != 0 and parent not in shaped]
 
 
 def muscles_of_tendons(model: mujoco.MjModel) -> dict[int, int]:
-    """Tendon -> the actuator that pulls it."""
+    """Tendon -> the muscle that pulls it."""
     pulled = model.actuator_trntype == mujoco.mjtTrn.mjTRN_TENDON
-    return {int(model.actuator_trnid[a, 0]): int(a) for a in np.flatnonzero(pulled)}
+    muscle = model.actuator_dyntype == mujoco.mjtDyn.mjDYN_MUSCLE
+    return {int(model.actuator_trnid[a, 0]): int(a) for a in np.flatnonzero(pulled & muscle)}
