@@ -36,7 +36,7 @@ def config(path: Path, task: dict[str, Any], **ppo: Any) -> TrainConfig:
         task=TaskConfig(**task),
         network=NetworkConfig(encoder=[16], decoder=[16], critic=[16], latent=3),
         ppo=PpoConfig(**learning),
-        run=RunConfig(steps=800, log_every=1, checkpoint_every=2, evaluate_every_s=0, test_fraction=0.25),
+        run=RunConfig(steps=800, log_every=1, checkpoint_every=2, evaluate_every_s=0.0, test_fraction=0.25),
     )
 
 

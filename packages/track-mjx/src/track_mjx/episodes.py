@@ -151,7 +151,7 @@ class Player:
 
     def _act_once(
         self, policy: Policy, reference: Reference, fields: Fields, clock: Clock, key: Array | None
-    ) -> tuple[Array, PolicyOutput, Array]:
+    ) -> tuple[Arrayish, PolicyOutput, Array]:
         action, output = act(self.networks, policy, self.task.observe(reference, fields, clock), key)
         return action, output, self.task.ctrl(action)
 

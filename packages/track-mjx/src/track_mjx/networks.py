@@ -9,10 +9,10 @@ All functions take normalised observations of any leading axes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import distrax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,13 @@ from jaxtyping import Array, Float
 
 from track_mjx.config import NetworkConfig
 from track_mjx.errors import ConfigError
+from track_mjx.physics.fields import Arrayish
 from track_mjx.tasks.imitation import Observation
+
+with warnings.catch_warnings():
+    # distrax loads TensorFlow Probability, which uses names that JAX has deprecated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import distrax
 
 _INIT = nn.initializers.lecun_uniform()
 
@@ -36,7 +42,7 @@ class Mlp(nn.Module):
     activation: Any = nn.silu
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch n"]) -> list[Array]:
+    def __call__(self, x: Float[Arrayish, "*batch n"]) -> list[Array]:
         """Activations of all hidden layers, first to last."""
         layers = []
         for i, width in enumerate(self.widths):
@@ -54,7 +60,7 @@ class Encoder(nn.Module):
     layer_norm: bool
 
     @nn.compact
-    def __call__(self, reference: Float[Array, "*batch n"]) -> tuple[Array, Array, list[Array]]:
+    def __call__(self, reference: Float[Arrayish, "*batch n"]) -> tuple[Arrayish, Array, list[Array]]:
         """Mean and log variance of the latent, and all hidden activations."""
         layers = Mlp(self.widths, self.layer_norm, name="hidden")(reference)
         out = nn.Dense(2 * self.latent, kernel_init=_INIT, name="latent")(layers[-1] if layers else reference)
@@ -69,7 +75,7 @@ class Decoder(nn.Module):
     layer_norm: bool
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch n"]) -> tuple[Array, list[Array]]:
+    def __call__(self, x: Float[Arrayish, "*batch n"]) -> tuple[Arrayish, list[Array]]:
         """Location and unconstrained scale, and all hidden activations."""
         layers = Mlp(self.widths, self.layer_norm, name="hidden")(x)
         return nn.Dense(2 * self.n_actions, kernel_init=_INIT, name="action")(layers[-1] if layers else x), layers
@@ -81,7 +87,7 @@ class Critic(nn.Module):
     widths: Sequence[int]
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
+    def __call__(self, x: Float[Arrayish, "*batch n"]) -> Float[Arrayish, "*batch"]:
         """Value of each state."""
         layers = Mlp(self.widths, False, nn.relu, name="hidden")(x)
         return nn.Dense(1, kernel_init=_INIT, name="value")(layers[-1] if layers else x)[..., 0]
@@ -167,7 +173,7 @@ class Networks:
         scale = jax.nn.softplus(out[..., self.n_actions :] + shift) + self.config.min_std
         return PolicyOutput(Intention(mean, logvar, latent), out[..., : self.n_actions], scale, activations)
 
-    def value(self, parameters: Any, observation: Observation) -> Float[Array, "*batch"]:
+    def value(self, parameters: Any, observation: Observation) -> Float[Arrayish, "*batch"]:
         """Value of each state."""
         value: Any = self.critic.apply(parameters["critic"], jnp.concatenate(list(observation), -1))
         return value

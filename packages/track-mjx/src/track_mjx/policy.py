@@ -76,7 +76,9 @@ def sample(networks: Networks, policy: Policy, observation: Observation, key: Ar
     return jnp.tanh(raw), acting
 
 
-def act(networks: Networks, policy: Policy, observation: Observation, key: Array | None) -> tuple[Array, PolicyOutput]:
+def act(
+    networks: Networks, policy: Policy, observation: Observation, key: Array | None
+) -> tuple[Arrayish, PolicyOutput]:
     """Act on the means (no key), or draw latents and actions; return actions in [-1, 1] and all the policy computed."""
     seen = normalized(policy.statistics, observation)
     if key is None:

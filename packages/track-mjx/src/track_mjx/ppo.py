@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from track_mjx.config import PpoConfig
 from track_mjx.networks import Networks, action_distribution, log_probability
+from track_mjx.physics.fields import Arrayish
 from track_mjx.policy import ObservationStatistics, Policy, normalized, update_statistics
 from track_mjx.tasks.imitation import Observation
 
@@ -88,8 +89,8 @@ def optimizer(config: PpoConfig) -> optax.GradientTransformation:
 
 
 def advantages(
-    transition: Transition, values: Float[Array, "step1 env"], config: PpoConfig
-) -> tuple[Float[Array, "step env"], Float[Array, "step env"]]:
+    transition: Transition, values: Float[Arrayish, "step1 env"], config: PpoConfig
+) -> tuple[Float[Arrayish, "step env"], Float[Arrayish, "step env"]]:
     """Generalised advantage estimates (Schulman et al. 2016) and value targets.
 
     A terminated step has no future. The future of a truncated one is unknown, since the clip ends there: it teaches
@@ -106,7 +107,7 @@ def advantages(
     delta = jnp.where(transition.truncated, 0.0, delta)
     decay = config.discount * config.gae_lambda * jnp.where(ended, 0.0, 1.0)
 
-    def back(carry: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
+    def back(carry: Array, step: tuple[Arrayish, Array]) -> tuple[Arrayish, Array]:
         carry = step[0] + step[1] * carry
         return carry, carry
 
@@ -115,12 +116,12 @@ def advantages(
 
 
 def prior_divergence(
-    mean: Float[Array, "*batch latent"],
-    logvar: Float[Array, "*batch latent"],
-    previous: Float[Array, "*batch latent"],
-    first: Bool[Array, "*batch"],
+    mean: Float[Arrayish, "*batch latent"],
+    logvar: Float[Arrayish, "*batch latent"],
+    previous: Float[Arrayish, "*batch latent"],
+    first: Bool[Arrayish, "*batch"],
     alpha: float,
-) -> Float[Array, "*batch"]:
+) -> Float[Arrayish, "*batch"]:
     """KL divergence of N(mean, exp(logvar)) from the AR(1) prior, summed over dimensions.
 
     The prior is N(alpha * previous, 1 - alpha^2), and N(0, 1) where `first`.
@@ -133,7 +134,7 @@ def prior_divergence(
 
 def loss(
     networks: Networks, config: PpoConfig, parameters: Any, sample: Sample, kl_weight: Array, key: Array
-) -> tuple[Array, dict[str, Array]]:
+) -> tuple[Arrayish, dict[str, Array]]:
     """Loss of a minibatch, and its parts for the log."""
     out = networks.policy(parameters, sample.observation, sample.noise)
     ratio = jnp.exp(log_probability(out.location, out.scale, sample.raw) - sample.log_prob)
@@ -207,13 +208,13 @@ def update(
     transform = optimizer(config)
     grad = jax.grad(lambda p, s, k: loss(networks, config, p, s, kl_weight, k), has_aux=True)
 
-    def minibatch(carry: tuple[Any, Any], xs: tuple[Array, Array]) -> tuple[tuple[Any, Any], dict[str, Array]]:
+    def minibatch(carry: tuple[Any, Any], xs: tuple[Arrayish, Array]) -> tuple[tuple[Any, Any], dict[str, Array]]:
         parameters, state = carry
         rows, step_key = xs
         gradient, parts = grad(parameters, jax.tree.map(lambda x: x[rows], flat), step_key)
         change, state = transform.update(gradient, state, parameters)
         parameters = jax.tree.map(lambda p, c: p - learning_rate * c, parameters, change)
-        return (parameters, state), parts | {"gradient_norm": optax.global_norm(gradient)}
+        return (parameters, state), parts | {"gradient_norm": optax.tree.norm(gradient)}
 
     keys = jax.random.split(key, rows.shape[0])
     (parameters, state), parts = jax.lax.scan(minibatch, (learner.parameters, learner.optimizer), (rows, keys))

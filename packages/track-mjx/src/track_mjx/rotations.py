@@ -7,7 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from track_mjx.physics.fields import Arrayish
 
 
 def _namespace(*arrays: Any) -> Any:
@@ -75,7 +77,7 @@ def normalize(q: Any) -> Any:
     return q / xp.sqrt((q**2).sum(-1, keepdims=True))
 
 
-def half_angle(a: Float[Array, "*batch 4"], b: Float[Array, "*batch 4"]) -> Float[Array, "*batch"]:
+def half_angle(a: Float[Arrayish, "*batch 4"], b: Float[Arrayish, "*batch 4"]) -> Float[Arrayish, "*batch"]:
     """Half the angle of the rotation between two orientations, rad; the distance of the papers' quaternion reward."""
     relative = multiply(conjugate(a), b)
     sine = jnp.sqrt(jnp.maximum((relative[..., 1:] ** 2).sum(-1), 1e-20))

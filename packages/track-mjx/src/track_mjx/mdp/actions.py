@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from track_mjx.anatomy import Anatomy
 from track_mjx.errors import ConfigError, unknown
+from track_mjx.physics.fields import Arrayish
 
 MAPPINGS = ("affine", "tanh_clip")
 
 
-def to_ctrl(body: Anatomy, action: Float[Array, "env actuator"], mapping: str) -> Float[Array, "env actuator"]:
+def to_ctrl(body: Anatomy, action: Float[Arrayish, "env actuator"], mapping: str) -> Float[Arrayish, "env actuator"]:
     """Controls of an action.
 
     ``affine`` spreads [-1, 1] over the control range, so that all of it can be reached and an idle muscle is -1.

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from track_mjx.errors import ConfigError
 from track_mjx.mdp.registry import cost
 from track_mjx.mdp.scene import Scene
+from track_mjx.physics.fields import Arrayish
 
 
 @cost
-def control(scene: Scene, *, of: str = "ctrl") -> Float[Array, " env"]:
+def control(scene: Scene, *, of: str = "ctrl") -> Float[Arrayish, " env"]:
     """Sum of squared controls.
 
     Args:
@@ -28,14 +29,14 @@ def control(scene: Scene, *, of: str = "ctrl") -> Float[Array, " env"]:
 
 
 @cost
-def control_difference(scene: Scene) -> Float[Array, " env"]:
+def control_difference(scene: Scene) -> Float[Arrayish, " env"]:
     """Sum of squared changes of the action since the step before; the first step of an episode is free."""
     first = (scene.history.age <= 1)[:, None]
     return jnp.where(first, 0.0, (scene.action - scene.previous_action) ** 2).sum(-1)
 
 
 @cost
-def energy(scene: Scene, *, limit: float | None = None) -> Float[Array, " env"]:
+def energy(scene: Scene, *, limit: float | None = None) -> Float[Arrayish, " env"]:
     """Mechanical power of the actuators: sum over degrees of freedom of |velocity| |force|; cut at `limit`, if given.
 
     In the model's units: W in an MJCF of metres and kilograms.
@@ -45,7 +46,7 @@ def energy(scene: Scene, *, limit: float | None = None) -> Float[Array, " env"]:
 
 
 @cost
-def variance(scene: Scene, *, window: int = 50) -> Float[Array, " env"]:
+def variance(scene: Scene, *, window: int = 50) -> Float[Arrayish, " env"]:
     """Variance of the actions over the last `window` control steps, mean over actuators; fewer after a reset."""
     history = scene.history.action[:, -window:]
     counted = jnp.arange(history.shape[1])[::-1] < scene.history.age[:, None]
@@ -55,7 +56,7 @@ def variance(scene: Scene, *, window: int = 50) -> Float[Array, " env"]:
 
 
 @cost
-def jerk(scene: Scene, *, window: int = 3) -> Float[Array, " env"]:
+def jerk(scene: Scene, *, window: int = 3) -> Float[Arrayish, " env"]:
     """Mean squared jerk of the joints, (rad/s^3)^2, from the last three velocities; the first two steps are free."""
     _, columns = scene.body.joint_columns(None)
     velocity = scene.history.qvel[:, -window:][:, -3:, columns]
@@ -66,7 +67,7 @@ def jerk(scene: Scene, *, window: int = 3) -> Float[Array, " env"]:
 @cost
 def emg(
     scene: Scene, *, target: Mapping[str, Sequence[float]], rate_hz: float, weights: Mapping[str, float] | None = None
-) -> Float[Array, " env"]:
+) -> Float[Arrayish, " env"]:
     """Squared difference between muscle activation and a recorded envelope, mean over muscles.
 
     Args:

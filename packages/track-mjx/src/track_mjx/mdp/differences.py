@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from track_mjx import rotations
 from track_mjx.mdp.scene import Poses, Scene
+from track_mjx.physics.fields import Arrayish
 
 
-def joint_error(scene: Scene, joints: Sequence[str] | None = None) -> Float[Array, "env joint"]:
+def joint_error(scene: Scene, joints: Sequence[str] | None = None) -> Float[Arrayish, "env joint"]:
     """Angles (rad) and slides (model units) from the body to its reference; ball joints as rotation vectors.
 
     The root of a floating body does not count.
@@ -24,7 +25,7 @@ def joint_error(scene: Scene, joints: Sequence[str] | None = None) -> Float[Arra
     return jnp.concatenate(parts, axis=-1)
 
 
-def body_error(scene: Scene, bodies: Sequence[str] | None) -> Float[Array, "env body 3"]:
+def body_error(scene: Scene, bodies: Sequence[str] | None) -> Float[Arrayish, "env body 3"]:
     """Vectors in the world from bodies to where they should be, in model units; None: all that move."""
     ids = scene.body.body_ids(bodies)
     return scene.target.xpos[:, ids] - scene.now.xpos[:, ids]
@@ -35,11 +36,11 @@ def end_effector_names(scene: Scene, bodies: Sequence[str] | None) -> Sequence[s
     return scene.body.arena.end_effectors if bodies is None else bodies
 
 
-def root_pose(scene: Scene) -> tuple[Float[Array, "env 3"], Float[Array, "env 4"]]:
+def root_pose(scene: Scene) -> tuple[Float[Arrayish, "env 3"], Float[Arrayish, "env 4"]]:
     """Position and orientation of the root body."""
     return scene.now.xpos[:, scene.body.root], scene.now.xquat[:, scene.body.root]
 
 
-def root_target(scene: Scene, poses: Poses) -> tuple[Float[Array, "*batch 3"], Float[Array, "*batch 4"]]:
+def root_target(scene: Scene, poses: Poses) -> tuple[Float[Arrayish, "*batch 3"], Float[Arrayish, "*batch 4"]]:
     """The same of reference poses."""
     return poses.xpos[..., scene.body.root, :], poses.xquat[..., scene.body.root, :]

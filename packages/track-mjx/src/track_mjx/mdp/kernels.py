@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from track_mjx.errors import ConfigError
+from track_mjx.physics.fields import Arrayish
 
 
 def gaussian(
-    squared: Float[Array, "*batch"], sigma: float | None, exp_scale: float | None, unit: float = 1.0
-) -> Float[Array, "*batch"]:
+    squared: Float[Arrayish, "*batch"], sigma: float | None, exp_scale: float | None, unit: float = 1.0
+) -> Float[Arrayish, "*batch"]:
     """Gaussian kernel of a squared distance: exp(-d^2 / (2 sigma^2)).
 
     Args:

@@ -3,7 +3,7 @@
 A term is a function of a :class:`Scene` and keyword parameters, decorated with its kind::
 
     @reward
-    def joints(scene: Scene, *, sigma: float) -> Float[Array, " env"]: ...
+    def joints(scene: Scene, *, sigma: float) -> Float[Arrayish, " env"]: ...
 
 ``task.rewards: {joints: {weight: 5, sigma: 0.3}}`` then puts it to use, and it appears under its name in logs, in
 evaluation and in rollout files. ``{elbow: {term: bodies, ...}}`` uses a function under another name.

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from track_mjx import rotations
 from track_mjx.mdp.differences import body_error, end_effector_names, joint_error, root_pose, root_target
 from track_mjx.mdp.kernels import gaussian
 from track_mjx.mdp.registry import reward
 from track_mjx.mdp.scene import Scene
+from track_mjx.physics.fields import Arrayish
 
 
 @reward
-def position(scene: Scene, *, sigma: float | None = None, exp_scale: float | None = None) -> Float[Array, " env"]:
+def position(scene: Scene, *, sigma: float | None = None, exp_scale: float | None = None) -> Float[Arrayish, " env"]:
     """Where the root is in the world."""
     error = root_target(scene, scene.target)[0] - root_pose(scene)[0]
     return gaussian((error**2).sum(-1), sigma, exp_scale, scene.body.to_model_units)
 
 
 @reward
-def quaternion(scene: Scene, *, sigma: float | None = None, exp_scale: float | None = None) -> Float[Array, " env"]:
+def quaternion(scene: Scene, *, sigma: float | None = None, exp_scale: float | None = None) -> Float[Arrayish, " env"]:
     """Which way the root points; the distance is half the angle between the orientations, rad."""
     angle = rotations.half_angle(root_pose(scene)[1], root_target(scene, scene.target)[1])
     return gaussian(angle**2, sigma, exp_scale)
@@ -34,7 +35,7 @@ def quaternion(scene: Scene, *, sigma: float | None = None, exp_scale: float | N
 @reward
 def joints(
     scene: Scene, *, sigma: float | None = None, exp_scale: float | None = None, joints: Sequence[str] | None = None
-) -> Float[Array, " env"]:
+) -> Float[Arrayish, " env"]:
     """Joint angles."""
     return gaussian((joint_error(scene, joints) ** 2).sum(-1), sigma, exp_scale)
 
@@ -42,7 +43,7 @@ def joints(
 @reward
 def joint_velocities(
     scene: Scene, *, sigma: float | None = None, exp_scale: float | None = None, joints: Sequence[str] | None = None
-) -> Float[Array, " env"]:
+) -> Float[Arrayish, " env"]:
     """Joint velocities, rad/s."""
     _, columns = scene.body.joint_columns(joints)
     error = scene.target.qvel[:, columns] - scene.now.qvel[:, columns]
@@ -52,7 +53,7 @@ def joint_velocities(
 @reward
 def bodies(
     scene: Scene, *, sigma: float | None = None, exp_scale: float | None = None, bodies: Sequence[str] | None = None
-) -> Float[Array, " env"]:
+) -> Float[Arrayish, " env"]:
     """Positions of bodies in the world; all that move unless named."""
     squared = (body_error(scene, bodies) ** 2).sum((-1, -2))
     return gaussian(squared, sigma, exp_scale, scene.body.to_model_units)
@@ -61,7 +62,7 @@ def bodies(
 @reward
 def end_effectors(
     scene: Scene, *, sigma: float | None = None, exp_scale: float | None = None, bodies: Sequence[str] | None = None
-) -> Float[Array, " env"]:
+) -> Float[Arrayish, " env"]:
     """Positions of the end effectors in the world."""
     squared = (body_error(scene, end_effector_names(scene, bodies)) ** 2).sum((-1, -2))
     return gaussian(squared, sigma, exp_scale, scene.body.to_model_units)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import mujoco
 import numpy as np
@@ -42,6 +42,7 @@ def zero_fields(model: mujoco.MjModel, n_envs: int) -> Fields:
     return Fields(**{name: np.zeros((n_envs, *shapes[name]), np.float32) for name in Fields._fields})
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Many simulations of one model.
 

@@ -170,7 +170,7 @@ class Imitation:
             groups.append(jnp.concatenate(seen, axis=-1) if seen else jnp.zeros((fields.qpos.shape[0], 0)))
         return Observation(*groups)
 
-    def ctrl(self, action: Float[Arrayish, "env actuator"]) -> Float[Array, "env actuator"]:
+    def ctrl(self, action: Float[Arrayish, "env actuator"]) -> Float[Arrayish, "env actuator"]:
         """Controls of an action."""
         return to_ctrl(self.body, action, self.config.action)
 
@@ -235,7 +235,7 @@ class Imitation:
         reference: Reference,
         clip: Int[Arrayish, " env"],
         frame: Int[Arrayish, " env"],
-        keys: tuple[Array, Array] | None = None,
+        keys: tuple[Arrayish, Array] | None = None,
     ) -> tuple[Clock, Array, Array]:
         """Clock, pose and velocity at these frames; with noise where keys for pose and velocity are given."""
         poses = self.poses(reference, clip, frame)
@@ -249,7 +249,9 @@ class Imitation:
         clock = clock._replace(clip=jnp.asarray(clip, jnp.int32), frame=jnp.asarray(frame, jnp.int32))
         return clock, qpos, qvel
 
-    def _perturb(self, qpos: Float[Array, "env qpos"], noise: Float[Array, "env dof"]) -> Float[Array, "env qpos"]:
+    def _perturb(
+        self, qpos: Float[Arrayish, "env qpos"], noise: Float[Arrayish, "env dof"]
+    ) -> Float[Arrayish, "env qpos"]:
         """Move poses by `noise` along the joint manifold, within joint limits; quaternions keep unit length."""
         body, model = self.body, self.body.model
         columns, dofs = body.joint_columns(None)
@@ -268,7 +270,7 @@ class Imitation:
         return moved
 
 
-def is_finite(fields: Fields) -> Bool[Array, " env"]:
+def is_finite(fields: Fields) -> Bool[Arrayish, " env"]:
     """Whether the state of each simulation is finite, and small enough for physics."""
     parts = [fields.qpos, fields.qvel, fields.act]
     return jnp.all(jnp.stack([(jnp.abs(part) < 1e10).all(-1) for part in parts]), axis=0)
@@ -276,7 +278,7 @@ def is_finite(fields: Fields) -> Bool[Array, " env"]:
 
 def _push(
     history: Float[Arrayish, "env step n"], latest: Float[Arrayish, "env n"], age: Int[Arrayish, " env"]
-) -> Float[Array, "env step n"]:
+) -> Float[Arrayish, "env step n"]:
     """Append a step to a history; the first step after a reset fills all of it."""
     first = (age <= 1)[:, None, None]
     shifted = jnp.concatenate([history[:, 1:], latest[:, None]], axis=1)

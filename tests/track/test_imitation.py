@@ -1,0 +1,266 @@
+"""The task: clock, resets, rewards, ends. Each test guards against a mistake that public code made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from track.small_setups import arm, walker
+from track_mjx import rotations
+from track_mjx.build import Setup, split
+from track_mjx.errors import ConfigError, InputError
+from track_mjx.mdp.actions import to_ctrl
+from track_mjx.physics.fields import Fields, zero_fields
+from track_mjx.reference import sample_times
+
+
+def fields_at(setup: Setup, row: int, n: int = 1) -> Fields:
+    """Physics that stands exactly on a frame of the reference."""
+    reference, model = setup.reference, setup.task.body.model
+    pose = {name: np.repeat(getattr(reference, name)[row][None], n, 0) for name in ("qpos", "qvel", "xpos", "xquat")}
+    return zero_fields(model, n)._replace(**pose)
+
+
+def at(setup: Setup, clip: int, frame: int, n: int = 1) -> Any:
+    return setup.task.start_at(setup.reference, np.full(n, clip), np.full(n, frame))[0]
+
+
+def test_the_clock_never_misses_a_frame(tmp_path: Path) -> None:
+    """The reward is 1 exactly when the body stands on the frame that the clock says, for every frame of a long clip."""
+    setup = arm(tmp_path, clips={"lengths": (400,), "rate_hz": 200.0})
+    task, reference = setup.task, setup.reference
+    n = int(reference.length[0]) - 1
+    clock = task.start_at(reference, np.zeros(n, int), np.arange(n))[0]
+    after = zero_fields(task.body.model, n)._replace(
+        qpos=reference.qpos[1:], qvel=reference.qvel[1:], xpos=reference.xpos[1:], xquat=reference.xquat[1:]
+    )
+    moved, terms, _ = task.measure(reference, after, clock, np.zeros((n, 3), np.float32))
+    assert np.array_equal(moved.frame, np.arange(1, n + 1))
+    assert np.asarray(terms["joints"]).tolist() == [1.0] * n
+
+
+def test_control_steps_between_frames_are_interpolated_and_frames_are_met(tmp_path: Path) -> None:
+    setup = arm(tmp_path, clips={"lengths": (21,), "rate_hz": 40.0})
+    qpos = setup.reference.qpos
+    assert setup.reference.length.tolist() == [101]
+    assert np.array_equal(qpos[::5], setup.clips.qpos)
+    assert qpos[2] == pytest.approx(0.6 * qpos[0] + 0.4 * qpos[5], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rate", "control"), [(200.0, 400.0), (50.0, 100.0), (75.0, 100.0), (16.0, 10.0), (300.0, 500.0)]
+)
+def test_sample_times_hit_every_frame_the_rates_share(rate: float, control: float) -> None:
+    times = sample_times(4001, rate, control)
+    assert times[-1] <= 4000
+    assert 4000 - times[-1] < rate / control + 1e-9
+    exact = np.arange(len(times)) * rate / control
+    shared = np.abs(exact - np.round(exact)) < 1e-9
+    assert shared.sum() > 1
+    assert np.array_equal(times[shared], np.round(exact[shared]))
+
+
+def test_interpolated_quaternions_turn_at_constant_speed(tmp_path: Path) -> None:
+    setup = walker(tmp_path)
+    body, reference, clips = setup.task.body, setup.reference, setup.clips
+    for q, _ in body.quaternions:
+        assert np.linalg.norm(reference.qpos[:, q : q + 4], axis=1) == pytest.approx(1.0, abs=1e-6)
+        first, second = (Rotation.from_quat(clips.qpos[i, q : q + 4], scalar_first=True) for i in (3, 4))
+        middle = first * Rotation.from_rotvec(0.5 * (first.inv() * second).as_rotvec())
+        ours = Rotation.from_quat(reference.qpos[7, q : q + 4], scalar_first=True)
+        assert (middle.inv() * ours).magnitude() < 1e-3
+
+
+def test_every_reset_draws_a_new_clip_and_start_from_the_whole_range(tmp_path: Path) -> None:
+    setup = arm(tmp_path)
+    starts = [setup.task.start(setup.reference, jax.random.key(i), 500)[0] for i in range(4)]
+    clip = np.concatenate([np.asarray(s.clip) for s in starts])
+    frame = np.concatenate([np.asarray(s.frame) for s in starts])
+    length = setup.reference.length[clip]
+    assert set(clip.tolist()) == {0, 1, 2, 3}
+    assert frame.min() == 0
+    assert (frame <= length - 2).all(), "a step is left to do"
+    assert (frame == length - 2).any(), "up to the last"
+    assert not np.array_equal(starts[0].frame, starts[1].frame)
+    part = frame / (length - 1)
+    assert np.histogram(part, 5, (0, 1))[0] == pytest.approx([400] * 5, rel=0.2)
+
+
+def test_a_reset_within_a_run_starts_elsewhere(tmp_path: Path) -> None:
+    """Simulations that end draw anew from the key of the step; they do not come back to where they began."""
+    setup = arm(tmp_path)
+    end = int(setup.reference.length[1]) - 2
+    clock = at(setup, 1, end, 64)
+    fields = fields_at(setup, int(setup.reference.start[1]) + end + 1, 64)
+    still = np.zeros((64, 3), np.float32)
+    first, second = (setup.task.judge(setup.reference, fields, clock, still, jax.random.key(seed)) for seed in (1, 2))
+    assert np.asarray(first.truncated).all()
+    assert not np.asarray(first.terminated).any()
+    assert len(set(np.asarray(first.clock.frame).tolist())) > 20
+    assert not np.array_equal(first.clock.frame, second.clock.frame)
+    rows = setup.reference.start[np.asarray(first.clock.clip)] + np.asarray(first.clock.frame)
+    assert np.array_equal(first.qpos, setup.reference.qpos[rows])
+    assert np.array_equal(first.qvel, setup.reference.qvel[rows]), "reference velocities at reset"
+
+
+def test_an_episode_ends_where_its_own_clip_ends(tmp_path: Path) -> None:
+    setup = arm(tmp_path)
+    lengths = setup.reference.length
+    assert len(set(lengths.tolist())) == 3, "clips differ in length"
+    for clip in range(4):
+        for frame, over in ((lengths[clip] - 3, False), (lengths[clip] - 2, True)):
+            fields = fields_at(setup, int(setup.reference.start[clip] + frame + 1))
+            outcome = setup.task.judge(
+                setup.reference, fields, at(setup, clip, frame), np.zeros((1, 3), np.float32), jax.random.key(0)
+            )
+            assert bool(outcome.truncated[0]) == over
+            assert float(outcome.metrics["joints"][0]) == 1.0, "the target never freezes before the end"
+
+
+def test_the_previous_action_reaches_the_cost_before_it_is_replaced(tmp_path: Path) -> None:
+    setup = arm(tmp_path)
+    task, fields = setup.task, fields_at(setup, 6)
+    first = np.full((1, 3), 0.5, np.float32)
+    clock, terms, _ = task.measure(setup.reference, fields, at(setup, 0, 5), first)
+    assert float(terms["control_difference"][0]) == 0.0, "the first step of an episode is free"
+    _, terms, _ = task.measure(setup.reference, fields, clock, -first)
+    assert float(terms["control_difference"][0]) == pytest.approx(3.0)
+
+
+def test_nothing_of_the_last_episode_is_left_after_a_reset(tmp_path: Path) -> None:
+    setup = arm(tmp_path, {"costs": {"variance": {"weight": 1.0, "window": 4}, "jerk": {"weight": 1e-6}}})
+    task, reference = setup.task, setup.reference
+    clock = at(setup, 0, 0)
+    for _ in range(3):
+        clock = task.measure(reference, fields_at(setup, 9), clock, np.ones((1, 3), np.float32))[0]
+    clock = clock._replace(frame=jnp.array([reference.length[0] - 2]))
+    fresh = task.judge(reference, fields_at(setup, 9), clock, np.ones((1, 3), np.float32), jax.random.key(0)).clock
+    assert int(fresh.history.age[0]) == 0
+    assert np.abs(np.asarray(fresh.action)).max() == 0
+    assert np.abs(np.asarray(fresh.history.action)).max() == 0
+
+
+def test_pose_and_velocity_noise_come_from_different_keys_and_keep_quaternions_whole(tmp_path: Path) -> None:
+    setup = walker(tmp_path, {"pose_noise": 0.1, "velocity_noise": 0.1})
+    task, body = setup.task, setup.task.body
+    clock, qpos, qvel = task.start(setup.reference, jax.random.key(3), 200)
+    rows = setup.reference.start[np.asarray(clock.clip)] + np.asarray(clock.frame)
+    moved = np.zeros((200, body.model.nv))
+    for i in range(200):
+        start, end = setup.reference.qpos[rows[i]].astype(np.float64), np.asarray(qpos[i], np.float64)
+        mujoco.mj_differentiatePos(body.model, moved[i], 1.0, start, end)
+    faster = np.asarray(qvel) - setup.reference.qvel[rows]
+    assert moved.std() == pytest.approx(0.1, rel=0.1)
+    assert faster.std() == pytest.approx(0.1, rel=0.1)
+    assert abs(np.corrcoef(moved.ravel(), faster.ravel())[0, 1]) < 0.1
+    for q, _ in body.quaternions:
+        assert np.linalg.norm(qpos[:, q : q + 4], axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_bodies_are_looked_up_by_name_whatever_the_arena_adds(tmp_path: Path) -> None:
+    setup = walker(tmp_path)
+    reference, body = setup.reference, setup.task.body
+    data = mujoco.MjData(body.model)
+    data.qpos[:] = reference.qpos[11]
+    mujoco.mj_kinematics(body.model, data)
+    for name in ("foot_L", "toe_L", "foot_R", "trunk"):
+        assert reference.xpos[11, body.body_ids([name])[0]] == pytest.approx(data.body(name).xpos, abs=1e-6)
+    assert [body.bodies[i] for i in body.end_effectors] == ["foot_L", "foot_R"]
+
+
+def test_egocentric_means_world_to_body(tmp_path: Path) -> None:
+    """A point straight ahead of a turned animal lies along its own x axis."""
+    quarter = np.array([[np.cos(np.pi / 4), 0, 0, np.sin(np.pi / 4)]], np.float32)
+    assert np.asarray(rotations.to_body(quarter, np.array([[0.0, 1.0, 0.0]]))) == pytest.approx(
+        np.array([[1.0, 0.0, 0.0]]), abs=1e-6
+    )
+    setup = walker(tmp_path)
+    task, reference = setup.task, setup.reference
+    seen = task.observe(reference, fields_at(setup, 20), at(setup, 0, 20))
+    turn = Rotation.from_euler("z", 1.0)
+    turned = reference._replace(
+        xpos=turn.apply(reference.xpos.reshape(-1, 3)).reshape(reference.xpos.shape).astype(np.float32),
+        xquat=(turn * Rotation.from_quat(reference.xquat.reshape(-1, 4), scalar_first=True))
+        .as_quat(scalar_first=True)
+        .reshape(reference.xquat.shape)
+        .astype(np.float32),
+    )
+    qpos, qvel = reference.qpos[20].copy(), reference.qvel[20].copy()
+    qpos[3:7] = (turn * Rotation.from_quat(qpos[3:7], scalar_first=True)).as_quat(scalar_first=True)
+    qvel[:3] = turn.apply(qvel[:3])
+    fields = zero_fields(task.body.model, 1)._replace(
+        qpos=qpos[None], qvel=qvel[None], xpos=turned.xpos[20][None], xquat=turned.xquat[20][None]
+    )
+    turned_seen = task.observe(turned, fields, at(setup, 0, 20))
+    for here, there in zip(seen, turned_seen, strict=True):
+        assert np.asarray(there) == pytest.approx(np.asarray(here), abs=2e-5), "turning the whole world changes nothing"
+
+
+def test_non_finite_physics_ends_the_episode_and_is_told_apart(tmp_path: Path) -> None:
+    setup = walker(tmp_path)
+    task, fields = setup.task, fields_at(setup, 5, 3)
+    bad = fields.qvel.copy()
+    bad[1] = np.nan
+    far = fields.xpos.copy()
+    far[2] += 1.0
+    outcome = task.judge(
+        setup.reference, fields._replace(qvel=bad, xpos=far), at(setup, 0, 4, 3), np.zeros((3, 2), np.float32),
+        jax.random.key(0),
+    )  # fmt: skip
+    assert np.asarray(outcome.terminated).tolist() == [False, True, True]
+    assert [task.reasons[i] for i in np.asarray(outcome.reason)] == ["clip_end", "non_finite", "too_far"]
+    assert np.isfinite(np.asarray(outcome.reward)).all()
+
+
+def test_actions_reach_the_whole_control_range_and_no_more(tmp_path: Path) -> None:
+    setup = arm(tmp_path)
+    ends = np.array([[-1.0] * 3, [0.0] * 3, [1.0] * 3], np.float32)
+    affine = np.asarray(to_ctrl(setup.task.body, ends, "affine"))
+    assert affine[:, 0] == pytest.approx([0.0, 0.5, 1.0]), "no half of the range is dead"
+    clipped = np.asarray(to_ctrl(setup.task.body, ends, "tanh_clip"))
+    assert clipped[:, 0] == pytest.approx([0.0, 0.0, 1.0])
+
+
+def test_the_reference_is_an_argument_of_compiled_code(tmp_path: Path) -> None:
+    """Baked into the program, another reference would not change what is seen."""
+    setup = arm(tmp_path)
+    observe = jax.jit(setup.task.observe)
+    fields, clock = fields_at(setup, 5), at(setup, 0, 5)
+    here = observe(setup.reference, fields, clock).reference
+    other = setup.reference._replace(qpos=setup.reference.qpos + np.float32(0.1))
+    there = observe(other, fields, clock).reference
+    assert not np.array_equal(here, there)
+    assert observe._cache_size() == 1
+
+
+def test_the_split_is_by_clip_seeded_and_never_empty() -> None:
+    train, test = split(34, 0.35, 0)
+    assert sorted(train + test) == list(range(34))
+    assert len(test) == 12
+    assert split(34, 0.35, 0) == (train, test)
+    assert split(34, 0.35, 1) != (train, test)
+    assert split(2, 0.01, 0)[1] != []
+    assert split(1, 0.5, 0) == ([0], [])
+    with pytest.raises(ConfigError, match="test_fraction"):
+        split(5, 1.0, 0)
+
+
+def test_impossible_tasks_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="less than a control step"):
+        arm(tmp_path, clips={"lengths": (2,), "rate_hz": 1000.0})
+    for task, message in [
+        ({"rewards": {}}, "nothing to learn"),
+        ({"window": []}, "window"),
+        ({"action": "affin"}, "affine"),
+        ({"pose_noise": -1.0}, "negative"),
+        ({"regions": {"wrist": ["hnad"]}}, "hand"),
+        ({"costs": {"joints": {"term": "energy", "weight": 1.0}}}, "name of a reward"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            arm(tmp_path, task)

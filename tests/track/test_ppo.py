@@ -1,0 +1,190 @@
+"""Learning: ratios, advantages, the prior of the intention, running statistics, schedules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from track.small_setups import arm
+from track_mjx import normalizer, ppo
+from track_mjx.collect import Collector
+from track_mjx.config import NetworkConfig, PpoConfig
+from track_mjx.networks import Networks, log_probability
+from track_mjx.policy import empty_statistics, normalized
+from track_mjx.tasks.imitation import Observation
+
+
+def transition(reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray) -> ppo.Transition:
+    """An unroll of which only rewards and ends matter."""
+    nothing = jnp.zeros((*reward.shape, 1))
+    return ppo.Transition(
+        Observation(nothing, nothing), nothing, nothing[..., 0], nothing, nothing, nothing[..., 0] > 0,
+        jnp.asarray(reward), jnp.asarray(terminated), jnp.asarray(truncated),
+    )  # fmt: skip
+
+
+def loop_advantages(
+    reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray, values: np.ndarray, config: PpoConfig
+) -> np.ndarray:
+    """The definition, one simulation and one step at a time."""
+    out = np.zeros_like(reward)
+    for env in range(reward.shape[1]):
+        carry = 0.0
+        for t in reversed(range(reward.shape[0])):
+            if truncated[t, env]:
+                carry = 0.0
+            else:
+                future = 0.0 if terminated[t, env] else values[t + 1, env]
+                delta = reward[t, env] + config.discount * future - values[t, env]
+                carry = delta + (0.0 if terminated[t, env] else config.discount * config.gae_lambda * carry)
+            out[t, env] = carry
+    return out
+
+
+def test_advantages_are_those_of_the_definition() -> None:
+    rng = np.random.default_rng(0)
+    reward, values = rng.normal(size=(12, 9)), rng.normal(size=(13, 9))
+    terminated = rng.random((12, 9)) < 0.15
+    truncated = (rng.random((12, 9)) < 0.15) & ~terminated
+    config = PpoConfig(discount=0.9, gae_lambda=0.8)
+    ours, target = ppo.advantages(transition(reward, terminated, truncated), jnp.asarray(values), config)
+    assert np.asarray(ours) == pytest.approx(loop_advantages(reward, terminated, truncated, values, config), abs=1e-5)
+    assert np.asarray(target) == pytest.approx(np.asarray(ours) + values[:-1], abs=1e-6)
+
+
+def test_lambda_one_gives_discounted_returns() -> None:
+    reward = np.ones((5, 1))
+    off = np.zeros((5, 1), bool)
+    config = PpoConfig(discount=0.5, gae_lambda=1.0)
+    ours, _ = ppo.advantages(transition(reward, off, off), jnp.zeros((6, 1)), config)
+    assert np.asarray(ours)[:, 0] == pytest.approx([1.9375, 1.875, 1.75, 1.5, 1.0])
+
+
+def test_the_first_ratio_is_one(tmp_path: Path) -> None:
+    """Latents are drawn once and replayed: before the first change, learning sees the very probabilities of acting."""
+    setup = arm(tmp_path)
+    collector = Collector(setup.task, setup.networks, setup.engine(), 5)
+    reference = setup.on_device(setup.followed)
+    parameters = setup.networks.init(jax.random.key(0), setup.observation)
+    config = setup.config.ppo
+    learner = ppo.Learner(parameters, ppo.optimizer(config).init(parameters), empty_statistics(setup.observation))
+    state, episode = collector.begin(reference, jax.random.key(1), 16)
+    for iteration in range(2):  # the second time with running statistics
+        state, episode, batch, _ = collector.collect(
+            learner.policy, reference, state, episode, jax.random.key(2 + iteration)
+        )
+        rows = ppo.shuffled_rows(config, 0, iteration)
+        inputs = (jnp.float32(1e-3), jnp.float32(0.1), rows, jax.random.key(3))
+        learner, losses = ppo.update(setup.networks, config, learner, batch, inputs)
+        assert float(losses["first_ratio_error"]) < 1e-5
+        assert float(losses["ratio_max"]) > 1e-3, "later minibatches do change"
+    another = batch[0]._replace(noise=batch[0].noise + 1.0)
+    _, losses = ppo.update(setup.networks, config, learner, (another, batch[1]), inputs)
+    assert float(losses["first_ratio_error"]) > 1e-3, "another latent gives other probabilities"
+
+
+def test_the_previous_latent_is_carried_from_unroll_to_unroll(tmp_path: Path) -> None:
+    setup = arm(tmp_path)
+    collector = Collector(setup.task, setup.networks, setup.engine(), 5)
+    reference = setup.on_device(setup.followed)
+    parameters = setup.networks.init(jax.random.key(0), setup.observation)
+    policy = ppo.Learner(parameters, (), empty_statistics(setup.observation)).policy
+    state, episode = collector.begin(reference, jax.random.key(1), 16)
+    state, episode, (first, _), _ = collector.collect(policy, reference, state, episode, jax.random.key(2))
+    _, _, (second, _), _ = collector.collect(policy, reference, state, episode, jax.random.key(3))
+    output = setup.networks.policy(parameters, normalized(policy.statistics, first.observation), first.noise)
+    latent = np.asarray(output.intention.latent)
+    assert np.asarray(first.previous_latent)[1:] == pytest.approx(latent[:-1], abs=1e-5), "samples, not means"
+    assert np.asarray(second.previous_latent)[0] == pytest.approx(latent[-1], abs=1e-5)
+    assert np.asarray(first.first)[0].all()
+    ended = np.asarray(first.terminated | first.truncated)
+    assert np.array_equal(np.asarray(first.first)[1:], ended[:-1])
+    assert np.array_equal(np.asarray(second.first)[0], ended[-1])
+
+
+def test_prior_divergence_is_that_of_scipy_summed_over_dimensions_and_masked_at_resets() -> None:
+    rng = np.random.default_rng(1)
+    mean, logvar, previous = rng.normal(size=(3, 6, 4)).astype(np.float32)
+    first = np.array([True, False, False, True, False, False])
+    alpha = 0.95
+    ours = np.asarray(ppo.prior_divergence(mean, logvar, previous, jnp.asarray(first), alpha))
+    draws = rng.normal(size=(200_000, 4))
+    for i in range(6):
+        sample = mean[i] + np.exp(0.5 * logvar[i]) * draws
+        centre = np.zeros(4) if first[i] else alpha * previous[i]
+        width = 1.0 if first[i] else np.sqrt(1 - alpha**2)
+        ratio = stats.norm.logpdf(sample, mean[i], np.exp(0.5 * logvar[i])) - stats.norm.logpdf(sample, centre, width)
+        terms = ratio.sum(1)
+        assert ours[i] == pytest.approx(terms.mean(), abs=6 * terms.std() / np.sqrt(len(terms)))
+    assert np.asarray(ppo.prior_divergence(0 * mean, 0 * logvar, previous, jnp.ones(6, bool), alpha)) == pytest.approx(
+        np.zeros(6)
+    )
+
+
+def test_log_probability_is_a_density_of_the_squashed_action() -> None:
+    grid = np.linspace(-0.9999, 0.9999, 20_001)
+    raw = np.arctanh(grid)[:, None]
+    log_prob = np.asarray(log_probability(jnp.full_like(raw, 0.3), jnp.full_like(raw, 0.7), jnp.asarray(raw)))
+    assert np.trapezoid(np.exp(log_prob), grid) == pytest.approx(1.0, abs=1e-3)
+    far = log_probability(jnp.array([[5.0]]), jnp.array([[0.5]]), jnp.array([[12.0]]))
+    assert np.isfinite(float(far[0])), "where tanh is 1 to the last digit"
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5), shift=st.floats(-50, 50))
+def test_running_statistics_are_those_of_everything_seen(sizes: list[int], shift: float) -> None:
+    rng = np.random.default_rng(len(sizes))
+    batches = [rng.normal(shift, 1 + i, size=(n, 3)).astype(np.float32) for i, n in enumerate(sizes)]
+    statistics = normalizer.empty(3)
+    for batch in batches:
+        statistics = normalizer.update(statistics, jnp.asarray(batch))
+    seen = np.concatenate(batches).astype(np.float64)
+    assert float(statistics.count) == len(seen)
+    assert np.asarray(statistics.mean) == pytest.approx(seen.mean(0), abs=1e-3)
+    assert np.asarray(statistics.deviations) == pytest.approx(((seen - seen.mean(0)) ** 2).sum(0), rel=2e-3, abs=1e-2)
+
+
+def test_normalising_leaves_what_is_not_known_and_silences_constants() -> None:
+    batch = jnp.array([[2.0, 7.0], [4.0, 7.0], [6.0, 7.0]])
+    assert np.array_equal(normalizer.normalize(normalizer.empty(2), batch), batch)
+    scaled = np.asarray(normalizer.normalize(normalizer.update(normalizer.empty(2), batch), batch))
+    assert scaled[:, 0] == pytest.approx([-1.2247, 0.0, 1.2247], abs=1e-3)
+    assert scaled[:, 1].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_minibatches_hold_every_step_once_an_epoch_and_repeat_with_the_seed() -> None:
+    config = PpoConfig(n_envs=6, unroll=4, epochs=3, minibatches=5)
+    rows = ppo.shuffled_rows(config, 1, 2)
+    assert rows.shape == (15, 4)
+    assert all(len(set(rows[5 * e : 5 * e + 5].ravel().tolist())) == 20 for e in range(3))
+    assert np.array_equal(rows, ppo.shuffled_rows(config, 1, 2))
+    assert not np.array_equal(rows, ppo.shuffled_rows(config, 1, 3))
+
+
+def test_networks_have_the_layers_of_the_paper() -> None:
+    networks = Networks(NetworkConfig(encoder=[8, 6], decoder=[7], critic=[5], latent=3), 2)
+    seen = Observation(jnp.ones((4, 10)), jnp.ones((4, 11)))
+    parameters = networks.init(jax.random.key(0), seen)
+    out = networks.policy(parameters, seen, None)
+    assert {name: a.shape for name, a in out.activations.items()} == {
+        "encoder/layer_0": (4, 8), "encoder/layer_1": (4, 6), "decoder/layer_0": (4, 7),
+    }  # fmt: skip
+    for layer in out.activations.values():  # normalised layers have mean 0 and variance 1 before anything is learned
+        assert np.asarray(layer).mean(-1) == pytest.approx(np.zeros(4), abs=1e-5)
+    kernel = parameters["encoder"]["params"]["hidden"]["dense_0"]["kernel"]
+    assert np.abs(kernel).max() <= np.sqrt(3 / 10)
+    assert np.array_equal(out.intention.latent, out.intention.mean)
+    noisy = networks.policy(parameters, seen, jnp.ones((4, 3)))
+    assert np.asarray(noisy.intention.latent) == pytest.approx(
+        np.asarray(out.intention.mean + jnp.exp(0.5 * out.intention.logvar)), abs=1e-6
+    )
+    changed = seen._replace(proprioception=seen.proprioception + 1)
+    assert np.array_equal(networks.policy(parameters, changed, None).intention.mean, out.intention.mean)
+    plain = Networks(NetworkConfig(encoder=[], decoder=[7], critic=[5], latent=0), 2)
+    assert plain.policy(plain.init(jax.random.key(0), seen), seen, None).intention.latent.shape == (4, 0)

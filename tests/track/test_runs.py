@@ -1,0 +1,250 @@
+"""Runs: what a folder holds, going on exactly, kills, signals, losses that are not finite."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from track.clip_files import write_clips
+from track.small_setups import ARM_TASK, arm, walker
+from track_mjx.build import Setup, split
+from track_mjx.checkpoints import Checkpoints, flatten
+from track_mjx.config import EvaluateConfig
+from track_mjx.errors import ConfigError, OutputError, RunError
+from track_mjx.run_folder import RunFolder
+from track_mjx.runs import load_policy, open_setup
+from track_mjx.training import Trainer, verify
+
+
+def trainer(setup: Setup, name: str = "run", *, new: bool = True) -> Trainer:
+    setup.config.out = str(Path(setup.config.clips).parent / name)
+    train, test = split(len(setup.clips.clip_name), setup.config.run.test_fraction, 0)
+    if new:
+        RunFolder.create(setup.config, setup.clips, train, test)
+    return Trainer(setup, RunFolder.open(setup.config.out), train, test)
+
+
+def same(a: Any, b: Any) -> bool:
+    flat_a, flat_b = flatten(a), flatten(b)
+    return flat_a.keys() == flat_b.keys() and all(np.array_equal(flat_a[n], flat_b[n], equal_nan=True) for n in flat_a)
+
+
+def test_going_on_equals_never_having_stopped(tmp_path: Path) -> None:
+    whole = trainer(arm(tmp_path), "whole")
+    whole.run()
+    first = trainer(arm(tmp_path), "parts")
+    first.run(lambda: first.progress.iteration == 5)
+    again = trainer(arm(tmp_path), "parts", new=False)
+    again.restore()
+    assert again.progress.iteration == 5
+    again.run()
+    for part in ("learner", "episode", "physics", "key", "iteration", "steps"):
+        assert same(again.state()[part], whole.state()[part]), part
+    lines = again.folder.metrics()
+    assert [line["iteration"] for line in lines] == list(range(1, 11)), "no gap, no repeat"
+    for ours, theirs in zip(lines, whole.folder.metrics(), strict=True):
+        assert ours["reward"] == theirs["reward"]
+        assert ours["learning/loss"] == theirs["learning/loss"]
+
+
+def test_going_on_drops_metrics_after_the_checkpoint(tmp_path: Path) -> None:
+    run = trainer(arm(tmp_path))
+    for _ in range(3):
+        run.advance()
+        run._log_line(False)  # a checkpoint every two iterations: the third line comes after the last one
+    assert run.folder.checkpoints.steps() == [160]
+    again = trainer(arm(tmp_path), new=False)
+    again.restore()
+    assert [line["iteration"] for line in again.folder.metrics()] == [1, 2]
+    assert again.progress.steps == 160
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(tmp_path: Path) -> None:
+    runs = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        setup = arm(tmp_path)
+        setup.config.seed = seed
+        run = trainer(setup, name)
+        run.advance()
+        runs.append(run.state()["learner"])
+    assert same(runs[0], runs[1])
+    assert not same(runs[0].parameters, runs[2].parameters)
+
+
+def test_the_folder_holds_what_made_it(tmp_path: Path) -> None:
+    run = trainer(arm(tmp_path))
+    run.run()
+    folder = RunFolder.open(run.folder.path)
+    record = folder.record()
+    assert set(record.train) | set(record.test) == {f"clip_{i}" for i in range(4)}
+    assert not set(record.train) & set(record.test)
+    assert record.model_sha256 == run.setup.clips.model_sha256
+    assert record.environment["mujoco"]
+    assert folder.config() == run.config
+    table = (folder.path / "metrics.csv").read_text().splitlines()
+    assert len(table) == 11
+    assert "terms/joints" in table[0]
+    assert "eval/test/mean_body_error_mm" in table[0]
+    with pytest.raises(OutputError, match="resume"):
+        RunFolder.create(run.config, run.setup.clips, [0], [1])
+
+
+def test_steps_are_counted_as_they_are_and_speed_covers_everything(tmp_path: Path) -> None:
+    run = trainer(arm(tmp_path))
+    start = time.monotonic()
+    run.run()
+    wall = time.monotonic() - start
+    line = run.folder.metrics()[-1]
+    assert line["steps"] == 800
+    assert (
+        sum(item["steps"] - before for item, before in zip(run.folder.metrics(), range(0, 800, 80), strict=True)) == 800
+    )
+    assert line["seconds"] <= wall + 5
+    assert line["physics_steps_per_s"] == pytest.approx(2 * line["control_steps_per_s"], rel=1e-3)
+
+
+def test_ramp_and_schedule_count_environment_steps(tmp_path: Path) -> None:
+    setup = arm(tmp_path, kl_ramp_steps=400, kl_weight=0.5, final_learning_rate=0.0)
+    run = trainer(setup)
+    assert run.kl_weight() == 0.0
+    assert run.learning_rate() == pytest.approx(1e-3)
+    run.progress.steps = 200
+    assert run.kl_weight() == pytest.approx(0.25)
+    run.progress.steps = 400
+    assert run.learning_rate() == pytest.approx(0.5e-3)
+    run.progress.steps = 10**12
+    assert run.kl_weight() == 0.5
+    assert run.learning_rate() == 0.0
+
+
+def test_rounds_collect_more_for_each_update(tmp_path: Path) -> None:
+    run = trainer(arm(tmp_path, rounds=3))
+    run.advance()
+    assert run.progress.steps == 240
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_dump(tmp_path: Path) -> None:
+    run = trainer(arm(tmp_path))
+    run.advance()
+    run._log_line(False)
+    run.save()
+    run.learner = run.learner._replace(parameters=jax.tree.map(lambda p: p * np.nan, run.learner.parameters))
+    with pytest.raises(RunError, match=r"not finite.*last good checkpoint is at step 80"):
+        run.advance()
+    assert (run.folder.path / "non_finite.npz").is_file()
+    assert run.progress.steps == 80
+
+
+def test_checkpoints_keep_the_best_and_the_latest(tmp_path: Path) -> None:
+    store = Checkpoints(tmp_path / "checkpoints", keep=2)
+    with pytest.raises(RunError, match="no complete checkpoint"):
+        store.load("best")
+    for step, score in ((10, 0.5), (20, 0.9), (30, None), (40, 0.7), (50, 0.8)):
+        store.save(step, {"step": np.int64(step), "empty": np.zeros((3, 0))}, score)
+    assert store.steps() == [20, 40, 50]
+    assert store.load("best")[0] == 20
+    assert store.load("last")[0] == 50
+    assert int(store.load(40)[1]["step"]) == 40
+    with pytest.raises(RunError, match="best, last or one of 20, 40, 50"):
+        store.load("30")
+    (store.path(60)).mkdir()
+    assert store.steps() == [20, 40, 50], "an incomplete one does not count"
+
+
+def test_a_checkpoint_of_another_body_or_network_is_refused(tmp_path: Path) -> None:
+    run = trainer(arm(tmp_path))
+    run.advance()
+    run.save()
+    (tmp_path / "w").mkdir()
+    other = walker(tmp_path / "w")
+    with pytest.raises(RunError, match="another body, network or task"):
+        load_policy(run.folder, other, "last")
+    with pytest.raises(RunError, match="not the one the run was trained with"):
+        open_setup(run.folder, run.folder.config(), str(other.clips.path))
+
+
+def test_settings_that_cannot_work_are_refused_all_at_once(tmp_path: Path) -> None:
+    setup = arm(tmp_path, minibatches=1000, discount=1.5)
+    setup.config.run.checkpoint_every, setup.config.run.log_every = 3, 2
+    with pytest.raises(ConfigError, match=r"(?s)minibatches.*discount.*checkpoint_every"):
+        verify(setup)
+
+
+def test_evaluation_gives_the_numbers_asked_for(tmp_path: Path) -> None:
+    from track_mjx.assessment import assess
+
+    run = trainer(arm(tmp_path))
+    run.run()
+    found = assess(run.folder, EvaluateConfig(run=str(run.folder.path)), tmp_path / "evaluation")
+    written = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    for name in ("mean_body_error_mm", "mean_joint_error_deg", "unterminated_fraction"):
+        assert written[name] == written["sets"]["test"][name] == found[name]
+        assert np.isfinite(written["sets"]["train"][name])
+    assert len((tmp_path / "evaluation" / "clips.csv").read_text().splitlines()) == 5
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    task = json.dumps(ARM_TASK).replace('"', "")
+    return [
+        sys.executable, "-m", "track_mjx", "train", f"clips={folder / 'clips.h5'}", f"out={folder / 'run'}",
+        f"task={task}", "physics.sim_dt_s=0.0025", "physics.ctrl_dt_s=0.005", "network.encoder=[8]",
+        "network.decoder=[8]", "network.critic=[8]", "network.latent=2", "ppo.n_envs=16", "ppo.unroll=4",
+        "ppo.minibatches=2", "run.log_every=2", "run.checkpoint_every=4", "run.evaluate_every_s=0", *more,
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_kills_at_any_moment_lose_nothing_that_was_saved(tmp_path: Path) -> None:
+    """Killed with SIGKILL again and again, a run ends with the very parameters of one that was left alone."""
+    results = []
+    for name, kills in (("whole", 0), ("killed", 3)):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_clips(folder / "clips.h5")
+        start = command(folder, "run.steps=6400")
+        for kill in range(kills):
+            process = subprocess.Popen(start, stderr=subprocess.DEVNULL)
+            wanted = 4 * (kill + 1)
+            while process.poll() is None and not _logged(folder, wanted):
+                time.sleep(0.02)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            start = [sys.executable, "-m", "track_mjx", "resume", f"run={folder / 'run'}"]
+        subprocess.run(start, check=True, capture_output=True)
+        run = RunFolder.open(folder / "run")
+        assert [line["iteration"] for line in run.metrics()] == list(range(2, 101, 2))
+        results.append(run.checkpoints.load("last")[1])
+    for leaf in results[0]:
+        if leaf != "seconds":
+            assert np.array_equal(results[0][leaf], results[1][leaf]), leaf
+
+
+def _logged(folder: Path, n_lines: int) -> bool:
+    path = folder / "run" / "metrics.jsonl"
+    done = path.exists() and len(path.read_text().splitlines()) >= n_lines
+    return done and any((folder / "run" / "checkpoints").glob("*/_METADATA"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_ends_well(tmp_path: Path, number: signal.Signals) -> None:
+    write_clips(tmp_path / "clips.h5")
+    process = subprocess.Popen(command(tmp_path, "run.steps=100000000"), stderr=subprocess.PIPE, text=True)
+    path = tmp_path / "run" / "metrics.jsonl"
+    while process.poll() is None and not (path.exists() and path.read_text().count("\n") > 1):
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "resume" in err
+    run = RunFolder.open(tmp_path / "run")
+    assert run.checkpoints.steps()[-1] == run.metrics()[-1]["steps"]
