@@ -21,6 +21,7 @@ SCHEMAS: dict[str, type] = {
     "errors": schemas.ErrorsConfig,
     "survival": schemas.SurvivalConfig,
     "gait": schemas.GaitConfig,
+    "sweep": schemas.SweepConfig,
     "check": schemas.CheckConfig,
 }
 _QUIET = (

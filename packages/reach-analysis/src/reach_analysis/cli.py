@@ -14,6 +14,7 @@ VERBS = {
     "errors": "measure how far joints and keypoints are from what they follow, by region",
     "survival": "estimate how long rollouts last before they end early",
     "gait": "find gait cycles, footfalls, duty factors and phase lags from contacts",
+    "sweep": "put the runs of a sweep side by side: reward, high-frequency power, EMG error, the knee",
     "check": "compare rollouts files with the contract in docs/schema and list every departure",
 }
 EXAMPLES = {
@@ -27,6 +28,7 @@ EXAMPLES = {
     "errors": "  reach-analysis errors rollouts=rollouts.h5 clips=clips.h5",
     "survival": "  reach-analysis survival 'rollouts=[seed_0.h5,seed_1.h5]' times_s=[30,120]",
     "gait": "  reach-analysis gait rollouts=rat.h5 lead=hand_L min_speed=0.05",
+    "sweep": "  reach-analysis sweep runs='sweep/*' parameter=task.costs.control.weight",
     "check": "  reach-analysis check rollouts.h5",
 }
 

@@ -217,3 +217,37 @@ class GaitConfig:
     """Seed of resamples."""
     out: str | None = None
     """Folder of the results; empty: reach_results/gait."""
+
+
+@dataclass
+class SweepConfig:
+    """What `reach-analysis sweep` can be told."""
+
+    runs: Any = None
+    """Folders of runs as track-mjx leaves them, or a pattern, as 'sweep/*'."""
+    parameter: str | None = None
+    """Setting that is swept, by its dotted key, or n_train (number of training clips); empty: the one number that
+    differs between the runs."""
+    reward: str | None = None
+    """Term of the reward that is compared, or `reward` for all of it; empty: the term for joints, as in paper A."""
+    low_hz: float = 10.0
+    """Lower edge of the band of high-frequency power, Hz."""
+    high_hz: float | None = None
+    """Upper edge, Hz; at most half the rate, which is what empty means."""
+    progress_metric: str = "reward"
+    """Metric logged during training, for the steps it took."""
+    fraction: float = 0.95
+    """Fraction of that metric's largest value that counts as reached."""
+    clip_pattern: str | None = None
+    """Regular expression with one group that finds the trial's name in clip names; empty: trial_id, or clip_name."""
+    emg: Any = None
+    """Map from muscle to CSV file, or one NWB file, as for `emg`; empty: no EMG error."""
+    trials: str | None = None
+    """Table of the trials, as for `emg`."""
+    recording: RecordingConfig = field(default_factory=RecordingConfig)
+    muscles: Any = None
+    """Map from EMG channel to actuator, as for `emg`."""
+    seed: int = 0
+    """Seed of resamples."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/sweep."""

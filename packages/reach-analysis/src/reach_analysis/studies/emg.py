@@ -109,6 +109,16 @@ def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg
     return process(raw, table, chain), [*files.values(), table_path], _left_out_notes(table)
 
 
+def require_recorded(config: EmgConfig) -> None:
+    """Refuse synthetic EMG where it would say nothing.
+
+    Raises:
+        ConfigError: when the EMG is to be made from the rollouts themselves.
+    """
+    if _is_synthetic(config):
+        raise ConfigError("emg=synthetic is made from one condition's own activation; give recordings to compare runs")
+
+
 def chain_of(config: ChainConfig) -> EmgChain:
     """The settings of the chain as a record.
 

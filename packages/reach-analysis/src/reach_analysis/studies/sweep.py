@@ -1,0 +1,157 @@
+"""The runs of a sweep side by side: reward, high-frequency power and EMG error (paper A, section 2.6, Fig. 2A)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reach_analysis.behaviour.spectra import band_power
+from reach_analysis.behaviour.sweeps import Knee, Level, Run, differing, knee, over_seeds, read_run, steps_to, swept
+from reach_analysis.config import EmgConfig, SweepConfig
+from reach_analysis.errors import ConfigError, DataError, unknown
+from reach_analysis.figures.sweeps import sweep_curves
+from reach_analysis.muscles import FitSettings as MuscleSettings
+from reach_analysis.muscles import actuator_for, compare, simulated
+from reach_analysis.progress import Stage, silent
+from reach_analysis.rollouts import Rollouts, read_rollouts
+from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.studies.emg import load_emg, require_recorded
+from reach_analysis.studies.study import Shown, Study
+
+REWARD, POWER, STEPS = "reward", "high_frequency_power", "steps_to_fraction"
+
+
+def study(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> Study:
+    """Table of runs, means over seeds, the knee, and the figure of all outcomes together.
+
+    Raises:
+        ReachError: when runs cannot be read or compared.
+    """
+    parameter, values = swept(runs, config.parameter)
+    tick = stage("runs", len(runs))
+    outcomes = []
+    for run in runs:
+        outcomes.append(_outcomes(run, config))
+        tick(1)
+    names = list(dict.fromkeys(name for outcome in outcomes for name in outcome))
+    columns = {name: [outcome.get(name, float("nan")) for outcome in outcomes] for name in names}
+    levels = over_seeds(values, columns)
+    found, notes = _knee(values, columns, config)
+    others = [key for key in differing(runs) if key != parameter]
+    if others:
+        notes.append(f"Other settings differ too, and are mixed up with {parameter}: {', '.join(others[:6])}.")
+    run_rows = [
+        {"run": run.folder.name, parameter: value, "seed": run.settings.get("seed"), "n_train": len(run.train)}
+        | {key: run.settings.get(key) for key in others} | outcome
+        for run, value, outcome in zip(runs, values, outcomes, strict=True)
+    ]  # fmt: skip
+    level_rows = [_level_row(level, parameter) for level in levels]
+    seeds = sorted({level.n for level in levels})
+    caption = (
+        f"Outcomes against {parameter}: points are runs, lines means over seeds (n = "
+        f"{'-'.join(map(str, [seeds[0], seeds[-1]][: len(seeds)]))} a value), bars 95 % intervals (Student's t). "
+        f"High-frequency power: {config.low_hz:g} Hz to half the rate, of the actions."
+        + (f" Dashed: the knee, {found.value:g} ({100 * found.agreement:.0f} % of resampled seeds)." if found else "")
+    )
+    shown = [name for name in names if name != STEPS and np.isfinite(columns[name]).any()]
+    return Study(
+        name="sweep",
+        title=f"Sweep of {parameter}",
+        results={"parameter": parameter, "runs": run_rows, "levels": level_rows, "knee": found},
+        inputs=tuple(run.rollouts for run in runs if run.rollouts is not None),
+        tables={"sweep_runs": run_rows, "sweep_levels": level_rows},
+        figures=(Shown("sweep", sweep_curves(values, columns, levels, shown, (parameter, found)), caption),),
+        notes=tuple(notes),
+    )
+
+
+def find_runs(setting: Any) -> list[Run]:
+    """Runs from folders, or patterns of folders; those that are no runs are passed over where a pattern found them.
+
+    Raises:
+        ConfigError: when nothing is given or found.
+        InputError: when a run cannot be read.
+    """
+    if not setting:
+        raise ConfigError("runs is not set; for example runs='sweep/*'")
+    entries = [setting] if isinstance(setting, str) else list(setting)
+    folders: list[Path] = []
+    for entry in entries:
+        text = str(Path(str(entry)).expanduser())
+        if any(sign in text for sign in "*?[") and not Path(text).exists():
+            folders += [Path(name) for name in sorted(glob(text)) if (Path(name) / "config.yaml").is_file()]
+        else:
+            folders.append(Path(text))
+    if not folders:
+        raise ConfigError(f"runs: no folder of a run matches {setting!r}")
+    return [read_run(folder) for folder in dict.fromkeys(folders)]
+
+
+def _outcomes(run: Run, config: SweepConfig) -> dict[str, float]:
+    """What came out of a run, by name."""
+    found: dict[str, float] = {STEPS: steps_to(run.progress, config.progress_metric, config.fraction)}
+    if run.rollouts is None:
+        last = run.progress.get(config.progress_metric)
+        return found | ({REWARD: float(last[-1])} if last is not None and len(last) else {})
+    rollouts = read_rollouts(run.rollouts)
+    if config.clip_pattern:
+        rollouts = rollouts.renamed(config.clip_pattern)
+    found |= _rewards(rollouts, run, config)
+    series = rollouts.series("action")
+    shortest = max(8.0, 2 * series.rate_hz / config.low_hz)
+    keep = [name for name, length in zip(series.trials, series.lengths, strict=True) if length >= shortest]
+    if keep:
+        found[POWER] = float(band_power(series.take(keep), config.low_hz, config.high_hz).power.mean())
+    if config.emg:
+        found |= _emg_errors(rollouts, config)
+    return found
+
+
+def _rewards(rollouts: Rollouts, run: Run, config: SweepConfig) -> dict[str, float]:
+    """Mean over steps and clips of the reward (or one term of it), and of held-out clips where the run names them."""
+    names = rollouts.names.get("metric", ())
+    term = config.reward or next((name for name in names if "joint" in name.lower()), None)
+    if term is not None and term != REWARD and term not in names:
+        raise ConfigError(f"reward: {unknown('term', term, [REWARD, *names])}")
+    series = rollouts.series("reward") if term in (None, REWARD) else rollouts.series("metrics").select([str(term)])
+    by_clip = dict(zip(rollouts.clip_names, [float(rows.mean()) for rows in series.values], strict=True))
+    found = {REWARD: float(np.mean(list(by_clip.values())))}
+    held_out = [by_clip[name] for name in run.test if name in by_clip]
+    return found | ({f"{REWARD}_held_out": float(np.mean(held_out))} if held_out else {})
+
+
+def _emg_errors(rollouts: Rollouts, config: SweepConfig) -> dict[str, float]:
+    """Mean absolute error of each muscle against the recorded EMG."""
+    settings = EmgConfig(emg=config.emg, trials=config.trials, muscles=config.muscles, recording=config.recording)
+    require_recorded(settings)
+    emg, _, _ = load_emg({}, settings)
+    chosen = {str(k): str(v) for k, v in (config.muscles or {}).items()}
+    actuators = [actuator_for(muscle, rollouts.names["actuator"], chosen) for muscle in emg.envelope.channels]
+    simulation = simulated(rollouts, "act", actuators, emg.envelope.rate_hz)
+    fits, _ = compare("run", "act", simulation, emg.envelope, MuscleSettings(resampling=Resampling(100)))
+    return {f"emg_error_{fit.muscle}": fit.mae.value for fit in fits}
+
+
+def _knee(values: list[float], columns: dict[str, list[float]], config: SweepConfig) -> tuple[Knee | None, list[str]]:
+    if REWARD not in columns or POWER not in columns:
+        return None, ["Without rollouts there is no high-frequency power, and no knee."]
+    try:
+        found = knee(values, columns[REWARD], columns[POWER], seed=config.seed)
+    except DataError as error:
+        return None, [f"No knee: {error}."]
+    if found is None:
+        return None, ["A knee needs at least three values of what is swept."]
+    if found.value in (min(values), max(values)):
+        return found, ["The knee lies at the end of the sweep: it may lie beyond."]
+    return found, []
+
+
+def _level_row(level: Level, parameter: str) -> dict[str, Any]:
+    row: dict[str, Any] = {parameter: level.value, "runs": level.n}
+    for name in level.mean:
+        row |= {name: level.mean[name], f"{name}_low": level.low[name], f"{name}_high": level.high[name]}
+    return row

@@ -1,0 +1,150 @@
+"""Sweeps: runs as track-mjx leaves them, means over seeds by Student's t, the knee where it was put."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reach_analysis.behaviour.sweeps import differing, knee, over_seeds, read_run, steps_to, swept
+from reach_analysis.cli import main
+from reach_analysis.errors import ConfigError, DataError, InputError
+from reach_analysis.synthetic.reach import ReachSettings, write_reaches
+from scipy import stats
+
+COSTS = (0.0, 0.1, 0.2, 0.4)
+
+
+def write_run(folder: Path, cost: float, seed: int, metrics: str = "jsonl") -> None:
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(
+        f"seed: {seed}\nout: {folder.name}\ntask:\n  costs:\n    control:\n      weight: {cost}\n  rewards: {{}}\n"
+        "network:\n  encoder: [64, 64]\n"
+    )
+    names = [f"synthetic_trial{i:02d}" for i in range(1, 5)]
+    (folder / "run.json").write_text(json.dumps({"train": names[:3], "test": names[3:]}))
+    rewards = 1 - np.exp(-np.arange(40) / 8)
+    if metrics == "jsonl":
+        lines = [json.dumps({"iteration": i, "steps": 1000 * i, "reward": float(r)}) for i, r in enumerate(rewards)]
+        (folder / "metrics.jsonl").write_text("\n".join(lines) + '\n{"iteration": 40, "st')
+    else:
+        (folder / "metrics.csv").write_text(
+            "iteration,steps,reward,extra\n" + "\n".join(f"{i},{1000 * i},{r}," for i, r in enumerate(rewards))
+        )
+    chatter = 0.3 * float(np.exp(-cost / 0.06))
+    write_reaches(folder / "rollouts.h5", ReachSettings(n_trials=4, n_units=4, chatter=chatter, seed=seed))
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    for cost in COSTS:
+        for seed in range(3):
+            write_run(folder / f"cost{cost}_seed{seed}", cost, seed)
+    return folder
+
+
+def test_a_run_is_read_with_all_its_settings(sweep: Path) -> None:
+    run = read_run(sweep / "cost0.2_seed1")
+    assert run.settings["task.costs.control.weight"] == 0.2
+    assert run.settings["network.encoder"] == [64, 64]
+    assert run.test == ("synthetic_trial04",)
+    assert run.rollouts is not None
+    assert len(run.progress["reward"]) == 40  # the line that was cut off does not count
+
+
+def test_metrics_may_be_a_table(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", 0.1, 0, metrics="csv")
+    run = read_run(tmp_path / "run")
+    np.testing.assert_allclose(run.progress["steps"], 1000.0 * np.arange(40))
+    assert np.isnan(run.progress["extra"]).all()
+
+
+def test_what_is_swept_is_found(sweep: Path) -> None:
+    runs = [read_run(folder) for folder in sorted(sweep.iterdir())]
+    assert differing(runs) == ["task.costs.control.weight"]
+    name, values = swept(runs, None)
+    assert name == "task.costs.control.weight"
+    assert sorted(set(values)) == list(COSTS)
+    assert swept(runs, "n_train")[1] == [3.0] * 12
+    with pytest.raises(ConfigError, match=r"did you mean 'task\.costs\.control\.weight'"):
+        swept(runs, "task.cost.control.weight")
+    with pytest.raises(ConfigError, match="no number differs"):
+        swept(runs[:3], None)
+    with pytest.raises(ConfigError, match="no number in all runs"):
+        swept(runs, "network.encoder")
+
+
+def test_a_cost_that_a_run_lacks_is_zero(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", 0.1, 0)
+    write_run(tmp_path / "b", 0.1, 1)
+    (tmp_path / "b" / "config.yaml").write_text("seed: 1\ntask:\n  rewards: {}\nnetwork:\n  encoder: [64, 64]\n")
+    runs = [read_run(tmp_path / name) for name in "ab"]
+    assert swept(runs, None) == ("task.costs.control.weight", [0.1, 0.0])
+
+
+def test_means_over_seeds_have_student_s_interval() -> None:
+    numbers = [1.0, 2.0, 4.0, 7.0]
+    (first, second) = over_seeds([0.1, 0.1, 0.1, 0.3], {"reward": numbers})
+    expected = stats.t.interval(0.95, 2, np.mean(numbers[:3]), stats.sem(numbers[:3]))
+    np.testing.assert_allclose([first.low["reward"], first.high["reward"]], expected)
+    assert (second.n, second.mean["reward"]) == (1, 7.0)
+    assert np.isnan(second.high["reward"])
+
+
+def test_steps_to_a_fraction_pass_over_a_lucky_line() -> None:
+    reward = np.concatenate([np.linspace(0, 1, 101), np.ones(20)])
+    steps = 10.0 * np.arange(len(reward))
+    assert abs(steps_to({"steps": steps, "reward": reward}, "reward", 0.95) - 950) <= 20
+    lucky = reward.copy()
+    lucky[5] = 1.0
+    assert abs(steps_to({"steps": steps, "reward": lucky}, "reward", 0.95) - 950) <= 20
+    assert np.isnan(steps_to({"steps": steps}, "reward", 0.95))
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        steps_to({"steps": steps, "reward": reward}, "reward", 1.5)
+
+
+def test_the_knee_is_where_power_is_gone_and_reward_is_not() -> None:
+    values = [0.0] * 3 + [0.1] * 3 + [0.2] * 3 + [0.4] * 3
+    noise = np.tile([0.01, 0.0, -0.01], 4)
+    reward = np.repeat([1.0, 0.97, 0.9, 0.5], 3) + noise
+    power = np.repeat([1.0, 0.6, 0.1, 0.05], 3) + noise
+    found = knee(values, list(reward), list(power))
+    assert found is not None
+    assert found.value == 0.2
+    assert found.agreement > 0.95
+    assert knee([0.0, 0.1], [1.0, 0.5], [1.0, 0.2]) is None
+    with pytest.raises(DataError, match="every run"):
+        knee([0.0, 0.1, 0.2], [1.0, np.nan, 0.4], [1.0, 0.5, 0.2])
+
+
+def test_the_command_puts_the_runs_side_by_side(sweep: Path, tmp_path: Path) -> None:
+    assert main(["sweep", f"runs={sweep}/*", "low_hz=50", f"out={tmp_path}"]) == 0
+    numbers = json.loads((tmp_path / "sweep.json").read_text())["results"]["numbers"]
+    assert [row["runs"] for row in numbers["levels"]] == [3] * 4
+    power = [row["high_frequency_power"] for row in numbers["levels"]]
+    assert power == sorted(power, reverse=True)
+    assert abs(power[0] / (0.36 * 0.75) - 1) < 0.1
+    assert len(numbers["runs"]) == 12
+    assert all(row["n_train"] == 3 for row in numbers["runs"])
+    assert all(np.isfinite(row["reward_held_out"]) for row in numbers["runs"])
+    assert numbers["knee"]["value"] in COSTS
+    assert (tmp_path / "sweep.svg").stat().st_size > 1000
+
+
+def test_bad_input(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def message(*arguments: str) -> str:
+        assert main(["sweep", *arguments, f"out={tmp_path}"]) == 2
+        return capsys.readouterr().err
+
+    assert "runs is not set" in message()
+    assert "no folder of a run matches" in message("runs='nowhere/*'")
+    assert "config.yaml is missing" in message(f"runs={tmp_path}")
+    assert "unknown term 'joy'" in message(f"runs={sweep}/*", "reward=joy")
+    assert "nothing above 200 Hz" in message(f"runs={sweep}/*", "high_hz=1000")
+    assert "give recordings to compare runs" in message(f"runs={sweep}/*", "emg=synthetic")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.yaml").write_text("a: [")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_run(tmp_path / "broken")
