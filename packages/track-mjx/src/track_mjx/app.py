@@ -22,6 +22,7 @@ SCHEMAS: dict[str, type] = {
     "rollout": schemas.RolloutConfig,
     "render": schemas.RenderConfig,
     "check": schemas.CheckConfig,
+    "bench": schemas.BenchConfig,
 }
 RESULTS = "track_results"
 """Folder of the jobs of a multirun where none is given."""
@@ -82,7 +83,7 @@ def run(verb: str, arguments: Sequence[str], command: Callable[[Any], int | None
     except TrackError as error:
         return _complain(verb, str(error))
     except (HydraException, OmegaConfBaseException) as error:
-        return _complain(verb, explain(error))
+        return _complain(verb, explain(error).removeprefix("++"))
     except KeyboardInterrupt:
         return _complain(verb, "interrupted; files written so far are whole", 130)
     finally:

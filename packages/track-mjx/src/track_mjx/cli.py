@@ -14,6 +14,7 @@ VERBS = {
     "rollout": "write what body and network did into a mimic.rollouts file",
     "render": "film body and reference of a rollouts file (mp4)",
     "check": "say whether a clips file can be trained on, and with what",
+    "bench": "measure how fast this machine simulates and learns",
 }
 EXAMPLES = {
     "train": """\
@@ -30,6 +31,9 @@ EXAMPLES = {
   track-mjx render rollouts=run/rollouts.h5 clip=3
   track-mjx render rollouts=run/rollouts.h5 clip=all speed=0.1 out=reaches.mp4""",
     "check": "  track-mjx check clips=results/clips.h5",
+    "bench": """\
+  track-mjx bench preset=mouse_arm_quick clips=results/clips.h5
+  track-mjx bench preset=rat clips=rat/clips.h5 engines=[native] n_envs=[256,1024] max_minutes=5""",
 }
 
 
@@ -55,7 +59,7 @@ def verb_help(verb: str) -> str:
     from track_mjx.presets import preset_names
     from track_mjx.settings import describe
 
-    group = f"\npresets (preset=NAME): {', '.join(preset_names())}\n" if verb == "train" else ""
+    group = f"\npresets (preset=NAME): {', '.join(preset_names())}\n" if verb in ("train", "bench") else ""
     return f"""\
 track-mjx {verb}: {VERBS[verb]}.
 

@@ -295,3 +295,42 @@ class RenderConfig:
     """Direction of the following camera, degrees."""
     elevation: float = -20.0
     """Height angle of the following camera, degrees."""
+
+
+@dataclass
+class BenchConfig:
+    """What `track-mjx bench` can be told; presets and settings of a training say what is measured."""
+
+    clips: str = ""
+    """A mimic.reference_clips file: body and movements."""
+    out: str | None = None
+    """Folder of the table, plot and JSON; empty: bench."""
+    engines: list[str] = field(default_factory=list)
+    """Engines measured: native, mjx, warp; empty: all that are installed."""
+    parts: list[str] = field(default_factory=lambda: ["physics", "task", "policy", "learning"])
+    """What is timed: physics (alone), task (with observations, rewards and resets), policy (with the network that
+    acts), learning (with updates)."""
+    n_envs: list[int] = field(default_factory=lambda: [64, 256, 1024, 4096])
+    """Numbers of environments."""
+    slow_parts: list[str] = field(default_factory=lambda: ["physics"])
+    """What is timed of mjx and warp on a CPU, where they are slow."""
+    slow_n_envs: list[int] = field(default_factory=lambda: [64])
+    """Numbers of environments of these."""
+    steps: int = 20
+    """Control steps in a timed block; learning takes ppo.unroll."""
+    slow_steps: int = 4
+    """The same for mjx and warp on a CPU."""
+    blocks: int = 3
+    """Blocks timed for each figure, at least; the median counts."""
+    seconds: float = 0.5
+    """Time over which each figure is measured, at least, s."""
+    max_minutes: float = 2.0
+    """What is not begun by then is left out."""
+    seed: int = 0
+    """Seed of actions and start frames."""
+    arena: ArenaConfig = field(default_factory=ArenaConfig)
+    physics: PhysicsConfig = field(default_factory=PhysicsConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    ppo: PpoConfig = field(default_factory=PpoConfig)
+    run: RunConfig = field(default_factory=RunConfig)

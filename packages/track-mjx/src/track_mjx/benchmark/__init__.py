@@ -1,0 +1,1 @@
+"""How fast this machine simulates and learns: measurements, and their table and plot."""
