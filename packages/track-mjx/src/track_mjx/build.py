@@ -16,7 +16,7 @@ from track_mjx.clips import Clips, cut
 from track_mjx.config import TrainConfig
 from track_mjx.errors import ConfigError, InputError, raise_all, unknown
 from track_mjx.networks import Networks
-from track_mjx.physics.engines import make_engine
+from track_mjx.physics.engines import engine_name, make_engine
 from track_mjx.physics.fields import Engine, zero_fields
 from track_mjx.reference import Reference, build_reference, choose
 from track_mjx.tasks.imitation import Imitation, Observation, used_fields
@@ -45,13 +45,18 @@ class Setup:
     def engine(self, *, all_fields: bool = False) -> Engine:
         """An engine for this task; it computes what the task reads, or everything."""
         arena = self.task.body.arena
-        wanted = None if all_fields else used_fields(self.task, self.reference)
+        wanted = None if all_fields else self.used_fields
         return make_engine(self.config.physics, arena.model, arena.n_substeps, wanted)
 
     def on_device(self, reference: Reference, clips: Any = None) -> Reference:
         """A reference as device arrays, with these clips only."""
         chosen = reference if clips is None else choose(reference, clips)
         return jax.tree.map(jnp.asarray, chosen)
+
+    @cached_property
+    def used_fields(self) -> set[str]:
+        """Physics fields that some term reads."""
+        return used_fields(self.task, self.reference)
 
     @cached_property
     def observation(self) -> Observation:
@@ -67,6 +72,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     Raises:
         TrackError: when settings and clips do not fit.
     """
+    engine_name(config.physics.engine)
     clips = cut(clips, config.task.clip_s)
     arena = build_arena(clips, config.arena, config.physics)
     body = Anatomy(arena, clips.length_unit_m, config.physics.ctrl_dt_s)
@@ -78,7 +84,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     reference = build_reference(clips, body)
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
     setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed)
-    _ = setup.observation  # every term runs once, so that its mistakes show now
+    _ = setup.used_fields  # every term runs once, so that its mistakes show now
     return setup
 
 

@@ -181,7 +181,7 @@ class Trainer:
         overdue = run.checkpoint_every_s > 0 and time.monotonic() - self._saved_at >= run.checkpoint_every_s
         return overdue or (evaluated and run.checkpoint_every_s > 0)
 
-    def _numbers(self) -> dict[str, float]:
+    def _numbers(self) -> dict[str, float | int]:
         """Means since the last line, for the log; everything unscaled and per control step."""
         totals = jax.tree.map(lambda *x: np.sum([np.asarray(v) for v in x], axis=0), *self._totals)
         losses = {k: float(np.mean([np.asarray(part[k]) for part in self._losses])) for k in self._losses[0]}

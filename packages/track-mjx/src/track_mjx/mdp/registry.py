@@ -105,9 +105,16 @@ def resolve(kind: str, config: Mapping[str, Any], where: str) -> tuple[Term, ...
         problems = _parameter_faults(function, parameters)
         faults += [f"{where}.{name}: {problem}" for problem in problems]
         if weight != 0 and not problems:
-            terms.append(Term(name, function, float(weight), parameters))
+            terms.append(Term(name, function, float(weight), _as_declared(function, parameters)))
     raise_all(ConfigError, "terms", faults)
     return tuple(terms)
+
+
+def _as_declared(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Whole numbers of YAML become floats where the term wants floats."""
+    wanted = {name: str(p.annotation) for name, p in inspect.signature(function).parameters.items()}
+    whole = {name for name, value in given.items() if isinstance(value, int) and not isinstance(value, bool)}
+    return {n: float(v) if n in whole and "float" in wanted[n] else v for n, v in given.items()}
 
 
 def _parameter_faults(function: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:

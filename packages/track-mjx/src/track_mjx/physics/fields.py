@@ -15,8 +15,8 @@ Arrayish: TypeAlias = Any
 class Fields(NamedTuple):
     """State and derived quantities of all simulations after a control step; float32, MuJoCo's units and order.
 
-    All belong to the state reached, but `actuator_force` and `qfrc_actuator` (forces during the last physics step) and
-    `sensordata` (contacts during it).
+    All belong to the state reached, `sensordata` (contacts) too; only `actuator_force` and `qfrc_actuator` are forces
+    during the last physics step.
     """
 
     qpos: Arrayish

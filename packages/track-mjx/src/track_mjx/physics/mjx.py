@@ -5,6 +5,7 @@ Pure functions of a batched `mjx.Data`: `step` and `reset` may be called inside 
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -43,6 +44,10 @@ class MjxEngine:
         self._warp = warp
         self.name = f"mujoco-mjx {mujoco.__version__} ({'warp' if warp else 'jax'})"
         self._n_substeps = n_substeps
+        if warp:
+            # Warp never puts a simulation back to its start, and refuses the flag that forbids it
+            model = copy.copy(model)
+            model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         self._native = model
         try:
             self._model = mjx.put_model(model, impl="warp" if warp else "jax")
@@ -80,18 +85,17 @@ class MjxEngine:
         """Forces and integration at a state whose positions and velocities are known, then those of the next."""
         model = self._model
         data = mjx.fwd_acceleration(model, mjx.fwd_actuation(model, data))
-        if data._impl.efc_J.size == 0:
-            data = data.replace(qacc=data.qacc_smooth)
-        else:
-            data = mjx.sensor_acc(model, mjx.solve(model, data))
+        unconstrained = data._impl.efc_J.size == 0
+        data = data.replace(qacc=data.qacc_smooth) if unconstrained else mjx.solve(model, data)
         euler = self._native.opt.integrator == _SPLIT[0]
         data = mjx.euler(model, data) if euler else mjx.implicit(model, data)
-        return mjx.fwd_velocity(model, mjx.fwd_position(model, data))
+        data = mjx.sensor_pos(model, mjx.fwd_position(model, data))
+        return mjx.fwd_velocity(model, data)
 
     def _refresh(self, data: Any) -> Any:
-        """Bring derived fields to the state reached, but keep forces and contacts of the last step."""
+        """Bring derived fields to the state reached, but keep the forces of the last step."""
         forward = self._forward(data)
-        kept = {name: _get(data, name) for name in ("actuator_force", "qfrc_actuator", "sensordata", "qacc_warmstart")}
+        kept = {name: _get(data, name) for name in ("actuator_force", "qfrc_actuator", "qacc_warmstart")}
         return _replace(forward, kept)
 
     def _forward(self, data: Any) -> Any:
@@ -100,17 +104,11 @@ class MjxEngine:
     def reset(self, state: Any, mask: Any, qpos: Any, qvel: Any) -> Any:
         """Start the simulations in `mask` anew."""
         mask = jnp.asarray(mask)
-
-        def renew(keep: Any) -> Any:
-            del keep
-            pristine = self.blank_like(state)
-            fresh = pristine.replace(qpos=jnp.asarray(qpos), qvel=jnp.asarray(qvel))
-            return jax.vmap(self._forward)(fresh)
-
-        fresh = renew(None)
+        fresh = self._blanks(state).replace(qpos=jnp.asarray(qpos), qvel=jnp.asarray(qvel))
+        fresh = jax.vmap(self._forward)(fresh)
         return jax.tree.map(lambda new, old: _choose(mask, new, old), fresh, state)
 
-    def blank_like(self, state: Any) -> Any:
+    def _blanks(self, state: Any) -> Any:
         """Simulations at rest, as many as in `state`."""
         n = state.qpos.shape[0]
         return jax.vmap(lambda _: self._blank(n))(jnp.arange(n))

@@ -1,0 +1,95 @@
+"""Presets and settings: every one composes, builds, and says what is wrong in one message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+from track.clip_files import write_clips
+from track_mjx.arena import substeps
+from track_mjx.cli import main
+from track_mjx.config import TrainConfig
+from track_mjx.mdp.registry import resolve
+from track_mjx.presets import preset_names
+
+
+def settings(preset: str, *overrides: str) -> TrainConfig:
+    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    with initialize_config_module("track_mjx.conf", version_base="1.3"):
+        found = OmegaConf.to_object(compose("train", [f"preset={preset}", *overrides]))
+    assert isinstance(found, TrainConfig)
+    return found
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_composes_and_names_terms_that_exist(preset: str) -> None:
+    found = settings(preset)
+    assert substeps(found.physics) >= 1
+    task = found.task
+    for kind, terms in (
+        ("observation", task.reference), ("observation", task.proprioception), ("reward", task.rewards),
+        ("cost", task.costs), ("termination", task.terminations),
+    ):  # fmt: skip
+        assert len(resolve(kind, terms, kind)) == len(terms)
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("rat", (0.01, "cg", 5, 60, 16, 0.01, 0.1, 0.95)),
+        ("fly", (0.002, "cg", 4, 60, 16, 0.01, 0.1, 0.95)),
+        ("worm", (0.1, "newton", 4, 8, 16, 0.002, 0.0001, 0.95)),
+        ("stick", (0.01, "cg", 6, 60, 16, 0.0001, 0.1, 0.97)),
+        ("mouse_arm", (0.0025, "cg", 6, 4, 8, 0.001, 0.00001, 0.95)),
+    ],
+)
+def test_presets_hold_the_numbers_of_paper_b_table_1(preset: str, expected: tuple) -> None:
+    found = settings(preset)
+    physics, ppo = found.physics, found.ppo
+    assert expected == (
+        physics.ctrl_dt_s, physics.solver, physics.iterations, found.network.latent, ppo.minibatches,
+        ppo.entropy_weight, ppo.kl_weight, ppo.discount,
+    )  # fmt: skip
+    assert (ppo.n_envs, ppo.unroll, ppo.learning_rate, ppo.clip) == (4096, 20, 1e-4, 0.2)
+    assert ppo.n_envs * ppo.rounds == 1024 * ppo.minibatches, "batch size 1024, in unrolls"
+
+
+def test_physics_aware_adds_the_costs_of_paper_a_table_2() -> None:
+    plain, aware = settings("mouse_arm"), settings("mouse_arm_physics_aware")
+    assert plain.task.costs == {}
+    assert {name: term["weight"] for name, term in aware.task.costs.items()} == {"control": 0.15, "energy": 0.01}
+    assert aware.task.rewards == plain.task.rewards == {"joints": {"weight": 5.0, "exp_scale": 0.2}}
+    assert aware.ppo == plain.ppo
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["preset=mouse_arm_quik"], "did you mean 'mouse_arm_quick'"),
+        (["ppo.learning_rat=1"], "did you mean 'ppo.learning_rate'"),
+        (["task.rewards.joint.weight=1"], "did you mean 'joints'"),
+        (["task.rewards.joints.sigm=1"], "did you mean 'sigma'"),
+        (["task.rewards.joints.exp_scale=1"], "either sigma or exp_scale"),
+        (["physics.ctrl_dt_s=0.003"], "whole multiple"),
+        (["arena.end_effectors=[hnad]"], "did you mean 'hand'"),
+        (["physics.engine=nativ"], "did you mean 'native'"),
+        (["run.test_fraction=2"], "test_fraction"),
+        (["ppo.n_envs=many"], "ppo.n_envs"),
+        (["clips=nowhere.h5"], "no such file"),
+        (["clips="], "clips is not set"),
+    ],
+)
+def test_mistakes_give_one_message_and_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    write_clips(tmp_path / "clips.h5")
+    small = ["task.rewards.bodies.bodies=[hand]", "task.regions={elbow: [fore], wrist: [hand]}"]
+    assert main(["train", f"clips={tmp_path / 'clips.h5'}", f"out={tmp_path / 'run'}", *small, *arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.startswith("track-mjx train: ")
+    assert "Traceback" not in err
+    assert not (tmp_path / "run").exists()

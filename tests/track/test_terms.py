@@ -1,0 +1,171 @@
+"""Terms: kernels in physical units, costs by definition, and one function plus one line of config for a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from track.small_setups import arm, walker
+from track_mjx.build import Setup
+from track_mjx.config import RolloutConfig
+from track_mjx.errors import ConfigError
+from track_mjx.mdp import costs, rewards, terminations
+from track_mjx.mdp.kernels import gaussian
+from track_mjx.mdp.registry import KINDS, _terms, resolve, reward, terms_of
+from track_mjx.mdp.scene import Scene
+from track_mjx.physics.fields import zero_fields
+from track_mjx.playback import roll_out
+from track_mjx.run_folder import RunFolder
+from track_mjx.training import Trainer
+
+
+def scene(setup: Setup, row: int = 7, n: int = 2, **fields: Any) -> Scene:
+    """A scene that stands exactly on the reference, but for the fields given."""
+    task, reference = setup.task, setup.reference
+    clock = task.start_at(reference, np.zeros(n, int), np.full(n, row))[0]
+    exact = {name: np.repeat(getattr(reference, name)[row][None], n, 0) for name in ("qpos", "qvel", "xpos", "xquat")}
+    now = zero_fields(task.body.model, n)._replace(**{**exact, **fields})
+    return task.scene(reference, now, clock, np.zeros((n, task.body.model.nu), np.float32))
+
+
+def test_a_gaussian_of_sigma_is_the_papers_exp_scale() -> None:
+    squared = jnp.array([0.0, 1e-6, 4e-6])
+    sigma = 0.0015
+    assert np.asarray(gaussian(squared, sigma, None)) == pytest.approx(np.exp(-squared / (2 * sigma**2)))
+    scale = 1 / (2 * sigma**2)
+    assert np.asarray(gaussian(squared, None, scale)) == pytest.approx(np.asarray(gaussian(squared, sigma, None)))
+    in_mm = gaussian(squared * 1e6, sigma, None, unit=1e3)
+    assert np.asarray(in_mm) == pytest.approx(np.asarray(gaussian(squared, sigma, None)), rel=1e-5)
+    for wrong in ((None, None), (1.0, 1.0), (0.0, None), (None, -1.0)):
+        with pytest.raises(ConfigError):
+            gaussian(squared, *wrong)
+
+
+def test_rewards_are_one_on_the_reference_and_fall_with_the_distance(tmp_path: Path) -> None:
+    setup = walker(tmp_path)
+    exact = scene(setup)
+    sigma = 0.05
+    for term in (rewards.position, rewards.quaternion, rewards.joints, rewards.joint_velocities, rewards.bodies,
+                 rewards.end_effectors):  # fmt: skip
+        assert np.asarray(term(exact, sigma=sigma)) == pytest.approx([1.0, 1.0], abs=1e-4), term.__name__
+    moved = exact.now.xpos.copy()
+    moved[:, setup.task.body.root] += [0.03, 0.0, 0.04]
+    off = scene(setup, xpos=moved)
+    assert np.asarray(rewards.position(off, sigma=sigma))[0] == pytest.approx(np.exp(-0.5), rel=1e-3)
+    turned = exact.now.xquat.copy()
+    turned[:, setup.task.body.root] = [np.cos(0.2), np.sin(0.2), 0, 0]
+    target = exact.target.xquat[:, setup.task.body.root]
+    cosine = abs(float((np.asarray(target)[0] * turned[0, setup.task.body.root]).sum()))
+    expected = np.exp(-(np.arccos(min(1.0, cosine)) ** 2) / (2 * 0.3**2))
+    assert np.asarray(rewards.quaternion(scene(setup, xquat=turned), sigma=0.3))[0] == pytest.approx(expected, rel=1e-3)
+    joints = exact.now.qpos.copy()
+    column = setup.task.body.joint_columns(["hip_R"])[0][0]
+    joints[:, column] += 0.1
+    assert np.asarray(rewards.joints(scene(setup, qpos=joints), sigma=0.1))[0] == pytest.approx(np.exp(-0.5), rel=1e-3)
+    assert np.asarray(rewards.joints(scene(setup, qpos=joints), sigma=0.1, joints=["hip_L"]))[0] == pytest.approx(1.0)
+
+
+def test_costs_follow_their_definitions(tmp_path: Path) -> None:
+    setup = arm(tmp_path)
+    rng = np.random.default_rng(0)
+    ctrl, qvel, force = rng.random((2, 3)), rng.normal(size=(2, 2)), rng.normal(size=(2, 2))
+    here = scene(setup, ctrl=ctrl, qvel=qvel, qfrc_actuator=force)
+    assert np.asarray(costs.control(here)) == pytest.approx((ctrl**2).sum(1), rel=1e-5)
+    assert np.asarray(costs.control(here, of="action")) == pytest.approx([0.0, 0.0])
+    power = (np.abs(qvel) * np.abs(force)).sum(1)
+    assert np.asarray(costs.energy(here)) == pytest.approx(power, rel=1e-5)
+    assert np.asarray(costs.energy(here, limit=1e-3)) == pytest.approx([1e-3, 1e-3])
+    with pytest.raises(ConfigError, match="ctrl or action"):
+        costs.control(here, of="force")
+
+
+def test_variance_and_jerk_look_back_to_the_reset_and_no_further(tmp_path: Path) -> None:
+    setup = arm(tmp_path, {"costs": {"variance": {"weight": 1.0, "window": 4}, "jerk": {"weight": 1.0}}})
+    task, reference = setup.task, setup.reference
+    assert task.history_steps == 4
+    clock = task.start_at(reference, np.zeros(1, int), np.zeros(1, int))[0]
+    rng = np.random.default_rng(1)
+    actions, speeds = rng.normal(size=(7, 1, 3)).astype(np.float32), rng.normal(size=(7, 1, 2)).astype(np.float32)
+    for k in range(7):
+        fields = zero_fields(task.body.model, 1)._replace(qvel=speeds[k], xquat=reference.xquat[:1])
+        clock, terms, _ = task.measure(reference, fields, clock, actions[k])
+        seen = actions[max(0, k - 3) : k + 1, 0]
+        assert float(terms["variance"][0]) == pytest.approx(seen.var(0).mean(), rel=1e-4, abs=1e-6)
+        jerk = 0.0 if k < 2 else (((speeds[k] - 2 * speeds[k - 1] + speeds[k - 2]) / 0.005**2) ** 2).mean()
+        assert float(terms["jerk"][0]) == pytest.approx(jerk, rel=1e-3)
+
+
+def test_emg_compares_with_the_envelope_at_the_same_time(tmp_path: Path) -> None:
+    setup = arm(tmp_path)
+    act = np.full((2, 3), 0.25, np.float32)
+    here = scene(setup, row=20, act=act)  # 0.1 s into the clip
+    target = {"flexor": [0.0, 1.0, 0.5], "lifter": [0.25, 0.25]}
+    found = np.asarray(costs.emg(here, target=target, rate_hz=10.0))
+    assert found[0] == pytest.approx(((0.25 - 1.0) ** 2 + 0.0) / 2, rel=1e-5)
+    with pytest.raises(ConfigError, match="flexor"):
+        costs.emg(here, target={"flexr": [0.0]}, rate_hz=10.0)
+
+
+def test_terminations_have_limits_in_metres_and_radians(tmp_path: Path) -> None:
+    setup = walker(tmp_path)
+    exact = scene(setup)
+    for stop in (
+        terminations.fall(exact, low_m=-1.0), terminations.too_far(exact, limit_m=0.01),
+        terminations.too_rotated(exact, limit_rad=0.1), terminations.pose_error(exact, limit_rad=0.1),
+    ):  # fmt: skip
+        assert not np.asarray(stop).any()
+    moved = exact.now.xpos.copy()
+    moved[1, setup.task.body.root, 0] += 0.02
+    assert np.asarray(terminations.too_far(scene(setup, xpos=moved), limit_m=0.01)).tolist() == [False, True]
+    assert np.asarray(terminations.fall(exact, low_m=10.0)).all()
+
+
+@pytest.fixture
+def clean_registry() -> Iterator[None]:
+    """Terms a test adds are gone afterwards."""
+    terms_of("reward")
+    before = {kind: dict(_terms[kind]) for kind in KINDS}
+    yield
+    for kind in KINDS:
+        _terms[kind].clear()
+        _terms[kind].update(before[kind])
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_a_new_term_is_one_function_and_one_line_of_config(tmp_path: Path) -> None:
+    @reward
+    def calm(scene: Scene, *, scale: float) -> jax.Array:
+        """Slow joints are rewarded."""
+        return jnp.exp(-scale * (scene.now.qvel**2).sum(-1))
+
+    setup = arm(
+        tmp_path, {"rewards": {"joints": {"weight": 1.0, "sigma": 0.3}, "calm": {"weight": 0.5, "scale": 0.01}}}
+    )
+    folder = RunFolder.create(setup.config, setup.clips, [0, 1, 2], [3])
+    trainer = Trainer(setup, folder, [0, 1, 2], [3])
+    setup.config.run.steps = 80
+    trainer.run()
+    line = folder.metrics()[-1]
+    assert 0 < line["terms/calm"] <= 1
+    assert 0 < line["eval/test/terms/calm"] <= 1
+    roll_out(folder, RolloutConfig(run=str(folder.path)), tmp_path / "rollouts.h5")
+    with h5py.File(tmp_path / "rollouts.h5") as file:
+        names = list(file["metric"].asstr())
+        assert names == ["joints", "calm", "control_difference"]
+        assert file["metric_weight"][()].tolist() == pytest.approx([1.0, 0.5, -0.1])
+        metrics, valid = file["metrics"][()], file["valid"][()] != 0
+        total = (metrics * file["metric_weight"][()]).sum(-1)
+        assert file["reward"][()][valid] == pytest.approx(total[valid], rel=1e-4)
+
+
+def test_unknown_terms_and_parameters_are_told_all_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        resolve("reward", {"joint": {"weight": 1}, "bodies": {"weight": 1, "bodys": []}, "position": {"sigma": 1}}, "r")
+    assert all(text in str(error.value) for text in ("'joints'", "'bodies'", "position.weight"))
+    assert resolve("reward", {"joints": None, "bodies": {"weight": 0, "sigma": 1}}, "r") == ()
