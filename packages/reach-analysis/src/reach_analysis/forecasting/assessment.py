@@ -21,6 +21,7 @@ from reach_analysis.forecasting.nulls import (
     Noise,
     Targets,
     forecast_null,
+    linear_processes,
     noise_filtered,
     phases_randomised,
     samples_shuffled,
@@ -41,7 +42,8 @@ class AssessmentSettings:
     Attributes:
         measures: what to report.
         permutations: draws of the trial-permutation null; 0 leaves it out.
-        surrogates: draws of the phase-randomised and of the filtered-noise null; 0 leaves them out.
+        surrogates: draws of the phase-randomised, linear-process (only for a target forecast from its own past) and
+            filtered-noise null; 0 leaves them out.
         surrogate: phase keeps spectra, iaaft keeps values too.
         resampling: of trials, for intervals.
         seed: of permutations and surrogates.
@@ -159,6 +161,8 @@ def null_targets(task: Task, settings: AssessmentSettings) -> list[Targets]:
         nulls.append(trial_permuted(data, settings.permutations, seed, task.strata))
     if settings.surrogates:
         nulls.append(phases_randomised(data, settings.surrogates, seed, settings.surrogate))
+    if settings.surrogates and data.own is not None:
+        nulls.append(linear_processes(data, settings.surrogates, seed))
     if settings.surrogates and task.noise:
         nulls.append(noise_filtered(data, task.noise, settings.surrogates, seed))
     if settings.shuffle:

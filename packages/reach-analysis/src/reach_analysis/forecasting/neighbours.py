@@ -50,11 +50,13 @@ def nearest(embedding: Embedding, split: Split, k: int, exclusion: int | None = 
         distance[excluded(embedding, split.prediction[:, None], state, exclusion)] = np.inf
         distance, state = _sorted(distance, state)
     tied = np.flatnonzero((distance[:, 1 : k + 1] == distance[:, :k][:, : asked - 1]).any(axis=1))
-    distance[tied], state[tied] = _by_rule(embedding, split.prediction[tied], distance[tied], state[tied])
+    if len(tied):
+        distance[tied], state[tied] = _by_rule(embedding, split.prediction[tied], distance[tied], state[tied])
     if asked < len(split.library):
         # Others may lie at the distance of the last one asked for: only a scan of the whole library shows them.
         cut = np.flatnonzero(distance[:, k - 1] >= farthest)
-        distance[cut, :k], state[cut, :k] = _scan(embedding, split.library, split.prediction[cut], k, exclusion)
+        if len(cut):
+            distance[cut, :k], state[cut, :k] = _scan(embedding, split.library, split.prediction[cut], k, exclusion)
     if not np.isfinite(distance[:, k - 1]).all():
         raise DataError(_too_few(k, int(np.isfinite(distance).sum(axis=1).min()), exclusion))
     return Neighbours(state[:, :k], distance[:, :k])

@@ -71,7 +71,7 @@ class NestedLags:
             raise DataError("no sample can be predicted by every candidate; take smaller E, tau or Tp")
         return common
 
-    @cached_property
+    @property
     def samples(self) -> Int[np.ndarray, " prediction"]:
         """Sample of the data that each prediction is about, fold by fold."""
         return np.concatenate([self._samples(fold) for fold in self._numbers])

@@ -70,7 +70,7 @@ def bootstrap(statistic: Statistic, n_units: int, resampling: Resampling | None 
     resampling = resampling or Resampling()
     if n_units < 3:
         raise DataError(f"an interval over trials needs at least 3 of them, got {n_units}")
-    rng = np.random.default_rng(resampling.seed)
+    rng = np.random.default_rng([*b"bootstrap", resampling.seed])
     counts = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=resampling.resamples).astype(float)
     values = statistic(counts)
     tails = np.array([(1 - resampling.level) / 2, (1 + resampling.level) / 2])

@@ -76,7 +76,7 @@ def trial_permutations(strata: Int[np.ndarray, " trial"], draws: int, seed: int 
             f"trials can be exchanged only among equals, in groups of {sorted(sizes.tolist(), reverse=True)[:8]}: too "
             "few arrangements for a permutation test. Crop trials to a common length, or use more trials"
         )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([*b"permutation", seed])
     permuted = np.tile(np.arange(len(strata)), (draws, 1))
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)

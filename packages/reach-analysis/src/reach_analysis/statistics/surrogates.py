@@ -8,6 +8,8 @@ surrogate keeps is what its null hypothesis allows the data to have:
   locked to the time of the trial.
 - :func:`iterated_amplitude` keeps the distribution of values as well, exactly, and the spectrum nearly (Schreiber and
   Schmitz 1996).
+- :func:`linear_process` draws from an autoregression fitted to all trials. It keeps short-range autocorrelation without
+  treating trials as periodic, which matters where a series is forecast from its own past.
 - :func:`filtered_noise` is white noise that went through the recording's own processing.
 - :func:`shuffled` keeps values only. Any series with autocorrelation beats it, so it tests nothing; it is here to
   reproduce analyses that used it.
@@ -19,21 +21,32 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.signal import lfilter
 
 from reach_analysis.errors import DataError
+
+BURN_IN = 300
+"""Samples an autoregression runs before its trial begins."""
+AMPLITUDE_STEPS = 50
+"""Iterations of IAAFT; more change nothing that matters for a null."""
+LARGEST_ROOT = 0.995
+"""Largest root an autoregression may have; larger ones would not come to rest."""
 
 Pipeline = Callable[[Sequence[Float[np.ndarray, " _raw"]]], Sequence[Float[np.ndarray, " _time"]]]
 """Processing of a recording: one raw array a trial in, one processed array a trial out."""
 
 
 def phase_randomised(
-    values: Float[np.ndarray, "sample column"], lengths: Int[np.ndarray, " trial"], rng: np.random.Generator
-) -> Float[np.ndarray, "sample column"]:
+    values: Float[np.ndarray, "sample column"],
+    lengths: Int[np.ndarray, " trial"],
+    rng: np.random.Generator,
+    draws: int = 1,
+) -> Float[np.ndarray, "draws sample column"]:
     """Give every frequency of every trial a random phase, the same for all columns."""
-    out = np.empty_like(values)
+    out = np.empty((draws, *values.shape))
     for rows in _equal_trials(lengths):
         spectrum = np.fft.rfft(values[rows], axis=1)
-        out[rows] = np.fft.irfft(spectrum * _phases(rng, *rows.shape), n=rows.shape[1], axis=1)
+        out[:, rows] = np.fft.irfft(spectrum * _phases(rng, draws, *rows.shape), n=rows.shape[1], axis=2)
     return out
 
 
@@ -41,22 +54,67 @@ def iterated_amplitude(
     values: Float[np.ndarray, "sample column"],
     lengths: Int[np.ndarray, " trial"],
     rng: np.random.Generator,
-    iterations: int = 50,
-) -> Float[np.ndarray, "sample column"]:
+    draws: int = 1,
+) -> Float[np.ndarray, "draws sample column"]:
     """Phase-randomise while keeping each trial's values (IAAFT); columns of a trial become independent."""
-    out = np.empty_like(values)
+    out = np.empty((draws, *values.shape))
     for rows in _equal_trials(lengths):
         ordered = np.sort(values[rows], axis=1)
         power = np.abs(np.fft.rfft(values[rows], axis=1))
-        surrogate = rng.permuted(values[rows], axis=1)
-        for _ in range(iterations):
-            spectrum = np.fft.rfft(surrogate, axis=1)
+        surrogate = rng.permuted(np.tile(values[rows], (draws, 1, 1, 1)), axis=2)
+        for _ in range(AMPLITUDE_STEPS):
+            spectrum = np.fft.rfft(surrogate, axis=2)
             size = np.abs(spectrum)
             spectrum = np.where(size > 0, spectrum / np.where(size > 0, size, 1.0), 1.0) * power
-            smooth = np.fft.irfft(spectrum, n=rows.shape[1], axis=1)
-            np.put_along_axis(surrogate, np.argsort(smooth, axis=1), ordered, axis=1)
-        out[rows] = surrogate
+            smooth = np.fft.irfft(spectrum, n=rows.shape[1], axis=2)
+            np.put_along_axis(surrogate, np.argsort(smooth, axis=2), ordered[None], axis=2)
+        out[:, rows] = surrogate
     return out
+
+
+def linear_process(
+    values: Float[np.ndarray, " sample"], lengths: Int[np.ndarray, " trial"], rng: np.random.Generator, draws: int
+) -> Float[np.ndarray, "sample draws"]:
+    """Simulate trials from one autoregression around one mean, with innovations drawn from its residuals.
+
+    The order, up to a quarter of the shortest trial and 10, is the one of least BIC. Each trial starts from the
+    stationary state.
+
+    Raises:
+        DataError: when trials are too short to fit anything.
+    """
+    centre = values.mean()
+    coefficients, residuals = _autoregression(values - centre, lengths)
+    longest = int(lengths.max())
+    inside = np.arange(longest) < lengths[:, None]
+    innovations = rng.choice(residuals, size=(draws, len(lengths), BURN_IN + longest))
+    series = np.asarray(lfilter([1.0], np.r_[1.0, -coefficients], innovations, axis=2))[:, :, BURN_IN:]
+    return centre + series[:, inside].T
+
+
+def _autoregression(
+    values: Float[np.ndarray, " sample"], lengths: Int[np.ndarray, " trial"]
+) -> tuple[Float[np.ndarray, " order"], Float[np.ndarray, " residual"]]:
+    """Coefficients and residuals of an autoregression fitted within trials by least squares; made stable if need be."""
+    most = min(10, int(lengths.min()) // 4)
+    time = np.arange(len(values)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    rows = np.flatnonzero(time >= most)
+    if len(rows) < 3 * (most + 1) or np.ptp(values) == 0:
+        raise DataError("trials are too short, or do not vary, for an autoregression to be fitted")
+
+    def fit(order: int) -> tuple[np.ndarray, np.ndarray]:
+        past = values[rows[:, None] - np.arange(1, order + 1)]
+        solution = np.linalg.lstsq(past, values[rows], rcond=None)[0] if order else np.zeros(0)
+        return solution, values[rows] - past @ solution
+
+    def criterion(order: int) -> float:
+        return len(rows) * np.log(np.maximum(fit(order)[1].var(), 1e-300)) + order * np.log(len(rows))
+
+    coefficients, residuals = fit(min(range(most + 1), key=criterion))
+    largest = np.abs(np.roots(np.r_[1.0, -coefficients])).max(initial=0.0)
+    if largest > LARGEST_ROOT:
+        coefficients = coefficients * (LARGEST_ROOT / largest) ** np.arange(1, len(coefficients) + 1)
+    return coefficients, residuals - residuals.mean()
 
 
 def shuffled(
@@ -88,10 +146,10 @@ def _equal_trials(lengths: Int[np.ndarray, " trial"]) -> Iterator[Int[np.ndarray
         yield starts[lengths == length][:, None] + np.arange(length)
 
 
-def _phases(rng: np.random.Generator, trials: int, time: int) -> np.ndarray:
-    """Unit complex numbers (trial, frequency, 1): 1 at frequency 0 and a random sign at the Nyquist frequency."""
-    phases = np.exp(2j * np.pi * rng.random((trials, time // 2 + 1, 1)))
-    phases[:, 0] = 1
+def _phases(rng: np.random.Generator, draws: int, trials: int, time: int) -> np.ndarray:
+    """Unit complex numbers (draw, trial, frequency, 1): 1 at frequency 0, a random sign at the Nyquist frequency."""
+    phases = np.exp(2j * np.pi * rng.random((draws, trials, time // 2 + 1, 1)))
+    phases[:, :, 0] = 1
     if time % 2 == 0 and time > 1:
-        phases[:, -1] = rng.choice([-1, 1], size=(trials, 1))
+        phases[:, :, -1] = rng.choice([-1, 1], size=(draws, trials, 1))
     return phases
