@@ -191,6 +191,21 @@ def test_gait_finds_cycle_duty_and_lags(walk: Path, folder: Path) -> None:
     assert hip["range_simulated"] == pytest.approx(np.rad2deg(0.8), rel=0.02)  # a sine of 0.4 rad
 
 
+def test_synergies_and_similarity_of_known_mixtures(reaches: Reaches, folder: Path) -> None:
+    rollouts = f"rollouts={folder}/physics_aware.h5"
+    assert main(["synergies", rollouts, "largest=4", "folds=3", f"out={folder}/synergies"]) == 0
+    numbers = result(folder / "synergies", "synergies")["results"]["numbers"]
+    assert numbers["chosen"] == 3
+    assert numbers["accounted"] > 0.99
+    layers = "layers=[latent_mean,decoder/layer_0,decoder/layer_2]"
+    assert main(["similarity", rollouts, layers, "draws=39", f"out={folder}/similarity"]) == 0
+    rows = result(folder / "similarity", "similarity")["results"]["numbers"]
+    found = {(row["first"], row["second"], row["measure"]): row for row in rows}
+    assert len(found) == 2 * 10
+    assert found["decoder 1", "muscles", "CKA"]["p"] <= 0.05  # both are mixtures of the same three bursts
+    assert found["decoder 1", "muscles", "RSA"]["value"] > found["decoder 1", "muscles", "RSA"]["null_high"]
+
+
 def test_errors_without_clips_are_those_of_joints(walk: Path, folder: Path) -> None:
     assert main(["errors", f"rollouts={walk}", "resamples=200", f"out={folder}/errors"]) == 0
     found = result(folder / "errors", "errors")["results"]

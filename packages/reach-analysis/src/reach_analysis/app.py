@@ -17,6 +17,8 @@ from reach_analysis.settings import settings_of
 SCHEMAS: dict[str, type] = {
     "emg": schemas.EmgConfig,
     "pca": schemas.PcaConfig,
+    "similarity": schemas.SimilarityConfig,
+    "synergies": schemas.SynergiesConfig,
     "spectra": schemas.SpectraConfig,
     "errors": schemas.ErrorsConfig,
     "survival": schemas.SurvivalConfig,

@@ -10,6 +10,8 @@ from importlib.metadata import version
 VERBS = {
     "emg": "turn raw EMG into envelopes and compare simulated muscles with them",
     "pca": "find the principal components of the intention and of every layer",
+    "similarity": "compare intention, layers, muscles, joints and EMG by CKA and RSA",
+    "synergies": "find muscle synergies and how many there are",
     "spectra": "measure the power of actions within a band of frequencies",
     "errors": "measure how far joints and keypoints are from what they follow, by region",
     "survival": "estimate how long rollouts last before they end early",
@@ -24,6 +26,8 @@ EXAMPLES = {
     "pca": """\
   reach-analysis pca rollouts=rollouts.h5 colour_by=elbow out=results
   reach-analysis pca rollouts=fly.h5 layers=[latent_mean] window_frames=31""",
+    "similarity": "  reach-analysis similarity rollouts=rollouts.h5 draws=1000",
+    "synergies": "  reach-analysis synergies rollouts=rollouts.h5 largest=6",
     "spectra": "  reach-analysis spectra 'rollouts={joint_only:a.h5,physics_aware:b.h5}' low_hz=20",
     "errors": "  reach-analysis errors rollouts=rollouts.h5 clips=clips.h5",
     "survival": "  reach-analysis survival 'rollouts=[seed_0.h5,seed_1.h5]' times_s=[30,120]",
@@ -35,7 +39,7 @@ EXAMPLES = {
 
 def overview() -> str:
     """The text of ``reach-analysis --help``."""
-    verbs = "\n".join(f"  {verb:<10}{text}" for verb, text in VERBS.items())
+    verbs = "\n".join(f"  {verb:<12}{text}" for verb, text in VERBS.items())
     return f"""\
 reach-analysis: analyse rollouts of trained controllers next to recordings of the animal.
 

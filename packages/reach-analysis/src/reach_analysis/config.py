@@ -251,3 +251,54 @@ class SweepConfig:
     """Seed of resamples."""
     out: str | None = None
     """Folder of the results; empty: reach_results/sweep."""
+
+
+@dataclass
+class SimilarityConfig:
+    """What `reach-analysis similarity` can be told."""
+
+    rollouts: Any = None
+    """A mimic.rollouts file."""
+    rollouts_seed: int | None = None
+    """Which repeat to read, by its seed, where the file holds several; empty: the first."""
+    clip_pattern: str | None = None
+    """Regular expression with one group that finds the trial's name in clip names; empty: trial_id, or clip_name."""
+    layers: list[str] = field(default_factory=list)
+    """Layers compared, besides muscles and joints; empty: the intention and every layer."""
+    emg: Any = None
+    """Recordings to compare too, as for `emg`; empty: none."""
+    trials: str | None = None
+    """Table of the trials, as for `emg`."""
+    recording: RecordingConfig = field(default_factory=RecordingConfig)
+    muscles: Any = None
+    """Map from EMG channel to actuator, as for `emg`."""
+    draws: int = 500
+    """Exchanges of trials for the nulls."""
+    seed: int = 0
+    """Seed of the exchanges."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/similarity."""
+
+
+@dataclass
+class SynergiesConfig:
+    """What `reach-analysis synergies` can be told."""
+
+    rollouts: Any = None
+    """A mimic.rollouts file of a body with muscles."""
+    rollouts_seed: int | None = None
+    """Which repeat to read, by its seed, where the file holds several; empty: the first."""
+    actuators: list[str] = field(default_factory=list)
+    """Muscles, by name; empty: all."""
+    largest: int = 6
+    """Largest number of synergies tried."""
+    rank: int | None = None
+    """Number of synergies; empty: chosen by held-out variance."""
+    folds: int = 5
+    """Folds of trials."""
+    muscle_folds: int = 3
+    """Folds of muscles."""
+    seed: int = 0
+    """Seed of folds and factorisations."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/synergies."""

@@ -128,6 +128,22 @@ def simulated(rollouts: Rollouts, signal: str, actuators: Sequence[str], rate_hz
     return series if rate_hz is None else resample(series, rate_hz)
 
 
+def active_muscles(rollouts: Rollouts, actuators: Sequence[str] = ()) -> tuple[TrialSeries, list[str]]:
+    """Activation of muscles during each step, and the names of those left out because they never act.
+
+    Args:
+        rollouts: where from.
+        actuators: muscles, by name; empty: all.
+
+    Raises:
+        DataError: when an actuator has no activation.
+    """
+    activation = simulated(rollouts, "act", actuators or rollouts.names["actuator"], None)
+    rows, _ = activation.rows()
+    still = [name for name, column in zip(activation.channels, rows.T, strict=True) if not column.max() > 0]
+    return activation.select([name for name in activation.channels if name not in still]), still
+
+
 def compare(
     condition: str, signal: str, simulation: TrialSeries, emg: TrialSeries, settings: FitSettings
 ) -> tuple[list[MuscleFit], Matched]:

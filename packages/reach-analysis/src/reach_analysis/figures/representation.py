@@ -8,8 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
-from reach_analysis.figures.style import BLUE, GREY, LIGHT, ORANGE, SEQUENTIAL, SKY, drawing, layer_label, panels
+from reach_analysis.figures.style import BLUE, GREY, LIGHT, ORANGE, SEQUENTIAL, SKY, drawing, label, layer_label, panels
 from reach_analysis.representation.pca import LayerPca
+from reach_analysis.representation.similarity import Similarity
+from reach_analysis.representation.synergies import RankChoice, Synergies
 
 
 def variance_by_layer(layers: Sequence[LayerPca]) -> Figure:
@@ -79,3 +81,51 @@ def _draw_lines(axis, layer: LayerPca, values: Sequence[np.ndarray], limits: tup
     axis.set_zticklabels([])
     axis.set_title(f"{layer_label(layer.name)}: {100 * layer.explained.sum():.1f} %", color=GREY)
     return lines
+
+
+def similarity_matrices(names: Sequence[str], found: Sequence[Similarity]) -> Figure:
+    """CKA, its excess over the null, and RSA as matrices; a dot where the null is exceeded."""
+    with drawing():
+        size = 1.4 + 0.36 * len(names)
+        figure, axes = panels(3 * size + 0.8, size + 0.7, columns=3)
+        shown = (("CKA", "CKA", False), ("CKA above its null", "CKA", True), ("RSA", "RSA", False))
+        for axis, (title, measure, above) in zip(axes[0], shown, strict=True):
+            matrix = np.full((len(names), len(names)), np.nan)
+            for entry in found:
+                if entry.measure != measure:
+                    continue
+                place = names.index(entry.first), names.index(entry.second)
+                matrix[place] = matrix[place[::-1]] = entry.value - (entry.null_mean if above else 0.0)
+                if entry.p <= 0.05:
+                    axis.plot([place[0], place[1]], [place[1], place[0]], ".", color="white", markersize=3)
+            image = axis.imshow(matrix, cmap=SEQUENTIAL, vmin=0, vmax=1 if not above else None)
+            axis.set_xticks(range(len(names)), names, rotation=60, ha="right")
+            axis.set_yticks(range(len(names)), names if axis is axes[0][0] else [])
+            axis.set_title(title)
+            figure.colorbar(image, ax=axis, shrink=0.7)
+        return figure
+
+
+def synergy_overview(choice: RankChoice, found: Synergies, muscles: Sequence[str]) -> Figure:
+    """Held-out variance by number of synergies, and the synergies as bars over muscles."""
+    with drawing():
+        rows = len(found.patterns)
+        figure = Figure(figsize=(3.4 + 0.42 * len(muscles) + 1.0, max(2.6, 0.9 * rows + 1.0)), layout="constrained")
+        grid = figure.add_gridspec(rows, 2, width_ratios=(1.0, 1.6))
+        left = figure.add_subplot(grid[:, 0])
+        left.errorbar(choice.ranks, 100 * choice.held_out, 100 * choice.error, fmt="o-", color=BLUE, capsize=3)
+        chosen = choice.ranks.index(choice.chosen)
+        left.plot(choice.chosen, 100 * choice.held_out[chosen], "o", ms=13, mfc="none", mec=ORANGE, mew=2)
+        left.set_xlabel("synergies")
+        left.set_ylabel("left-out activation predicted (%)")
+        left.set_xticks(choice.ranks)
+        for number, pattern in enumerate(found.patterns):
+            axis = figure.add_subplot(grid[number, 1])
+            axis.bar(range(len(muscles)), pattern, 0.7, color=SKY)
+            axis.set_ylim(0, 1.05)
+            axis.set_ylabel(f"{number + 1}", rotation=0, labelpad=10)
+            last = number == rows - 1
+            axis.set_xticks(
+                range(len(muscles)), [label(m, 18) for m in muscles] if last else [], rotation=50, ha="right"
+            )
+        return figure

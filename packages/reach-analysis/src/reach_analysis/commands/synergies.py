@@ -1,0 +1,22 @@
+"""`reach-analysis synergies`: muscle synergies."""
+
+from __future__ import annotations
+
+from reach_analysis.config import SynergiesConfig
+
+
+def run(config: SynergiesConfig) -> int:
+    """Write numbers, tables and figures."""
+    from reach_analysis.files import output_folder
+    from reach_analysis.inputs import one_rollout
+    from reach_analysis.progress import reporting
+    from reach_analysis.studies.study import write_study
+    from reach_analysis.studies.synergies import study
+
+    rollouts = one_rollout(config.rollouts, None, config.rollouts_seed)
+    with reporting() as (log, stage):
+        found = study(rollouts, config, stage)
+        for note in found.notes:
+            log.warning(note)
+        write_study(found, output_folder(config.out, "reach_results/synergies"), config)
+    return 0

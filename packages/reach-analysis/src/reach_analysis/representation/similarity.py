@@ -1,0 +1,182 @@
+"""How alike two representations of the same trials are: CKA and RSA, beside nulls that keep the common time course.
+
+Trials of one task share their time course, so any two signals of them look alike. The nulls here exchange whole trials
+of one side: what remains similar then is common to all trials; only what exceeds it is particular to each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from reach_analysis.errors import ConfigError, DataError, MismatchError
+from reach_analysis.records import TrialSeries, match
+from reach_analysis.representation.pca import components
+from reach_analysis.statistics.correlation import ranks
+from reach_analysis.statistics.permutation import p_value, trial_permutations
+
+Stack = Float[np.ndarray, "trial time channel"]
+OtherStack = Float[np.ndarray, "trial time other"]
+
+KEPT_VARIANCE = 0.9999
+MOST_AXES = 48
+"""CKA weighs axes by the square of their variance: what lies beyond these axes does not change the third digit."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Similarity of two representations.
+
+    Attributes:
+        first, second: their names.
+        measure: "CKA" or "RSA".
+        value: the similarity.
+        null_mean, null_high: mean and 95th percentile when whole trials of one side are exchanged.
+        p: probability of a value as high when trials are exchangeable.
+        n_trials, n_samples: how much was compared.
+    """
+
+    first: str
+    second: str
+    measure: str
+    value: float
+    null_mean: float
+    null_high: float
+    p: float
+    n_trials: int
+    n_samples: int
+
+
+def common_window(series: Sequence[TrialSeries]) -> list[Stack]:
+    """All series over the trials and times that all have, as arrays of equal shape but for their channels.
+
+    Trials that are shorter than most are cut away rather than cutting all to them: a trial stays if it has at least
+    the median length.
+
+    Raises:
+        MismatchError: when rates differ, or fewer than three trials remain.
+    """
+    kept = series[0]
+    for other in series[1:]:
+        kept = match(kept, other).first
+    least = int(np.median(kept.lengths))
+    trials = [name for name, length in zip(kept.trials, kept.lengths, strict=True) if length >= least]
+    if len(trials) < 3:
+        raise MismatchError("representations share fewer than three trials")
+    begin = max(float(one.take(trials).start_s.max()) for one in (kept, *series))
+    # after the last sample that every trial of every series has
+    end = min(
+        float((one.take(trials).start_s + np.array(one.take(trials).lengths) / one.rate_hz).min()) for one in series
+    )
+    stacks = [one.take(trials).crop(begin, end).stacked() for one in series]
+    length = min(stack.shape[1] for stack in stacks)
+    return [stack[:, :length] for stack in stacks]
+
+
+def cka(
+    first: Stack, second: OtherStack, permutations: Int[np.ndarray, "draw trial"], names: tuple[str, str] = ("a", "b")
+) -> Similarity:
+    """Linear centred kernel alignment (Kornblith et al. 2019) over samples of all trials.
+
+    1: equal but for rotation and scale; 0: nothing in common.
+
+    Args:
+        first, second: the same trials and times.
+        permutations: exchanges of trials for the null.
+        names: what they are.
+
+    Raises:
+        DataError: when one does not vary.
+    """
+    one, two = _reduced(first, names[0]), _reduced(second, names[1])
+    # products[a, b]: cross-covariance of trial a of one with trial b of two
+    products = np.einsum("atp,btq->abpq", one, two, optimize=True)
+    scale = np.linalg.norm(np.einsum("atp,atq->pq", one, one)) * np.linalg.norm(np.einsum("atp,atq->pq", two, two))
+    rows = np.arange(len(one))
+
+    def alignment(order: np.ndarray) -> float:
+        return float(np.square(products[rows, order].sum(axis=0)).sum() / scale)
+
+    null = np.array([alignment(order) for order in permutations])
+    return _similarity("CKA", names, alignment(rows), null, first)
+
+
+def rsa(
+    first: Stack, second: OtherStack, permutations: Int[np.ndarray, "draw trial"], names: tuple[str, str] = ("a", "b")
+) -> Similarity:
+    """Representational similarity (Kriegeskorte et al. 2008) between trials: rank correlation of their distances.
+
+    The distance of two trials is that of their whole time courses; the null exchanges trials (Mantel's test).
+
+    Args:
+        first, second: the same trials and times.
+        permutations: exchanges of trials for the null.
+        names: what they are.
+
+    Raises:
+        DataError: when all trials of one are the same.
+    """
+    one, two = _distances(first, names[0]), _distances(second, names[1])
+    upper = np.triu_indices(len(one), 1)
+    own = _standard(ranks(one[upper][:, None])[:, 0])
+
+    def agreement(order: np.ndarray) -> float:
+        other = two[np.ix_(order, order)][upper]
+        return float(own @ _standard(ranks(other[:, None])[:, 0]) / len(own))
+
+    null = np.array([agreement(order) for order in permutations])
+    return _similarity("RSA", names, agreement(np.arange(len(one))), null, first)
+
+
+def exchanges(n_trials: int, draws: int, seed: int) -> Int[np.ndarray, "draw trial"]:
+    """Random exchanges of trials.
+
+    Raises:
+        ConfigError: for fewer than 19 draws, which cannot reach 5 %.
+        DataError: for too few trials.
+    """
+    if draws < 19:
+        raise ConfigError(f"at least 19 exchanges of trials are needed for a null, got {draws}")
+    return trial_permutations(np.zeros(n_trials, dtype=int), draws, seed)
+
+
+def _similarity(measure: str, names: tuple[str, str], value: float, null: np.ndarray, stack: Stack) -> Similarity:
+    return Similarity(
+        names[0],
+        names[1],
+        measure,
+        value,
+        float(null.mean()),
+        float(np.quantile(null, 0.95)),
+        p_value(value, null, "greater"),
+        stack.shape[0],
+        stack.shape[0] * stack.shape[1],
+    )
+
+
+def _reduced(stack: Stack, name: str) -> Float[np.ndarray, "trial time axis"]:
+    """Scores on the axes that hold nearly all variance; CKA does not depend on the axes themselves."""
+    samples = stack.reshape(-1, stack.shape[-1])
+    model = components(samples, name)
+    count = int(np.searchsorted(np.cumsum(model.explained), KEPT_VARIANCE)) + 1
+    return model.scores(samples, min(count, MOST_AXES)).reshape(*stack.shape[:2], -1)
+
+
+def _distances(stack: Stack, name: str) -> Float[np.ndarray, "trial trial"]:
+    rows = stack.reshape(len(stack), -1)
+    if not np.isfinite(rows).all():
+        raise DataError(f"{name}: holds values that are not finite")
+    squares = (rows**2).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * rows @ rows.T, 0.0))
+    if not np.ptp(distances[np.triu_indices(len(rows), 1)]) > 0:
+        raise DataError(f"{name}: all trials are equally far apart, so they cannot be compared")
+    return distances
+
+
+def _standard(values: Float[np.ndarray, " pair"]) -> Float[np.ndarray, " pair"]:
+    centred = values - values.mean()
+    spread = centred.std()
+    return centred / spread if spread > 0 else centred

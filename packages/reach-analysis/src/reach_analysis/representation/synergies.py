@@ -1,0 +1,186 @@
+"""Muscle synergies: activation as a non-negative mixture of a few patterns, their number chosen by held-out variance.
+
+More synergies always fit better what they were fitted to, so their number is chosen by bi-cross-validation (Owen and
+Perry 2009): trials and muscles are both parted into folds, and activation of left-out muscles in left-out trials is
+predicted from the other muscles of these trials and the other trials of these muscles.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.records import TrialSeries
+
+Samples = Float[np.ndarray, "sample muscle"]
+ITERATIONS = 600
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Synergies:
+    """A decomposition ``activation ~ weights @ patterns`` of each muscle's activation over its largest value.
+
+    Attributes:
+        patterns: synergy x muscle; each has a largest entry of 1; sorted by what they account for, most first.
+        weights: time course of each synergy, trials x time x synergy.
+        accounted: fraction of the (uncentred) variance accounted for, 1 - residual / total sum of squares.
+        scale: largest value of each muscle, which its activation was divided by.
+    """
+
+    patterns: Float[np.ndarray, "synergy muscle"]
+    weights: TrialSeries
+    accounted: float
+    scale: Float[np.ndarray, " muscle"]
+
+
+@dataclass(frozen=True)
+class RankChoice:
+    """How many synergies there are.
+
+    Attributes:
+        ranks: numbers tried.
+        held_out: fraction of the uncentred variance of left-out activation predicted, by rank, mean over folds.
+        error: standard error of that mean over folds of trials.
+        chosen: smallest rank whose held-out variance is within one standard error of the best.
+    """
+
+    ranks: tuple[int, ...]
+    held_out: Float[np.ndarray, " rank"]
+    error: Float[np.ndarray, " rank"]
+    chosen: int
+
+
+def synergies(activation: TrialSeries, rank: int, seed: int = 0) -> Synergies:
+    """Decompose muscle activation.
+
+    Raises:
+        ConfigError: for a rank below 1 or above the number of muscles.
+        DataError: for negative or missing activation.
+    """
+    samples, scale = _normalised(activation)
+    if not 1 <= rank <= samples.shape[1]:
+        raise ConfigError(f"there can be 1 to {samples.shape[1]} synergies of as many muscles, got {rank}")
+    weights, patterns = factorise(samples, rank, seed)
+    size = patterns.max(axis=1, keepdims=True)
+    patterns, weights = patterns / np.where(size > 0, size, 1), weights * size[:, 0]
+    order = np.argsort(-(weights**2).sum(axis=0) * (patterns**2).sum(axis=1), kind="stable")
+    patterns, weights = patterns[order], weights[:, order]
+    names = [f"synergy {number + 1}" for number in range(rank)]
+    return Synergies(patterns, activation.split(weights, names), accounted(samples, weights @ patterns), scale)
+
+
+def choose_rank(
+    activation: TrialSeries, largest: int, folds: Int[np.ndarray, " trial"], muscle_folds: int = 3, seed: int = 0
+) -> RankChoice:
+    """Choose the number of synergies by bi-cross-validation.
+
+    Args:
+        activation: trials x time x muscle.
+        largest: largest number tried; at most the muscles that remain when a fold of them is left out.
+        folds: fold of each trial.
+        muscle_folds: folds the muscles are dealt to.
+        seed: of the deal and of the factorisations.
+
+    Raises:
+        ConfigError: when folds or ranks are impossible.
+        DataError: for negative or missing activation.
+    """
+    samples, _ = _normalised(activation)
+    n_muscles = samples.shape[1]
+    if not 2 <= muscle_folds <= n_muscles or len(np.unique(folds)) < 2:
+        raise ConfigError(f"bi-cross-validation needs at least two folds of trials and of {n_muscles} muscles")
+    fold_of_muscle = np.random.default_rng(seed).permutation(n_muscles) % muscle_folds
+    most = n_muscles - int(np.bincount(fold_of_muscle).max())
+    ranks = tuple(range(1, min(largest, most) + 1))
+    if not ranks:
+        raise ConfigError(f"the largest number of synergies must be at least 1, got {largest}")
+    owner = np.repeat(folds, activation.lengths)
+    table = np.array(
+        [[_held_out(samples, owner == fold, fold_of_muscle, rank, seed) for rank in ranks] for fold in np.unique(folds)]
+    )
+    held_out = table.mean(axis=0)
+    error = table.std(axis=0, ddof=1) / np.sqrt(len(table))
+    best = int(held_out.argmax())
+    chosen = ranks[int(np.argmax(held_out >= held_out[best] - error[best]))]
+    return RankChoice(ranks, held_out, error, chosen)
+
+
+def _held_out(samples: Samples, left_out: np.ndarray, fold_of_muscle: np.ndarray, rank: int, seed: int) -> float:
+    """Fraction of the left-out trials' activation predicted, each fold of muscles from the others."""
+    residual, total = 0.0, 0.0
+    for fold in np.unique(fold_of_muscle):
+        hidden = fold_of_muscle == fold
+        known_weights, patterns = factorise(samples[np.ix_(~left_out, ~hidden)], rank, seed)
+        weights = _project(samples[np.ix_(left_out, ~hidden)], patterns)
+        hidden_patterns = _project(samples[np.ix_(~left_out, hidden)].T, known_weights.T).T
+        truth = samples[np.ix_(left_out, hidden)]
+        residual += float(((truth - weights @ hidden_patterns) ** 2).sum())
+        total += float((truth**2).sum())
+    return 1 - residual / total if total > 0 else float("nan")
+
+
+def factorise(samples: Samples, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative weights (sample, rank) and patterns (rank, muscle) with the least squared residual found."""
+    from sklearn.decomposition import NMF
+    from sklearn.exceptions import ConvergenceWarning
+
+    init = "nndsvda" if rank <= min(samples.shape) else "random"
+    settings: dict[str, Any] = {"init": init, "max_iter": ITERATIONS, "tol": TOLERANCE, "random_state": seed}
+    model = NMF(n_components=rank, **settings)  # type: ignore[arg-type]
+    with warnings.catch_warnings():
+        # the residual is flat long before the criterion is met; more rounds do not change a third digit
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        weights = model.fit_transform(samples)
+    return weights, model.components_
+
+
+def _project(samples: Samples, patterns: Float[np.ndarray, "rank muscle"]) -> np.ndarray:
+    """Non-negative weights of given patterns that fit best, by coordinate descent; all samples at once."""
+    gram, target = patterns @ patterns.T, samples @ patterns.T
+    weights = np.maximum(target, 0.0) / np.maximum(np.diag(gram), 1e-12) / len(patterns)
+    for _ in range(200):
+        before = weights.copy()
+        for k in range(len(patterns)):
+            if gram[k, k] > 0:
+                step = (target[:, k] - weights @ gram[:, k]) / gram[k, k]
+                weights[:, k] = np.maximum(weights[:, k] + step, 0.0)
+        if np.abs(weights - before).max() <= 1e-7 * max(1.0, float(np.abs(weights).max())):
+            break
+    return weights
+
+
+def accounted(truth: Samples, found: Samples) -> float:
+    """1 - residual / total sum of squares; not centred, as activation has a meaningful zero."""
+    return float(1 - ((truth - found) ** 2).sum() / (truth**2).sum())
+
+
+def similarity_of_patterns(
+    first: Float[np.ndarray, "synergy muscle"], second: Float[np.ndarray, "other muscle"]
+) -> Float[np.ndarray, " synergy"]:
+    """Cosine of each synergy with its partner, partners assigned so that their sum is largest."""
+    from scipy.optimize import linear_sum_assignment
+
+    one = first / np.linalg.norm(first, axis=1, keepdims=True)
+    two = second / np.linalg.norm(second, axis=1, keepdims=True)
+    cosine = one @ two.T
+    rows, columns = linear_sum_assignment(-cosine)
+    return cosine[rows, columns]
+
+
+def _normalised(activation: TrialSeries) -> tuple[Samples, Float[np.ndarray, " muscle"]]:
+    samples, _ = activation.rows()
+    if not np.isfinite(samples).all():
+        raise DataError(f"{activation.name}: {int((~np.isfinite(samples)).sum())} values are missing")
+    if samples.min() < -1e-6:
+        raise DataError(f"{activation.name}: activation of muscles cannot be negative, got {samples.min():.3g}")
+    scale = samples.max(axis=0)
+    silent = [name for name, value in zip(activation.channels, scale, strict=True) if not value > 0]
+    if silent:
+        raise DataError(f"{activation.name}: never active: {', '.join(silent)}; leave these out")
+    return np.maximum(samples, 0.0) / scale, scale

@@ -1,0 +1,63 @@
+"""Muscle synergies of a controller: how many, which, and what they account for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reach_analysis.config import SynergiesConfig
+from reach_analysis.errors import DataError
+from reach_analysis.figures.representation import synergy_overview
+from reach_analysis.forecasting.folds import trial_folds
+from reach_analysis.muscles import active_muscles
+from reach_analysis.progress import Stage, silent
+from reach_analysis.representation.synergies import choose_rank, synergies
+from reach_analysis.rollouts import Rollouts
+from reach_analysis.studies.study import Shown, Study
+
+
+def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) -> Study:
+    """Choose the number of synergies and decompose.
+
+    Raises:
+        ReachError: when there are no muscles, or activation cannot be decomposed.
+    """
+    if not rollouts.has("act"):
+        raise DataError(f"{rollouts.path}: holds no muscle activation (act)")
+    tick = stage("synergies", 2)
+    activation, silent_ones = active_muscles(rollouts, config.actuators)
+    folds = trial_folds(activation.trials, min(config.folds, len(activation.trials)), config.seed)
+    choice = choose_rank(activation, config.largest, folds, config.muscle_folds, config.seed)
+    tick(1)
+    found = synergies(activation, config.rank or choice.chosen, config.seed)
+    tick(1)
+    pattern_rows: list[dict[str, Any]] = [
+        {"synergy": number + 1} | dict(zip(activation.channels, map(float, pattern), strict=True))
+        for number, pattern in enumerate(found.patterns)
+    ]
+    rank_rows = [
+        {"synergies": rank, "held_out": float(value), "standard_error": float(error)}
+        for rank, value, error in zip(choice.ranks, choice.held_out, choice.error, strict=True)
+    ]
+    caption = (
+        "Left: variance (not centred) of left-out muscles in left-out trials that is predicted, by number of synergies; "
+        f"bars: standard error over {len(set(folds.tolist()))} folds of trials, {config.muscle_folds} of muscles; "
+        f"ring: the smallest number within one standard error of the best. Right: the {len(found.patterns)} synergies "
+        f"(each muscle over its largest activation), which account for {100 * found.accounted:.1f} %. "
+        f"n = {len(activation.trials)} trials, {sum(activation.lengths)} samples."
+    )
+    return Study(
+        name="synergies",
+        title="Muscle synergies",
+        results={
+            "chosen": choice.chosen,
+            "accounted": found.accounted,
+            "ranks": rank_rows,
+            "patterns": pattern_rows,
+            "scale": dict(zip(activation.channels, map(float, found.scale), strict=True)),
+            "left_out": silent_ones,
+        },
+        inputs=(rollouts.path,),
+        tables={"synergy_ranks": rank_rows, "synergy_patterns": pattern_rows},
+        figures=(Shown("synergies", synergy_overview(choice, found, activation.channels), caption),),
+        notes=(f"Never active and left out: {', '.join(silent_ones)}.",) if silent_ones else (),
+    )
