@@ -84,7 +84,8 @@ def cka(
     1: equal but for rotation and scale; 0: nothing in common.
 
     Args:
-        first, second: the same trials and times.
+        first: trials x time x channel.
+        second: the same trials and times.
         permutations: exchanges of trials for the null.
         names: what they are.
 
@@ -112,7 +113,8 @@ def rsa(
     The distance of two trials is that of their whole time courses; the null exchanges trials (Mantel's test).
 
     Args:
-        first, second: the same trials and times.
+        first: trials x time x channel.
+        second: the same trials and times.
         permutations: exchanges of trials for the null.
         names: what they are.
 

@@ -39,7 +39,8 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
         for rank, value, error in zip(choice.ranks, choice.held_out, choice.error, strict=True)
     ]
     caption = (
-        "Left: variance (not centred) of left-out muscles in left-out trials that is predicted, by number of synergies; "
+        "Left: variance (not centred) of left-out muscles in left-out trials that is predicted, by number of "
+        "synergies; "
         f"bars: standard error over {len(set(folds.tolist()))} folds of trials, {config.muscle_folds} of muscles; "
         f"ring: the smallest number within one standard error of the best. Right: the {len(found.patterns)} synergies "
         f"(each muscle over its largest activation), which account for {100 * found.accounted:.1f} %. "
