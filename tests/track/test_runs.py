@@ -193,7 +193,9 @@ def test_evaluation_gives_the_numbers_asked_for(tmp_path: Path) -> None:
 
 
 def command(folder: Path, *more: str) -> list[str]:
-    task = json.dumps(ARM_TASK).replace('"', "")
+    regions = {"regions": {"elbow": ["fore"], "wrist": ["hand"]}}
+    rewards = {"rewards": {**ARM_TASK["rewards"], "bodies": None}}
+    task = json.dumps({**ARM_TASK, **regions, **rewards}).replace('"', "")
     return [
         sys.executable, "-m", "track_mjx", "train", f"clips={folder / 'clips.h5'}", f"out={folder / 'run'}",
         f"task={task}", "physics.sim_dt_s=0.0025", "physics.ctrl_dt_s=0.005", "network.encoder=[8]",

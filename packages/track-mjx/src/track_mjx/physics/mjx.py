@@ -6,7 +6,9 @@ Pure functions of a batched `mjx.Data`: `step` and `reset` may be called inside 
 from __future__ import annotations
 
 import copy
+import importlib
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import jax
@@ -44,7 +46,8 @@ class MjxEngine:
         self._warp = warp
         self.name = f"mujoco-mjx {mujoco.__version__} ({'warp' if warp else 'jax'})"
         self._n_substeps = n_substeps
-        if warp:
+        if warp and find_spec("warp"):
+            importlib.import_module("warp").config.quiet = True  # else it tells of every kernel on standard output
             # Warp never puts a simulation back to its start, and refuses the flag that forbids it
             model = copy.copy(model)
             model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
@@ -127,14 +130,18 @@ class MjxEngine:
         return jax.tree.unflatten(structure, [jnp.asarray(saved[f"{i:03d}"]) for i in range(len(leaves))])
 
 
+def _is_outer(data: Any, name: str) -> bool:
+    """Whether MJX keeps a field in its Data itself, not in the part that belongs to an implementation."""
+    return name in type(data).__dataclass_fields__
+
+
 def _get(data: Any, name: str) -> Any:
-    return getattr(data, name) if hasattr(data, name) else getattr(data._impl, name)
+    return getattr(data if _is_outer(data, name) else data._impl, name)
 
 
 def _replace(data: Any, values: dict[str, Any]) -> Any:
-    outer = {name: value for name, value in values.items() if hasattr(data, name)}
-    inner = {f"_impl.{name}": value for name, value in values.items() if name not in outer}
-    return data.tree_replace({**outer, **inner})
+    named = {name if _is_outer(data, name) else f"_impl.{name}": value for name, value in values.items()}
+    return data.tree_replace(named)
 
 
 def _choose(mask: Any, new: Any, old: Any) -> Any:
