@@ -156,12 +156,11 @@ def test_a_new_term_is_one_function_and_one_line_of_config(tmp_path: Path) -> No
     assert 0 < line["eval/test/terms/calm"] <= 1
     roll_out(folder, RolloutConfig(run=str(folder.path)), tmp_path / "rollouts.h5")
     with h5py.File(tmp_path / "rollouts.h5") as file:
-        names = list(file["metric"].asstr())
-        assert names == ["joints", "calm", "control_difference"]
-        assert file["metric_weight"][()].tolist() == pytest.approx([1.0, 0.5, -0.1])
-        metrics, valid = file["metrics"][()], file["valid"][()] != 0
-        total = (metrics * file["metric_weight"][()]).sum(-1)
-        assert file["reward"][()][valid] == pytest.approx(total[valid], rel=1e-4)
+        stored = {name: np.asarray(file[name]) for name in ("metric", "metric_weight", "metrics", "valid", "reward")}
+    assert [name.decode() for name in stored["metric"]] == ["joints", "calm", "control_difference"]
+    assert stored["metric_weight"].tolist() == pytest.approx([1.0, 0.5, -0.1])
+    total, valid = (stored["metrics"] * stored["metric_weight"]).sum(-1), stored["valid"] != 0
+    assert stored["reward"][valid] == pytest.approx(total[valid], rel=1e-4)
 
 
 def test_unknown_terms_and_parameters_are_told_all_at_once() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from stac_mjx import trajectory
+from stac_mjx.batches import Fit
 from stac_mjx.body import Body, load_body
 from stac_mjx.clips import FileInfo, Offsets, ReferenceClips
 from stac_mjx.config import ConvertConfig, FitConfig, KeypointsConfig
@@ -26,7 +27,7 @@ from stac_mjx.public_output import PublicOutput, read_public_output
 from stac_mjx.registration import Registration, Trajectory, derive
 from stac_mjx.results import clips_of
 from stac_mjx.solver import Status
-from stac_mjx.tracking import Fit, Tracker
+from stac_mjx.tracking import Tracker
 from stac_mjx.tree import build_tree
 from stac_mjx.validation import check_convert
 
