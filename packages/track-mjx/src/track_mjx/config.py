@@ -72,8 +72,8 @@ class TaskConfig:
     terminations: dict[str, Any] = field(default_factory=dict)
     """Conditions that end an episode early."""
     action: str = "affine"
-    """affine ([-1, 1] to the control range), tanh_clip (clipped to the control range, as in the public code) or torque
-    (as affine, with the range of position servos read as torque)."""
+    """affine ([-1, 1] to the control range) or tanh_clip (clipped to the control range, as in the public code). Torques
+    instead of positions: arena.actuators=torque."""
     pose_noise: float = 0.0
     """Standard deviation of the noise on the start pose (rad, model units)."""
     velocity_noise: float = 0.0

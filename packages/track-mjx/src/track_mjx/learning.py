@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
 
 from track_mjx.build import Setup
+from track_mjx.curves import draw_curves
 from track_mjx.progress import reporting, stop_on_signals, training_bar
-from track_mjx.run_folder import RunFolder
-from track_mjx.training import Trainer
+from track_mjx.run_folder import CURVES, RunFolder
+from track_mjx.trackers import open_trackers
+from track_mjx.training import Report, Trainer
 
 
 def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *, resume: bool) -> int:
     """Train, or go on training, until the steps are done or a signal comes; return the exit code."""
-    with reporting(folder.path / "train.log") as (log, console), stop_on_signals() as stopped:
+    with ExitStack() as stack, reporting(folder.path / "train.log") as (log, console), stop_on_signals() as stopped:
+        trackers = open_trackers(setup.config, folder.path, stack)
         trainer = Trainer(setup, folder, *sets)
         if resume:
             trainer.restore()
             log.info("going on from step %d", trainer.progress.steps)
         run = setup.config.run
         with training_bar(console, run.steps, trainer.progress.steps) as show:
-            trainer.report = show
+            trainer.report = in_turn(show, *trackers)
             trainer.run(lambda: bool(stopped()))
+        draw_curves(folder.metrics(), folder.path / CURVES)
         if stopped():
             log.info("stopped by %s at step %d and saved; `track-mjx resume run=%s` goes on", stopped(),
                      trainer.progress.steps, folder.path)  # fmt: skip
         else:
             log.info("%s", closing_line(folder.metrics()[-1]))
     return 0
+
+
+def in_turn(*reports: Report) -> Report:
+    """One report that hands its line to several."""
+
+    def report(line: Mapping[str, Any]) -> None:
+        for each in reports:
+            each(line)
+
+    return report
 
 
 def closing_line(line: Mapping[str, float]) -> str:

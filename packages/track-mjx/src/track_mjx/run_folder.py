@@ -5,7 +5,7 @@ run.json           versions, hash of the body, clips file and its hash, names of
 metrics.jsonl      one line of numbers every few iterations, never repeated, never missing
 metrics.csv        the same as a table
 checkpoints/       STEP/ and best.json
-learning_curves.png
+learning_curves.png  drawn when a training ends or stops
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from track_mjx.files import output_folder, write_text
 from track_mjx.provenance import environment, now
 
 CONFIG, RECORD, METRICS, TABLE = "config.yaml", "run.json", "metrics.jsonl", "metrics.csv"
+CURVES = "learning_curves.png"
 
 
 @dataclass(frozen=True)
