@@ -13,7 +13,10 @@ from reach_analysis.errors import ConfigError, DataError
 from reach_analysis.forecasting.ccm import Libraries, cross_map, cross_map_both_ways
 from reach_analysis.forecasting.embedding import Lags, embed, trial_data
 from reach_analysis.forecasting.folds import fold_splits, trial_folds
+from reach_analysis.forecasting.forecaster import target_rows
+from reach_analysis.forecasting.nulls import trial_permuted
 from reach_analysis.forecasting.simplex import simplex
+from reach_analysis.statistics.permutation import p_value
 
 
 def with_pyedm(frame: DataFrame, **options: Any) -> Any:
@@ -71,6 +74,21 @@ def test_independent_series_map_neither_way() -> None:
     found = cross_map_both_ways(trial_data(list(x), list(y)), Lags(2, -1, 0), Libraries((2, 11), 20))
     for one in found:
         assert abs(one.skill[-1, 0]) < 0.15
+
+
+def test_permutation_tells_coupling_from_a_common_time_course(one_way: list[np.ndarray]) -> None:
+    """Two signals locked to the trial map each other well, yet no better than those of exchanged trials."""
+    rng = np.random.default_rng(2)
+    time = np.linspace(0, 6, 40)
+    x, y = time + 0.2 * autoregressive(rng, 12, 40), np.sin(time) + 0.2 * autoregressive(rng, 12, 40)
+    coupled = trial_data([rows[:40, 1] for rows in one_way], [rows[:40, 0] for rows in one_way])
+    for data, real in ((trial_data(list(x), list(y)), False), (coupled, True)):
+        embedding = embed(data, Lags(2, -1, 0))
+        permuted = trial_permuted(data, 39).values[target_rows(embedding)]
+        targets = np.column_stack([embedding.targets, permuted])
+        skill = cross_map(embedding, Libraries((11,), 10), targets=targets).skill[0]
+        assert skill[0] > 0.5
+        assert (p_value(float(skill[0]), skill[1:]) <= 0.05) == real
 
 
 def test_a_library_of_all_other_trials_is_simplex(one_way: list[np.ndarray]) -> None:

@@ -27,6 +27,7 @@ from reach_analysis.forecasting.nulls import (
     samples_shuffled,
     trial_permuted,
 )
+from reach_analysis.forecasting.pyedm import simplex_by_pyedm
 from reach_analysis.statistics.baselines import mean_trial, persistence, ridge
 from reach_analysis.statistics.bootstrap import Resampling, bootstrap
 from reach_analysis.statistics.ceiling import Ceiling, trial_ceiling
@@ -77,6 +78,7 @@ class Task:
         unit: of the target.
         strata: trials are exchanged only within equal entries, such as conditions; None, among all.
         noise: draws filtered white noise in place of the target; None leaves that null out.
+        engine: what makes the forecast itself; nulls are always ours, which equals pyEDM.
         notes: what a reader has to know.
         parameters: settings behind it.
     """
@@ -87,6 +89,7 @@ class Task:
     unit: str = "1"
     strata: Int[np.ndarray, " trial"] | None = None
     noise: Noise | None = None
+    engine: Literal["ours", "pyedm"] = "ours"
     notes: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -105,6 +108,7 @@ class _Rival(NamedTuple):
     name: str
     knows: str
     predicted: np.ndarray
+    knows_more: bool
 
 
 class _Scored(NamedTuple):
@@ -125,7 +129,7 @@ def assess(task: Task, settings: AssessmentSettings | None = None) -> list[Score
     settings = settings or AssessmentSettings()
     data, forecaster = task.data, task.make(task.data)
     samples = forecaster.samples
-    predicted = forecaster.predict(data.target[:, None])[:, 0]
+    predicted = _predicted(task, forecaster)
     trials, trial = np.unique(data.trial[samples], return_inverse=True)
     scored = _Scored(data.target[samples], predicted, trial, len(trials))
     draws = [
@@ -145,12 +149,19 @@ def assess(task: Task, settings: AssessmentSettings | None = None) -> list[Score
             interval=_interval(measure, scored, settings.resampling),
             nulls=tuple(_null(measure, scored, drawn) for drawn in draws),
             baselines=tuple(_baseline(measure, scored, rival, settings.resampling) for rival in rivals),
-            ceiling=ceiling if measure.better_high else None,
+            ceiling=ceiling if measure is Measure.PEARSON else None,
             parameters=task.parameters,
             notes=(*task.notes, *notes),
         )
         for measure in settings.measures
     ]
+
+
+def _predicted(task: Task, forecaster: Forecaster) -> Float[np.ndarray, " prediction"]:
+    if task.engine == "ours":
+        return forecaster.predict(task.data.target[:, None])[:, 0]
+    pieces = forecaster.pieces(task.data.target)
+    return np.concatenate([simplex_by_pyedm(embedding, [split]).predicted for embedding, split in pieces])
 
 
 def null_targets(task: Task, settings: AssessmentSettings) -> list[Targets]:
@@ -196,7 +207,7 @@ def _baseline(measure: Measure, scored: _Scored, rival: _Rival, resampling: Resa
         return ours - theirs if measure.better_high else theirs - ours
 
     value = float(agreement(measure, scored.observed[:, None], rival.predicted[:, None])[0])
-    return Baseline(rival.name, rival.knows, value, bootstrap(gain, scored.trials, resampling))
+    return Baseline(rival.name, rival.knows, value, bootstrap(gain, scored.trials, resampling), rival.knows_more)
 
 
 def _rivals(data: TrialData, forecaster: Forecaster) -> tuple[list[_Rival], list[str]]:
@@ -209,11 +220,12 @@ def _rivals(data: TrialData, forecaster: Forecaster) -> tuple[list[_Rival], list
         linear.append(ridge(embedding.vectors, embedding.targets, embedding.trial, [split])[rows])
         present.append(persistence(data.target[embedding.row], [split])[rows])
     rivals = [
-        _Rival("mean trial", "the time within the trial", np.concatenate(template)),
-        _Rival("ridge", "the same lags, linearly", np.concatenate(linear)),
+        _Rival("mean trial", "the time within the trial", np.concatenate(template), knows_more=False),
+        _Rival("ridge", "the same lags, linearly", np.concatenate(linear), knows_more=False),
     ]
     if all(embedding.lags.Tp > 0 for embedding, _ in pieces):
-        return [*rivals, _Rival("persistence", "the target's present value", np.concatenate(present))], []
+        values = np.concatenate(present)
+        return [*rivals, _Rival("persistence", "the target's present value", values, knows_more=data.own is None)], []
     return rivals, ["no persistence baseline: with Tp = 0 or less the target's present value is no forecast"]
 
 

@@ -68,8 +68,8 @@ def target_rows(embedding: Embedding) -> Int[np.ndarray, " state"]:
     return embedding.row + embedding.lags.Tp
 
 
-def fixed_lags(data: TrialData, lags: Lags, folds: Int[np.ndarray, " trial"], *, knn: int | None = None) -> FixedLags:
+def fixed_lags(data: TrialData, lags: Lags, folds: Int[np.ndarray, " trial"]) -> FixedLags:
     """Work out simplex projection with given lags; errors as for ``embed`` and ``simplex_map``."""
     embedding = embed(data, lags)
     splits = fold_splits(embedding, folds)
-    return FixedLags(simplex_map(embedding, splits, knn=knn), tuple(splits))
+    return FixedLags(simplex_map(embedding, splits), tuple(splits))

@@ -1,9 +1,13 @@
-"""How well anything could do that knows no more than the mean trial: reliability by split halves.
+"""How well anything could do that knows no more than the time within the trial: split-half ceilings.
 
-If every trial were a common time course plus independent noise of its own, the correlation of a single trial with the
-true time course would be the square root of the single-trial reliability: no forecast from the time course could do
-better. A forecast above it uses something particular to the trial. (What a perfect forecast could reach given the noise
-of the measurement cannot be told without measuring the same trial twice; for that there is :func:`reliability`.)
+If every trial were a common time course plus deviations of its own, no forecast from the time course could correlate
+with the samples of all trials better than the true time course does: by sqrt(variance of the time course / variance of
+all samples). The mean over some trials is too noisy an estimate of it; the covariance of the means over two halves of
+the trials is an unbiased one of its variance. A forecast above this ceiling uses something particular to the trial.
+
+Reliability, after Spearman and Brown, says how well the mean over all trials is known. (What a perfect forecast could
+reach given the noise of the measurement cannot be told without measuring the same trial twice; where there are two
+measurements, :func:`reliability` compares them.)
 """
 
 from __future__ import annotations
@@ -11,27 +15,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from reach_analysis.errors import DataError
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """A noise ceiling for single trials.
+    """What a common time course could reach.
 
     Attributes:
-        value: largest correlation of single trials with a common time course; 0 where halves do not agree.
-        reliability: correlation of two means over half the trials each, raised to means over all trials.
-        low, high: 2.5 and 97.5 % quantiles of `value` over random halves (not an interval for new trials).
-        odd_even: `value` for odd against even trials.
+        value: largest Pearson correlation of all samples with a time course common to all trials; 0 where halves of the
+            trials do not agree.
+        low, high: 2.5 and 97.5 % quantiles over random halves (not an interval for new trials).
+        reliability: of the mean over all trials; median over random halves.
+        odd_even: the same from odd against even trials.
         trials: trials it was made of.
     """
 
     value: float
-    reliability: float
     low: float
     high: float
+    reliability: float
     odd_even: float
     trials: int
 
@@ -55,7 +60,7 @@ def reliability(one: Float[np.ndarray, " sample"], other: Float[np.ndarray, " sa
 def trial_ceiling(values: Float[np.ndarray, "trial time"], splits: int = 200, seed: int = 0) -> Ceiling:
     """Ceiling from the agreement of halves of the trials; NaN marks what lies beyond the end of a shorter trial.
 
-    The value is the median over random halves. With an odd number of trials one is left out of each split.
+    With an odd number of trials one is left out of each split.
 
     Raises:
         DataError: for fewer than four trials, or when the mean trial does not vary.
@@ -64,33 +69,29 @@ def trial_ceiling(values: Float[np.ndarray, "trial time"], splits: int = 200, se
     if n_trials < 4:
         raise DataError(f"a split-half ceiling needs at least 4 trials, got {n_trials}")
     half = n_trials // 2
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([*b"ceiling", seed])
     orders = rng.permuted(np.tile(np.arange(n_trials), (splits, 1)), axis=1)
-    halves = np.array([_agreement(values, order[:half], order[half : 2 * half]) for order in orders])
-    odd_even = _agreement(values, np.arange(0, 2 * half, 2), np.arange(1, 2 * half, 2))
-    found = np.array([_single(agreement, half) for agreement in halves])
-    low, high = np.quantile(found, [0.025, 0.975])
-    middle = float(np.median(halves))
-    return Ceiling(
-        _single(middle, half),
-        spearman_brown(middle, n_trials / half),
-        float(low),
-        float(high),
-        _single(odd_even, half),
-        n_trials,
-    )
+    halves = [_halves(values, order[:half], order[half : 2 * half]) for order in orders]
+    shares = np.array([np.mean(one * other) for one, other in halves]) / np.nanvar(values)
+    low, middle, high = (float(np.sqrt(max(share, 0.0))) for share in np.quantile(shares, [0.025, 0.5, 0.975]))
+    agreement = float(np.median([_correlation(one, other) for one, other in halves]))
+    odd_even = _correlation(*_halves(values, np.arange(0, 2 * half, 2), np.arange(1, 2 * half, 2)))
+    longer = n_trials / half
+    return Ceiling(middle, low, high, spearman_brown(agreement, longer), spearman_brown(odd_even, longer), n_trials)
 
 
-def _agreement(values: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
-    """Correlation of the mean trials of two halves, over the samples that both have."""
+def _halves(
+    values: Float[np.ndarray, "trial time"], one: Int[np.ndarray, " half"], other: Int[np.ndarray, " half"]
+) -> tuple[Float[np.ndarray, " shared"], Float[np.ndarray, " shared"]]:
+    """Mean trials of two halves less their means, over the samples that both have."""
     there = np.isfinite(values)
     both = there[one].any(axis=0) & there[other].any(axis=0)
     first, second = (np.nanmean(values[rows][:, both], axis=0) for rows in (one, other))
     if both.sum() < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         raise DataError("the mean trial does not vary over samples that both halves have")
-    return float(np.corrcoef(first, second)[0, 1])
+    return first - first.mean(), second - second.mean()
 
 
-def _single(agreement: float, half: int) -> float:
-    """Correlation of one trial with the true time course, from that of two means over `half` trials."""
-    return float(np.sqrt(spearman_brown(agreement, 1 / half)))
+def _correlation(one: Float[np.ndarray, " shared"], other: Float[np.ndarray, " shared"]) -> float:
+    """Pearson's correlation of two series without mean."""
+    return float((one @ other) / np.sqrt((one @ one) * (other @ other)))

@@ -12,8 +12,8 @@ import enum
 import numpy as np
 from jaxtyping import Float, Int
 
-CHUNK = 1 << 21
-"""Numbers in one block of resamples."""
+CHUNK = 1 << 17
+"""Numbers in one block of resamples; a block stays in the cache."""
 
 
 class Measure(enum.StrEnum):
@@ -36,14 +36,17 @@ class Measure(enum.StrEnum):
 
 def ranks(values: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row column"]:
     """Ranks within each column from 1; equal values share the mean of their ranks."""
-    order = np.argsort(values, axis=0)
-    ranked = np.empty(values.shape)
-    np.put_along_axis(ranked, order, np.arange(1.0, len(values) + 1)[:, None], axis=0)
-    ordered = np.take_along_axis(values, order, axis=0)
-    for column in np.flatnonzero((ordered[1:] == ordered[:-1]).any(axis=0)):
-        _, group, count = np.unique(values[:, column], return_inverse=True, return_counts=True)
-        ranked[:, column] = (np.cumsum(count) - (count - 1) / 2)[group]
-    return ranked
+    by_column = np.ascontiguousarray(values.T)
+    count = len(values)
+    place = np.argsort(by_column, axis=1)
+    place += count * np.arange(len(by_column))[:, None]
+    ranked = np.empty(by_column.shape)
+    ranked.reshape(-1)[place] = np.arange(1.0, count + 1)
+    ordered = by_column.reshape(-1)[place]
+    for column in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)):
+        _, group, size = np.unique(by_column[column], return_inverse=True, return_counts=True)
+        ranked[column] = (np.cumsum(size) - (size - 1) / 2)[group]
+    return ranked.T
 
 
 def agreement(
@@ -76,13 +79,15 @@ def resampled_agreement(
 ) -> Float[np.ndarray, " resample"]:
     """Agreement when trial t counts ``weights[:, t]`` times."""
     match measure:
-        case Measure.PEARSON | Measure.SPEARMAN:
+        case Measure.PEARSON:
+            one, other = observed - observed.mean(), predicted - predicted.mean()
+            parts = (np.ones_like(one), one, other, one**2, other**2, one * other)
+            return _from_sums(np.stack([weights @ np.bincount(trial, p, weights.shape[1]) for p in parts]))
+        case Measure.SPEARMAN:
             rows = max(1, CHUNK // len(observed))
-            blocks = [weights[begin : begin + rows, trial] for begin in range(0, len(weights), rows)]
-            by_rank = measure is Measure.SPEARMAN
-            sides = (observed - observed.mean(), predicted - predicted.mean())
-            one, other = (_Ranked(side) if by_rank else side for side in sides)
-            return np.concatenate([_weighted_pearson(_values(one, w), _values(other, w), w) for w in blocks])
+            sides = (_Ranked(observed), _Ranked(predicted))
+            blocks = (weights[begin : begin + rows, trial] for begin in range(0, len(weights), rows))
+            return np.concatenate([_weighted_spearman(*sides, block) for block in blocks])
         case Measure.MAE:
             return _weighted_mean(np.abs(predicted - observed), trial, weights)
         case Measure.RMSE:
@@ -94,29 +99,41 @@ class _Ranked:
 
     def __init__(self, values: Float[np.ndarray, " row"]) -> None:
         self.order = np.argsort(values, kind="stable")
+        self.place = np.argsort(self.order)
         _, self.group, count = np.unique(values, return_inverse=True, return_counts=True)
         self.first = np.cumsum(count) - count
+        self.tied = len(count) < len(values)
 
     def ranks(self, weights: Float[np.ndarray, "resample row"]) -> Float[np.ndarray, "resample row"]:
         """Mid-ranks from 0 upward."""
-        together = np.add.reduceat(weights[:, self.order], self.first, axis=1)
-        return (np.cumsum(together, axis=1) - together / 2)[:, self.group]
+        together = weights[:, self.order]
+        if self.tied:
+            together = np.add.reduceat(together, self.first, axis=1)
+        ranked = np.cumsum(together, axis=1)
+        together /= 2
+        ranked -= together
+        return ranked[:, self.group if self.tied else self.place]
 
 
-def _values(side: _Ranked | np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return side.ranks(weights) if isinstance(side, _Ranked) else side
+def _weighted_spearman(one: _Ranked, other: _Ranked, weights: Float[np.ndarray, "resample row"]) -> np.ndarray:
+    first, second = one.ranks(weights), other.ranks(weights)
+    by_first, by_second = weights * first, weights * second
+    pairs = ((by_first, first), (by_second, second), (by_first, second))
+    products = [np.einsum("rn,rn->r", left, right) for left, right in pairs]
+    return _from_sums(np.stack([weights.sum(axis=1), by_first.sum(axis=1), by_second.sum(axis=1), *products]))
 
 
-def _weighted_pearson(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    total = weights.sum(axis=1, keepdims=True)
-    one = one - (weights * one).sum(axis=1, keepdims=True) / total
-    other = other - (weights * other).sum(axis=1, keepdims=True) / total
-    spread = np.sqrt((weights * one**2).sum(axis=1) * (weights * other**2).sum(axis=1))
-    return np.where(spread > 0, (weights * one * other).sum(axis=1) / np.where(spread > 0, spread, 1.0), 0.0)
+def _from_sums(sums: Float[np.ndarray, "6 resample"]) -> Float[np.ndarray, " resample"]:
+    """Pearson correlation from count, sums, sums of squares and sum of products."""
+    n, o, p, oo, pp, op = sums
+    spread = np.sqrt(np.maximum(oo - o**2 / n, 0) * np.maximum(pp - p**2 / n, 0))
+    # What is left by rounding alone is no spread.
+    varies = spread > 1e-12 * np.sqrt(oo * pp)
+    return np.where(varies, (op - o * p / n) / np.where(varies, spread, 1.0), 0.0)
 
 
 def _weighted_mean(
     values: Float[np.ndarray, " row"], trial: Int[np.ndarray, " row"], weights: Float[np.ndarray, "resample trial"]
 ) -> Float[np.ndarray, " resample"]:
     count = np.bincount(trial, minlength=weights.shape[1])
-    return weights @ np.bincount(trial, values, minlength=weights.shape[1]) / (weights @ count)
+    return weights @ np.bincount(trial, values, weights.shape[1]) / (weights @ count)

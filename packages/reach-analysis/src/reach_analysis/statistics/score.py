@@ -44,12 +44,14 @@ class Baseline:
         knows: what it predicts from.
         value: of the measure.
         gain: interval, paired over trials, for how much better the score is; above 0 the forecast is better.
+        knows_more: whether it knows something the forecast does not, such as the target's present value.
     """
 
     name: str
     knows: str
     value: float
     gain: Interval
+    knows_more: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Score:
         predictions: number of predictions.
         interval: over trials.
         nulls, baselines: what it stands beside.
-        ceiling: what a common time course could reach; only for correlations.
+        ceiling: what a common time course could reach; only for Pearson's correlation, which it is about.
         parameters: every setting behind it.
         notes: what a reader has to know, such as a circular prediction.
     """
@@ -102,11 +104,12 @@ class Score:
     def unbeaten(self, level: float = 0.05) -> tuple[str, ...]:
         """Names of what the score does not beat.
 
-        These are nulls that control their level with a p-value above `level`, and baselines whose interval for the gain
-        reaches 0. The score shows only what goes beyond all of them.
+        These are nulls that control their level with a p-value above `level`, and baselines that know no more than the
+        forecast and whose interval for the gain reaches 0. The score shows only what goes beyond all of them.
         """
         nulls = [null.name for null in self.nulls if null.controls and null.p_value > level]
-        return (*nulls, *(baseline.name for baseline in self.baselines if not baseline.gain.low > 0))
+        rivals = [one.name for one in self.baselines if not one.knows_more and not one.gain.low > 0]
+        return (*nulls, *rivals)
 
     def verdict(self, level: float = 0.05) -> str:
         """One sentence on what the score is worth."""
