@@ -1,0 +1,309 @@
+"""Videos of rollouts: framing by the animal's size, the ghost where the reference is, clear words where it fails."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import jax
+import mujoco
+import numpy as np
+import pytest
+from track import small_setups
+from track_mjx.commands import render as command
+from track_mjx.config import RenderConfig
+from track_mjx.episodes import Player
+from track_mjx.errors import BodyError, ConfigError, ContractError, InputError, OutputError
+from track_mjx.film import gl, render
+from track_mjx.film.extent import measure
+from track_mjx.film.footage import Body, Footage, read_footage
+from track_mjx.film.gl import Canvas
+from track_mjx.film.scene import GHOST, Scene, bare_limbs, muscles_of_tendons, stage_model
+from track_mjx.policy import Policy, empty_statistics
+from track_mjx.rollouts import RolloutInfo, write_rollouts
+
+SIZE = (240, 180)
+ANIMAL = """
+<mujoco>
+  <asset><texture type="skybox" builtin="flat" rgb1="1 0 0" width="8" height="48"/></asset>
+  <worldbody>
+    <light pos="0 0 {far}"/>
+    <camera name="above" pos="0 0 {far}"/>
+    <geom name="floor" type="plane" size="{far} {far} 1" rgba="1 0 0 1"/>
+    <body name="trunk" pos="0 0 {far}">
+      <freejoint/>
+      <inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>
+      <geom type="capsule" size="{thick}" fromto="-{long} 0 0 {long} 0 0" rgba=".2 .6 .2 1"/>
+      <site name="big" size="{far}" rgba="1 0 0 1"/>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.fixture
+def canvas_here():
+    """Skip where this machine cannot draw."""
+    try:
+        Canvas(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()
+    except OutputError as error:
+        pytest.skip(str(error))
+
+
+def animal(length: float, off: float = 0.0, n: int = 20) -> tuple[Body, Footage]:
+    """A capsule as long as `length` mm that walks two lengths along x, its reference `off` lengths beside it."""
+    body = Body(ANIMAL.format(far=40 * length, thick=0.1 * length, long=0.5 * length), {}, 1e-3, "capsule")
+    qpos = np.tile([0, 0, 0.3 * length, 1, 0, 0, 0], (n, 1)).astype(np.float64)
+    qpos[:, 0] = np.linspace(0, 2 * length, n)
+    target = qpos.copy()
+    target[:, 2] += off * length
+    return body, Footage("walk", np.arange(n) / 10, qpos, target, np.zeros((n, 0)), "")
+
+
+def picture(body: Body, take: Footage, state: int, ghost: float = 0.5) -> np.ndarray:
+    model = stage_model(body, *SIZE)
+    extent = measure(model, (take.qpos, take.qpos_ref), 0.1, body.length_unit_m)
+    with Canvas(model, *SIZE) as canvas:
+        scene = Scene(take, model, extent, ghost)
+        return scene.picture(canvas, state, scene.following_camera(90.0, -15.0)).astype(float) / 255
+
+
+def near(pixels: np.ndarray, colour: tuple[float, ...]) -> np.ndarray:
+    """Where a picture has the hue of a colour, however bright."""
+    unit = pixels / np.maximum(np.linalg.norm(pixels, axis=-1, keepdims=True), 1e-6)
+    return unit @ (np.array(colour) / np.linalg.norm(colour)) > 0.985
+
+
+@pytest.fixture(scope="module")
+def rollouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The arm under an untrained policy, two seeds, as a file."""
+    folder = tmp_path_factory.mktemp("film")
+    setup = small_setups.arm(folder, clips={"lengths": (8, 6)})
+    key = jax.random.key(0)
+    policy = Policy(setup.networks.init(key, setup.observation), empty_statistics(setup.observation))
+    player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
+    reference, clips = setup.on_device(setup.followed), np.arange(2)
+    played = [player.play(policy, reference, clips, seed=seed, record=True) for seed in (3, 5)]
+    info = RolloutInfo(player.engine.name, (3, 5), False, None, None, "", activations=False)
+    write_rollouts(folder / "rollouts.h5", setup, clips.tolist(), played, info)
+    return folder / "rollouts.h5"
+
+
+@pytest.mark.usefixtures("canvas_here")
+@pytest.mark.parametrize("length", [1e-2, 1.0, 300.0])
+def test_animals_of_any_size_fill_the_picture_and_are_lit_alike(length: float) -> None:
+    body, take = animal(length)
+    for state in (0, 19):
+        pixels = picture(body, take, state, ghost=0.0)
+        green = near(pixels, (0.2, 0.6, 0.2))
+        columns = np.nonzero(green.any(axis=0))[0]
+        assert 0.4 * SIZE[0] < np.ptp(columns) < SIZE[0] - 1
+        assert 0.15 < pixels[green].max() < 0.9
+        assert not near(pixels, (1, 0, 0)).any()  # its own sky, floor and sites are gone
+
+
+@pytest.mark.usefixtures("canvas_here")
+def test_the_ghost_is_above_where_the_reference_is_above_and_unseen_where_both_are_one() -> None:
+    body, take = animal(1.0, off=0.5)
+    plain, both = picture(body, take, 5, ghost=0.0), picture(body, take, 5, ghost=0.5)
+    green = np.nonzero(near(plain, (0.2, 0.6, 0.2)))[0]
+    changed = np.abs(both - plain).max(-1) > 0.05
+    assert changed.sum() > 300
+    assert np.nonzero(changed)[0].mean() < green.mean() - 20  # rows count downwards
+    towards = (both - plain)[changed] @ (np.array(GHOST) - plain[changed].mean(0))
+    assert np.median(towards) > 0
+    together, one = animal(1.0)
+    hidden = np.abs(picture(together, one, 5, ghost=0.9) - picture(together, one, 5, ghost=0.0)).max(-1) > 0.2
+    assert hidden.sum() < 60  # at most a seam
+
+
+@pytest.mark.usefixtures("canvas_here")
+def test_a_reference_far_away_does_not_make_the_animal_a_speck() -> None:
+    body, take = animal(1.0, off=30.0)
+    columns = np.nonzero(near(picture(body, take, 5), (0.2, 0.6, 0.2)).any(axis=0))[0]
+    assert np.ptp(columns) > 0.25 * SIZE[0]
+
+
+def test_extent_follows_the_animal_in_its_own_unit() -> None:
+    body, take = animal(300.0)
+    extent = measure(stage_model(body, *SIZE), (take.qpos, take.qpos_ref), 0.1, body.length_unit_m)
+    np.testing.assert_allclose(extent.centre[:, 0], np.linspace(0, 600, 20), atol=1)
+    assert extent.radius == pytest.approx(np.hypot(180, 30 * np.sqrt(2)), rel=0.05)
+    assert extent.floor == 0
+    assert extent.grid == 50
+
+
+def test_body_error_is_the_distance_to_the_reference() -> None:
+    body, take = animal(300.0, off=0.1)
+    model = stage_model(body, *SIZE)
+    scene = Scene(take, model, measure(model, (take.qpos, take.qpos_ref), 0.1, 1e-3), 0.5)
+    assert scene.body_error(7) == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "states"),
+    [
+        ({"fps": 10}, list(range(20))),
+        ({"fps": 5, "speed": 2.0}, [0, 4, 8, 12, 16]),
+        ({"fps": 20, "start_s": 1.0, "duration_s": 0.2}, [10, 10, 11, 11, 12]),
+        ({"fps": 10, "start_s": 1.9}, [19]),
+    ],
+)
+def test_each_picture_shows_the_state_nearest_in_time(settings: dict[str, Any], states: list[int]) -> None:
+    _, take = animal(1.0)
+    config = RenderConfig(**settings)
+    assert render.shown_states(take, config, config.speed or 1.0).tolist() == states
+
+
+def test_a_rollout_that_ended_early_holds_its_last_state() -> None:
+    _, take = animal(1.0)
+    states = render.shown_states(replace(take, ending="fall"), RenderConfig(fps=10), 1.0)
+    assert states[-8:].tolist() == [19] * 8
+
+
+@pytest.mark.parametrize(("length", "speed"), [(60.0, 1.0), (3.0, 1.0), (1.9, 0.5), (0.5, 0.1), (0.005, 0.001)])
+def test_short_rollouts_are_slowed_down(length: float, speed: float) -> None:
+    _, take = animal(1.0)
+    assert render.pleasant_speed(replace(take, time=np.linspace(0, length, 20))) == pytest.approx(speed)
+
+
+def test_footage_is_what_the_file_says(rollouts: Path) -> None:
+    body, takes = read_footage(rollouts, [], 5)
+    assert (body.name, len(takes)) == ("tiny", 2)
+    with h5py.File(rollouts) as file:
+        qpos, valid = np.asarray(file["qpos"])[1], np.asarray(file["valid"])[1]
+        names = [name.decode() for name in np.asarray(file["clip_name"]).tolist()]
+    for row, take in enumerate(takes):
+        assert take.clip == names[row]
+        assert len(take.time) == 1 + valid[row].sum()
+        np.testing.assert_array_equal(take.qpos, qpos[row, : len(take.time)])
+        assert np.isfinite(take.qpos_ref).all()
+        assert ((take.activation >= 0) & (take.activation <= 1)).all()
+    model = stage_model(body, *SIZE)
+    assert sorted(muscles_of_tendons(model).values()) == [0, 1, 2]
+    assert bare_limbs(model) == []
+
+
+def test_bodies_without_shapes_get_bones() -> None:
+    limb = "<inertial pos='0 0 0' mass='1' diaginertia='1 1 1'/><joint axis='0 1 0'/>"
+    xml = f"<mujoco><worldbody><body>{limb}<body pos='1 0 0'>{limb}</body></body></worldbody></mujoco>"
+    assert bare_limbs(mujoco.MjModel.from_xml_string(xml)) == [(1, 2)]
+
+
+@pytest.mark.usefixtures("canvas_here")
+def test_command_films_all_clips_one_after_another(rollouts: Path, tmp_path: Path) -> None:
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    out = tmp_path / "arms.mp4"
+    settings = {"clip": "all", "seed": 3, "speed": 0.05, "fps": 20, "width": SIZE[0], "height": SIZE[1]}
+    assert command.run(RenderConfig(rollouts=str(rollouts.parent), out=str(out), **settings)) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["arms.mp4"]
+    frames = ffmpeg.read_frames(str(out))
+    about = next(frames)
+    frames.close()
+    assert (about["size"], about["fps"], about["codec"]) == (SIZE, 20.0, "h264")
+    _, takes = read_footage(rollouts, [], 3)
+    expected = sum(1 + round(take.time[-1] * 20 / 0.05) for take in takes)
+    assert ffmpeg.count_frames_and_secs(str(out))[0] == expected
+
+
+@pytest.mark.usefixtures("canvas_here")
+def test_an_unfinished_video_leaves_nothing_behind(rollouts: Path, tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    (tmp_path / "mine.mp4").write_bytes(b"the earlier one")
+    config = RenderConfig(rollouts=str(rollouts), out=str(tmp_path / "mine.mp4"), width=SIZE[0], height=SIZE[1])
+
+    def stop(done: int, _of: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render.render(config, stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.mp4"]
+    assert (tmp_path / "mine.mp4").read_bytes() == b"the earlier one"
+
+
+def test_all_senseless_settings_are_named_at_once() -> None:
+    wrong = {"width": 33, "height": 4, "fps": 0, "speed": -1.0, "duration_s": 0.0, "start_s": -1.0, "ghost": 2.0}
+    config = RenderConfig(rollouts="x.h5", clip=[1.5], out="a.gif", **wrong)
+    with pytest.raises(ConfigError) as caught:
+        render.render(config)
+    for name, value in wrong.items():
+        assert f"{name}={value}" in str(caught.value)
+    for words in ("clip=[1.5]", "a.gif"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.usefixtures("canvas_here")
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"clip": 7}, ConfigError, "expected 0 to 1"),
+        ({"clip": "clip_X"}, ConfigError, "unknown clip"),
+        ({"seed": 4}, ConfigError, "has seeds 3, 5"),
+        ({"start_s": 9.0}, ConfigError, "lasts"),
+        ({"camera": "above"}, ConfigError, "the model has none"),
+    ],
+)
+def test_what_is_not_in_the_file_is_refused(
+    rollouts: Path, tmp_path: Path, settings: dict[str, Any], error: type, words: str
+) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    out = tmp_path / "a.mp4"
+    with pytest.raises(error, match=words):
+        render.render(RenderConfig(rollouts=str(rollouts), out=str(out), width=240, height=180, **settings))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_foreign_and_missing_files_are_refused(rollouts: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_footage(tmp_path / "none.h5", [0], None)
+    with pytest.raises(ContractError, match=r"mimic\.rollouts"):
+        read_footage(rollouts.parent / "clips.h5", [0], None)
+    with pytest.raises(ConfigError, match="rollouts is not set"):
+        command.run(RenderConfig())
+    outside = Body('<mujoco><include file="/etc/passwd"/></mujoco>', {}, 1.0, "x")
+    with pytest.raises(BodyError, match="include"):
+        stage_model(outside, *SIZE)
+
+
+def test_missing_video_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name == "imageio_ffmpeg":
+            raise ImportError("No module named 'imageio_ffmpeg'")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(OutputError, match=r"pip install 'track-mjx\[render\]'"):
+        render.render(RenderConfig(rollouts="rollouts.h5"))
+
+
+@pytest.mark.parametrize(("setting", "words"), [("off", "nothing can be drawn"), ("vulkan", "unknown")])
+def test_settings_that_cannot_draw_are_explained(setting: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUJOCO_GL", setting)
+    with pytest.raises(OutputError, match=words) as caught:
+        gl.backend()
+    assert "MUJOCO_GL=egl" in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems draw without MUJOCO_GL")
+def test_machines_that_cannot_draw_say_what_to_install(rollouts: Path, tmp_path: Path) -> None:
+    """A screen that does not exist stands for a machine without one; MuJoCo chooses once a process, so in a new one."""
+    hidden = {"DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM"}
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    script = "from track_mjx.cli import main; raise SystemExit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "render", f"rollouts={rollouts}", f"out={tmp_path / 'a.mp4'}"],
+        env={**environment, "MUJOCO_GL": "glfw", "DISPLAY": ":987"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "MUJOCO_GL=egl" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,121 @@
+"""`track-mjx bench`: it counts the steps it says it counts, and says what it left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from track import small_setups
+from track.clip_files import ARM, write_clips
+from track_mjx.benchmark import measure, parts, report
+from track_mjx.benchmark.measure import Row
+from track_mjx.build import Setup
+from track_mjx.commands import bench as command
+from track_mjx.config import BenchConfig
+from track_mjx.errors import ConfigError, InputError
+
+
+def bench_config(folder: Path, **changes: object) -> BenchConfig:
+    path = write_clips(folder / "clips.h5", ARM)
+    given = small_setups.config(path, small_setups.ARM_TASK)
+    shared = {name: getattr(given, name) for name in ("physics", "task", "network", "ppo", "run")}
+    settings = {"engines": ["native"], "n_envs": [4, 8], "steps": 5, "blocks": 2, "seconds": 0.0, **changes}
+    return BenchConfig(clips=str(path), out=str(folder / "bench"), **shared, **settings)
+
+
+def row(part: str, rate: float) -> Row:
+    return Row("native", "mujoco", part, 64, rate, 2 * rate, rate, rate, 3, 0.1, 0.1, 100.0, 1.0, None)
+
+
+def test_command_measures_what_it_is_told_and_writes_table_plot_and_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run(bench_config(tmp_path, parts=["physics", "task"])) == 0
+    record = json.loads((tmp_path / "bench/bench.json").read_text())
+    seen = [(one["engine"], one["part"], one["n_envs"]) for one in record["rows"]]
+    assert seen == [("native", part, n) for part in ("physics", "task") for n in (4, 8)]
+    for one in record["rows"]:
+        assert one["physics_steps_per_s"] == pytest.approx(2 * one["control_steps_per_s"])
+        assert 0 < one["slowest"] <= one["control_steps_per_s"] * 1.000001 <= one["fastest"] * 1.000002
+        assert one["memory_mb"] > 10
+        assert one["blocks"] >= 2
+    assert record["left_out"] == []
+    text = capsys.readouterr().out
+    assert text == (tmp_path / "bench/bench.md").read_text()
+    assert "A physics step advances one simulation by 2.5 ms" in text
+    assert "2 physics steps, 5 ms" in text
+    assert (tmp_path / "bench/bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+class Counted:
+    """A native engine that counts the steps asked of it."""
+
+    traceable = False
+    name = "counted"
+
+    def __init__(self, inner: object) -> None:
+        self.inner, self.count = inner, 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def step(self, state: object, ctrl: np.ndarray) -> object:
+        self.count += len(ctrl)
+        return self.inner.step(state, ctrl)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("part", ["task", "policy", "learning"])
+def test_a_block_takes_the_steps_it_is_credited_with(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = small_setups.arm(tmp_path)
+    engines: list[Counted] = []
+    real = Setup.engine
+
+    def engine(self: Setup, *, all_fields: bool = False) -> Counted:
+        engines.append(Counted(real(self, all_fields=all_fields)))
+        return engines[-1]
+
+    monkeypatch.setattr(Setup, "engine", engine)
+    with parts.open_block(part, setup, 6, 3) as block:
+        block.prepare()
+        block.run()
+        assert sum(one.count for one in engines) == block.control_steps
+        assert block.control_steps == 6 * (3 if part != "learning" else setup.config.ppo.unroll)
+
+
+def test_what_does_not_fit_into_the_time_is_left_out_and_said(tmp_path: Path) -> None:
+    config = bench_config(tmp_path, max_minutes=1e-9)
+    told: list[str] = []
+    found = measure.run_bench(config, small_setups.arm(tmp_path).clips, told.append)
+    assert found.rows == []
+    assert len(found.left_out) == 8
+    assert all("no time left" in text for text in found.left_out)
+    assert [text.removeprefix("left out: ") for text in told] == found.left_out
+
+
+def test_shares_of_time_are_differences_between_parts() -> None:
+    rows = [row("physics", 100.0), row("task", 50.0), row("policy", 25.0), row("learning", 12.5)]
+    (share,) = report.shares(rows)
+    assert {part: share[part] for part in parts.PARTS} == {
+        "physics": 12.5, "task": 12.5, "policy": 25.0, "learning": 50.0,
+    }  # fmt: skip
+    assert report.shares(rows[:3]) == []
+
+
+def test_all_senseless_settings_are_named_at_once(tmp_path: Path) -> None:
+    config = bench_config(tmp_path, engines=["nativ"], parts=["fysics"], n_envs=[0], steps=0, max_minutes=0.0)
+    with pytest.raises(ConfigError) as caught:
+        command.run(config)
+    for words in ("did you mean 'native'", "did you mean 'physics'", "n_envs", "steps", "max_minutes"):
+        assert words in str(caught.value)
+    assert not (tmp_path / "bench").exists()
+
+
+def test_bench_needs_clips() -> None:
+    with pytest.raises(ConfigError, match="clips is not set"):
+        command.run(BenchConfig())
+    with pytest.raises(InputError, match="no such file"):
+        command.run(BenchConfig(clips="nowhere.h5"))
