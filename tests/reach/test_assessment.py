@@ -9,13 +9,14 @@ import pytest
 from reach.forecasting_systems import autoregressive, coupled_logistic
 from reach_analysis.errors import ConfigError, DataError
 from reach_analysis.forecasting.assessment import AssessmentSettings, Task, assess
-from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
-from reach_analysis.forecasting.folds import trial_folds
-from reach_analysis.forecasting.forecaster import Forecaster, fixed_lags
+from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
+from reach_analysis.forecasting.folds import fold_splits, trial_folds
+from reach_analysis.forecasting.forecaster import Forecaster, fixed_lags, local_linear
 from reach_analysis.forecasting.nulls import MakeForecaster, forecast_null, noise_filtered, trial_permuted
 from reach_analysis.forecasting.selection import NestedLags, grid
+from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.bootstrap import Resampling
-from reach_analysis.statistics.correlation import Measure
+from reach_analysis.statistics.correlation import Measure, agreement
 
 QUICK = AssessmentSettings(permutations=99, surrogates=39, resampling=Resampling(resamples=300))
 
@@ -56,6 +57,16 @@ def test_persistence_counts_only_for_a_target_forecast_from_its_own_past(coupled
     assert "persistence" in own.unbeaten()
     assert not own.null("phase-randomised").controls
     assert own.null("linear process").controls
+
+
+def test_smap_stands_beside_the_same_nulls(coupled: TrialData) -> None:
+    folds = trial_folds(coupled.ids, 5)
+    score = assess(Task("x by S-map", coupled, lambda data: local_linear(data, Lags(2), 3.0, folds)), QUICK)[0]
+    forecast = smap(embed(coupled, Lags(2)), fold_splits(embed(coupled, Lags(2)), folds), [3.0])[0]
+    expected = agreement(Measure.SPEARMAN, forecast.observed[:, None], forecast.predicted[:, None])[0]
+    assert score.value == pytest.approx(expected, abs=1e-6)
+    assert score.null("trial permutation").p_value == pytest.approx(0.01)
+    assert score.baseline("ridge").gain.low > 0
 
 
 @pytest.mark.parametrize("nested", [False, True])

@@ -13,8 +13,9 @@ from reach.forecasting_systems import autoregressive, lorenz
 from reach_analysis.forecasting.embedding import Lags, embed, trial_data
 from reach_analysis.forecasting.folds import trial_folds, whole
 from reach_analysis.forecasting.nulls import trial_permuted
-from reach_analysis.forecasting.selection import grid, sweep
+from reach_analysis.forecasting.selection import grid
 from reach_analysis.forecasting.smap import smap
+from reach_analysis.forecasting.sweeps import sweep
 from threadpoolctl import threadpool_limits
 
 

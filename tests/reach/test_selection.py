@@ -11,7 +11,9 @@ from reach_analysis.forecasting.folds import trial_folds
 from reach_analysis.forecasting.forecaster import Forecaster, fixed_lags
 from reach_analysis.forecasting.nonlinearity import nonlinearity
 from reach_analysis.forecasting.nulls import trial_permuted
-from reach_analysis.forecasting.selection import NestedLags, grid, sweep
+from reach_analysis.forecasting.selection import NestedLags, grid
+from reach_analysis.forecasting.sweeps import sweep
+from reach_analysis.statistics.bootstrap import Resampling
 from reach_analysis.statistics.correlation import Measure, agreement
 
 
@@ -116,7 +118,7 @@ def test_sweeps_compare_candidates_on_the_same_samples(attractor: TrialData) -> 
     folds = trial_folds(attractor.ids, 4)
     permuted = trial_permuted(attractor, 30, seed=1).values
     candidates = grid((1, 3), (-2,), (1, 5))
-    points = sweep(attractor, candidates, folds, null_targets=permuted)
+    points = sweep(attractor, candidates, folds, null_targets=permuted, resampling=Resampling(resamples=200))
     assert [point.lags for point in points] == list(candidates)
     common = 12 * (50 - 5 - 4)  # E=3, tau=-2, Tp=5 leaves out nine samples of each trial
     for point in points:
@@ -126,6 +128,8 @@ def test_sweeps_compare_candidates_on_the_same_samples(attractor: TrialData) -> 
         assert point.nulls[Measure.SPEARMAN].shape == (30,)
         assert point.nulls[Measure.SPEARMAN].max() < point.scores[Measure.SPEARMAN]
         assert point.scores[Measure.MAE] < point.scores[Measure.RMSE]
+        assert point.trials == 12
+        assert all(point.scores[measure] in point.intervals[measure] for measure in Measure)
         if point.predictions == common:
             assert point.common_scores == point.scores
     far, near = (next(p for p in points if p.lags == Lags(3, -2, Tp)) for Tp in (5, 1))

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
 from reach_analysis.forecasting.folds import Split, fold_splits
 from reach_analysis.forecasting.simplex import NeighbourMap, simplex_map
+from reach_analysis.forecasting.smap import SMapMap, smap_map
 
 
 class Piece(NamedTuple):
@@ -44,9 +45,9 @@ class Forecaster(Protocol):
 
 @dataclass(frozen=True)
 class FixedLags:
-    """Simplex projection with given lags."""
+    """Simplex projection or S-map with given lags."""
 
-    map: NeighbourMap
+    map: NeighbourMap | SMapMap
     splits: tuple[Split, ...]
 
     @property
@@ -73,3 +74,10 @@ def fixed_lags(data: TrialData, lags: Lags, folds: Int[np.ndarray, " trial"]) ->
     embedding = embed(data, lags)
     splits = fold_splits(embedding, folds)
     return FixedLags(simplex_map(embedding, splits), tuple(splits))
+
+
+def local_linear(data: TrialData, lags: Lags, theta: float, folds: Int[np.ndarray, " trial"]) -> FixedLags:
+    """Work out S-map with given lags and theta; errors as for ``embed`` and ``smap_map``."""
+    embedding = embed(data, lags)
+    splits = fold_splits(embedding, folds)
+    return FixedLags(smap_map(embedding, splits, theta), tuple(splits))

@@ -1,4 +1,4 @@
-"""E, tau and Tp chosen without looking at what is predicted, and sweeps over them.
+"""E, tau and Tp chosen without looking at what is predicted.
 
 **Nested folds.** For the trials of fold k, every candidate is judged on the other folds alone: fold j is predicted from
 all folds but j and k, pooled over j. The candidate with the best Pearson correlation then predicts fold k from all
@@ -6,9 +6,6 @@ other folds. A library without j and k serves both ways, so K folds need K (K - 
 
 Candidates differ in which samples they can predict; all are judged, and used, on the samples that every one of them
 can. The choice is made for each target column anew, so a null distribution contains the selection as the score does.
-
-**Sweeps** (paper A, Fig. 4) score candidates side by side. They are for looking at; a score at the best point of a
-sweep is not a test.
 """
 
 from __future__ import annotations
@@ -24,9 +21,8 @@ from jaxtyping import Bool, Float, Int
 from reach_analysis.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
 from reach_analysis.forecasting.folds import Split
-from reach_analysis.forecasting.forecaster import Piece, fixed_lags, target_rows
+from reach_analysis.forecasting.forecaster import Piece, target_rows
 from reach_analysis.forecasting.simplex import NeighbourMap, simplex_map
-from reach_analysis.statistics.correlation import Measure, agreement
 
 
 def grid(E: Iterable[int], tau: Iterable[int] = (-1,), Tp: Iterable[int] = (1,)) -> tuple[Lags, ...]:
@@ -163,70 +159,3 @@ def _pearson(sums: Float[np.ndarray, "*batch 6 column"]) -> Float[np.ndarray, "*
     count = np.maximum(n, 1)
     spread = np.sqrt(np.maximum(oo - o**2 / count, 0) * np.maximum(pp - p**2 / count, 0))
     return np.where(spread > 0, (op - o * p / count) / np.where(spread > 0, spread, 1.0), 0.0)
-
-
-@dataclass(frozen=True)
-class SweepPoint:
-    """Scores of one candidate.
-
-    Attributes:
-        lags: the candidate.
-        predictions: samples it can predict.
-        scores: each measure over all of those.
-        common_predictions: samples that every candidate of the sweep can predict.
-        common_scores: each measure over those; these can be compared between candidates.
-        nulls: each measure over all its samples for each draw of the null, if one was asked for.
-    """
-
-    lags: Lags
-    predictions: int
-    scores: dict[Measure, float]
-    common_predictions: int
-    common_scores: dict[Measure, float]
-    nulls: dict[Measure, Float[np.ndarray, " draw"]]
-
-
-def sweep(
-    data: TrialData,
-    candidates: Sequence[Lags],
-    folds: Int[np.ndarray, " trial"],
-    *,
-    null_targets: Float[np.ndarray, "sample draw"] | None = None,
-    null_measures: Sequence[Measure] = (Measure.PEARSON, Measure.SPEARMAN),
-) -> list[SweepPoint]:
-    """Score candidates side by side, with libraries of other folds.
-
-    Args:
-        data: predictors and target.
-        candidates: lags to score.
-        folds: fold of each trial.
-        null_targets: targets under a null, such as trial permutations, one a column.
-        null_measures: measures to compute for those.
-
-    Raises:
-        DataError: when a candidate has no states, or none predicts the same samples.
-    """
-    forecasters = [fixed_lags(data, lags, folds) for lags in candidates]
-    common = np.logical_and.reduce([np.isin(np.arange(len(data.target)), f.samples) for f in forecasters])
-    if not common.any():
-        raise DataError("no sample can be predicted by every candidate of the sweep; take smaller E, tau or Tp")
-    points = []
-    for forecaster in forecasters:
-        samples = forecaster.samples
-        observed, predicted = data.target[samples, None], forecaster.predict(data.target[:, None])
-        shared = common[samples]
-        nulls = {}
-        if null_targets is not None:
-            null_predicted, null_observed = forecaster.predict(null_targets), null_targets[samples]
-            nulls = {measure: agreement(measure, null_observed, null_predicted) for measure in null_measures}
-        points.append(
-            SweepPoint(
-                forecaster.map.embedding.lags,
-                len(samples),
-                {measure: float(agreement(measure, observed, predicted)[0]) for measure in Measure},
-                int(shared.sum()),
-                {measure: float(agreement(measure, observed[shared], predicted[shared])[0]) for measure in Measure},
-                nulls,
-            )
-        )
-    return points
