@@ -6,8 +6,10 @@ start processes of their own hand them on.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,18 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recordings: {folder} does not exist; set MIMIC_DATA to the data folder")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs() -> Iterator[None]:
+    """Let go of compiled programs after each file of tests.
+
+    Each holds some memory maps, and a process may have 65,530 of them on Linux; XLA crashes on the next one.
+    """
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
