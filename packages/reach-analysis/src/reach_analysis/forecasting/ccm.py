@@ -26,8 +26,8 @@ from reach_analysis.forecasting.neighbours import excluded
 
 BLOCK = 1 << 20
 """Distances in one block of predicted states."""
-SURPLUS = 3
-"""How many times more neighbours are looked through at first than are expected to be needed."""
+DENSE = 2
+"""How many times more listed states are looked through than are expected to hold enough members."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ def cross_map(
     libraries_of = [_draw(embedding, libraries, size) for size in libraries.sizes]
     k = embedding.lags.E + 1 if knn is None else knn
     sums = np.zeros((len(libraries.sizes), libraries.samples, 6, columns.shape[1]))
-    for block, order, distance in _ordered(embedding, exclusion):
+    for block in _blocks(embedding, k, exclusion):
         for number, members in enumerate(libraries_of):
             for draw, member in enumerate(members):
-                found = _first(member, order, distance, min(k, int(member.sum()) - 1))
-                sums[number, draw] += _sums(found, columns[block], columns)
+                found = _found(block, member, min(k, int(member.sum()) - 1))
+                sums[number, draw] += _sums(found, columns[block.rows], columns)
     rho = _correlation(sums)
     empty = np.isnan(rho).all(axis=(1, 2))
     if empty.any():
@@ -138,6 +138,15 @@ def cross_map(
             "neighbourhood of the predicted one; use larger libraries, or set exclusion for a single series"
         )
     return CrossMap(libraries, rho, len(embedding.targets))
+
+
+class _Block(NamedTuple):
+    """Some predicted states: distances to all states, infinite where left out, and the nearest ones in order."""
+
+    rows: slice
+    distance: np.ndarray
+    order: np.ndarray
+    ordered: np.ndarray
 
 
 class _Found(NamedTuple):
@@ -172,33 +181,64 @@ def _draw(embedding: Embedding, libraries: Libraries, size: int) -> Bool[np.ndar
     return np.array([np.isin(unit, there[draw]) for draw in draws])
 
 
-def _ordered(embedding: Embedding, exclusion: int | None) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Blocks of states with all states from nearest to farthest and their distances, infinite where left out."""
-    states = np.arange(len(embedding.targets))
-    rows = max(1, BLOCK // len(states))
-    for begin in range(0, len(states), rows):
+def _blocks(embedding: Embedding, k: int, exclusion: int | None) -> Iterator[_Block]:
+    """Predicted states with their distances, and as many of the nearest as libraries of medium size need."""
+    count = len(embedding.targets)
+    states = np.arange(count)
+    rows = max(1, BLOCK // count)
+    listed = min(count, int(2 * np.sqrt(k * count)) + 1)
+    for begin in range(0, count, rows):
         block = slice(begin, begin + rows)
         distance = cdist(embedding.vectors[block], embedding.vectors)
         distance[excluded(embedding, states[block, None], states[None], exclusion)] = np.inf
-        order = np.argsort(distance, axis=1, kind="stable")
-        yield block, order, np.take_along_axis(distance, order, axis=1)
+        near = np.sort(np.argpartition(distance, listed - 1, axis=1)[:, :listed], axis=1)
+        values = np.take_along_axis(distance, near, axis=1)
+        order = np.argsort(values, axis=1, kind="stable")
+        yield _Block(
+            block, distance, np.take_along_axis(near, order, axis=1), np.take_along_axis(values, order, axis=1)
+        )
 
 
-def _first(
-    member: Bool[np.ndarray, " state"], order: Int[np.ndarray, "row state"], distance: np.ndarray, k: int
-) -> _Found:
-    """The first `k` members of each row that are not left out."""
-    width = SURPLUS * max(k, 1) * len(member) // max(1, int(member.sum())) + 16
-    while True:
-        inside = member[order[:, :width]] & np.isfinite(distance[:, :width])
-        count = np.cumsum(inside, axis=1)
-        enough = (count[:, -1] >= k) & (k > 0)
-        if enough.all() or width >= len(member):
-            break
-        width *= 2
-    rows, columns = np.nonzero(inside & (count <= k) & enough[:, None])
-    shape = (int(enough.sum()), max(k, 0))
-    return _Found(enough, order[rows, columns].reshape(shape), _weights(distance[rows, columns].reshape(shape)))
+def _found(block: _Block, member: Bool[np.ndarray, " state"], k: int) -> _Found:
+    """The `k` nearest members of each row; of equals the first state.
+
+    Where the members are dense, most rows find them in their list of nearest states. The others, and all rows where
+    members are few, look through all members.
+    """
+    count, size = len(member), int(member.sum())
+    state = np.zeros((len(block.distance), max(k, 0)), dtype=int)
+    distance = np.full(state.shape, np.inf)
+    if k < 1:
+        return _Found(np.zeros(len(state), dtype=bool), state[:0], distance[:0])
+    left = np.ones(len(state), dtype=bool)
+    if block.order.shape[1] * size >= DENSE * k * count:
+        width = min(block.order.shape[1], DENSE * k * count // size + 8)
+        inside = member[block.order[:, :width]]
+        place = np.cumsum(inside, axis=1, dtype=np.int32)
+        there = place[:, -1] >= k
+        rows, columns = np.nonzero(inside & (place <= k) & there[:, None])
+        state[there] = block.order[rows, columns].reshape(-1, k)
+        distance[there] = block.ordered[rows, columns].reshape(-1, k)
+        # Beyond the end of the list there may be states as near as its last one.
+        left = ~(distance[:, -1] < block.ordered[:, -1])
+    if left.any():
+        members = np.flatnonzero(member)
+        state[left], distance[left] = _scan(block.distance[np.ix_(left, members)], members, k)
+    enough = np.isfinite(distance[:, -1])
+    return _Found(enough, state[enough], _weights(distance[enough]))
+
+
+def _scan(
+    distance: Float[np.ndarray, "row member"], members: Int[np.ndarray, " member"], k: int
+) -> tuple[Int[np.ndarray, "row k"], Float[np.ndarray, "row k"]]:
+    """The k nearest members by looking at all of them k times."""
+    rows = np.arange(len(distance))
+    nearest, value = np.empty((len(distance), k), dtype=int), np.empty((len(distance), k))
+    for place in range(k):
+        found = distance.argmin(axis=1)
+        nearest[:, place], value[:, place] = members[found], distance[rows, found]
+        distance[rows, found] = np.inf
+    return nearest, value
 
 
 def _weights(distance: Float[np.ndarray, "row k"]) -> Float[np.ndarray, "row k"]:
