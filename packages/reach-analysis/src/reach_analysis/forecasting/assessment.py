@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from reach_analysis.errors import ConfigError, raise_all
 from reach_analysis.forecasting.embedding import TrialData
-from reach_analysis.forecasting.forecaster import Forecaster
+from reach_analysis.forecasting.forecaster import FixedLags, Forecaster
 from reach_analysis.forecasting.nulls import (
     MakeForecaster,
     Noise,
@@ -27,7 +27,8 @@ from reach_analysis.forecasting.nulls import (
     samples_shuffled,
     trial_permuted,
 )
-from reach_analysis.forecasting.pyedm import simplex_by_pyedm
+from reach_analysis.forecasting.pyedm import simplex_by_pyedm, smap_by_pyedm
+from reach_analysis.forecasting.smap import SMapMap
 from reach_analysis.statistics.baselines import mean_trial, persistence, ridge
 from reach_analysis.statistics.bootstrap import Resampling, bootstrap
 from reach_analysis.statistics.ceiling import Ceiling, trial_ceiling
@@ -160,6 +161,8 @@ def assess(task: Task, settings: AssessmentSettings | None = None) -> list[Score
 def _predicted(task: Task, forecaster: Forecaster) -> Float[np.ndarray, " prediction"]:
     if task.engine == "ours":
         return forecaster.predict(task.data.target[:, None])[:, 0]
+    if isinstance(forecaster, FixedLags) and isinstance(forecaster.map, SMapMap):
+        return smap_by_pyedm(forecaster.map.embedding, forecaster.splits, forecaster.map.theta).predicted
     pieces = forecaster.pieces(task.data.target)
     return np.concatenate([simplex_by_pyedm(embedding, [split]).predicted for embedding, split in pieces])
 

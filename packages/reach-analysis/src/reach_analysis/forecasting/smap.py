@@ -252,12 +252,14 @@ class SMapMap:
     Attributes:
         state: rows of the embedding that are predicted.
         embedding: the states.
+        theta: how local the fits are.
         libraries: rows of the embedding each fold learns from.
         matrices: what each library target contributes to each prediction, fold by fold.
     """
 
     state: Int[np.ndarray, " prediction"]
     embedding: Embedding
+    theta: float
     libraries: tuple[np.ndarray, ...]
     matrices: tuple[np.ndarray, ...]
 
@@ -281,7 +283,7 @@ def smap_map(embedding: Embedding, splits: Sequence[Split], theta: float, *, exc
             blocks = _distances(embedding, split, None, exclusion)
             matrices.append(np.concatenate([_contributions(library, *block, theta) for block in blocks]))
     state = np.concatenate([split.prediction for split in splits])
-    return SMapMap(state, embedding, tuple(split.library for split in splits), tuple(matrices))
+    return SMapMap(state, embedding, float(theta), tuple(split.library for split in splits), tuple(matrices))
 
 
 def _contributions(
