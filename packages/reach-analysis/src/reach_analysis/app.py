@@ -17,6 +17,7 @@ from reach_analysis.settings import settings_of
 SCHEMAS: dict[str, type] = {
     "emg": schemas.EmgConfig,
     "pca": schemas.PcaConfig,
+    "forecast": schemas.ForecastConfig,
     "similarity": schemas.SimilarityConfig,
     "synergies": schemas.SynergiesConfig,
     "spectra": schemas.SpectraConfig,

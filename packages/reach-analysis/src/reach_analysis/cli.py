@@ -10,6 +10,7 @@ from importlib.metadata import version
 VERBS = {
     "emg": "turn raw EMG into envelopes and compare simulated muscles with them",
     "pca": "find the principal components of the intention and of every layer",
+    "forecast": "forecast muscles and EMG by simplex projection, beside nulls, baselines and ceilings",
     "similarity": "compare intention, layers, muscles, joints and EMG by CKA and RSA",
     "synergies": "find muscle synergies and how many there are",
     "spectra": "measure the power of actions within a band of frequencies",
@@ -26,6 +27,9 @@ EXAMPLES = {
     "pca": """\
   reach-analysis pca rollouts=rollouts.h5 colour_by=elbow out=results
   reach-analysis pca rollouts=fly.h5 layers=[latent_mean] window_frames=31""",
+    "forecast": """\
+  reach-analysis forecast rollouts=rollouts.h5 out=results
+  reach-analysis forecast rollouts=rollouts.h5 E=[3] tau=[-1] engine=pyedm""",
     "similarity": "  reach-analysis similarity rollouts=rollouts.h5 draws=1000",
     "synergies": "  reach-analysis synergies rollouts=rollouts.h5 largest=6",
     "spectra": "  reach-analysis spectra 'rollouts={joint_only:a.h5,physics_aware:b.h5}' low_hz=20",

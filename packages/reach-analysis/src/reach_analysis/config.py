@@ -302,3 +302,67 @@ class SynergiesConfig:
     """Seed of folds and factorisations."""
     out: str | None = None
     """Folder of the results; empty: reach_results/synergies."""
+
+
+@dataclass
+class ForecastConfig:
+    """What `reach-analysis forecast` can be told."""
+
+    rollouts: Any = None
+    """A mimic.rollouts file."""
+    rollouts_seed: int | None = None
+    """Which repeat to read, by its seed, where the file holds several; empty: the first."""
+    clip_pattern: str | None = None
+    """Regular expression with one group that finds the trial's name in clip names; empty: trial_id, or clip_name."""
+    targets: list[str] = field(default_factory=list)
+    """Muscles predicted, by name; empty: long biceps and lateral triceps, as in paper A."""
+    signal: str = "act"
+    """What is predicted of them: act (muscle activation) or ctrl."""
+    predictors: list[str] = field(default_factory=list)
+    """Joints that states are built from; empty: all angles that vary."""
+    emg: Any = None
+    """Recordings to predict too, as for `emg`; empty: none."""
+    trials: str | None = None
+    """Table of the trials, as for `emg`."""
+    recording: RecordingConfig = field(default_factory=RecordingConfig)
+    muscles: Any = None
+    """Map from EMG channel to actuator, as for `emg`."""
+    rate_hz: float | None = 200.0
+    """Rate everything is brought to, by means over intervals, Hz; empty: the rate of the rollouts."""
+    E: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5, 6])
+    """Embedding dimensions to choose from by nested folds."""
+    tau: list[int] = field(default_factory=lambda: [-1, -2])
+    """Lags to choose from, samples; negative reaches into the past."""
+    Tp: list[int] = field(default_factory=lambda: [1])
+    """Prediction horizons to choose from, samples."""
+    largest_dimension: int = 40
+    """States of more numbers (E times predictors) are not tried: in many dimensions all neighbours are equally far."""
+    own_lags: list[int] = field(default_factory=lambda: [3, -1, 1])
+    """E, tau and Tp of forecasts of a series from its own past: fixed (those of paper A), because their nulls work out
+    every draw anew."""
+    folds: int = 5
+    """Folds of trials: each is predicted from the others."""
+    permutations: int = 1000
+    """Permutations of trials for the null; 0: none."""
+    surrogates: int = 200
+    """Phase-randomised, linear and filtered-noise surrogates for the nulls; 0: none."""
+    resamples: int = 2000
+    """Bootstrap resamples of trials for the intervals."""
+    sweeps: bool = True
+    """Sweep E, tau and Tp one at a time, as in Fig. 4 of paper A."""
+    sweep_E: int = 10
+    """Largest E of the sweep."""
+    sweep_tau: int = 5
+    """Longest lag of the sweep, samples."""
+    sweep_Tp: int = 10
+    """Largest horizon of the sweep, samples."""
+    nonlinear: bool = True
+    """Forecast by S-map at several theta as well."""
+    nonlinear_surrogates: int = 0
+    """Linear surrogates to test S-map's gain against; 0: no test. A test needs at least 19, and takes that longer."""
+    engine: str = "ours"
+    """ours; pyedm: forecast with pyEDM too where it applies, and show both."""
+    seed: int = 0
+    """Seed of folds, permutations, surrogates and resamples."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/forecast."""
