@@ -206,6 +206,54 @@ def test_synergies_and_similarity_of_known_mixtures(reaches: Reaches, folder: Pa
     assert found["decoder 1", "muscles", "RSA"]["value"] > found["decoder 1", "muscles", "RSA"]["null_high"]
 
 
+QUICK = ("permutations=19", "surrogates=19", "resamples=100", "folds=3", "sweep_E=3", "sweep_tau=2", "sweep_Tp=2")
+
+
+def test_forecasts_stand_beside_nulls_baselines_and_pyedm(reaches: Reaches, folder: Path) -> None:
+    arguments = [f"rollouts={folder}/physics_aware.h5", "targets=[biceps]", "E=[2]", "tau=[-1]", "engine=pyedm"]
+    assert main(["forecast", *arguments, *QUICK, f"out={folder}/forecast"]) == 0
+    found = result(folder / "forecast", "forecast")["results"]
+    scores = {(s["name"], s["measure"]): s for s in found["numbers"]["scores"]}
+    joints = scores["biceps_long (act) from joints", "spearman"]
+    # of eight trials of 60 samples, each gives all but E - 1 states and the last one
+    assert (joints["trials"], joints["predictions"]) == (8, 8 * (60 - 2))
+    assert {null["name"] for null in joints["nulls"]} == {"trial permutation", "phase-randomised"}
+    assert {baseline["name"] for baseline in joints["baselines"]} == {"mean trial", "ridge", "persistence"}
+    assert joints["verdict"]
+    past = scores["biceps_long (act) from its own past", "pearson"]
+    assert {null["name"] for null in past["nulls"]} >= {"linear process"}
+    assert past["ceiling"]["value"] <= 1
+    for row in found["numbers"]["engines"]:
+        assert row["largest_difference_sd"] < 1e-9
+        assert row["kept_pyedm_nan_padding"] < row["kept_ours"]
+    assert any("observes the joints" in note for note in found["notes"])
+    assert {row["swept"] for row in found["numbers"]["sweeps"]} == {"E", "tau", "Tp"}
+
+
+def test_forecasts_of_emg_stand_beside_filtered_noise(reaches: Reaches, folder: Path) -> None:
+    arguments = [
+        f"rollouts={folder}/physics_aware.h5",
+        f"emg={{biceps:{folder}/emg_biceps.csv}}",
+        "E=[1,2]",
+        "tau=[-1]",
+    ]
+    arguments += [f"trials={folder}/trials.csv", "sweeps=false", "nonlinear=false", "targets=[biceps]"]
+    assert main(["forecast", *arguments, *QUICK, f"out={folder}/forecast_emg"]) == 0
+    scores = {s["name"]: s for s in result(folder / "forecast_emg", "forecast")["results"]["numbers"]["scores"]}
+    past = scores["biceps EMG from its own past"]
+    noise = next(null for null in past["nulls"] if null["name"] == "filtered white noise")
+    assert noise["median"] > 0.7, "the filter's own autocorrelation is easy to forecast"
+
+
+def test_bad_input_of_forecast(reaches: Reaches, folder: Path, fails: Fails) -> None:
+    rollouts = f"rollouts={folder}/physics_aware.h5"
+    assert "unknown engine 'pyEDMs'" in fails("forecast", rollouts, "engine=pyEDMs")
+    assert "at least one value" in fails("forecast", rollouts, "E=[]")
+    assert "permutations must be 0, or at least 19" in fails("forecast", rollouts, "permutations=5")
+    assert "unknown channel 'wrist'" in fails("forecast", rollouts, "predictors=[wrist]")
+    assert "no state is left" in fails("forecast", rollouts, "E=[30]", "tau=[-5]", "permutations=0", "surrogates=0")
+
+
 def test_errors_without_clips_are_those_of_joints(walk: Path, folder: Path) -> None:
     assert main(["errors", f"rollouts={walk}", "resamples=200", f"out={folder}/errors"]) == 0
     found = result(folder / "errors", "errors")["results"]

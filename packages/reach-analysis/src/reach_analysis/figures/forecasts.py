@@ -24,6 +24,7 @@ from reach_analysis.figures.style import (
     drawing,
     label,
     panels,
+    trial_label,
 )
 from reach_analysis.forecasting.nonlinearity import Nonlinearity
 from reach_analysis.forecasting.sweeps import SweepPoint
@@ -71,7 +72,8 @@ def forecast_scores(answers: Sequence[Sequence[Score]], measure: Measure) -> Fig
             Line2D([], [], color=colour, marker=marker, ls="", label=name)
             for name, (colour, marker) in BASELINES.items()
         ]
-        handles.append(Line2D([], [], color=RED, marker="|", ls="", ms=12, label="ceiling of a common time course"))
+        if any(score.ceiling is not None for score in scores):
+            handles.append(Line2D([], [], color=RED, marker="|", ls="", ms=12, label="ceiling of a common time course"))
         figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7.5)
         return figure
 
@@ -111,7 +113,7 @@ def forecast_traces(traces: Sequence[Traces]) -> Figure:
                 axis.set_xticks([])
                 axis.set_yticks([])
                 if row is axes[0]:
-                    axis.set_title(f"trial {label(trial, 10)}", fontsize=8)
+                    axis.set_title(trial_label(trial), fontsize=8)
             row[0].set_title(label(one.name, 46), fontsize=8, loc="left")
         return figure
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from reach_analysis.figures.style import CYCLE, RECORDED, drawing, label, panels
+from reach_analysis.figures.style import CYCLE, RECORDED, drawing, label, panels, trial_label
 from reach_analysis.muscles import MuscleFit, mean_and_sem
 from reach_analysis.records import Matched
 
@@ -91,7 +91,7 @@ def single_trials(pairs: Mapping[str, Mapping[str, Matched]], signal: str, count
                         axis.plot(time, both.second.values[place][:, 0], color=RECORDED, lw=1.0, label="EMG")
                     axis.plot(time, both.first.values[place][:, 0], color=CYCLE[number % len(CYCLE)], lw=1.0,
                               label=label(f"{condition}, {signal}"))  # fmt: skip
-                axis.set_title(f"trial {label(trial, 12)}" if row is axes[0] else "")
+                axis.set_title(trial_label(trial) if row is axes[0] else "")
                 if axis is not row[0]:
                     axis.set_yticklabels([])
             top = max(axis.get_ylim()[1] for axis in row)

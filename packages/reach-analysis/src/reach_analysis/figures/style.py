@@ -83,6 +83,12 @@ def label(name: str, longest: int = 24) -> str:
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
+def trial_label(name: str, longest: int = 14) -> str:
+    """A trial's name, short enough for a panel; names of recordings differ at their end, so the end is kept."""
+    short = name if len(name) <= longest else f"…{name[1 - longest :]}"
+    return short if "trial" in short else f"trial {short}"
+
+
 def layer_label(name: str) -> str:
     """What a layer is called in the papers: "intention", "decoder 1"; layers count from 1 there."""
     if name.startswith("latent_mean"):
