@@ -108,7 +108,8 @@ def markdown(setup: Setup, report: Report, about: Mapping[str, Any]) -> str:
     parts = shares(report.rows)
     if parts:
         cells = [[e["engine"], f"{e['n_envs']:,}", *(f"{e[part]:.0f}" for part in PARTS)] for e in parts]
-        lines += ["", "Where the time of a training iteration goes, per cent, by differences between parts:", ""]
+        title = "Where the time of a training iteration goes, per cent, by differences between parts"
+        lines += ["", f"{title} (what is below 0 tells how unsteady the machine was):", ""]
         lines.append(_table(["engine", "environments", *PARTS], cells))
     lines += ["", *(f"Left out: {text}." for text in report.left_out)]
     return "\n".join(lines).rstrip() + "\n"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import logging
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -47,7 +48,8 @@ class MjxEngine:
         self.name = f"mujoco-mjx {mujoco.__version__} ({'warp' if warp else 'jax'})"
         self._n_substeps = n_substeps
         if warp and find_spec("warp"):
-            importlib.import_module("warp").config.quiet = True  # else it tells of every kernel on standard output
+            # else it tells of every kernel on standard output
+            importlib.import_module("warp").config.log_level = logging.WARNING
             # Warp never puts a simulation back to its start, and refuses the flag that forbids it
             model = copy.copy(model)
             model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
