@@ -25,8 +25,8 @@ from scipy.signal import lfilter
 
 from reach_analysis.errors import DataError
 
-BURN_IN = 300
-"""Samples an autoregression runs before its trial begins."""
+FORGOTTEN = 1e-2
+"""How much of its start an autoregression may remember when its trial begins."""
 AMPLITUDE_STEPS = 50
 """Iterations of IAAFT; more change nothing that matters for a null."""
 LARGEST_ROOT = 0.995
@@ -87,8 +87,9 @@ def linear_process(
     coefficients, residuals = _autoregression(values - centre, lengths)
     longest = int(lengths.max())
     inside = np.arange(longest) < lengths[:, None]
-    innovations = rng.choice(residuals, size=(draws, len(lengths), BURN_IN + longest))
-    series = np.asarray(lfilter([1.0], np.r_[1.0, -coefficients], innovations, axis=2))[:, :, BURN_IN:]
+    burn_in = 10 + int(np.log(FORGOTTEN) / np.log(np.clip(_largest_root(coefficients), 1e-9, LARGEST_ROOT)))
+    innovations = rng.choice(residuals, size=(draws, len(lengths), burn_in + longest))
+    series = np.asarray(lfilter([1.0], np.r_[1.0, -coefficients], innovations, axis=2))[:, :, burn_in:]
     return centre + series[:, inside].T
 
 
@@ -111,10 +112,14 @@ def _autoregression(
         return len(rows) * np.log(np.maximum(fit(order)[1].var(), 1e-300)) + order * np.log(len(rows))
 
     coefficients, residuals = fit(min(range(most + 1), key=criterion))
-    largest = np.abs(np.roots(np.r_[1.0, -coefficients])).max(initial=0.0)
+    largest = _largest_root(coefficients)
     if largest > LARGEST_ROOT:
         coefficients = coefficients * (LARGEST_ROOT / largest) ** np.arange(1, len(coefficients) + 1)
     return coefficients, residuals - residuals.mean()
+
+
+def _largest_root(coefficients: Float[np.ndarray, " order"]) -> float:
+    return float(np.abs(np.roots(np.r_[1.0, -coefficients])).max(initial=0.0))
 
 
 def shuffled(
