@@ -35,7 +35,7 @@ ANIMAL = """
   <worldbody>
     <light pos="0 0 {far}"/>
     <camera name="above" pos="0 0 {far}"/>
-    <geom name="floor" type="plane" size="{far} {far} 1" rgba="1 0 0 1"/>
+    <body name="ground"><geom name="floor" type="plane" size="{far} {far} 1" rgba="1 0 0 1"/></body>
     <body name="trunk" pos="0 0 {far}">
       <freejoint/>
       <inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>

@@ -111,7 +111,8 @@ def measure(
     reach = [np.linalg.norm(points - at, axis=-1).max() for points, at in zip(around, still, strict=True)]
     radius = float(np.percentile(reach, 90.0)) or float(model.stat.extent)
     grid = _round_length(radius * length_unit_m / 2) / length_unit_m
-    return Extent(centre, radius, near, near_ghost, floor_height(model), grid, _IN_VIEW if moves else 100.0)
+    floor = max((height for _, height in level_floors(model)), default=None)
+    return Extent(centre, radius, near, near_ghost, floor, grid, _IN_VIEW if moves else 100.0)
 
 
 class Surface:
@@ -148,11 +149,13 @@ def travels(model: mujoco.MjModel) -> bool:
     return any(kind in kinds and model.body_parentid[body] == 0 for kind, body in joints)
 
 
-def floor_height(model: mujoco.MjModel) -> float | None:
-    """Height of the highest level plane that belongs to the world."""
-    upright = model.geom_quat[:, 1] ** 2 + model.geom_quat[:, 2] ** 2 < 1e-9
-    flat = (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE) & (model.geom_bodyid == 0) & upright
-    return float(model.geom_pos[flat, 2].max()) if flat.any() else None
+def level_floors(model: mujoco.MjModel) -> list[tuple[int, float]]:
+    """Geom and height of every level plane that stands still."""
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    still = (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE) & (model.body_weldid[model.geom_bodyid] == 0)
+    level = still & (data.geom_xmat[:, 8] > 1 - 1e-6)
+    return [(int(geom), float(data.geom_xpos[geom, 2])) for geom in np.flatnonzero(level)]
 
 
 def _smoothed(path: Float[np.ndarray, "state 3"], states: float) -> Float[np.ndarray, "state 3"]:

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 
 from track_mjx.contract.enclosed import compile_enclosed, reference_faults
 from track_mjx.errors import BodyError, raise_all
-from track_mjx.film.extent import Extent
+from track_mjx.film.extent import Extent, level_floors
 from track_mjx.film.footage import Body, Footage
 from track_mjx.film.gl import Canvas
 
@@ -52,9 +52,9 @@ def stage_model(body: Body, width: int, height: int) -> mujoco.MjModel:
     raise_all(BodyError, "the enclosed MJCF", reference_faults(body.mjcf_xml, body.assets))
     model = compile_enclosed(_with_sky(body.mjcf_xml), body.assets)
     model.light_active[:] = 0
-    flat = (model.geom_type == _PLANE) & (model.geom_bodyid == 0)
-    model.geom_rgba[flat, 3] = 0
-    model.geom_matid[flat] = -1
+    floors = [geom for geom, _ in level_floors(model)]
+    model.geom_rgba[floors, 3] = 0
+    model.geom_matid[floors] = -1
     head, quality, size = model.vis.headlight, model.vis.quality, model.vis.global_
     head.active, head.ambient[:], head.diffuse[:], head.specular[:] = 1, 0.50, 0.17, 0.05
     quality.shadowsize, quality.offsamples = 2048, 4
