@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from reach.forecasting_systems import autoregressive, coupled_logistic
 from reach_analysis.errors import ConfigError, DataError
 from reach_analysis.forecasting.assessment import AssessmentSettings, Task, assess
 from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
@@ -17,6 +16,7 @@ from reach_analysis.forecasting.selection import NestedLags, grid
 from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.bootstrap import Resampling
 from reach_analysis.statistics.correlation import Measure, agreement
+from reach_analysis.synthetic.systems import autoregressive, coupled_logistic
 
 QUICK = AssessmentSettings(permutations=99, surrogates=39, resampling=Resampling(resamples=300))
 

@@ -8,7 +8,6 @@ import numpy as np
 import pyEDM
 import pytest
 from pandas import DataFrame
-from reach.forecasting_systems import autoregressive, coupled_logistic
 from reach_analysis.errors import ConfigError, DataError
 from reach_analysis.forecasting.ccm import Libraries, cross_map, cross_map_both_ways
 from reach_analysis.forecasting.embedding import Lags, embed, trial_data
@@ -17,6 +16,7 @@ from reach_analysis.forecasting.forecaster import target_rows
 from reach_analysis.forecasting.nulls import trial_permuted
 from reach_analysis.forecasting.simplex import simplex
 from reach_analysis.statistics.permutation import p_value
+from reach_analysis.synthetic.systems import autoregressive, coupled_logistic
 
 
 def with_pyedm(frame: DataFrame, **options: Any) -> Any:

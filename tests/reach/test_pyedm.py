@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from reach.forecasting_systems import lorenz
 from reach_analysis.errors import ConfigError
 from reach_analysis.forecasting.ccm import Libraries, cross_map
 from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
@@ -15,6 +14,7 @@ from reach_analysis.forecasting.folds import Split, fold_splits, trial_folds, wh
 from reach_analysis.forecasting.pyedm import cross_map_by_pyedm, kept_by_padding, simplex_by_pyedm, smap_by_pyedm
 from reach_analysis.forecasting.simplex import simplex
 from reach_analysis.forecasting.smap import smap
+from reach_analysis.synthetic.systems import lorenz
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reach.forecasting_systems import autoregressive, coupled_logistic, henon, lorenz
 from reach_analysis.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
 from reach_analysis.forecasting.folds import trial_folds
@@ -15,6 +14,7 @@ from reach_analysis.forecasting.selection import NestedLags, grid
 from reach_analysis.forecasting.sweeps import sweep
 from reach_analysis.statistics.bootstrap import Resampling
 from reach_analysis.statistics.correlation import Measure, agreement
+from reach_analysis.synthetic.systems import autoregressive, coupled_logistic, henon, lorenz
 
 
 def own_past(trials: list[np.ndarray]) -> TrialData:

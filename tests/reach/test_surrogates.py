@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reach.forecasting_systems import autoregressive
 from reach_analysis.errors import DataError
 from reach_analysis.statistics.baselines import mean_trial, persistence, ridge
 from reach_analysis.statistics.ceiling import reliability, spearman_brown, trial_ceiling
@@ -15,6 +14,7 @@ from reach_analysis.statistics.surrogates import (
     phase_randomised,
     shuffled,
 )
+from reach_analysis.synthetic.systems import autoregressive
 from sklearn.linear_model import LinearRegression
 
 LENGTHS = np.array([40, 31, 40, 1, 2, 31])

@@ -26,6 +26,7 @@ SCHEMAS: dict[str, type] = {
     "gait": schemas.GaitConfig,
     "sweep": schemas.SweepConfig,
     "check": schemas.CheckConfig,
+    "bench": schemas.BenchConfig,
 }
 _QUIET = (
     "hydra.run.dir=.",

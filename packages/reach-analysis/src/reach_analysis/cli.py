@@ -19,6 +19,7 @@ VERBS = {
     "gait": "find gait cycles, footfalls, duty factors and phase lags from contacts",
     "sweep": "put the runs of a sweep side by side: reward, high-frequency power, EMG error, the knee",
     "check": "compare rollouts files with the contract in docs/schema and list every departure",
+    "bench": "measure speed beside pyEDM, and whether tests hold their level",
 }
 EXAMPLES = {
     "emg": """\
@@ -38,6 +39,7 @@ EXAMPLES = {
     "gait": "  reach-analysis gait rollouts=rat.h5 lead=hand_L min_speed=0.05",
     "sweep": "  reach-analysis sweep runs='sweep/*' parameter=task.costs.control.weight",
     "check": "  reach-analysis check rollouts.h5",
+    "bench": "  reach-analysis bench truths=true out=results",
 }
 
 

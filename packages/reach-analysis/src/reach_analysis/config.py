@@ -366,3 +366,31 @@ class ForecastConfig:
     """Seed of folds, permutations, surrogates and resamples."""
     out: str | None = None
     """Folder of the results; empty: reach_results/forecast."""
+
+
+@dataclass
+class BenchConfig:
+    """What `reach-analysis bench` can be told."""
+
+    speed: bool = True
+    """Measure speed beside pyEDM."""
+    truths: bool = False
+    """Also count false positives over data sets without an effect, for every null (minutes)."""
+    trials: int = 46
+    """Trials of the speed tasks; paper A has 46."""
+    samples: int = 60
+    """Samples of each trial."""
+    largest_E: int = 10
+    """Simplex runs at E from 1 to this."""
+    permutations: int = 1000
+    """Trial permutations that are forecast."""
+    pyedm_permutations: int = 3
+    """Permutations that pyEDM really does; its time is scaled up to all of them."""
+    repeats: int = 3
+    """Runs of each task; medians are shown."""
+    data_sets: int = 1000
+    """Data sets without an effect, for each null."""
+    seed: int = 0
+    """Seed of the speed tasks' data."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/bench."""

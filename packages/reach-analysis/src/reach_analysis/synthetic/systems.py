@@ -1,4 +1,4 @@
-"""Systems with known truth for the tests of forecasting."""
+"""Systems with known truth: attractors, coupled maps, noise. For tests, calibration and speed figures."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Speed against pyEDM, and whether tests hold their level: what `reach-analysis bench` measures."""
