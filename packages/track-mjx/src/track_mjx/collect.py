@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from track_mjx.devices import Devices
 from track_mjx.networks import Networks
+from track_mjx.physics.divided import DividedEngine
 from track_mjx.physics.fields import Arrayish, Engine, Fields
 from track_mjx.policy import Acting, Policy, sample
 from track_mjx.ppo import Transition
@@ -81,30 +83,44 @@ class Collector:
         networks: the policy.
         engine: the physics.
         unroll: control steps of each simulation.
+        devices: among which the simulations are divided; None: one.
     """
 
-    def __init__(self, task: Imitation, networks: Networks, engine: Engine, unroll: int) -> None:
-        self.task, self.networks, self.engine, self.unroll = task, networks, engine, unroll
+    def __init__(
+        self, task: Imitation, networks: Networks, engine: Engine, unroll: int, devices: Devices | None = None
+    ) -> None:
+        self.task, self.networks, self.unroll = task, networks, unroll
+        self.devices = devices = devices or Devices()
+        self.engine = DividedEngine(engine, devices) if engine.traceable and devices.mesh else engine
         self._think = jax.jit(self._think_once)
         self._judge = jax.jit(self._judge_once)
-        self._observe = jax.jit(task.observe)
-        self._start = jax.jit(task.start, static_argnames="n_envs")
+        self._observe = jax.jit(lambda *seen: devices.divided(task.observe(*seen)))
+        self._start = jax.jit(lambda *drawn: devices.divided(task.start(*drawn)), static_argnums=2)
         self._scan = jax.jit(self._scanned)
         self._keys = jax.jit(lambda key: tuple(jax.random.split(key, 2 * unroll)))
         self._stack = jax.jit(lambda steps: jax.tree.map(lambda *x: jnp.stack(x), *steps))
-        self._sum = jax.jit(lambda totals: jax.tree.map(lambda *x: sum(x[1:], x[0]), *totals))
+        self._sum = jax.jit(lambda totals: devices.copied(jax.tree.map(lambda *x: sum(x[1:], x[0]), *totals)))
 
     def begin(self, reference: Reference, key: Array, n_envs: int) -> tuple[Any, Episode]:
         """Start all simulations anew; return physics and carry."""
-        state = self.engine.init(n_envs)
-        clock, qpos, qvel = self._start(reference, key, n_envs=n_envs)
-        state = self.engine.reset(state, np.ones(n_envs, bool), qpos, qvel)
-        latent = jnp.zeros((n_envs, self.networks.config.latent))
-        return state, Episode(clock, latent, jnp.zeros(n_envs))
+        clock, qpos, qvel = self._start(reference, key, n_envs)
+        spread, own, n_here = self.devices.spread, self.devices.own, self.devices.own_count(n_envs)
+        every = np.ones(n_here, bool)
+        if self.engine.traceable:
+            state = jax.jit(self.engine.reset)(self.engine.init(n_envs), spread(every), qpos, qvel)
+        else:
+            state = self.engine.reset(self.engine.init(n_here), every, own(qpos), own(qvel))
+        latent = np.zeros((n_here, self.networks.config.latent), np.float32)
+        return state, Episode(clock, spread(latent), spread(np.zeros(n_here, np.float32)))
 
     def observation(self, reference: Reference, state: Any, episode: Episode) -> Observation:
         """What is seen now."""
-        return self._observe(reference, self.engine.fields(state), episode.clock)
+        return self._observe(reference, self._fields(state), episode.clock)
+
+    def _fields(self, state: Any) -> Fields:
+        """What the task sees, where it computes."""
+        fields = self.engine.fields(state)
+        return fields if self.engine.traceable else self.devices.spread(fields)
 
     def collect(
         self, policy: Policy, reference: Reference, state: Any, episode: Episode, key: Array
@@ -113,14 +129,14 @@ class Collector:
         if self.engine.traceable:
             return self._scan(policy, reference, state, episode, key)
         keys = self._keys(key)
-        transitions, totals = [], []
+        transitions, totals, own = [], [], self.devices.own
         for step in range(self.unroll):
-            thought, ctrl = self._think(policy, reference, self.engine.fields(state), episode, keys[2 * step])
-            state = self.engine.step(state, np.asarray(ctrl))
-            judged = self._judge(reference, self.engine.fields(state), episode, thought, keys[2 * step + 1])
-            done = np.asarray(judged.done)
+            thought, ctrl = self._think(policy, reference, self._fields(state), episode, keys[2 * step])
+            state = self.engine.step(state, own(ctrl))
+            judged = self._judge(reference, self._fields(state), episode, thought, keys[2 * step + 1])
+            done = own(judged.done)
             if done.any():
-                state = self.engine.reset(state, done, np.asarray(judged.qpos), np.asarray(judged.qvel))
+                state = self.engine.reset(state, done, own(judged.qpos), own(judged.qvel))
             episode = judged.episode
             transitions.append(judged.transition)
             totals.append(judged.totals)
@@ -142,14 +158,15 @@ class Collector:
         keys = keys.reshape(self.unroll, 2, *keys.shape[1:])
         (state, episode), (transitions, totals) = jax.lax.scan(step, (state, episode), keys)
         last = self.task.observe(reference, self.engine.fields(state), episode.clock)
-        return state, episode, (transitions, last), jax.tree.map(lambda x: x.sum(0), totals)
+        totals = self.devices.copied(jax.tree.map(lambda x: x.sum(0), totals))
+        return state, episode, (transitions, self.devices.divided(last)), totals
 
     def _think_once(
         self, policy: Policy, reference: Reference, fields: Fields, episode: Episode, key: Array
     ) -> tuple[Thought, Array]:
         observation = self.task.observe(reference, fields, episode.clock)
         action, acting = sample(self.networks, policy, observation, key)
-        return Thought(observation, acting, action), self.task.ctrl(action)
+        return self.devices.divided((Thought(observation, acting, action), self.task.ctrl(action)))
 
     def _judge_once(
         self, reference: Reference, fields: Fields, episode: Episode, thought: Thought, key: Array
@@ -180,4 +197,5 @@ class Collector:
             reasons=(which[:, None] == jnp.arange(n_reasons)).sum(0),
         )
         episode = Episode(outcome.clock, thought.acting.latent, jnp.where(done, 0.0, returned))
-        return Judged(episode, transition, totals, done, outcome.qpos, outcome.qvel)
+        divided = self.devices.divided((episode, transition, done, outcome.qpos, outcome.qvel))
+        return Judged(divided[0], divided[1], self.devices.copied(totals), *divided[2:])

@@ -181,6 +181,8 @@ class RunConfig:
     """Weights & Biases project to log to."""
     tensorboard: bool = False
     """Write TensorBoard files too."""
+    devices: int | None = None
+    """JAX devices that learn, in each process; empty: all. ppo.n_envs and minibatches must be divisible by them."""
 
 
 @dataclass

@@ -19,6 +19,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from track_mjx.config import PpoConfig
+from track_mjx.devices import Devices
 from track_mjx.networks import Networks, action_distribution, log_probability
 from track_mjx.physics.fields import Arrayish
 from track_mjx.policy import ObservationStatistics, Policy, normalized, update_statistics
@@ -177,7 +178,12 @@ def shuffled_rows(config: PpoConfig, seed: int, iteration: int) -> Int[np.ndarra
 
 
 def update(
-    networks: Networks, config: PpoConfig, learner: Learner, batch: tuple[Transition, Observation], inputs: tuple
+    networks: Networks,
+    config: PpoConfig,
+    learner: Learner,
+    batch: tuple[Transition, Observation],
+    inputs: tuple,
+    devices: Devices | None = None,
 ) -> tuple[Learner, dict[str, Array]]:
     """All epochs of minibatch updates on one unroll, then the running statistics.
 
@@ -187,6 +193,7 @@ def update(
         learner: before.
         batch: the unroll, and the observation after it.
         inputs: learning rate, weight of the prior, (minibatch, sample) rows of the flat batch, key.
+        devices: among which the batch is divided; None: one.
 
     Returns:
         The learner, and the means of the loss parts over all minibatches; ``first_ratio_error`` is the largest
@@ -204,14 +211,16 @@ def update(
         seen, transition.raw, transition.log_prob, transition.noise, transition.previous_latent, transition.first,
         advantage, target,
     )  # fmt: skip
-    flat = jax.tree.map(lambda x: x.reshape(n, *x.shape[2:]), whole)
+    devices = devices or Devices()
+    # gathered once, and divided anew with every minibatch: those are the same on any number of devices
+    flat = jax.tree.map(lambda x: x.reshape(n, *x.shape[2:]), devices.copied(whole))
     transform = optimizer(config)
     grad = jax.grad(lambda p, s, k: loss(networks, config, p, s, kl_weight, k), has_aux=True)
 
     def minibatch(carry: tuple[Any, Any], xs: tuple[Arrayish, Array]) -> tuple[tuple[Any, Any], dict[str, Array]]:
         parameters, state = carry
         rows, step_key = xs
-        gradient, parts = grad(parameters, jax.tree.map(lambda x: x[rows], flat), step_key)
+        gradient, parts = grad(parameters, devices.divided(jax.tree.map(lambda x: x[rows], flat)), step_key)
         change, state = transform.update(gradient, state, parameters)
         parameters = jax.tree.map(lambda p, c: p - learning_rate * c, parameters, change)
         return (parameters, state), parts | {"gradient_norm": optax.tree.norm(gradient)}
@@ -222,4 +231,4 @@ def update(
     losses["ratio_max"] = parts["ratio_max"].max()
     losses["first_ratio_error"] = parts["ratio_max"][0]
     statistics = update_statistics(learner.statistics, transition.observation)
-    return Learner(parameters, state, statistics), losses
+    return devices.copied((Learner(parameters, state, statistics), losses))

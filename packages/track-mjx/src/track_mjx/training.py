@@ -21,6 +21,7 @@ from track_mjx import ppo
 from track_mjx.build import Setup
 from track_mjx.checkpoints import flatten, unflatten
 from track_mjx.collect import Collector, Episode, Totals
+from track_mjx.devices import devices_for
 from track_mjx.episodes import Player
 from track_mjx.errors import ConfigError, RunError, raise_all
 from track_mjx.evaluation import score, summary
@@ -66,18 +67,18 @@ class Trainer:
         self.report = report or (lambda line: None)
         config = setup.config
         self.config, self.progress = config, Progress()
-        self.collector = Collector(setup.task, setup.networks, setup.engine(), config.ppo.unroll)
+        self.devices = devices_for(config.run.devices, config.ppo)
+        self.collector = Collector(setup.task, setup.networks, setup.engine(), config.ppo.unroll, self.devices)
         self.player = Player(setup.task, setup.networks, setup.engine())
-        self.followed = setup.on_device(setup.followed, train)
+        self.followed = self.devices.copy(setup.on_device(setup.followed, train))
         self.reference = setup.on_device(setup.reference)
         self.key = jax.random.key(config.seed)
         parameters = setup.networks.init(jax.random.fold_in(self.key, 0), setup.observation)
-        self.learner = ppo.Learner(
-            parameters, ppo.optimizer(config.ppo).init(parameters), empty_statistics(setup.observation)
-        )
-        begin_key = jax.random.fold_in(self.key, 1)
+        optimizer_state = ppo.optimizer(config.ppo).init(parameters)
+        self.learner = self.devices.copy(ppo.Learner(parameters, optimizer_state, empty_statistics(setup.observation)))
+        begin_key = self.devices.copy(jax.random.fold_in(self.key, 1))
         self.physics, self.episode = self.collector.begin(self.followed, begin_key, config.ppo.n_envs)
-        self._update = jax.jit(lambda *args: ppo.update(setup.networks, config.ppo, *args))
+        self._update = jax.jit(lambda *args: ppo.update(setup.networks, config.ppo, *args, devices=self.devices))
         self._join = jax.jit(join_unrolls)
         self._totals: list[Totals] = []
         self._losses: list[dict[str, Any]] = []
@@ -93,7 +94,8 @@ class Trainer:
             RunError: when the loss is not finite.
         """
         config, progress = self.config, self.progress
-        learn_key, *keys = jax.random.split(jax.random.fold_in(self.key, 2 + progress.iteration), 1 + config.ppo.rounds)
+        drawn = jax.random.split(jax.random.fold_in(self.key, 2 + progress.iteration), 1 + config.ppo.rounds)
+        learn_key, *keys = self.devices.copy(list(drawn))
         unrolls = []
         for key in keys:
             self.physics, self.episode, unroll, totals = self.collector.collect(
@@ -103,7 +105,7 @@ class Trainer:
             self._totals.append(totals)
         batch = unrolls[0] if len(unrolls) == 1 else self._join(unrolls)
         rows = ppo.shuffled_rows(config.ppo, config.seed, progress.iteration)
-        inputs = (jnp.float32(self.learning_rate()), jnp.float32(self.kl_weight()), rows, learn_key)
+        inputs = (np.float32(self.learning_rate()), np.float32(self.kl_weight()), rows, learn_key)
         learner, losses = self._update(self.learner, batch, inputs)
         if not math.isfinite(float(losses["loss"])):
             raise RunError(self._dump(batch, losses))
@@ -215,7 +217,8 @@ class Trainer:
         for name, clips in (("train", self.train), ("test", self.test)):
             some = clips[: self.config.run.evaluate_clips]
             if some:
-                played = self.player.play(self.learner.policy, self.reference, np.asarray(some))
+                policy = self.devices.local(self.learner.policy)
+                played = self.player.play(policy, self.reference, np.asarray(some))
                 found[name] = summary(self.setup.task, played)
         return found
 
@@ -225,8 +228,8 @@ class Trainer:
         """Everything that going on needs."""
         return {
             "learner": self.learner,
-            "episode": self.episode,
-            "physics": self.collector.engine.save(self.physics),
+            "episode": self.devices.whole(self.episode),
+            "physics": self.devices.whole(self.collector.engine.save(self.physics)),
             "key": self.key,
             "iteration": np.int64(self.progress.iteration),
             "steps": np.int64(self.progress.steps),
@@ -242,9 +245,10 @@ class Trainer:
         """Go back to a checkpoint of the run, and drop the metrics after it."""
         step, flat = self.folder.checkpoints.load(which)
         state = unflatten(flat, self.state(), str(self.folder.checkpoints.path(step)))
-        self.learner = jax.tree.map(jnp.asarray, state["learner"])
-        self.episode = Episode(*jax.tree.map(jnp.asarray, state["episode"]))
-        self.physics = self.collector.engine.load(self.physics, state["physics"])
+        devices = self.devices
+        self.learner = devices.copy(jax.tree.map(jnp.asarray, state["learner"]))
+        self.episode = devices.spread(Episode(*jax.tree.map(jnp.asarray, devices.part(state["episode"]))))
+        self.physics = self.collector.engine.load(self.physics, devices.part(state["physics"]))
         self.key = state["key"]
         self.progress = Progress(int(state["iteration"]), int(state["steps"]), float(state["seconds"]))
         self._marks = {"start": time.monotonic(), "log": time.monotonic(), "steps": float(self.progress.steps)}
@@ -283,3 +287,4 @@ def verify(setup: Setup) -> None:
     if run.checkpoint_every is not None and (run.checkpoint_every < 1 or run.checkpoint_every % max(1, run.log_every)):
         faults.append(f"run.checkpoint_every: expected a multiple of run.log_every={run.log_every}")
     raise_all(ConfigError, "settings", faults)
+    devices_for(run.devices, p)
