@@ -67,6 +67,12 @@ def spectrum(rows: Float[np.ndarray, "time channel"], rate_hz: float) -> tuple[n
     return np.asarray(frequency), np.asarray(density)
 
 
+def long_enough(series: TrialSeries, low_hz: float) -> list[str]:
+    """Trials that hold two periods of a band's lower edge, by name."""
+    shortest = max(8.0, 2 * series.rate_hz / low_hz if low_hz > 0 else 8.0)
+    return [name for name, length in zip(series.trials, series.lengths, strict=True) if length >= shortest]
+
+
 def band_power(series: TrialSeries, low_hz: float, high_hz: float | None = None) -> BandPower:
     """Power of every trial and channel within a band.
 

@@ -63,7 +63,7 @@ def study(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = 
             "differences": [_difference_row(entry) for entry in differences],
             "trials": {fit.condition: fit.trials for fit in fits},
             "emg": {"scale": emg.scale, "unit": emg.unit, "left_out": emg.left_out, "chain": asdict(emg.chain),
-                    "raw_rate_hz": emg.raw_rate_hz, "synthetic": _is_synthetic(config)},
+                    "raw_rate_hz": emg.raw_rate_hz, "synthetic": is_synthetic(config.emg)},
         },
         inputs=(*inputs, *(rollouts.path for rollouts in conditions.values())),
         tables=_tables(emg, fits, differences),
@@ -79,7 +79,7 @@ def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg
         ReachError: when recordings cannot be read, or do not fit each other.
     """
     chain, recording = chain_of(config.chain), config.recording
-    if _is_synthetic(config):
+    if is_synthetic(config.emg):
         raw, table, note = _synthetic(conditions, config)
         return process(raw, table, chain), [], [note]
     if isinstance(config.emg, str):
@@ -115,7 +115,7 @@ def require_recorded(config: EmgConfig) -> None:
     Raises:
         ConfigError: when the EMG is to be made from the rollouts themselves.
     """
-    if _is_synthetic(config):
+    if is_synthetic(config.emg):
         raise ConfigError("emg=synthetic is made from one condition's own activation; give recordings to compare runs")
 
 
@@ -138,8 +138,9 @@ def chain_of(config: ChainConfig) -> EmgChain:
     )
 
 
-def _is_synthetic(config: EmgConfig) -> bool:
-    return isinstance(config.emg, str) and config.emg.split(":")[0] == SYNTHETIC
+def is_synthetic(emg: Any) -> bool:
+    """Say whether this setting asks for EMG made from rollouts."""
+    return isinstance(emg, str) and emg.split(":")[0] == SYNTHETIC
 
 
 def _synthetic(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[TrialSeries, TrialTable, str]:
@@ -252,7 +253,7 @@ def _figures(
 ) -> tuple[Shown, ...]:
     signal = config.signals[0]
     chain = emg.chain
-    made = "Synthetic EMG. " if _is_synthetic(config) else ""
+    made = "Synthetic EMG. " if is_synthetic(config.emg) else ""
     how = (
         f"{made}EMG: {emg.raw_rate_hz:g} Hz, band {chain.band_hz[0]:g}-{chain.band_hz[1]:g} Hz, envelope "
         f"{chain.envelope_hz:g} Hz, {chain.rate_hz:g} Hz block averages, divided by the {chain.percentile:g}th "

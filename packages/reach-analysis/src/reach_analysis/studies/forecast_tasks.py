@@ -57,7 +57,7 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
     Raises:
         ReachError: when joints, muscles or EMG are not there, or trials cannot be matched.
     """
-    joints, muscles = _joints(rollouts, config), _targets(rollouts, config)
+    joints, muscles = joints_of(rollouts, config.predictors), targets_of(rollouts, config.targets)
     rate = config.rate_hz or rollouts.rate_hz
     pose = resample(over_steps(rollouts.series("qpos").select(joints)), rate)
     activity = simulated(rollouts, config.signal, muscles, rate)
@@ -110,10 +110,14 @@ def _emg_questions(
     return out
 
 
-def _joints(rollouts: Rollouts, config: ForecastConfig) -> list[str]:
-    """Joints that states are built from: those asked for, or all angles that vary."""
-    if config.predictors:
-        return list(config.predictors)
+def joints_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:
+    """Joints that states are built from: those wanted, or all angles that vary.
+
+    Raises:
+        ConfigError: when none is wanted and none varies.
+    """
+    if wanted:
+        return list(wanted)
     pose = rollouts.series("qpos")
     units = rollouts.column_units("qpos")
     rows, _ = pose.rows()
@@ -127,11 +131,15 @@ def _joints(rollouts: Rollouts, config: ForecastConfig) -> list[str]:
     return chosen
 
 
-def _targets(rollouts: Rollouts, config: ForecastConfig) -> list[str]:
-    """Muscles that are predicted: those asked for, or the long biceps and the lateral triceps of paper A."""
+def targets_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:
+    """Muscles that are predicted: those wanted, or the long biceps and the lateral triceps of paper A.
+
+    Raises:
+        ConfigError: when one that is wanted is not there.
+    """
     actuators = list(rollouts.names["actuator"])
-    if config.targets:
-        return [actuator_for(name, actuators, {}) for name in config.targets]
+    if wanted:
+        return [actuator_for(name, actuators, {}) for name in wanted]
     usual = []
     for muscle in USUAL_ACTUATORS:
         try:

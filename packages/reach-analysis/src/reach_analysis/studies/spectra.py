@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reach_analysis.behaviour.spectra import BandPower, band_power, mean_spectrum
+from reach_analysis.behaviour.spectra import BandPower, band_power, long_enough, mean_spectrum
 from reach_analysis.config import SpectraConfig
 from reach_analysis.errors import ConfigError, unknown
 from reach_analysis.estimates import Difference, mean_of, paired_difference
@@ -34,7 +34,10 @@ def study(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stag
     powers: dict[str, BandPower] = {}
     densities, notes, units = {}, [], set()
     for name, rollouts in conditions.items():
-        series, left_out = _long_enough(_signal(rollouts, config), config.low_hz)
+        every = _signal(rollouts, config)
+        keep = long_enough(every, config.low_hz)
+        # where none is, the measure itself says what is too short
+        series, left_out = (every.take(keep), len(every.trials) - len(keep)) if keep else (every, 0)
         notes += [f"{name}: {left_out} trials ended before two periods of {config.low_hz:g} Hz."] if left_out else []
         units.add("1" if series.unit == "per column" else series.unit)
         powers[name] = band_power(series, config.low_hz, config.high_hz)
@@ -63,13 +66,6 @@ def study(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stag
 def _signal(rollouts: Rollouts, config: SpectraConfig) -> TrialSeries:
     series = rollouts.series(config.signal)
     return series.select(config.actuators) if config.actuators else series
-
-
-def _long_enough(series: TrialSeries, low_hz: float) -> tuple[TrialSeries, int]:
-    """Trials that hold two periods of the band's lower edge, and how many do not."""
-    shortest = max(8.0, 2 * series.rate_hz / low_hz if low_hz > 0 else 8.0)
-    keep = [name for name, length in zip(series.trials, series.lengths, strict=True) if length >= shortest]
-    return (series.take(keep), len(series.trials) - len(keep)) if keep else (series, 0)
 
 
 def _rows(name: str, power: BandPower, resampling: Resampling) -> list[dict[str, Any]]:

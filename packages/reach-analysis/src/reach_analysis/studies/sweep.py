@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reach_analysis.behaviour.spectra import band_power
+from reach_analysis.behaviour.spectra import band_power, long_enough
 from reach_analysis.behaviour.sweeps import Knee, Level, Run, differing, knee, over_seeds, read_run, steps_to, swept
 from reach_analysis.config import EmgConfig, SweepConfig
 from reach_analysis.errors import ConfigError, DataError, unknown
@@ -102,9 +102,7 @@ def _outcomes(run: Run, config: SweepConfig) -> dict[str, float]:
         rollouts = rollouts.renamed(config.clip_pattern)
     found |= _rewards(rollouts, run, config)
     series = rollouts.series("action")
-    shortest = max(8.0, 2 * series.rate_hz / config.low_hz)
-    keep = [name for name, length in zip(series.trials, series.lengths, strict=True) if length >= shortest]
-    if keep:
+    if keep := long_enough(series, config.low_hz):
         found[POWER] = float(band_power(series.take(keep), config.low_hz, config.high_hz).power.mean())
     if config.emg:
         found |= _emg_errors(rollouts, config)

@@ -1,0 +1,139 @@
+"""Controllers side by side: paired differences over the trials they share (paper A, sections 2.6 and 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from reach_analysis.behaviour.errors import joint_deviation, trial_means
+from reach_analysis.behaviour.spectra import band_power, long_enough
+from reach_analysis.errors import DataError
+from reach_analysis.estimates import mean_of, paired_difference
+from reach_analysis.figures.comparison import Paired, paired_trials
+from reach_analysis.progress import Stage, silent
+from reach_analysis.records import TrialSeries
+from reach_analysis.report.config import ComparisonConfig
+from reach_analysis.rollouts import Rollouts
+from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.statistics.multiple import holm
+from reach_analysis.studies.study import Shown, Study
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """One number a trial.
+
+    Attributes:
+        unit: its unit; "1" where it has none.
+        trials: names of the trials that have it.
+        values: one a trial.
+    """
+
+    unit: str
+    trials: tuple[str, ...]
+    values: Float[np.ndarray, " trial"]
+
+
+def study(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Stage = silent) -> Study:
+    """Compare each condition with the first one, trial by trial.
+
+    Raises:
+        DataError: when there is only one condition, or conditions share no trial.
+    """
+    if len(conditions) < 2:
+        raise DataError("a comparison needs at least two rollouts files")
+    tick = stage("conditions", len(conditions))
+    found: dict[str, dict[str, _Quantity]] = {}
+    for name, rollouts in conditions.items():
+        found[name] = _quantities(rollouts, config)
+        tick(1)
+    first, *others = found
+    shared = [name for name in found[first] if all(name in found[other] for other in others)]
+    rows = [row for other in others for name in shared for row in _rows(name, (first, other), found, config)]
+    if not rows:
+        raise DataError(f"{first} and {', '.join(others)} share no trial, so nothing can be compared trial by trial")
+    adjusted = holm(np.array([row["p"] if np.isfinite(row["p"]) else 1.0 for row in rows]))
+    rows = [row | {"p_holm": float(p)} for row, p in zip(rows, adjusted, strict=True)]
+    shown = [name for name in shared if any(row["quantity"] == name for row in rows)]
+    caption = (
+        f"Every trial under each controller (thin lines), and means with 95 % bootstrap intervals over trials (n = "
+        f"{min(row['trials'] for row in rows)}, {config.resamples} resamples, BCa). High-frequency power: actions, "
+        f"{config.low_hz:g} Hz to half the rate. The null of the differences: the sign of each trial's difference is "
+        f"chance ({config.resamples} draws), p after Holm for {len(rows)} tests."
+    )
+    return Study(
+        name="comparison",
+        title="Controllers side by side",
+        results=rows,
+        inputs=tuple(rollouts.path for rollouts in conditions.values()),
+        tables={"comparison": rows},
+        figures=(Shown("comparison", paired_trials([_paired(name, found, config) for name in shown]), caption),),
+    )
+
+
+def _quantities(rollouts: Rollouts, config: ComparisonConfig) -> dict[str, _Quantity]:
+    """What controllers are compared by: errors, effort, chatter, and the reward terms they share."""
+    deviation = joint_deviation(rollouts)
+    out: dict[str, _Quantity] = {}
+    for unit in dict.fromkeys(deviation.units):
+        names = [n for n, own in zip(deviation.distance.channels, deviation.units, strict=True) if own == unit]
+        out[f"joint error ({unit})"] = _Quantity(unit, rollouts.trials, trial_means(deviation, names))
+    out["squared control"] = _means(rollouts.series("ctrl"), square=True)
+    if rollouts.has("act"):
+        out["muscle activation"] = _means(rollouts.series("act"))
+    action = rollouts.series("action")
+    if keep := long_enough(action, config.low_hz):
+        power = band_power(action.take(keep), config.low_hz)
+        out["high-frequency power"] = _Quantity("1", power.trials, power.power.mean(axis=1))
+    for name in rollouts.names.get("metric", ()):
+        if "joint" in name.lower():
+            out[f"reward term {name}"] = _means(rollouts.series("metrics").select([name]))
+    return out
+
+
+def _means(series: TrialSeries, square: bool = False) -> _Quantity:
+    """Mean over time and channels of each trial; what a trial does not know is left out."""
+    values = [rows**2 if square else rows for rows in series.values]
+    means = [float(np.nanmean(rows)) if np.isfinite(rows).any() else float("nan") for rows in values]
+    return _Quantity("1", series.trials, np.array(means))
+
+
+def _common(one: _Quantity, two: _Quantity) -> tuple[np.ndarray, np.ndarray]:
+    """Values of both over the trials that both have."""
+    trials = [trial for trial in one.trials if trial in two.trials]
+    first, second = (quantity.values[[quantity.trials.index(t) for t in trials]] for quantity in (one, two))
+    return first, second
+
+
+def _rows(
+    name: str, pair: tuple[str, str], found: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig
+) -> list[dict[str, Any]]:
+    """Means of both conditions and the paired difference, second less first; nothing where no trial is shared."""
+    first, second = _common(found[pair[0]][name], found[pair[1]][name])
+    known = np.isfinite(first) & np.isfinite(second)
+    if not known.any():
+        return []
+    unit = found[pair[0]][name].unit
+    resampling = Resampling(config.resamples, seed=config.seed)
+    one, two = (mean_of(values[known], unit, resampling) for values in (first, second))
+    change = paired_difference(second[known], first[known], unit, resampling)
+    return [{
+        "quantity": name, "unit": unit, "first": pair[0], "second": pair[1], "trials": one.n,
+        "first_mean": one.value, "first_low": one.low, "first_high": one.high,
+        "second_mean": two.value, "second_low": two.low, "second_high": two.high,
+        "difference": change.estimate.value, "low": change.estimate.low, "high": change.estimate.high, "p": change.p,
+    }]  # fmt: skip
+
+
+def _paired(name: str, found: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig) -> Paired:
+    """One quantity of all conditions over the trials that all have, for the figure."""
+    every = [quantities[name] for quantities in found.values()]
+    trials = [trial for trial in every[0].trials if all(trial in quantity.trials for quantity in every)]
+    values = np.array([[quantity.values[quantity.trials.index(trial)] for trial in trials] for quantity in every])
+    resampling = Resampling(config.resamples, seed=config.seed)
+    means = tuple(mean_of(row, every[0].unit, resampling) for row in values)
+    return Paired(name, tuple(found), values, means)

@@ -1,0 +1,120 @@
+"""Convergent cross mapping between muscles and joints, beside exchanged trials (Sugihara et al. 2012)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.figures.coupling import Skill, skill_by_library
+from reach_analysis.forecasting.ccm import Libraries, cross_map
+from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
+from reach_analysis.forecasting.nulls import trial_permuted
+from reach_analysis.muscles import simulated
+from reach_analysis.progress import Stage, silent
+from reach_analysis.records import over_steps, resample
+from reach_analysis.report.config import CouplingConfig
+from reach_analysis.representation.similarity import common_window
+from reach_analysis.rollouts import Rollouts
+from reach_analysis.statistics.permutation import p_value
+from reach_analysis.studies.forecast_tasks import joints_of, targets_of
+from reach_analysis.studies.study import Shown, Study
+
+OBSERVED = (
+    "The policy observes the joints, so joints drive muscles in this system by construction, besides muscles moving "
+    "joints: cross maps in both directions are expected, and converge if the method works."
+)
+
+
+@dataclass(frozen=True)
+class _Map:
+    """One direction: the history of `history` is asked for `wanted`."""
+
+    history: str
+    wanted: str
+    skill: Skill
+    p: float
+
+
+def study(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> Study:
+    """Cross map every muscle with every joint, both ways.
+
+    Raises:
+        ReachError: when muscles or joints are not there, or there are too few trials.
+    """
+    if len(config.lags) != 3:
+        raise ConfigError(f"lags: expected E, tau and Tp, got {config.lags}")
+    joints, muscles = joints_of(rollouts, config.joints), targets_of(rollouts, config.muscles)
+    rate = config.rate_hz or rollouts.rate_hz
+    pose = resample(over_steps(rollouts.series("qpos").select(joints)), rate)
+    activity = simulated(rollouts, config.signal, muscles, rate)
+    angles, drives = common_window([pose, activity])
+    ids = [str(number) for number in range(len(angles))]
+    sizes = _sizes(len(ids), config.sizes)
+    tick = stage("cross maps", 2 * len(joints) * len(muscles))
+    maps: list[_Map] = []
+    for column, muscle in enumerate(muscles):
+        for place, joint in enumerate(joints):
+            both = {muscle: drives[..., column], joint: angles[..., place]}
+            for history, wanted in ((joint, muscle), (muscle, joint)):
+                data = trial_data(list(both[history]), list(both[wanted]), ids).standardised()
+                maps.append(_map(history, wanted, data, sizes, config))
+                tick(1)
+    rows = [_row(one) for one in maps]
+    lags = config.lags
+    caption = (
+        f"How well the history of one variable finds another (Pearson's r), by the number of trials it may be looked "
+        f"up in: mean and 95 % of {config.samples} libraries drawn at random; each state is predicted without its own "
+        f"trial. Dashed: 95 % quantile of {config.permutations} exchanges of whole trials at the largest library. "
+        f"n = {len(ids)} trials at {rate:g} Hz; E = {lags[0]}, tau = {lags[1]}, Tp = {lags[2]} samples."
+    )
+    figure = skill_by_library([one.skill for one in maps], joints, muscles)
+    return Study(
+        name="coupling",
+        title="Convergent cross mapping",
+        results=rows,
+        inputs=(rollouts.path,),
+        tables={"coupling": rows},
+        figures=(Shown("coupling", figure, caption),),
+        notes=(OBSERVED,),
+    )
+
+
+def _sizes(trials: int, wanted: list[int]) -> tuple[int, ...]:
+    """Library sizes in trials: those asked for, or a few between 2 and all but one, evenly in their logarithm."""
+    largest = trials - 1
+    if largest < 3:
+        raise DataError(f"cross mapping needs at least 4 trials of equal length, got {trials}")
+    chosen = wanted or np.geomspace(2, largest, 5).round().astype(int).tolist()
+    return tuple(sorted(set(chosen)))
+
+
+def _map(history: str, wanted: str, data: TrialData, sizes: tuple[int, ...], config: CouplingConfig) -> _Map:
+    """One direction, and its null at the largest library."""
+    embedding = embed(data, Lags(*config.lags))
+    found = cross_map(embedding, Libraries(sizes, config.samples, config.seed))
+    null = np.array([])
+    if config.permutations:
+        drawn = trial_permuted(data, config.permutations, config.seed).values
+        rows = embedding.row + embedding.lags.Tp
+        everything = Libraries((len(data.ids),), 1, config.seed)
+        null = cross_map(embedding, everything, targets=drawn[rows]).rho[0, 0]
+    at_all = float(cross_map(embedding, Libraries((len(data.ids),), 1, config.seed)).rho[0, 0, 0])
+    low, high = np.nanquantile(found.rho[..., 0], [0.025, 0.975], axis=1)
+    skill = Skill(history, wanted, found.libraries.sizes, found.skill[:, 0], low, high, null)
+    return _Map(history, wanted, skill, p_value(at_all, null) if len(null) else float("nan"))
+
+
+def _row(one: _Map) -> dict[str, Any]:
+    skill = one.skill
+    return {
+        "history": one.history, "finds": one.wanted,
+        "smallest_library": skill.sizes[0], "largest_library": skill.sizes[-1],
+        "skill_smallest": float(skill.mean[0]), "skill": float(skill.mean[-1]),
+        "low": float(skill.low[-1]), "high": float(skill.high[-1]),
+        "convergence": float(skill.mean[-1] - skill.mean[0]),
+        "null_median": float(np.median(skill.null)) if len(skill.null) else float("nan"),
+        "null_95": float(np.quantile(skill.null, 0.95)) if len(skill.null) else float("nan"), "p": one.p,
+    }  # fmt: skip
