@@ -1,4 +1,4 @@
-"""One Hydra application a verb: settings from defaults and command line; mistakes as one message, exit code 2."""
+"""One Hydra application a verb: settings from defaults and command line, mistakes as one message and exit code 2."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from reach_analysis import config as schemas
-from reach_analysis.errors import ConfigError, ReachError, unknown
+from reach_analysis.errors import ConfigError, ReachError, raise_all, unknown
 from reach_analysis.settings import settings_of
 
 SCHEMAS: dict[str, type] = {
@@ -28,14 +29,31 @@ SCHEMAS: dict[str, type] = {
     "check": schemas.CheckConfig,
     "bench": schemas.BenchConfig,
 }
+RESULTS = "reach_results"
+"""Folder of the jobs of a multirun where none is given."""
 _QUIET = (
     "hydra.run.dir=.",
     "hydra.output_subdir=null",
-    "hydra.sweep.dir=.",
     "hydra.sweep.subdir=.",
     "hydra/job_logging=none",
     "hydra/hydra_logging=none",
 )
+_OPTIONS = {
+    "--cfg": True,
+    "--config-dir": True,
+    "--multirun": False,
+    "--resolve": False,
+    "--info": True,
+    "--hydra-help": False,
+    "--package": True,
+    "--shell-completion": False,
+    "-c": True,
+    "-cd": True,
+    "-m": False,
+    "-p": True,
+    "-sc": False,
+}
+"""Hydra's options, and whether a value follows."""
 _log = logging.getLogger(__name__)
 
 
@@ -57,23 +75,85 @@ def run(verb: str, arguments: Sequence[str], command: Callable[[Any], int | None
 
     def task(composed: Any) -> None:
         settings = OmegaConf.to_object(composed)
-        _own_folder(settings)
+        _own_folder(settings, [argument for argument in arguments if "=" in argument and argument[0] != "-"])
         try:
             codes.append(command(settings) or 0)
         except ReachError as error:  # caught here, because Hydra would announce it in words of its own
             codes.append(_complain(verb, str(error)))
 
     old = sys.argv
-    sys.argv = [f"reach-analysis {verb}", *_QUIET, *arguments]
     try:
+        sys.argv = [f"reach-analysis {verb}", *_in_order(verb, arguments)]
         hydra.main(version_base="1.3", config_path="pkg://reach_analysis.conf", config_name=verb)(task)()
+    except ReachError as error:
+        return _complain(verb, str(error))
     except (HydraException, OmegaConfBaseException) as error:
-        return _complain(verb, explain(verb, arguments, error))
+        return _complain(verb, explain(error).removeprefix("++"))
     except KeyboardInterrupt:
         return _complain(verb, "interrupted; files written so far are whole", 130)
     finally:
         sys.argv = old
     return max(codes, default=0)
+
+
+def _in_order(verb: str, arguments: Sequence[str]) -> list[str]:
+    """Options first, then all settings, because Hydra cannot read settings on both sides of an option.
+
+    Raises:
+        ConfigError: when an option does not exist.
+    """
+    options: list[str] = []
+    overrides: list[str] = []
+    waiting = False
+    for argument in arguments:
+        if waiting or argument.startswith("-"):
+            name = argument.split("=", 1)[0]
+            if not waiting and name not in _OPTIONS:
+                raise ConfigError(f"{unknown('option', name, list(_OPTIONS))}; settings are given as name=value")
+            waiting = not waiting and _OPTIONS[name] and "=" not in argument
+            options.append(argument)
+        else:
+            overrides.append(_addable(verb, argument))
+    groups = _own_groups(options)
+    faults = [fault for override in overrides for fault in _key_faults(verb, override, groups)]
+    raise_all(ConfigError, "settings", faults)
+    sweep = [_sweep_folder(overrides)] * any(option in ("-m", "--multirun") for option in options)
+    return [*options, *_QUIET, *sweep, *overrides]
+
+
+def _sweep_folder(overrides: Sequence[str]) -> str:
+    """Where Hydra notes what a multirun was, and its launchers keep their files: the folder above those of the jobs."""
+    out = next((o.split("=", 1)[1] for o in overrides if o.lstrip("+").startswith("out=")), RESULTS)
+    return f"hydra.sweep.dir={out}"
+
+
+def _own_groups(options: Sequence[str]) -> list[str]:
+    """Groups of settings in the user's folders: ``--config-dir DIR +study=x`` reads ``DIR/study/x.yaml``."""
+    given = [after for here, after in pairwise(options) if here in ("--config-dir", "-cd")]
+    given += [option.split("=", 1)[1] for option in options if option.startswith("--config-dir=")]
+    folders = [Path(folder) for folder in given]
+    return [str(path.relative_to(folder)) for folder in folders for path in folder.rglob("*") if path.is_dir()]
+
+
+def _key_faults(verb: str, override: str, groups: Sequence[str]) -> list[str]:
+    """What is wrong with the name of a setting; Hydra would accept any after a plus."""
+    if "=" not in override and not override.startswith("~"):
+        return [f"{override!r}: settings are given as name=value"]
+    name = override.lstrip("+~").split("=", 1)[0]
+    settings = list(settings_of(SCHEMAS[verb]))
+    known = any(name == s.key or s.key.startswith(f"{name}.") for s in settings)
+    inside = any(name.startswith(f"{s.key}.") for s in settings if isinstance(s.default, dict))
+    if known or inside or name.split("@")[0] in groups or re.match(r"hydra[./]", name):
+        return []
+    return [unknown("setting", name, [s.key for s in settings])]
+
+
+def _addable(verb: str, argument: str) -> str:
+    """Let ``NAME.key=value`` add entries to settings that are maps, which Hydra alone refuses."""
+    maps = [setting.key for setting in settings_of(SCHEMAS[verb]) if isinstance(setting.default, dict)]
+    key = argument.split("=", 1)[0]
+    inside = any(key == name or key.startswith(f"{name}.") for name in maps)
+    return f"++{argument}" if inside and "=" in argument and argument[0] not in "+~" else argument
 
 
 def _complain(verb: str, message: str, code: int = 2) -> int:
@@ -82,38 +162,43 @@ def _complain(verb: str, message: str, code: int = 2) -> int:
     return code
 
 
-def _own_folder(settings: Any) -> None:
+def _own_folder(settings: Any, overrides: list[str]) -> None:
     """Give each job of a multirun a folder named after what distinguishes it."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
 
     current = HydraConfig.get()
-    if current.mode == RunMode.MULTIRUN and getattr(settings, "out", None):
-        differing = [item for item in current.overrides.task if not item.startswith("out=")]
+    if current.mode == RunMode.MULTIRUN and hasattr(settings, "out"):
+        swept = {o.key_or_group for o in OverridesParser.create().parse_overrides(overrides) if o.is_sweep_override()}
+        swept |= {str(key).lstrip("+") for key in current.sweeper.get("params") or {}}  # named in a study's file
+        differing = [item for item in current.overrides.task if item.lstrip("+").split("=", 1)[0] in swept]
         name = re.sub(r"[^\w.,=+-]+", "_", ",".join(differing))[:120] or "job"
-        settings.out = str(Path(settings.out) / f"{current.job.num:03d}_{name}")
+        settings.out = str(Path(settings.out or RESULTS) / f"{current.job.num:03d}_{name}")
 
 
-def explain(verb: str, arguments: Sequence[str], error: Exception) -> str:
-    """Say what is wrong with the settings, with the nearest valid names."""
-    keys = [setting.key for setting in settings_of(SCHEMAS[verb])]
-    text = " ".join(str(error).split())
-    for argument in arguments:
-        key = argument.lstrip("+~").split("=", 1)[0]
-        if argument.startswith("-") or "=" not in argument or not _is_blamed(key, str(error)):
-            continue
-        if key not in keys and not key.startswith("hydra"):
-            return unknown("setting", key, keys)
-        return f"{argument}: {_first_sentence(text)}"
-    return _first_sentence(text)
-
-
-def _is_blamed(key: str, message: str) -> bool:
-    return bool(re.search(rf"(?<![\w.]){re.escape(key)}(?![\w])", message)) or key.rsplit(".", 1)[-1] in message
+def explain(error: Exception) -> str:
+    """Say in one sentence what Hydra found wrong with the settings."""
+    text = str(error)
+    group = re.search(r"Could not find '(\w+)/([^']+)'", text)
+    if group:
+        there = re.search(rf"Available options in '{group[1]}':\n((?:\t.*\n?)*)", text)
+        names = there[1].split() if there else []
+        return f"{group[1]}: {unknown('preset', group[2], names)}"
+    override = getattr(error, "override", None)
+    if override:
+        return (
+            f"{override}: cannot be read ({_first_sentence(text)}); put values with brackets, commas, spaces or equals "
+            "signs into two pairs of quotes: \"name='value'\""
+        )
+    # what Hydra wraps is more telling than the wrapping
+    cause = error.__cause__
+    reason = f": {_first_sentence(str(cause))}" if cause is not None and "Error merging override" in text else ""
+    return _first_sentence(text).replace("Error merging override ", "") + reason
 
 
 def _first_sentence(text: str) -> str:
-    return re.split(r"\s+(?:full_key:|See https|reference_type)", text)[0].strip()
+    return re.split(r"\s+(?:full_key:|See https|reference_type|object_type)", " ".join(text.split()))[0].strip()
 
 
 def require(value: Any, key: str, example: str) -> Any:

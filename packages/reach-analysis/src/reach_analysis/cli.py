@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 
 VERBS = {
     "emg": "turn raw EMG into envelopes and compare simulated muscles with them",
@@ -88,8 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview(), end="")
         return 0
     if arguments == ["--version"]:
-        print(f"reach-analysis {version('reach-analysis')}")
+        from reach_analysis.version import generator
+
+        print(generator())
         return 0
+    if arguments[0] in ("-sc", "--shell-completion"):
+        from reach_analysis.completion import complete
+
+        return complete(arguments[1:])
     verb, rest = arguments[0], arguments[1:]
     if verb not in VERBS:
         from reach_analysis.errors import unknown

@@ -77,10 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview(), end="")
         return 0
     if arguments == ["--version"]:
-        from stac_mjx.file_info import generator
+        from stac_mjx.version import generator
 
         print(generator())
         return 0
+    if arguments[0] in ("-sc", "--shell-completion"):
+        from stac_mjx.completion import complete
+
+        return complete(arguments[1:])
     verb, rest = arguments[0], arguments[1:]
     if verb not in VERBS:
         from stac_mjx.errors import unknown

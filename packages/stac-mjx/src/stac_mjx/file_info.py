@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stac_mjx.keypoints.record import Source
+from stac_mjx.version import generator
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,6 @@ def environment_json() -> str:
         except metadata.PackageNotFoundError:
             continue
     return json.dumps(found, indent=1)
-
-
-def generator() -> str:
-    """Name and version of this program, as files carry it."""
-    try:
-        return f"stac-mjx {metadata.version('stac-mjx')}"
-    except metadata.PackageNotFoundError:
-        return "stac-mjx unreleased"
 
 
 def info_attributes(info: FileInfo, kind: str, version: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 
 VERBS = {
     "train": "train a controller that follows reference clips in physics",
@@ -83,8 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview(), end="")
         return 0
     if arguments == ["--version"]:
-        print(f"track-mjx {version('track-mjx')}")
+        from track_mjx.provenance import generator
+
+        print(generator())
         return 0
+    if arguments[0] in ("-sc", "--shell-completion"):
+        from track_mjx.completion import complete
+
+        return complete(arguments[1:])
     verb, rest = arguments[0], arguments[1:]
     if verb not in VERBS:
         from track_mjx.errors import unknown

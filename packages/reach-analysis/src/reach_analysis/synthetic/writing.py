@@ -7,7 +7,6 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from reach_analysis.contract.rules import dataset_rule, page
 from reach_analysis.files import replace_file
 from reach_analysis.synthetic.bodies import Body
+from reach_analysis.version import generator
 
 _TEXT = h5py.string_dtype("utf-8")
 _CREATED = "2026-01-01T00:00:00Z"
@@ -103,19 +103,15 @@ def _complete(content: Content) -> dict[str, np.ndarray]:
 
 
 def _attributes(content: Content) -> dict[str, Any]:
-    try:
-        generator = f"reach-analysis {version('reach-analysis')}"
-    except PackageNotFoundError:
-        generator = "reach-analysis unreleased"
     step_s = 1.0 / content.rate_hz
     return {
         "Conventions": "CF-1.11, mimic-1.0",
         "schema_name": "mimic.rollouts",
         "schema_version": page()["version"],
         "title": f"synthetic: {content.body.name}",
-        "history": f"{_CREATED} {generator} synthetic",
+        "history": f"{_CREATED} {generator()} synthetic",
         "created_utc": _CREATED,
-        "generator": generator,
+        "generator": generator(),
         "model_name": content.body.name,
         "model_sha256": hashlib.sha256(content.body.mjcf.encode()).hexdigest(),
         "length_unit_m": 1.0,

@@ -1,0 +1,141 @@
+"""The three commands feel alike: the same mistakes in the same words, the same help, completion, and light starts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PACKAGES = {"stac-mjx": "stac_mjx", "track-mjx": "track_mjx", "reach-analysis": "reach_analysis"}
+VERB = {"stac-mjx": "fit", "track-mjx": "train", "reach-analysis": "pca"}
+INPUT = {
+    "stac-mjx": "keypoints.path=nowhere.h5",
+    "track-mjx": "clips=nowhere.h5",
+    "reach-analysis": "rollouts=nowhere.h5",
+}
+HEAVY = {"jax", "mujoco", "matplotlib", "scipy", "h5py", "pandas", "flax", "numpy", "hydra", "rich"}
+MOST_MODULES = 150
+"""Modules of the standard library and ours that --help may load; NumPy alone has more."""
+
+
+def part(package: str, name: str) -> ModuleType:
+    return import_module(f"{PACKAGES[package]}.{name}")
+
+
+def complaint(package: str, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that must fail by one message and code 2, and return the message without program and verb."""
+    assert part(package, "cli").main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.startswith(
+        f"{package}: " if arguments[0] not in part(package, "cli").VERBS else f"{package} {arguments[0]}: "
+    )
+    assert err.endswith("\n")
+    return err.split(": ", 1)[1]
+
+
+MISTAKES: dict[str, tuple[Callable[[str], list[str]], str]] = {
+    "verb": (lambda p: ["chekc"], "unknown verb 'chekc'; did you mean 'check'?"),
+    "setting": (lambda p: [VERB[p], "oout=x"], "settings: unknown setting 'oout'; did you mean 'out'"),
+    "setting after a plus": (lambda p: [VERB[p], "+oout=x"], "settings: unknown setting 'oout'; did you mean 'out'"),
+    "option": (lambda p: [VERB[p], "--multrun"], "unknown option '--multrun'; did you mean '--multirun'?"),
+    "no value": (lambda p: [VERB[p], "out"], "settings: 'out': settings are given as name=value"),
+    "type": (lambda p: [VERB[p], "seed=many"], "Value 'many' of type 'str' could not be converted to Integer"),
+    "brackets": (lambda p: [VERB[p], "out=[a"], "out=[a: cannot be read"),
+    "file": (lambda p: [VERB[p], INPUT[p], "out=o"], "nowhere.h5: "),
+    "completion": (lambda p: ["-sc", "install=tcsh"], "-sc: expected install=SHELL or uninstall=SHELL"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_same_mistake_same_words(
+    package: str, mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, words = MISTAKES[mistake]
+    assert words in complaint(package, arguments(package), capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_overview_and_help_have_the_same_parts(package: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cli = part(package, "cli")
+    assert cli.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{package}: ")
+    assert f"usage: {package} VERB [setting=value ...]" in out
+    assert f"Help on a verb and all its settings: {package} VERB --help.   Version: {package} --version." in out
+    assert set(cli.EXAMPLES) == set(cli.VERBS) == set(part(package, "app").SCHEMAS)
+    for verb in cli.VERBS:
+        assert cli.main([verb, "--help"]) == 0
+        out = capsys.readouterr().out
+        parts = [f"{package} {verb}: ", "usage: ", "examples:\n", "settings, with their defaults:\n", "--cfg job shows"]
+        places = [out.index(words) for words in parts]
+        assert places == sorted(places)
+        assert max(map(len, out.splitlines())) <= 120
+        assert f"  {package} {verb}" in cli.EXAMPLES[verb]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["VERB", "--help"]])
+def test_help_loads_few_modules_and_none_that_is_heavy(package: str, arguments: list[str]) -> None:
+    given = [VERB[package] if argument == "VERB" else argument for argument in arguments]
+    code = (
+        f"import sys\nbefore = set(sys.modules)\nfrom {PACKAGES[package]}.cli import main\nmain({given!r})\n"
+        "print(*(set(sys.modules) - before), file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ended.stderr.split()
+    assert HEAVY.isdisjoint(loaded)
+    assert len(loaded) <= MOST_MODULES
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the three commands, for a PATH."""
+    folder = tmp_path_factory.mktemp("bin")
+    for package, module in PACKAGES.items():
+        (folder / package).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        (folder / package).chmod(0o755)
+    return folder
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash completes here")
+@pytest.mark.parametrize(
+    ("package", "typed", "offered"),
+    [
+        ("stac-mjx", "fi", ["fit"]),
+        ("stac-mjx", "fit body=mouse", ["body=mouse", "body=mouse_arm"]),
+        ("track-mjx", "train ppo.learning", ["ppo.learning_rate="]),
+        ("reach-analysis", "sp", ["spectra"]),
+    ],
+)
+def test_bash_completes_verbs_presets_and_settings(
+    programs: Path, package: str, typed: str, offered: list[str]
+) -> None:
+    line, word = f"{package} {typed}", typed.count(" ") + 1
+    script = (
+        f'eval "$({package} -sc install=bash)"\nCOMP_LINE="{line}" COMP_POINT={len(line)} COMP_CWORD={word}\n'
+        'hydra_bash_completion\nprintf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    roots = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": roots}
+    ended = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert sorted(ended.stdout.split()) == offered, ended.stderr
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
+def test_completion_script_names_the_command(package: str, shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert part(package, "cli").main(["-sc", f"install={shell}"]) == 0
+    assert re.search(rf"complete .*{package}", capsys.readouterr().out)
