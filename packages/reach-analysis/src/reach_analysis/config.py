@@ -41,6 +41,8 @@ class PcaConfig:
     """Bootstrap resamples of trials for the intervals; 0: no intervals."""
     seed: int = 0
     """Seed of folds and resamples."""
+    replication: bool = False
+    """Also do it with the choices of paper A's public notebooks, one at a time, and show both side by side."""
     out: str | None = None
     """Folder of the results; empty: reach_results/pca."""
 
@@ -122,6 +124,8 @@ class EmgConfig:
     """Bootstrap resamples of trials for the intervals."""
     seed: int = 0
     """Seed of resamples, and of synthetic EMG."""
+    replication: bool = False
+    """Also do it with the choices of paper A's public notebooks, one at a time, and show both side by side."""
     out: str | None = None
     """Folder of the results; empty: reach_results/emg."""
 
@@ -148,6 +152,8 @@ class SpectraConfig:
     """Bootstrap resamples of trials for the intervals."""
     seed: int = 0
     """Seed of resamples."""
+    replication: bool = False
+    """Also do it with the choices of paper A's public notebooks, one at a time, and show both side by side."""
     out: str | None = None
     """Folder of the results; empty: reach_results/spectra."""
 
@@ -364,6 +370,8 @@ class ForecastConfig:
     """ours; pyedm: forecast with pyEDM too where it applies, and show both."""
     seed: int = 0
     """Seed of folds, permutations, surrogates and resamples."""
+    replication: bool = False
+    """Also do it with the choices of paper A's public notebooks, one at a time, and show both side by side."""
     out: str | None = None
     """Folder of the results; empty: reach_results/forecast."""
 

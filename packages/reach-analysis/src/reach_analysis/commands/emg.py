@@ -18,5 +18,10 @@ def run(config: EmgConfig) -> int:
         found = study(rollouts, config, stage)
         for note in found.notes:
             log.warning(note)
-        write_study(found, output_folder(config.out, "reach_results/emg"), config)
+        out = output_folder(config.out, "reach_results/emg")
+        write_study(found, out, config)
+        if config.replication:
+            from reach_analysis.replication.muscles import compare_muscles
+
+            write_study(compare_muscles(rollouts, config, stage), out, config)
     return 0

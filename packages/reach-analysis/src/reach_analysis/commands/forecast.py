@@ -18,5 +18,10 @@ def run(config: ForecastConfig) -> int:
         found = study(rollouts, config, stage)
         for note in found.notes:
             log.warning(note)
-        write_study(found, output_folder(config.out, "reach_results/forecast"), config)
+        out = output_folder(config.out, "reach_results/forecast")
+        write_study(found, out, config)
+        if config.replication:
+            from reach_analysis.replication.forecast import compare_forecasts
+
+            write_study(compare_forecasts(rollouts, config, stage), out, config)
     return 0

@@ -16,5 +16,10 @@ def run(config: PcaConfig) -> int:
     rollouts = one_rollout(config.rollouts, config.clip_pattern, config.rollouts_seed)
     with reporting() as (_, stage):
         found = study(rollouts, config, stage)
-        write_study(found, output_folder(config.out, "reach_results/pca"), config)
+        out = output_folder(config.out, "reach_results/pca")
+        write_study(found, out, config)
+        if config.replication:
+            from reach_analysis.replication.geometry import compare_components
+
+            write_study(compare_components(rollouts, config, stage), out, config)
     return 0

@@ -18,5 +18,10 @@ def run(config: SpectraConfig) -> int:
         found = study(rollouts, config, stage)
         for note in found.notes:
             log.warning(note)
-        write_study(found, output_folder(config.out, "reach_results/spectra"), config)
+        out = output_folder(config.out, "reach_results/spectra")
+        write_study(found, out, config)
+        if config.replication:
+            from reach_analysis.replication.geometry import compare_spectra
+
+            write_study(compare_spectra(rollouts, config, stage), out, config)
     return 0
