@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +52,16 @@ def walker(folder: Path, task: dict[str, Any] | None = None, **ppo: Any) -> Setu
     """The walker on four clips."""
     path = write_clips(folder / "clips.h5", WALKER, end_effectors=("foot_L", "foot_R"), root="trunk")
     return build(config(path, {**WALKER_TASK, **(task or {})}, **ppo), read_clips(path))
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    """The command that trains the arm on FOLDER/clips.h5 into FOLDER/run: very small, quick to compile."""
+    regions = {"regions": {"elbow": ["fore"], "wrist": ["hand"]}}
+    rewards = {"rewards": {**ARM_TASK["rewards"], "bodies": None}}
+    task = json.dumps({**ARM_TASK, **regions, **rewards}).replace('"', "")
+    return [
+        sys.executable, "-m", "track_mjx", "train", f"clips={folder / 'clips.h5'}", f"out={folder / 'run'}",
+        f"task={task}", "physics.sim_dt_s=0.0025", "physics.ctrl_dt_s=0.005", "network.encoder=[8]",
+        "network.decoder=[8]", "network.critic=[8]", "network.latent=2", "ppo.n_envs=16", "ppo.unroll=4",
+        "ppo.minibatches=2", "run.log_every=2", "run.checkpoint_every=4", "run.evaluate_every_s=0", *more,
+    ]  # fmt: skip

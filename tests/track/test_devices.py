@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
-from track_mjx.config import PpoConfig
+from track.clip_files import write_clips
+from track.small_setups import command
+from track_mjx.build import Setup, build, split
+from track_mjx.clips import read_clips
+from track_mjx.config import DistributedConfig, PpoConfig, TrainConfig
 from track_mjx.devices import Devices, devices_for
 from track_mjx.errors import ConfigError
+from track_mjx.processes import join_processes
+from track_mjx.run_folder import RunFolder
+from track_mjx.runs import open_setup
+from track_mjx.training import Trainer
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -40,3 +50,77 @@ def test_more_devices_than_there_are_and_unequal_shares_are_refused() -> None:
         devices_for(2, PpoConfig())
     assert devices_for(None, PpoConfig()).mesh is None
     assert Devices(jax.devices()).count == 1
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def in_processes(command: list[str], prefix: str = "run.distributed") -> list[subprocess.CompletedProcess[str]]:
+    """Run a command of `track-mjx` in two processes that know of each other."""
+    where = [f"{prefix}.on=true", f"{prefix}.coordinator=127.0.0.1:{free_port()}", f"{prefix}.processes=2"]
+    started = [
+        subprocess.Popen(
+            [*command, *where, f"{prefix}.process={i}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for i in range(2)
+    ]
+    ended = []
+    for process in started:
+        out, err = process.communicate(timeout=600)
+        ended.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
+    return ended
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    """Physics on the threads of each, gradients over both (gloo); a run of two processes goes on in one."""
+    write_clips(tmp_path / "clips.h5")
+    ended = in_processes(command(tmp_path, "run.steps=384"))
+    assert [done.returncode for done in ended] == [0, 0], ended[0].stderr + ended[1].stderr
+    assert "held-out" in ended[0].stderr
+    assert "held-out" not in ended[1].stderr, "process 0 alone tells and writes"
+    folder = RunFolder.open(tmp_path / "run")
+    assert [line["iteration"] for line in folder.metrics()] == [2, 4, 6]
+    assert folder.config().run.distributed.on
+    config = folder.config()
+    config.run.distributed.on, config.out = False, str(tmp_path / "alone")
+    setup = build(config, read_clips(config.clips))
+    sets = split(len(setup.clips.clip_name), config.run.test_fraction, config.run.split_seed)
+    alone = Trainer(setup, RunFolder.create(config, setup.clips, *sets), *sets)
+    alone.run()
+    ours, theirs = folder.checkpoints.load("last")[1], alone.folder.checkpoints.load("last")[1]
+    for name in ours.keys() - {"seconds"}:
+        assert np.allclose(ours[name], theirs[name], rtol=1e-3, atol=1e-4), name
+    for both, one in zip(folder.metrics(), alone.folder.metrics(), strict=True):
+        assert both["reward"] == pytest.approx(one["reward"], rel=1e-3)
+        assert both["episodes"] == one["episodes"]
+    settings = folder.config()
+    settings.run.distributed, settings.run.steps = DistributedConfig(), 512
+    again = Trainer(*open_again(folder, settings))
+    again.restore()
+    again.run()
+    assert [line["iteration"] for line in folder.metrics()] == [2, 4, 6, 8]
+
+
+def open_again(folder: RunFolder, settings: TrainConfig) -> tuple[Setup, RunFolder, list[int], list[int]]:
+    setup, train, test = open_setup(folder, settings)
+    return setup, folder, train, test
+
+
+@pytest.mark.slow
+def test_where_one_process_cannot_begin_none_does(tmp_path: Path) -> None:
+    write_clips(tmp_path / "clips.h5")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").touch()
+    ended = in_processes(command(tmp_path, "run.steps=384"))
+    assert [done.returncode for done in ended] == [2, 2], ended[0].stderr + ended[1].stderr
+    assert "there is a run already" in ended[0].stderr
+    assert "process 0 could not begin" in ended[1].stderr
+
+
+def test_processes_that_do_not_know_of_each_other_are_told_what_is_missing() -> None:
+    with pytest.raises(ConfigError, match=r"run\.distributed\.processes.*is not set"):
+        join_processes(DistributedConfig(on=True, coordinator="127.0.0.1:1"))

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pytest
 from track.clip_files import write_clips
-from track.small_setups import ARM_TASK, arm, walker
+from track.small_setups import arm, command, walker
 from track_mjx.build import Setup, split
 from track_mjx.checkpoints import Checkpoints, flatten
 from track_mjx.config import EvaluateConfig
@@ -180,7 +180,7 @@ def test_settings_that_cannot_work_are_refused_all_at_once(tmp_path: Path) -> No
 
 
 def test_evaluation_gives_the_numbers_asked_for(tmp_path: Path) -> None:
-    from track_mjx.assessment import assess
+    from track_mjx.assessment.assess import assess
 
     run = trainer(arm(tmp_path))
     run.run()
@@ -190,18 +190,6 @@ def test_evaluation_gives_the_numbers_asked_for(tmp_path: Path) -> None:
         assert written[name] == written["sets"]["test"][name] == found[name]
         assert np.isfinite(written["sets"]["train"][name])
     assert len((tmp_path / "evaluation" / "clips.csv").read_text().splitlines()) == 5
-
-
-def command(folder: Path, *more: str) -> list[str]:
-    regions = {"regions": {"elbow": ["fore"], "wrist": ["hand"]}}
-    rewards = {"rewards": {**ARM_TASK["rewards"], "bodies": None}}
-    task = json.dumps({**ARM_TASK, **regions, **rewards}).replace('"', "")
-    return [
-        sys.executable, "-m", "track_mjx", "train", f"clips={folder / 'clips.h5'}", f"out={folder / 'run'}",
-        f"task={task}", "physics.sim_dt_s=0.0025", "physics.ctrl_dt_s=0.005", "network.encoder=[8]",
-        "network.decoder=[8]", "network.critic=[8]", "network.latent=2", "ppo.n_envs=16", "ppo.unroll=4",
-        "ppo.minibatches=2", "run.log_every=2", "run.checkpoint_every=4", "run.evaluate_every_s=0", *more,
-    ]  # fmt: skip
 
 
 @pytest.mark.slow

@@ -61,6 +61,16 @@ def unflatten(flat: dict[str, np.ndarray], like: Any, where: str) -> Any:
     return jax.tree_util.tree_unflatten(structure, out)
 
 
+def _checkpointer() -> Any:
+    """Orbax for this process alone: of several, one writes, and each reads for itself; it would wait for the others."""
+    import orbax.checkpoint as ocp
+
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(me, {me} if jax.process_count() > 1 else None, f"process_{me}")
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
 class Checkpoints:
     """The checkpoints of a run, by environment step.
 
@@ -105,13 +115,11 @@ class Checkpoints:
         Raises:
             OutputError: when it cannot be written.
         """
-        import orbax.checkpoint as ocp
-
         flat = {name: leaf for name, leaf in flatten(tree).items() if leaf.size}
         best = self.best()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            ocp.Checkpointer(ocp.PyTreeCheckpointHandler()).save(self.path(step), flat, force=True)
+            _checkpointer().save(self.path(step), flat, force=True)
         except OSError as error:
             raise output_error(self.path(step), error) from error
         if score is not None and (best is None or score > best[1]):
@@ -130,8 +138,6 @@ class Checkpoints:
         Raises:
             RunError: when there is none, or it is damaged.
         """
-        import orbax.checkpoint as ocp
-
         steps = self.steps()
         if not steps:
             raise RunError(f"{self._folder}: there is no complete checkpoint; the run has not saved one yet")
@@ -146,7 +152,7 @@ class Checkpoints:
             there = ", ".join(map(str, steps))
             raise RunError(f"{self._folder}: checkpoint: expected best, last or one of {there}; got {which!r}")
         try:
-            flat = ocp.Checkpointer(ocp.PyTreeCheckpointHandler()).restore(self.path(step))
+            flat = _checkpointer().restore(self.path(step))
         except (ValueError, OSError, KeyError) as error:
             text = " ".join(str(error).split())[:300]
             raise RunError(f"{self.path(step)}: the checkpoint is damaged: {text}") from error

@@ -154,6 +154,20 @@ class PpoConfig:
 
 
 @dataclass
+class DistributedConfig:
+    """Several processes that train one controller together; each runs the same command."""
+
+    on: bool = False
+    """There are several; under Slurm or Open MPI nothing else needs to be set."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, which all can reach."""
+    processes: int | None = None
+    """How many there are."""
+    process: int | None = None
+    """Number of this one, from 0; process 0 writes the run."""
+
+
+@dataclass
 class RunConfig:
     """How long, and what is kept."""
 
@@ -183,6 +197,7 @@ class RunConfig:
     """Write TensorBoard files too."""
     devices: int | None = None
     """JAX devices that learn, in each process; empty: all. ppo.n_envs and minibatches must be divisible by them."""
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
 
 
 @dataclass
@@ -213,6 +228,9 @@ class ResumeConfig:
     """Environment steps in all; empty: as the run was started."""
     max_minutes: float | None = None
     """Wall time after which training ends; empty: as the run was started."""
+    devices: int | None = None
+    """JAX devices that learn, in each process; empty: all. They need not be as many as before."""
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
 
 
 @dataclass

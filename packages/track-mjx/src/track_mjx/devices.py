@@ -8,6 +8,7 @@ up to the order in which sums are taken.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -30,8 +31,8 @@ class Devices:
         devices: of all processes, those of a process beside each other; a single one of a single process needs no mesh.
     """
 
-    def __init__(self, devices: list[jax.Device] | None = None) -> None:
-        devices = devices or jax.devices()[:1]
+    def __init__(self, devices: Sequence[Any] | None = None) -> None:
+        devices = devices or jax.local_devices()[:1]
         self.count = len(devices)
         self.processes = len({device.process_index for device in devices})
         self.mesh = Mesh(np.array(devices), (AXIS,)) if self.count > 1 else None

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+import jax
+
 from track_mjx.build import Setup
 from track_mjx.curves import draw_curves
 from track_mjx.progress import reporting, stop_on_signals, training_bar
@@ -16,6 +18,8 @@ from track_mjx.training import Report, Trainer
 
 def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *, resume: bool) -> int:
     """Train, or go on training, until the steps are done or a signal comes; return the exit code."""
+    if jax.process_index() > 0:
+        return assist(setup, folder, sets, resume=resume)
     with ExitStack() as stack, reporting(folder.path / "train.log") as (log, console), stop_on_signals() as stopped:
         trackers = open_trackers(setup.config, folder.path, stack)
         trainer = Trainer(setup, folder, *sets)
@@ -32,6 +36,16 @@ def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *,
                      trainer.progress.steps, folder.path)  # fmt: skip
         else:
             log.info("%s", closing_line(folder.metrics()[-1]))
+    return 0
+
+
+def assist(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *, resume: bool) -> int:
+    """The same as one of several processes that neither write nor tell."""
+    with stop_on_signals() as stopped:
+        trainer = Trainer(setup, folder, *sets)
+        if resume:
+            trainer.restore()
+        trainer.run(lambda: bool(stopped()))
     return 0
 
 

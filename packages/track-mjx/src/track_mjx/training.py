@@ -133,7 +133,9 @@ class Trainer:
         """Keep what made the loss non-finite; return what to tell."""
         path = self.folder.path / "non_finite.npz"
         tree = {"batch": batch, "losses": dict(losses), "learner": self.learner}
-        np.savez_compressed(path, **flatten(tree))  # type: ignore[arg-type]
+        flat = flatten(self.devices.whole(tree))
+        if self.devices.chief:
+            np.savez_compressed(path, **flat)  # type: ignore[arg-type]
         steps = self.folder.checkpoints.steps()
         saved = f"the last good checkpoint is at step {steps[-1]}" if steps else "no checkpoint was made yet"
         names = ", ".join(name for name, value in losses.items() if not math.isfinite(float(value)))
@@ -152,10 +154,11 @@ class Trainer:
         while self.progress.steps < run.steps and not stopped:
             self.advance()
             last = self.progress.steps >= run.steps
-            stopped = stop() or (deadline is not None and self.seconds() > deadline)
+            stopped = self.devices.any(stop() or (deadline is not None and self.seconds() > deadline))
             if self.progress.iteration % max(1, run.log_every) == 0 or last or stopped:
                 self._log_line(last or stopped)
-        self.folder.write_table()
+        if self.devices.chief:
+            self.folder.write_table()
 
     def seconds(self) -> float:
         """Wall time of the run so far."""
@@ -165,14 +168,16 @@ class Trainer:
         line = self._numbers()
         run, now = self.config.run, time.monotonic()
         due = run.evaluate_every_s > 0 and now - self._evaluated_at >= run.evaluate_every_s
+        evaluated, saved = self.devices.chiefs(final or due, final or self._checkpoint_due(due))
         judged = None
-        if final or due:
+        if evaluated and self.devices.chief:
             judged = self.evaluate()
             line |= {f"eval/{key}/{name}": v for key, group in judged.items() for name, v in group.items()}
             self._evaluated_at = time.monotonic()
-        self.folder.add_metrics(line)
-        self.report(line)
-        if final or self._checkpoint_due(judged is not None):
+        if self.devices.chief:
+            self.folder.add_metrics(line)
+            self.report(line)
+        if saved:
             self.save(None if judged is None else score(judged["train"]))
         self._marks["log"], self._marks["steps"] = time.monotonic(), float(self.progress.steps)
 
@@ -238,7 +243,9 @@ class Trainer:
 
     def save(self, judged: float | None = None) -> None:
         """Make a checkpoint; `judged` is its score, where it was evaluated."""
-        self.folder.checkpoints.save(self.progress.steps, self.state(), judged)
+        state = self.state()
+        if self.devices.chief:
+            self.folder.checkpoints.save(self.progress.steps, state, judged)
         self._saved_at = time.monotonic()
 
     def restore(self, which: str | int = "last") -> None:
@@ -252,7 +259,8 @@ class Trainer:
         self.key = state["key"]
         self.progress = Progress(int(state["iteration"]), int(state["steps"]), float(state["seconds"]))
         self._marks = {"start": time.monotonic(), "log": time.monotonic(), "steps": float(self.progress.steps)}
-        self.folder.forget_after(self.progress.iteration)
+        if devices.chief:
+            self.folder.forget_after(self.progress.iteration)
 
 
 def join_unrolls(unrolls: list[tuple[ppo.Transition, Observation]]) -> tuple[ppo.Transition, Observation]:

@@ -11,15 +11,19 @@ def run(config: TrainConfig) -> int:
     from track_mjx.build import build, split
     from track_mjx.clips import read_clips
     from track_mjx.learning import learn
+    from track_mjx.processes import by_chief, join_processes
     from track_mjx.progress import use_compilation_cache
     from track_mjx.run_folder import RunFolder
     from track_mjx.training import verify
 
     require(config.clips, "clips", "results/clips.h5")
     require(config.out, "out", "run")
+    join_processes(config.run.distributed)
     use_compilation_cache()
     setup = build(config, read_clips(config.clips))
     verify(setup)
     train, test = split(len(setup.clips.clip_name), config.run.test_fraction, config.run.split_seed)
-    folder = RunFolder.create(config, setup.clips, train, test)
+    folder = by_chief(
+        lambda: RunFolder.create(config, setup.clips, train, test), lambda: RunFolder.open(str(config.out))
+    )
     return learn(setup, folder, (train, test), resume=False)
