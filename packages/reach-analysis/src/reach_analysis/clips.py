@@ -62,8 +62,13 @@ class Clips:
         if frames is None:
             raise ContractError(f"{self.path}: {unknown('clip', clip, self.names)}")
         with open_contract(self.path, KIND) as file:
-            values = read_numbers(require(file, dataset), frames).astype(float)
-            valid = read_numbers(require(file, "valid"), frames) == 1
+            stored, flags = require(file, dataset), require(file, "valid")
+            if flags.ndim != 1 or stored.shape[:1] != flags.shape or len(flags) < frames.stop:
+                raise ContractError(
+                    f"{self.path}: {dataset} {stored.shape} and valid {flags.shape} do not fit the clips"
+                )
+            values = read_numbers(stored, frames).astype(float)
+            valid = read_numbers(flags, frames) == 1
         values[~valid] = np.nan
         return values
 
@@ -92,6 +97,8 @@ def read_clips(path: str | Path) -> Clips:
             keypoint_bodies=read_strings(body) if isinstance(body, h5py.Dataset) else (),
             offsets=read_numbers(offsets).astype(float) if isinstance(offsets, h5py.Dataset) else None,
         )
+    if not len(clips.names) == clips.start.size == clips.length.size or clips.start.ndim != 1 or clips.length.ndim != 1:
+        raise ContractError(f"{path}: clip_name, clip_start and clip_length disagree about the number of clips")
     strange = sorted(set(clips.keypoint_bodies) - set(clips.bodies))
     if strange or (clips.keypoint_bodies and len(clips.keypoint_bodies) != len(clips.keypoints)):
         raise ContractError(f"{path}: kp_body does not name one body of the file for each keypoint: {shorten(strange)}")

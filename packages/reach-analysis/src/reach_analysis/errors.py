@@ -12,7 +12,10 @@ from collections.abc import Iterable, Sequence
 
 
 class ReachError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base of all errors that a user can mend; safe to print, whatever names a file holds."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class ConfigError(ReachError):
@@ -37,6 +40,15 @@ class DataError(ReachError):
 
 class OutputError(ReachError):
     """A result that cannot be written."""
+
+
+def printable(text: str, limit: int = 4000) -> str:
+    """Write control characters and broken ones as escapes, and leave out the middle of long texts."""
+    if len(text) > limit:
+        text = f"{text[: limit * 2 // 3]} ... {text[-limit // 4 :]}"
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode() for sign in text
+    )
 
 
 def nearest(name: str, available: Iterable[str], count: int = 3) -> list[str]:

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from reach_analysis.contract.hdf5 import attribute, find, open_hdf5, read_numbers, read_strings
-from reach_analysis.errors import DataError, InputError, unknown
+from reach_analysis.errors import DataError, InputError, shorten, unknown
 from reach_analysis.recordings import ID_COLUMNS, TrialTable
 from reach_analysis.records import TrialSeries
 from reach_analysis.rollouts import plain_number
@@ -52,11 +52,13 @@ def read_nwb(path: Path, layout: NwbLayout) -> tuple[TrialSeries, TrialTable]:
         unit = str(attribute(data, "unit") or "a.u.")
         values, starts, keep, left_out = [], [], [], {}
         for number, name in enumerate(names):
-            first = max(0, round((start[number] - layout.margin_s - begin) * rate))
-            last = min(data.shape[0], round((stop[number] + layout.margin_s - begin) * rate))
-            if last <= first or not np.isfinite(reach[number]):
-                left_out[name] = "lies outside the recording" if last <= first else "has no reach"
+            edges = np.array([start[number] - layout.margin_s, stop[number] + layout.margin_s]) - begin
+            # clipped in seconds, because a damaged time may be too large to count in samples
+            first, last = np.round(np.clip(edges, 0.0, data.shape[0] / rate) * rate)
+            if not last > first or not np.isfinite(reach[number]):
+                left_out[name] = "has no reach" if last > first else "lies outside the recording"
                 continue
+            first, last = int(first), int(last)
             rows = read_numbers(data, np.s_[first:last]).reshape(last - first, -1)
             values.append(rows[:, list(layout.channels.values())].astype(float) * factor)
             starts.append(begin + first / rate)
@@ -79,12 +81,13 @@ def _nwb_series(file: h5py.File, path: Path, where: str) -> tuple[h5py.Dataset, 
     starting = find(file, f"{where}/starting_time")
     if isinstance(starting, h5py.Dataset):
         rate = attribute(starting, "rate")
-        if isinstance(rate, int | float) and rate > 0:
-            return data, float(rate), float(read_numbers(starting))
+        begin = read_numbers(starting)
+        if isinstance(rate, int | float) and 0 < rate < np.inf and begin.shape == () and np.isfinite(begin):
+            return data, float(rate), float(begin)
     stamps = find(file, f"{where}/timestamps")
     if not isinstance(stamps, h5py.Dataset):
         raise InputError(f"{path}: {where} has neither a rate (starting_time) nor timestamps")
-    times = read_numbers(stamps).astype(float)
+    times = read_numbers(stamps).astype(float).ravel()
     rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
     if rate <= 0 or np.abs(times - times[0] - np.arange(len(times)) / rate).max() > 0.5 / rate:
         raise InputError(f"{path}: the timestamps of {where} are not evenly spaced")
@@ -105,6 +108,11 @@ def _nwb_trials(
     for needed in ("start_time", "stop_time", *([start_column] if start_column else [])):
         if needed not in columns:
             raise InputError(f"{path}: intervals/trials: {unknown('column', needed, there)}")
+    odd = [
+        f"{name} {values.shape}" for name, values in columns.items() if values.shape != (columns["start_time"].size,)
+    ]
+    if odd:
+        raise InputError(f"{path}: intervals/trials: expected columns of one value a trial, got {shorten(odd)}")
     start, stop = columns["start_time"], columns["stop_time"]
     names = [str(number + 1) for number in range(len(start))]
     for column in ID_COLUMNS:

@@ -88,6 +88,8 @@ class Rollouts:
             dataset = require(file, path)
             array = self._repeat(read_numbers(dataset)).astype(float)
             unit = str(attribute(dataset, "units") or "1")
+        if array.ndim != len(rule["dims"]):
+            raise ContractError(f"{self.path}: {path}: expected the axes {rule['dims']}, got shape {array.shape}")
         extra = 1 if rule["dims"][1] == "state_time" else 0
         channels = self._channels(path, rule["dims"][2:], array.shape[2:])
         if array.shape[0] != len(self.trials) or array.shape[1] < self.n_steps.max(initial=0) + extra:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from stac_mjx.contract.plain_yaml import plain_yaml
 from stac_mjx.errors import InputError, raise_all
 from stac_mjx.keypoints import hdf5
 
@@ -133,14 +134,10 @@ def _shape_faults(arrays: Mapping[str, np.ndarray | None]) -> list[str]:
 
 def _settings(texts: tuple[str, ...] | None) -> Mapping[str, Any]:
     """The settings as plain data; empty where they cannot be read, which costs only checks."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
     if not texts:
         return {}
     try:
-        found = OmegaConf.to_container(OmegaConf.create(texts[0]), resolve=False)
-    except (YAMLError, OmegaConfBaseException):
+        found = plain_yaml(texts[0])
+    except ValueError:
         return {}
     return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}

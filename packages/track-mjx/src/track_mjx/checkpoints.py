@@ -105,7 +105,7 @@ class Checkpoints:
         try:
             found = json.loads((self._folder / _BEST).read_text(encoding="utf-8"))
             step, score = int(found["step"]), float(found["score"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
         return (step, score) if step in self.steps() else None
 

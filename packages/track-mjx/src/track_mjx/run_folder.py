@@ -21,6 +21,7 @@ from typing import Any
 from track_mjx.checkpoints import Checkpoints
 from track_mjx.clips import Clips
 from track_mjx.config import TrainConfig
+from track_mjx.contract.plain_yaml import plain_yaml
 from track_mjx.errors import OutputError, RunError, output_error
 from track_mjx.files import output_folder, write_text
 from track_mjx.provenance import environment, now
@@ -112,13 +113,15 @@ class RunFolder:
         """
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
-        from yaml import YAMLError
 
         try:
-            merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(self.path / CONFIG))
+            text = (self.path / CONFIG).read_text(encoding="utf-8")
+            if "${" in text:
+                raise ValueError("the settings of a run are plain values, without ${...}")
+            merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), plain_yaml(text))
             found: Any = OmegaConf.to_object(merged)
             return found
-        except (OmegaConfBaseException, YAMLError, OSError) as error:
+        except (OmegaConfBaseException, ValueError, OSError) as error:
             raise RunError(f"{self.path / CONFIG}: the settings cannot be read: {error}") from error
 
     def record(self) -> RunRecord:
@@ -130,7 +133,7 @@ class RunFolder:
         try:
             found = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
             return RunRecord(**{**found, "train": tuple(found["train"]), "test": tuple(found["test"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(f"{self.path / RECORD}: the record cannot be read: {error}") from error
 
     def add_metrics(self, line: Mapping[str, Any]) -> None:
@@ -146,13 +149,23 @@ class RunFolder:
             raise output_error(self.path / METRICS, error) from error
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics; one that was cut off by a crash is left out."""
+        """All lines of metrics; one that was cut off by a crash is left out.
+
+        Raises:
+            RunError: when the file cannot be read.
+        """
+        try:
+            texts = (self.path / METRICS).read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / METRICS}: the metrics cannot be read: {error}") from error
         lines = []
-        for text in (self.path / METRICS).read_text(encoding="utf-8").splitlines():
+        for text in texts:
             try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
+                line = json.loads(text)
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(line, dict) and isinstance(line.get("iteration"), int):
+                lines.append(line)
         return lines
 
     def forget_after(self, iteration: int) -> None:

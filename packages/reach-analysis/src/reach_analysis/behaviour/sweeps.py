@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from reach_analysis.contract.plain_yaml import plain_yaml
 from reach_analysis.errors import ConfigError, DataError, InputError, shorten, unknown
 
 CONFIG, RECORD, METRICS, TABLE, ROLLOUTS = "config.yaml", "run.json", "metrics.jsonl", "metrics.csv", "rollouts.h5"
@@ -67,13 +68,9 @@ def read_run(folder: Path) -> Run:
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
     try:
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (OSError, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        loaded = plain_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: the settings cannot be read: {error}") from error
     flat: dict[str, Any] = {}
     waiting: list[tuple[str, Any]] = [("", loaded)]
@@ -89,7 +86,7 @@ def _settings(path: Path) -> dict[str, Any]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
     return value if isinstance(value, dict) else {}
 
@@ -101,9 +98,10 @@ def _progress(folder: Path) -> dict[str, np.ndarray]:
         if (folder / METRICS).is_file():
             for text in (folder / METRICS).read_text(encoding="utf-8").splitlines():
                 try:
-                    lines.append(json.loads(text))
-                except json.JSONDecodeError:
+                    line = json.loads(text)
+                except (ValueError, RecursionError):
                     continue
+                lines += [line] if isinstance(line, dict) else []
         elif (folder / TABLE).is_file():
             with (folder / TABLE).open(newline="", encoding="utf-8") as file:
                 lines = list(csv.DictReader(file))

@@ -25,7 +25,8 @@ from reach_analysis.contract.hdf5 import (
     storage_faults,
 )
 from reach_analysis.contract.rules import dataset_rule, dimension_rule, page, takes_seed
-from reach_analysis.errors import ContractError
+from reach_analysis.contract.scales import attached_scales
+from reach_analysis.errors import ContractError, printable
 
 KIND = "mimic.rollouts"
 MAX_OBJECTS = 20_000
@@ -47,7 +48,7 @@ class Departure:
     severity: str = "error"
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.problem}"
+        return printable(f"{self.where}: {self.problem}", 400)
 
 
 def check_rollouts(path: Path) -> list[Departure]:
@@ -177,8 +178,9 @@ def _dataset(path: str, dataset: h5py.Dataset, datasets: dict[str, h5py.Dataset]
         return
     yield from _axes(path, dataset, rule, datasets)
     yield from _attributes(dataset, rule.get("attributes", {}), path)
-    if "units" in rule and attribute(dataset, "units") != rule["units"]:
-        yield Departure(f"{path}@units", f"expected {rule['units']!r}, got {attribute(dataset, 'units')!r}")
+    unit = attribute(dataset, "units")
+    if "units" in rule and not (isinstance(unit, str) and unit == rule["units"]):
+        yield Departure(f"{path}@units", f"expected {rule['units']!r}, got {unit!r}")
     if "flags" in rule:
         yield from _flags(path, dataset, rule["flags"])
 
@@ -210,19 +212,11 @@ def _axes(
     if dims == [path]:
         return
     for axis, dim in enumerate(dims):
-        attached = _scales(dataset, axis)
+        attached = attached_scales(dataset, axis)
         if attached != [dim]:
             yield Departure(path, f"axis {axis}: expected the scale {dim!r} attached, got {attached or 'none'}")
         elif datasets.get(dim) is not None and datasets[dim].shape != (dataset.shape[axis],):
             yield Departure(path, f"axis {axis} has {dataset.shape[axis]} elements, {dim} {datasets[dim].shape}")
-
-
-def _scales(dataset: h5py.Dataset, axis: int) -> list[str]:
-    try:
-        scales = [dataset.dims[axis][i] for i in range(len(dataset.dims[axis]))]
-    except (OSError, RuntimeError, ValueError):
-        return ["something that cannot be read"]
-    return [str(scale.name).lstrip("/") for scale in scales]
 
 
 def _flags(path: str, dataset: h5py.Dataset, flags: Any) -> Iterator[Departure]:

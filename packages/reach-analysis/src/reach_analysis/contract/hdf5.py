@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from reach_analysis.contract.damage import LIBRARY_ERRORS, from_library, heap_fault, reason
 from reach_analysis.errors import ContractError, InputError
 
 _log = logging.getLogger(__name__)
@@ -50,12 +51,20 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
             raise InputError(f"{path}: the file is empty")
         if not h5py.is_hdf5(path):
             raise InputError(f"{path}: this is no HDF5 file")
+        fault = heap_fault(path)
+        if fault is not None:
+            raise InputError(f"{path}: {fault}; copy or download the file again")
         file = h5py.File(path, "r", locking="best-effort")
     except OSError as error:
         what = "is cut short: copy or download it again" if "truncated" in str(error) else f"cannot be opened: {error}"
         raise InputError(f"{path}: the file {what}") from error
-    with file:
-        yield file
+    try:
+        with file:
+            yield file
+    except LIBRARY_ERRORS as error:
+        if not from_library(error):
+            raise
+        raise InputError(f"{path}: the file is damaged: {reason(error)}") from error
 
 
 @contextmanager

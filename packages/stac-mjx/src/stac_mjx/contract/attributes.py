@@ -41,8 +41,9 @@ def attribute_departures(
 
 def unit_departures(found: Mapping[str, Any], rule: DatasetRule) -> Iterator[Departure]:
     """Report a wrong unit, and flags that are missing or differ from the page."""
-    if rule.units is not None and found.get("units") != rule.units:
-        yield Departure(f"{rule.path}@units", f"expected {rule.units!r}, got {found.get('units')!r}")
+    unit = found.get("units")
+    if rule.units is not None and not (isinstance(unit, str) and unit == rule.units):
+        yield Departure(f"{rule.path}@units", f"expected {rule.units!r}, got {unit!r}")
     if not rule.flag_values and not rule.free_flags:
         return
     values, meanings = found.get("flag_values"), found.get("flag_meanings")

@@ -78,7 +78,7 @@ def _units(record: Record, model: mujoco.MjModel, length_unit_m: float) -> Itera
     for path, units in (("qpos", position), ("qvel", speed), ("qpos_ref", position), ("reference/qpos", position)):
         found = record.own_attributes.get(path, {}).get("column_units")
         found = (found,) if isinstance(found, str) else found
-        if found is not None and found != units:
+        if isinstance(found, tuple) and found != units:
             yield Departure(f"{path}@column_units", f"expected {shorten(units)}; got {shorten(found)}")
 
 

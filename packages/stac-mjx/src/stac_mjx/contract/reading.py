@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from stac_mjx.contract.damage import LIBRARY_ERRORS, from_library, heap_fault, reason
 from stac_mjx.contract.schema import KINDS, load_schema
 from stac_mjx.errors import ContractError, InputError, unknown
 
@@ -54,12 +55,20 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
             raise InputError(f"{path}: the file is empty")
         if not h5py.is_hdf5(path):
             raise InputError(f"{path}: this is no HDF5 file; expected one written by stac-mjx, track-mjx or their like")
+        fault = heap_fault(path)
+        if fault is not None:
+            raise InputError(f"{path}: {fault}; copy or download the file again")
         file = h5py.File(path, "r", locking="best-effort")
     except OSError as error:
         what = "is cut short: copy or download it again" if "truncated" in str(error) else f"cannot be opened: {error}"
         raise InputError(f"{path}: the file {what}") from error
-    with file:
-        yield file
+    try:
+        with file:
+            yield file
+    except LIBRARY_ERRORS as error:
+        if not from_library(error):
+            raise
+        raise InputError(f"{path}: the file is damaged: {reason(error)}") from error
 
 
 def kind_and_version(file: h5py.File) -> tuple[str, int, int]:
@@ -179,12 +188,18 @@ def storage_faults(dataset: h5py.Dataset) -> list[str]:
         return ["is a virtual data set; store the data itself"]
     if properties.get_external_count() > 0:
         return ["keeps its values in another file; store the data itself"]
-    faults = []
+    faults = size_faults(dataset)
     filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
     if filters - _FILTERS:
         faults.append(
             f"uses filters {sorted(filters - _FILTERS)}; only gzip, shuffle and fletcher32 are readable everywhere"
         )
+    return faults
+
+
+def size_faults(dataset: h5py.Dataset, slack_bytes: int = 4096) -> list[str]:
+    """Say why a data set cannot be as large as it claims; `slack_bytes` may be claimed without having been written."""
+    faults = []
     item_bytes = dataset.id.get_type().get_size()
     if dataset.chunks is not None and math.prod(dataset.chunks) * item_bytes > MAX_CHUNK_BYTES:
         faults.append(
@@ -195,7 +210,7 @@ def storage_faults(dataset: h5py.Dataset) -> list[str]:
         faults.append(f"has an axis longer than {MAX_LENGTH}: {dataset.shape}")
     if stored > dataset.file.id.get_filesize():
         faults.append(f"says it stores {stored} bytes, more than the whole file")
-    elif claimed > MAX_INFLATION * stored + 4096 or (claimed > 0 and stored == 0):
+    elif claimed > MAX_INFLATION * stored + slack_bytes:
         faults.append(f"claims {claimed} bytes but stores {stored}: most of it was never written")
     return faults
 

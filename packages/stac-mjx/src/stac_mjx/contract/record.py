@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from stac_mjx.contract.schema import DimensionRule, Schema
-from stac_mjx.errors import shorten
+from stac_mjx.errors import printable, shorten
 
 BLOCK_BYTES = 1 << 24
 """Most memory a check reads at once, as near as one element of the leading axes allows."""
@@ -33,7 +33,7 @@ class Departure:
     severity: str = "error"
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.problem}"
+        return printable(f"{self.where}: {self.problem}", 400)
 
 
 @dataclass(frozen=True)

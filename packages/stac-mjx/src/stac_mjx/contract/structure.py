@@ -11,6 +11,7 @@ import h5py
 from stac_mjx.contract.attributes import attribute_departures, json_problem, unit_departures
 from stac_mjx.contract.reading import attribute, link_fault, read_strings, storage_faults
 from stac_mjx.contract.record import Departure, Record, label_departures, shape_departures
+from stac_mjx.contract.scales import attached_scales, is_scale
 from stac_mjx.contract.schema import DatasetRule, Schema
 from stac_mjx.errors import ContractError, shorten
 
@@ -186,38 +187,29 @@ def _axes(
         departures.append(Departure(rule.path, f"expected the axes ({', '.join(dims)}), got shape {dataset.shape}"))
         return None
     if dims == (rule.path,):
-        if not h5py.h5ds.is_scale(dataset.id):
+        if not is_scale(dataset):
             departures.append(Departure(rule.path, "must be its own dimension scale"))
         return dims
     for axis, dim in enumerate(dims):
-        attached = _scale_names(dataset, axis)
+        attached = attached_scales(dataset, axis)
         if attached != [dim]:
             shown = shorten(attached) if attached else "none"
             departures.append(Departure(rule.path, f"axis {axis}: expected the scale {dim!r} attached, got {shown}"))
     return dims
 
 
-def _scale_names(dataset: h5py.Dataset, axis: int) -> list[str]:
-    try:
-        scales = [dataset.dims[axis][i] for i in range(len(dataset.dims[axis]))]
-    except (OSError, RuntimeError, ValueError):
-        return ["something that cannot be read"]
-    return [str(scale.name).lstrip("/") for scale in scales]
-
-
 def _take_scale(dataset: h5py.Dataset, path: str, schema: Schema, found: _Findings) -> None:
     """Check the labels of a dimension and enter them in the findings."""
     rule, name = schema.dimension(path), type_name(dataset)
     assert rule is not None
-    if not h5py.h5ds.is_scale(dataset.id):
+    if not is_scale(dataset):
         found.departures.append(Departure(path, "is not marked as a dimension scale"))
     if name != rule.dtype or dataset.shape is None or dataset.ndim != 1:
         found.departures.append(Departure(path, f"expected a list of type {rule.dtype}, got {name}, {dataset.shape}"))
         return
-    if rule.dtype != "string" and attribute(dataset, "units") != rule.units:
-        found.departures.append(
-            Departure(f"{path}@units", f"expected {rule.units!r}, got {attribute(dataset, 'units')!r}")
-        )
+    units = attribute(dataset, "units")
+    if rule.dtype != "string" and not (isinstance(units, str) and units == rule.units):
+        found.departures.append(Departure(f"{path}@units", f"expected {rule.units!r}, got {units!r}"))
     if _take_values(dataset, path, name, found):
         found.dims[path] = (path,)
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from stac_mjx.errors import InputError
+from stac_mjx.contract.damage import LIBRARY_ERRORS, from_library, heap_fault, reason
+from stac_mjx.contract.reading import size_faults
+from stac_mjx.errors import InputError, raise_all
 
 MAX_LINKS = 8
 """Soft links followed one after the other before the chain is taken for a circle."""
-_H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
 
 
 @contextmanager
@@ -28,11 +29,19 @@ def opened(path: Path) -> Iterator[h5py.File]:
         InputError: when it is no HDF5 file, or is truncated or damaged.
     """
     try:
+        fault = heap_fault(path)
+        if fault is not None:
+            raise InputError(f"{path}: not a complete HDF5 file ({fault}); copy or export it again")
         file = h5py.File(path, "r", locking="best-effort")
     except OSError as error:
-        raise InputError(f"{path}: not a complete HDF5 file ({_reason(error)}); copy or export it again") from error
-    with file:
-        yield file
+        raise InputError(f"{path}: not a complete HDF5 file ({reason(error)}); copy or export it again") from error
+    try:
+        with file:
+            yield file
+    except LIBRARY_ERRORS as error:
+        if not from_library(error):
+            raise
+        raise InputError(f"{path}: the file is damaged ({reason(error)}); copy or export it again") from error
 
 
 def member(group: h5py.Group, name: str, links: int = MAX_LINKS) -> h5py.Group | h5py.Dataset | None:
@@ -61,8 +70,8 @@ def member(group: h5py.Group, name: str, links: int = MAX_LINKS) -> h5py.Group |
                 target = posixpath.join(node.name or "/", link.path, *parts[index + 1 :])
                 return member(node.file, target, links - 1)
             found = node[part]
-        except _H5_ERRORS as error:
-            raise InputError(f"{where}: damaged ({_reason(error)})") from error
+        except LIBRARY_ERRORS as error:
+            raise InputError(f"{where}: damaged ({reason(error)})") from error
         if not isinstance(found, (h5py.Group, h5py.Dataset)):
             return None
         node = found
@@ -83,8 +92,8 @@ def child_names(group: h5py.Group) -> list[str]:
     """
     try:
         return [str(name) for name in group]
-    except _H5_ERRORS as error:
-        raise InputError(f"{group.file.filename}: {group.name}: damaged ({_reason(error)})") from error
+    except LIBRARY_ERRORS as error:
+        raise InputError(f"{group.file.filename}: {group.name}: damaged ({reason(error)})") from error
 
 
 def first_member(group: h5py.Group, names: tuple[str, ...]) -> tuple[str, h5py.Dataset] | None:
@@ -103,7 +112,7 @@ def numbers(dataset: h5py.Dataset, dtype: type = np.float64) -> np.ndarray:
         InputError: when it holds no real numbers, keeps its data in another file, or cannot be read.
     """
     where = f"{dataset.file.filename}: {dataset.name}"
-    _refuse_other_files(dataset, where)
+    _refuse_storage(dataset, where)
     stored = _stored_type(dataset, where)
     if stored.kind not in "fiu":
         raise InputError(f"{where}: expected real numbers, got {stored}")
@@ -112,8 +121,8 @@ def numbers(dataset: h5py.Dataset, dtype: type = np.float64) -> np.ndarray:
         with np.errstate(invalid="ignore"):
             values = np.asarray(dataset[()])
             converted = values.astype(dtype, copy=False)
-    except _H5_ERRORS as error:
-        raise InputError(f"{where}: its data cannot be read ({_reason(error)}); the file is damaged") from error
+    except LIBRARY_ERRORS as error:
+        raise InputError(f"{where}: its data cannot be read ({reason(error)}); the file is damaged") from error
     if converted.dtype.kind == "i" and (converted != values).any():
         raise InputError(f"{where}: expected whole numbers, got others")
     return converted
@@ -126,15 +135,15 @@ def strings(dataset: h5py.Dataset) -> tuple[str, ...]:
         InputError: when it holds no text, keeps its data in another file, or cannot be read.
     """
     where = f"{dataset.file.filename}: {dataset.name}"
-    _refuse_other_files(dataset, where)
+    _refuse_storage(dataset, where)
     stored = _stored_type(dataset, where)
     if h5py.check_string_dtype(stored) is None:
         raise InputError(f"{where}: expected text, got {stored}")
     try:
         values = np.ravel(np.asarray(dataset[()], dtype=object))
         return tuple(as_text(value) for value in values)
-    except (*_H5_ERRORS, UnicodeDecodeError) as error:
-        raise InputError(f"{where}: its text cannot be read ({_reason(error)})") from error
+    except LIBRARY_ERRORS as error:
+        raise InputError(f"{where}: its text cannot be read ({reason(error)})") from error
 
 
 def referenced(dataset: h5py.Dataset) -> list[h5py.Dataset]:
@@ -144,11 +153,11 @@ def referenced(dataset: h5py.Dataset) -> list[h5py.Dataset]:
         InputError: when a reference leads nowhere or to no dataset.
     """
     where = f"{dataset.file.filename}: {dataset.name}"
-    _refuse_other_files(dataset, where)
+    _refuse_storage(dataset, where)
     try:
         targets = [dataset.file[reference] for reference in np.ravel(dataset[()])]
-    except _H5_ERRORS as error:
-        raise InputError(f"{where}: a reference leads nowhere ({_reason(error)})") from error
+    except LIBRARY_ERRORS as error:
+        raise InputError(f"{where}: a reference leads nowhere ({reason(error)})") from error
     datasets = [target for target in targets if isinstance(target, h5py.Dataset)]
     if len(datasets) < len(targets):
         raise InputError(f"{where}: a reference leads to no dataset")
@@ -166,10 +175,10 @@ def attribute(node: h5py.Group | h5py.Dataset, *names: str) -> object | None:
             if name not in node.attrs:
                 continue
             value = np.ravel(np.asarray(node.attrs[name], dtype=object))
-        except _H5_ERRORS as error:
-            raise InputError(f"{node.file.filename}: {node.name}@{name}: damaged ({_reason(error)})") from error
-        if len(value):
-            return as_text(value[0]) if isinstance(value[0], (bytes, str)) else value[0]
+            if len(value):
+                return as_text(value[0]) if isinstance(value[0], (bytes, str)) else value[0]
+        except LIBRARY_ERRORS as error:
+            raise InputError(f"{node.file.filename}: {node.name}@{name}: damaged ({reason(error)})") from error
     return None
 
 
@@ -201,8 +210,8 @@ def contents(file: h5py.File, limit: int = 12) -> str:
 
     try:
         file.visititems(note)
-    except _H5_ERRORS as error:
-        found.append(f"damaged objects ({_reason(error)})")
+    except LIBRARY_ERRORS as error:
+        found.append(f"damaged objects ({reason(error)})")
     if not found:
         return "no dataset"
     return ", ".join(found[:limit]) + (f" and {len(found) - limit} more" if len(found) > limit else "")
@@ -222,15 +231,11 @@ def _stored_type(dataset: h5py.Dataset, where: str) -> np.dtype:
     """Return the element type; a damaged one fails here, not in the library."""
     try:
         return dataset.dtype
-    except _H5_ERRORS as error:
-        raise InputError(f"{where}: its type is damaged ({_reason(error)})") from error
+    except LIBRARY_ERRORS as error:
+        raise InputError(f"{where}: its type is damaged ({reason(error)})") from error
 
 
-def _refuse_other_files(dataset: h5py.Dataset, where: str) -> None:
+def _refuse_storage(dataset: h5py.Dataset, where: str) -> None:
     if dataset.is_virtual or dataset.external:
         raise InputError(f"{where}: keeps its data in another file, which is never opened; store the data inside")
-
-
-def _reason(error: BaseException) -> str:
-    """The library's words on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    raise_all(InputError, where, size_faults(dataset, slack_bytes=1 << 20))

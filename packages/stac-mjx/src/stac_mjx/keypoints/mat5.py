@@ -122,7 +122,7 @@ def _head(content: memoryview, order: str) -> _Matrix | None:
     flags = _numbers(next(rest, (0, memoryview(b""))), order)
     shape = _numbers(next(rest, (0, memoryview(b""))), order)
     _, name = next(rest, (0, memoryview(b"")))
-    if not flags.size or shape.size < 2 or (shape < 0).any():
+    if not flags.size or shape.size < 2 or {flags.dtype.kind, shape.dtype.kind} - {"i", "u"} or (shape < 0).any():
         raise Mat5Error("an array without class or shape")
     kind = int(flags[0])
     return _Matrix(kind & 0xFF, bool(kind & _COMPLEX), tuple(shape.tolist()), bytes(name).decode("latin-1"), rest)
