@@ -55,8 +55,8 @@ class Setup:
 
     @cached_property
     def used_fields(self) -> set[str]:
-        """Physics fields that some term reads."""
-        return used_fields(self.task, self.reference)
+        """Physics fields that some term reads, and positions of bodies, by which every policy is judged."""
+        return used_fields(self.task, self.reference) | {"xpos"}
 
     @cached_property
     def observation(self) -> Observation:

@@ -244,7 +244,12 @@ class EvaluateConfig:
     clips: str | None = None
     """Another clips file of the same body; empty: the clips of the run."""
     clip_set: str = "test"
-    """What stands at the top of the summary: train, test or all."""
+    """What stands at the top of the summary: train, test (held out; all clips of another file) or all."""
+    whole: bool = False
+    """Play the clips of another file whole, not cut to task.clip_s: how long are movements followed?"""
+    deviation_mm: float | None = None
+    """Episodes also end where the bodies reported are, on average, farther from the reference than this, mm; empty: by
+    the terminations of the task alone."""
     out: str | None = None
     """Folder of the results; empty: RUN/evaluation."""
     engine: str | None = None

@@ -1,7 +1,11 @@
-"""Playing clips from their beginning to their end, all side by side, without resets: for evaluation and rollouts."""
+"""Playing clips from their beginning to their end, all side by side: for evaluation and rollouts.
+
+An episode that ends early is the last of its clip, or the next one begins where it ended, on the reference.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -43,12 +47,13 @@ class Recorded(NamedTuple):
 
 
 class Played(NamedTuple):
-    """Clips that were played; (clip, step, ...). Values after a clip's end, or its termination, do not count.
+    """Clips that were played; (clip, step, ...). Values of steps that were not taken do not count.
 
     Attributes:
         valid: the step was taken.
-        terminated: the step ended the clip early.
-        reason: (clip,) index into the task's reasons; 0 for the clip's end.
+        terminated: the step ended the episode early.
+        ended_by: (clip, step) what ended an episode in this step, an index into `reasons_of`; 0 where nothing did.
+        reason: (clip,) what ended the first episode of each clip; 0 for the clip's end.
         reward: sum of the weighted terms.
         metrics: every reward and cost term, unweighted, by name.
         body_error_m: (clip, step, body) distance of every moving body from its reference after the step, metres.
@@ -58,12 +63,71 @@ class Played(NamedTuple):
 
     valid: np.ndarray
     terminated: np.ndarray
+    ended_by: np.ndarray
     reason: np.ndarray
     reward: np.ndarray
     metrics: dict[str, np.ndarray]
     body_error_m: np.ndarray
     joint_error_rad: np.ndarray
     recorded: Recorded | None
+
+
+@dataclass(frozen=True)
+class Realignment:
+    """Episodes that ended early start anew on the reference, at the frame they had reached (paper B, section 2.2).
+
+    Attributes:
+        limit_m: an episode also ends where the mean distance of some bodies from the reference passes this; None: by
+            the task's terminations alone.
+        columns: which bodies, as columns of ``Played.body_error_m``.
+    """
+
+    limit_m: float | None = None
+    columns: tuple[int, ...] = ()
+
+
+def reasons_of(task: Imitation) -> tuple[str, ...]:
+    """Meaning of ``Played.ended_by`` and ``Played.reason``: the task's reasons, then `Realignment.limit_m`."""
+    return (*task.reasons, "deviation")
+
+
+class _Tape:
+    """What playing leaves behind, step by step."""
+
+    def __init__(self, n_clips: int) -> None:
+        self.valid: list[np.ndarray] = []
+        self.terminated: list[np.ndarray] = []
+        self.ended_by: list[np.ndarray] = []
+        self.judgements: list[Judgement] = []
+        self.states: list[Fields] = []
+        self.acts: list[Any] = []
+        self.reason = np.zeros(n_clips, np.uint8)
+
+    def add(self, taken: np.ndarray, ended_by: np.ndarray, judgement: Judgement) -> None:
+        """Note a step; one into nowhere counts as none: the one before was the last."""
+        broken, stopped = judgement.stops[0], ended_by > 0
+        if self.terminated:
+            self.terminated[-1] = self.terminated[-1] | (stopped & broken)
+        self.valid.append(taken & ~broken)
+        self.terminated.append(stopped & ~broken)
+        self.ended_by.append(ended_by)
+        self.judgements.append(judgement)
+        self.reason = np.where(self.reason > 0, self.reason, ended_by)
+
+    def played(self) -> Played:
+        """All of it."""
+        judged = _stacked(self.judgements)
+        return Played(
+            valid=np.stack(self.valid, 1),
+            terminated=np.stack(self.terminated, 1),
+            ended_by=np.stack(self.ended_by, 1),
+            reason=self.reason,
+            reward=judged.reward,
+            metrics=judged.metrics,
+            body_error_m=judged.body_error,
+            joint_error_rad=judged.joint_error,
+            recorded=Recorded(_stacked(self.states), *_stacked(self.acts)) if self.states else None,
+        )
 
 
 class Player:
@@ -73,10 +137,11 @@ class Player:
         task: the task.
         networks: the policy.
         engine: the physics.
+        recorded: what errors are measured against, clip by clip; None: what is followed.
     """
 
-    def __init__(self, task: Imitation, networks: Networks, engine: Engine) -> None:
-        self.task, self.networks, self.engine = task, networks, engine
+    def __init__(self, task: Imitation, networks: Networks, engine: Engine, recorded: Reference | None = None) -> None:
+        self.task, self.networks, self.engine, self.recorded = task, networks, engine, recorded
         self._act = jax.jit(self._act_once)
         self._after = jax.jit(self._judge_once)
         self._start = jax.jit(task.start_at)
@@ -84,7 +149,14 @@ class Player:
         self._states: dict[int, Any] = {}
 
     def play(
-        self, policy: Policy, reference: Reference, clips: Arrayish, *, seed: int | None = None, record: bool = False
+        self,
+        policy: Policy,
+        reference: Reference,
+        clips: Arrayish,
+        *,
+        seed: int | None = None,
+        record: bool = False,
+        realign: Realignment | None = None,
     ) -> Played:
         """Play clips from their first frame.
 
@@ -94,54 +166,50 @@ class Player:
             clips: (clip,) numbers in the reference.
             seed: of sampled intentions and actions; None: the policy acts on its means.
             record: keep states and what the policy computed.
+            realign: go on to the end of every clip, in a new episode where one ended early; None: stop there.
         """
         clips = np.asarray(clips, np.int32)
         n_steps = np.asarray(reference.length)[clips] - 1
         clock, qpos, qvel = self._start(reference, clips, np.zeros_like(clips))
         state = self._begin(len(clips), qpos, qvel)
         key = None if seed is None else jax.random.key(seed)
-        judgements, states, acts = [], [], []
-        running, valid, terminated = np.ones(len(clips), bool), [], []
-        reason = np.zeros(len(clips), np.uint8)
+        running, tape = np.ones(len(clips), bool), _Tape(len(clips))
         for step in range(int(n_steps.max())):
+            before = self.engine.fields(state)
             if record:
-                states.append(_copied(self.engine.fields(state)))
+                tape.states.append(_copied(before))
             step_key = None if key is None else jax.random.fold_in(key, step)
-            action, output, ctrl = self._act(policy, reference, self.engine.fields(state), clock, step_key)
+            action, output, ctrl = self._act(policy, reference, before, clock, step_key)
             state = self._step(state, ctrl if self.engine.traceable else np.asarray(ctrl))
-            clock, judgement = self._after(reference, self.engine.fields(state), clock, action)
+            clock, judgement = self._after(
+                reference, self.recorded or reference, self.engine.fields(state), clock, action
+            )
             judgement = jax.tree.map(np.asarray, judgement)
             taken = running & (step < n_steps)
-            stopped = taken & judgement.stops.any(0)
-            reason[stopped] = 1 + judgement.stops[:, stopped].argmax(0)
-            running = running & ~stopped
-            broken = judgement.stops[0]
-            if broken.any():  # a step into nowhere is none: the one before was the last
-                state = self.engine.reset(state, broken, np.asarray(qpos), np.asarray(qvel))
-                if terminated:
-                    terminated[-1] = terminated[-1] | (stopped & broken)
-            valid.append(taken & ~broken)
-            terminated.append(stopped & ~broken)
-            judgements.append(judgement)
+            ended_by = np.where(taken, _ended_by(judgement, realign), 0).astype(np.uint8)
+            tape.add(taken, ended_by, judgement)
             if record:
-                acts.append(jax.tree.map(np.asarray, (ctrl, action, output)))
+                tape.acts.append(jax.tree.map(np.asarray, (ctrl, action, output)))
+            if realign is None:
+                running = running & (ended_by == 0)
             if not (running & (step + 1 < n_steps)).any():
                 break
-        recorded = None
+            anew = (ended_by > 0) if realign is not None else judgement.stops[0]
+            if anew.any():
+                state, clock = self._begin_again(reference, state, clock, anew)
         if record:
-            states.append(_copied(self.engine.fields(state)))
-            recorded = Recorded(_stacked(states), *_stacked(acts))
-        judged = _stacked(judgements)
-        return Played(
-            valid=np.stack(valid, 1),
-            terminated=np.stack(terminated, 1),
-            reason=reason,
-            reward=judged.reward,
-            metrics=judged.metrics,
-            body_error_m=judged.body_error,
-            joint_error_rad=judged.joint_error,
-            recorded=recorded,
-        )
+            tape.states.append(_copied(self.engine.fields(state)))
+        return tape.played()
+
+    def _begin_again(self, reference: Reference, state: Any, clock: Clock, which: np.ndarray) -> tuple[Any, Clock]:
+        """Put some simulations on the reference, at the frames they have reached."""
+        fresh, qpos, qvel = self._start(reference, clock.clip, clock.frame)
+        state = self.engine.reset(state, which, np.asarray(qpos), np.asarray(qvel))
+
+        def choose(new: Array, old: Array) -> Array:
+            return jnp.where(which.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+
+        return state, jax.tree.map(choose, fresh, clock)
 
     def _begin(self, n: int, qpos: Array, qvel: Array) -> Any:
         state = self._states.get(n)
@@ -156,7 +224,7 @@ class Player:
         return action, output, self.task.ctrl(action)
 
     def _judge_once(
-        self, reference: Reference, fields: Fields, clock: Clock, action: Arrayish
+        self, reference: Reference, recorded: Reference, fields: Fields, clock: Clock, action: Arrayish
     ) -> tuple[Clock, Judgement]:
         task = self.task
         after, terms, stops = task.measure(reference, fields, clock, action)
@@ -164,7 +232,7 @@ class Player:
         metrics = {name: jnp.where(finite, value, 0.0) for name, value in terms.items()}
         pairs = zip(metrics.values(), task.metric_weights, strict=True)
         reward = sum((weight * value for value, weight in pairs), jnp.zeros(action.shape[0]))
-        scene = task.scene(reference, fields, after, action)
+        scene = task.scene(recorded, fields, after, action)
         bodies = task.body.moving_bodies
         distance = jnp.linalg.norm(scene.target.xpos[:, bodies] - fields.xpos[:, bodies], axis=-1)
         return after, Judgement(
@@ -174,6 +242,15 @@ class Player:
             body_error=distance * task.body.length_unit_m,
             joint_error=jnp.abs(joint_error(scene)),
         )
+
+
+def _ended_by(judgement: Judgement, realign: Realignment | None) -> np.ndarray:
+    """(clip,) index into `reasons_of` of what ends an episode in this step; 0 where nothing does."""
+    stops = judgement.stops
+    if realign is not None and realign.limit_m is not None:
+        far = judgement.body_error[:, list(realign.columns)].mean(1) > realign.limit_m
+        stops = np.concatenate([stops, far[None]])
+    return np.where(stops.any(0), 1 + stops.argmax(0), 0)
 
 
 def _copied(fields: Fields) -> Fields:

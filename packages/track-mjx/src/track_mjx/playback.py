@@ -8,12 +8,9 @@ import numpy as np
 
 from track_mjx.config import RolloutConfig
 from track_mjx.episodes import Player
-from track_mjx.errors import InputError
 from track_mjx.rollouts import RolloutInfo, policy_sha256, write_rollouts
 from track_mjx.run_folder import RunFolder, config_yaml
-from track_mjx.runs import load_policy, open_setup
-
-SETS = ("train", "test", "all")
+from track_mjx.runs import load_policy, open_setup, sets_of
 
 
 def roll_out(folder: RunFolder, config: RolloutConfig, path: Path) -> int:
@@ -26,9 +23,7 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path) -> int:
     settings.physics.engine = config.engine or settings.physics.engine
     setup, train, test = open_setup(folder, settings, config.clips)
     step, policy = load_policy(folder, setup, config.checkpoint)
-    clips = {"train": train, "test": test, "all": sorted([*train, *test])}[config.clip_set]
-    if not clips:
-        raise InputError(f"clip_set={config.clip_set}: the set is empty")
+    clips = sets_of(setup, train, test, config.clip_set)[config.clip_set]
     player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
     reference = setup.on_device(setup.followed)
     seeds = [None] if config.deterministic else list(config.seeds)

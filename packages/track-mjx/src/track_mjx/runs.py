@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import jax
@@ -11,13 +12,15 @@ from track_mjx.build import Setup, build
 from track_mjx.checkpoints import unflatten
 from track_mjx.clips import read_clips
 from track_mjx.config import TrainConfig
-from track_mjx.errors import RunError, raise_all
+from track_mjx.errors import ConfigError, InputError, RunError, raise_all, unknown
 from track_mjx.policy import Policy, empty_statistics
 from track_mjx.run_folder import RunFolder
 
+SETS = ("train", "test", "all")
+
 
 def open_setup(
-    folder: RunFolder, settings: TrainConfig, clips: str | None = None
+    folder: RunFolder, settings: TrainConfig, clips: str | None = None, *, whole: bool = False
 ) -> tuple[Setup, list[int], list[int]]:
     """Put a run's task together again.
 
@@ -25,14 +28,20 @@ def open_setup(
         folder: the run.
         settings: its settings, perhaps changed.
         clips: another clips file; None: that of the run.
+        whole: do not cut the clips of that file, whatever the run did with its own.
 
     Returns:
         The setup, and the numbers of train and held-out clips; of another file, all count as held out.
 
     Raises:
         RunError: when the clips are not those of the run, or belong to another body.
+        ConfigError: when the clips of the run itself are asked for whole.
     """
     record = folder.record()
+    if whole and settings.task.clip_s is not None:
+        if not clips or hashlib.sha256(Path(clips).expanduser().read_bytes()).hexdigest() == record.clips_sha256:
+            raise ConfigError("whole=true: pieces of the run's own clips were trained on; give others as clips=FILE")
+        settings.task.clip_s = None
     path = Path(clips or record.clips)
     loaded = read_clips(path)
     if loaded.model_sha256 != record.model_sha256:
@@ -49,6 +58,25 @@ def open_setup(
     ]
     raise_all(RunError, str(path), missing[:5])
     return setup, [names.index(name) for name in record.train], [names.index(name) for name in record.test]
+
+
+def sets_of(setup: Setup, train: list[int], test: list[int], asked: str) -> dict[str, list[int]]:
+    """The sets of clips by name, empty ones left out.
+
+    Raises:
+        ConfigError: when the set asked for does not exist.
+        InputError: when it is empty.
+    """
+    if asked not in SETS:
+        raise ConfigError(f"clip_set: {unknown('set', asked, SETS)}")
+    sets = {"train": train, "test": test, "all": sorted([*train, *test])}
+    there = {name: clips for name, clips in sets.items() if clips}
+    if asked not in there:
+        raise InputError(
+            f"clip_set={asked}: the set is empty: of {setup.clips.path.name}, {len(train)} clips were trained on and "
+            f"{len(test)} were not; clip_set={' or clip_set='.join(there)}"
+        )
+    return there
 
 
 def load_policy(folder: RunFolder, setup: Setup, which: str | int) -> tuple[int, Policy]:

@@ -10,13 +10,15 @@ from track_mjx.config import EvaluateConfig
 
 
 def run(config: EvaluateConfig) -> int:
-    """Play train and held-out clips on the policy's means, write summary and tables, and print the summary."""
-    from track_mjx.assessment import assess, summary_text
+    """Play train and held-out clips on the policy's means, write summary, tables and figures, and print the summary."""
+    from track_mjx.assessment.assess import assess
+    from track_mjx.assessment.text import summary_text
     from track_mjx.progress import use_compilation_cache
     from track_mjx.run_folder import RunFolder
 
     folder = RunFolder.open(require(config.run, "run", "run"))
     use_compilation_cache()
-    found = assess(folder, config, Path(config.out).expanduser() if config.out else folder.path / "evaluation")
-    sys.stdout.write(summary_text(found) + "\n")
+    target = Path(config.out).expanduser() if config.out else folder.path / "evaluation"
+    found = assess(folder, config, target)
+    sys.stdout.write(f"{summary_text(found)}\n\n{target}: summary.json, tables (csv) and figures (png, svg)\n")
     return 0

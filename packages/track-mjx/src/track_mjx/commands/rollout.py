@@ -11,13 +11,11 @@ from track_mjx.config import RolloutConfig
 
 def run(config: RolloutConfig) -> int:
     """Play the clips, one pass a seed, and write a mimic.rollouts file."""
-    from track_mjx.errors import ConfigError, unknown
-    from track_mjx.playback import SETS, roll_out
+    from track_mjx.errors import ConfigError
+    from track_mjx.playback import roll_out
     from track_mjx.progress import use_compilation_cache
     from track_mjx.run_folder import RunFolder
 
-    if config.clip_set not in SETS:
-        raise ConfigError(f"clip_set: {unknown('set', config.clip_set, SETS)}")
     if not config.seeds:
         raise ConfigError("seeds: at least one is needed; for example seeds=[0]")
     if config.deterministic and len(config.seeds) > 1:

@@ -1,0 +1,355 @@
+"""Evaluation: errors against a rollouts file, survival by definition, re-alignment, what is written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import h5py
+import jax
+import mujoco
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import binomtest
+from track.clip_files import ARM, WALKER, write_clips
+from track.small_runs import trained
+from track.small_setups import ARM_TASK, WALKER_TASK, arm, config, walker
+from track_mjx.build import Setup, build
+from track_mjx.cli import main
+from track_mjx.clips import read_clips
+from track_mjx.episodes import Played, Player, Realignment, reasons_of
+from track_mjx.evaluation import interval_over_clips, parts_of
+from track_mjx.policy import Policy, empty_statistics
+from track_mjx.regions import region_of
+from track_mjx.survival import Episodes, episodes_of, half_life, survival, wilson
+
+FIGURES = ("survival", "error_per_clip", "error_per_region", "error_over_time", "reward_terms")
+
+
+@pytest.fixture(scope="module")
+def arm_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("arm")
+    task = {"regions": {"elbow": ["fore"], "wrist": ["hand"]}}
+    return trained(arm(folder, task)).path
+
+
+@pytest.fixture(scope="module")
+def walker_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("walker")
+    return trained(walker(folder, {"clip_s": 0.15}), steps=80).path
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def columns_of(rows: list[dict[str, str]], column: str, **chosen: str) -> np.ndarray:
+    return np.array([float(row[column]) for row in rows if all(row[k] == v for k, v in chosen.items())])
+
+
+# survival
+
+
+def test_survival_is_the_product_limit_of_a_worked_example() -> None:
+    """Six episodes: ends at 1, 3, 3 and 5; watched without an end up to 2 and 5."""
+    episodes = Episodes(np.arange(6), np.array([1, 2, 3, 3, 5, 5]), np.array([1, 0, 1, 1, 1, 0], bool))
+    curve = survival(episodes)
+    by_hand = [1, 5 / 6, 5 / 6, 5 / 6 * 2 / 4, 5 / 6 * 2 / 4, 5 / 6 * 2 / 4 * 1 / 2]
+    assert curve.unterminated == pytest.approx(by_hand)
+    assert curve.watched.tolist() == [6, 6, 5, 4, 2, 2]
+    assert (curve.low <= curve.unterminated).all()
+    assert (curve.unterminated <= curve.high).all()
+    assert half_life(curve, 0.1) == pytest.approx(0.3)
+
+
+def test_survival_is_the_plain_fraction_where_every_episode_is_watched_as_long() -> None:
+    rng = np.random.default_rng(0)
+    steps = np.minimum(rng.integers(1, 60, 40), 30)
+    ended = steps < 30
+    curve = survival(Episodes(np.arange(40), steps, ended))
+    for k in range(31):
+        still = int(((steps > k) | ~ended).sum())
+        assert curve.unterminated[k] == pytest.approx(still / 40)
+        found = binomtest(still, 40).proportion_ci(method="wilson")
+        assert (curve.low[k], curve.high[k]) == pytest.approx((found.low, found.high), abs=1e-4)
+
+
+def test_no_end_at_all_is_no_certainty() -> None:
+    curve = survival(Episodes(np.arange(12), np.full(12, 9), np.zeros(12, bool)))
+    assert curve.unterminated.tolist() == [1.0] * 10
+    assert curve.low[-1] == pytest.approx(binomtest(12, 12).proportion_ci(method="wilson").low, abs=1e-4)
+    assert half_life(curve, 0.1) is None
+    low, high = wilson(np.array([0.0]), np.array([5.0]))
+    assert low[0] == 0
+    assert high[0] == pytest.approx(binomtest(0, 5).proportion_ci(method="wilson").high, abs=1e-4)
+
+
+def test_clips_are_cut_into_episodes_at_their_ends() -> None:
+    ended = np.zeros((3, 8), bool)
+    ended[0, [2, 5]] = True
+    ended[1, 4] = True  # in the last step of a clip of five
+    ended[2, 7] = True  # beyond the end of a clip of three
+    found = episodes_of(ended, np.array([8, 5, 3]))
+    assert found.clip.tolist() == [0, 0, 0, 1, 2]
+    assert found.steps.tolist() == [3, 3, 2, 5, 3]
+    assert found.ended.tolist() == [True, True, False, True, False]
+
+
+# re-alignment
+
+
+def play(setup: Setup, **options: Any) -> Played:
+    policy = Policy(setup.networks.init(jax.random.key(1), setup.observation), empty_statistics(setup.observation))
+    player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
+    return player.play(policy, setup.on_device(setup.followed), np.arange(4), seed=3, **options)
+
+
+def test_an_episode_that_ends_goes_on_from_the_reference_at_the_frame_reached(tmp_path: Path) -> None:
+    setup = walker(tmp_path, {"terminations": {"too_far": {"limit_m": 0.004}}})
+    played = play(setup, record=True, realign=Realignment())
+    assert played.recorded is not None
+    states, reference = played.recorded.states, setup.reference
+    ends = [(c, k) for c, k in np.argwhere(played.ended_by > 0).tolist() if k + 1 < reference.length[c] - 1]
+    assert len(ends) > 8
+    for clip, step in ends:
+        row = int(reference.start[clip]) + step + 1
+        assert states.qpos[clip, step + 1] == pytest.approx(reference.qpos[row], abs=1e-6)
+        assert states.qvel[clip, step + 1] == pytest.approx(reference.qvel[row], abs=1e-5)
+        assert reasons_of(setup.task)[played.ended_by[clip, step]] == "too_far"
+    for clip, n in enumerate((reference.length - 1).tolist()):
+        assert played.valid[clip].sum() == n, "every clip is played to its end"
+    # a state on the reference is at most one control step from it after the next step
+    root = setup.task.body.moving_bodies.index(setup.task.body.root)
+    after = [played.body_error_m[clip, step + 1, root] for clip, step in ends]
+    assert max(after) < 0.004 < min(played.body_error_m[clip, step, root] for clip, step in ends)
+
+
+def test_the_first_episodes_are_those_without_realignment(tmp_path: Path) -> None:
+    setup = walker(tmp_path, {"terminations": {"too_far": {"limit_m": 0.004}}})
+    alone, on = play(setup), play(setup, realign=Realignment())
+    assert np.array_equal(alone.reason, on.reason)
+    for clip in range(4):
+        n = int(alone.valid[clip].sum())
+        assert alone.terminated[clip, n - 1]
+        assert np.array_equal(alone.body_error_m[clip, :n], on.body_error_m[clip, :n])
+        assert int(np.flatnonzero(on.ended_by[clip])[0]) == n - 1
+    lasted = episodes_of(on.ended_by > 0, setup.reference.length - 1)
+    assert np.bincount(lasted.clip, lasted.steps).tolist() == (setup.reference.length - 1).tolist()
+
+
+def test_a_deviation_ends_episodes_of_a_task_without_terminations(tmp_path: Path) -> None:
+    setup = arm(tmp_path)
+    columns = (1, 2)
+    assert not play(setup).ended_by.any()
+    played = play(setup, realign=Realignment(0.01, columns))
+    error = played.body_error_m[:, :, list(columns)].mean(-1)
+    assert np.array_equal(played.ended_by > 0, (error > 0.01) & played.valid)
+    assert (played.ended_by > 0).sum() > 3
+    assert {reasons_of(setup.task)[i] for i in np.unique(played.ended_by)} == {"clip_end", "deviation"}
+
+
+# errors
+
+
+def test_errors_are_measured_against_the_recording_not_what_is_followed(tmp_path: Path) -> None:
+    setup = arm(tmp_path)
+    still = setup.on_device(setup.reference)
+    moved = still._replace(xpos=still.xpos + 0.5)
+    policy = Policy(setup.networks.init(jax.random.key(1), setup.observation), empty_statistics(setup.observation))
+    plain, other = (
+        Player(setup.task, setup.networks, setup.engine(), recorded).play(policy, still, np.arange(2))
+        for recorded in (None, moved)
+    )
+    assert np.array_equal(plain.reward, other.reward)
+    assert other.body_error_m.min() > 0.5
+    assert plain.body_error_m.max() < 0.3
+
+
+SLIDER = ARM.replace(
+    '<joint name="elbow" axis="0 1 0" range="-2 2" limited="true" damping="0.001" armature="0.00001"/>',
+    '<joint name="elbow" axis="0 1 0" range="-2 2" limited="true" damping="0.001" armature="0.00001"/>'
+    '<joint name="rail" type="slide" axis="1 0 0" damping="1" armature="0.01"/>',
+)
+
+
+def test_slides_do_not_count_as_angles(tmp_path: Path) -> None:
+    path = write_clips(tmp_path / "clips.h5", SLIDER)
+    parts = parts_of(build(config(path, ARM_TASK), read_clips(path)).task)
+    assert parts.joints == ("shoulder", "elbow", "rail")
+    assert parts.angles == [0, 1]
+
+
+def test_balls_have_three_angles(tmp_path: Path) -> None:
+    parts = parts_of(walker(tmp_path).task)
+    assert parts.joints == ("hip_L", "hip_R", "hind_ball_x", "hind_ball_y", "hind_ball_z")
+    assert parts.angles == [0, 1, 2, 3, 4]
+
+
+def test_regions_are_found_by_name_for_every_animal() -> None:
+    by_hand = {
+        "forelimbs": ["humerus", "ulna", "wrist_body", "scapula_L", "upper_arm_R", "hand_L", "finger_R"],
+        "hindlimbs": ["upper_leg_L", "foot_R", "toe_L"],
+        "head": ["skull", "jaw", "vertebra_cervical_3", "vertebra_axis", "vertebra_atlant", "antenna_left"],
+        "tail": ["vertebra_C1", "vertebra_C30"],
+        "back": ["vertebra_1", "pelvis", "torso", "torso12_body"],
+        "front legs": ["claw_T1_left", "femur_T1_right", "20-f-l-claws-l", "33-f-r-tibia-l"],
+        "middle legs": ["tibia_T2_left", "24-m-l-tarsus-l"],
+        "hind legs": ["coxa_T3_left", "46-h-r-claws-l"],
+        "abdomen": ["abdomen_4", "08-a3-l"],
+        "trunk": ["walker", "thorax", "reference_base", "05-t2-l"],
+        "wings": ["wing_left", "haltere_right"],
+        "other": ["Zahnrad"],
+    }
+    wrong = [
+        (name, region_of(name)) for region, names in by_hand.items() for name in names if region_of(name) != region
+    ]
+    assert not wrong
+
+
+def test_the_interval_draws_whole_clips() -> None:
+    rng = np.random.default_rng(1)
+    levels = rng.normal(5.0, 1.0, 40)
+    values = levels[:, None] + rng.normal(0, 0.01, (40, 200))
+    low, high = interval_over_clips(values, np.ones((40, 200), bool))
+    half = 1.96 * levels.std(ddof=1) / np.sqrt(40)
+    assert (low, high) == pytest.approx((levels.mean() - half, levels.mean() + half), abs=0.1)
+    valid = np.zeros((40, 200), bool)
+    valid[:, :3] = True
+    values[:, 3:] = np.nan
+    assert np.isfinite(interval_over_clips(values, valid)).all()
+    assert np.isnan(interval_over_clips(values[:1], valid[:1])).all()
+
+
+# the command
+
+
+def test_evaluate_agrees_with_the_rollouts_file(
+    arm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Errors computed anew from what `rollout` writes: another engine object, another program, another file."""
+    assert main(["evaluate", f"run={arm_run}", f"out={tmp_path / 'ev'}"]) == 0
+    shown = capsys.readouterr().out
+    assert main(["rollout", f"run={arm_run}", f"out={tmp_path / 'rollouts.h5'}"]) == 0
+    found = json.loads((tmp_path / "ev" / "summary.json").read_text())
+    rows = {row["clip"]: row for row in rows_of(tmp_path / "ev" / "clips.csv")}
+    with h5py.File(tmp_path / "rollouts.h5") as file:
+        data: dict[str, Any] = {
+            name: np.asarray(file[name]) for name in ("clip_name", "qpos", "qpos_ref", "xpos", "valid", "names_xpos")
+        }
+        model = mujoco.MjModel.from_xml_string(np.asarray(file["provenance/mjcf_xml"]).item().decode())
+        reward, terms = np.asarray(file["reward"]), np.asarray(file["metrics"])
+    bodies = [name.decode() for name in data["names_xpos"]]
+    columns = [bodies.index("fore"), bodies.index("hand")]
+    assert len(rows) == len(data["clip_name"]) == 4
+    pooled = []
+    for clip, name in enumerate(name.decode() for name in data["clip_name"]):
+        states = 1 + np.flatnonzero(data["valid"][clip])
+        target = np.empty((len(states), 2, 3))
+        for i, state in enumerate(states):
+            there = mujoco.MjData(model)
+            there.qpos[:] = data["qpos_ref"][clip, state]
+            mujoco.mj_kinematics(model, there)
+            target[i] = there.xpos[columns]
+        error = 1e3 * np.linalg.norm(data["xpos"][clip, states][:, columns] - target, axis=-1)
+        degrees = np.degrees(np.abs(data["qpos"][clip, states] - data["qpos_ref"][clip, states]))
+        row = rows[name]
+        assert float(row["mean_body_error_mm"]) == pytest.approx(error.mean(), rel=1e-4)
+        assert float(row["body_error_mm/elbow"]) == pytest.approx(error[:, 0].mean(), rel=1e-4)
+        assert float(row["body_error_mm/wrist"]) == pytest.approx(error[:, 1].mean(), rel=1e-4)
+        assert float(row["mean_joint_error_deg"]) == pytest.approx(degrees.mean(), rel=1e-4)
+        assert float(row["reward"]) == pytest.approx(np.nanmean(reward[clip]), rel=1e-4)
+        assert float(row["terms/control_difference"]) == pytest.approx(np.nanmean(terms[clip, :, 1]), rel=1e-4)
+        pooled.append(error)
+    assert found["sets"]["all"]["mean_body_error_mm"] == pytest.approx(np.concatenate(pooled).mean(), rel=1e-4)
+    for text in ("elbow mm", "wrist mm", f"{found['sets']['train']['mean_body_error_mm']:.3f}", "control_difference"):
+        assert text in shown
+
+
+def test_evaluate_writes_every_set_table_and_figure(arm_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "ev"
+    assert main(["evaluate", f"run={arm_run}", f"out={out}", "deviation_mm=2", "clip_set=train"]) == 0
+    found = json.loads((out / "summary.json").read_text())
+    assert found["set"] == "train"
+    assert set(found["sets"]) == {"train", "test", "all"}
+    for name in ("mean_body_error_mm", "mean_joint_error_deg", "unterminated_fraction"):
+        assert found[name] == found["sets"]["train"][name]
+        assert all(np.isfinite(numbers[name]) for numbers in found["sets"].values())
+    assert found["ends_by"] == ["non_finite", "deviation"]
+    rows = rows_of(out / "survival.csv")
+    for name in ("train", "test"):
+        curve, time = columns_of(rows, "unterminated", set=name), columns_of(rows, "time_s", set=name)
+        assert curve[0] == 1
+        assert (np.diff(curve) <= 0).all()
+        assert np.diff(time) == pytest.approx(np.full(len(time) - 1, 0.005))
+        low, high = columns_of(rows, "low", set=name), columns_of(rows, "high", set=name)
+        assert ((low <= curve) & (curve <= high)).all()
+        assert columns_of(rows, "episodes_watched", set=name)[0] == found["sets"][name]["episodes"]
+    clips = rows_of(out / "clips.csv")
+    followed = [row["followed_to_end"] == "True" for row in clips if row["set"] == "train"]
+    assert np.mean(followed) == pytest.approx(found["unterminated_fraction"])
+    assert sum(int(row["ended_early"]) for row in clips) == found["sets"]["all"]["ended_early"]["deviation"]
+    over_time = rows_of(out / "error_over_time.csv")
+    weights = columns_of(over_time, "clips", set="train")
+    mean = (columns_of(over_time, "body_error_mm", set="train") * weights).sum() / weights.sum()
+    assert mean == pytest.approx(found["mean_body_error_mm"], rel=1e-5)
+    parts = rows_of(out / "parts.csv")
+    assert {row["name"] for row in parts if row["kind"] == "joint"} == {"shoulder", "elbow"}
+    assert columns_of(parts, "mean", set="train", name="fore") == pytest.approx(found["body_error_mm/elbow"], rel=1e-5)
+    for figure in FIGURES:
+        pixels = np.asarray(Image.open(out / f"{figure}.png").convert("L"))
+        assert (pixels < 128).mean() > 0.002, f"{figure} is blank"
+        ElementTree.parse(out / f"{figure}.svg")
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_errors_do_not_depend_on_what_ends_an_episode(arm_run: Path, tmp_path: Path) -> None:
+    """Being put back on the reference would make them look better."""
+    found = []
+    for name, limit in (("free", "null"), ("strict", "0.5")):
+        assert main(["evaluate", f"run={arm_run}", f"out={tmp_path / name}", f"deviation_mm={limit}"]) == 0
+        found.append(json.loads((tmp_path / name / "summary.json").read_text()))
+    free, strict = found
+    for name in ("mean_body_error_mm", "mean_joint_error_deg", "reward"):
+        assert free[name] == strict[name]
+    assert free["unterminated_fraction"] == 1.0
+    assert strict["unterminated_fraction"] == 0.0
+    assert strict["mean_body_error_mm_realigned"] < free["mean_body_error_mm_realigned"] == free["mean_body_error_mm"]
+
+
+def test_other_clips_of_the_body_whole_or_cut(walker_run: Path, tmp_path: Path) -> None:
+    other = write_clips(
+        tmp_path / "other.h5", WALKER, lengths=(60, 33), end_effectors=("foot_L", "foot_R"), root="trunk"
+    )
+    counts = {}
+    for whole in ("false", "true"):
+        out = tmp_path / whole
+        arguments = ["evaluate", f"run={walker_run}", f"clips={other}", f"whole={whole}", f"out={out}"]
+        assert main(arguments) == 0
+        found = json.loads((out / "summary.json").read_text())
+        assert not found["clips_of_the_run"]
+        assert set(found["sets"]) == {"test", "all"}
+        assert found["set"] == "test"
+        counts[whole] = found["clips"], found["seconds_realigned"]
+    assert counts["true"] == (2, pytest.approx(0.59 + 0.32))
+    assert counts["false"] == (6, pytest.approx(0.59 + 0.32 - 4 * 0.01)), "each cut costs the step across it"
+    record = json.loads((walker_run / "run.json").read_text())
+    assert main(["evaluate", f"run={walker_run}", f"clips={record['clips']}", "whole=true"]) == 2
+
+
+def test_the_same_evaluation_twice_gives_the_same_files(arm_run: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert main(["evaluate", f"run={arm_run}", f"out={tmp_path / name}", "deviation_mm=2"]) == 0
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_cut_pieces_of_another_setup_are_the_same_task(tmp_path: Path) -> None:
+    """What the walker fixture stands on: clips of 0.4 s in pieces of 0.15 s."""
+    path = write_clips(tmp_path / "clips.h5", WALKER, end_effectors=("foot_L", "foot_R"), root="trunk")
+    setup = build(config(path, {**WALKER_TASK, "clip_s": 0.15}), read_clips(path))
+    assert setup.reference.length.max() < 60
