@@ -59,7 +59,7 @@ def in_turn(*reports: Report) -> Report:
     return report
 
 
-def closing_line(line: Mapping[str, float]) -> str:
+def closing_line(line: Mapping[str, float | int]) -> str:
     """One sentence about the end of a training."""
     text = f"{line['steps'] / 1e6:.2f} M steps in {line['seconds']:.0f} s"
     for group, name in (("train", "train"), ("test", "held-out")):

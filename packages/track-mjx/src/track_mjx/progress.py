@@ -43,7 +43,7 @@ def reporting(log_file: Path | None = None) -> Iterator[tuple[logging.Logger, Co
 
 
 @contextmanager
-def training_bar(console: Console, total: int, done: int) -> Iterator[Callable[[Mapping[str, float]], None]]:
+def training_bar(console: Console, total: int, done: int) -> Iterator[Callable[[Mapping[str, float | int]], None]]:
     """Yield a function that shows a line of metrics: steps, speed, reward, errors, time left; terminals only."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"))
     bar = Progress(
@@ -54,7 +54,7 @@ def training_bar(console: Console, total: int, done: int) -> Iterator[Callable[[
     with bar:
         task = bar.add_task("training", total=total, completed=done, numbers="compiling")
 
-        def show(line: Mapping[str, float]) -> None:
+        def show(line: Mapping[str, float | int]) -> None:
             nonlocal errors
             if "eval/test/mean_body_error_mm" in line or "eval/train/mean_body_error_mm" in line:
                 group = "test" if "eval/test/mean_body_error_mm" in line else "train"

@@ -31,7 +31,7 @@ from track_mjx.tasks.imitation import Observation
 
 _log = logging.getLogger(__name__)
 
-Report = Callable[[Mapping[str, float]], None]
+Report = Callable[[Mapping[str, float | int]], None]
 
 
 @dataclass
