@@ -227,6 +227,45 @@ def test_actions_reach_the_whole_control_range_and_no_more(tmp_path: Path) -> No
     assert clipped[:, 0] == pytest.approx([0.0, 0.0, 1.0])
 
 
+def test_servos_may_be_kept_to_what_holds_the_poses_of_the_reference(tmp_path: Path) -> None:
+    setup = walker(tmp_path, {"action": "reference"})
+    body, ranges = setup.task.body, setup.config.task.action_range
+    assert list(ranges) == ["hip_R"], "hip_L is a motor: no control holds it anywhere"
+    data = mujoco.MjData(body.model)
+    lengths = []
+    for pose in setup.reference.qpos:
+        data.qpos[:] = pose
+        mujoco.mj_forward(body.model, data)
+        lengths.append(data.actuator_length[1])
+    rest = np.clip(lengths, -0.5, 1.0)  # gain and bias of a position servo are alike: the control is the length
+    half = max(4 * rest.std(), 0.05 * 1.5)
+    expected = [max(-0.5, rest.mean() - half), min(1.0, rest.mean() + half)]
+    assert ranges["hip_R"] == pytest.approx(expected, abs=1e-5)
+    data.ctrl[1] = data.actuator_length[1]
+    mujoco.mj_forward(body.model, data)
+    assert data.actuator_force[1] == pytest.approx(0, abs=1e-12), "MuJoCo agrees that the servo rests"
+    ends = np.asarray(setup.task.ctrl(np.array([[-1.0, -1.0], [1.0, 1.0]], np.float32)))
+    assert ends[:, 0] == pytest.approx([-1, 1])
+    assert ends[:, 1] == pytest.approx(ranges["hip_R"])
+
+
+def test_other_clips_are_played_with_the_ranges_of_the_training(tmp_path: Path) -> None:
+    kept = {"hip_R": [-0.25, 0.5]}
+    setup = walker(tmp_path, {"action": "reference", "action_range": kept})
+    assert setup.config.task.action_range == kept
+    assert np.asarray(setup.task.ctrl(np.ones((1, 2), np.float32)))[0] == pytest.approx([1.0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("ranges", "told"),
+    [({"hip_P": [0.0, 1.0]}, "did you mean 'hip_"), ({"hip_R": [1.0, 0.0]}, "hip_R"), ({"hip_R": [0.0]}, "hip_R")],
+)
+def test_ranges_that_cannot_be_are_refused(tmp_path: Path, ranges: dict[str, list[float]], told: str) -> None:
+    with pytest.raises(ConfigError, match=r"task\.action_range") as caught:
+        walker(tmp_path, {"action_range": ranges})
+    assert told in str(caught.value)
+
+
 def test_the_reference_is_an_argument_of_compiled_code(tmp_path: Path) -> None:
     """Baked into the program, another reference would not change what is seen."""
     setup = arm(tmp_path)

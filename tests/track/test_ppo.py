@@ -47,6 +47,22 @@ def loop_advantages(
     return out
 
 
+def test_an_untrained_policy_may_stand_still_and_explores_as_much_as_it_is_told() -> None:
+    seen = Observation(np.ones((50, 4), np.float32), np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32))
+
+    def untrained(factor: float) -> tuple[np.ndarray, np.ndarray]:
+        config = NetworkConfig(encoder=[32], decoder=[64, 64], critic=[5], latent=3, initial_std=0.2, min_std=0.0,
+                               action_factor=factor)  # fmt: skip
+        networks = Networks(config, 6)
+        out = networks.policy(networks.init(jax.random.key(0), seen), seen, None)
+        return np.asarray(out.location), np.asarray(out.scale)
+
+    whole, small = untrained(1.0), untrained(0.01)
+    assert np.abs(whole[0]).std() > 0.3, "as the papers' networks start"
+    assert small[0] == pytest.approx(0.01 * whole[0], abs=1e-6)
+    assert small[1] == pytest.approx(0.2, abs=0.01)
+
+
 def test_advantages_are_those_of_the_definition() -> None:
     rng = np.random.default_rng(0)
     reward, values = rng.normal(size=(12, 9)), rng.normal(size=(13, 9))

@@ -15,6 +15,7 @@ from track_mjx.arena import build_arena
 from track_mjx.clips import Clips, cut
 from track_mjx.config import TrainConfig
 from track_mjx.errors import ConfigError, InputError, raise_all, unknown
+from track_mjx.mdp.actions import holding_ranges
 from track_mjx.networks import Networks
 from track_mjx.physics.engines import engine_name, make_engine
 from track_mjx.physics.fields import Engine, zero_fields
@@ -80,8 +81,10 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
         raise InputError(f"{clips.path}: the body has no actuators; it cannot be controlled")
     regions = [name for bodies in config.task.regions.values() for name in bodies]
     raise_all(ConfigError, "task.regions", [unknown("body", n, body.bodies) for n in regions if n not in body.bodies])
-    task = Imitation(body, config.task)
     reference = build_reference(clips, body)
+    if config.task.action == "reference" and not config.task.action_range:
+        config.task.action_range = holding_ranges(body, reference.qpos)  # kept in the run's config: other clips use it
+    task = Imitation(body, config.task)
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
     setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed)
     _ = setup.used_fields  # every term runs once, so that its mistakes show now

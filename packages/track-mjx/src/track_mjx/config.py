@@ -72,8 +72,11 @@ class TaskConfig:
     terminations: dict[str, Any] = field(default_factory=dict)
     """Conditions that end an episode early."""
     action: str = "affine"
-    """affine ([-1, 1] to the control range) or tanh_clip (clipped to the control range, as in the public code). Torques
-    instead of positions: arena.actuators=torque."""
+    """affine ([-1, 1] to the control range), reference (for position servos, to the range that holds the clips' poses)
+    or tanh_clip (clipped to the control range, as in the public code). Torques instead of positions:
+    arena.actuators=torque."""
+    action_range: dict[str, list[float]] = field(default_factory=dict)
+    """Actuator -> lowest and highest control that actions reach; empty: action=reference finds it from the clips."""
     pose_noise: float = 0.0
     """Standard deviation of the noise on the start pose (rad, model units)."""
     velocity_noise: float = 0.0
@@ -107,6 +110,8 @@ class NetworkConfig:
     """Smallest standard deviation of an action before the hyperbolic tangent."""
     initial_std: float = 0.7
     """Standard deviation of the actions of an untrained network, before the hyperbolic tangent."""
+    action_factor: float = 1.0
+    """Factor on the initial weights of the layer that puts out actions; small: an untrained network stands still."""
 
 
 @dataclass

@@ -73,12 +73,14 @@ class Decoder(nn.Module):
     widths: Sequence[int]
     n_actions: int
     layer_norm: bool
+    last_factor: float
 
     @nn.compact
     def __call__(self, x: Float[Arrayish, "*batch n"]) -> tuple[Arrayish, list[Array]]:
         """Location and unconstrained scale, and all hidden activations."""
         layers = Mlp(self.widths, self.layer_norm, name="hidden")(x)
-        return nn.Dense(2 * self.n_actions, kernel_init=_INIT, name="action")(layers[-1] if layers else x), layers
+        init = nn.initializers.variance_scaling(self.last_factor**2, "fan_in", "uniform")
+        return nn.Dense(2 * self.n_actions, kernel_init=init, name="action")(layers[-1] if layers else x), layers
 
 
 class Critic(nn.Module):
@@ -125,7 +127,7 @@ class Networks:
         self.config = config
         self.n_actions = n_actions
         self.encoder = Encoder(tuple(config.encoder), config.latent, config.layer_norm)
-        self.decoder = Decoder(tuple(config.decoder), n_actions, config.layer_norm)
+        self.decoder = Decoder(tuple(config.decoder), n_actions, config.layer_norm, config.action_factor)
         self.critic = Critic(tuple(config.critic))
 
     @property

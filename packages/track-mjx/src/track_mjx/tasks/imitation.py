@@ -26,8 +26,8 @@ from jaxtyping import Array, Bool, Float, Int
 from track_mjx import rotations
 from track_mjx.anatomy import Anatomy
 from track_mjx.config import TaskConfig
-from track_mjx.errors import ConfigError, unknown
-from track_mjx.mdp.actions import MAPPINGS, to_ctrl
+from track_mjx.errors import ConfigError, raise_all, unknown
+from track_mjx.mdp.actions import MAPPINGS, range_faults, to_ctrl
 from track_mjx.mdp.registry import Term, resolve
 from track_mjx.mdp.scene import History, Poses, Scene
 from track_mjx.physics.fields import Arrayish, Fields, zero_fields
@@ -172,7 +172,7 @@ class Imitation:
 
     def ctrl(self, action: Float[Arrayish, "env actuator"]) -> Float[Arrayish, "env actuator"]:
         """Controls of an action."""
-        return to_ctrl(self.body, action, self.config.action)
+        return to_ctrl(self.body, action, self.config.action, self.config.action_range)
 
     def judge(self, reference: Reference, fields: Fields, clock: Clock, action: Arrayish, key: Array) -> Outcome:
         """Reward a step and start anew what has ended.
@@ -299,6 +299,7 @@ def _verify(task: Imitation) -> None:
         raise ConfigError(f"task: {', '.join(twice)}: a cost has the name of a reward; rename it with term: NAME")
     if config.action not in MAPPINGS:
         raise ConfigError(f"task.action: {unknown('mapping', config.action, MAPPINGS)}")
+    raise_all(ConfigError, "task.action_range", range_faults(task.body, config.action_range))
     if config.pose_noise < 0 or config.velocity_noise < 0 or not 0 <= config.start_at_beginning <= 1:
         raise ConfigError("task: noises must not be negative, and start_at_beginning must lie in 0..1")
 
