@@ -62,17 +62,19 @@ class Worker:
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+        self._words.close()
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
+            with self._process:
+                self._process.communicate()
             self._process = None
-        self._words.truncate(0)
-        self._words.seek(0)
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None:
+            self._words.truncate(0)
+            self._words.seek(0)
             tests = str(Path(__file__).resolve().parents[1])
             paths = os.pathsep.join([tests, *(p for p in sys.path if p)])
             # glibc reserves address space for every thread that allocates; the limit is on address space

@@ -21,10 +21,8 @@ FILES = 60
 @pytest.fixture(scope="module")
 def workers() -> Iterator[dict[str, Worker]]:
     """One process a package, for all its readers."""
-    found = {package: Worker(package) for package in ("stac_mjx", "track_mjx", "reach_analysis")}
-    yield found
-    for worker in found.values():
-        worker.stop()
+    with Worker("stac_mjx") as stac, Worker("track_mjx") as track, Worker("reach_analysis") as reach:
+        yield {"stac_mjx": stac, "track_mjx": track, "reach_analysis": reach}
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -7,6 +7,7 @@ too. MuJoCo itself is not a sandbox: a model made to crash it can still do so.
 
 from __future__ import annotations
 
+import struct
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 
@@ -24,10 +25,14 @@ MAX_CELLS = 1 << 26
 """Most pixels of a built-in texture or cells of a height field."""
 
 MAX_SIZE = 1_000_000
-"""Largest entry of the MJCF's size element, memory aside."""
+"""Largest entry of the MJCF's size element, memory aside, and largest number of values of a sensor or an actuator."""
+
+MAX_FINENESS = 1000
+"""Largest parameter of a built-in mesh: some ask for the square of it in vertices."""
 
 _MEMORY_BYTES = 1 << 26
 _WHOLE_FILES = ("include", "model", "attach")
+_VALUES = ("dim", "actdim", "nsample")
 _PLUGINS = ("plugin", "extension")
 
 
@@ -43,7 +48,8 @@ def compile_enclosed(mjcf_xml: str, assets: Mapping[str, bytes]) -> mujoco.MjMod
         # the arena is for contacts and constraints; kinematics need none, and a stranger may ask for all there is
         spec.memory = min(spec.memory, _MEMORY_BYTES) if spec.memory > 0 else _MEMORY_BYTES
         return spec.compile()
-    except (ValueError, TypeError, MemoryError, mujoco.FatalError) as error:
+    # MuJoCo hands on what it did not foresee as RuntimeError
+    except (ValueError, TypeError, MemoryError, RuntimeError, mujoco.FatalError) as error:
         raise BodyError(f"the enclosed MJCF does not compile: {' '.join(str(error).split())}") from error
 
 
@@ -61,6 +67,7 @@ def reference_faults(mjcf_xml: str, assets: Mapping[str, bytes]) -> list[str]:
     if root.tag != "mujoco":
         return [f"expected the root element <mujoco>, got <{root.tag}>"]
     faults = [fault for element in root.iter() for fault in _element_faults(element, assets)]
+    faults += [fault for element in root.iter() for fault in _picture_faults(element, assets)]
     copies = _expanded_size(root)
     if copies > MAX_COPIES:
         faults.append(f"grows to {copies} elements; at most {MAX_COPIES} are allowed")
@@ -82,12 +89,31 @@ def _element_faults(element: ElementTree.Element, assets: Mapping[str, bytes]) -
             faults.append(f"<{tag} {name}={value!r}> names no file under provenance/assets; there are: {there}")
         elif name.endswith("dir") and tag == "compiler" and value:
             faults.append(f"<compiler {name}={value!r}> names a folder; assets are found by their bare names")
-        elif tag == "size" and name != "memory" and _whole_number(value) > MAX_SIZE:
-            faults.append(f"<size {name}={value!r}> asks for more than {MAX_SIZE}")
+        elif ((tag == "size" and name != "memory") or name in _VALUES) and _whole_number(value) > MAX_SIZE:
+            faults.append(f"<{tag} {name}={value!r}> asks for more than {MAX_SIZE}")
+        elif tag == "mesh" and name == "params" and max(map(_whole_number, value.split()), default=0) > MAX_FINENESS:
+            faults.append(f"<mesh params={value!r}> asks for more than {MAX_FINENESS}")
     cells = _whole_number(element.get("width")) * _whole_number(element.get("height"))
     cells = max(cells, _whole_number(element.get("nrow")) * _whole_number(element.get("ncol")))
     if cells > MAX_CELLS:
         faults.append(f"<{tag}> asks for {cells} cells; at most {MAX_CELLS} are allowed")
+    return faults
+
+
+def _picture_faults(element: ElementTree.Element, assets: Mapping[str, bytes]) -> list[str]:
+    """Name pictures and height fields that unfold into too many cells, from the first bytes of their files."""
+    faults = []
+    for name, value in element.attrib.items():
+        head = assets.get(value, b"")[:24] if "file" in name else b""
+        cells = 0
+        if head.startswith(b"\x89PNG") and len(head) == 24:
+            width, height = struct.unpack_from(">II", head, 16)
+            cells = width * height
+        elif element.tag == "hfield" and len(head) >= 8:
+            rows, columns = struct.unpack_from("<ii", head)
+            cells = max(0, rows) * max(0, columns)
+        if cells > MAX_CELLS:
+            faults.append(f"<{element.tag} {name}={value!r}> holds {cells} cells; at most {MAX_CELLS} are allowed")
     return faults
 
 
