@@ -61,9 +61,9 @@ def range_faults(body: Anatomy, ranges: Ranges) -> list[str]:
 def holding_ranges(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> dict[str, list[float]]:
     """Range of controls around those that hold poses, for every position servo.
 
-    A servo pulls with ``gain * control + bias0 + bias1 * length``: it rests where that is zero. The range is the mean of
-    these controls over the poses and `SPREAD` standard deviations to both sides, at least a tenth of the control range,
-    and within the control range.
+    A servo pulls with ``gain * control + bias0 + bias1 * length``: it rests where that is zero. The range is the mean
+    of these controls over the poses and `SPREAD` standard deviations to both sides, at least a tenth of the control
+    range, and within the control range.
 
     Args:
         body: whose servos.
