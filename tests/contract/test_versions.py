@@ -1,0 +1,88 @@
+"""Files of earlier versions stay readable by every reader; a newer minor version is read, a newer major one refused."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import reach_analysis.clips
+import reach_analysis.contract.check
+import reach_analysis.rollouts
+import stac_mjx.check
+import stac_mjx.clips
+import stac_mjx.keypoints.clips
+import track_mjx.clips
+import track_mjx.film.footage
+from contract import examples, kit
+from reach_analysis.errors import ReachError
+from stac_mjx.contract.schema import KINDS
+from stac_mjx.errors import StacError
+from track_mjx.errors import TrackError
+
+KEPT = Path(__file__).parent / "kept"
+
+READERS: dict[str, tuple[str, Callable[[Path], object], type[Exception]]] = {
+    "stac read_clips": ("reference_clips", stac_mjx.clips.read_clips, StacError),
+    "stac keypoints": ("reference_clips", stac_mjx.keypoints.clips.read, StacError),
+    "stac read_offsets": ("offsets", stac_mjx.clips.read_offsets, StacError),
+    "stac check, clips": ("reference_clips", stac_mjx.check.check_file, StacError),
+    "stac check, offsets": ("offsets", stac_mjx.check.check_file, StacError),
+    "stac check, rollouts": ("rollouts", stac_mjx.check.check_file, StacError),
+    "track read_clips": ("reference_clips", track_mjx.clips.read_clips, TrackError),
+    "track film": ("rollouts", lambda path: track_mjx.film.footage.read_footage(path, [], None), TrackError),
+    "reach read_rollouts": ("rollouts", reach_analysis.rollouts.read_rollouts, ReachError),
+    "reach check": ("rollouts", reach_analysis.contract.check.check_rollouts, ReachError),
+    "reach read_clips": ("reference_clips", reach_analysis.clips.read_clips, ReachError),
+}
+
+
+def test_a_file_of_every_kind_is_kept() -> None:
+    assert {path.name.split("-")[0] for path in KEPT.iterdir()} == {kind.removeprefix("mimic.") for kind in KINDS}
+    assert {kind for kind, _, _ in READERS.values()} == {kind.removeprefix("mimic.") for kind in KINDS}
+    assert sum(path.stat().st_size for path in KEPT.iterdir()) < 400_000
+
+
+@pytest.mark.parametrize("path", sorted(KEPT.iterdir()), ids=lambda path: path.name)
+def test_kept_files_still_conform(path: Path) -> None:
+    kit.assert_conforms(path)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_reads_kept_files(name: str) -> None:
+    kind, read, _ = READERS[name]
+    for path in KEPT.glob(f"{kind}-1.*.h5"):
+        read(path)
+
+
+def test_kept_rollouts_hold_what_was_written(tmp_path: Path) -> None:
+    kept, fresh = KEPT / "rollouts-1.0.h5", tmp_path / "rollouts.h5"
+    examples.write_rollouts(fresh)
+    old, new = reach_analysis.rollouts.read_rollouts(kept), reach_analysis.rollouts.read_rollouts(fresh)
+    assert (old.trials, old.names, old.layers, old.contacts) == (new.trials, new.names, new.layers, new.contacts)
+    for name in ("qpos", "act", "metrics"):
+        for a, b in zip(old.series(name).values, new.series(name).values, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_newer_files(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kind, read, error = READERS[name]
+    path = tmp_path / "newer.h5"
+    shutil.copyfile(KEPT / f"{kind}-1.0.h5", path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["schema_version"] = "1.9"
+        file.attrs["an_attribute_of_1_9"] = "new"
+        file["a_data_set_of_1_9"] = np.arange(3.0)
+    with caplog.at_level(logging.WARNING):
+        read(path)
+    assert name == "stac keypoints" or "is newer than 1.0; what it adds is ignored" in caplog.text
+    for version in ("2.0", "0.9"):
+        with h5py.File(path, "r+") as file:
+            file.attrs["schema_version"] = version
+        with pytest.raises(error, match=r"1\.x"):
+            read(path)
