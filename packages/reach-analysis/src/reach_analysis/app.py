@@ -13,6 +13,7 @@ from typing import Any
 
 from reach_analysis import config as schemas
 from reach_analysis.errors import ConfigError, ReachError, raise_all, unknown
+from reach_analysis.report.config import ReportConfig
 from reach_analysis.settings import settings_of
 
 SCHEMAS: dict[str, type] = {
@@ -26,6 +27,7 @@ SCHEMAS: dict[str, type] = {
     "survival": schemas.SurvivalConfig,
     "gait": schemas.GaitConfig,
     "sweep": schemas.SweepConfig,
+    "report": ReportConfig,
     "check": schemas.CheckConfig,
     "bench": schemas.BenchConfig,
 }

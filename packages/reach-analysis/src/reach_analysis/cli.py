@@ -17,6 +17,7 @@ VERBS = {
     "survival": "estimate how long rollouts last before they end early",
     "gait": "find gait cycles, footfalls, duty factors and phase lags from contacts",
     "sweep": "put the runs of a sweep side by side: reward, high-frequency power, EMG error, the knee",
+    "report": "put all of it on one page: figures, tables, nulls, and what the papers print beside it",
     "check": "compare rollouts files with the contract in docs/schema and list every departure",
     "bench": "measure speed beside pyEDM, and whether tests hold their level",
 }
@@ -37,6 +38,11 @@ EXAMPLES = {
     "survival": "  reach-analysis survival 'rollouts=[seed_0.h5,seed_1.h5]' times_s=[30,120]",
     "gait": "  reach-analysis gait rollouts=rat.h5 lead=hand_L min_speed=0.05",
     "sweep": "  reach-analysis sweep runs='sweep/*' parameter=task.costs.control.weight",
+    "report": """\
+  reach-analysis report rollouts=rollouts.h5 clips=clips.h5 out=report
+  reach-analysis report 'rollouts={joint_only:a.h5,physics_aware:b.h5}' clips=clips.h5 \\
+      'emg={biceps:b.csv,triceps:t.csv}' trials=trials.csv runs='sweep/*' out=report
+  reach-analysis report rollouts=rat.h5 studies.gait.lead=hand_L studies.forecast.permutations=5000""",
     "check": "  reach-analysis check rollouts.h5",
     "bench": "  reach-analysis bench truths=true out=results",
 }

@@ -139,10 +139,12 @@ def _part(plan: Plan, inputs: Inputs, config: ReportConfig, condition: str, stag
     except ReachError as error:
         if changes or plan.asked(config):
             raise
-        return Part(condition, None, _sentence(str(error)), settings)
+        return Part(condition, None, _sentence(str(error), inputs), settings)
 
 
-def _sentence(text: str) -> str:
-    """An error's message as a sentence on the page."""
+def _sentence(text: str, inputs: Inputs) -> str:
+    """An error's message as a sentence on the page, which knows the files and does not show folders."""
+    for rollouts in inputs.conditions.values():
+        text = text.removeprefix(f"{rollouts.path}: ").replace(str(rollouts.path), rollouts.path.name)
     plain = " ".join(text.split()).rstrip(".")
     return plain[:1].upper() + plain[1:] + "."

@@ -122,7 +122,7 @@ def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: Errors
         regions = _regions(deviation, config)
         groups[kind] = {}
         every = [name for names in regions.values() for name in names]
-        for region, names in {**regions, TOTAL: every}.items():
+        for region, names in ({**regions, TOTAL: every} if len(regions) > 1 else regions).items():
             values = np.concatenate([rows.ravel() for rows in deviation.distance.select(names).values])
             if np.isfinite(values).any():
                 groups[kind][region] = values[np.isfinite(values)]

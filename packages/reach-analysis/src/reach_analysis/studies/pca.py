@@ -84,11 +84,14 @@ def _row(layer: LayerPca, drawn: np.ndarray) -> dict[str, Any]:
         "samples": layer.n_samples,
         "units": layer.n_units,
     }
-    row |= {f"explained_pc{number + 1}": float(fraction) for number, fraction in enumerate(layer.explained)}
-    row["explained"] = float(layer.explained.sum())
-    if len(drawn):
-        low, high = np.percentile(drawn.sum(axis=1), [2.5, 97.5])
-        row |= {"explained_low": float(low), "explained_high": float(high)}
+    every = [
+        (f"explained_pc{number + 1}", float(part), drawn[:, number]) for number, part in enumerate(layer.explained)
+    ]
+    for name, value, values in [*every, ("explained", float(layer.explained.sum()), drawn.sum(axis=1))]:
+        row[name] = value
+        if len(drawn):
+            low, high = np.percentile(values, [2.5, 97.5])
+            row |= {f"{name}_low": float(low), f"{name}_high": float(high)}
     return row | {"held_out": float(layer.held_out[-1]), "participation_ratio": layer.participation_ratio}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ from reach_analysis.muscles import FitSettings as MuscleSettings
 from reach_analysis.muscles import actuator_for, compare, simulated
 from reach_analysis.progress import Stage, silent
 from reach_analysis.rollouts import Rollouts, read_rollouts
-from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.statistics.bootstrap import Resampling, bootstrap
+from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
 from reach_analysis.studies.emg import load_emg, require_recorded
 from reach_analysis.studies.study import Shown, Study
+
+FEWEST_RUNS = 4
+"""Runs below which no trend is given."""
 
 REWARD, POWER, STEPS = "reward", "high_frequency_power", "steps_to_fraction"
 
@@ -61,7 +66,13 @@ def study(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> St
     return Study(
         name="sweep",
         title=f"Sweep of {parameter}",
-        results={"parameter": parameter, "runs": run_rows, "levels": level_rows, "knee": found},
+        results={
+            "parameter": parameter,
+            "runs": run_rows,
+            "levels": level_rows,
+            "knee": found,
+            "trends": _trends(values, columns, config),
+        },
         inputs=tuple(run.rollouts for run in runs if run.rollouts is not None),
         tables={"sweep_runs": run_rows, "sweep_levels": level_rows},
         figures=(Shown("sweep", sweep_curves(values, columns, levels, shown, (parameter, found)), caption),),
@@ -146,6 +157,26 @@ def _knee(values: list[float], columns: dict[str, list[float]], config: SweepCon
     if found.value in (min(values), max(values)):
         return found, ["The knee lies at the end of the sweep: it may lie beyond."]
     return found, []
+
+
+def _trends(values: list[float], columns: dict[str, list[float]], config: SweepConfig) -> list[dict[str, Any]]:
+    """Rank correlation of every outcome with what is swept, over runs, with its bootstrap interval over runs."""
+    rows = []
+    for name, outcome in columns.items():
+        known = np.isfinite(outcome)
+        swept_values, found = np.array(values)[known], np.array(outcome)[known]
+        if len(found) < FEWEST_RUNS or np.ptp(found) == 0 or np.ptp(swept_values) == 0:
+            continue
+        runs = np.arange(len(found))
+        interval = bootstrap(
+            partial(resampled_agreement, Measure.SPEARMAN, swept_values, found, runs), len(found),
+            Resampling(method="percentile", seed=config.seed),
+        )  # fmt: skip
+        value = float(agreement(Measure.SPEARMAN, swept_values[:, None], found[:, None])[0])
+        rows.append(
+            {"outcome": name, "spearman": value, "low": interval.low, "high": interval.high, "runs": len(found)}
+        )
+    return rows
 
 
 def _level_row(level: Level, parameter: str) -> dict[str, Any]:

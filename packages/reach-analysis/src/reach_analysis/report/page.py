@@ -1,0 +1,125 @@
+"""The page: what the template is filled with. Everything that comes from files is escaped by the template engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reach_analysis.files import plain
+from reach_analysis.report.findings import Finding
+from reach_analysis.report.numbers import Table
+from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES, Checked, citations
+from reach_analysis.report.pictures import Picture, anchor
+from reach_analysis.report.sections import Part, Section
+from reach_analysis.report.tables import tables_of
+
+_SIGNS = {REPLICATES: "●", DIFFERS: "▲", OPEN: "○"}
+_KINDS = {REPLICATES: "replicates", DIFFERS: "differs", OPEN: "open"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands above and around the sections.
+
+    Attributes:
+        title: heading of the page.
+        created: when it was made.
+        findings: sentences with the section each is about.
+        synthetic: condition that synthetic EMG was made from; empty where none was.
+        inputs, files: tables of conditions and of all files.
+        focus_note: which condition stands in focus.
+        notes: what has to be said about the inputs.
+        versions: of the software.
+        seed: of everything drawn.
+    """
+
+    title: str
+    created: str
+    findings: tuple[Finding, ...]
+    synthetic: str
+    inputs: Table
+    files: Table
+    focus_note: str
+    notes: tuple[str, ...]
+    versions: Mapping[str, str]
+    seed: int
+
+
+def html_of(
+    head: Head, sections: Sequence[Section], pictures: Mapping[str, Sequence[Picture]], checked: Sequence[Checked]
+) -> str:
+    """The page as text.
+
+    Args:
+        head: what stands around the sections.
+        sections: the sections.
+        pictures: figures of each part, by the part's name (:func:`part_name`).
+        checked: claims of the papers.
+    """
+    numbers = iter(range(1, 1 + sum(len(entries) for entries in pictures.values())))
+    shown = [_section(section, pictures, numbers, head) for section in sections]
+    page = {
+        "title": head.title, "created": head.created, "version": head.versions.get("reach-analysis", ""),
+        "findings": head.findings, "synthetic": head.synthetic, "inputs": head.inputs, "files": head.files,
+        "focus_note": head.focus_note, "notes": head.notes, "seed": head.seed, "sections": shown,
+        "versions": "\n".join(f"{name} {value}" for name, value in {**head.versions, "seed": head.seed}.items()),
+        "claims": [_claim(one, len(head.inputs.rows) > 1) for one in checked if one.here],
+        "others": [_claim(one, False) for one in checked if not one.here], "citations": citations(),
+    }  # fmt: skip
+    environment = Environment(
+        loader=PackageLoader("reach_analysis.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters["words"] = _words
+    style = files("reach_analysis.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html.jinja").render(page=page, style=Markup(style))
+
+
+def part_name(section: Section, part: Part) -> str:
+    """Name of a part in file names and links."""
+    return f"{section.key}.{part.condition}" if part.condition else section.key
+
+
+def _words(name: str) -> str:
+    """A name of a condition as words."""
+    return name.replace("_", " ")
+
+
+def _section(section: Section, pictures: Mapping[str, Sequence[Picture]], numbers: Any, head: Head) -> dict[str, Any]:
+    return {
+        "key": section.key, "title": section.title, "question": section.question, "absent": section.absent,
+        "synthetic": section.key == "emg" and bool(head.synthetic) and not section.absent,
+        "parts": [_part(section, part, pictures, numbers) for part in section.parts],
+    }  # fmt: skip
+
+
+def _part(section: Section, part: Part, pictures: Mapping[str, Sequence[Picture]], numbers: Any) -> dict[str, Any]:
+    name = part_name(section, part)
+    figures = [
+        {"anchor": one.anchor, "number": next(numbers), "caption": one.caption, "inline": Markup(one.inline)}
+        for one in pictures.get(name, ())
+    ]
+    settings = json.dumps(plain(part.settings), indent=1, ensure_ascii=False)
+    return {
+        "condition": part.condition, "anchor": anchor(part.condition), "absent": part.absent, "figures": figures,
+        "tables": [] if part.study is None else tables_of(part.study),
+        "notes": () if part.study is None else part.study.notes, "settings": settings,
+    }  # fmt: skip
+
+
+def _claim(one: Checked, several: bool) -> dict[str, Any]:
+    """A row of the comparison with the papers; it names the condition where there are several."""
+    ours = () if one.ours is None else one.ours.numbers
+    return {
+        "claim": one.claim, "condition": one.condition if several and one.ours is not None else "",
+        "shown": one.shown, "values": " ".join(repr(float(value)) for value in ours), "verdict": one.verdict,
+        "why": one.why, "kind": _KINDS[one.verdict], "sign": _SIGNS[one.verdict],
+    }  # fmt: skip

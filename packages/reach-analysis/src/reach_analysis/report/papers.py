@@ -1,0 +1,191 @@
+"""What the papers print beside what is found here: the verdict follows from our value and its interval, by one rule.
+
+A claim names a region: the paper's value give or take a margin, or everything up to (or from) a bound. Our whole
+interval inside it replicates the claim; our whole interval outside differs; an interval across the border, a number
+that is missing, another body or synthetic recordings cannot tell.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from reach_analysis.report.facts import JOINT_ONLY, PHYSICS_AWARE, Fact, Facts
+from reach_analysis.report.numbers import ABSENT, exact, interval
+
+REPLICATES, DIFFERS, OPEN = "replicates", "differs", "cannot be checked"
+VALUES = "paper_values.toml"
+_SLACK = 1e-9
+"""Differences of rounding do not push a value over a border."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One value of a paper; the fields are described at the head of the data file."""
+
+    id: str
+    paper: str
+    where: str
+    quantity: str
+    unit: str
+    fact: str
+    needs: str
+    bodies: tuple[str, ...] = ()
+    role: str = "focus"
+    shown: str = ""
+    value: float | None = None
+    scale: float = 1.0
+    margin: float | None = None
+    at_most: float | None = None
+    at_least: float | None = None
+    recorded: bool = False
+
+    @property
+    def region(self) -> tuple[float, float]:
+        """Values that count as the same."""
+        if self.margin is not None and self.value is not None:
+            return self.value - self.margin, self.value + self.margin
+        low = -math.inf if self.at_least is None else self.at_least
+        return low, math.inf if self.at_most is None else self.at_most
+
+    @property
+    def counts(self) -> str:
+        """What counts as the same, in words."""
+        if self.margin is not None:
+            return "the same number" if self.margin == 0 else f"±{exact(self.margin)}"
+        low, high = self.region
+        return f"at most {exact(high)}" if math.isinf(low) else f"at least {exact(low)}"
+
+    @property
+    def printed(self) -> str:
+        """The paper's value as text, with its unit."""
+        if self.shown or self.value is None:
+            return self.shown
+        return exact(self.value) + ("" if self.unit == "1" else f" {self.unit}")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A claim and what became of it.
+
+    Attributes:
+        claim: the claim.
+        condition: the condition our value is from; empty where it is about several, or there is none.
+        ours: our number in the claim's unit; None where there is none.
+        verdict: replicates, differs or cannot be checked.
+        why: in one sentence.
+        here: whether the claim is about this body.
+    """
+
+    claim: Claim
+    condition: str
+    ours: Fact | None
+    verdict: str
+    why: str
+    here: bool
+
+    @property
+    def shown(self) -> str:
+        """Our value as text, with its unit."""
+        if self.ours is None:
+            return ABSENT
+        text = interval(self.ours.value, self.ours.low, self.ours.high)
+        return text if self.claim.unit == "1" else f"{text} {self.claim.unit}"
+
+
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(files("reach_analysis.report").joinpath(VALUES).read_text(encoding="utf-8"))
+
+
+def claims() -> list[Claim]:
+    """Every claim of the data file."""
+    return [Claim(**{**entry, "bodies": tuple(entry.get("bodies", ()))}) for entry in _data()["claims"]]
+
+
+def citations() -> dict[str, str]:
+    """Which paper each letter means."""
+    return dict(_data()["citation"])
+
+
+def check(facts: Facts, body: str, *, synthetic: bool) -> list[Checked]:
+    """Hold every claim against our numbers.
+
+    Args:
+        facts: our numbers.
+        body: name of the body in the rollouts.
+        synthetic: whether the EMG is synthetic.
+    """
+    return [_check(claim, facts, body, synthetic) for claim in claims()]
+
+
+def _check(claim: Claim, facts: Facts, body: str, synthetic: bool) -> Checked:
+    patterns = [pattern for name in claim.bodies for pattern in _data()["bodies"][name]]
+    here = not patterns or any(fnmatchcase(body.lower(), pattern) for pattern in patterns)
+    if not here:
+        return Checked(claim, "", None, OPEN, f"The body here is {body}, not a {' or '.join(claim.bodies)}.", False)
+    if claim.recorded and synthetic:
+        return Checked(claim, "", None, OPEN, "The EMG here is synthetic and says nothing about the animal.", True)
+    name, condition, why = _place(claim, facts)
+    found = None if why else facts.get(name, condition)
+    if found is None:
+        return Checked(claim, condition, None, OPEN, why or _missing(claim, facts), True)
+    ours = _scaled(found, claim.scale)
+    return Checked(claim, condition, ours, *judge(claim, ours), True)
+
+
+def _place(claim: Claim, facts: Facts) -> tuple[str, str, str]:
+    """Name of our number, the condition it is about, and why there is none."""
+    if claim.role == "focus":
+        return claim.fact, facts.focus, ""
+    if claim.role == "pair":
+        first, second = facts.role(JOINT_ONLY), facts.role(PHYSICS_AWARE)
+        missing = f"Needs {claim.needs}." if first is None or second is None else ""
+        return f"{claim.fact}/{first}>{second}", "", missing
+    pattern = {"joint_only": JOINT_ONLY, "physics_aware": PHYSICS_AWARE}[claim.role]
+    condition = facts.role(pattern)
+    if condition is None:
+        return claim.fact, "", f"No controller here is called {claim.role}."
+    return claim.fact, condition, ""
+
+
+def _missing(claim: Claim, facts: Facts) -> str:
+    return facts.why(claim.fact) or f"Needs {claim.needs}."
+
+
+def _scaled(fact: Fact, scale: float) -> Fact:
+    return Fact(fact.value * scale, fact.low * scale, fact.high * scale, fact.n, fact.of)
+
+
+def judge(claim: Claim, ours: Fact) -> tuple[str, str]:
+    """Verdict and reason for our number in the claim's unit."""
+    low, high = claim.region
+    bottom, top = (ours.low, ours.high) if ours.has_interval else (ours.value, ours.value)
+    what = "our whole interval" if ours.has_interval else "our value (it has no interval)"
+    region = {True: "the same number", False: f"{exact(low)} to {exact(high)}"}[low == high]
+    if math.isinf(low):
+        region = f"at most {exact(high)}"
+    elif math.isinf(high):
+        region = f"at least {exact(low)}"
+    slack = _SLACK * max(1.0, abs(ours.value))
+    if low - slack <= bottom and top <= high + slack:
+        return REPLICATES, f"{what[:1].upper()}{what[1:]} is {_within(region)}."
+    if top < low - slack or bottom > high + slack:
+        side = "below" if top < low else "above"
+        return DIFFERS, f"{what[:1].upper()}{what[1:]} lies {side} what would count as the same ({region})."
+    return OPEN, f"Our interval reaches across the border of what would count as the same ({region}): too uncertain."
+
+
+def _within(region: str) -> str:
+    return region if region.startswith(("at", "the")) else f"within {region}"
+
+
+def counts(checked: list[Checked]) -> Mapping[str, int]:
+    """How many claims about this body came to each verdict."""
+    return {word: sum(one.here and one.verdict == word for one in checked) for word in (REPLICATES, DIFFERS, OPEN)}
