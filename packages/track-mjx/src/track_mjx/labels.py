@@ -63,6 +63,24 @@ def qvel_units(model: mujoco.MjModel, length_unit_m: float) -> tuple[str, ...]:
     return tuple(unit for kind in model.jnt_type.tolist() for unit in per_type[kind])
 
 
+def actuator_path_units(model: mujoco.MjModel, length_unit_m: float) -> tuple[str, ...]:
+    """Unit of each actuator's length: an angle for one that turns a joint, else the MJCF's length unit."""
+    joint = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
+    turning = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_BALL))
+    length, units = unit_name(length_unit_m), []
+    for kind, target in zip(model.actuator_trntype.tolist(), model.actuator_trnid[:, 0].tolist(), strict=True):
+        units.append("rad" if kind in joint and int(model.jnt_type[target]) in turning else length)
+    return tuple(units)
+
+
+def actuator_force_units(model: mujoco.MjModel, length_unit_m: float) -> tuple[str, ...]:
+    """Unit of each actuator's force, of an MJCF in kilograms and seconds."""
+    unit = unit_name(length_unit_m)
+    force = "N" if unit == "m" else f"kg {unit} s-2"
+    torque = "N m" if unit == "m" else f"kg {unit}2 s-2"
+    return tuple(torque if path == "rad" else force for path in actuator_path_units(model, length_unit_m))
+
+
 def _labels(model: mujoco.MjModel, suffixes: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
     labels: list[str] = []
     for name, kind in zip(joint_labels(model), model.jnt_type.tolist(), strict=True):
