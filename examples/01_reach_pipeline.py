@@ -1,54 +1,97 @@
-"""From the reaches that come with stac-mjx to a trained controller, a video and the first analyses, in one command.
+"""From the reaches that come with stac-mjx to two trained controllers, a video and a report, in one command.
 
-    python examples/01_reach_pipeline.py [--out results] [--steps 4000000]
+    python examples/01_reach_pipeline.py [--out results] [--steps 3000000]
 
-Commands run one after the other, each of which can be run alone; files are all that passes between them. The longest
-is the training, some minutes on two CPU cores. What has been made before is made again.
+Commands run one after the other, each of which can be run alone; files are all that passes between them. One controller
+is trained to follow the joints alone, one to spare its muscles as well, and the report compares them. The longest steps
+are the two trainings, a minute or two each on two CPU cores. What has been made before is made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGES = {"stac-mjx": "stac_mjx", "track-mjx": "track_mjx", "reach-analysis": "reach_analysis"}
+DEFAULT_STEPS = 3_000_000
+CONTROLLERS = {
+    "joint_only": [],
+    # the costs of paper A, table 2, in the proportion they have there to the reward
+    "physics_aware": ["task.costs.control.weight=0.03", "task.costs.energy.weight=0.002"],
+}
 
 
-def commands(out: Path, steps: int, video: bool) -> list[list[str]]:
+class Step(NamedTuple):
+    """A command, and the seconds it took on two cores of a server of 2026: what estimates start from."""
+
+    command: list[str]
+    seconds: float
+
+
+def plan(out: Path, steps: int, video: bool) -> list[Step]:
     """The commands, in order."""
-    clips, run, rollouts = out / "registered" / "clips.h5", out / "controller", out / "rollouts.h5"
-    film = [["track-mjx", "render", f"rollouts={rollouts}", f"out={out / 'reach.mp4'}"]] if video else []
-    return [
-        ["stac-mjx", "fit", f"out={out / 'registered'}"],
-        ["track-mjx", "train", "preset=mouse_arm_quick", f"clips={clips}", f"out={run}", f"run.steps={steps}"],
-        ["track-mjx", "evaluate", f"run={run}"],
-        ["track-mjx", "rollout", f"run={run}", f"out={rollouts}"],
-        *film,
-        ["reach-analysis", "pca", f"rollouts={rollouts}", f"out={out / 'pca'}"],
-        ["reach-analysis", "errors", f"rollouts={rollouts}", f"clips={clips}", f"out={out / 'errors'}"],
-    ]
+    clips = out / "registered" / "clips.h5"
+    rollouts = {name: out / f"{name}.h5" for name in CONTROLLERS}
+    found = [Step(["stac-mjx", "fit", f"out={out / 'registered'}"], 12)]
+    for name, costs in CONTROLLERS.items():
+        run = out / name
+        train = ["track-mjx", "train", "preset=mouse_arm_quick", f"clips={clips}", f"out={run}", f"run.steps={steps}"]
+        found += [
+            Step([*train, *costs], 20 + 60 * steps / DEFAULT_STEPS),
+            Step(["track-mjx", "evaluate", f"run={run}"], 10),
+            Step(["track-mjx", "rollout", f"run={run}", f"out={rollouts[name]}"], 10),
+        ]
+    if video:
+        film = ["track-mjx", "render", f"rollouts={rollouts['physics_aware']}", f"out={out / 'reach.mp4'}"]
+        found.append(Step(film, 12))
+    files = ",".join(f"{name}:{path}" for name, path in rollouts.items())
+    report = ["reach-analysis", "report", f"rollouts={{{files}}}", "emg=synthetic:physics_aware", f"clips={clips}"]
+    return [*found, Step([*report, f"out={out / 'report'}"], 100)]
+
+
+def clear(out: Path) -> None:
+    """Remove what an earlier call made: trainings do not write over each other."""
+    for name in ("registered", *CONTROLLERS, "report"):
+        shutil.rmtree(out / name, ignore_errors=True)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def main() -> int:
     """Run the pipeline; return the exit code of the first command that fails, or 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder of the results (default: results)")
-    parser.add_argument("--steps", type=int, default=4_000_000, help="control steps of training (default: 4000000)")
+    parser.add_argument(
+        "--steps", type=int, default=DEFAULT_STEPS, help="control steps of each training (default: %(default)s)"
+    )
     parser.add_argument("--no-video", action="store_true", help="leave out the video, where nothing can be drawn")
     arguments = parser.parse_args()
-    begin = time.perf_counter()
-    steps = commands(arguments.out, arguments.steps, not arguments.no_video)
-    for number, (program, *rest) in enumerate(steps, 1):
-        print(f"\n[{number}/{len(steps)}] {program} {' '.join(rest)}", flush=True)
+    steps = plan(arguments.out, arguments.steps, not arguments.no_video)
+    clear(arguments.out)
+    begin, done = time.perf_counter(), 0.0
+    for number, step in enumerate(steps, 1):
+        elapsed = time.perf_counter() - begin
+        pace = elapsed / done if done else 1.0  # this machine beside the one the seconds were measured on
+        left = clock(pace * (sum(each.seconds for each in steps) - done))
+        print(
+            f"\n[{number}/{len(steps)}, {clock(elapsed)} gone, about {left} left] {' '.join(step.command)}", flush=True
+        )
+        program, *rest = step.command
         code = subprocess.run([sys.executable, "-m", PACKAGES[program], *rest], check=False).returncode
         if code:
             print(f"{program} {rest[0]} failed with exit code {code}", file=sys.stderr)
             return code
-    print(f"\nDone in {time.perf_counter() - begin:.0f} s. Look at {arguments.out / 'registered' / 'report.html'},")
-    print(f"{arguments.out / 'controller' / 'evaluation'}, {arguments.out / 'pca'} and {arguments.out / 'errors'}.")
+        done += step.seconds
+    report = arguments.out.resolve() / "report" / "report.html"
+    print(f"\nDone in {clock(time.perf_counter() - begin)}. The report: {report}")
     return 0
 
 
