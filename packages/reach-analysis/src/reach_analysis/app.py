@@ -174,7 +174,8 @@ def _own_folder(settings: Any, overrides: list[str]) -> None:
     if current.mode == RunMode.MULTIRUN and hasattr(settings, "out"):
         swept = {o.key_or_group for o in OverridesParser.create().parse_overrides(overrides) if o.is_sweep_override()}
         swept |= {str(key).lstrip("+") for key in current.sweeper.get("params") or {}}  # named in a study's file
-        differing = [item for item in current.overrides.task if item.lstrip("+").split("=", 1)[0] in swept]
+        given = [item.lstrip("+") for item in current.overrides.task]
+        differing = [item for item in given if item.split("=", 1)[0] in swept]
         name = re.sub(r"[^\w.,=+-]+", "_", ",".join(differing))[:120] or "job"
         settings.out = str(Path(settings.out or RESULTS) / f"{current.job.num:03d}_{name}")
 
