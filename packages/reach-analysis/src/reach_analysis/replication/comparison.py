@@ -31,8 +31,8 @@ class Comparison:
         measure: of what the values are.
         ours, public: value with our choice, and with theirs alone (all others ours).
         ours_n, public_n: number of values behind each: predictions, trials.
-        ours_null, public_null: median of the same value when trials are exchanged, so that there is nothing to find;
-            NaN where that says nothing.
+        ours_null, public_null: the same when trials are exchanged, so that there is nothing to find (forecasts: median
+            over exchanges; EMG: each trial beside the next one's); NaN where that says nothing.
     """
 
     question: str
@@ -66,7 +66,7 @@ def comparison_study(verb: str, rows: Sequence[Comparison], inputs: tuple[Path, 
                 f"{verb}_replication",
                 side_by_side(rows),
                 "Each row: a value with our choice (blue) and with that of the public notebooks (orange), everything "
-                "else as ours. Open marks: the median of the same when trials are exchanged, so that there is nothing "
+                "else as ours. Open marks: the same when trials are exchanged, so that there is nothing "
                 f"to find. {' '.join(notes)}",
             ),
         ),
