@@ -14,6 +14,7 @@ from typing import Any
 from track_mjx import config as schemas
 from track_mjx.errors import ConfigError, TrackError, raise_all, unknown
 from track_mjx.settings import settings_of
+from track_mjx.sweeping import begin_sweep, end_sweep, note_failure, sweep_folder
 
 SCHEMAS: dict[str, type] = {
     "train": schemas.TrainConfig,
@@ -22,6 +23,7 @@ SCHEMAS: dict[str, type] = {
     "rollout": schemas.RolloutConfig,
     "render": schemas.RenderConfig,
     "check": schemas.CheckConfig,
+    "compare": schemas.CompareConfig,
     "bench": schemas.BenchConfig,
 }
 RESULTS = "track_results"
@@ -59,6 +61,7 @@ def run(verb: str, arguments: Sequence[str], command: Callable[[Any], int | None
     """
     import hydra
     from hydra.core.config_store import ConfigStore
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -70,16 +73,22 @@ def run(verb: str, arguments: Sequence[str], command: Callable[[Any], int | None
 
     def task(composed: Any) -> None:
         settings = OmegaConf.to_object(composed)
-        _own_folder(settings, [argument for argument in arguments if "=" in argument and argument[0] != "-"])
+        job = _own_folder(settings, [argument for argument in arguments if "=" in argument and argument[0] != "-"])
         try:
             codes.append(command(settings) or 0)
         except TrackError as error:  # caught here, because Hydra would announce it in words of its own
             codes.append(_complain(verb, str(error)))
+            if job is not None:  # whose process this may not be
+                note_failure(Path(HydraConfig.get().sweep.dir), job, str(error))
 
     old = sys.argv
     try:
         sys.argv = [f"track-mjx {verb}", *_in_order(verb, arguments)]
+        sweep = sweep_folder(sys.argv)
+        begin_sweep(sweep)
         hydra.main(version_base="1.3", config_path="pkg://track_mjx.conf", config_name=verb)(task)()
+        if sweep is not None:
+            codes.append(end_sweep(verb, sweep))
     except TrackError as error:
         return _complain(verb, str(error))
     except (HydraException, OmegaConfBaseException) as error:
@@ -157,25 +166,33 @@ def _complain(verb: str, message: str, code: int = 2) -> int:
     return code
 
 
-def _own_folder(settings: Any, overrides: list[str]) -> None:
-    """Give each job of a multirun a folder named after what distinguishes it."""
+def _own_folder(settings: Any, overrides: list[str]) -> str | None:
+    """Give each job of a multirun a folder named after what distinguishes it; return the name, None outside of one."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
 
     current = HydraConfig.get()
-    if current.mode == RunMode.MULTIRUN and hasattr(settings, "out"):
-        swept = {o.key_or_group for o in OverridesParser.create().parse_overrides(overrides) if o.is_sweep_override()}
-        swept |= {str(key).lstrip("+") for key in current.sweeper.get("params") or {}}  # named in a study's file
-        given = [item.lstrip("+") for item in current.overrides.task]
-        differing = [item for item in given if item.split("=", 1)[0] in swept]
-        name = re.sub(r"[^\w.,=+-]+", "_", ",".join(differing))[:120] or "job"
-        settings.out = str(Path(settings.out or RESULTS) / f"{current.job.num:03d}_{name}")
+    if current.mode != RunMode.MULTIRUN:
+        return None
+    swept = {o.key_or_group for o in OverridesParser.create().parse_overrides(overrides) if o.is_sweep_override()}
+    swept |= {str(key).lstrip("+") for key in current.sweeper.get("params") or {}}  # named in a study's file
+    given = [item.lstrip("+") for item in current.overrides.task]
+    differing = [item for item in given if item.split("=", 1)[0] in swept]
+    distinct = re.sub(r"[^\w.,=+-]+", "_", ",".join(differing))[:120] or "job"
+    name = f"{current.job.num:03d}_{distinct}"
+    if hasattr(settings, "out"):
+        settings.out = str(Path(settings.out or RESULTS) / name)
+    return name
 
 
 def explain(error: Exception) -> str:
     """Say in one sentence what Hydra found wrong with the settings."""
     text = str(error)
+    launcher = re.search(r"Could not find 'hydra/launcher/(\w+)'", text)
+    if launcher:
+        extra = "joblib" if launcher[1] == "joblib" else "slurm"
+        return f"hydra/launcher={launcher[1]}: there is none of this name here; pip install 'track-mjx[{extra}]'"
     group = re.search(r"Could not find '(\w+)/([^']+)'", text)
     if group:
         there = re.search(rf"Available options in '{group[1]}':\n((?:\t.*\n?)*)", text)

@@ -13,6 +13,7 @@ VERBS = {
     "rollout": "write what body and network did into a mimic.rollouts file",
     "render": "film body and reference of a rollouts file (mp4)",
     "check": "say whether a clips file can be trained on, and with what",
+    "compare": "tell what runs of a sweep came to: mean and interval over seeds, learning curves",
     "bench": "measure how fast this machine simulates and learns",
 }
 EXAMPLES = {
@@ -20,6 +21,8 @@ EXAMPLES = {
   track-mjx train preset=mouse_arm_quick clips=results/clips.h5 out=run
   track-mjx train preset=rat clips=rat/clips.h5 out=rat_run run.steps=100_000_000
   track-mjx train --multirun seed=0,1,2,3,4 preset=mouse_arm_quick clips=results/clips.h5 out=seeds
+  track-mjx train --multirun hydra/launcher=submitit_slurm seed=0,1,2 ppo.learning_rate=1e-4,1e-3 \
+      preset=rat clips=rat/clips.h5 out=sweep         one Slurm job each, then a table over seeds
   track-mjx train preset=fly --cfg job                      show the settings, do nothing""",
     "resume": "  track-mjx resume run=run\n  track-mjx resume run=run steps=50_000_000",
     "evaluate": "  track-mjx evaluate run=run\n  track-mjx evaluate run=run clips=other/clips.h5",
@@ -30,6 +33,7 @@ EXAMPLES = {
   track-mjx render rollouts=run/rollouts.h5 clip=3
   track-mjx render rollouts=run/rollouts.h5 clip=all speed=0.1 out=reaches.mp4""",
     "check": "  track-mjx check clips=results/clips.h5",
+    "compare": "  track-mjx compare runs=sweep\n  track-mjx compare runs='sweep/*,lr=0.001*' out=comparison",
     "bench": """\
   track-mjx bench preset=mouse_arm_quick clips=results/clips.h5
   track-mjx bench preset=rat clips=rat/clips.h5 engines=[native] n_envs=[256,1024] max_minutes=5""",

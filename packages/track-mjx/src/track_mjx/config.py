@@ -328,6 +328,16 @@ class RenderConfig:
 
 
 @dataclass
+class CompareConfig:
+    """What `track-mjx compare` can be told."""
+
+    runs: Any = ""
+    """Runs: a folder of runs, a pattern such as 'sweep/*', or a list of these."""
+    out: str | None = None
+    """Folder of table, JSON and learning curves; empty: the folder that the runs lie in."""
+
+
+@dataclass
 class BenchConfig:
     """What `track-mjx bench` can be told; presets and settings of a training say what is measured."""
 
