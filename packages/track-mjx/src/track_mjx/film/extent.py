@@ -39,8 +39,8 @@ class Extent:
 
     centre: Float[np.ndarray, "state 3"]
     radius: float
-    around: tuple[Float[np.ndarray, "point 3"], ...]
-    ghost: tuple[Float[np.ndarray, "point 3"], ...]
+    around: tuple[Float[np.ndarray, "_ 3"], ...]  # other states, other numbers of points
+    ghost: tuple[Float[np.ndarray, "_ 3"], ...]
     floor: float | None
     grid: float
     in_view: float
