@@ -37,7 +37,7 @@ class Extent:
 
     centre: Float[np.ndarray, "frame 3"]
     radius: float
-    around: tuple[Float[np.ndarray, "point 3"], ...]
+    around: tuple[Float[np.ndarray, "_ 3"], ...]  # other states, other numbers of points
     marker: float
     floor: float | None
     grid: float
