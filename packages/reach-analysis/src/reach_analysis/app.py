@@ -22,6 +22,7 @@ SCHEMAS: dict[str, type] = {
     "forecast": schemas.ForecastConfig,
     "similarity": schemas.SimilarityConfig,
     "synergies": schemas.SynergiesConfig,
+    "topology": schemas.TopologyConfig,
     "spectra": schemas.SpectraConfig,
     "errors": schemas.ErrorsConfig,
     "survival": schemas.SurvivalConfig,

@@ -377,6 +377,39 @@ class ForecastConfig:
 
 
 @dataclass
+class TopologyConfig:
+    """What `reach-analysis topology` can be told."""
+
+    rollouts: Any = None
+    """A mimic.rollouts file."""
+    rollouts_seed: int | None = None
+    """Which repeat to read, by its seed, where the file holds several; empty: the first."""
+    clip_pattern: str | None = None
+    """Regular expression with one group that finds the trial's name in clip names; empty: trial_id, or clip_name."""
+    layers: list[str] = field(default_factory=list)
+    """What to analyse: latent_mean, encoder/layer_0, decoder/layer_2, ...; empty: the intention."""
+    components: int = 0
+    """Principal axes kept before distances are taken; 0: all."""
+    window_frames: int = 0
+    """Analyse windows of this many frames (odd) in place of single frames."""
+    landmarks: int = 120
+    """Points that stand for the cloud; time grows steeply with them where voids are looked for."""
+    max_dimension: int = 2
+    """1: loops; 2: voids too."""
+    trim: float = 0.05
+    """Fraction of the samples left out because they lie alone."""
+    nulls: list[str] = field(default_factory=lambda: ["gaussian", "norms", "phase", "exchange"])
+    """What shapes have to beat: gaussian (same covariance), norms (and same distances from the mean), phase (same
+    spectra), exchange (principal axes of different trials)."""
+    draws: int = 99
+    """Clouds drawn under each null; at least 19."""
+    seed: int = 0
+    """Seed of the draws."""
+    out: str | None = None
+    """Folder of the results; empty: reach_results/topology."""
+
+
+@dataclass
 class BenchConfig:
     """What `reach-analysis bench` can be told."""
 

@@ -1,0 +1,23 @@
+"""`reach-analysis topology`: loops and voids of latents and layers, by persistent homology."""
+
+from __future__ import annotations
+
+from reach_analysis.config import TopologyConfig
+
+
+def run(config: TopologyConfig) -> int:
+    """Write numbers, tables and figures."""
+    from reach_analysis.files import output_folder
+    from reach_analysis.inputs import one_rollout
+    from reach_analysis.progress import reporting
+    from reach_analysis.studies.study import write_study
+    from reach_analysis.topology.study import study
+
+    rollouts = one_rollout(config.rollouts, config.clip_pattern, config.rollouts_seed)
+    folder = output_folder(config.out, "reach_results/topology")
+    with reporting() as (log, stage):
+        found = study(rollouts, config, stage)
+        for note in found.notes:
+            log.warning(note)
+        write_study(found, folder, config)
+    return 0

@@ -1,0 +1,1 @@
+"""Persistent homology of latents and layers beside matched nulls (extra `topology`)."""
