@@ -8,7 +8,9 @@ expected and what was found, how to mend it, and the nearest valid names.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 
 class ReachError(Exception):
@@ -82,3 +84,21 @@ def raise_all(error: type[ReachError], where: str, faults: Sequence[str]) -> Non
     if len(faults) == 1:
         raise error(f"{where}: {faults[0]}")
     raise error(f"{where}: {len(faults)} faults\n" + "\n".join(f"  - {fault}" for fault in faults))
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Say in the user's terms why `path` cannot be written."""
+    folder = path.absolute().parent
+    reasons = {
+        errno.ENOSPC: f"the disk of {folder} is full; free some space or write elsewhere",
+        errno.EDQUOT: f"your quota on the disk of {folder} is used up; free some space or write elsewhere",
+        errno.EFBIG: "the file grew beyond the size that this system allows (ulimit -f, or the file system's limit)",
+        errno.ENOENT: f"there is no folder {folder}; create it first",
+        errno.ENOTDIR: f"{folder} is not a folder",
+        errno.EACCES: f"no permission to write in {folder}",
+        errno.EPERM: f"no permission to write in {folder}",
+        errno.EROFS: f"{folder} is on a read-only disk",
+        errno.EISDIR: "there is a folder of this name",
+    }
+    reason = reasons.get(error.errno or 0, error.strerror or str(error))
+    return OutputError(f"{path}: cannot be written: {reason}; nothing was changed")

@@ -7,14 +7,14 @@ import math
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reach_analysis.errors import OutputError
+from reach_analysis.errors import OutputError, output_error
 
 
 @contextmanager
@@ -33,7 +33,9 @@ def replace_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise output_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # a read-only disk refuses this even where there is nothing to remove
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -112,11 +114,8 @@ def output_folder(out: str | None, default: str) -> Path:
         probe = folder / f".{uuid.uuid4().hex[:12]}"
         probe.touch()
         probe.unlink()
+    except FileExistsError as error:
+        raise OutputError(f"out={folder}: is a file; the results need a folder") from error
     except OSError as error:
-        raise output_error(folder, error) from error
+        raise OutputError(f"out={folder}: no results can be written there: {error.strerror or error}") from error
     return folder
-
-
-def output_error(path: Path, error: OSError) -> OutputError:
-    """Say why something cannot be written."""
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}")

@@ -20,11 +20,12 @@ from reach_analysis.errors import ConfigError, raise_all, unknown
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its dotted key, default and help."""
+    """One setting: its dotted key, default, help, and whether it maps names to names."""
 
     key: str
     default: Any
     help: str
+    maps_names: bool = False
 
 
 @cache
@@ -49,7 +50,7 @@ def settings_of(schema: type, prefix: str = "") -> Iterator[Setting]:
         if isinstance(kind, type) and is_dataclass(kind):
             yield from settings_of(kind, f"{prefix}{entry.name}.")
         else:
-            yield Setting(prefix + entry.name, _default(entry), helps.get(entry.name, ""))
+            yield Setting(prefix + entry.name, _default(entry), helps.get(entry.name, ""), kind == dict[str, str])
 
 
 def _default(entry: Field) -> Any:

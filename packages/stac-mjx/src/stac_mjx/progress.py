@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from stac_mjx.contract.writing import output_error
+from stac_mjx.errors import output_error
 
 Stage = Callable[[str, int | None], Callable[[int], None]]
 

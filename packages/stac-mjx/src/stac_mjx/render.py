@@ -16,8 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stac_mjx.clips import ReferenceClips, read_clips
 from stac_mjx.config import RenderConfig
-from stac_mjx.contract.writing import output_error
-from stac_mjx.errors import ConfigError, OutputError, raise_all, unknown
+from stac_mjx.errors import ConfigError, OutputError, output_error, raise_all, unknown
 from stac_mjx.extent import Extent, extent_of
 from stac_mjx.files import output_folder, replace_file
 from stac_mjx.gl import Canvas

@@ -15,8 +15,7 @@ from stac_mjx import body_plots, joint_plots, plots
 from stac_mjx.accuracy import distances_mm, figures_of, figures_per_clip, thinned
 from stac_mjx.clips import Offsets, ReferenceClips
 from stac_mjx.contract.enclosed import compile_enclosed
-from stac_mjx.contract.writing import output_error
-from stac_mjx.errors import ContractError, shorten
+from stac_mjx.errors import ContractError, output_error, shorten
 from stac_mjx.files import replace_file, write_text
 from stac_mjx.joint_plots import JointRanges
 from stac_mjx.plot_style import drawing, png

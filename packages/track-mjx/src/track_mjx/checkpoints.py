@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from track_mjx.errors import RunError, output_error, shorten
+from track_mjx.errors import OutputError, RunError, output_error, shorten
 from track_mjx.files import write_text
 
 _BEST = "best.json"
@@ -120,8 +120,14 @@ class Checkpoints:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             _checkpointer().save(self.path(step), flat, force=True)
-        except OSError as error:
-            raise output_error(self.path(step), error) from error
+        except (OSError, ValueError) as error:
+            # Orbax leaves the folder it was writing, and names a full disk in words of its own
+            for unfinished in self._folder.glob(f"{self.path(step).name}.*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise output_error(self.path(step), error) from error
+            why = "the disk is full" if "RESOURCE_EXHAUSTED" in str(error) else " ".join(str(error).split())[:200]
+            raise OutputError(f"{self.path(step)}: cannot be written: {why}") from error
         if score is not None and (best is None or score > best[1]):
             write_text(self._folder / _BEST, json.dumps({"step": step, "score": score}))
         best = self.best()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from track_mjx.errors import OutputError, output_error
@@ -27,7 +27,9 @@ def replace_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise output_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # a read-only disk refuses this even where there is nothing to remove
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -38,6 +40,18 @@ def write_text(path: Path, text: str) -> None:
     """
     with replace_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def output_file(path: Path) -> Path:
+    """Make the folder a result goes to, and see that the file can be made there, before anything is computed.
+
+    Raises:
+        OutputError: when it cannot be made or written to.
+    """
+    if path.is_dir():
+        raise OutputError(f"out={path}: is a folder; expected the name of a file")
+    output_folder(str(path.parent), ".")
+    return path
 
 
 def output_folder(out: str | None, default: str) -> Path:

@@ -14,9 +14,10 @@ def run(config: SimilarityConfig) -> int:
     from reach_analysis.studies.study import write_study
 
     rollouts = one_rollout(config.rollouts, config.clip_pattern, config.rollouts_seed)
+    folder = output_folder(config.out, "reach_results/similarity")
     with reporting() as (log, stage):
         found = study(rollouts, config, stage)
         for note in found.notes:
             log.warning(note)
-        write_study(found, output_folder(config.out, "reach_results/similarity"), config)
+        write_study(found, folder, config)
     return 0

@@ -14,9 +14,10 @@ def run(config: SurvivalConfig) -> int:
     from reach_analysis.studies.survival import study
 
     rollouts = conditions(config.rollouts, None, config.rollouts_seed)
+    folder = output_folder(config.out, "reach_results/survival")
     with reporting() as (log, stage):
         found = study(rollouts, config, stage)
         for note in found.notes:
             log.warning(note)
-        write_study(found, output_folder(config.out, "reach_results/survival"), config)
+        write_study(found, folder, config)
     return 0

@@ -13,9 +13,10 @@ def run(config: SweepConfig) -> int:
     from reach_analysis.studies.sweep import find_runs, study
 
     runs = find_runs(config.runs)
+    folder = output_folder(config.out, "reach_results/sweep")
     with reporting() as (log, stage):
         found = study(runs, config, stage)
         for note in found.notes:
             log.warning(note)
-        write_study(found, output_folder(config.out, "reach_results/sweep"), config)
+        write_study(found, folder, config)
     return 0

@@ -14,9 +14,10 @@ def run(config: SynergiesConfig) -> int:
     from reach_analysis.studies.synergies import study
 
     rollouts = one_rollout(config.rollouts, None, config.rollouts_seed)
+    folder = output_folder(config.out, "reach_results/synergies")
     with reporting() as (log, stage):
         found = study(rollouts, config, stage)
         for note in found.notes:
             log.warning(note)
-        write_study(found, output_folder(config.out, "reach_results/synergies"), config)
+        write_study(found, folder, config)
     return 0

@@ -31,6 +31,9 @@ MAX_INFLATION = 1100
 MAX_CHUNK_BYTES = 1 << 27
 """Largest chunk that is read; HDF5 unpacks a chunk whole, however little of it is asked for."""
 
+MAX_LENGTH = 1 << 26
+"""Longest axis; an hour at 200 frames a second has 720,000 frames."""
+
 MAX_LABELS = 1 << 20
 """Most strings in one data set or attribute."""
 
@@ -109,7 +112,8 @@ def attribute(item: h5py.File | h5py.Group | h5py.Dataset, name: str) -> Any:
     if name not in item.attrs:
         return None
     try:
-        if math.prod(item.attrs.get_id(name).shape or (1,)) > MAX_LABELS:
+        handle = item.attrs.get_id(name)
+        if math.prod(handle.shape or (1,)) > MAX_LABELS:
             return None
         value: Any = item.attrs[name]
     except (OSError, RuntimeError, TypeError, ValueError):
@@ -175,17 +179,29 @@ def storage_faults(dataset: h5py.Dataset) -> list[str]:
         return ["is a virtual data set; store the data itself"]
     if properties.get_external_count() > 0:
         return ["keeps its values in another file; store the data itself"]
-    faults = []
+    faults = size_faults(dataset)
     filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
     if filters - _FILTERS:
-        faults.append(f"uses filters {sorted(filters - _FILTERS)}; only gzip, shuffle and fletcher32 are allowed")
+        faults.append(
+            f"uses filters {sorted(filters - _FILTERS)}; only gzip, shuffle and fletcher32 are readable everywhere"
+        )
+    return faults
+
+
+def size_faults(dataset: h5py.Dataset, slack_bytes: int = 4096) -> list[str]:
+    """Say why a data set cannot be as large as it claims; `slack_bytes` may be claimed without having been written."""
+    faults = []
     item_bytes = dataset.id.get_type().get_size()
     if dataset.chunks is not None and math.prod(dataset.chunks) * item_bytes > MAX_CHUNK_BYTES:
-        faults.append(f"has chunks of more than {MAX_CHUNK_BYTES} bytes")
+        faults.append(
+            f"has chunks of {math.prod(dataset.chunks) * item_bytes} bytes; at most {MAX_CHUNK_BYTES} are allowed"
+        )
     claimed, stored = math.prod(dataset.shape or ()) * item_bytes, dataset.id.get_storage_size()
+    if max(dataset.shape or (0,), default=0) > MAX_LENGTH:
+        faults.append(f"has an axis longer than {MAX_LENGTH}: {dataset.shape}")
     if stored > dataset.file.id.get_filesize():
         faults.append(f"says it stores {stored} bytes, more than the whole file")
-    elif claimed > MAX_INFLATION * stored + 4096 or (claimed > 0 and stored == 0):
+    elif claimed > MAX_INFLATION * stored + slack_bytes:
         faults.append(f"claims {claimed} bytes but stores {stored}: most of it was never written")
     return faults
 

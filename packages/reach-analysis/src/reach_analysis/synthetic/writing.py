@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from reach_analysis.contract.rules import dataset_rule, page
-from reach_analysis.files import replace_file
+from reach_analysis.contract.sink import whole_hdf5
 from reach_analysis.synthetic.bodies import Body
 from reach_analysis.version import generator
 
@@ -59,7 +59,7 @@ def write_content(path: Path, content: Content) -> None:
         OutputError: when it cannot be written.
     """
     arrays = _complete(content)
-    with replace_file(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+    with whole_hdf5(path) as (file, _):
         for name, value in _attributes(content).items():
             file.attrs[name] = value
         _write_scales(file, content, arrays)

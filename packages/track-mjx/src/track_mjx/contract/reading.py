@@ -97,16 +97,20 @@ def attribute(item: h5py.File | h5py.Group | h5py.Dataset, name: str) -> Any:
     if name not in item.attrs:
         return None
     try:
-        if math.prod(item.attrs.get_id(name).shape or (1,)) > MAX_LABELS:
+        handle = item.attrs.get_id(name)
+        if math.prod(handle.shape or (1,)) > MAX_LABELS:
             return None
         value: Any = item.attrs[name]
     except (OSError, RuntimeError, TypeError, ValueError):
-        return None  # a type h5py does not know, or a damaged value
+        # types h5py does not know, and damaged values, count as missing: the checker then names the attribute
+        return None
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, np.ndarray):
         if value.dtype == object:
             return tuple(str(text) for text in value.ravel())
+        if value.dtype.kind == "S":
+            return tuple(text.decode("utf-8", "replace") for text in value.ravel())
         return value.reshape(()).item() if value.size == 1 else value
     return value.item() if isinstance(value, np.generic) else value
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from track_mjx.contract.sink import whole_hdf5
 from track_mjx.errors import output_error
 
 CONTIGUOUS_BELOW = 1 << 16
@@ -48,21 +47,16 @@ def write_file(path: Path, attributes: Mapping[str, Any], variables: Mapping[str
     Raises:
         OutputError: when it cannot be written; what was there before stays.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.{path.name[-80:]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(temporary, "w", track_order=True) as file:
-            for name, value in attributes.items():
-                file.attrs[name] = value
-            for name, variable in variables.items():
-                _write(file, name, variable)
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         raise output_error(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_hdf5(path) as (file, sink):
+        for name, value in attributes.items():
+            file.attrs[name] = value
+        for name, variable in variables.items():
+            sink.fail_early()
+            _write(file, name, variable)
 
 
 def _write(file: h5py.File, path: str, variable: Variable) -> None:
