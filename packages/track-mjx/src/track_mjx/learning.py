@@ -24,7 +24,7 @@ def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *,
         trackers = open_trackers(setup.config, folder.path, stack)
         trainer = Trainer(setup, folder, *sets)
         if resume:
-            trainer.restore()
+            trainer.go_on()
             log.info("going on from step %d", trainer.progress.steps)
         run = setup.config.run
         with training_bar(console, run.steps, trainer.progress.steps) as show:
@@ -44,7 +44,7 @@ def assist(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *
     with stop_on_signals() as stopped:
         trainer = Trainer(setup, folder, *sets)
         if resume:
-            trainer.restore()
+            trainer.go_on()
         trainer.run(lambda: bool(stopped()))
     return 0
 

@@ -248,6 +248,13 @@ class Trainer:
             self.folder.checkpoints.save(self.progress.steps, state, judged)
         self._saved_at = time.monotonic()
 
+    def go_on(self) -> None:
+        """Go back to the last checkpoint; a run that never made one begins again."""
+        if self.folder.checkpoints.steps():
+            self.restore()
+        elif self.devices.chief:
+            self.folder.forget_after(0)
+
     def restore(self, which: str | int = "last") -> None:
         """Go back to a checkpoint of the run, and drop the metrics after it."""
         step, flat = self.folder.checkpoints.load(which)
