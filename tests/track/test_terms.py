@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from track.small_setups import arm, walker
+from track_mjx.assessment.assess import assess
+from track_mjx.assessment.text import summary_text
 from track_mjx.build import Setup
-from track_mjx.config import RolloutConfig
+from track_mjx.config import EvaluateConfig, RolloutConfig
 from track_mjx.errors import ConfigError
 from track_mjx.mdp import costs, rewards, terminations
 from track_mjx.mdp.kernels import gaussian
@@ -154,13 +157,26 @@ def test_a_new_term_is_one_function_and_one_line_of_config(tmp_path: Path) -> No
     line = folder.metrics()[-1]
     assert 0 < line["terms/calm"] <= 1
     assert 0 < line["eval/test/terms/calm"] <= 1
+    assert "terms/calm" in (folder.path / "metrics.csv").read_text().splitlines()[0]
+    found = assess(folder, EvaluateConfig(run=str(folder.path)), tmp_path / "evaluation")
+    assert found["weights"]["calm"] == 0.5
+    assert 0 < found["terms/calm"] == found["sets"]["test"]["terms/calm"] <= 1
+    assert "calm" in summary_text(found)
+    with (tmp_path / "evaluation" / "clips.csv").open(encoding="utf-8") as table:
+        per_clip = {row["clip"]: float(row["terms/calm"]) for row in csv.DictReader(table)}
+    assert "calm (0.5)" in (tmp_path / "evaluation" / "reward_terms.svg").read_text(), "the figure names it"
     roll_out(folder, RolloutConfig(run=str(folder.path)), tmp_path / "rollouts.h5")
     with h5py.File(tmp_path / "rollouts.h5") as file:
-        stored = {name: np.asarray(file[name]) for name in ("metric", "metric_weight", "metrics", "valid", "reward")}
+        names = ("metric", "metric_weight", "metrics", "valid", "reward", "qvel", "clip_name")
+        stored = {name: np.asarray(file[name]) for name in names}
     assert [name.decode() for name in stored["metric"]] == ["joints", "calm", "control_difference"]
     assert stored["metric_weight"].tolist() == pytest.approx([1.0, 0.5, -0.1])
     total, valid = (stored["metrics"] * stored["metric_weight"]).sum(-1), stored["valid"] != 0
     assert stored["reward"][valid] == pytest.approx(total[valid], rel=1e-4)
+    by_hand = np.exp(-0.01 * (stored["qvel"][:, 1:] ** 2).sum(-1))
+    assert stored["metrics"][..., 1][valid] == pytest.approx(by_hand[valid], rel=1e-4), "of the state after the step"
+    for clip, name in enumerate(stored["clip_name"]):
+        assert per_clip[name.decode()] == pytest.approx(by_hand[clip][valid[clip]].mean(), rel=1e-4)
 
 
 def test_unknown_terms_and_parameters_are_told_all_at_once() -> None:

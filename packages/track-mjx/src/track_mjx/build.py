@@ -15,6 +15,7 @@ from track_mjx.arena import build_arena
 from track_mjx.clips import Clips, cut
 from track_mjx.config import TrainConfig
 from track_mjx.errors import ConfigError, InputError, raise_all, unknown
+from track_mjx.limits import check_limits
 from track_mjx.mdp.actions import holding_ranges
 from track_mjx.networks import Networks
 from track_mjx.physics.engines import engine_name, make_engine
@@ -73,6 +74,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     Raises:
         TrackError: when settings and clips do not fit.
     """
+    check_limits(config)
     engine_name(config.physics.engine)
     clips = cut(clips, config.task.clip_s)
     arena = build_arena(clips, config.arena, config.physics)

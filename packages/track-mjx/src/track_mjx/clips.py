@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 
 from track_mjx.contract.enclosed import compile_enclosed
 from track_mjx.contract.reading import attribute, find, open_contract, read_numbers, read_strings, require
-from track_mjx.errors import ContractError, InputError, raise_all, shorten
+from track_mjx.errors import BodyError, ContractError, InputError, raise_all, shorten
 from track_mjx.labels import body_labels, qpos_labels, qvel_labels
 
 KIND = "mimic.reference_clips"
@@ -155,7 +155,10 @@ def _verify_model(
     faults = []
     if stored_hash != hash_of_model(xml, assets):
         faults.append("model_sha256 is not the hash of the enclosed MJCF and assets; the file was altered")
-    model = compile_enclosed(xml, assets)
+    try:
+        model = compile_enclosed(xml, assets)
+    except BodyError as error:
+        raise BodyError(f"{path}: {error}") from error
     expected = {"names_qpos": qpos_labels(model), "names_qvel": qvel_labels(model), "names_xpos": body_labels(model)}
     for name, names in expected.items():
         if labels[name] != names:

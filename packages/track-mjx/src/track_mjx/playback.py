@@ -8,6 +8,7 @@ import numpy as np
 
 from track_mjx.config import RolloutConfig
 from track_mjx.episodes import Player
+from track_mjx.files import output_file
 from track_mjx.rollouts import RolloutInfo, policy_sha256, write_rollouts
 from track_mjx.run_folder import RunFolder, config_yaml
 from track_mjx.runs import load_policy, open_setup, sets_of
@@ -24,6 +25,7 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path) -> int:
     setup, train, test = open_setup(folder, settings, config.clips)
     step, policy = load_policy(folder, setup, config.checkpoint)
     clips = sets_of(setup, train, test, config.clip_set)[config.clip_set]
+    output_file(path)
     player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
     reference = setup.on_device(setup.followed)
     seeds = [None] if config.deterministic else list(config.seeds)

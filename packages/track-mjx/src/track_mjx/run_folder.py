@@ -122,7 +122,8 @@ class RunFolder:
             found: Any = OmegaConf.to_object(merged)
             return found
         except (OmegaConfBaseException, ValueError, OSError) as error:
-            raise RunError(f"{self.path / CONFIG}: the settings cannot be read: {error}") from error
+            what = " ".join(str(error).split()).split(" full_key:")[0]
+            raise RunError(f"{self.path / CONFIG}: the settings cannot be read: {what}") from error
 
     def record(self) -> RunRecord:
         """What the run was made of.

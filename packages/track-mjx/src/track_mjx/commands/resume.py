@@ -13,6 +13,7 @@ def run(config: ResumeConfig) -> int:
     from track_mjx.progress import use_compilation_cache
     from track_mjx.run_folder import RunFolder
     from track_mjx.runs import open_setup
+    from track_mjx.training import verify
 
     folder = RunFolder.open(require(config.run, "run", "run"))
     join_processes(config.distributed)
@@ -24,4 +25,5 @@ def run(config: ResumeConfig) -> int:
         settings.run.steps = config.steps
     settings.run.max_minutes = settings.run.max_minutes if config.max_minutes is None else config.max_minutes
     setup, train, test = open_setup(folder, settings)
+    verify(setup)
     return learn(setup, folder, (train, test), resume=True)

@@ -18,6 +18,8 @@ def run(config: RolloutConfig) -> int:
 
     if not config.seeds:
         raise ConfigError("seeds: at least one is needed; for example seeds=[0]")
+    if len(set(config.seeds)) < len(config.seeds):
+        raise ConfigError(f"seeds: each may occur once, got {list(config.seeds)}")
     if config.deterministic and len(config.seeds) > 1:
         raise ConfigError("seeds: the means are the same for every seed; set deterministic=false to draw")
     folder = RunFolder.open(require(config.run, "run", "run"))

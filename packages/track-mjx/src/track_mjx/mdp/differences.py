@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from track_mjx import rotations
+from track_mjx.errors import ConfigError
 from track_mjx.mdp.scene import Poses, Scene
 from track_mjx.physics.fields import Arrayish
 
@@ -32,8 +33,15 @@ def body_error(scene: Scene, bodies: Sequence[str] | None) -> Float[Arrayish, "e
 
 
 def end_effector_names(scene: Scene, bodies: Sequence[str] | None) -> Sequence[str]:
-    """The bodies given, or the end effectors of the arena."""
-    return scene.body.arena.end_effectors if bodies is None else bodies
+    """The bodies given, or the end effectors of the arena.
+
+    Raises:
+        ConfigError: when there are none: a distance over nothing would always be 0.
+    """
+    names = scene.body.arena.end_effectors if bodies is None else bodies
+    if not names:
+        raise ConfigError("the clips file names no end effectors; name some bodies: arena.end_effectors=[...]")
+    return names
 
 
 def root_pose(scene: Scene) -> tuple[Float[Arrayish, "env 3"], Float[Arrayish, "env 4"]]:

@@ -59,16 +59,25 @@ class Term:
         function: what computes it.
         weight: its weight in the reward; 1 for observations and terminations.
         parameters: its other parameters.
+        where: its key in the config.
     """
 
     name: str
     function: Callable[..., Any]
     weight: float = 1.0
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    where: str = ""
 
     def __call__(self, scene: Any) -> Any:
-        """The term's value for a scene."""
-        return self.function(scene, **self.parameters)
+        """The term's value for a scene.
+
+        Raises:
+            ConfigError: when a parameter cannot be used.
+        """
+        try:
+            return self.function(scene, **self.parameters)
+        except ConfigError as error:  # a term does not know under which name it is used
+            raise ConfigError(f"{self.where or self.name}: {error}") from error
 
     @property
     def window(self) -> int:
@@ -103,9 +112,9 @@ def resolve(kind: str, config: Mapping[str, Any], where: str) -> tuple[Term, ...
             faults.append(f"{where}.{name}.weight: expected a number, got {weight!r}")
             continue
         problems = _parameter_faults(function, parameters)
-        faults += [f"{where}.{name}: {problem}" for problem in problems]
+        faults += [f"{where}.{name}{problem}" for problem in problems]
         if weight != 0 and not problems:
-            terms.append(Term(name, function, float(weight), _as_declared(function, parameters)))
+            terms.append(Term(name, function, float(weight), _as_declared(function, parameters), f"{where}.{name}"))
     raise_all(ConfigError, "terms", faults)
     return tuple(terms)
 
@@ -119,6 +128,32 @@ def _as_declared(function: Callable[..., Any], given: Mapping[str, Any]) -> dict
 
 def _parameter_faults(function: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
     known = {n: p for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    faults = [unknown("parameter", name, list(known) or ["(none)"]) for name in given if name not in known]
+    faults = [f": {unknown('parameter', name, list(known) or ['(none)'])}" for name in given if name not in known]
     missing = [name for name, p in known.items() if p.default is p.empty and name not in given]
-    return faults + [f"parameter {name!r} is missing" for name in missing]
+    faults += [f": parameter {name!r} is missing" for name in missing]
+    wrong = {n: _type_fault(str(known[n].annotation), value) for n, value in given.items() if n in known}
+    window = given.get("window", 1)
+    if isinstance(window, int) and window < 1:
+        wrong["window"] = f"expected at least 1 control step, got {window}"
+    return faults + [f".{name}: {fault}" for name, fault in wrong.items() if fault]
+
+
+_TYPES: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
+    ("Mapping", Mapping, "values by name"),
+    ("Sequence[str]", (list, tuple), "a list of names"),
+    ("Sequence", (list, tuple), "a list"),
+    ("float", (int, float), "a number"),
+    ("int", int, "a whole number"),
+    ("str", str, "a name"),
+)
+"""How the annotation of a parameter begins, what it takes, and how that is called."""
+
+
+def _type_fault(annotation: str, value: Any) -> str:
+    """What is wrong with the type of a parameter; empty where nothing is, or where any type will do."""
+    if value is None and "None" in annotation:
+        return ""
+    found = next(((types, words) for start, types, words in _TYPES if annotation.startswith(start)), None)
+    if found is None or (isinstance(value, found[0]) and not isinstance(value, bool)):
+        return ""
+    return f"expected {found[1]}, got {value!r}"

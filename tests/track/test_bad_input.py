@@ -1,0 +1,425 @@
+"""Every kind of mistake through the real command: one clear message, exit code 2, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from track.clip_files import ARM, WALKER, write_clips
+from track.small_runs import trained
+from track.small_setups import arm
+from track_mjx.cli import main
+
+TASK = ("task.rewards.bodies.bodies=[hand]", "task.regions={elbow: [fore], wrist: [hand]}")
+"""What the default preset needs to fit the small arm."""
+SMALL = (
+    "network.encoder=[8]", "network.decoder=[8]", "network.critic=[8]", "network.latent=2", "ppo.n_envs=8",
+    "ppo.unroll=2", "ppo.minibatches=2", "physics.sim_dt_s=0.0025", "physics.ctrl_dt_s=0.005", "run.steps=16",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a case finds and leaves its files.
+
+    Attributes:
+        folder: an empty folder.
+        clips: four sound clips of the arm.
+        run: a run that was trained on them; not to be changed.
+        rollouts: a rollouts file of that run.
+    """
+
+    folder: Path
+    clips: Path
+    run: Path
+    rollouts: Path
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    def text(self, name: str, content: str | bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def written(self, **options: Any) -> str:
+        """Write clips and return the setting that names them."""
+        return f"clips={write_clips(self.folder / 'bad.h5', **options)}"
+
+    def changed(self, change: Callable[[Any], object]) -> str:
+        """Copy the sound clips, change them, and return the setting that names them."""
+        path = Path(shutil.copy(self.clips, self.folder / "bad.h5"))
+        with h5py.File(path, "r+") as file:
+            change(file)
+        return f"clips={path}"
+
+    def copied_run(self, change: Callable[[Path], object]) -> str:
+        """Copy the run, change the copy, and return the setting that names it."""
+        path = Path(shutil.copytree(self.run, self.folder / "run"))
+        change(path)
+        return f"run={path}"
+
+
+Case = tuple[str, Callable[[Place], list[str]], list[str]]
+
+
+def clips(*words: str, given: Callable[[Place], str], more: tuple[str, ...] = ()) -> Case:
+    """A training on clips that are wrong."""
+    return "train", lambda place: [given(place), f"out={place.out}", *TASK, *SMALL, *more], list(words)
+
+
+def settings(*words: str, given: list[str]) -> Case:
+    """A training on sound clips with settings that are wrong."""
+    return "train", lambda place: [f"clips={place.clips}", f"out={place.out}", *TASK, *SMALL, *given], list(words)
+
+
+def preset(*words: str, given: list[str]) -> Case:
+    """The same with nothing set but what is given."""
+    return "train", lambda place: [f"clips={place.clips}", f"out={place.out}", *given], list(words)
+
+
+def of_run(verb: str, *words: str, given: Callable[[Place], list[str]]) -> Case:
+    """A verb that needs a run; `given` may name another one."""
+
+    def arguments(place: Place) -> list[str]:
+        more = given(place)
+        named = [] if any(text.startswith("run=") for text in more) or verb == "render" else [f"run={place.run}"]
+        out = [] if verb == "resume" or any(text.startswith("out=") for text in more) else [f"out={place.out}"]
+        return [*named, *out, *more]
+
+    return verb, arguments, list(words)
+
+
+def put(name: str, values: Any) -> Callable[[Any], None]:
+    def change(file: Any) -> None:
+        del file[name]
+        file[name] = values
+
+    return change
+
+
+def attribute(name: str, value: Any) -> Callable[[Any], None]:
+    return lambda file: file.attrs.__setitem__(name, value)
+
+
+def not_a_number(file: Any) -> None:
+    file["qpos"][:, 0] = np.nan
+
+
+def every_other(file: Any) -> None:
+    file["valid"][::2] = 0
+
+
+def foreign(place: Place) -> str:
+    with h5py.File(place.folder / "foreign.h5", "w") as file:
+        file["temperature"] = np.zeros(3)
+    return f"clips={place.folder / 'foreign.h5'}"
+
+
+def edit_json(name: str, **changes: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / name
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return change
+
+
+def empty_weights(folder: Path) -> None:
+    """Cut a file of the last checkpoint short."""
+    checkpoint = max((folder / "checkpoints").glob("0*"))
+    data = max((path for path in checkpoint.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+
+
+MOTORLESS = ARM[: ARM.index("<actuator>")] + "</mujoco>"
+
+CASES: dict[str, Case] = {
+    # clips
+    "no clips": ("train", lambda p: [f"out={p.out}", *TASK], ["clips is not set", "clips="]),
+    "missing file": clips("clps.h5", "no such file", given=lambda p: f"clips={p.folder / 'clps.h5'}"),
+    "a folder without clips": clips("no such file", given=lambda p: f"clips={p.folder}"),
+    "empty file": clips("bad.h5", "empty", given=lambda p: f"clips={p.text('bad.h5', '')}"),
+    "no HDF5": clips("bad.h5", "no HDF5 file", given=lambda p: f"clips={p.text('bad.h5', 'time,angle')}"),
+    "cut short": clips(
+        "bad.h5", "copy or download", given=lambda p: f"clips={p.text('bad.h5', p.clips.read_bytes()[:5000])}"
+    ),
+    "foreign file": clips("foreign.h5", "schema_name", "stac-mjx convert", given=foreign),
+    "rollouts given as clips": clips(
+        "rollouts.h5", "expected a mimic.reference_clips file", "mimic.rollouts", given=lambda p: f"clips={p.rollouts}"
+    ),
+    "newer schema": clips(
+        "bad.h5", "2.0", "1.x", "update", given=lambda p: p.changed(attribute("schema_version", "2.0"))
+    ),
+    "no version": clips("schema_version", "'new'", given=lambda p: p.changed(attribute("schema_version", "new"))),
+    "data set missing": clips("bad.h5", "qvel", "missing", given=lambda p: p.written(change={"qvel": None})),
+    "altered body": clips(
+        "bad.h5", "model_sha256", given=lambda p: p.changed(put("provenance/mjcf_xml", ARM.replace("0.05", "0.06")))
+    ),
+    "body that does not compile": clips(
+        "bad.h5", "screw", given=lambda p: p.written(change={"provenance/mjcf_xml": ARM.replace("capsule", "screw")})
+    ),
+    "body without actuators": clips("bad.h5", "no actuators", given=lambda p: p.written(xml=MOTORLESS)),
+    "end effector that is no body": clips(
+        "bad.h5", "unknown body 'hnad'", "'hand'", given=lambda p: p.written(end_effectors=("hnad",))
+    ),
+    "root that is no body": clips("bad.h5", "unknown body 'uper'", "'upper'", given=lambda p: p.written(root="uper")),
+    "end effectors that are no list": clips(
+        "end_effectors", "JSON list", given=lambda p: p.changed(attribute("end_effectors", "hand"))
+    ),
+    "rate zero": clips("rate_hz", "0", given=lambda p: p.changed(attribute("rate_hz", 0.0))),
+    "NaN in every pose": clips("bad.h5", "no clip has two usable frames", given=lambda p: p.changed(not_a_number)),
+    "no two frames in a row": clips("no clip has two usable frames", given=lambda p: p.changed(every_other)),
+    "clips of one frame": clips(
+        "bad.h5", "'clip_0'", "less than a control step", given=lambda p: p.written(lengths=(1, 1))
+    ),
+    "clips shorter than a control step": clips(
+        "bad.h5", "'clip_0'", "control step", given=lambda p: p.written(lengths=(3, 3), rate_hz=2000.0)
+    ),
+    "clips that overlap": clips(
+        "clip_start", "end to end", given=lambda p: p.changed(put("clip_start", np.array([0, 10, 20, 30])))
+    ),
+    "clips that are missing end effectors a term needs": clips(
+        "arena.end_effectors", "task.rewards.end_effectors", given=lambda p: p.written(end_effectors=()),
+        more=("task.rewards.end_effectors.weight=1", "task.rewards.end_effectors.sigma=0.01"),
+    ),
+    # presets and settings
+    "unknown preset": preset("unknown preset 'mouse_am'", "'mouse_arm'", given=["preset=mouse_am"]),
+    "unknown preset key": preset(
+        "unknown setting 'task.smothing_s'", "'task.smoothing_s'", given=["preset=mouse_arm", "task.smothing_s=1"]
+    ),
+    "preset of another animal": preset("unknown body", "'ulna'", given=["preset=mouse_arm_quick"]),
+    "unknown setting": settings("unknown setting 'ppo.n_env'", "'ppo.n_envs'", given=["ppo.n_env=4"]),
+    "two unknown settings": settings("2 faults", "'seeds'", "'clip'", given=["seeds=1", "clip=x"]),
+    "wrong type": settings("ppo.n_envs", "abc", given=["ppo.n_envs=abc"]),
+    "wrong type of a list": settings("network.encoder", given=["network.encoder=[wide]"]),
+    "no equals sign": settings("'fast'", "name=value", given=["fast"]),
+    "unknown engine": settings(
+        "physics.engine", "unknown engine 'nativ'", "'native'", given=["physics.engine=nativ"]
+    ),
+    "unknown solver": settings("physics.solver", "'newtn'", "'newton'", given=["physics.solver=newtn"]),
+    "unknown integrator": settings("physics.integrator", "'eul'", "'euler'", given=["physics.integrator=eul"]),
+    "impossible rates": settings(
+        "physics.ctrl_dt_s=0.005", "whole multiple", "physics.sim_dt_s=0.003", given=["physics.sim_dt_s=0.003"]
+    ),
+    "negative step": settings("sim_dt_s=-1", "positive", given=["physics.sim_dt_s=-1"]),
+    "no solver iterations": settings("physics.iterations", "1", "0", given=["physics.iterations=0"]),
+    "negative threads": settings("physics.threads", "-2", given=["physics.threads=-2"]),
+    "unknown floor": settings("arena.floor", "'yes'", "auto, on or off", given=["arena.floor='yes'"]),
+    "unknown contacts": settings("arena.contacts", "'feet'", given=["arena.contacts=feet"]),
+    "unknown end effector": settings(
+        "arena.end_effectors", "'hnd'", "'hand'", given=["arena.end_effectors=[hnd]"]
+    ),
+    # terms
+    "unknown reward term": settings(
+        "task.rewards", "unknown reward term 'joint'", "'joints'", given=["task.rewards.joint.weight=1"]
+    ),
+    "unknown parameter of a term": settings(
+        "task.rewards.joints", "unknown parameter 'sgma'", "'sigma'", given=["task.rewards.joints.sgma=1"]
+    ),
+    "negative sigma": settings(
+        "task.rewards.joints", "positive", "-0.3", given=["task.rewards.joints.sigma=-0.3"]
+    ),
+    "sigma zero": settings("task.rewards.joints", "positive", "0", given=["task.rewards.joints.sigma=0"]),
+    "two widths": settings(
+        "task.rewards.joints", "either sigma or exp_scale", given=["task.rewards.joints.exp_scale=1"]
+    ),
+    "sigma that is no number": settings(
+        "task.rewards.joints.sigma", "expected a number", "'wide'", given=["task.rewards.joints.sigma=wide"]
+    ),
+    "weight that is no number": settings(
+        "task.rewards.joints.weight", "expected a number", "'much'", given=["task.rewards.joints.weight=much"]
+    ),
+    "term without a limit": settings(
+        "task.terminations.too_far", "'limit_m' is missing", given=["task.terminations.too_far={}"]
+    ),
+    "bodies that are no list": settings(
+        "task.rewards.bodies.bodies", "list", "'hand'",
+        given=["task.rewards.bodies.bodies=hand"],
+    ),
+    "unknown body of a term": settings(
+        "task.rewards.bodies", "unknown body 'hnd'", "'hand'",
+        given=["task.rewards.bodies.bodies=[hnd]"],
+    ),
+    "unknown joint of a term": settings(
+        "task.rewards.joints", "'elbw'", "'elbow'", given=["task.rewards.joints.joints=[elbw]"]
+    ),
+    "window of a term": settings(
+        "task.costs.variance.window", "0", given=["task.costs.variance.weight=1", "task.costs.variance.window=0"]
+    ),
+    "no reward": settings(
+        "task.rewards", "nothing to learn", given=["task.rewards.joints=null", "task.rewards.bodies=null"]
+    ),
+    "unknown region": settings("task.regions", "'hnd'", "'hand'", given=["task.regions.paw=[hnd]"]),
+    "unknown action mapping": settings("task.action", "'afine'", "'affine'", given=["task.action=afine"]),
+    "look back": settings("task.window", "-1", given=["task.window=[-1]"]),
+    "negative noise": settings("noise", "negative", given=["task.pose_noise=-1"]),
+    "negative smoothing": settings("task.smoothing_s", "-1", given=["task.smoothing_s=-1"]),
+    "pieces too short": settings("task.clip_s", "two frames", given=["task.clip_s=0.001"]),
+    # learning
+    "no layer": settings("network.encoder", "1", "0", given=["network.encoder=[8,0]"]),
+    "negative latent": settings("network.latent", "-1", given=["network.latent=-1"]),
+    "no environments": settings("ppo.n_envs", "at least 1", "0", given=["ppo.n_envs=0"]),
+    "too many minibatches": settings("ppo.minibatches", "100", given=["ppo.minibatches=100"]),
+    "discount": settings("ppo.discount", "1.5", given=["ppo.discount=1.5"]),
+    "learning rate": settings("ppo.learning_rate", "-1", given=["ppo.learning_rate=-1"]),
+    "no steps": settings("run.steps", "0", given=["run.steps=0"]),
+    "several at once": settings("2 faults", "ppo.discount", "run.steps", given=["run.steps=0", "ppo.discount=2"]),
+    "everything held out": settings("run.test_fraction", "1", given=["run.test_fraction=1"]),
+    # the run folder
+    "out missing": ("train", lambda p: [f"clips={p.clips}", *TASK], ["out is not set", "out="]),
+    "out is a file": (
+        "train", lambda p: [f"clips={p.clips}", f"out={p.text('taken', 'keep')}", *TASK, *SMALL], ["taken", "is a file"]
+    ),
+    "out holds a run": (
+        "train", lambda p: [f"clips={p.clips}", f"out={p.run}", *TASK, *SMALL, "seed=7"],
+        ["there is a run already", "resume run="],
+    ),
+    # what needs a run
+    **{
+        f"{verb}: no run": of_run(verb, "run is not set", "run=", given=lambda p: ["run=''"])
+        for verb in ("resume", "evaluate", "rollout")
+    },
+    **{
+        f"{verb}: not a run": of_run(verb, "not the folder of a run", given=lambda p: [f"run={p.folder}"])
+        for verb in ("resume", "evaluate", "rollout")
+    },
+    **{
+        f"{verb}: no checkpoint": of_run(
+            verb, "no complete checkpoint", given=lambda p: [p.copied_run(lambda f: shutil.rmtree(f / "checkpoints"))]
+        )
+        for verb in ("evaluate", "rollout")
+    },
+    "settings of a run that do not parse": of_run(
+        "evaluate", "config.yaml", given=lambda p: [p.copied_run(lambda f: (f / "config.yaml").write_text("a: ["))]
+    ),
+    "settings of a run of another program": of_run(
+        "evaluate", "config.yaml", "spede",
+        given=lambda p: [p.copied_run(lambda f: (f / "config.yaml").write_text("spede: 3"))],
+    ),
+    "record of a run cut short": of_run(
+        "evaluate", "run.json", given=lambda p: [p.copied_run(lambda f: (f / "run.json").write_text('{"clips":'))]
+    ),
+    "clips of a run gone": of_run(
+        "evaluate", "gone.h5", "no such file", given=lambda p: [p.copied_run(edit_json("run.json", clips="gone.h5"))]
+    ),
+    "clips of a run no longer there": of_run(
+        "evaluate", "clip 'clip_9' of the run is no longer there",
+        given=lambda p: [p.copied_run(edit_json("run.json", train=["clip_9"]))],
+    ),
+    "checkpoint damaged": of_run(
+        "evaluate", "checkpoints", "damaged", given=lambda p: [p.copied_run(empty_weights), "checkpoint=last"]
+    ),
+    "unknown checkpoint": of_run("evaluate", "best, last or one of", "'first'", given=lambda p: ["checkpoint=first"]),
+    "checkpoint of another network": of_run(
+        "evaluate", "checkpoints", "another body, network or task",
+        given=lambda p: [
+            p.copied_run(lambda f: (f / "config.yaml").write_text(wider((f / "config.yaml").read_text())))
+        ],
+    ),
+    "clips of another body": of_run(
+        "evaluate", "bad.h5", "not the one the run was trained with",
+        given=lambda p: [p.written(xml=WALKER, end_effectors=("foot_L",), root="trunk")],
+    ),
+    "clips of another scale": of_run(
+        "rollout", "bad.h5", "another scale", given=lambda p: [p.written(xml=ARM.replace("0.05", "0.06"))]
+    ),
+    "unknown set": of_run("evaluate", "clip_set", "'tset'", "'test'", given=lambda p: ["clip_set=tset"]),
+    "unknown set to roll out": of_run("rollout", "clip_set", "'tran'", "'train'", given=lambda p: ["clip_set=tran"]),
+    "empty set": of_run(
+        "evaluate", "clip_set=test", "empty", "clip_set=train",
+        given=lambda p: [p.copied_run(edit_json("run.json", test=[]))],
+    ),
+    "negative deviation": of_run("evaluate", "deviation_mm", "-1", given=lambda p: ["deviation_mm=-1"]),
+    "evaluation into a file": of_run(
+        "evaluate", "taken", "is a file", given=lambda p: [f"out={p.text('taken', 'keep')}"]
+    ),
+    "rollouts into a folder": of_run("rollout", "is a folder", given=lambda p: [f"out={p.folder}"]),
+    "rollouts below a file": of_run(
+        "rollout", "taken", given=lambda p: [f"out={p.text('taken', 'keep') / 'rollouts.h5'}"]
+    ),
+    "no seeds": of_run("rollout", "seeds", given=lambda p: ["seeds=[]"]),
+    "a seed twice": of_run("rollout", "seeds", "3", given=lambda p: ["seeds=[3,3]", "deterministic=false"]),
+    "seeds that change nothing": of_run("rollout", "deterministic=false", given=lambda p: ["seeds=[0,1]"]),
+    "another engine": of_run("evaluate", "'mujoco'", "native", given=lambda p: ["engine=mujoco"]),
+    "fewer steps than done": of_run("resume", "steps", "-5", given=lambda p: ["steps=-5"]),
+    # other verbs
+    "check: missing": ("check", lambda p: [f"clips={p.folder / 'none.h5'}"], ["none.h5", "no such file"]),
+    "check: rollouts": ("check", lambda p: [f"clips={p.rollouts}"], ["mimic.rollouts"]),
+    "render: clips": of_run("render", "mimic.rollouts", given=lambda p: [f"rollouts={p.clips}", f"out={p.folder / 'film.mp4'}"]),
+    "bench: missing": ("bench", lambda p: [f"clips={p.folder / 'none.h5'}", f"out={p.out}"], ["none.h5"]),
+}  # fmt: skip
+
+
+def wider(text: str) -> str:
+    """A config with one more unit in the encoder."""
+    assert "- 16\n  decoder" in text
+    return text.replace("- 16\n  decoder", "- 17\n  decoder")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    folder = tmp_path_factory.mktemp("arm")
+    found = trained(arm(folder), steps=80).path
+    assert main(["rollout", f"run={found}", f"out={folder / 'rollouts.h5'}"]) == 0
+    return {"clips": folder / "clips.h5", "run": found, "rollouts": folder / "rollouts.h5"}
+
+
+@pytest.fixture
+def place(tmp_path: Path, run: Mapping[str, Path]) -> Place:
+    return Place(tmp_path, **run)
+
+
+def contents(*folders: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_one_message(err: str, verb: str, words: list[str]) -> None:
+    """Nothing but one message, of one line or of a heading with a list under it, that holds all words."""
+    lines = err.strip().splitlines()
+    assert lines, "nothing was said"
+    assert lines[0].startswith(f"track-mjx {verb}: "), err
+    assert all(line.startswith("  - ") for line in lines[1:]), err
+    assert "Traceback" not in err
+    missing = [word for word in words if word not in err]
+    assert not missing, f"{missing} not in: {err}"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mistake_ends_in_one_message_and_leaves_nothing(
+    case: str, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place.folder)
+    verb, arguments, words = CASES[case]
+    given = arguments(place)
+    before = contents(place.folder, place.run)
+    capsys.readouterr()
+    assert main([verb, *given]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert_one_message(err, verb, words)
+    assert contents(place.folder, place.run) == before
+    assert not place.out.exists()
+
+
+def test_a_newer_minor_version_is_read_with_a_warning(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", place.changed(attribute("schema_version", "1.7"))]) == 0
+    assert "can be trained on" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_process_ends_with_code_2_and_no_traceback(place: Place) -> None:
+    arguments = ["train", f"clips={place.folder / 'none.h5'}", f"out={place.out}", *TASK]
+    ended = subprocess.run([sys.executable, "-m", "track_mjx", *arguments], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert_one_message(ended.stderr, "train", ["none.h5", "no such file"])
+    assert not place.out.exists()
