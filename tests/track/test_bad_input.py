@@ -355,7 +355,9 @@ CASES: dict[str, Case] = {
     # other verbs
     "check: missing": ("check", lambda p: [f"clips={p.folder / 'none.h5'}"], ["none.h5", "no such file"]),
     "check: rollouts": ("check", lambda p: [f"clips={p.rollouts}"], ["mimic.rollouts"]),
-    "render: clips": of_run("render", "mimic.rollouts", given=lambda p: [f"rollouts={p.clips}", f"out={p.folder / 'film.mp4'}"]),
+    "render: clips": of_run(
+        "render", "mimic.rollouts", given=lambda p: [f"rollouts={p.clips}", f"out={p.folder / 'film.mp4'}"]
+    ),
     "bench: missing": ("bench", lambda p: [f"clips={p.folder / 'none.h5'}", f"out={p.out}"], ["none.h5"]),
 }  # fmt: skip
 
