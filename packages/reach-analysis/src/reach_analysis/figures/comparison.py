@@ -47,7 +47,7 @@ def paired_trials(quantities: Sequence[Paired]) -> Figure:
                 axis.errorbar(number, mean.value, reach, fmt="o", color=CYCLE[number % len(CYCLE)], capsize=3, zorder=3)
             axis.set_xticks(place, [label(name, 16) for name in one.conditions])
             axis.set_xlim(-0.4, len(one.conditions) - 0.6)
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.08 * max(float(np.nanmax(one.values)), 1e-12))
             axis.set_title(one.name)
         for axis in flat[len(quantities) :]:
             axis.remove()

@@ -14,12 +14,19 @@ from reach_analysis.progress import Stage, silent
 from reach_analysis.report.config import ReportConfig
 from reach_analysis.report.facts import facts_of
 from reach_analysis.report.findings import findings
-from reach_analysis.report.opening import body_of, conditions_table, files_table, focus_note, input_notes
+from reach_analysis.report.opening import (
+    body_of,
+    conditions_table,
+    file_safe,
+    files_table,
+    focus_note,
+    input_notes,
+)
 from reach_analysis.report.page import Head, html_of, part_name
 from reach_analysis.report.papers import Checked, check, counts
 from reach_analysis.report.pictures import Picture, picture
 from reach_analysis.report.plans import PLANS
-from reach_analysis.report.sections import Inputs, Section, sections
+from reach_analysis.report.sections import Inputs, Part, Section, sections
 from reach_analysis.studies.emg import is_synthetic
 
 PAGE, NUMBERS, FIGURES, TABLES = "report.html", "report.json", "figures", "tables"
@@ -101,13 +108,18 @@ def _synthetic(inputs: Inputs, config: ReportConfig) -> str:
     return config.emg.partition(":")[2] or next(iter(inputs.conditions))
 
 
+def _file_name(name: str, section: Section, part: Part) -> str:
+    """Name of the file of a figure or table: with its condition where there are several."""
+    return f"{name}.{file_safe(part.condition)}" if len(section.parts) > 1 else name
+
+
 def _pictures(found: Sequence[Section], stage: Stage) -> dict[str, list[Picture]]:
     tick = stage("figures", sum(len(study.figures) for section in found for study in section.studies))
     out: dict[str, list[Picture]] = {}
     for section in found:
         for part in section.parts:
             for shown in () if part.study is None else part.study.figures:
-                name = f"{shown.name}.{part.condition}" if len(section.parts) > 1 else shown.name
+                name = _file_name(shown.name, section, part)
                 out.setdefault(part_name(section, part), []).append(picture(shown, name))
                 tick(1)
     return out
@@ -115,7 +127,7 @@ def _pictures(found: Sequence[Section], stage: Stage) -> dict[str, list[Picture]
 
 def _tables(found: Sequence[Section]) -> dict[str, Sequence[Mapping[str, Any]]]:
     return {
-        f"{name}.{part.condition}" if len(section.parts) > 1 else name: rows
+        _file_name(name, section, part): rows
         for section in found
         for part in section.parts
         if part.study is not None

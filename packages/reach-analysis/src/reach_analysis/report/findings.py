@@ -71,17 +71,17 @@ def _plain(condition: str) -> str:
 
 
 def _tracking(facts: Facts) -> Iterator[str]:
-    told = [
-        (condition, fact, unit, what)
-        for condition in facts.conditions
-        for unit, what, name in (("mm", "keypoints", "errors/tracking/total/mm/mean"),
-                                 ("°", "joints", "errors/joints/total/deg/mean"))
-        if (fact := facts.get(name, condition)) is not None
-    ]  # fmt: skip
-    keypoints = [entry for entry in told if entry[3] == "keypoints"] or told
-    if keypoints:
-        listed = "; ".join(f"{_plain(condition)} {_value(fact)} {unit}" for condition, fact, unit, _ in keypoints)
-        yield f"On average {keypoints[0][3]} strayed from the movement followed by {listed} (mean, 95 % interval)."
+    for unit, what, name in (("mm", "keypoints", "tracking/total/mm"), ("°", "joints", "joints/total/deg")):
+        told = [(c, fact) for c in facts.conditions if (fact := facts.get(f"errors/{name}/mean", c)) is not None]
+        if told:
+            listed = ", ".join(f"{_value(fact)} {unit}{_by(condition, facts)}" for condition, fact in told)
+            yield f"On average {what} strayed from the movement by {listed} (95 % intervals over trials)."
+            return
+
+
+def _by(condition: str, facts: Facts) -> str:
+    """Whose a number is, where there are several controllers."""
+    return f" ({_plain(condition)})" if len(facts.conditions) > 1 else ""
 
 
 def _survival(facts: Facts) -> Iterator[str]:
@@ -109,15 +109,17 @@ def _comparison(facts: Facts) -> Iterator[str]:
                 continue
             percent = 100 * change.value / abs(base.value)
             sure = change.has_interval and (change.low > 0 or change.high < 0)
-            word = "rose" if percent > 0 else "fell"
-            parts.append(f"{quantity} {word} by {number(abs(percent), 2)} %{'' if sure else ' (within chance)'}")
+            if not sure:
+                parts.append(f"{quantity} did not change beyond chance")
+                continue
+            parts.append(f"{quantity} {'rose' if percent > 0 else 'fell'} by {number(abs(percent), 2)} %")
         if parts:
             yield f"From {_plain(first)} to {_plain(other)}, {', '.join(parts)}."
 
 
 def _emg(facts: Facts) -> Iterator[str]:
     parts = [
-        f"{muscle} {_value(fact)} ({_plain(condition)})"
+        f"{muscle} {_value(fact)}{_by(condition, facts)}"
         for condition in facts.conditions
         for muscle in ("biceps", "triceps")
         if (fact := facts.get(f"emg/recorded/{muscle}/act/mae", condition)) is not None
@@ -136,7 +138,7 @@ def _representation(facts: Facts) -> Iterator[str]:
     if three is None or held is None or size is None or units is None:
         return
     yield (
-        f"The first three components of {_plain(condition)}'s intention hold {_value(three, 100)} % of its variance "
+        f"The first three components of {_plain(condition)}'s intention hold {_value(three, 100.0)} % of its variance "
         f"({number(100 * held.value)} % in trials left out); of its {units.value:.0f} dimensions it uses "
         f"{number(size.value, 2)} (participation ratio)."
     )
@@ -161,7 +163,7 @@ def _forecast(facts: Facts) -> Iterator[str]:
             template, linear = (facts.get(f"{where}/{rival}", facts.focus) for rival in ("mean_trial", "ridge"))
             if score is None or null is None or chance is None or template is None or linear is None:
                 continue
-            best = "" if score.value > max(template.value, linear.value) else ", so the simplest of them do as well"
+            best = "" if score.value > max(template.value, linear.value) else ": a simpler forecast does as well"
             yield (
                 f"{what} can be forecast from the joints' history with ρ = {_value(score)}; exchanged trials give "
                 f"{number(null.value)} (p {_p(chance.value)}), the mean trial {number(template.value)}, a linear model "
@@ -178,7 +180,7 @@ def _gait(facts: Facts) -> Iterator[str]:
     for condition in facts.conditions:
         cycles, duration = (facts.get(f"gait/{what}", condition) for what in ("cycles", "duration"))
         if cycles is not None and duration is not None:
-            yield f"{_plain(condition).capitalize()} took {cycles.value:.0f} gait cycles of {_value(duration)} s."
+            yield f"{cycles.value:.0f} gait cycles of {_value(duration)} s were found{_by(condition, facts)}."
 
 
 def _sweep(facts: Facts) -> Iterator[str]:

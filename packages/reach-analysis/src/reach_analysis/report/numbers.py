@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 ABSENT = "–"
+CONDITIONS = ("condition", "first", "second")
+"""Entries of rows that name conditions, which read better as words."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def cell(row: Mapping[str, Any], column: Column) -> Cell:
     if value is None or not known(value):
         return Cell(ABSENT)
     if isinstance(value, str):
-        return Cell(value.replace("_", " ") if "/" not in value else value)
+        return Cell(value.replace("_", " ") if column.key in CONDITIONS else value)
     if isinstance(value, bool | int):
         return Cell(f"{value:,}", (float(value),))
     if column.p:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,19 @@ def gather(config: ReportConfig) -> Inputs:
         departures = [departure for departure in check_rollouts(path) if departure.severity == "error"]
         if departures:
             raise ContractError(format_departures(path, departures))
+    if len({file_safe(name).lower() for name in found}) < len(found):
+        raise ConfigError(
+            f"rollouts: names of conditions become names of files, and these are alike: {', '.join(found)}"
+        )
     focus = config.focus or list(found)[-1]
     if focus not in found:
         raise ConfigError(f"focus: {unknown('condition', focus, list(found))}")
     return Inputs(found, _clips(config.clips, list(found)), focus)
+
+
+def file_safe(name: str) -> str:
+    """A name as part of a file's name."""
+    return re.sub(r"[^\w.-]+", "-", name)
 
 
 def _clips(setting: Any, names: list[str]) -> dict[str, Path]:
@@ -68,6 +78,7 @@ def _about(name: str, rollouts: Rollouts) -> dict[str, Any]:
         "trials": len(rollouts.trials), "steps": int(rollouts.n_steps.sum()), "steps a second": rollouts.rate_hz,
         "frames a second, clips": rollouts.reference_rate_hz, "engine": str(says.get("engine", "")),
         "trained, steps": says.get("checkpoint_step"),
+        "repeat": f"seed {rollouts.seeds[rollouts.seed]} of {len(rollouts.seeds)}" if rollouts.seeds else None,
         "acts": "on its means" if says.get("deterministic") == 1 else "with noise", "seed": says.get("random_seed"),
         "written by": str(says.get("generator", "")),
     }  # fmt: skip

@@ -120,6 +120,6 @@ def _claim(one: Checked, several: bool) -> dict[str, Any]:
     ours = () if one.ours is None else one.ours.numbers
     return {
         "claim": one.claim, "condition": one.condition if several and one.ours is not None else "",
-        "shown": one.shown, "values": " ".join(repr(float(value)) for value in ours), "verdict": one.verdict,
+        "shown": one.shown, "data": " ".join(repr(float(value)) for value in ours), "verdict": one.verdict,
         "why": one.why, "kind": _KINDS[one.verdict], "sign": _SIGNS[one.verdict],
     }  # fmt: skip

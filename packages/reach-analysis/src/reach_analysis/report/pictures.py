@@ -7,6 +7,7 @@ any without serifs. Lines and letters keep the colours they have in the files be
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from reach_analysis.figures.style import encode
@@ -56,7 +57,13 @@ def inline(svg: str, prefix: str, width: float) -> str:
     """The SVG element alone, as wide as the page but no wider than drawn, with ids that begin with `prefix`."""
     body = svg[svg.index("<svg") :].strip()
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r'(\sid=")([^"]+)"', rf'\g<1>{prefix}.\g<2>"', body)
+    seen: Counter[str] = Counter()
+
+    def own(found: re.Match[str]) -> str:
+        seen[found[1]] += 1  # matplotlib gives equal pictures within a figure the same id
+        return f' id="{prefix}.{found[1]}"' if seen[found[1]] == 1 else f' id="{prefix}.{found[1]}.{seen[found[1]]}"'
+
+    body = re.sub(r'\sid="([^"]+)"', own, body)
     body = re.sub(r'((?:xlink:)?href=")#([^"]+)"', rf'\g<1>#{prefix}.\g<2>"', body)
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}.\g<1>)", body)
     body = body.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, Arial, sans-serif")

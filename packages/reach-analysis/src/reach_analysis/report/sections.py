@@ -1,7 +1,8 @@
 """What the report is made of: one section a question, filled by the studies, or one sentence that says why not.
 
-What the user named (EMG, clips, runs, settings of a study) has to work: a mistake there ends the command. What the
-report tries by itself may be impossible with the rollouts at hand; then the section says so and the others go on.
+What the user named (EMG, clips, runs) has to work, and settings of a study have to be right: a mistake there ends the
+command. What the report tries by itself may be impossible with the rollouts at hand; then the section says so and the
+others go on.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def _part(plan: Plan, inputs: Inputs, config: ReportConfig, condition: str, stag
     try:
         return Part(condition, plan.make(inputs, config, settings, condition, stage), "", settings)
     except ReachError as error:
-        if changes or plan.asked(config):
+        if plan.asked(config) or (changes and isinstance(error, ConfigError)):
             raise
         return Part(condition, None, _sentence(str(error), inputs), settings)
 

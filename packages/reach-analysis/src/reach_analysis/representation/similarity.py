@@ -92,7 +92,13 @@ def cka(
     Raises:
         DataError: when one does not vary.
     """
-    one, two = _reduced(first, names[0]), _reduced(second, names[1])
+    return cka_of_axes(main_axes(first, names[0]), main_axes(second, names[1]), permutations, names)
+
+
+def cka_of_axes(
+    one: Stack, two: OtherStack, permutations: Int[np.ndarray, "draw trial"], names: tuple[str, str] = ("a", "b")
+) -> Similarity:
+    """The same from :func:`main_axes` of both, which are worked out once where there are many pairs."""
     # products[a, b]: cross-covariance of trial a of one with trial b of two
     products = np.einsum("atp,btq->abpq", one, two, optimize=True)
     scale = np.linalg.norm(np.einsum("atp,atq->pq", one, one)) * np.linalg.norm(np.einsum("atp,atq->pq", two, two))
@@ -102,7 +108,7 @@ def cka(
         return float(np.square(products[rows, order].sum(axis=0)).sum() / scale)
 
     null = np.array([alignment(order) for order in permutations])
-    return _similarity("CKA", names, alignment(rows), null, first)
+    return _similarity("CKA", names, alignment(rows), null, one)
 
 
 def rsa(
@@ -159,8 +165,12 @@ def _similarity(measure: str, names: tuple[str, str], value: float, null: np.nda
     )
 
 
-def _reduced(stack: Stack, name: str) -> Float[np.ndarray, "trial time axis"]:
-    """Scores on the axes that hold nearly all variance; CKA does not depend on the axes themselves."""
+def main_axes(stack: Stack, name: str) -> Float[np.ndarray, "trial time axis"]:
+    """Scores on the axes that hold nearly all variance; CKA does not depend on the axes themselves.
+
+    Raises:
+        DataError: when it does not vary.
+    """
     samples = stack.reshape(-1, stack.shape[-1])
     model = components(samples, name)
     count = int(np.searchsorted(np.cumsum(model.explained), KEPT_VARIANCE)) + 1

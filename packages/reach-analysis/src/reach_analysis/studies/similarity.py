@@ -11,7 +11,7 @@ from reach_analysis.figures.representation import similarity_matrices
 from reach_analysis.figures.style import layer_label
 from reach_analysis.progress import Stage, silent
 from reach_analysis.records import TrialSeries, over_steps, resample
-from reach_analysis.representation.similarity import Similarity, cka, common_window, exchanges, rsa
+from reach_analysis.representation.similarity import Similarity, cka_of_axes, common_window, exchanges, main_axes, rsa
 from reach_analysis.rollouts import Rollouts
 from reach_analysis.studies.emg import load_emg
 from reach_analysis.studies.study import Shown, Study
@@ -33,8 +33,10 @@ def study(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -
     pairs = [(one, two) for number, one in enumerate(names) for two in names[number + 1 :]]
     tick = stage("pairs", len(pairs))
     found: list[Similarity] = []
+    axes = {name: main_axes(stack, name) for name, stack in stacks.items()}
     for one, two in pairs:
-        found += [measure(stacks[one], stacks[two], orders, (one, two)) for measure in (cka, rsa)]
+        found.append(cka_of_axes(axes[one], axes[two], orders, (one, two)))
+        found.append(rsa(stacks[one], stacks[two], orders, (one, two)))
         tick(1)
     rows = [asdict(entry) for entry in found]
     caption = (
