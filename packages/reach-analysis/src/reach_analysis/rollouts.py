@@ -312,6 +312,8 @@ def _ends(file: h5py.File, repeat: int | None) -> tuple[str | None, ...]:
     dataset = require(file, "termination_reason")
     codes = read_numbers(dataset)
     codes = codes if repeat is None else codes[repeat]
+    if codes.ndim != 1:
+        raise ContractError(f"{file.filename}: termination_reason: expected one value a clip, got {dataset.shape}")
     values, words = attribute(dataset, "flag_values"), attribute(dataset, "flag_meanings")
     listed = [int(v) for v in np.atleast_1d(values)] if isinstance(values, int | np.ndarray) else []
     meaning = dict(zip(listed, words.split() if isinstance(words, str) else [], strict=False))

@@ -166,7 +166,7 @@ def find(file: h5py.File, path: str) -> h5py.Dataset | h5py.Group | None:
         if fault is not None:
             raise ContractError(f"{file.filename}: {path}: {fault}")
         item = item[name]
-    return item
+    return item if isinstance(item, h5py.Group | h5py.Dataset) else None
 
 
 def require(file: h5py.File, path: str) -> h5py.Dataset:

@@ -128,7 +128,7 @@ def find(file: h5py.File, path: str) -> h5py.Dataset | h5py.Group | None:
         if not isinstance(item.get(name, getlink=True), h5py.HardLink):
             raise ContractError(f"{file.filename}: {path}: {name!r} is a link that leads elsewhere; files stand alone")
         item = item[name]
-    return item
+    return item if isinstance(item, h5py.Group | h5py.Dataset) else None
 
 
 def require(file: h5py.File, path: str) -> h5py.Dataset:
