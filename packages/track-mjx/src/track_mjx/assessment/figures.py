@@ -73,7 +73,8 @@ def _figure(path: Path, width: float, height: float, rows: int) -> Iterator[Sequ
 
 
 def _label(assessed: Assessed, name: str) -> str:
-    return f"{LABELS[name]}, {len(assessed.rows[name])} clips"
+    n = len(assessed.rows[name])
+    return f"{LABELS[name]}, {n} clip{'' if n == 1 else 's'}"
 
 
 def _survival(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
@@ -87,7 +88,7 @@ def _survival(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
     axes.set(ylim=(0, 104), xlabel="time since the episode began, s", ylabel="episodes not terminated, %")
     axes.set_xlim(left=0)
     axes.set_title("re-aligned to the reference where they ended; 95 % interval", fontsize=8)
-    axes.legend(loc="lower left")
+    axes.legend(loc="best")
 
 
 def _per_clip(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
@@ -126,9 +127,11 @@ def _per_region(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
         ]
         places = np.arange(len(regions)) + (k - 0.5 * (len(assessed.shown) - 1)) * width
         boxes = axes.boxplot(
-            means, positions=places, widths=0.8 * width, patch_artist=True, manage_ticks=False, sym=".",
-            medianprops={"color": "black"}, flierprops={"ms": 3},
+            means, positions=places, widths=0.8 * width, patch_artist=True, manage_ticks=False, sym="",
+            medianprops={"color": "black"},
         )  # fmt: skip
+        for place, values in zip(places, means, strict=True):
+            axes.plot(np.full(len(values), place), values, ".", ms=3, color=COLOURS[name], zorder=3)
         for box in boxes["boxes"]:
             box.set(facecolor=COLOURS[name], alpha=0.5)
         axes.plot([], [], "s", color=COLOURS[name], alpha=0.5, label=_label(assessed, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ def _error_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
             name,
             str(numbers["clips"]),
             f"{numbers['mean_body_error_mm']:.3f}",
-            f"{numbers['mean_body_error_mm_low']:.3f}..{numbers['mean_body_error_mm_high']:.3f}",
+            _interval(numbers["mean_body_error_mm_low"], numbers["mean_body_error_mm_high"]),
             *(f"{numbers[f'body_error_mm/{region}']:.3f}" for region in regions),
             f"{numbers['mean_joint_error_deg']:.2f}",
             f"{100 * numbers['unterminated_fraction']:.1f} %",
@@ -37,6 +38,11 @@ def _error_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
         for name, numbers in sets.items()
     ]
     return _table(head, rows)
+
+
+def _interval(low: float, high: float) -> str:
+    """An interval; nothing where one clip gives none."""
+    return f"{low:.3f}..{high:.3f}" if math.isfinite(low) else ""
 
 
 def _term_table(sets: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> str:
