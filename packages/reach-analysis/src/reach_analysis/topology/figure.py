@@ -48,6 +48,8 @@ def _lifetimes(axis: Axes, one: Shape, dimension: int) -> None:
     axis.bar(np.arange(1, len(lives) + 1), lives, color=LIGHT, edgecolor=GREY)
     for null, colour in zip(one.nulls, CYCLE, strict=False):
         axis.axhline(float(np.quantile(null.longest[dimension - 1], 0.95)), color=colour, lw=1, ls="--")
+    axis.axhline(one.diagram.covered, color=INK, lw=1)
+    axis.set_ylim(0, 1.15 * max(one.diagram.covered, float(lives.max(initial=0.0))))
     axis.set_xlim(0.3, SHOWN + 0.7)
     axis.set_xlabel(f"{NAMES[dimension]}, longest first")
     axis.set_ylabel("lifetime (rms distances)")

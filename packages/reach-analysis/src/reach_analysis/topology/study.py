@@ -48,8 +48,9 @@ def study(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> 
     caption = (
         f"Betti curves and longest lifetimes of n = {first.n_samples} samples of {first.n_trials} trials{kept}: "
         f"Vietoris-Rips complexes on {settings.landmarks} maxmin landmarks, {100 * settings.trim:g} % of the samples, "
-        "which lie alone, left out; lengths in root mean square distances from the centre. Dashed: 95 % of "
-        f"{settings.draws} draws of each null ({nulls})."
+        "which lie alone, left out; lengths in root mean square distances from the centre. "
+        "Line: how far samples lie from their landmarks; what lives shorter is a gap between landmarks. Dashed: 95 % "
+        f"of {settings.draws} draws of each null ({nulls})."
     )
     notes = (
         "A shape counts only beyond a null that keeps what could make it without meaning: norms where layers are "
