@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import linalg
 
 from reach_analysis.errors import ConfigError, DataError
 from reach_analysis.records import TrialSeries
@@ -141,14 +142,31 @@ def held_out_variance(
     numbers = np.unique(fold)
     if len(numbers) < 2:
         raise ConfigError(f"{name}: held-out variance needs at least two folds of trials")
+    centred = samples - samples.mean(axis=0)
+    parts = [centred[fold == number] for number in numbers]
+    sums, squares = np.stack([part.sum(axis=0) for part in parts]), np.stack([part.T @ part for part in parts])
     total, accounted = 0.0, np.zeros(count)
-    for number in numbers:
-        model = components(samples[fold != number], name)
-        left_out = samples[fold == number]
-        scores = model.scores(left_out, count)
-        total += float(((left_out - model.mean) ** 2).sum())
-        accounted[: scores.shape[1]] += (scores**2).sum(axis=0)
+    for left_out, own_sum, own_square in zip(parts, sums, squares, strict=True):
+        number = len(samples) - len(left_out)
+        mean = (sums.sum(axis=0) - own_sum) / number
+        scatter = squares.sum(axis=0) - own_square - number * np.outer(mean, mean)
+        axes = leading_axes(scatter, count, name)
+        rest = left_out - mean
+        total += float((rest**2).sum())
+        accounted[: axes.shape[1]] += ((rest @ axes) ** 2).sum(axis=0)
     return np.cumsum(accounted) / total
+
+
+def leading_axes(scatter: Float[np.ndarray, "n n"], count: int, name: str) -> Float[np.ndarray, "n axis"]:
+    """Axes of the largest scatter, largest first, as columns; at most `count`.
+
+    Raises:
+        DataError: when there is no scatter.
+    """
+    n = len(scatter)
+    if not np.trace(scatter) > 0:
+        raise DataError(f"{name}: does not vary, so it has no principal components")
+    return linalg.eigh(scatter, subset_by_index=(max(0, n - count), n - 1))[1][:, ::-1]
 
 
 def delay_windows(series: TrialSeries, frames: int) -> TrialSeries:

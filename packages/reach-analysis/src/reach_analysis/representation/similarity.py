@@ -108,7 +108,7 @@ def cka_of_axes(
         return float(np.square(products[rows, order].sum(axis=0)).sum() / scale)
 
     null = np.array([alignment(order) for order in permutations])
-    return _similarity("CKA", names, alignment(rows), null, one)
+    return _similarity("CKA", names, alignment(rows), null, one.shape[:2])
 
 
 def rsa(
@@ -127,16 +127,29 @@ def rsa(
     Raises:
         DataError: when all trials of one are the same.
     """
-    one, two = _distances(first, names[0]), _distances(second, names[1])
+    return rsa_of_distances(trial_distances(first, names[0]), trial_distances(second, names[1]), permutations, names,
+                            first.shape[1])  # fmt: skip
+
+
+def rsa_of_distances(
+    one: Float[np.ndarray, "trial trial"],
+    two: Float[np.ndarray, "trial trial"],
+    permutations: Int[np.ndarray, "draw trial"],
+    names: tuple[str, str],
+    n_times: int,
+) -> Similarity:
+    """The same from :func:`trial_distances` of both, which are worked out once where there are many pairs."""
     upper = np.triu_indices(len(one), 1)
-    own = _standard(ranks(one[upper][:, None])[:, 0])
+    own, others = _standard(ranks(one[upper][:, None])[:, 0]), np.zeros_like(two)
+    # exchanging trials moves ranks about; it does not change them
+    others[upper] = _standard(ranks(two[upper][:, None])[:, 0])
+    others += others.T
 
     def agreement(order: np.ndarray) -> float:
-        other = two[np.ix_(order, order)][upper]
-        return float(own @ _standard(ranks(other[:, None])[:, 0]) / len(own))
+        return float(own @ others[np.ix_(order, order)][upper] / len(own))
 
     null = np.array([agreement(order) for order in permutations])
-    return _similarity("RSA", names, agreement(np.arange(len(one))), null, first)
+    return _similarity("RSA", names, agreement(np.arange(len(one))), null, (len(one), n_times))
 
 
 def exchanges(n_trials: int, draws: int, seed: int) -> Int[np.ndarray, "draw trial"]:
@@ -151,7 +164,9 @@ def exchanges(n_trials: int, draws: int, seed: int) -> Int[np.ndarray, "draw tri
     return trial_permutations(np.zeros(n_trials, dtype=int), draws, seed)
 
 
-def _similarity(measure: str, names: tuple[str, str], value: float, null: np.ndarray, stack: Stack) -> Similarity:
+def _similarity(
+    measure: str, names: tuple[str, str], value: float, null: np.ndarray, shape: tuple[int, ...]
+) -> Similarity:
     return Similarity(
         names[0],
         names[1],
@@ -160,8 +175,8 @@ def _similarity(measure: str, names: tuple[str, str], value: float, null: np.nda
         float(null.mean()),
         float(np.quantile(null, 0.95)),
         p_value(value, null, "greater"),
-        stack.shape[0],
-        stack.shape[0] * stack.shape[1],
+        shape[0],
+        shape[0] * shape[1],
     )
 
 
@@ -177,7 +192,12 @@ def main_axes(stack: Stack, name: str) -> Float[np.ndarray, "trial time axis"]:
     return model.scores(samples, min(count, MOST_AXES)).reshape(*stack.shape[:2], -1)
 
 
-def _distances(stack: Stack, name: str) -> Float[np.ndarray, "trial trial"]:
+def trial_distances(stack: Stack, name: str) -> Float[np.ndarray, "trial trial"]:
+    """Distances between the whole time courses of trials.
+
+    Raises:
+        DataError: when it holds values that are not finite, or all trials are the same.
+    """
     rows = stack.reshape(len(stack), -1)
     if not np.isfinite(rows).all():
         raise DataError(f"{name}: holds values that are not finite")

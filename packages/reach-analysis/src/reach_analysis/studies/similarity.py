@@ -11,7 +11,15 @@ from reach_analysis.figures.representation import similarity_matrices
 from reach_analysis.figures.style import layer_label
 from reach_analysis.progress import Stage, silent
 from reach_analysis.records import TrialSeries, over_steps, resample
-from reach_analysis.representation.similarity import Similarity, cka_of_axes, common_window, exchanges, main_axes, rsa
+from reach_analysis.representation.similarity import (
+    Similarity,
+    cka_of_axes,
+    common_window,
+    exchanges,
+    main_axes,
+    rsa_of_distances,
+    trial_distances,
+)
 from reach_analysis.rollouts import Rollouts
 from reach_analysis.studies.emg import load_emg
 from reach_analysis.studies.study import Shown, Study
@@ -34,9 +42,11 @@ def study(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -
     tick = stage("pairs", len(pairs))
     found: list[Similarity] = []
     axes = {name: main_axes(stack, name) for name, stack in stacks.items()}
-    for one, two in pairs:
-        found.append(cka_of_axes(axes[one], axes[two], orders, (one, two)))
-        found.append(rsa(stacks[one], stacks[two], orders, (one, two)))
+    distances = {name: trial_distances(stack, name) for name, stack in stacks.items()}
+    for pair in pairs:
+        one, two = pair
+        found.append(cka_of_axes(axes[one], axes[two], orders, pair))
+        found.append(rsa_of_distances(distances[one], distances[two], orders, pair, first.shape[1]))
         tick(1)
     rows = [asdict(entry) for entry in found]
     caption = (
