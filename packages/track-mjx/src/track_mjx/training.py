@@ -25,6 +25,7 @@ from track_mjx.devices import devices_for
 from track_mjx.episodes import Player
 from track_mjx.errors import ConfigError, RunError, raise_all
 from track_mjx.evaluation import score, summary
+from track_mjx.physics.engines import engine_name, verify_division
 from track_mjx.policy import empty_statistics
 from track_mjx.run_folder import RunFolder
 from track_mjx.tasks.imitation import Observation
@@ -302,4 +303,4 @@ def verify(setup: Setup) -> None:
     if run.checkpoint_every is not None and (run.checkpoint_every < 1 or run.checkpoint_every % max(1, run.log_every)):
         faults.append(f"run.checkpoint_every: expected a multiple of run.log_every={run.log_every}")
     raise_all(ConfigError, "settings", faults)
-    devices_for(run.devices, p)
+    verify_division(engine_name(setup.config.physics.engine), devices_for(run.devices, p).count)
