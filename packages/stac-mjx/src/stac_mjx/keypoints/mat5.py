@@ -174,7 +174,10 @@ def _rows(matrix: _Matrix, order: str) -> tuple[str, ...]:
         codec = _TEXTS[kind] + ("" if kind == 16 else "-le" if order == "<" else "-be")
         signs = list(bytes(content).decode(codec))
     else:
-        signs = [chr(code) for code in _numbers((kind, content), order).tolist()]
+        codes = _numbers((kind, content), order)
+        if codes.dtype.kind not in "iu":
+            raise Mat5Error(f"text {matrix.name!r} is stored as fractions")
+        signs = [chr(code) for code in codes.tolist()]
     n_rows, n_columns = matrix.shape[0], math.prod(matrix.shape[1:])
     if len(signs) != n_rows * n_columns:
         raise Mat5Error(f"text {matrix.name!r} of shape {matrix.shape} holds {len(signs)} characters")
