@@ -28,9 +28,12 @@ def jobs_of(study: str) -> list[TrainConfig]:
         params = compose("train", chosen, return_hydra_config=True).hydra.sweeper.params
         sweep = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
         jobs = BasicSweeper.split_arguments(sweep, None)[0]
-        found = [OmegaConf.to_object(compose("train", [*chosen, *job])) for job in jobs]
-    assert all(isinstance(job, TrainConfig) for job in found)
-    return found  # type: ignore[return-value]
+        found = []
+        for job in jobs:
+            composed = OmegaConf.to_object(compose("train", [*chosen, *job]))
+            assert isinstance(composed, TrainConfig)
+            found.append(composed)
+    return found
 
 
 def rows() -> dict[str, int]:
