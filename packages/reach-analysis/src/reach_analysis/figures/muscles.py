@@ -36,7 +36,7 @@ def errors_by_condition(fits: Sequence[MuscleFit]) -> Figure:
             axis.set_xlim(-0.6, len(chosen) - 0.4)
             axis.set_ylim(bottom=0)
             axis.set_title(f"{key[0]}, {key[1]}")
-        axes[0][0].set_ylabel("mean absolute error (of EMG's 98th percentile)")
+        axes[0][0].set_ylabel("mean absolute error\n(of EMG's 98th percentile)")
         return figure
 
 

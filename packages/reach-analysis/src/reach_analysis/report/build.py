@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reach_analysis.files import write_bytes, write_json, write_table, write_text
+from reach_analysis.files import output_folder, write_bytes, write_json, write_table, write_text
 from reach_analysis.outputs import input_hashes, versions
 from reach_analysis.progress import Stage, silent
 from reach_analysis.report.config import ReportConfig
@@ -91,7 +91,7 @@ def write(report: Report, folder: Path) -> None:
         OutputError: when a file cannot be written.
     """
     for name in (FIGURES, TABLES):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        output_folder(str(folder / name), name)
     for one in report.pictures:
         write_bytes(folder / FIGURES / f"{one.name}.svg", one.svg)
         write_bytes(folder / FIGURES / f"{one.name}.png", one.png)

@@ -115,12 +115,16 @@ def joints_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:
 
     Raises:
         ConfigError: when none is wanted and none varies.
+        DataError: when angles are missing.
     """
     if wanted:
         return list(wanted)
     pose = rollouts.series("qpos")
     units = rollouts.column_units("qpos")
     rows, _ = pose.rows()
+    angles = rows[:, [unit == "rad" for unit in units]]
+    if not np.isfinite(angles).all():
+        raise DataError(f"{rollouts.path}: qpos: {int((~np.isfinite(angles)).sum())} angles are not finite")
     chosen = [
         name
         for name, unit, column in zip(pose.channels, units, rows.T, strict=True)
