@@ -239,7 +239,7 @@ def mutate_hdf5(rng: Rng, path: Path) -> None:
                 try:
                     pick(rng, STRUCTURE)(rng, file)
                 # what an earlier change has made impossible is left as it is
-                except (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, OverflowError):
+                except (OSError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, OverflowError):
                     continue
     if way >= 6:
         mutate_bytes(rng, path)
