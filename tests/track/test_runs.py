@@ -110,6 +110,18 @@ def test_steps_are_counted_as_they_are_and_speed_covers_everything(tmp_path: Pat
     assert line["physics_steps_per_s"] == pytest.approx(2 * line["control_steps_per_s"], rel=1e-3)
 
 
+def test_speeds_of_all_lines_add_up_to_the_time_that_passed(tmp_path: Path) -> None:
+    """Evaluations and checkpoints are time too: leaving them out would make the run look faster than it was."""
+    setup = arm(tmp_path)
+    setup.config.run.evaluate_every_s = 1e-6
+    run = trainer(setup)
+    run.run()
+    lines = run.folder.metrics()
+    steps = np.diff([0, *(line["steps"] for line in lines)])
+    walls = steps / np.array([line["control_steps_per_s"] for line in lines])
+    assert walls.sum() == pytest.approx(lines[-1]["seconds"], rel=0.01)
+
+
 def test_ramp_and_schedule_count_environment_steps(tmp_path: Path) -> None:
     setup = arm(tmp_path, kl_ramp_steps=400, kl_weight=0.5, final_learning_rate=0.0)
     run = trainer(setup)

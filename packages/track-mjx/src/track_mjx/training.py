@@ -70,9 +70,9 @@ class Trainer:
         self.config, self.progress = config, Progress()
         self.devices = devices_for(config.run.devices, config.ppo)
         self.collector = Collector(setup.task, setup.networks, setup.engine(), config.ppo.unroll, self.devices)
-        self.player = Player(setup.task, setup.networks, setup.engine())
+        self.player = Player(setup.task, setup.networks, setup.engine(), setup.on_device(setup.reference))
         self.followed = self.devices.copy(setup.on_device(setup.followed, train))
-        self.reference = setup.on_device(setup.reference)
+        self.played = setup.on_device(setup.followed)
         self.key = jax.random.key(config.seed)
         parameters = setup.networks.init(jax.random.fold_in(self.key, 0), setup.observation)
         optimizer_state = ppo.optimizer(config.ppo).init(parameters)
@@ -168,6 +168,8 @@ class Trainer:
     def _log_line(self, final: bool) -> None:
         line = self._numbers()
         run, now = self.config.run, time.monotonic()
+        # evaluations and checkpoints count in the line after them: the lines together last as long as the run
+        self._marks["log"], self._marks["steps"] = now, float(self.progress.steps)
         due = run.evaluate_every_s > 0 and now - self._evaluated_at >= run.evaluate_every_s
         evaluated, saved = self.devices.chiefs(final or due, final or self._checkpoint_due(due))
         judged = None
@@ -180,7 +182,6 @@ class Trainer:
             self.report(line)
         if saved:
             self.save(None if judged is None else score(judged["train"]))
-        self._marks["log"], self._marks["steps"] = time.monotonic(), float(self.progress.steps)
 
     def _checkpoint_due(self, evaluated: bool) -> bool:
         run = self.config.run
@@ -224,7 +225,7 @@ class Trainer:
             some = clips[: self.config.run.evaluate_clips]
             if some:
                 policy = self.devices.local(self.learner.policy)
-                played = self.player.play(policy, self.reference, np.asarray(some))
+                played = self.player.play(policy, self.played, np.asarray(some))
                 found[name] = summary(self.setup.task, played)
         return found
 
