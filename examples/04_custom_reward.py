@@ -1,0 +1,67 @@
+"""A reward and a cost of one's own: two functions, and they are trained on, logged and evaluated like any other.
+
+    python examples/04_custom_reward.py [--out results_gentle] [--steps 300000] [--clips clips.h5]
+
+`height_of` pays for bodies being as high as they should, `gentle` charges for muscle activation. Whatever later opens
+such a run (evaluate, resume, rollout) must know the two functions too, so it is started from here as well: a run
+folder brings no code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+from jaxtyping import Float
+from track_mjx.cli import main as track_mjx
+from track_mjx.mdp.kernels import gaussian
+from track_mjx.mdp.registry import cost, reward
+from track_mjx.mdp.scene import Scene
+from track_mjx.physics.fields import Arrayish
+
+
+@reward
+def height_of(scene: Scene, *, bodies: list[str], sigma: float) -> Float[Arrayish, " env"]:
+    """Bodies are as high as they should be: a Gaussian of the vertical distance, m."""
+    ids = scene.body.body_ids(bodies)
+    error = scene.now.xpos[:, ids, 2] - scene.target.xpos[:, ids, 2]
+    return gaussian((error**2).sum(-1), sigma, None, scene.body.to_model_units)
+
+
+@cost
+def gentle(scene: Scene) -> Float[Arrayish, " env"]:
+    """Mean squared muscle activation."""
+    return jnp.mean(scene.now.act**2, axis=-1)
+
+
+def run(*arguments: str) -> None:
+    """Run track-mjx in this process, where the two terms are known."""
+    print(f"\ntrack-mjx {' '.join(arguments)}", flush=True)
+    code = track_mjx(arguments)
+    if code:
+        raise SystemExit(code)
+
+
+def main() -> None:
+    """Train with the two terms and evaluate."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results_gentle"), help="folder of the results")
+    parser.add_argument("--steps", type=int, default=300_000, help="control steps of training")
+    parser.add_argument("--clips", type=Path, help="clips to train on (default: the embedded reaches, registered anew)")
+    arguments = parser.parse_args()
+    clips, controller = arguments.clips, arguments.out / "run"
+    if clips is None:
+        clips = arguments.out / "registered" / "clips.h5"
+        subprocess.run([sys.executable, "-m", "stac_mjx", "fit", f"out={clips.parent}", "report=false"], check=True)
+    terms = ("task.rewards.height_of={weight: 0.2, sigma: 0.002, bodies: [wrist_body]}", "task.costs.gentle.weight=0.1")
+    run(
+        "train", "preset=mouse_arm_quick", f"clips={clips}", f"out={controller}", f"run.steps={arguments.steps}", *terms
+    )
+    run("evaluate", f"run={controller}")
+
+
+if __name__ == "__main__":
+    main()
