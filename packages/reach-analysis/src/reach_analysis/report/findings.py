@@ -180,7 +180,8 @@ def _gait(facts: Facts) -> Iterator[str]:
     for condition in facts.conditions:
         cycles, duration = (facts.get(f"gait/{what}", condition) for what in ("cycles", "duration"))
         if cycles is not None and duration is not None:
-            yield f"{cycles.value:.0f} gait cycles of {_value(duration)} s were found{_by(condition, facts)}."
+            counted = "One gait cycle" if cycles.value == 1 else f"{cycles.value:.0f} gait cycles"
+            yield f"{counted} of {_value(duration)} s found{_by(condition, facts)}."
 
 
 def _sweep(facts: Facts) -> Iterator[str]:
