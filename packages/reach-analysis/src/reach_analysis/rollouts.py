@@ -207,7 +207,10 @@ def read_rollouts(path: str | Path, seed: int | None = None) -> Rollouts:
         valid = read_numbers(require(file, "valid"))
         starts = read_numbers(require(file, "clip_start_time")).astype(float)
         if seeds:
-            valid, starts = valid[chosen], starts[chosen]
+            valid, starts = (
+                _of_repeat(path, "valid", valid, chosen),
+                _of_repeat(path, "clip_start_time", starts, chosen),
+            )
         clip_names = read_strings(require(file, "clip_name"))
         if valid.shape[:1] != (len(clip_names),) or starts.shape != (len(clip_names),):
             raise ContractError(f"{path}: clip_name, valid and clip_start_time disagree about the number of clips")
@@ -308,10 +311,18 @@ def _layers(file: h5py.File) -> tuple[str, ...]:
     return tuple(f"{part}/{name}" for part, _, name in found)
 
 
+def _of_repeat(path: object, name: str, values: np.ndarray, repeat: int) -> np.ndarray:
+    """What belongs to one repeat, of values that count repeats first."""
+    if values.ndim < 1 or len(values) <= repeat:
+        raise ContractError(f"{path}: {name}: shape {values.shape} has no repeat {repeat}")
+    return values[repeat]
+
+
 def _ends(file: h5py.File, repeat: int | None) -> tuple[str | None, ...]:
     dataset = require(file, "termination_reason")
     codes = read_numbers(dataset)
-    codes = codes if repeat is None else codes[repeat]
+    if repeat is not None:
+        codes = _of_repeat(file.filename, "termination_reason", codes, repeat)
     if codes.ndim != 1:
         raise ContractError(f"{file.filename}: termination_reason: expected one value a clip, got {dataset.shape}")
     values, words = attribute(dataset, "flag_values"), attribute(dataset, "flag_meanings")
