@@ -1,4 +1,4 @@
-"""The examples after the first run, at small scale: a new body, a custom reward, reading a file."""
+"""The examples after the first run, at small scale: a new body, a custom reward, a sweep, reading a file."""
 
 from __future__ import annotations
 
@@ -62,6 +62,15 @@ def test_custom_reward(example: Run, clips: Path, tmp_path: Path) -> None:
     example("04_custom_reward.py", "--clips", str(clips), "--out", "gentle", "--steps", "10240")
     header = (tmp_path / "gentle" / "run" / "metrics.csv").read_text().splitlines()[0]
     assert {"terms/height_of", "terms/gentle"} <= set(header.split(","))
+
+
+@pytest.mark.slow
+def test_control_cost_sweep(example: Run, clips: Path, tmp_path: Path) -> None:
+    weights = "task.costs.control.weight=0.0,0.2"
+    example("05_control_cost_sweep.py", "--clips", str(clips), "--out", "sweep", "--steps", "10240", weights)
+    names = sorted(path.parent.name for path in (tmp_path / "sweep" / "runs").glob("*/run.json"))
+    assert names == ["000_task.costs.control.weight=0.0,seed=0", "001_task.costs.control.weight=0.2,seed=0"]
+    assert any((tmp_path / "sweep" / "comparison").iterdir())
 
 
 def test_reading_a_file_needs_none_of_our_packages(example: Run, repository: Path, tmp_path: Path) -> None:
