@@ -90,6 +90,8 @@ def read_clips(path: str | Path) -> Clips:
         strings = {name: read_strings(require(file, name)) for name in ("clip_name",)}
         trials = find(file, "trial_id")
         trial_id = read_strings(trials) if isinstance(trials, h5py.Dataset) else None
+        if trial_id is not None and len(trial_id) != len(strings["clip_name"]):
+            raise ContractError(f"{path}: trial_id names {len(trial_id)} clips, clip_name {len(strings['clip_name'])}")
         numbers = _read_arrays(file, len(labels["names_qpos"]), len(labels["names_qvel"]))
         attributes = _read_attributes(file)
     _verify_model(path, texts["mjcf_xml"], assets, labels, attributes["model_sha256"])
@@ -118,11 +120,16 @@ def _read_attributes(file: h5py.File) -> dict[str, Any]:
         if not isinstance(value, kind) or (isinstance(value, float) and not value > 0):
             raise ContractError(f"{file.filename}: attribute {name}: expected a {kind.__name__}, got {value!r}")
         found[name] = value
-    found["root_body"] = str(attribute(file, "root_body") or "")
+    for name, absent in (("root_body", ""), ("end_effectors", "[]")):
+        found[name] = attribute(file, name) if name in file.attrs else absent
+        if not isinstance(found[name], str):
+            raise ContractError(f"{file.filename}: attribute {name}: expected text, got {found[name]!r}")
     try:
-        names = json.loads(attribute(file, "end_effectors") or "[]")
-    except (json.JSONDecodeError, TypeError) as error:
+        names = json.loads(found["end_effectors"] or "[]")
+    except json.JSONDecodeError as error:
         raise ContractError(f"{file.filename}: attribute end_effectors: expected a JSON list: {error}") from error
+    if not isinstance(names, list):
+        raise ContractError(f"{file.filename}: attribute end_effectors: expected a JSON list, got {names!r}")
     found["end_effectors"] = tuple(str(name) for name in names)
     return found
 
