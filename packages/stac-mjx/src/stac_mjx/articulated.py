@@ -6,7 +6,8 @@ joint space inertia matrix of a body whose only mass is a point mass ``w_k`` at 
 call rotor inertia or armature. So x is the acceleration of that body under the forces ``w_k r_k`` at the markers, and
 Featherstone's articulated-body algorithm (Rigid Body Dynamics Algorithms, 2008, chapter 7) yields it in O(n)
 operations, without forming a matrix: for the rat (73 degrees of freedom, 23 keypoints) about a twentieth of the
-arithmetic of a dense Cholesky factorisation. Everything is expressed in world axes about one origin per frame, so links need no transforms.
+arithmetic of a dense Cholesky factorisation. Everything is expressed in world axes about one origin per frame, so links
+need no transforms.
 
 A degree of freedom is locked (step 0) where `free` is 0.
 """
