@@ -279,5 +279,5 @@ def test_bad_input_of_behaviour(reaches: Reaches, folder: Path, walk: Path, fail
 def test_a_folder_that_cannot_be_made_is_one_message(reaches: Reaches, folder: Path, fails: Fails) -> None:
     (folder / "file").write_text("")
     arguments = [f"rollouts={folder}/physics_aware.h5", "layers=[latent_mean]", "resamples=10"]
-    assert "cannot be written" in fails("pca", *arguments, f"out={folder}/file/sub")
+    assert "no results can be written there" in fails("pca", *arguments, f"out={folder}/file/sub")
     assert np.isfinite(reaches.activation.padded()).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -21,7 +22,7 @@ EXAMPLES = {
   track-mjx train preset=mouse_arm_quick clips=results/clips.h5 out=run
   track-mjx train preset=rat clips=rat/clips.h5 out=rat_run run.steps=100_000_000
   track-mjx train --multirun seed=0,1,2,3,4 preset=mouse_arm_quick clips=results/clips.h5 out=seeds
-  track-mjx train --multirun hydra/launcher=submitit_slurm seed=0,1,2 ppo.learning_rate=1e-4,1e-3 \
+  track-mjx train --multirun hydra/launcher=submitit_slurm seed=0,1,2 ppo.learning_rate=1e-4,1e-3 \\
       preset=rat clips=rat/clips.h5 out=sweep         one Slurm job each, then a table over seeds
   track-mjx train preset=fly --cfg job                      show the settings, do nothing""",
     "resume": "  track-mjx resume run=run\n  track-mjx resume run=run steps=50_000_000",
@@ -62,7 +63,8 @@ def verb_help(verb: str) -> str:
     from track_mjx.presets import preset_names
     from track_mjx.settings import describe
 
-    group = f"\npresets (preset=NAME): {', '.join(preset_names())}\n" if verb in ("train", "bench") else ""
+    presets = textwrap.fill(f"presets (preset=NAME): {', '.join(preset_names())}", 100, subsequent_indent="  ")
+    group = f"\n{presets}\n" if verb in ("train", "bench") else ""
     return f"""\
 track-mjx {verb}: {VERBS[verb]}.
 
