@@ -1,6 +1,6 @@
 """From the reaches that come with stac-mjx to two trained controllers, a video and a report, in one command.
 
-    python examples/01_reach_pipeline.py [--out results] [--steps 3000000]
+    python examples/01_reach_pipeline.py [--out results] [--steps 5000000]
 
 Commands run one after the other, each of which can be run alone; files are all that passes between them. One controller
 is trained to follow the joints alone, one to spare its muscles as well, and the report compares them. The longest steps
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PACKAGES = {"stac-mjx": "stac_mjx", "track-mjx": "track_mjx", "reach-analysis": "reach_analysis"}
-DEFAULT_STEPS = 3_000_000
+DEFAULT_STEPS = 5_000_000
 CONTROLLERS = {
     "joint_only": [],
     # the costs of paper A, table 2, in the proportion they have there to the reward
@@ -42,7 +42,7 @@ def plan(out: Path, steps: int, video: bool) -> list[Step]:
         run = out / name
         train = ["track-mjx", "train", "preset=mouse_arm_quick", f"clips={clips}", f"out={run}", f"run.steps={steps}"]
         found += [
-            Step([*train, *costs], 20 + 60 * steps / DEFAULT_STEPS),
+            Step([*train, *costs], 15 + 85 * steps / DEFAULT_STEPS),
             Step(["track-mjx", "evaluate", f"run={run}"], 10),
             Step(["track-mjx", "rollout", f"run={run}", f"out={rollouts[name]}"], 10),
         ]
