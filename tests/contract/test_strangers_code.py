@@ -131,6 +131,16 @@ def test_settings_of_a_run_build_no_objects(tmp_path: Path, kind: str) -> None:
     assert not canary.exists()
 
 
+@pytest.mark.parametrize("text", ["1.5", "true", "text", "2001-01-01", "---\n~"])
+def test_settings_are_not_a_single_value(tmp_path: Path, text: str) -> None:
+    (run,) = READERS["track run folder"].sound(tmp_path)
+    (run / "config.yaml").write_text(text)
+    with pytest.raises(RunError, match="single value"):
+        RunFolder.open(run)
+    with pytest.raises(InputError, match="single value"):
+        reach_analysis.behaviour.sweeps.read_run(run)
+
+
 def test_targets_and_lookups_are_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run,) = READERS["track run folder"].sound(tmp_path)
     config, canary = run / "config.yaml", tmp_path / "canary"

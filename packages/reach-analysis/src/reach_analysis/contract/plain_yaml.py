@@ -25,8 +25,13 @@ def plain_yaml(text: str) -> Any:
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"has {len(text)} characters; at most {MAX_CHARACTERS} are read")
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise ValueError("uses aliases (*name), which settings have no use for")
+        last = None
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError("uses aliases (*name), which settings have no use for")
+            if isinstance(event, yaml.ScalarEvent) and isinstance(last, yaml.DocumentStartEvent):
+                raise ValueError(f"holds the single value {event.value[:40]!r}, neither a map nor a list")
+            last = event
         return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException, RecursionError, ValueError, TypeError, KeyError) as error:
         raise ValueError(" ".join(str(error).split())[:400] or type(error).__name__) from error
