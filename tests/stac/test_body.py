@@ -116,6 +116,29 @@ def test_free_root_is_added_once(tmp_path):
     assert free.model.nq == fixed.model.nq == 14
 
 
+def test_upright_root_slides_and_turns_but_does_not_tilt(tmp_path):
+    path = write_model(tmp_path)
+    # a body that lies turned in its parent, and a default that a free joint would ignore
+    text = path.read_text().replace('<body name="trunk" pos="0 0 1">', '<body name="trunk" pos="0 0 1" euler="1 2 3">')
+    path.write_text(
+        text.replace("<asset>", '<default><joint armature="0.5" damping="2" stiffness="3"/></default><asset>')
+    )
+    model = load_body(config(path, root="upright")).model
+    assert [model.joint(i).name for i in range(4)] == ["root_x", "root_y", "root_z", "root_turn"]
+    assert (model.nq, model.nv) == (11, 10), "free joint: 14 and 13"
+    assert not model.jnt_limited[:4].any()
+    for of_root in (model.dof_armature[:4], model.dof_damping[:4], model.jnt_stiffness[:4]):
+        np.testing.assert_array_equal(of_root, 0)
+    start, moved = mujoco.MjData(model), mujoco.MjData(model)
+    moved.qpos[:4] = 0.2, -0.3, 0.4, 0.7
+    for data in (start, moved):
+        mujoco.mj_kinematics(model, data)
+    np.testing.assert_allclose(moved.body("trunk").xpos - start.body("trunk").xpos, [0.2, -0.3, 0.4], atol=1e-12)
+    turn = moved.body("trunk").xmat.reshape(3, 3) @ start.body("trunk").xmat.reshape(3, 3).T
+    expected = [[np.cos(0.7), -np.sin(0.7), 0], [np.sin(0.7), np.cos(0.7), 0], [0, 0, 1]]
+    np.testing.assert_allclose(turn, expected, atol=1e-12)
+
+
 def test_hash_follows_model_and_meshes(tmp_path):
     path = write_model(tmp_path)
     first = load_body(config(path)).sha256
@@ -206,7 +229,7 @@ def test_all_faults_are_listed_at_once_with_near_names(tmp_path):
     text = str(caught.value)
     for fault in (
         "unit: unknown length unit 'inch'",
-        "root: expected keep or free, got 'fixed'",
+        "root: expected keep, free or upright, got 'fixed'",
         "markers.Trunk.body: unknown body 'trnk'; did you mean 'trunk'?",
         "markers.Arm.offset: expected three finite numbers (metres), got [0.0, 1.0]",
         "root_keypoint: unknown keypoint 'Trunc'; did you mean 'Trunk'?",
@@ -249,7 +272,8 @@ def test_missing_dm_control_says_how_to_get_it(tmp_path, monkeypatch):
         load_body(config(tmp_path, mjcf=None, default_mjcf="dm_control:rat.xml"))
 
 
-def test_root_that_hangs_on_a_joint_cannot_be_freed(tmp_path):
+@pytest.mark.parametrize(("root", "verb"), [("free", "free 'trunk'"), ("upright", "set 'trunk' upright")])
+def test_root_that_hangs_on_a_joint_cannot_be_changed(tmp_path, root, verb):
     path = write_model(tmp_path, root='<joint name="lift" type="slide"/>')
-    with pytest.raises(BodyError, match="cannot free 'trunk', it hangs on joint 'lift'"):
-        load_body(config(path, root="free"))
+    with pytest.raises(BodyError, match=f"cannot {verb}, it hangs on joint 'lift'"):
+        load_body(config(path, root=root))

@@ -1,5 +1,7 @@
 """Segments, crossfade, velocities, gaps and resampling: laws and closed forms; nothing reaches across a clip border."""
 
+from pathlib import Path
+
 import mujoco
 import numpy as np
 import pytest
@@ -84,6 +86,29 @@ def test_constant_velocity_is_found_exactly_at_the_rate_of_the_data(body: Body) 
     found = trajectory.velocities(build_tree(body.model), qpos, np.array([20]), 100.0)
     # 30 rad/s is more than the 20 that other programs cut velocities off at
     np.testing.assert_allclose(found, np.tile(velocity, (20, 1)), atol=2e-3)
+
+
+def test_whole_turns_of_an_endless_hinge_are_no_movement(tmp_path: Path) -> None:
+    """Frames are solved apart, so that each finds its own number of turns; limited hinges and slides have none."""
+    path = tmp_path / "wheel.xml"
+    path.write_text(
+        "<mujoco><compiler angle='radian'/><worldbody><body name='a'><joint name='slide' type='slide'/>"
+        "<joint name='wheel' axis='0 0 1'/><joint name='arm' axis='0 1 0' range='-9 9' limited='true'/>"
+        "<geom size='1'/></body></worldbody></mujoco>"
+    )
+    tree = build_tree(mujoco.MjModel.from_xml_path(str(path)))
+    smooth = np.outer(np.arange(12), [2.5, 0.4, 0.5]).astype(np.float32)
+    lengths = np.array([7, 5])
+    wound = smooth.copy()
+    wound[:, 1] += 2 * np.pi * np.random.default_rng(0).integers(-2, 3, 12)
+    found = trajectory.velocities(tree, wound, lengths, 10.0)
+    np.testing.assert_allclose(found, np.tile([25.0, 4.0, 5.0], (12, 1)), atol=1e-4)
+    straight = trajectory.unwound(tree, wound, lengths)
+    turns = (straight - smooth)[:, 1] / (2 * np.pi)
+    np.testing.assert_allclose(turns[:7], round(turns[0]), atol=1e-5)
+    np.testing.assert_allclose(turns[7:], round(turns[7]), atol=1e-5)
+    np.testing.assert_array_equal(straight[:, [0, 2]], smooth[:, [0, 2]])
+    np.testing.assert_array_equal(trajectory.unwound(tree, straight, lengths), straight)
 
 
 def test_velocities_do_not_cross_clip_borders(body: Body) -> None:

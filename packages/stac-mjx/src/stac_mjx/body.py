@@ -21,6 +21,7 @@ from stac_mjx.config import BodyConfig
 from stac_mjx.errors import BodyError, raise_all
 from stac_mjx.keypoints.record import METRES_PER_UNIT
 from stac_mjx.mjcf import compile_spec, locate, read_spec
+from stac_mjx.roots import set_root
 from stac_mjx.scaling import scale_spec
 
 _FREE_QPOS = ("x", "y", "z", "qw", "qx", "qy", "qz")
@@ -146,8 +147,7 @@ def load_body(config: BodyConfig) -> Body:
     """
     path = locate(config.mjcf, config.default_mjcf, config.name)
     spec, assets = read_spec(path)
-    if config.root == "free":
-        free_root(spec, str(path))
+    set_root(spec, assets, config.root, str(path))
     if config.scale != 1.0 and 0 < config.scale < math.inf:
         assets = scale_spec(spec, assets, float(config.scale), scale_inertia=bool(config.scale_inertia))
     xml, model = compile_spec(spec, assets, str(path))
@@ -174,31 +174,6 @@ def load_body(config: BodyConfig) -> Body:
         rate_hz=config.rate_hz,
         config=copy.deepcopy(config),
     )
-
-
-def free_root(spec: mujoco.MjSpec, where: str) -> None:
-    """Give a model whose root is fixed a free joint called ``root``; do nothing where one is free already.
-
-    The joint goes to the first body of the world that has joints on or below it. Keyframes are dropped, because their
-    qpos lacks the new columns.
-
-    Raises:
-        BodyError: when no body can float.
-    """
-    if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in spec.joints):
-        return
-    moving = [body for body in spec.worldbody.bodies if body.find_all("joint")]
-    if not moving:
-        raise BodyError(f"{where}: body.root=free needs a model with joints; this one has none")
-    if moving[0].joints:
-        raise BodyError(
-            f"{where}: body.root=free cannot free {moving[0].name!r}, it hangs on joint {moving[0].joints[0].name!r}; "
-            "use body.root=keep"
-        )
-    for key in list(spec.keys):
-        spec.delete(key)
-    taken = {joint.name for joint in spec.joints}
-    moving[0].add_freejoint(name="root" if "root" not in taken else "free_root")
 
 
 def _part_dofs(model: mujoco.MjModel, names: list[str]) -> np.ndarray:

@@ -12,6 +12,7 @@ import mujoco
 from stac_mjx.config import BodyConfig
 from stac_mjx.errors import unknown
 from stac_mjx.keypoints.record import METRES_PER_UNIT
+from stac_mjx.roots import ROOTS
 
 
 def body_faults(config: BodyConfig, model: mujoco.MjModel) -> list[str]:
@@ -47,8 +48,8 @@ def _plain_faults(config: BodyConfig) -> list[str]:
         faults.append(f"unit: {unknown('length unit', str(config.unit), list(METRES_PER_UNIT))}")
     if not (math.isfinite(config.scale) and config.scale > 0):
         faults.append(f"scale: expected a positive number, got {config.scale}")
-    if config.root not in ("keep", "free"):
-        faults.append(f"root: expected keep or free, got {config.root!r}")
+    if config.root not in ROOTS:
+        faults.append(f"root: expected {', '.join(ROOTS[:-1])} or {ROOTS[-1]}, got {config.root!r}")
     if not config.markers:
         faults.append("markers: there are none; name the keypoints and the bodies they move with")
     return faults

@@ -41,7 +41,9 @@ class BodyConfig:
     """Scale mass with the cube and inertia with the fifth power of `scale` too; off: masses stay, inertias follow
     the size (second power)."""
     root: str = "keep"
-    """``keep`` the model's root as it is; ``free``: add a free joint to a model whose root is fixed."""
+    """``keep`` the model's root as it is; ``free``: add a free joint to a model whose root is fixed;
+    ``upright``: the root slides along three axes and turns about the vertical, but cannot tilt (an animal on a plane
+    whose keypoints do not tell which side is up)."""
     markers: dict[str, MarkerConfig] = field(default_factory=dict)
     """Keypoint name -> body, initial offset, regularisation."""
     keypoint_order: list[str] = field(default_factory=list)

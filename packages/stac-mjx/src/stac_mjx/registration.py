@@ -182,6 +182,7 @@ def derive(tracker: Tracker, offsets: np.ndarray, fit: Fit, keypoints: Keypoints
         status = np.maximum(status[plan.first], status[plan.last])
         poses, fraction = jnp.asarray(qpos), jnp.asarray(plan.fraction, jnp.float32)
         qpos = np.asarray(trajectory.between(tree, poses[plan.first], poses[plan.last], fraction))
+    qpos = trajectory.unwound(tree, qpos, keypoints.clip_lengths)
     rate = float(keypoints.rate_hz or 1.0)
     xpos, xquat, sites = _kinematics(tree, body, qpos, offsets)
     return Trajectory(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from stac_mjx import kinematics
 from stac_mjx.tree import Tree
@@ -61,7 +61,7 @@ def crossfade_weights(n_frames: int) -> Float[np.ndarray, " frame"]:
 @partial(jax.jit, static_argnames="tree")
 def between(tree: Tree, a: jax.Array, b: jax.Array, fraction: jax.Array) -> jax.Array:
     """Pose at `fraction` (frame,) of the way from `a` to `b`, both (frame, nq), along the geodesic."""
-    step = kinematics.difference(tree, a.T, b.T) * fraction
+    step = _shortest(tree, a, b) * fraction
     return kinematics.retract(tree, a.T, step).T
 
 
@@ -77,7 +77,33 @@ def crossfade(tree: Tree, a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, "fr
 @partial(jax.jit, static_argnames="tree")
 def steps(tree: Tree, start: jax.Array, end: jax.Array) -> jax.Array:
     """Tangent steps (frame, dof) that lead from `start` to `end`, both (frame, nq)."""
-    return kinematics.difference(tree, start.T, end.T).T
+    return _shortest(tree, start, end).T
+
+
+def _shortest(tree: Tree, start: jax.Array, end: jax.Array) -> jax.Array:
+    """Tangent steps (dof, frame); where a hinge has no limits, whole turns are left out: each frame finds its own."""
+    step = kinematics.difference(tree, start.T, end.T)
+    endless = jnp.asarray(_endless(tree)[:, None])
+    return jnp.where(endless, step - 2 * jnp.pi * jnp.round(step / (2 * jnp.pi)), step)
+
+
+def _endless(tree: Tree) -> Bool[np.ndarray, " dof"]:
+    """Hinges without limits."""
+    hinge = np.zeros(tree.n_dof, bool)
+    hinge[tree.scalar_dof] = ~tree.is_slide[tree.scalar_dof]
+    return hinge & np.isinf(tree.lower) & np.isinf(tree.upper)
+
+
+def unwound(
+    tree: Tree, qpos: Float[np.ndarray, "frame nq"], clip_lengths: Int[np.ndarray, " clip"]
+) -> Float[np.ndarray, "frame nq"]:
+    """Poses whose hinges without limits turn by less than half a turn from frame to frame of a clip."""
+    columns = tree.scalar_qadr[_endless(tree)[tree.scalar_dof]]
+    out = qpos.copy()
+    for stop, length in zip(np.cumsum(clip_lengths).tolist(), clip_lengths.tolist(), strict=True):
+        rows = slice(stop - length, stop)
+        out[rows, columns] = np.unwrap(qpos[rows, columns], axis=0)
+    return out
 
 
 def velocities(
