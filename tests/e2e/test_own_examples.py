@@ -13,6 +13,7 @@ import pytest
 from contract.kit import assert_conforms
 from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from stac_mjx.cli import main as stac_mjx
+from track_mjx.cli import main as track_mjx
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -55,6 +56,18 @@ def test_new_body(example: Run, tmp_path: Path) -> None:
     movement = [float(found) for found in re.findall(r"movement to ([\d.]+) deg", ended.stdout)]
     assert len(movement) == 3
     assert max(movement) < 3, ended.stdout
+
+
+@pytest.mark.slow
+def test_the_embedded_arm_has_the_strength_for_the_embedded_reaches(
+    clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert track_mjx(["check", f"clips={clips}"]) == 0
+    found = re.search(r"hold the pose in (\d+)% of the frames, make the movement in (\d+)%", capsys.readouterr().out)
+    assert found is not None
+    held, made = map(int, found.groups())
+    assert held >= 95
+    assert made >= 70
 
 
 @pytest.mark.slow
