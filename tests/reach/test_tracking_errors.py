@@ -177,6 +177,23 @@ def test_clips_of_another_recording_or_rate_are_refused(pair: tuple[Path, Path],
         keypoint_deviation(read_rollouts(pair[0]), clips)
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("clip_start", np.array([0.0, 20.0, 40.0]), "expected whole numbers"),
+        ("clip_length", np.zeros((1, 1), int), "expected whole numbers"),
+        ("clip_start", np.array([0, 1, 2]), "do not lie end to end"),
+        ("offsets", np.zeros((1, 2, 3)), r"expected \(2, 3\)"),
+    ],
+)
+def test_clips_of_other_shapes_are_refused(pair: tuple[Path, Path], name: str, values: np.ndarray, said: str) -> None:
+    with h5py.File(pair[1], "r+") as file:
+        del file[name]
+        file[name] = values
+    with pytest.raises(ContractError, match=said):
+        read_clips(pair[1])
+
+
 def test_frames_that_must_not_be_used_count_as_unknown(pair: tuple[Path, Path]) -> None:
     file: Any
     with h5py.File(pair[1], "r+") as file:

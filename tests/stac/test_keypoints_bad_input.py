@@ -159,6 +159,14 @@ def test_clips_with_wrong_borders(tmp_path):
     expect(message(write_clips(tmp_path / "a.h5", X, (4, 1))), "do not cover the 6 frames")
 
 
+def test_clips_whose_keypoints_are_a_single_number(tmp_path):
+    path = write_clips(tmp_path / "a.h5", X, (6,))
+    with h5py.File(path, "a") as file:
+        del file["kp_data"], file["kp_confidence"]
+        file["kp_data"] = 0.0
+    expect(message(path), "kp_data: wrong axes ()", "do not cover the 0 frames")
+
+
 def test_clips_whose_borders_are_no_whole_numbers(tmp_path):
     path = write_clips(tmp_path / "a.h5", X, (6,))
     with h5py.File(path, "a") as file:

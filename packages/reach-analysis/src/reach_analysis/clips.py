@@ -85,21 +85,40 @@ def read_clips(path: str | Path) -> Clips:
         rate = attribute(file, "rate_hz")
         if not isinstance(rate, int | float) or rate <= 0:
             raise ContractError(f"{path}: rate_hz must be a positive number, got {rate!r}")
-        body, offsets = find(file, "kp_body"), find(file, "offsets")
+        body, keypoints = find(file, "kp_body"), read_strings(require(file, "kp_names"))
         clips = Clips(
             path=path,
             rate_hz=float(rate),
             names=read_strings(require(file, "clip_name")),
-            start=read_numbers(require(file, "clip_start")),
-            length=read_numbers(require(file, "clip_length")),
-            keypoints=read_strings(require(file, "kp_names")),
+            start=_whole_numbers(require(file, "clip_start")),
+            length=_whole_numbers(require(file, "clip_length")),
+            keypoints=keypoints,
             bodies=read_strings(require(file, "names_xpos")),
             keypoint_bodies=read_strings(body) if isinstance(body, h5py.Dataset) else (),
-            offsets=read_numbers(offsets).astype(float) if isinstance(offsets, h5py.Dataset) else None,
+            offsets=_offsets(find(file, "offsets"), len(keypoints)),
         )
-    if not len(clips.names) == clips.start.size == clips.length.size or clips.start.ndim != 1 or clips.length.ndim != 1:
+    if not len(clips.names) == len(clips.start) == len(clips.length):
         raise ContractError(f"{path}: clip_name, clip_start and clip_length disagree about the number of clips")
+    if (clips.length < 1).any() or (np.cumsum(clips.length) - clips.length != clips.start).any():
+        raise ContractError(f"{path}: clip_start and clip_length: the clips do not lie end to end")
     strange = sorted(set(clips.keypoint_bodies) - set(clips.bodies))
     if strange or (clips.keypoint_bodies and len(clips.keypoint_bodies) != len(clips.keypoints)):
         raise ContractError(f"{path}: kp_body does not name one body of the file for each keypoint: {shorten(strange)}")
     return clips
+
+
+def _whole_numbers(dataset: h5py.Dataset) -> Int[np.ndarray, " clip"]:
+    values = read_numbers(dataset)
+    if values.ndim != 1 or values.dtype.kind not in "iu":
+        expected = "expected whole numbers, one for each clip"
+        raise ContractError(f"{dataset.file.filename}: {dataset.name}: {expected}, got {values.dtype} {values.shape}")
+    return values.astype(np.int64)
+
+
+def _offsets(found: h5py.Dataset | h5py.Group | None, n_keypoints: int) -> Float[np.ndarray, "keypoint 3"] | None:
+    if not isinstance(found, h5py.Dataset):
+        return None
+    values = read_numbers(found).astype(float)
+    if values.shape != (n_keypoints, 3):
+        raise ContractError(f"{found.file.filename}: offsets: expected ({n_keypoints}, 3), got {values.shape}")
+    return values

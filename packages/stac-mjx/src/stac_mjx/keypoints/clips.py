@@ -10,7 +10,7 @@ import numpy as np
 from stac_mjx.errors import InputError, raise_all
 from stac_mjx.keypoints import hdf5
 from stac_mjx.keypoints.reading import Reading, refuse_track
-from stac_mjx.keypoints.units import said_unit
+from stac_mjx.units import said_unit
 
 SCHEMA = "mimic.reference_clips"
 MAJOR = "1"
@@ -74,6 +74,7 @@ def _check_shapes(
         InputError: listing all of it.
     """
     faults: list[str] = []
+    n_frames = len(positions) if positions.ndim else 0
     if positions.ndim != 3 or positions.shape[2] != 3:
         faults.append(f"kp_data: wrong axes {positions.shape}; expected (frame, keypoint, 3)")
     elif weights is not None and weights.shape != positions.shape[:2]:
@@ -83,6 +84,6 @@ def _check_shapes(
             f"clip_name, clip_start and clip_length differ in length:"
             f" {len(clip_names)}, {len(starts)} and {len(lengths)}"
         )
-    elif (np.cumsum(lengths) - lengths != starts).any() or lengths.sum() != len(positions):
-        faults.append(f"clip_start and clip_length do not cover the {len(positions)} frames end to end")
+    elif (np.cumsum(lengths) - lengths != starts).any() or lengths.sum() != n_frames:
+        faults.append(f"clip_start and clip_length do not cover the {n_frames} frames end to end")
     raise_all(InputError, str(path), faults)
