@@ -281,6 +281,14 @@ def test_nwb_without_what_is_needed_says_what_there_is(tmp_path: Path) -> None:
         read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/EMG", {"biceps": 0}, start="go"))
 
 
+def test_nwb_with_a_unit_that_is_no_text(tmp_path: Path) -> None:
+    nwb_file(tmp_path / "session.nwb")
+    with h5py.File(tmp_path / "session.nwb", "r+") as file:
+        file["acquisition/EMG/data"].attrs["unit"] = np.array([1.0, 2.0])
+    raw, _ = read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/EMG", {"biceps": 2}))
+    assert raw.unit == "a.u."
+
+
 def test_series_of_a_rollout_and_a_recording_meet_by_trial_name(tmp_path: Path) -> None:
     truth = make_reaches(ReachSettings(n_trials=3)).activation
     files = write_emg(tmp_path, truth, MUSCLES, EmgSettings())

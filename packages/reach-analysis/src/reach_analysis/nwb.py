@@ -49,7 +49,8 @@ def read_nwb(path: Path, layout: NwbLayout) -> tuple[TrialSeries, TrialTable]:
         names, start, stop, reach = _nwb_trials(file, path, layout.start)
         factor = attribute(data, "conversion")
         factor = float(factor) if isinstance(factor, int | float) else 1.0
-        unit = str(attribute(data, "unit") or "a.u.")
+        unit = attribute(data, "unit")
+        unit = unit if isinstance(unit, str) and unit else "a.u."
         values, starts, keep, left_out = [], [], [], {}
         for number, name in enumerate(names):
             edges = np.array([start[number] - layout.margin_s, stop[number] + layout.margin_s]) - begin

@@ -87,7 +87,7 @@ class Rollouts:
         with open_contract(self.path, KIND) as file:
             dataset = require(file, path)
             array = self._repeat(read_numbers(dataset)).astype(float)
-            unit = str(attribute(dataset, "units") or "1")
+            unit = attribute(dataset, "units")
         if array.ndim != len(rule["dims"]):
             raise ContractError(f"{self.path}: {path}: expected the axes {rule['dims']}, got shape {array.shape}")
         extra = 1 if rule["dims"][1] == "state_time" else 0
@@ -98,6 +98,7 @@ class Rollouts:
             )
         flat = array.reshape(*array.shape[:2], -1)
         values = tuple(rows[: count + extra] for rows, count in zip(flat, self.n_steps, strict=True))
+        unit = unit if isinstance(unit, str) and unit else "1"
         return TrialSeries(path, unit, self.rate_hz, self.trials, channels, values, self.clip_start_s)
 
     def layer(self, name: str) -> TrialSeries:

@@ -82,8 +82,8 @@ def read_footage(path: str | Path, wanted: Sequence[int | str], seed: int | None
             raise InputError(f"{path}: holds no rollout")
         rows = _rows(path, names, wanted)
         arrays = _read_arrays(file, _repeat(file, seed))
-        ending = require(file, "termination_reason").attrs.get("flag_meanings", "")
-    reasons = str(ending).split()
+        ending = attribute(require(file, "termination_reason"), "flag_meanings")
+    reasons = ending.split() if isinstance(ending, str) else []
     return body, [_one(arrays, reasons, names[row], row) for row in rows]
 
 
@@ -96,7 +96,8 @@ def _read_body(file: h5py.File) -> Body:
     if not isinstance(unit, int | float) or not 0 < unit < np.inf:
         raise ContractError(f"{file.filename}: attribute length_unit_m: expected a positive number, got {unit!r}")
     xml = read_strings(require(file, "provenance/mjcf_xml"))[0]
-    return Body(xml, assets, float(unit), str(attribute(file, "model_name") or ""))
+    name = attribute(file, "model_name")
+    return Body(xml, assets, float(unit), name if isinstance(name, str) else "")
 
 
 def _verify_labels(file: h5py.File, model: mujoco.MjModel) -> None:
