@@ -14,8 +14,7 @@ import mujoco
 import numpy as np
 from stac_mjx.clips import FileInfo, Offsets, ReferenceClips
 from stac_mjx.contract.schema import load_schema
-from stac_mjx.file_info import info_attributes, info_strings
-from stac_mjx.keypoints.record import Source
+from stac_mjx.file_info import Source, info_attributes, info_strings
 from stac_mjx.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
 
 MJCF = """

@@ -22,7 +22,7 @@ from stac.keypoint_files import (
 )
 from stac_mjx.config import KeypointsConfig
 from stac_mjx.keypoints import load_keypoints
-from stac_mjx.keypoints.units import parse_unit
+from stac_mjx.units import parse_unit
 
 X = movement()
 P = scores()

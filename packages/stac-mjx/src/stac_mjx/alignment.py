@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import mujoco
 import numpy as np
 from jaxtyping import Float
 
 from stac_mjx.body import Body
 from stac_mjx.config import AlignmentConfig
 from stac_mjx.errors import ConfigError, InputError
-from stac_mjx.keypoints.record import METRES_PER_UNIT, Keypoints
+from stac_mjx.keypoints.record import Keypoints
+from stac_mjx.units import METRES_PER_UNIT
 
 AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
 GUESSABLE_UNITS = ("m", "dm", "cm", "mm")
@@ -91,21 +91,12 @@ def robust_procrustes(
     return fit
 
 
-def marker_rest(body: Body, offsets: np.ndarray | None = None) -> Float[np.ndarray, "keypoint 3"]:
-    """Markers of the body in its reference pose, metres."""
-    data = mujoco.MjData(body.model)
-    mujoco.mj_kinematics(body.model, data)
-    rotation = data.xmat.reshape(-1, 3, 3)[body.marker_body]
-    offsets = body.marker_offset if offsets is None else offsets
-    return data.xpos[body.marker_body] * body.length_unit_m + np.einsum("kij,kj->ki", rotation, offsets)
-
-
 def size_ratio(body: Body, keypoints: Keypoints) -> float:
     """How much larger the recording is than the body: median ratio of distances between keypoints; NaN if unknown.
 
     Distances within the trunk are preferred, because posture changes them least. Sampled over at most 500 frames.
     """
-    rest = marker_rest(body)
+    rest = body.marker_rest
     trunk = np.array([name in body.trunk_keypoints for name in keypoints.names])
     # markers whose initial offsets are unknown lie on one point of the body; pairs of them say nothing
     for chosen in (trunk, np.ones(len(trunk), bool)):
@@ -202,7 +193,7 @@ def up_axis(body: Body, keypoints: Keypoints) -> tuple[str | None, float]:
 
     None where fewer than three trunk keypoints can tell, or where no axis is within 45 degrees.
     """
-    rest = marker_rest(body)
+    rest = body.marker_rest
     trunk = np.array([not body.trunk_keypoints or name in body.trunk_keypoints for name in keypoints.names])
     frames = np.unique(np.linspace(0, keypoints.n_frames - 1, min(300, keypoints.n_frames)).astype(int))
     weight = (keypoints.observed[frames] & trunk).astype(float)

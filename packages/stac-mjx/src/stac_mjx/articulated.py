@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -155,13 +154,3 @@ def damped_step(
     motion = (*axes.angular, *axes.linear)
     scaled, gain = _backward(tree, _load_nodes(tree, node, masses), motion, joints)
     return _forward(tree, motion, scaled, gain)
-
-
-def dense_step(jacobian: np.ndarray, weight: np.ndarray, residual: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
-    """The same step by dense algebra for one frame, in float64: the truth `damped_step` is tested against.
-
-    `jacobian` is (keypoint, 3, dof), `weight` (keypoint,), `residual` (keypoint, 3), `diagonal` (dof,).
-    """
-    weighted = jacobian * weight[:, None, None]
-    normal = np.einsum("kci,kcj->ij", weighted, jacobian) + np.diag(diagonal)
-    return np.linalg.solve(normal, np.einsum("kci,kc->i", weighted, residual))

@@ -6,7 +6,6 @@ converged leave the batches. Arrays are (frame, ...), lengths in model units unl
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,7 +20,8 @@ from stac_mjx import solver
 from stac_mjx.alignment import procrustes
 from stac_mjx.body import Body
 from stac_mjx.config import SolverConfig
-from stac_mjx.kinematics import marker_locals, marker_positions
+from stac_mjx.kinematics import Vec, marker_locals, marker_positions
+from stac_mjx.machine import n_cores
 from stac_mjx.solver import Problem, Robust, State, Status
 from stac_mjx.tree import Tree
 
@@ -109,7 +109,7 @@ class BatchSolver:
         self.tree, self.body, self.settings = tree, body, settings
         self.mm = 1000.0 * body.length_unit_m
         cpu = jax.default_backend() == "cpu"
-        self.threads = settings.threads or (len(os.sched_getaffinity(0)) if cpu else 1)
+        self.threads = settings.threads or (n_cores() if cpu else 1)
         self.batch = settings.batch or (CPU_BATCH if cpu else ACCELERATOR_BATCH)
         self.robust = Robust(settings.robust)
         self.robust_mm = np.full(len(body.marker_names), settings.robust_mm or NOT_ROBUST_MM)
@@ -121,6 +121,12 @@ class BatchSolver:
         names = np.array(body.marker_names)
         trunk = np.isin(names, body.trunk_keypoints)
         self.trunk = trunk if trunk.any() else np.ones(len(names), bool)
+
+    def run(self, offsets: np.ndarray, seen: Observation) -> Run:
+        """Frames to be solved with offsets (keypoint, 3), model units."""
+        local = marker_locals(self.tree, self.body.marker_body, jnp.asarray(offsets, jnp.float32))
+        scale = solver.damping_scale(self.tree, self.body.marker_body, np.asarray(offsets), self.mm)
+        return Run(self, offsets, seen, local, jnp.asarray(scale))
 
     def distances_mm(
         self, offsets: np.ndarray, seen: Observation, qpos: np.ndarray
@@ -135,20 +141,27 @@ class BatchSolver:
         return np.where(seen.weight > 0, self.mm * out, 0.0)
 
 
+@dataclass(frozen=True)
 class Run:
-    """One set of frames with one set of offsets: builds batches and runs them, several side by side on a CPU."""
+    """One set of frames with one set of offsets: builds batches and runs them, several side by side on a CPU.
 
-    def __init__(self, tracker: BatchSolver, offsets: np.ndarray, seen: Observation) -> None:
-        self.tracker, self.offsets, self.seen = tracker, offsets, seen
-        tree, body = tracker.tree, tracker.body
-        self.local = marker_locals(tree, body.marker_body, jnp.asarray(offsets, jnp.float32))
-        self.scale = jnp.asarray(solver.damping_scale(tree, body.marker_body, np.asarray(offsets), tracker.mm))
+    Attributes:
+        tracker: body, tree and settings.
+        offsets: in model units, (keypoint, 3).
+        seen: the frames.
+        local: the offsets in the frames of their nodes, 3 arrays (keypoint, 1).
+        scale: of the damping, (dof, 1).
+    """
+
+    tracker: BatchSolver
+    offsets: np.ndarray
+    seen: Observation
+    local: Vec
+    scale: jax.Array
 
     def take(self, frames: np.ndarray) -> Run:
         """The same with these frames only."""
-        out = object.__new__(Run)
-        out.__dict__.update(self.__dict__, seen=self.seen.take(frames))
-        return out
+        return replace(self, seen=self.seen.take(frames))
 
     def start(self, frames: np.ndarray) -> np.ndarray:
         """Staged start from the neutral pose: root, then parts (Algorithm 1)."""
@@ -170,10 +183,7 @@ class Run:
         return qpos
 
     def _on_keypoints(self, chosen: np.ndarray) -> Run:
-        out = object.__new__(Run)
-        seen = replace(self.seen, weight=np.where(chosen, self.seen.weight, 0.0))
-        out.__dict__.update(self.__dict__, seen=seen)
-        return out
+        return replace(self, seen=replace(self.seen, weight=np.where(chosen, self.seen.weight, 0.0)))
 
     def _place_root(self, qpos: np.ndarray) -> np.ndarray:
         """Root of a floating body by Procrustes of the trunk (all keypoints where the trunk is not seen)."""
@@ -190,7 +200,8 @@ class Run:
         weight = np.where((weight > 0).sum(axis=1, keepdims=True) >= 3, weight, self.seen.weight)
         fit = procrustes(np.broadcast_to(rest, self.seen.target.shape), self.seen.target, weight)
         qpos = qpos.copy()
-        qpos[:, :3], qpos[:, 3:7] = fit.translation, quats_of(fit.rotation)
+        qpos[:, :3] = fit.translation
+        qpos[:, 3:7] = Rotation.from_matrix(fit.rotation).as_quat(scalar_first=True)
         return qpos
 
     def improve(
@@ -317,12 +328,6 @@ def neutral_pose(tree: Tree) -> Float[np.ndarray, " nq"]:
     dof, qadr = tree.scalar_dof, tree.scalar_qadr
     pose[qadr] = np.clip(pose[qadr], tree.lower[dof], tree.upper[dof])
     return pose.astype(np.float32)
-
-
-def quats_of(rotation: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch 4"]:
-    """Quaternions (wxyz) of rotation matrices."""
-    xyzw = Rotation.from_matrix(rotation).as_quat()
-    return xyzw[..., [3, 0, 1, 2]]
 
 
 def _slices(n_frames: int, size: int) -> Iterator[slice]:

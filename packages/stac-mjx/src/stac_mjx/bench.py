@@ -21,8 +21,8 @@ from stac_mjx.config import BenchConfig, BodyConfig, CalibrationConfig, FitConfi
 from stac_mjx.errors import BodyError, InputError
 from stac_mjx.inputs import confidence_weights, match
 from stac_mjx.keypoints import Keypoints, load_keypoints
+from stac_mjx.machine import peak_rss_mb
 from stac_mjx.presets import body_preset
-from stac_mjx.results import peak_rss_mb
 from stac_mjx.synthetic import Flaws, Motion, make_truth
 from stac_mjx.tracking import Tracker
 from stac_mjx.tree import build_tree

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
 from stac_mjx.bench import Row
 from stac_mjx.file_info import environment_json
 from stac_mjx.files import replace_file, write_text
+from stac_mjx.machine import n_cores, processor
 
 COLUMNS = (
     ("case", "body", "{}"),
@@ -33,18 +32,13 @@ def machine() -> dict[str, object]:
     """What the figures were measured on."""
     import jax
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     devices = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
-    return {"processor": _processor(), "cores": cores, "devices": devices, "versions": json.loads(environment_json())}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return {
+        "processor": processor(),
+        "cores": n_cores(),
+        "devices": devices,
+        "versions": json.loads(environment_json()),
+    }
 
 
 def markdown(title: str, rows: Sequence[Row]) -> str:

@@ -7,7 +7,6 @@ Offsets and sizes are in metres. Body and dof indices are MuJoCo's; body 0 is th
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,13 +18,12 @@ from jaxtyping import Float, Int
 from stac_mjx.body_checks import body_faults, part_joints
 from stac_mjx.config import BodyConfig
 from stac_mjx.errors import BodyError, raise_all
-from stac_mjx.keypoints.record import METRES_PER_UNIT
+from stac_mjx.file_info import model_sha256
 from stac_mjx.mjcf import compile_spec, locate, read_spec
+from stac_mjx.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
 from stac_mjx.roots import set_root
 from stac_mjx.scaling import scale_spec
-
-_FREE_QPOS = ("x", "y", "z", "qw", "qx", "qy", "qz")
-_FREE_QVEL = ("vx", "vy", "vz", "wx", "wy", "wz")
+from stac_mjx.units import METRES_PER_UNIT
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,27 +75,31 @@ class Body:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the XML and of all assets with their names."""
-        digest = hashlib.sha256(self.mjcf_xml.encode())
-        for name in sorted(self.assets):
-            digest.update(name.encode() + b"\0" + hashlib.sha256(self.assets[name]).digest())
-        return digest.hexdigest()
+        return model_sha256(self.mjcf_xml, self.assets)
+
+    @cached_property
+    def marker_rest(self) -> Float[np.ndarray, "keypoint 3"]:
+        """Where the initial offsets put the markers in the default pose, metres."""
+        data = self._at_rest()
+        rotation = data.xmat.reshape(-1, 3, 3)[self.marker_body]
+        origin = data.xpos[self.marker_body] * self.length_unit_m
+        return origin + np.einsum("kij,kj->ki", rotation, self.marker_offset)
 
     @cached_property
     def size_m(self) -> float:
         """Largest distance between two markers (fewer than two: between two bodies) in the default pose, metres."""
+        points = self.marker_rest if len(self.marker_names) > 1 else self._at_rest().xpos[1:] * self.length_unit_m
+        return float(np.linalg.norm(points[:, None] - points[None], axis=-1).max(initial=0.0))
+
+    def _at_rest(self) -> mujoco.MjData:
         data = mujoco.MjData(self.model)
         mujoco.mj_kinematics(self.model, data)
-        points = data.xpos[1:] * self.length_unit_m
-        if len(self.marker_names) > 1:
-            rotation = data.xmat.reshape(-1, 3, 3)[self.marker_body]
-            points = data.xpos[self.marker_body] * self.length_unit_m
-            points = points + np.einsum("kij,kj->ki", rotation, self.marker_offset)
-        return float(np.linalg.norm(points[:, None] - points[None], axis=-1).max(initial=0.0))
+        return data
 
     @cached_property
     def body_names(self) -> tuple[str, ...]:
         """Name of every body, ``world`` first; unnamed ones are called ``body_<id>``."""
-        return tuple(self.model.body(i).name or f"body_{i}" for i in range(self.model.nbody))
+        return body_labels(self.model)
 
     @cached_property
     def joint_names(self) -> tuple[str, ...]:
@@ -107,35 +109,22 @@ class Body:
     @cached_property
     def qpos_names(self) -> tuple[str, ...]:
         """Name of every qpos column: the joint's, or ``<joint>_x .. _qz`` (free), ``<joint>_qw .. _qz`` (ball)."""
-        return self._columns(_FREE_QPOS, _FREE_QPOS[3:])
+        return qpos_labels(self.model)
 
     @cached_property
     def qvel_names(self) -> tuple[str, ...]:
         """Name of every qvel column: the joint's, or ``<joint>_vx .. _wz`` (free), ``<joint>_wx .. _wz`` (ball)."""
-        return self._columns(_FREE_QVEL, _FREE_QVEL[3:])
+        return qvel_labels(self.model)
 
     @cached_property
     def qpos_units(self) -> tuple[str, ...]:
         """Unit of every qpos column: ``rad``, the MJCF's length unit, or ``1`` for quaternions."""
-        length = self.unit
-        return self._units(((length,) * 3 + ("1",) * 4, ("1",) * 4, (length,), ("rad",)))
+        return qpos_units(self.model, self.length_unit_m)
 
     @cached_property
     def qvel_units(self) -> tuple[str, ...]:
         """Unit of every qvel column: ``rad s-1`` or the MJCF's length unit per second."""
-        speed, turn = f"{self.unit} s-1", "rad s-1"
-        return self._units(((speed,) * 3 + (turn,) * 3, (turn,) * 3, (speed,), (turn,)))
-
-    def _columns(self, free: tuple[str, ...], ball: tuple[str, ...]) -> tuple[str, ...]:
-        suffixes = {int(mujoco.mjtJoint.mjJNT_FREE): free, int(mujoco.mjtJoint.mjJNT_BALL): ball}
-        columns: list[str] = []
-        for name, kind in zip(self.joint_names, self.model.jnt_type.tolist(), strict=True):
-            columns += [f"{name}_{suffix}" for suffix in suffixes[kind]] if kind in suffixes else [name]
-        return tuple(columns)
-
-    def _units(self, per_type: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-        # MuJoCo numbers the joint types free 0, ball 1, slide 2, hinge 3
-        return tuple(unit for kind in self.model.jnt_type.tolist() for unit in per_type[kind])
+        return qvel_units(self.model, self.length_unit_m)
 
 
 def load_body(config: BodyConfig) -> Body:

@@ -11,8 +11,8 @@ import mujoco
 
 from stac_mjx.config import BodyConfig
 from stac_mjx.errors import unknown
-from stac_mjx.keypoints.record import METRES_PER_UNIT
 from stac_mjx.roots import ROOTS
+from stac_mjx.units import METRES_PER_UNIT
 
 
 def body_faults(config: BodyConfig, model: mujoco.MjModel) -> list[str]:
@@ -48,6 +48,8 @@ def _plain_faults(config: BodyConfig) -> list[str]:
         faults.append(f"unit: {unknown('length unit', str(config.unit), list(METRES_PER_UNIT))}")
     if not (math.isfinite(config.scale) and config.scale > 0):
         faults.append(f"scale: expected a positive number, got {config.scale}")
+    if config.rate_hz is not None and not 0 < config.rate_hz < math.inf:
+        faults.append(f"rate_hz: expected a positive number, got {config.rate_hz}")
     if config.root not in ROOTS:
         faults.append(f"root: expected {', '.join(ROOTS[:-1])} or {ROOTS[-1]}, got {config.root!r}")
     if not config.markers:
@@ -63,6 +65,8 @@ def _marker_faults(config: BodyConfig, bodies: list[str]) -> list[str]:
         offset = list(marker.offset)
         if len(offset) != 3 or not all(math.isfinite(value) for value in offset):
             faults.append(f"markers.{name}.offset: expected three finite numbers (metres), got {offset}")
+        if not 0 <= marker.regularize < math.inf:
+            faults.append(f"markers.{name}.regularize: expected no negative number, got {marker.regularize}")
     return faults
 
 

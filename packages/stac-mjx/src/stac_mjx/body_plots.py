@@ -15,7 +15,8 @@ from stac_mjx.accuracy import distances_mm, rms_per_frame, three_digits, usable
 from stac_mjx.clips import Offsets, ReferenceClips
 from stac_mjx.plot_style import GREY, INK, ON_BODY, RECORDED, RED, Margins, label, legend_above, panels
 from stac_mjx.plots import WIDTH
-from stac_mjx.silhouette import Shapes, body_shapes, outlines, rotations
+from stac_mjx.rotations import quat_to_mat
+from stac_mjx.silhouette import Shapes, body_shapes, outlines
 
 N_WORST = 4
 NAMED = 3
@@ -43,13 +44,13 @@ class ReferencePose:
         self, bodies: Int[np.ndarray, " point"], local: Float[np.ndarray, "point 3"]
     ) -> Float[np.ndarray, "point 3"]:
         """Points given in the frames of bodies, in the world."""
-        return self.xpos[bodies] + np.einsum("pij,pj->pi", rotations(self.xquat)[bodies], local)
+        return self.xpos[bodies] + np.einsum("pij,pj->pi", quat_to_mat(self.xquat)[bodies], local)
 
     def extent_of(self, bodies: Int[np.ndarray, " some"]) -> Float[np.ndarray, "point 3"]:
         """Points around the geoms of some bodies, and the origins of these bodies."""
         geoms = np.isin(self.shapes.body, bodies)
         owner = self.shapes.body[geoms]
-        around = np.einsum("gij,gpj->gpi", rotations(self.xquat)[owner], self.shapes.points[geoms])
+        around = np.einsum("gij,gpj->gpi", quat_to_mat(self.xquat)[owner], self.shapes.points[geoms])
         return np.concatenate([self.xpos[bodies], (around + self.xpos[owner][:, None]).reshape(-1, 3)])
 
 

@@ -144,7 +144,7 @@ class CalibrationConfig:
     max_rounds: int = 50
     """Alternations of poses and offsets after which calibration stops at the latest."""
     tolerance: float = 1e-3
-    """Calibration stops when the mean error falls by less than this fraction a round, three rounds in a row."""
+    """Calibration stops when the mean error falls by less than this fraction a round, four rounds in a row."""
     iterations: int = 8
     """Solver iterations on the poses in each round."""
     regularization: float = 0.02

@@ -21,14 +21,15 @@ from stac_mjx.config import ConvertConfig, FitConfig, KeypointsConfig
 from stac_mjx.errors import ConfigError, InputError, raise_all
 from stac_mjx.inputs import Inputs, match
 from stac_mjx.keypoints import Keypoints, load_keypoints
-from stac_mjx.keypoints.record import METRES_PER_UNIT
 from stac_mjx.public_matching import Columns, MarkerOffsets, match_columns, match_offsets
 from stac_mjx.public_output import PublicOutput, read_public_output
 from stac_mjx.registration import Registration, Trajectory, derive
 from stac_mjx.results import clips_of
+from stac_mjx.rotations import rotate
 from stac_mjx.solver import Status
 from stac_mjx.tracking import Tracker
 from stac_mjx.tree import build_tree
+from stac_mjx.units import METRES_PER_UNIT
 from stac_mjx.validation import check_convert
 
 SAME_OFFSETS_M = 1e-6
@@ -169,9 +170,7 @@ def _sites(
     body: Body, result: Trajectory, offsets: Float[np.ndarray, "frame keypoint 3"]
 ) -> Float[np.ndarray, "frame keypoint 3"]:
     """Marker sites of offsets that change from file to file, metres."""
-    quat = result.xquat[:, body.marker_body]
-    twice = 2 * np.cross(quat[..., 1:], offsets)
-    turned = offsets + quat[..., :1] * twice + np.cross(quat[..., 1:], twice)
+    turned = rotate(result.xquat[:, body.marker_body], offsets)
     return (result.xpos[:, body.marker_body] + turned).astype(np.float32)
 
 

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
 from stac_mjx.clips import ReferenceClips
-from stac_mjx.silhouette import Shapes, body_shapes, rotations
+from stac_mjx.rotations import quat_to_mat
+from stac_mjx.silhouette import Shapes, body_shapes
 
 _FOLLOW_S = 0.5
 """Time over which the camera's path is smoothed."""
@@ -90,7 +91,7 @@ def _around(clips: ReferenceClips, shapes: Shapes, frame: int, bodies: list[int]
     bodies = bodies or list(range(1, len(clips.names_xpos)))
     chosen = np.isin(shapes.body, bodies)
     owner = shapes.body[chosen]
-    surface = np.einsum("gij,gpj->gpi", rotations(clips.xquat[frame])[owner], shapes.points[chosen])
+    surface = np.einsum("gij,gpj->gpi", quat_to_mat(clips.xquat[frame])[owner], shapes.points[chosen])
     surface = surface + clips.xpos[frame, owner][:, None] / unit
     return np.concatenate([surface.reshape(-1, 3), clips.xpos[frame, bodies] / unit])
 

@@ -12,8 +12,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stac_mjx.keypoints.record import Source
 from stac_mjx.version import generator
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input file: where it lay and what it held (SHA-256 of its bytes)."""
+
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True)

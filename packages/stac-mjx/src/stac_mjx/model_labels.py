@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mujoco
 
-from stac_mjx.keypoints.record import METRES_PER_UNIT
+from stac_mjx.units import METRES_PER_UNIT
 
 _POSITION = ("x", "y", "z")
 _QUATERNION = ("qw", "qx", "qy", "qz")

@@ -24,8 +24,8 @@ from jaxtyping import Float
 
 from stac_mjx.batches import Observation
 from stac_mjx.kinematics import body_poses, marker_jacobian
+from stac_mjx.rotations import quat_to_mat
 from stac_mjx.tracking import Tracker
-from stac_mjx.tree import quat_to_mat
 
 
 @dataclass(frozen=True)

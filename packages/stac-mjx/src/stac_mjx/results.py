@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from stac_mjx.alignment import prepared
 from stac_mjx.clips import SOLVER_STATUS, FileInfo, Offsets, ReferenceClips, write_clips, write_offsets
 from stac_mjx.file_info import environment_json
 from stac_mjx.files import write_text
+from stac_mjx.machine import peak_rss_mb
 from stac_mjx.registration import Registration, failed
 
 POOR_FIT = 2.5
@@ -180,18 +180,6 @@ def _pressed(qpos: np.ndarray, at_limit: np.ndarray) -> np.ndarray:
 
 def _figure(values: np.ndarray, statistic: Any) -> float | None:
     return round(float(statistic(values)), 5) if len(values) else None
-
-
-def peak_rss_mb() -> float:
-    """Largest memory this process has held, MB."""
-    if sys.platform == "win32":
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset / 1e6
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 
 
 def write_results(registration: Registration, out: Path) -> ReferenceClips:

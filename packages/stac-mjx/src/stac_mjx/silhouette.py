@@ -12,6 +12,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
+from stac_mjx.rotations import quat_to_mat
+
 N_DIRECTIONS = 162
 N_CORNERS = 40
 MOST_VERTICES = 3000
@@ -59,7 +61,7 @@ def outlines(
 
     The order is from far to near, so that near ones are drawn over far ones.
     """
-    rotation = rotations(xquat)[shapes.body]
+    rotation = quat_to_mat(xquat)[shapes.body]
     world = np.einsum("gij,gpj->gpi", rotation, shapes.points) + xpos[shapes.body][:, None]
     plane = world @ view.T
     angle = np.linspace(0, 2 * np.pi, N_CORNERS, endpoint=False)
@@ -67,19 +69,6 @@ def outlines(
     corners = np.take_along_axis(plane, extreme[..., None], axis=1)
     toward_viewer = np.cross(view[0], view[1])
     return corners[np.argsort((world @ toward_viewer).mean(axis=1), kind="stable")]
-
-
-def rotations(quaternion: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 3 3"]:
-    """Rotation matrices of unit quaternions (wxyz)."""
-    w, x, y, z = np.moveaxis(np.asarray(quaternion, np.float64), -1, 0)
-    return np.stack(
-        [
-            np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], -1),
-            np.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], -1),
-            np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1),
-        ],
-        -2,
-    )
 
 
 def _has_surface(model: mujoco.MjModel, geom: int) -> bool:

@@ -50,8 +50,7 @@ class Tracker(BatchSolver):
         """Set the scale of the robust loss from distances between keypoints and markers, unless the user has set it.
 
         Each keypoint gets its own, at least that of all together: an outlier is a point far off for *that* keypoint,
-            and
-        one that fits the body badly throughout is not to lose its say. Both arguments are (frame, keypoint).
+        and one that fits the body badly throughout is not to lose its say. Both arguments are (frame, keypoint).
         """
         if self.settings.robust_mm is not None or not observed.any():
             return
@@ -74,7 +73,7 @@ class Tracker(BatchSolver):
 
     def solve(self, offsets: np.ndarray, seen: Observation, progress: Progress | None = None) -> Fit:
         """Poses of all frames from nothing but the keypoints; `offsets` (keypoint, 3) in model units."""
-        run = Run(self, offsets, seen)
+        run = self.run(offsets, seen)
         known, qpos = np.zeros(seen.n_frames, bool), np.tile(self.neutral, (seen.n_frames, 1))
         stride = self.settings.keyframe_stride
         for level, step in enumerate((COARSE * stride, stride)):
@@ -94,7 +93,7 @@ class Tracker(BatchSolver):
 
     def refine(self, offsets: np.ndarray, seen: Observation, qpos: np.ndarray, iterations: int) -> Fit:
         """Improve given poses by a fixed number of iterations."""
-        return self._complete(Run(self, offsets, seen), qpos, iterations=iterations)
+        return self._complete(self.run(offsets, seen), qpos, iterations=iterations)
 
     def _complete(
         self,
@@ -166,8 +165,7 @@ class Tracker(BatchSolver):
         """Add the smoothness term by majorisation: every pass pulls each frame to the middle of its neighbours.
 
         For a pair of neighbours a, b now at a0, b0:  |a - b|^2 <= 2 |a - m|^2 + 2 |b - m|^2  with m = (a0 + b0) / 2,
-            and
-        equal at a0, b0. So passes over independent frames lower the sum over the whole clip, in any order.
+        and equal at a0, b0. So passes over independent frames lower the sum over the whole clip, in any order.
         """
         weight = self.settings.smoothness_mm**2
         if weight == 0 or run.seen.n_frames < 2:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from stac_mjx.rotations import quat_to_mat
+
 FREE, BALL, SLIDE, HINGE = (int(t) for t in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL,
                                              mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE))  # fmt: skip
 
@@ -31,8 +33,8 @@ class Tree:
         anchor, axis: (dof, 3) joint anchor and axis in the node's own frame.
         is_slide: (dof,) bool; a translation along `axis`, otherwise a rotation about it.
         scalar_dof, scalar_qadr, scalar_ref: hinge and slide degrees of freedom, their place in qpos, their qpos0.
-        ball_dof, ball_qadr, ball_limit: first dof and first qpos place of each rotation joint; largest angle (rad,
-            inf).
+        ball_dof, ball_qadr, ball_limit: first dof and first qpos place of each rotation joint; largest angle
+            (rad, or inf).
         lower, upper: (dof,) limits of `qpos` for scalar joints, -inf/inf elsewhere.
         body_node, body_pos, body_mat: node each body hangs on and its constant pose in that node's frame.
         root_dofs: degrees of freedom of the first moving body.
@@ -81,17 +83,6 @@ class _Node:
     anchor: np.ndarray
     axis: np.ndarray
     is_slide: bool
-
-
-def quat_to_mat(quat: np.ndarray) -> np.ndarray:
-    """Rotation matrices of unit quaternions, (..., 4) wxyz -> (..., 3, 3)."""
-    w, x, y, z = np.moveaxis(np.asarray(quat, np.float64), -1, 0)
-    rows = [
-        [w * w + x * x - y * y - z * z, 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), w * w - x * x + y * y - z * z, 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def _joint_nodes(model: mujoco.MjModel, joint: int, parent: int, pos: np.ndarray, mat: np.ndarray) -> list[_Node]:

@@ -98,6 +98,7 @@ _FIT: dict[str, Rule] = {
     "calibration.tolerance": _not_negative,
     "calibration.iterations": _counts,
     "calibration.regularization": _not_negative,
+    "calibration.anchor": _not_negative,
     "trajectory.segment": partial(at_least, 2.0),
     "trajectory.overlap": _not_negative,
     "trajectory.rate_hz": _positive,

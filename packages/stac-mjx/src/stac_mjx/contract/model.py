@@ -14,6 +14,7 @@ from stac_mjx.contract.record import Departure, Record
 from stac_mjx.errors import BodyError, shorten
 from stac_mjx.file_info import model_sha256
 from stac_mjx.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
+from stac_mjx.rotations import rotate
 
 N_STRETCHES = 8
 """Stretches of frames, spread over the file, whose poses are recomputed."""
@@ -163,7 +164,7 @@ def _sites(record: Record) -> Iterator[Departure]:
         sites, xpos, xquat = (
             np.asarray(record.numbers[n][index], np.float64) for n in ("marker_sites", "xpos", "xquat")
         )
-        expected = xpos[:, ids] + _rotate(xquat[:, ids], offsets)
+        expected = xpos[:, ids] + rotate(xquat[:, ids], offsets)
         error = np.linalg.norm(sites - expected, axis=-1)
         bound = 1e-6 * size + _FLOAT32_DIGITS * np.nanmax(np.abs(xpos), initial=0.0)
         with np.errstate(invalid="ignore"):
@@ -176,9 +177,3 @@ def _sites(record: Record) -> Iterator[Departure]:
                 f"{error[frame, keypoint]:.3g} m from its offset on {record.strings['kp_body'][keypoint]}",
             )
             return
-
-
-def _rotate(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Rotate vectors by quaternions (wxyz)."""
-    twice = 2 * np.cross(quaternion[..., 1:], vector)
-    return vector + quaternion[..., :1] * twice + np.cross(quaternion[..., 1:], twice)

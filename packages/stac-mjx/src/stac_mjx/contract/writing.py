@@ -7,7 +7,6 @@ level 1 and 1 % larger on poses.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ import h5py
 import numpy as np
 
 from stac_mjx.contract.sink import ForgivingFile, whole_hdf5
+from stac_mjx.machine import n_cores
 
 CONTIGUOUS_BELOW = 1 << 16
 """Arrays of fewer bytes than this are stored whole, neither chunked nor compressed."""
@@ -99,7 +99,7 @@ def _last(path: str) -> str:
 
 def _compressed(array: np.ndarray, rows: int, dtype: str) -> Iterator[tuple[int, bytes]]:
     """Yield the chunks of an array with their first rows, in order; a few of them are in work at a time."""
-    n_workers = max(1, min(8, _n_cores()))
+    n_workers = max(1, min(8, n_cores()))
     with ThreadPoolExecutor(n_workers) as pool:
         pending: deque[tuple[int, Future[bytes]]] = deque()
         for start in range(0, array.shape[0], rows):
@@ -118,7 +118,3 @@ def _compress(rows_present: np.ndarray, rows: int, dtype: str) -> bytes:
     shuffled = np.ascontiguousarray(chunk.reshape(-1).view(np.uint8).reshape(-1, chunk.itemsize).T)
     deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
     return deflate.compress(shuffled.data) + deflate.flush()
-
-
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,13 +14,15 @@ import numpy as np
 
 from stac_mjx.config import KeypointsConfig
 from stac_mjx.errors import ConfigError, InputError, raise_all, shorten, unknown
+from stac_mjx.file_info import Source
 from stac_mjx.keypoints.cleaning import clean
 from stac_mjx.keypoints.detect import FORMATS, detect
 from stac_mjx.keypoints.joining import join
 from stac_mjx.keypoints.naming import settle_names
 from stac_mjx.keypoints.paths import find_files, unique_stems
 from stac_mjx.keypoints.reading import Reading
-from stac_mjx.keypoints.record import METRES_PER_UNIT, Keypoints, Source
+from stac_mjx.keypoints.record import Keypoints
+from stac_mjx.units import METRES_PER_UNIT
 
 _MODULES = {"stac": "stac_output"}
 """Modules that are not called like their format."""

@@ -16,7 +16,7 @@ from stac_mjx.errors import InputError, raise_all, shorten
 from stac_mjx.keypoints import hdf5
 from stac_mjx.keypoints.reading import Reading, choose_track
 from stac_mjx.keypoints.timing import Timing, spacing
-from stac_mjx.keypoints.units import said_unit
+from stac_mjx.units import said_unit
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,13 @@ says where each ends, and nothing (smoothing, velocity, crossfade) ever reaches 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from stac_mjx.config import KeypointsConfig
-
-METRES_PER_UNIT = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "um": 1e-6}
-"""Length units a recording or a body may be given in, and their size in metres."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One input file: where it lay and what it held (SHA-256 of its bytes)."""
-
-    path: Path
-    sha256: str
+from stac_mjx.file_info import Source
+from stac_mjx.units import METRES_PER_UNIT
 
 
 @dataclass(frozen=True)

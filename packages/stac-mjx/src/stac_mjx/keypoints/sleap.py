@@ -15,7 +15,7 @@ import numpy as np
 from stac_mjx.errors import InputError
 from stac_mjx.keypoints import hdf5
 from stac_mjx.keypoints.reading import Reading, choose_track
-from stac_mjx.keypoints.units import said_unit
+from stac_mjx.units import said_unit
 
 POSITIONS = "tracks"
 """The dataset that holds the positions."""

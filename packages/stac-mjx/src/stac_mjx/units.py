@@ -1,8 +1,11 @@
-"""Length units as people write them into files."""
+"""Length units: their sizes, and how people write them into files."""
 
 from __future__ import annotations
 
 import re
+
+METRES_PER_UNIT = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "um": 1e-6}
+"""Length units a recording or a body may be given in, and their size in metres."""
 
 _SPELLINGS = {
     "m": ("m", "metre", "metres", "meter", "meters"),
