@@ -10,6 +10,7 @@ import jax
 import mujoco
 import numpy as np
 import pytest
+from mujoco.batch import Batch
 from track.clip_files import ARM, WALKER, write_clips
 from track_mjx.arena import Arena, build_arena
 from track_mjx.clips import read_clips
@@ -104,6 +105,26 @@ def test_native_does_not_depend_on_threads_or_on_the_fields_wanted(tmp_path: Pat
         assert largest_difference(two, one, name) == 0.0, name
     for name in ("qpos", "qvel", "xpos"):
         assert largest_difference(few, one, name) == 0.0, name
+
+
+def test_simulations_share_buffers_where_memory_is_short_and_compute_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arena = arena_of(tmp_path, WALKER)
+    engine = NativeEngine(arena.model, arena.n_substeps, 2)
+    own, apart = play(engine, arena, 20), engine.init(4).batch.persistent
+
+    def short_of_memory(*arguments: Any, persistent: bool = False) -> Batch:
+        if persistent:
+            raise ValueError("Could not allocate memory")
+        return Batch(*arguments)
+
+    monkeypatch.setattr("track_mjx.physics.native.Batch", short_of_memory)
+    shared = play(engine, arena, 20)
+    assert apart
+    assert not engine.init(4).batch.persistent
+    for name in Fields._fields:
+        assert largest_difference(shared, own, name) == 0.0, name
 
 
 def test_native_goes_on_bit_for_bit_from_what_was_saved(tmp_path: Path) -> None:

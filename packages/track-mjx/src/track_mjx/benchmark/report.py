@@ -14,6 +14,7 @@ from track_mjx.benchmark.measure import Report, Row
 from track_mjx.benchmark.parts import PARTS
 from track_mjx.build import Setup
 from track_mjx.files import replace_file, write_text
+from track_mjx.physics.native import cores
 from track_mjx.provenance import environment, now
 
 _COLUMNS = (
@@ -39,10 +40,9 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     import jax
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     devices = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
-    found = {"processor": _processor(), "cores": cores, "load_average_1min": load, "devices": devices}
+    found = {"processor": _processor(), "cores": cores(), "load_average_1min": load, "devices": devices}
     return {**found, "versions": environment(), "measured_utc": now()}
 
 
