@@ -321,7 +321,8 @@ class ForecastConfig:
     clip_pattern: str | None = None
     """Regular expression with one group that finds the trial's name in clip names; empty: trial_id, or clip_name."""
     targets: list[str] = field(default_factory=list)
-    """Muscles predicted, by name; empty: long biceps and lateral triceps, as in paper A."""
+    """Muscles predicted, by name; empty: long biceps and lateral triceps, as in paper A; in a body without them, the
+    two actuators that vary most."""
     signal: str = "act"
     """What is predicted of them: act (muscle activation) or ctrl."""
     predictors: list[str] = field(default_factory=list)
@@ -334,7 +335,7 @@ class ForecastConfig:
     muscles: Any = None
     """Map from EMG channel to actuator, as for `emg`."""
     rate_hz: float | None = 200.0
-    """Rate everything is brought to, by means over intervals, Hz; empty: the rate of the rollouts."""
+    """Rate everything is brought down to, by means over intervals, Hz; empty: the rate of the rollouts."""
     E: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5, 6])
     """Embedding dimensions to choose from by nested folds."""
     tau: list[int] = field(default_factory=lambda: [-1, -2])
@@ -342,7 +343,8 @@ class ForecastConfig:
     Tp: list[int] = field(default_factory=lambda: [1])
     """Prediction horizons to choose from, samples."""
     largest_dimension: int = 40
-    """States of more numbers (E times predictors) are not tried: in many dimensions all neighbours are equally far."""
+    """States of more numbers (E times predictors) are not tried: in many dimensions all neighbours are equally far. Of
+    more predictors than a third of it, that many principal components are taken, so that E = 3 of paper A can be."""
     own_lags: list[int] = field(default_factory=lambda: [3, -1, 1])
     """E, tau and Tp of forecasts of a series from its own past: fixed (those of paper A), because their nulls work out
     every draw anew."""

@@ -22,6 +22,11 @@ from reach_analysis.statistics.bootstrap import Resampling
 USUAL_ACTUATORS = {"biceps": ("*biceps*long*", "*biceps*"), "triceps": ("*triceps*lat*", "*triceps*")}
 """EMG channel -> actuators it is compared with, the first pattern that fits one; those of paper A, section 2.4."""
 
+MUSCLES, ACTUATORS = "muscles", "actuators"
+
+ROUNDING = 1e-6
+"""Activation this far outside 0 to 1 is rounding."""
+
 Trials = Float[np.ndarray, "trial time"]
 
 
@@ -114,10 +119,14 @@ def simulated(rollouts: Rollouts, signal: str, actuators: Sequence[str], rate_hz
 
     Raises:
         ConfigError: for another signal.
-        DataError: when an actuator has no activation.
+        DataError: when activation is not stored, or an actuator has none.
     """
     if signal not in ("act", "ctrl"):
         raise ConfigError(unknown("signal", signal, ["act", "ctrl"]))
+    if not rollouts.has(signal):
+        raise DataError(
+            f"{rollouts.path}: holds no muscle activation (act): the actuators of this body have no state of their own"
+        )
     series = rollouts.series(signal).select(list(actuators))
     if signal == "act":
         series = over_steps(series)
@@ -126,6 +135,15 @@ def simulated(rollouts: Rollouts, signal: str, actuators: Sequence[str], rate_hz
     if empty:
         raise DataError(f"{rollouts.path}: {signal} is missing for {shorten(empty)}; are these muscles?")
     return series if rate_hz is None else resample(series, rate_hz)
+
+
+def kind_of_actuators(rollouts: Rollouts) -> str:
+    """What actuators are called: muscles where all activation lies between 0 and 1, as MuJoCo keeps it for muscles."""
+    if not rollouts.has("act"):
+        return ACTUATORS
+    rows, _ = rollouts.series("act").rows()
+    within = (rows >= -ROUNDING) & (rows <= 1 + ROUNDING)
+    return MUSCLES if within.all() else ACTUATORS
 
 
 def active_muscles(rollouts: Rollouts, actuators: Sequence[str] = ()) -> tuple[TrialSeries, list[str]]:

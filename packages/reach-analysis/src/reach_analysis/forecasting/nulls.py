@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -104,11 +105,19 @@ def noise_filtered(data: TrialData, noise: Noise, draws: int, seed: int = 0) -> 
     Raises:
         DataError: when a draw does not have the data's samples.
     """
+    drawn = _filtered(noise, draws, seed)
+    if len(drawn) != len(data.target):
+        raise DataError(f"filtered noise has {len(drawn)} samples, the target has {len(data.target)}")
+    return Targets("filtered white noise", "the processing of the recording", drawn, artificial=True)
+
+
+@lru_cache(maxsize=1)
+def _filtered(noise: Noise, draws: int, seed: int) -> Float[np.ndarray, "sample draw"]:
+    """Draws of filtered noise, kept because all muscles of a recording have the same processing, and so the same."""
     rng = _generator("noise", seed)
-    drawn = [noise(rng) for _ in range(draws)]
-    if any(len(values) != len(data.target) for values in drawn):
-        raise DataError(f"filtered noise has {len(drawn[0])} samples, the target has {len(data.target)}")
-    return Targets("filtered white noise", "the processing of the recording", np.stack(drawn, axis=1), artificial=True)
+    drawn = np.stack([noise(rng) for _ in range(draws)], axis=1)
+    drawn.setflags(write=False)
+    return drawn
 
 
 def samples_shuffled(data: TrialData, draws: int, seed: int = 0) -> Targets:

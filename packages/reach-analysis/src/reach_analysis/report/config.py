@@ -29,12 +29,15 @@ class CouplingConfig:
 
     joints: list[str] = field(default_factory=list)
     """Joints; empty: all angles that vary."""
+    most_joints: int = 6
+    """Where no joints are named and more of them vary, the ones that vary most are taken, this many."""
     muscles: list[str] = field(default_factory=list)
-    """Muscles; empty: long biceps and lateral triceps, as in paper A."""
+    """Muscles; empty: long biceps and lateral triceps, as in paper A; in a body without them, the two actuators that
+    vary most."""
     signal: str = "act"
     """What is taken of the muscles: act (muscle activation) or ctrl."""
     rate_hz: float | None = 200.0
-    """Rate everything is brought to, by means over intervals, Hz; empty: the rate of the rollouts."""
+    """Rate everything is brought down to, by means over intervals, Hz; empty: the rate of the rollouts."""
     lags: list[int] = field(default_factory=lambda: [3, -1, 0])
     """E, tau and Tp, samples."""
     sizes: list[int] = field(default_factory=list)

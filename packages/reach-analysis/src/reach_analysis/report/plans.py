@@ -126,8 +126,8 @@ PLANS: tuple[Plan, ...] = (
     Plan(
         "similarity",
         "Representation: similarity",
-        "Which layers carry the same information as the muscles and the joints? Trials of one task look alike anyway; "
-        "exchanging trials shows how much of a similarity is that.",
+        "Which layers carry the same information as the {actuators} and the joints? Trials of one task look alike "
+        "anyway; exchanging trials shows how much of a similarity is that.",
         lambda inputs, config, condition: schemas.SimilarityConfig(seed=config.seed, draws=200, **_emg_of(config)),
         _of_one(similarity.study),
     ),
@@ -142,10 +142,10 @@ PLANS: tuple[Plan, ...] = (
     Plan(
         "forecast",
         "Forecasting",
-        "Can muscles and EMG be forecast from the history of the joints? A correlation alone says little here: trials "
-        "of one task look alike, and filtered signals are smooth. So every score stands beside what it has to beat: "
-        "targets of exchanged trials, artificial targets with the same spectrum, the mean trial, the present value "
-        "(persistence), a linear model of the same lags (ridge), and the ceiling of a common time course.",
+        "Can {actuators} and EMG be forecast from the history of the joints? A correlation alone says little here: "
+        "trials of one task look alike, and filtered signals are smooth. So every score stands beside what it has to "
+        "beat: targets of exchanged trials, artificial targets with the same spectrum, the mean trial, the present "
+        "value (persistence), a linear model of the same lags (ridge), and the ceiling of a common time course.",
         lambda inputs, config, condition: schemas.ForecastConfig(seed=config.seed, **_emg_of(config)),
         _of_one(forecast.study),
         "focus",
@@ -153,8 +153,8 @@ PLANS: tuple[Plan, ...] = (
     Plan(
         "coupling",
         "Convergent cross mapping",
-        "Who drives whom? If a muscle drives a joint, the joint's history holds the muscle: it can be read off, and "
-        "the better the more trials there are to look it up in.",
+        "Who drives whom? If one of the {actuators} drives a joint, the joint's history holds its course: that can be "
+        "read off, and the better the more trials there are to look it up in.",
         lambda inputs, config, condition: CouplingConfig(seed=config.seed),
         _of_one(coupling.study),
         "focus",

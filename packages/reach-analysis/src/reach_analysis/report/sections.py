@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reach_analysis.errors import ConfigError, ReachError, raise_all, unknown
+from reach_analysis.muscles import kind_of_actuators
 from reach_analysis.progress import Stage, silent
 from reach_analysis.report.config import ReportConfig
 from reach_analysis.rollouts import Rollouts
@@ -88,7 +89,7 @@ class Plan:
     """How a section is filled.
 
     Attributes:
-        key, title, question: as of the section.
+        key, title, question: as of the section; {actuators} in a question stands for what the body's are called.
         base: settings of the study before the user's changes.
         make: runs it.
         spread: "all" for one study of all conditions, "each" for one a condition, "focus" for the condition in focus.
@@ -127,7 +128,8 @@ def _numbered(stage: Stage, place: str) -> Stage:
 
 def _section(plan: Plan, inputs: Inputs, config: ReportConfig, stage: Stage) -> Section:
     names = {"all": [""], "each": list(inputs.conditions), "focus": [inputs.focus]}[plan.spread]
-    return Section(plan.key, plan.title, plan.question, tuple(_part(plan, inputs, config, n, stage) for n in names))
+    question = plan.question.format(actuators=kind_of_actuators(inputs.conditions[inputs.focus]))
+    return Section(plan.key, plan.title, question, tuple(_part(plan, inputs, config, n, stage) for n in names))
 
 
 def _part(plan: Plan, inputs: Inputs, config: ReportConfig, condition: str, stage: Stage) -> Part:

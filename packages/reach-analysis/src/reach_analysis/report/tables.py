@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reach_analysis.figures.style import layer_label
+from reach_analysis.muscles import ACTUATORS, MUSCLES
 from reach_analysis.report.numbers import Column, Table, table
-from reach_analysis.studies.similarity import EMG, JOINTS, MUSCLES
+from reach_analysis.studies.similarity import EMG, JOINTS
 from reach_analysis.studies.study import Study
 
 Rows = Sequence[Mapping[str, Any]]
-OUTSIDE = (MUSCLES, JOINTS, EMG)
+OUTSIDE = (MUSCLES, ACTUATORS, JOINTS, EMG)
 """What layers are held against."""
 
 
@@ -54,7 +55,7 @@ def _layers(study: Study) -> Rows:
 
 
 def _alike(study: Study) -> Rows:
-    """Every representation beside muscles, joints and EMG: CKA and RSA in one row."""
+    """Every representation beside muscles (or other actuators), joints and EMG: CKA and RSA in one row."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for row in study.results:
         if row["second"] in OUTSIDE:
@@ -152,7 +153,8 @@ _VIEWS: dict[str, tuple[tuple[str, Callable[[Study], Rows], tuple[Column, ...]],
          Column("participation ratio", "participation_ratio"), Column("trials", "trials")),
     ),),
     "similarity": ((
-        "Similarity with muscles, joints and EMG, beside exchanged trials; every other pair is in the CSV", _alike,
+        "Similarity with muscles or other actuators, joints and EMG, beside exchanged trials; all pairs are in the CSV",
+        _alike,
         (Column("between", "first"), Column("and", "second"), Column("CKA", "cka_value"),
          Column("null, mean", "cka_null_mean"), Column("null, 95 %", "cka_null_high"), Column("p", "cka_p", p=True),
          Column("RSA", "rsa_value"), Column("null, mean", "rsa_null_mean"), Column("null, 95 %", "rsa_null_high"),

@@ -14,6 +14,7 @@ from reach_analysis.behaviour.spectra import band_power, long_enough
 from reach_analysis.errors import DataError
 from reach_analysis.estimates import mean_of, paired_difference
 from reach_analysis.figures.comparison import Paired, paired_trials
+from reach_analysis.muscles import MUSCLES, kind_of_actuators
 from reach_analysis.progress import Stage, silent
 from reach_analysis.records import TrialSeries
 from reach_analysis.report.config import ComparisonConfig
@@ -83,7 +84,7 @@ def _quantities(rollouts: Rollouts, config: ComparisonConfig) -> dict[str, _Quan
         names = [n for n, own in zip(deviation.distance.channels, deviation.units, strict=True) if own == unit]
         out[f"joint error ({unit})"] = _Quantity(unit, rollouts.trials, trial_means(deviation, names))
     out["squared control"] = _means(rollouts.series("ctrl"), square=True)
-    if rollouts.has("act"):
+    if kind_of_actuators(rollouts) == MUSCLES:
         out["muscle activation"] = _means(rollouts.series("act"))
     action = rollouts.series("action")
     if keep := long_enough(action, config.low_hz):

@@ -11,19 +11,20 @@ from reach_analysis.errors import ConfigError, DataError
 from reach_analysis.figures.coupling import Skill, skill_by_library
 from reach_analysis.forecasting.ccm import Libraries, cross_map
 from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
+from reach_analysis.forecasting.forecaster import target_rows
 from reach_analysis.forecasting.nulls import trial_permuted
-from reach_analysis.muscles import simulated
+from reach_analysis.muscles import kind_of_actuators, simulated
 from reach_analysis.progress import Stage, silent
 from reach_analysis.records import over_steps, resample
 from reach_analysis.report.config import CouplingConfig
 from reach_analysis.representation.similarity import common_window
 from reach_analysis.rollouts import Rollouts
 from reach_analysis.statistics.permutation import p_value
-from reach_analysis.studies.forecast_tasks import joints_of, targets_of
+from reach_analysis.studies.forecast_tasks import joints_of, most_varying, targets_of, working_rate
 from reach_analysis.studies.study import Shown, Study
 
 OBSERVED = (
-    "The policy observes the joints, so joints drive muscles in this system by construction, besides muscles moving "
+    "The policy observes the joints, so joints drive {driven} in this system by construction, besides {driven} moving "
     "joints: cross maps in both directions are expected, and converge if the method works."
 )
 
@@ -46,9 +47,14 @@ def study(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> 
     """
     if len(config.lags) != 3:
         raise ConfigError(f"lags: expected E, tau and Tp, got {config.lags}")
-    joints, muscles = joints_of(rollouts, config.joints), targets_of(rollouts, config.muscles)
-    rate = config.rate_hz or rollouts.rate_hz
-    pose = resample(over_steps(rollouts.series("qpos").select(joints)), rate)
+    muscles, notes = targets_of(rollouts, config.muscles, config.signal)
+    pose = over_steps(rollouts.series("qpos").select(joints_of(rollouts, config.joints)))
+    joints = list(pose.channels)
+    if not config.joints and len(joints) > config.most_joints:
+        joints = most_varying(pose, config.most_joints)
+        notes.append(f"Of {len(pose.channels)} joint angles, the {len(joints)} that vary most were taken.")
+    rate = working_rate(rollouts, config.rate_hz)
+    pose = resample(pose.select(joints), rate)
     activity = simulated(rollouts, config.signal, muscles, rate)
     angles, drives = common_window([pose, activity])
     ids = [str(number) for number in range(len(angles))]
@@ -70,7 +76,8 @@ def study(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> 
         f"trial. Dashed: 95 % quantile of {config.permutations} exchanges of whole trials at the largest library. "
         f"n = {len(ids)} trials at {rate:g} Hz; E = {lags[0]}, tau = {lags[1]}, Tp = {lags[2]} samples."
     )
-    figure = skill_by_library([one.skill for one in maps], joints, muscles)
+    kind = kind_of_actuators(rollouts)
+    figure = skill_by_library([one.skill for one in maps], joints, muscles, kind.removesuffix("s"))
     return Study(
         name="coupling",
         title="Convergent cross mapping",
@@ -78,7 +85,7 @@ def study(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> 
         inputs=(rollouts.path,),
         tables={"coupling": rows},
         figures=(Shown("coupling", figure, caption),),
-        notes=(OBSERVED,),
+        notes=(OBSERVED.format(driven=kind), *notes),
     )
 
 
@@ -95,16 +102,14 @@ def _map(history: str, wanted: str, data: TrialData, sizes: tuple[int, ...], con
     """One direction, and its null at the largest library."""
     embedding = embed(data, Lags(*config.lags))
     found = cross_map(embedding, Libraries(sizes, config.samples, config.seed))
-    null = np.array([])
+    targets = data.target[:, None]
     if config.permutations:
-        drawn = trial_permuted(data, config.permutations, config.seed).values
-        rows = embedding.row + embedding.lags.Tp
-        everything = Libraries((len(data.ids),), 1, config.seed)
-        null = cross_map(embedding, everything, targets=drawn[rows]).rho[0, 0]
-    at_all = float(cross_map(embedding, Libraries((len(data.ids),), 1, config.seed)).rho[0, 0, 0])
+        targets = np.column_stack([targets, trial_permuted(data, config.permutations, config.seed).values])
+    everything = Libraries((len(data.ids),), 1, config.seed)
+    at_all, *null = cross_map(embedding, everything, targets=targets[target_rows(embedding)]).rho[0, 0]
     low, high = np.nanquantile(found.rho[..., 0], [0.025, 0.975], axis=1)
-    skill = Skill(history, wanted, found.libraries.sizes, found.skill[:, 0], low, high, null)
-    return _Map(history, wanted, skill, p_value(at_all, null) if len(null) else float("nan"))
+    skill = Skill(history, wanted, found.libraries.sizes, found.skill[:, 0], low, high, np.array(null))
+    return _Map(history, wanted, skill, p_value(float(at_all), skill.null) if null else float("nan"))
 
 
 def _row(one: _Map) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from reach_analysis.rollouts import Rollouts
 from reach_analysis.statistics.bootstrap import Resampling
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.score import Score
-from reach_analysis.studies.forecast_tasks import Question, questions
+from reach_analysis.studies.forecast_tasks import Question, questions, working_rate
 from reach_analysis.studies.study import Shown, Study
 
 ENGINES = ("ours", "pyedm")
@@ -52,11 +52,12 @@ def study(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> 
         raise ConfigError(f"engine: {unknown('engine', config.engine, ENGINES)}")
     if not (config.E and config.tau and config.Tp):
         raise ConfigError("E, tau and Tp need at least one value each")
+    rate = working_rate(rollouts, config.rate_hz)
     asked, inputs, notes = questions(rollouts, config)
     tick = stage("forecasts", len(asked))
     answers = []
     for question in asked:
-        answers.append(_answer(question, config))
+        answers.append(_answer(question, config, rate))
         tick(1)
     scores = [score for answer in answers for score in answer.scores]
     rows = [_row(score) for score in scores]
@@ -79,12 +80,12 @@ def study(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> 
         },
         inputs=(rollouts.path, *inputs),
         tables=tables,
-        figures=_figures(answers, config),
+        figures=_figures(answers, config, rate),
         notes=tuple(notes),
     )
 
 
-def _answer(question: Question, config: ForecastConfig) -> _Answer:
+def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answer:
     folds = trial_folds(question.data.ids, min(config.folds, len(question.data.ids)), config.seed)
     candidates = _candidates(question, config)
 
@@ -99,7 +100,7 @@ def _answer(question: Question, config: ForecastConfig) -> _Answer:
         "lags": [[lags.E, lags.tau, lags.Tp] for lags in chosen],
         "folds": int(folds.max()) + 1,
         "predictors": question.data.predictors.shape[1],
-        "rate_hz": config.rate_hz,
+        "rate_hz": rate_hz,
     }
     settings = AssessmentSettings(
         permutations=config.permutations,
@@ -244,14 +245,13 @@ def _nonlinear_row(answer: _Answer) -> dict[str, Any]:
     }
 
 
-def _figures(answers: list[_Answer], config: ForecastConfig) -> tuple[Shown, ...]:
+def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> tuple[Shown, ...]:
     first = answers[0].scores[0]
-    rate = "the rate of the rollouts" if config.rate_hz is None else f"{config.rate_hz:g} Hz"
     chosen = "chosen by nested folds" if len(grid(config.E, config.tau, config.Tp)) > 1 else "fixed"
     how = (
-        f"n = {first.trials} trials at {rate}; library and prediction by {first.parameters['folds']} folds of whole "
-        f"trials; E, tau and Tp {chosen}, from its own past fixed at {config.own_lags}; no state crosses the border of "
-        "a trial."
+        f"n = {first.trials} trials at {rate_hz:g} Hz; library and prediction by {first.parameters['folds']} folds of "
+        f"whole trials; E, tau and Tp {chosen}, from its own past fixed at {config.own_lags}; no state crosses the "
+        "border of a trial."
     )
     beside = (
         f"Grey bars: 95 % of the scores under each null ({config.permutations} permutations of trials, "

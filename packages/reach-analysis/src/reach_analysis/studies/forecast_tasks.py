@@ -9,25 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from reach_analysis.config import EmgConfig, ForecastConfig
-from reach_analysis.emg import EmgChain, first_samples, windows
-from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.config import ChainConfig, EmgConfig, ForecastConfig
+from reach_analysis.emg import Emg, EmgChain, first_samples, windows
+from reach_analysis.errors import ConfigError, DataError, shorten
 from reach_analysis.forecasting.embedding import TrialData, trial_data
 from reach_analysis.forecasting.nulls import Noise
-from reach_analysis.muscles import USUAL_ACTUATORS, actuator_for, simulated
-from reach_analysis.records import TrialSeries, over_steps, resample
+from reach_analysis.muscles import USUAL_ACTUATORS, actuator_for, kind_of_actuators, simulated
+from reach_analysis.records import TrialSeries, over_steps, resample, same_rate
+from reach_analysis.representation.pca import components
 from reach_analysis.representation.similarity import common_window
 from reach_analysis.rollouts import Rollouts
 from reach_analysis.signals import band_pass, low_pass, rectify
-from reach_analysis.studies.emg import chain_of, load_emg
+from reach_analysis.studies.emg import load_emg
 
 CIRCULAR = (
-    "The policy observes the joints and decides the control: predicting muscles from the joints' history asks how well "
-    "the controller's own map can be read off, not whether joints drive muscles."
+    "The policy observes the joints and decides the control: predicting {driven} from the joints' history asks how "
+    "well the controller's own map can be read off, not whether joints drive {driven}."
 )
+PAPER_E = 3
+"""Embedding dimension of paper A, which predictors have to leave room for."""
+STAND_INS = 2
+"""Actuators that are looked at where a body has no biceps and triceps."""
 EDGE_S = 0.05
 """Noise filtered before and after a window, so that the filters have settled."""
 
@@ -57,57 +63,108 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
     Raises:
         ReachError: when joints, muscles or EMG are not there, or trials cannot be matched.
     """
-    joints, muscles = joints_of(rollouts, config.predictors), targets_of(rollouts, config.targets)
-    rate = config.rate_hz or rollouts.rate_hz
+    joints = joints_of(rollouts, config.predictors)
+    targets, notes = targets_of(rollouts, config.targets, config.signal)
+    rate = working_rate(rollouts, config.rate_hz)
+    notes += _slower(rate, config.rate_hz)
     pose = resample(over_steps(rollouts.series("qpos").select(joints)), rate)
-    activity = simulated(rollouts, config.signal, muscles, rate)
+    activity = simulated(rollouts, config.signal, targets, rate)
     control = simulated(rollouts, "ctrl", list(rollouts.names["actuator"]), rate)
-    emg, inputs, notes = None, [], []
+    emg, inputs = None, []
     if config.emg:
-        settings = EmgConfig(
-            emg=config.emg, trials=config.trials, muscles=config.muscles, recording=config.recording, seed=config.seed
-        )
-        loaded, inputs, notes = load_emg({"rollouts": rollouts}, settings)
-        chain = replace(chain_of(settings.chain), samples=None)
-        emg = (loaded.envelope, chain, loaded.raw_rate_hz)
-    series = [pose, activity, control, *([emg[0]] if emg else [])]
-    stacks, trials, begin = _equal(series)
+        emg, inputs, said = _recorded(rollouts, config, rate)
+        notes += said
+    stacks, trials, begin = _equal([pose, activity, control, *([emg.envelope] if emg else [])])
     notes += _lost(rollouts, trials)
-    ids = list(trials)
-    out = _simulated_questions(stacks[0], stacks[1], muscles, ids, config.signal)
+    still = [name for name, column in zip(targets, np.moveaxis(stacks[1], 2, 0), strict=True) if not np.ptp(column) > 0]
+    if still:
+        raise DataError(f"{config.signal} of {shorten(still)} does not vary: there is nothing to forecast")
+    circular = CIRCULAR.format(driven=kind_of_actuators(rollouts))
+    names = tuple(f"{name} ({config.signal})" for name in targets)
+    asked = [_Wanted(names, stacks[1], "joints", stacks[0], notes=(circular,))]
     if emg:
         predictors = np.concatenate([stacks[0], _varying(stacks[2])], axis=2)
-        noise = _Filtered(emg[1], emg[2], len(ids), stacks[3].shape[1], begin)
-        out += _emg_questions(predictors, stacks[3], emg[0].channels, ids, noise)
-    return out, inputs, notes
+        chain = replace(emg.chain, samples=None)
+        noise = _Filtered(chain, emg.raw_rate_hz, len(trials), stacks[3].shape[1], begin)
+        names = tuple(f"{name} EMG" for name in emg.envelope.channels)
+        asked.append(_Wanted(names, stacks[3], "joints and control", predictors, noise))
+    most = max(1, config.largest_dimension // PAPER_E)
+    return [question for wanted in asked for question in _questions(wanted, list(trials), most)], inputs, notes
 
 
-def _simulated_questions(
-    pose: np.ndarray, activity: np.ndarray, muscles: Sequence[str], ids: list[str], signal: str
-) -> list[Question]:
+class _Wanted(NamedTuple):
+    """Targets of one kind, and what they are forecast from.
+
+    Attributes:
+        names: of the targets.
+        values: trial x time x target.
+        source: what the predictors are, in words.
+        predictors: trial x time x column.
+        noise: white noise through the targets' own processing, for EMG.
+        notes: what has to be said about forecasts from the predictors.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    source: str
+    predictors: np.ndarray
+    noise: Noise | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _questions(wanted: _Wanted, ids: list[str], most: int) -> list[Question]:
+    """Two questions a target: from the predictors, at most so many of them, and from its own past."""
     out = []
-    for column, muscle in enumerate(muscles):
-        target = activity[..., column]
-        if not np.ptp(target) > 0:
-            raise DataError(f"{signal} of {muscle} does not vary: there is nothing to forecast")
-        data = trial_data(list(pose), list(target), ids).standardised()
-        out.append(Question(f"{muscle} ({signal}) from joints", data, own=False, notes=(CIRCULAR,)))
+    for name, target in zip(wanted.names, np.moveaxis(wanted.values, 2, 0), strict=True):
+        data, fewer = _fewer(trial_data(list(wanted.predictors), list(target), ids).standardised(), most, wanted.source)
+        notes = (*wanted.notes, *fewer)
+        out.append(Question(f"{name} from {wanted.source}", data, own=False, noise=wanted.noise, notes=notes))
         past = trial_data(list(target), list(target), ids, own=0).standardised()
-        out.append(Question(f"{muscle} ({signal}) from its own past", past, own=True))
+        out.append(Question(f"{name} from its own past", past, own=True, noise=wanted.noise))
     return out
 
 
-def _emg_questions(
-    predictors: np.ndarray, envelope: np.ndarray, channels: Sequence[str], ids: list[str], noise: Noise
-) -> list[Question]:
-    out = []
-    for column, muscle in enumerate(channels):
-        target = envelope[..., column]
-        data = trial_data(list(predictors), list(target), ids).standardised()
-        out.append(Question(f"{muscle} EMG from joints and control", data, own=False, noise=noise))
-        past = trial_data(list(target), list(target), ids, own=0).standardised()
-        out.append(Question(f"{muscle} EMG from its own past", past, own=True, noise=noise))
-    return out
+def _fewer(data: TrialData, most: int, source: str) -> tuple[TrialData, list[str]]:
+    """Standardised predictors as they are or, where there are more than `most`, their first principal components.
+
+    Components keep their variances, so distances are those of all predictors but for what the last components hold.
+    """
+    count = data.predictors.shape[1]
+    if count <= most:
+        return data, []
+    found = components(data.predictors, source)
+    note = (
+        f"{count} series ({source}) are more than states can hold: they are built from their first {most} principal "
+        f"components (each series over its standard deviation, all trials), which hold "
+        f"{100 * found.explained[:most].sum():.3g} % of the variance."
+    )
+    return replace(data, predictors=found.scores(data.predictors, most)), [note]
+
+
+def _recorded(rollouts: Rollouts, config: ForecastConfig, rate_hz: float) -> tuple[Emg, list[Path], list[str]]:
+    """EMG at the rate of everything else."""
+    chain = ChainConfig()
+    if not same_rate(rate_hz, chain.rate_hz):
+        chain = ChainConfig(rate_hz=rate_hz, samples=None)
+    settings = EmgConfig(
+        emg=config.emg, trials=config.trials, muscles=config.muscles, recording=config.recording, chain=chain,
+        seed=config.seed,
+    )  # fmt: skip
+    return load_emg({"rollouts": rollouts}, settings)
+
+
+def working_rate(rollouts: Rollouts, wanted_hz: float | None) -> float:
+    """The rate wanted, or that of the rollouts where it is lower: values that repeat are no new samples."""
+    return min(wanted_hz or rollouts.rate_hz, rollouts.rate_hz)
+
+
+def _slower(rate_hz: float, wanted_hz: float | None) -> list[str]:
+    if wanted_hz is None or same_rate(rate_hz, wanted_hz):
+        return []
+    return [
+        f"Rollouts have {rate_hz:g} samples a second, so that is the rate here, not {wanted_hz:g}: repeated samples "
+        "would be forecast as if they were new."
+    ]
 
 
 def joints_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:
@@ -135,22 +192,36 @@ def joints_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:
     return chosen
 
 
-def targets_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:
-    """Muscles that are predicted: those wanted, or the long biceps and the lateral triceps of paper A.
+def targets_of(rollouts: Rollouts, wanted: Sequence[str], signal: str) -> tuple[list[str], list[str]]:
+    """Actuators that are looked at, and what has to be said about the choice.
+
+    Those wanted; else the long biceps and the lateral triceps of paper A; else the two that vary most.
 
     Raises:
         ConfigError: when one that is wanted is not there.
+        DataError: when the signal is not stored.
     """
     actuators = list(rollouts.names["actuator"])
     if wanted:
-        return [actuator_for(name, actuators, {}) for name in wanted]
+        return [actuator_for(name, actuators, {}) for name in wanted], []
     usual = []
     for muscle in USUAL_ACTUATORS:
         try:
             usual.append(actuator_for(muscle, actuators, {}))
-        except ConfigError:  # another body: then the first muscles stand in
+        except ConfigError:  # another body
             continue
-    return usual or actuators[:2]
+    if usual:
+        return usual, []
+    chosen = most_varying(simulated(rollouts, signal, actuators, None), STAND_INS)
+    return chosen, [f"This body has no biceps or triceps: the {len(chosen)} of {len(actuators)} actuators whose "
+                    f"{signal} varies most stand in."]  # fmt: skip
+
+
+def most_varying(series: TrialSeries, count: int) -> list[str]:
+    """The channels with the largest standard deviation over all samples, in their order."""
+    rows, _ = series.rows()
+    chosen = np.sort(np.argsort(-rows.std(axis=0), kind="stable")[:count])
+    return [series.channels[place] for place in chosen.tolist()]
 
 
 def _equal(series: list[TrialSeries]) -> tuple[list[np.ndarray], tuple[str, ...], float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from reach_analysis.config import EmgConfig, SimilarityConfig
 from reach_analysis.figures.representation import similarity_matrices
 from reach_analysis.figures.style import layer_label
+from reach_analysis.muscles import kind_of_actuators
 from reach_analysis.progress import Stage, silent
 from reach_analysis.records import TrialSeries, over_steps, resample
 from reach_analysis.representation.similarity import (
@@ -24,7 +25,7 @@ from reach_analysis.rollouts import Rollouts
 from reach_analysis.studies.emg import load_emg
 from reach_analysis.studies.study import Shown, Study
 
-MUSCLES, JOINTS, EMG = "muscles", "joints", "EMG"
+JOINTS, EMG = "joints", "EMG"
 
 
 def study(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> Study:
@@ -79,7 +80,7 @@ def _representations(
         rows, _ = activation.rows()
         active = [c for c, column in zip(activation.channels, rows.T, strict=True) if column.std() > 0]
         if active:
-            series[MUSCLES] = activation.select(active)
+            series[kind_of_actuators(rollouts)] = activation.select(active)
     series[JOINTS] = over_steps(rollouts.series("qpos"))
     if not config.emg:
         return series, [], []

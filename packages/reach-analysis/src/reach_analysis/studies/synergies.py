@@ -8,7 +8,7 @@ from reach_analysis.config import SynergiesConfig
 from reach_analysis.errors import DataError
 from reach_analysis.figures.representation import synergy_overview
 from reach_analysis.forecasting.folds import trial_folds
-from reach_analysis.muscles import active_muscles
+from reach_analysis.muscles import MUSCLES, active_muscles, kind_of_actuators
 from reach_analysis.progress import Stage, silent
 from reach_analysis.representation.synergies import choose_rank, synergies
 from reach_analysis.rollouts import Rollouts
@@ -21,8 +21,10 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
     Raises:
         ReachError: when there are no muscles, or activation cannot be decomposed.
     """
-    if not rollouts.has("act"):
-        raise DataError(f"{rollouts.path}: holds no muscle activation (act)")
+    if kind_of_actuators(rollouts) != MUSCLES and not config.actuators:
+        raise DataError(
+            f"{rollouts.path}: this body has no muscles, whose activation lies between 0 and 1 and adds up to synergies"
+        )
     tick = stage("synergies", 2)
     activation, silent_ones = active_muscles(rollouts, config.actuators)
     folds = trial_folds(activation.trials, min(config.folds, len(activation.trials)), config.seed)
