@@ -192,6 +192,9 @@ CASES: dict[str, Case] = {
         "arena.end_effectors", "task.rewards.end_effectors", given=lambda p: p.written(end_effectors=()),
         more=("task.rewards.end_effectors.weight=1", "task.rewards.end_effectors.sigma=0.01"),
     ),
+    "a reward of no body": settings(
+        "task.rewards.bodies", "the list is empty", given=["task.rewards.bodies.bodies=[]"]
+    ),
     # presets and settings
     "unknown preset": preset("unknown preset 'mouse_am'", "'mouse_arm'", given=["preset=mouse_am"]),
     "unknown preset key": preset(

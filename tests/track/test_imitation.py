@@ -69,6 +69,7 @@ def test_sample_times_hit_every_frame_the_rates_share(rate: float, control: floa
 def test_interpolated_quaternions_turn_at_constant_speed(tmp_path: Path) -> None:
     setup = walker(tmp_path)
     body, reference, clips = setup.task.body, setup.reference, setup.clips
+    assert body.quaternions
     for q, _ in body.quaternions:
         assert np.linalg.norm(reference.qpos[:, q : q + 4], axis=1) == pytest.approx(1.0, abs=1e-6)
         first, second = (Rotation.from_quat(clips.qpos[i, q : q + 4], scalar_first=True) for i in (3, 4))
@@ -171,7 +172,7 @@ def test_bodies_are_looked_up_by_name_whatever_the_arena_adds(tmp_path: Path) ->
     mujoco.mj_kinematics(body.model, data)
     for name in ("foot_L", "toe_L", "foot_R", "trunk"):
         assert reference.xpos[11, body.body_ids([name])[0]] == pytest.approx(data.body(name).xpos, abs=1e-6)
-    assert [body.bodies[i] for i in body.end_effectors] == ["foot_L", "foot_R"]
+    assert [body.bodies[i] for i in body.body_ids(body.arena.end_effectors)] == ["foot_L", "foot_R"]
 
 
 def test_egocentric_means_world_to_body(tmp_path: Path) -> None:

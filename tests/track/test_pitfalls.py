@@ -39,6 +39,7 @@ def test_held_out_clips_are_never_trained_on(tmp_path: Path) -> None:
         found[-1] = {key: leaf for key, leaf in found[-1].items() if key.startswith("learner/")}
         found[-1]["test"] = np.array(lines[-1]["eval/test/mean_joint_error_deg"])
     assert found[0].pop("test") != found[1].pop("test"), "the held-out clips do differ"
+    assert found[0].keys() == found[1].keys() != set()
     for leaf in found[0]:
         assert np.array_equal(found[0][leaf], found[1][leaf]), leaf
 
@@ -47,10 +48,13 @@ def test_physics_that_blows_up_is_counted_and_learning_goes_on(tmp_path: Path) -
     setup = arm(tmp_path, {"velocity_noise": 1e11})
     folder = trained(setup, steps=160)
     lines = folder.metrics()
+    assert lines
     assert all(line["ended/non_finite"] > 0 for line in lines)
     assert all(np.isfinite(line["reward"]) and np.isfinite(line["learning/loss"]) for line in lines)
     learner = folder.checkpoints.load("last")[1]
-    assert all(np.isfinite(leaf).all() for name, leaf in learner.items() if name.startswith("learner/parameters"))
+    parameters = [leaf for name, leaf in learner.items() if name.startswith("learner/parameters")]
+    assert parameters
+    assert all(np.isfinite(leaf).all() for leaf in parameters)
 
 
 def test_muscle_activation_length_and_velocity_are_seen(tmp_path: Path) -> None:

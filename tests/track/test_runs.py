@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from track.clip_files import write_clips
 from track.small_setups import arm, command, walker
 from track_mjx.build import Setup, split
 from track_mjx.checkpoints import Checkpoints, flatten
-from track_mjx.config import EvaluateConfig
+from track_mjx.config import EvaluateConfig, RolloutConfig
 from track_mjx.errors import ConfigError, OutputError, RunError
+from track_mjx.playback import roll_out
 from track_mjx.run_folder import RunFolder
 from track_mjx.runs import load_policy, open_setup
 from track_mjx.training import Trainer, verify
@@ -94,6 +96,19 @@ def test_the_folder_holds_what_made_it(tmp_path: Path) -> None:
     assert "eval/test/mean_body_error_mm" in table[0]
     with pytest.raises(OutputError, match="resume"):
         RunFolder.create(run.config, run.setup.clips, [0], [1])
+
+
+def test_rollouts_hold_what_was_followed_and_what_was_recorded(tmp_path: Path) -> None:
+    setup = arm(tmp_path, {"smoothing_s": 0.05})
+    run = trainer(setup)
+    run.save()
+    roll_out(run.folder, RolloutConfig(run=str(run.folder.path)), tmp_path / "rollouts.h5")
+    with h5py.File(tmp_path / "rollouts.h5") as file:
+        asked, recorded = file["qpos_ref"][:], file["reference/qpos"][:]
+    for clip, (start, n) in enumerate(zip(setup.followed.start, setup.followed.length, strict=True)):
+        assert asked[clip, :n] == pytest.approx(setup.followed.qpos[start : start + n], abs=1e-6)
+    assert recorded == pytest.approx(setup.clips.qpos, abs=1e-6)
+    assert np.abs(setup.followed.qpos - setup.reference.qpos).max() > 1e-3
 
 
 def test_steps_are_counted_as_they_are_and_speed_covers_everything(tmp_path: Path) -> None:

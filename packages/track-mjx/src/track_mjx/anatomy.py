@@ -52,11 +52,6 @@ class Anatomy:
         return self.bodies.index(self.arena.root_body)
 
     @cached_property
-    def end_effectors(self) -> list[int]:
-        """Numbers of the end effectors."""
-        return self.body_ids(self.arena.end_effectors)
-
-    @cached_property
     def moving_bodies(self) -> list[int]:
         """Numbers of the bodies that some joint moves."""
         model = self.model
@@ -69,10 +64,11 @@ class Anatomy:
         """Numbers of the bodies named; None: all that move.
 
         Raises:
-            ConfigError: when a name is no body.
+            ConfigError: when none is named, or a name is no body.
         """
         if names is None:
             return self.moving_bodies
+        _some(names, "bodies")
         faults = [unknown("body", name, self.bodies) for name in names if name not in self.bodies]
         raise_all(ConfigError, "bodies", faults)
         return [self.bodies.index(name) for name in names]
@@ -81,10 +77,11 @@ class Anatomy:
         """Numbers of the actuators named; None: all.
 
         Raises:
-            ConfigError: when a name is no actuator.
+            ConfigError: when none is named, or a name is no actuator.
         """
         if names is None:
             return list(range(self.model.nu))
+        _some(names, "actuators")
         faults = [unknown("actuator", name, self.actuators) for name in names if name not in self.actuators]
         raise_all(ConfigError, "actuators", faults)
         return [self.actuators.index(name) for name in names]
@@ -93,8 +90,9 @@ class Anatomy:
         """Places in qpos and qvel of the hinges and slides named; None: all but those of a free root.
 
         Raises:
-            ConfigError: when a name is no joint, or a joint of another type.
+            ConfigError: when none is named, a name is no joint, or a joint of another type.
         """
+        _some(names, "joints")
         labels, model = joint_labels(self.model), self.model
         simple = [
             name for name, kind in zip(labels, model.jnt_type.tolist(), strict=True) if kind not in (_FREE, _BALL)
@@ -156,3 +154,9 @@ class Anatomy:
     def to_model_units(self) -> float:
         """Model units per metre."""
         return 1.0 / self.length_unit_m
+
+
+def _some(names: Sequence[str] | None, what: str) -> None:
+    """Refuse an empty list: a term of nothing is constant, and would look learned."""
+    if names is not None and len(names) == 0:
+        raise ConfigError(f"{what}: the list is empty; name some, or leave it out for all")

@@ -41,7 +41,7 @@ def state_values(setup: Setup, clips: Sequence[int], recorded: Recorded, valid: 
     unit = source.length_unit_m
     position, speed = qpos_units(body.model, unit), qvel_units(body.model, unit)
     states = recorded.states
-    reference = setup.reference
+    reference = setup.followed
     rows = np.stack([
         np.asarray(reference.start)[clip]
         + np.minimum(np.arange(valid.shape[1]), np.asarray(reference.length)[clip] - 1)
