@@ -76,7 +76,9 @@ def test_conditions_differ_in_costs_alone() -> None:
 
 def test_an_ablation_leaves_out_one_term_and_keeps_the_others() -> None:
     whole = jobs_of("paper_b_rat")[0].task.rewards
-    for job in jobs_of("paper_b_rewards"):
+    jobs = jobs_of("paper_b_rewards")
+    assert len(jobs) > 1
+    for job in jobs:
         left_out = [name for name, term in job.task.rewards.items() if term["weight"] == 0]
         assert len(left_out) == 1
         assert len(resolve("reward", job.task.rewards, "rewards")) == len(whole) - 1

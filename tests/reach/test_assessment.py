@@ -91,7 +91,9 @@ def test_template_only_data_is_shown_as_template_only() -> None:
     time = np.linspace(0, 1, 50)
     x = 6 * time + 0.2 * autoregressive(rng, 20, 50)
     y = np.sin(6 * time) + 0.3 * autoregressive(rng, 20, 50)
-    for score in assess(Task("y from x", trial_data(list(x), list(y)), with_lags(Lags(3))), QUICK):
+    scores = assess(Task("y from x", trial_data(list(x), list(y)), with_lags(Lags(3))), QUICK)
+    assert {score.measure for score in scores} >= {Measure.PEARSON, Measure.SPEARMAN}
+    for score in scores:
         assert score.value > 0.3
         assert score.null("phase-randomised").p_value < 0.05  # spectra alone do not explain it,
         assert score.null("trial permutation").p_value > 0.05  # what all trials share does,
@@ -137,7 +139,9 @@ def test_errors_count_downwards(coupled: TrialData) -> None:
     settings = AssessmentSettings(
         (Measure.MAE, Measure.RMSE), permutations=99, surrogates=0, resampling=Resampling(resamples=200)
     )
-    for score in assess(Task("x", coupled, with_lags(Lags(2, -1, 1)), unit="mV"), settings):
+    scores = assess(Task("x", coupled, with_lags(Lags(2, -1, 1)), unit="mV"), settings)
+    assert [score.measure for score in scores] == [Measure.MAE, Measure.RMSE]
+    for score in scores:
         assert score.unit == "mV"
         assert score.ceiling is None
         assert score.null("trial permutation").p_value == pytest.approx(0.01)

@@ -33,8 +33,8 @@ def attractor() -> DataFrame:
 def test_equal_to_pyedm(attractor: DataFrame, E: int, tau: int, Tp: int) -> None:
     embedding = embed(trial_data([attractor["x"].to_numpy()], [attractor["y"].to_numpy()]), Lags(E, tau, Tp))
     span = float(np.ptp(embedding.targets))
-    for ours in smap(embedding, whole(embedding), THETAS, exclusion=0):
-        theirs = with_pyedm(attractor, target="y", E=E, tau=tau, Tp=Tp, theta=ours.theta)
+    for ours, theta in zip(smap(embedding, whole(embedding), THETAS, exclusion=0), THETAS, strict=True):
+        theirs = with_pyedm(attractor, target="y", E=E, tau=tau, Tp=Tp, theta=theta)
         shared = np.isin(theirs.pred_i, embedding.row)
         np.testing.assert_allclose(ours.predicted, theirs.projection[shared], rtol=0, atol=1e-9 * span)
         if E <= 2:
@@ -90,8 +90,8 @@ def test_collinear_states_are_solved_by_svd() -> None:
     embedding = embed(trial_data([np.column_stack([r, 2 * r]) for r in x], list(np.sin(x))), Lags(2))
     splits = fold_splits(embedding, trial_folds(embedding.ids))
     ours = smap(embedding, splits, [0.0, 3.0])
-    for forecast in ours:
-        expected = np.concatenate([by_hand(embedding, split, forecast.theta) for split in splits])
+    for forecast, theta in zip(ours, [0.0, 3.0], strict=True):
+        expected = np.concatenate([by_hand(embedding, split, theta) for split in splits])
         np.testing.assert_allclose(forecast.predicted, expected, rtol=0, atol=1e-9)
         assert forecast.by_svd == len(forecast.predicted)
 

@@ -38,6 +38,7 @@ def test_preset_fits_the_model(data_dir, name, file):
     body = load_body(body_preset(name, mjcf=str(data_dir / file)))
     floating = name not in ("mouse_arm", "worm")
     assert body.model.nq - body.model.nv == floating
+    assert body.part_dofs
     assert all(len(dofs) for dofs in body.part_dofs.values())
     # the root is solved with the trunk, never within a part; a worm's cannot tilt
     root = {"mouse_arm": 0, "worm": 4}.get(name, 6)
