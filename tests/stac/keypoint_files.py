@@ -136,6 +136,24 @@ def write_csv(
     return path
 
 
+def write_dlc(
+    path: Path, animals: dict[str, np.ndarray], names: tuple[str, ...] = NAMES, confidence: np.ndarray | None = None
+) -> Path:
+    """DeepLabCut 3D table of one or several animals; the row of individuals is left out for one."""
+    coords = ("x", "y", "z") if confidence is None else ("x", "y", "z", "likelihood")
+    columns = [(animal, name, coord) for animal in animals for name in names for coord in coords]
+    rows = [["scorer", *("DLC_3D" for _ in columns)]]
+    if len(animals) > 1:
+        rows.append(["individuals", *(animal for animal, _, _ in columns)])
+    rows += [["bodyparts", *(name for _, name, _ in columns)], ["coords", *(coord for _, _, coord in columns)]]
+    extra = [] if confidence is None else [confidence[..., None]]
+    values = [np.concatenate([positions, *extra], axis=-1) for positions in animals.values()]
+    table = np.concatenate([value.reshape(len(value), -1) for value in values], axis=1)
+    rows += [[str(frame), *("" if np.isnan(v) else repr(float(v)) for v in row)] for frame, row in enumerate(table)]
+    path.write_text("\n".join(",".join(row) for row in rows) + "\n", encoding="utf-8")
+    return path
+
+
 def write_stac(path: Path, positions: np.ndarray, names: tuple[str, ...] = NAMES) -> Path:
     """Public STAC output, as far as the reader of keypoints looks at it."""
     with h5py.File(path, "w") as file:

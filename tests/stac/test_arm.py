@@ -107,12 +107,13 @@ def test_muscle_parameters_are_sane(arm):
     assert force.min() >= 0.2
     assert force.max() <= 1.2
     lower, upper = arm.actuator_gainprm[:, :2].T
-    first, last = arm.actuator_lengthrange.T
-    optimal = (last - first) / (upper - lower)
-    tendon = first - lower * optimal
+    # stretched further than this, a muscle's passive pull outweighs gravity and carries the arm away
+    assert upper.max() <= 1.2
+    assert lower.min() >= 0.5
+    assert (upper - lower >= 0.2).all()
+    optimal = np.ptp(arm.actuator_lengthrange, axis=1) / (upper - lower)
     assert (optimal > 1e-3).all()
-    assert (optimal < 1e-2).all()
-    assert (tendon >= -1e-6).all()
+    assert (optimal < 1.25e-2).all()
 
 
 def test_length_ranges_hold_over_all_poses(arm):

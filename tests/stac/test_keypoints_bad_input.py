@@ -144,6 +144,33 @@ def test_foreign_files_say_what_was_found(tmp_path, content, words):
     expect(message(tmp_path / "a.dat"), "a.dat", words, "Formats known")
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"scorer,D,D,D\nbodyparts,a,a,a\ncoords,x,y,likelihood\n0,1,2,1\n", "is 2D"),
+        (b"scorer,D,D,D\nbodyparts,a,a,a\n0,1,2,1\n", "lacks the title row 'coords'"),
+        (b"a_x;a_y;a_z\n1,5;2;3\n", "semicolons between its columns; export it with commas"),
+        (b"a_X\ta_Y\ta_Z\n1\t2\t3\n", "tabs between its columns"),
+        ("R\u00fccken_x,R\u00fccken_y,R\u00fccken_z\n1,2,3\n".encode("latin-1"), "not in UTF-8"),
+        ("a_x,a_y,a_z\n1,2,3\n".encode("utf-16"), "not in UTF-8"),
+    ],
+    ids=["DLC 2D", "DLC cut", "semicolons", "tabs", "latin-1", "utf-16"],
+)
+def test_tables_of_the_field_that_are_not_read_say_what_to_do(tmp_path, content, words):
+    (tmp_path / "a.csv").write_bytes(content)
+    expect(message(tmp_path / "a.csv"), "a.csv", words)
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [("df_with_missing/block0_values", "give the .csv that DeepLabCut writes"), ("videos_json", "a SLEAP project")],
+)
+def test_hdf5_of_the_field_that_is_not_read_says_what_to_do(tmp_path, member, words):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file[member] = np.zeros((3, 8))
+    expect(message(tmp_path / "a.h5"), "a.h5", words)
+
+
 def test_other_file_of_our_own(tmp_path):
     with h5py.File(tmp_path / "offsets.h5", "w") as file:
         file.attrs["schema_name"] = "mimic.offsets"

@@ -14,6 +14,7 @@ from stac.keypoint_files import (
     scores,
     write_clips,
     write_csv,
+    write_dlc,
     write_mat,
     write_mat_v73,
     write_nwb,
@@ -21,6 +22,7 @@ from stac.keypoint_files import (
     write_stac,
 )
 from stac_mjx.config import KeypointsConfig
+from stac_mjx.errors import InputError
 from stac_mjx.keypoints import load_keypoints
 from stac_mjx.units import parse_unit
 
@@ -251,3 +253,28 @@ def test_format_is_told_by_content_and_not_by_suffix(tmp_path):
 )
 def test_units_as_people_write_them(text, unit):
     assert parse_unit(text) == unit
+
+
+def test_deeplabcut_tables_of_one_and_of_several_animals(tmp_path):
+    gap = X.copy()
+    gap[2, 1] = np.nan
+    alone = load(write_dlc(tmp_path / "alone.csv", {"mouse": gap}, confidence=P), unit="mm")
+    np.testing.assert_allclose(alone.positions, gap / 1000)
+    assert alone.names == NAMES
+    np.testing.assert_array_equal(alone.confidence, np.where(np.isnan(gap[..., 0]), 0, P))
+    other = movement(seed=5)
+    both = write_dlc(tmp_path / "both.csv", {"one": X, "two": other})
+    np.testing.assert_allclose(load(both, unit="mm", track=1).positions, other / 1000)
+    with pytest.raises(InputError, match=r"2 tracks; choose one with keypoints.track=N \(0: one, 1: two\)"):
+        load(both)
+
+
+def test_tables_as_other_programs_write_them(tmp_path):
+    text = write_csv(tmp_path / "a.csv", X).read_text()
+    titles, rows = text.split("\n", 1)
+    capital = titles.replace("_x", "_X").replace("_y", "_Y").replace("_z", "_Z")
+    for name, content in (("capitals", f"{capital}\n{rows}"), ("mac", text.replace("\n", "\r"))):
+        (tmp_path / f"{name}.csv").write_bytes(content.encode())
+        np.testing.assert_array_equal(load(tmp_path / f"{name}.csv", unit="m").positions, X)
+    (tmp_path / "absent.csv").write_text("a_x,a_y,a_z\n1,2,3\nNA,NA,NA\nN/A,null,\nnan,NaN,nan\n")
+    assert load(tmp_path / "absent.csv", unit="m").observed.ravel().tolist() == [True, False, False, False]

@@ -70,7 +70,7 @@ class KeypointsConfig:
     path: Any = None
     """File, list of files or glob; each file is a clip. Empty: the embedded reaches (body=mouse_arm only)."""
     format: str = "auto"
-    """auto, dannce, nwb, sleap, anipose_csv, stac or clips."""
+    """auto, dannce, nwb, sleap, anipose_csv, dlc_csv, stac or clips."""
     unit: str | None = None
     """Length unit of the numbers: m, dm, cm, mm or um. Overrides the file; empty: what the file or its format says."""
     rate_hz: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 from stac_mjx.errors import InputError, shorten
@@ -12,6 +13,7 @@ FORMATS = {
     "nwb": "NWB with ndx-pose: processing/<module>/PoseEstimation",
     "sleap": "SLEAP or Anipose .h5: tracks",
     "anipose_csv": "Anipose .csv: columns <keypoint>_x, _y, _z",
+    "dlc_csv": "DeepLabCut 3D .csv: title rows scorer, bodyparts, coords",
     "stac": "public STAC output .h5: kp_data",
     "clips": "clips of this package .h5: mimic.reference_clips",
 }
@@ -19,6 +21,11 @@ FORMATS = {
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 1 << 16
+_OTHER_HDF5 = {
+    "df_with_missing": "a DeepLabCut table for pandas; give the .csv that DeepLabCut writes beside it",
+    "videos_json": "a SLEAP project, which is 2D; triangulate the cameras first",
+}
+"""Groups and datasets that tell files of the field which are not read, and what to do about each."""
 _FOREIGN = {
     b"\x93NUMPY": "a NumPy .npy array",
     b"PK\x03\x04": "a zip archive (.npz, .xlsx, .slp in a package)",
@@ -75,17 +82,32 @@ def _detect_hdf5(path: Path) -> str:
             return "dannce"
         if "nwb_version" in file.attrs or nwb.containers(file):
             return "nwb"
+        for name, what in _OTHER_HDF5.items():
+            if hdf5.member(file, name) is not None:
+                raise InputError(f"{path}: is {what}")
         raise _unknown(path, f"HDF5 with {hdf5.contents(file)}")
 
 
 def _detect_text(path: Path, head: bytes) -> str:
+    from stac_mjx.keypoints import dlc_csv
+
     try:
-        line = head.split(b"\n", 1)[0].decode("utf-8-sig")
-        titles = next(csv.reader([line]), [])
+        line = head.splitlines()[0].decode("utf-8-sig")
+        titles = [title.strip() for title in next(csv.reader([line]), [])]
     except (UnicodeDecodeError, csv.Error):
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head:
+            raise InputError(f"{path}: is text, but not in UTF-8; export it as CSV in UTF-8") from None
         raise _unknown(path, "neither HDF5 nor MATLAB nor text") from None
-    if any(title.strip().endswith("_x") for title in titles):
+    if titles and titles[0] == dlc_csv.FIRST_TITLE:
+        return "dlc_csv"
+    if any(title.lower().endswith("_x") for title in titles):
         return "anipose_csv"
+    for sign, called in {";": "semicolons", "\t": "tabs"}.items():
+        if sign in line and re.search(rf"_x\s*{sign}|^{dlc_csv.FIRST_TITLE}{sign}", line, re.IGNORECASE):
+            raise InputError(
+                f"{path}: is a table with {called} between its columns; export it with commas between columns and "
+                "points in numbers"
+            )
     raise _unknown(path, f"text whose first line has the columns {shorten(titles)[:300] or 'none'}")
 
 

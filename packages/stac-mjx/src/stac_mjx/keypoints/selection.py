@@ -15,11 +15,11 @@ def select(keypoints: Keypoints, wanted: Sequence[str]) -> Keypoints:
     Raises:
         InputError: when a wanted keypoint is not in the recording or is asked for twice; lists the nearest names.
     """
-    faults = [
-        unknown("keypoint", name, keypoints.names) + "; map names with keypoints.rename={name in the file: name wanted}"
-        for name in wanted
-        if name not in keypoints.names
-    ]
+    faults = [unknown("keypoint", name, keypoints.names) for name in wanted if name not in keypoints.names]
+    if len(faults) > 1 and len(faults) == len(wanted):
+        faults = [f"none of {shorten(wanted)}; there are: {shorten(keypoints.names)}"]
+    if faults:
+        faults[-1] += "; map names with keypoints.rename={name in the file: name wanted}"
     faults += [f"keypoint {name!r} is wanted twice" for name in dict.fromkeys(wanted) if list(wanted).count(name) > 1]
     raise_all(InputError, "keypoints of the body that the recording lacks", faults)
     dropped = [name for name in keypoints.names if name not in set(wanted)]
