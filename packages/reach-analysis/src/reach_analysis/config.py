@@ -36,7 +36,8 @@ class PcaConfig:
     window_frames: int = 0
     """Analyse windows of this many frames (odd) in place of single frames; paper B takes 31 for the walking fly."""
     colour_by: str | None = None
-    """Joint that colours the trajectories, by name; empty: the last one."""
+    """Joint that colours the trajectories, by name; empty: the elbow where there is one, else the angle that
+    varies most."""
     resamples: int = 200
     """Bootstrap resamples of trials for the intervals; 0: no intervals."""
     seed: int = 0

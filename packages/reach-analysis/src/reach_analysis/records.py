@@ -135,6 +135,12 @@ class TrialSeries:
         owner = np.repeat(np.arange(len(self.trials)), self.lengths)
         return np.concatenate(self.values), owner
 
+    def most_varying(self, count: int) -> list[str]:
+        """The channels with the largest standard deviation over all samples, in their order."""
+        rows, _ = self.rows()
+        chosen = np.sort(np.argsort(-rows.std(axis=0), kind="stable")[:count])
+        return [self.channels[place] for place in chosen.tolist()]
+
     def split(self, rows: Float[np.ndarray, "sample other"], channels: Sequence[str]) -> TrialSeries:
         """Undo :meth:`rows` for values computed from them: cut them into trials again, under new channel names."""
         values = tuple(np.split(rows, np.cumsum(self.lengths)[:-1]))

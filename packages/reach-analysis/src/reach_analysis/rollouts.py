@@ -248,13 +248,13 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def names_in(rollouts: Rollouts, attribute_name: str) -> tuple[str, ...]:
-    """A JSON list of names among the file's attributes, as ``end_effectors``; empty where it is absent or damaged."""
+def listed_in(rollouts: Rollouts, attribute_name: str) -> list[Any]:
+    """A JSON list among the file's attributes, as ``source_files``; empty where it is absent or damaged."""
     try:
         value = json.loads(rollouts.attributes.get(attribute_name) or "[]")
     except (TypeError, ValueError, RecursionError):
-        return ()
-    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
+        return []
+    return value if isinstance(value, list) else []
 
 
 def _seeds(file: h5py.File, seed: int | None) -> tuple[tuple[int, ...], int]:

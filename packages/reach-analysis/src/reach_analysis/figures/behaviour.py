@@ -128,7 +128,8 @@ def gait_cycles(joints: Sequence[JointCycle]) -> Figure:
         for axis in flat[len(joints) :]:
             axis.remove()
         axes[-1][0].set_xlabel("gait cycle (%)")
-        flat[0].legend()
+        handles, names = flat[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=2)
         return figure
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reach_analysis.figures.style import BLUE, ORANGE, drawing, label, panels
 
@@ -35,6 +36,7 @@ class Skill:
 
 def skill_by_library(skills: Sequence[Skill], joints: Sequence[str], muscles: Sequence[str], kind: str) -> Figure:
     """A row a muscle, a column a joint; blue: the joint finds the muscle, orange: the reverse; `kind`: its name."""
+    lowest = min([-0.1, *(float(skill.low.min()) - 0.05 for skill in skills)])
     with drawing():
         figure, axes = panels(2.1 * len(joints) + 0.4, 1.9 * len(muscles) + 0.5, rows=len(muscles), columns=len(joints))
         for skill in skills:
@@ -48,7 +50,8 @@ def skill_by_library(skills: Sequence[Skill], joints: Sequence[str], muscles: Se
             if len(skill.null):
                 axis.axhline(float(np.quantile(skill.null, 0.95)), color=colour, ls="--", lw=1)
             axis.set_title(f"{label(joint, 14)}, {label(muscle, 16)}", fontsize=8)
-            axis.set_ylim(-0.1, 1.0)
+            axis.set_ylim(lowest, 1.0)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         for axis in axes[-1]:
             axis.set_xlabel("library (trials)")
         for row in axes:

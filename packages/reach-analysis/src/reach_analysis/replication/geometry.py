@@ -18,6 +18,7 @@ from reach_analysis.progress import Stage, silent
 from reach_analysis.replication.comparison import Comparison, comparison_study
 from reach_analysis.representation.pca import LayerPca, colour_values, layer_pca
 from reach_analysis.rollouts import Rollouts
+from reach_analysis.studies.pca import usual_colour
 from reach_analysis.studies.study import Study
 
 COLOUR_COLUMN = 2
@@ -35,7 +36,7 @@ def compare_components(rollouts: Rollouts, config: PcaConfig, stage: Stage = sil
     folds = trial_folds(rollouts.trials, min(config.folds, len(rollouts.trials)), config.seed)
     tick, rows = stage("replication", len(names)), []
     positions = rollouts.series("qpos")
-    joint = config.colour_by or positions.channels[-1]
+    joint = config.colour_by or usual_colour(rollouts)
     column = positions.channels[min(COLOUR_COLUMN, len(positions.channels) - 1)]
     for name in names:
         series = rollouts.series(name) if name.startswith("latent") else rollouts.layer(name)

@@ -201,6 +201,8 @@ def _best_of_sweeps(rows: Sequence[Mapping[str, Any]]) -> Found:
 
 def _gait(study: Study) -> Found:
     yield "gait/cycles", Fact(float(study.results["cycles"]))
+    yield "gait/feet", Fact(float(len(study.results["feet"])))
+    yield "gait/still", Fact(float(study.results["without_cycles"]))
     yield "gait/duration", _fact(study.results, "duration_s", "duration_low_s", "duration_high_s")
     rms = [row["rms_of_means"] for row in study.results["joints"] if math.isfinite(row["rms_of_means"])]
     if rms:

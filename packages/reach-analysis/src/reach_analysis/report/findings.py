@@ -181,7 +181,11 @@ def _gait(facts: Facts) -> Iterator[str]:
         cycles, duration = (facts.get(f"gait/{what}", condition) for what in ("cycles", "duration"))
         if cycles is not None and duration is not None:
             counted = "One gait cycle" if cycles.value == 1 else f"{cycles.value:.0f} gait cycles"
-            yield f"{counted} of {_value(duration)} s found{_by(condition, facts)}."
+            feet, still = (facts.get(f"gait/{what}", condition) for what in ("feet", "still"))
+            doubt = ""
+            if feet is not None and still is not None and still.value:
+                doubt = f"; {still.value:.0f} of {feet.value:.0f} feet have none, so it may be no locomotion"
+            yield f"{counted} of {_value(duration)} s found{_by(condition, facts)}{doubt}."
 
 
 def _sweep(facts: Facts) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +13,12 @@ from reach_analysis.contract.check import check_rollouts, format_departures
 from reach_analysis.errors import ConfigError, ContractError, unknown
 from reach_analysis.inputs import conditions
 from reach_analysis.report.config import ReportConfig
-from reach_analysis.report.numbers import Column, Table, table
+from reach_analysis.report.numbers import Column, Table, p_text, table
 from reach_analysis.report.sections import Inputs
-from reach_analysis.rollouts import Rollouts
+from reach_analysis.rollouts import Rollouts, listed_in
+
+FEW_TRIALS = 7
+"""Below this many trials a reader is told what cannot be expected of them: 6 have 720 arrangements."""
 
 
 def gather(config: ReportConfig) -> Inputs:
@@ -103,9 +106,16 @@ def focus_note(inputs: Inputs) -> str:
 
 
 def input_notes(inputs: Inputs, hashes: Iterable[Mapping[str, str]], synthetic: str) -> list[str]:
-    """What has to be said about the inputs: synthetic EMG, and clips that are not those the rollouts followed."""
+    """What has to be said about the inputs: few trials, synthetic EMG, clips that are not those that were followed."""
     by_name = {entry["name"]: entry["sha256"] for entry in hashes}
     notes = []
+    fewest = min(len(rollouts.trials) for rollouts in inputs.conditions.values())
+    if fewest < FEW_TRIALS:
+        notes.append(
+            f"{fewest} trials are few: intervals that resample them are rough, and exchanging them whole has only "
+            f"{math.factorial(fewest):,} arrangements, so p-values of such nulls cannot become smaller than about "
+            f"{p_text(1 / math.factorial(fewest))}."
+        )
     if synthetic:
         notes.append(
             "Synthetic EMG is only compared with muscles; it is neither forecast nor held against layers, since that "
@@ -122,10 +132,4 @@ def input_notes(inputs: Inputs, hashes: Iterable[Mapping[str, str]], synthetic: 
 
 
 def _source_hashes(rollouts: Rollouts) -> set[str]:
-    try:
-        listed = json.loads(str(rollouts.attributes.get("source_files") or "[]"))
-    except ValueError:
-        return set()
-    return (
-        {str(entry.get("sha256")) for entry in listed if isinstance(entry, dict)} if isinstance(listed, list) else set()
-    )
+    return {str(entry.get("sha256")) for entry in listed_in(rollouts, "source_files") if isinstance(entry, dict)}

@@ -56,7 +56,9 @@ def kaplan_meier(
 ) -> Survival:
     """Estimate survival from durations, some of them censored (Kaplan and Meier 1958).
 
-    The interval is symmetric in log(-log S) (Kalbfleisch and Prentice 1980), with Greenwood's variance.
+    The interval is symmetric in log(-log S) (Kalbfleisch and Prentice 1980), with Greenwood's variance. Where nothing
+    has ended yet there is no such interval, and that of the binomial stands in: n of n episodes (Clopper and Pearson
+    1934).
 
     Args:
         duration: how long each episode was seen, 0 or more.
@@ -83,6 +85,6 @@ def kaplan_meier(
     log_survival = np.log(np.where(inside, survival, 0.5))
     reach = norm.ppf((1 + level) / 2) * np.sqrt(variance) / np.abs(log_survival)
     edge = np.where(survival > 0, 1.0, np.nan)
-    low = np.where(inside, np.exp(log_survival * np.exp(reach)), edge)
+    low = np.where(inside, np.exp(log_survival * np.exp(reach)), edge * ((1 - level) / 2) ** (1 / at_risk))
     high = np.where(inside, np.exp(log_survival * np.exp(-reach)), edge)
     return Survival(time, survival, low, high, at_risk, events, censored, level)

@@ -20,7 +20,7 @@ from reach_analysis.report.config import CouplingConfig
 from reach_analysis.representation.similarity import common_window
 from reach_analysis.rollouts import Rollouts
 from reach_analysis.statistics.permutation import p_value
-from reach_analysis.studies.forecast_tasks import joints_of, most_varying, targets_of, working_rate
+from reach_analysis.studies.forecast_tasks import joints_of, targets_of, working_rate
 from reach_analysis.studies.study import Shown, Study
 
 OBSERVED = (
@@ -51,7 +51,7 @@ def study(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> 
     pose = over_steps(rollouts.series("qpos").select(joints_of(rollouts, config.joints)))
     joints = list(pose.channels)
     if not config.joints and len(joints) > config.most_joints:
-        joints = most_varying(pose, config.most_joints)
+        joints = pose.most_varying(config.most_joints)
         notes.append(f"Of {len(pose.channels)} joint angles, the {len(joints)} that vary most were taken.")
     rate = working_rate(rollouts, config.rate_hz)
     pose = resample(pose.select(joints), rate)

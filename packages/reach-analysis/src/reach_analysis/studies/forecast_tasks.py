@@ -212,16 +212,9 @@ def targets_of(rollouts: Rollouts, wanted: Sequence[str], signal: str) -> tuple[
             continue
     if usual:
         return usual, []
-    chosen = most_varying(simulated(rollouts, signal, actuators, None), STAND_INS)
+    chosen = simulated(rollouts, signal, actuators, None).most_varying(STAND_INS)
     return chosen, [f"This body has no biceps or triceps: the {len(chosen)} of {len(actuators)} actuators whose "
                     f"{signal} varies most stand in."]  # fmt: skip
-
-
-def most_varying(series: TrialSeries, count: int) -> list[str]:
-    """The channels with the largest standard deviation over all samples, in their order."""
-    rows, _ = series.rows()
-    chosen = np.sort(np.argsort(-rows.std(axis=0), kind="stable")[:count])
-    return [series.channels[place] for place in chosen.tolist()]
 
 
 def _equal(series: list[TrialSeries]) -> tuple[list[np.ndarray], tuple[str, ...], float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -41,13 +41,14 @@ MOST_JOINTS = 12
 
 @dataclass(frozen=True)
 class _Feet:
-    """Contacts and stances of every foot, and the cycles of the leading one."""
+    """Contacts and stances of every foot, the cycles of the leading one, and contacts that are no feet."""
 
     lead: str
     contacts: dict[str, TrialSeries]
     stances: dict[str, list[Contact]]
     cycles: Cycles
     slow: int
+    never: tuple[str, ...]
 
 
 def study(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
@@ -70,11 +71,10 @@ def study(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Stud
     ]  # fmt: skip
     duration = mean_of(feet.cycles.end_s - feet.cycles.begin_s, "s", resampling)
     n_trials = len(np.unique(feet.cycles.trial))
-    notes = [f"Units of the intervals are cycles; they come from {n_trials} trials only."] if n_trials < 5 else []
-    notes += [f"{feet.slow} cycles slower than {config.min_speed:g} m/s were left out."] if feet.slow else []
+    still = [row["foot"] for row in rows if not row["own_cycles"]]
     results = {
-        "lead": feet.lead, "cycles": len(feet.cycles), "trials": n_trials, "duration_s": duration.value,
-        "duration_low_s": duration.low, "duration_high_s": duration.high, "feet": rows,
+        "lead": feet.lead, "cycles": len(feet.cycles), "trials": n_trials, "without_cycles": len(still),
+        "duration_s": duration.value, "duration_low_s": duration.low, "duration_high_s": duration.high, "feet": rows,
         "joints": [_joint_row(joint) for joint in joints],
     }  # fmt: skip
     tick(1)
@@ -85,19 +85,37 @@ def study(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Stud
         inputs=(rollouts.path,),
         tables={"gait_feet": rows, "gait_joints": results["joints"], "gait_cycles": cycle_rows},
         figures=_figures(feet, joints, config, n_trials),
-        notes=tuple(notes),
+        notes=tuple(_notes(feet, still, n_trials, config)),
     )
+
+
+def _notes(feet: _Feet, still: list[str], n_trials: int, config: GaitConfig) -> Iterator[str]:
+    """What a reader must know: few trials, what was left out, feet that do not step."""
+    if n_trials < 5:
+        yield f"Units of the intervals are cycles; they come from {n_trials} trials only."
+    if feet.slow:
+        yield f"{feet.slow} cycles slower than {config.min_speed:g} m/s were left out."
+    if feet.never:
+        yield f"Never in contact with the ground, and left out: {', '.join(feet.never)}."
+    if still:
+        yield (
+            f"{', '.join(still)} have no cycle of their own, so what {feet.lead} does may be no locomotion; min_speed "
+            "(m/s) leaves out cycles in which the body hardly moves."
+        )
 
 
 def _feet(rollouts: Rollouts, config: GaitConfig) -> _Feet:
     if not rollouts.contacts:
         raise DataError(f"{rollouts.path}: no contacts are stored (contact/...), so there is no gait to find")
     names = config.feet or list(rollouts.contacts)
+    contacts = {name: rollouts.contact(name) for name in names}
+    standing = {name: stances(series, config.shortest_stance_s) for name, series in contacts.items()}
+    never = () if config.feet else tuple(name for name in names if not any(trial.any() for trial in standing[name]))
+    names = [name for name in names if name not in never] or names
     lead = config.lead or _lead(names)
     if lead not in names:
         raise ConfigError(f"lead: {unknown('foot', lead, names)}")
-    contacts = {name: rollouts.contact(name) for name in names}
-    standing = {name: stances(series, config.shortest_stance_s) for name, series in contacts.items()}
+    contacts = {name: contacts[name] for name in names}
     shortest, longest = _edges(config.cycle_s)
     cycles = find_cycles(standing[lead], contacts[lead], shortest, longest)
     slow = 0
@@ -111,7 +129,7 @@ def _feet(rollouts: Rollouts, config: GaitConfig) -> _Feet:
             + (f" and at least {config.min_speed:g} m/s" if config.min_speed else "")
             + f" in {len(rollouts.trials)} trials of {rollouts.n_steps.max() / rollouts.rate_hz:.3g} s at most"
         )
-    return _Feet(lead, contacts, standing, cycles, slow)
+    return _Feet(lead, contacts, standing, cycles, slow, never)
 
 
 def _edges(pair: Sequence[float]) -> tuple[float, float]:

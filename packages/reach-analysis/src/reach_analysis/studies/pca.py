@@ -30,9 +30,9 @@ def study(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study
     """
     layers, rows = _layers(rollouts, config, stage)
     positions = rollouts.series("qpos")
-    joint = config.colour_by or positions.channels[-1]
+    units = dict(zip(positions.channels, rollouts.column_units("qpos"), strict=True))
+    joint = config.colour_by or usual_colour(rollouts)
     colours = [colour_values(positions, joint, layer.scores) for layer in layers]
-    unit = dict(zip(positions.channels, rollouts.column_units("qpos"), strict=True))[joint]
     window = f" Windows of {config.window_frames} frames." if config.window_frames > 1 else ""
     counts = f"n = {layers[0].n_trials} trials, {layers[0].n_samples} samples; mean removed, no scaling.{window}"
     return Study(
@@ -47,16 +47,25 @@ def study(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study
                 variance_by_layer(layers),
                 f"Variance along the first {config.components} principal components of the intention (mean) and each "
                 f"hidden layer, and (orange) the part of the variance of left-out trials that components of the "
-                f"others account for, {config.folds} folds of trials. {counts}",
+                f"others account for, {min(config.folds, layers[0].n_trials)} folds of trials. {counts}",
             ),
             Shown(
                 "pca_trajectories",
-                trajectories(layers, colours, f"{joint} ({unit})"),
+                trajectories(layers, colours, f"{joint} ({units[joint]})"),
                 f"Each trial in the space of the first three components, coloured by {joint}. {counts} A shape in "
                 "three components is no evidence of a topology by itself.",
             ),
         ),
     )
+
+
+def usual_colour(rollouts: Rollouts) -> str:
+    """The joint that colours trajectories where none is named: the elbow, else the angle that varies most."""
+    positions = rollouts.series("qpos")
+    angles = [name for name, unit in zip(positions.channels, rollouts.column_units("qpos"), strict=True)
+              if unit == "rad"] or list(positions.channels)  # fmt: skip
+    elbows = [name for name in angles if "elbow" in name.lower()]
+    return elbows[0] if len(elbows) == 1 else positions.select(angles).most_varying(1)[0]
 
 
 def _layers(rollouts: Rollouts, config: PcaConfig, stage: Stage) -> tuple[list[LayerPca], list[dict[str, Any]]]:

@@ -45,7 +45,8 @@ def study(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Sta
     counts = ", ".join(f"{row['condition']}: {row['episodes']} episodes, {row['ended']} ended early" for row in results)
     caption = (
         f"Kaplan-Meier estimate of the fraction of episodes that have not ended; shaded: pointwise "
-        f"{100 * config.level:g} % interval (log-log, Greenwood); ticks: episodes that reached the end of their clip. "
+        f"{100 * config.level:g} % interval (log-log, Greenwood; exact binomial before the first end); ticks: "
+        "episodes that reached the end of their clip. "
         f"{counts}."
     )
     notes = [f"{row['condition']}: no episode ended early." for row in results if not row["ended"]]

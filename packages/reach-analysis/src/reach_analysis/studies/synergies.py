@@ -23,7 +23,7 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
     """
     if kind_of_actuators(rollouts) != MUSCLES and not config.actuators:
         raise DataError(
-            f"{rollouts.path}: this body has no muscles, whose activation lies between 0 and 1 and adds up to synergies"
+            f"{rollouts.path}: this body has no muscles (activation between 0 and 1), and so no muscle synergies"
         )
     tick = stage("synergies", 2)
     activation, silent_ones = active_muscles(rollouts, config.actuators)

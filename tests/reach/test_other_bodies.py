@@ -1,0 +1,137 @@
+"""Bodies that are not the arm of paper A: many joints, motors in place of muscles, feet that never step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reach_analysis.config import ForecastConfig, GaitConfig, SimilarityConfig, SynergiesConfig
+from reach_analysis.errors import DataError
+from reach_analysis.forecasting.nulls import noise_filtered
+from reach_analysis.muscles import kind_of_actuators
+from reach_analysis.report.config import ComparisonConfig, CouplingConfig
+from reach_analysis.rollouts import Rollouts, read_rollouts
+from reach_analysis.studies import comparison, coupling, gait, similarity, synergies
+from reach_analysis.studies.forecast_tasks import questions
+from reach_analysis.studies.pca import usual_colour
+from reach_analysis.synthetic.reach import ReachSettings, make_reaches
+from reach_analysis.synthetic.walk import WalkSettings, make_walks, write_walks
+from reach_analysis.synthetic.writing import write_content
+
+N_JOINTS = 20
+QUIET = CouplingConfig(samples=2, permutations=0, rate_hz=None)
+
+
+@pytest.fixture(scope="module")
+def motors(tmp_path_factory: pytest.TempPathFactory) -> Rollouts:
+    """A body of 20 joints that three slow sources move, and of motors whose state goes below 0."""
+    content = make_reaches(ReachSettings(n_trials=5, n_units=4, seed=3)).content
+    rng = np.random.default_rng(0)
+    n_trials, n_states = content.arrays["qpos"].shape[:2]
+    sources = np.cumsum(rng.normal(size=(n_trials, n_states, 3)), axis=1)
+    qpos = sources @ rng.normal(size=(3, N_JOINTS)) + 0.1 * rng.normal(size=(n_trials, n_states, N_JOINTS))
+    qpos *= np.linspace(0.1, 1.0, N_JOINTS) / qpos.std(axis=(0, 1))  # the last ones move most
+    names = tuple(f"joint_{number}" for number in range(N_JOINTS))
+    body = replace(
+        content.body,
+        joints=names,
+        joint_units=("rad",) * N_JOINTS,
+        actuators=tuple(f"motor_{number}" for number in range(9)),
+        positions=lambda angles: np.zeros((*angles.shape[:-1], 4, 3)),
+    )
+    act = 2 * content.arrays["act"] - 1
+    act[..., 4:6] *= 10.0
+    changed = {"qpos": qpos, "qvel": np.gradient(qpos, axis=1), "qpos_ref": qpos, "act": act}
+    path = tmp_path_factory.mktemp("bodies") / "motors.h5"
+    write_content(path, replace(content, body=body, arrays={**content.arrays, **changed}))
+    return read_rollouts(path)
+
+
+def test_more_joints_than_states_can_hold_become_principal_components(motors: Rollouts) -> None:
+    asked, _, _ = questions(motors, ForecastConfig(rate_hz=None, largest_dimension=9))
+    data = asked[0].data
+    every = questions(motors, ForecastConfig(rate_hz=None, largest_dimension=3 * N_JOINTS))[0][0].data
+    assert (data.predictors.shape[1], every.predictors.shape[1]) == (3, N_JOINTS)
+    both = [one.predictors[::7] for one in (data, every)]
+    apart, whole = (np.linalg.norm(one[:, None] - one[None], axis=-1) for one in both)
+    np.testing.assert_allclose(apart, whole, atol=0.05 * whole.max())  # three sources: distances stay
+    correlations = np.linalg.eigvalsh(np.corrcoef(every.predictors.T))[::-1]
+    assert data.predictors.var(axis=0) == pytest.approx(correlations[:3], rel=1e-9)
+    share = 100 * correlations[:3].sum() / N_JOINTS
+    assert f"{N_JOINTS} series (joints)" in asked[0].notes[1]
+    assert "first 3 principal components" in asked[0].notes[1]
+    assert f"hold {share:.3g} % of the variance" in asked[0].notes[1]
+    assert len(asked[1].notes) == 0  # its own past is one series
+
+
+def test_rates_go_down_and_never_up(motors: Rollouts) -> None:
+    fast, _, notes = questions(motors, ForecastConfig(rate_hz=10 * motors.rate_hz))
+    assert fast[0].data.lengths.tolist() == motors.n_steps.tolist()
+    assert "repeated samples would be forecast as if they were new" in " ".join(notes)
+    slow, _, notes = questions(motors, ForecastConfig(rate_hz=motors.rate_hz / 2))
+    assert slow[0].data.lengths.tolist() == (motors.n_steps // 2).tolist()
+    assert "repeated" not in " ".join(notes)
+
+
+def test_where_there_is_no_biceps_what_varies_most_stands_in_and_it_is_said(motors: Rollouts) -> None:
+    asked, _, notes = questions(motors, ForecastConfig())
+    assert [one.name.split(" ")[0] for one in asked[::2]] == ["motor_4", "motor_5"]
+    assert "no biceps or triceps: the 2 of 9 actuators whose act varies most" in " ".join(notes)
+    assert "predicting actuators" in asked[0].notes[0]
+    assert usual_colour(motors) == f"joint_{N_JOINTS - 1}"
+
+
+def test_motors_are_not_called_muscles(motors: Rollouts, tmp_path: Path) -> None:
+    assert kind_of_actuators(motors) == "actuators"
+    with pytest.raises(DataError, match="has no muscles"):
+        synergies.study(motors, SynergiesConfig())
+    compared = similarity.study(motors, SimilarityConfig(layers=["latent_mean"], draws=19)).results
+    assert {row["second"] for row in compared} == {"actuators", "joints"}
+    rows = comparison.study({"one": motors, "two": motors}, ComparisonConfig(resamples=100)).results
+    assert "muscle activation" not in {row["quantity"] for row in rows}
+    write_walks(tmp_path / "walk.h5", WalkSettings(n_clips=4, duration_s=0.5))
+    walker = read_rollouts(tmp_path / "walk.h5")
+    assert kind_of_actuators(walker) == "actuators"
+    with pytest.raises(DataError, match=r"holds no muscle activation \(act\)"):
+        questions(walker, ForecastConfig())
+
+
+def test_cross_maps_take_the_joints_that_vary_most_and_say_so(motors: Rollouts) -> None:
+    found = coupling.study(motors, replace(QUIET, most_joints=2, muscles=["motor_4"]))
+    assert {row["history"] for row in found.results} == {"joint_18", "joint_19", "motor_4"}
+    assert f"Of {N_JOINTS} joint angles, the 2 that vary most were taken." in found.notes
+    assert "joints drive actuators" in found.notes[0]
+    named = coupling.study(motors, replace(QUIET, joints=["joint_0"], muscles=["motor_4"], most_joints=2))
+    assert {row["history"] for row in named.results} == {"joint_0", "motor_4"}
+
+
+def test_contacts_that_never_touch_are_no_feet_and_feet_that_never_step_are_named(tmp_path: Path) -> None:
+    content = make_walks(WalkSettings(n_clips=5, duration_s=3.0))
+    shape = content.arrays["contact/foot_hind_left"].shape
+    still = {"contact/foot_hind_left": np.ones(shape, bool), "contact/skull": np.zeros(shape, bool)}
+    write_content(tmp_path / "walk.h5", replace(content, arrays={**content.arrays, **still}))
+    found = gait.study(read_rollouts(tmp_path / "walk.h5"), GaitConfig(resamples=100))
+    rows = {row["foot"]: row for row in found.results["feet"]}
+    assert set(rows) == {f"foot_{leg}" for leg in ("fore_left", "fore_right", "hind_left", "hind_right")}
+    assert found.results["without_cycles"] == 1
+    notes = " ".join(found.notes)
+    assert "left out: skull." in notes
+    assert "foot_hind_left have no cycle of their own" in notes
+
+
+def test_noise_of_one_chain_is_filtered_once_for_all_muscles() -> None:
+    made: list[int] = []
+
+    def noise(rng: np.random.Generator) -> np.ndarray:
+        made.append(1)
+        return rng.normal(size=12)
+
+    from reach_analysis.forecasting.embedding import trial_data
+
+    one, other = (trial_data([np.arange(12.0)], [values]) for values in (np.arange(12.0), np.ones(12)))
+    first = noise_filtered(one, noise, 4, seed=1).values
+    np.testing.assert_array_equal(first, noise_filtered(other, noise, 4, seed=1).values)
+    assert len(made) == 4
+    assert not np.array_equal(first, noise_filtered(one, noise, 4, seed=2).values)
