@@ -27,6 +27,7 @@ WHOLE = {
     "dimension scales": ("stac:contract/scales.py", "reach:contract/scales.py"),
     "bodies from strangers": ("stac:contract/enclosed.py", "track:contract/enclosed.py"),
     "drawing without a window": ("stac:gl.py", "track:film/gl.py"),
+    "films": ("stac:video.py", "track:film/video.py"),
     "settings as text": ("stac:settings.py", "track:settings.py", "reach:settings.py"),
 }  # fmt: skip
 """Modules that are the same up to the name of the package."""

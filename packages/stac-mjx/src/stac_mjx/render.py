@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import mujoco
@@ -16,12 +14,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stac_mjx.clips import ReferenceClips, read_clips
 from stac_mjx.config import RenderConfig
-from stac_mjx.errors import ConfigError, OutputError, output_error, raise_all, unknown
+from stac_mjx.errors import ConfigError, raise_all, unknown
 from stac_mjx.extent import Extent, extent_of
 from stac_mjx.files import output_folder, replace_file
 from stac_mjx.gl import Canvas
 from stac_mjx.plot_style import ON_BODY, RECORDED
 from stac_mjx.scene import Scene, stage_model
+from stac_mjx.video import video, video_writer
 
 LONGEST_S = 20.0
 """Length of the stretch shown where none is asked for, s."""
@@ -41,7 +40,7 @@ def render_clip(config: RenderConfig, progress: Callable[[int, int], None] = lam
         OutputError: when this machine cannot draw or the video cannot be written.
     """
     _check(config)
-    ffmpeg = _video_writer()
+    ffmpeg = video_writer()
     clips = read_clips(Path(config.clips).expanduser(), [config.clip])
     frames = shown_frames(clips, config)
     out = _video_path(config, clips.clip_name[0])
@@ -52,7 +51,8 @@ def render_clip(config: RenderConfig, progress: Callable[[int, int], None] = lam
         camera = _camera(scene, model, config)
         captions = Captions(clips, extent, config)
         output_folder(str(out.parent), "")
-        with replace_file(out) as temporary, _video(ffmpeg, temporary, config) as write:
+        size = config.width, config.height
+        with replace_file(out) as temporary, video(ffmpeg, temporary, size, config.fps) as write:
             for done, frame in enumerate(frames.tolist(), 1):
                 write(captions.put_on(scene.picture(canvas, frame, camera), frame))
                 progress(done, len(frames))
@@ -146,36 +146,3 @@ class Captions:
             draw.text((x + 1.6 * across, 0.6 * margin), label, font=self._font, fill="#222222", anchor="la")
             x += 1.6 * across + draw.textlength(label, font=self._font) + 2 * margin
         return np.asarray(image)
-
-
-def _video_writer() -> ModuleType:
-    """The library that writes videos.
-
-    Raises:
-        OutputError: when it is not installed.
-    """
-    try:
-        import imageio_ffmpeg
-
-        imageio_ffmpeg.get_ffmpeg_exe()
-    except (ImportError, RuntimeError) as error:
-        raise OutputError(
-            f"videos need imageio with ffmpeg ({' '.join(str(error).split())}): pip install 'stac-mjx[render]'"
-        ) from error
-    return imageio_ffmpeg
-
-
-@contextmanager
-def _video(ffmpeg: ModuleType, path: Path, config: RenderConfig) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield a function that adds a picture to an mp4 (H.264, which browsers and slides show)."""
-    writer = ffmpeg.write_frames(
-        str(path), (config.width, config.height), fps=config.fps, quality=8, macro_block_size=2, codec="libx264",
-        pix_fmt_out="yuv420p", output_params=["-movflags", "+faststart"], ffmpeg_log_level="error",
-    )  # fmt: skip
-    writer.send(None)
-    try:
-        yield lambda picture: writer.send(np.ascontiguousarray(picture).tobytes())
-    except OSError as error:
-        raise output_error(path, error) from error
-    finally:
-        writer.close()

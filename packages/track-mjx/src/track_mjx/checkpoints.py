@@ -6,8 +6,10 @@ that made it, and a change of shape or name is noticed. Arrays without elements 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import re
 import shutil
 from pathlib import Path
@@ -21,6 +23,8 @@ from track_mjx.files import write_text
 
 _BEST = "best.json"
 _DIGITS = 15
+_MARGIN_BYTES = 1 << 20
+"""Room wanted besides the arrays themselves."""
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:
@@ -82,8 +86,8 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int = 3) -> None:
         self._folder = folder.absolute()
         self._keep = max(1, keep)
-        # Orbax tells about every array it writes
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        # Orbax tells about every array it writes, and logs errors that it also raises
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
 
     def steps(self) -> list[int]:
         """Environment steps of the complete checkpoints, ascending."""
@@ -119,6 +123,9 @@ class Checkpoints:
         best = self.best()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            # on a disk that fills up, threads of Orbax print tracebacks past every handler
+            if shutil.disk_usage(self._folder).free < _MARGIN_BYTES + sum(leaf.nbytes for leaf in flat.values()):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             _checkpointer().save(self.path(step), flat, force=True)
         except (OSError, ValueError) as error:
             # Orbax leaves the folder it was writing, and names a full disk in words of its own
