@@ -1,7 +1,7 @@
-"""Similarity transforms between a recording and a body, and what they say about its unit and its up axis.
+"""Similarity transforms between a recording and a body, fitted to points or set by the user.
 
 Procrustes with weights in closed form (Umeyama 1991, Least-squares estimation of transformation parameters), batched
-over frames; made robust by reweighting. Guesses are reported, never applied without a word.
+over frames; made robust by reweighting.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from stac_mjx.body import Body
 from stac_mjx.config import AlignmentConfig
-from stac_mjx.errors import ConfigError, InputError
+from stac_mjx.errors import ConfigError
 from stac_mjx.keypoints.record import Keypoints
-from stac_mjx.units import METRES_PER_UNIT
 
 AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
-GUESSABLE_UNITS = ("m", "dm", "cm", "mm")
 
 
 @dataclass(frozen=True)
@@ -91,69 +88,6 @@ def robust_procrustes(
     return fit
 
 
-def size_ratio(body: Body, keypoints: Keypoints) -> float:
-    """How much larger the recording is than the body: median ratio of distances between keypoints; NaN if unknown.
-
-    Distances within the trunk are preferred, because posture changes them least. Sampled over at most 500 frames.
-    """
-    rest = body.marker_rest
-    trunk = np.array([name in body.trunk_keypoints for name in keypoints.names])
-    # markers whose initial offsets are unknown lie on one point of the body; pairs of them say nothing
-    for chosen in (trunk, np.ones(len(trunk), bool)):
-        index = np.flatnonzero(chosen)
-        a, b = (index[i] for i in np.triu_indices(len(index), 1))
-        model = np.linalg.norm(rest[a] - rest[b], axis=-1)
-        keep = model > 0.1 * max(model.max(initial=0.0), 1e-9)
-        if keep.sum() >= 1:
-            a, b, model = a[keep], b[keep], model[keep]
-            break
-    else:
-        return float("nan")
-    frames = np.unique(np.linspace(0, keypoints.n_frames - 1, min(500, keypoints.n_frames)).astype(int))
-    points = np.where(keypoints.observed[frames][..., None], keypoints.positions[frames], np.nan)
-    measured = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
-    if not np.isfinite(measured).any():
-        return float("nan")
-    return float(np.nanmedian(measured / model))
-
-
-def guess_unit(ratio: float) -> str:
-    """The unit (m, dm, cm, mm) in which a recording that is `ratio` times the body would have its size."""
-    return min(GUESSABLE_UNITS, key=lambda unit: abs(np.log(ratio * METRES_PER_UNIT[unit])))
-
-
-def to_metres(keypoints: Keypoints, body: Body, config: AlignmentConfig) -> tuple[Keypoints, list[str]]:
-    """Give the recording in metres, checked against the size of the body; also what has to be said about it.
-
-    Raises:
-        InputError: when recording and body differ in size by more than `config.implausible_factor`.
-    """
-    notes: list[str] = []
-    factor = float(config.scale)
-    if keypoints.unit is None:
-        ratio = size_ratio(body, keypoints) * factor
-        unit = guess_unit(ratio) if np.isfinite(ratio) else "m"
-        notes.append(
-            f"the recording does not state its length unit; judged by the size of the body it is {unit!r}, "
-            f"and that is used: set keypoints.unit={unit} to confirm, or to another unit to correct"
-        )
-        keypoints = keypoints.in_metres(unit)
-    if factor != 1.0:
-        keypoints = replace(keypoints, positions=keypoints.positions * factor)
-    ratio = size_ratio(body, keypoints)
-    limit = config.implausible_factor
-    if np.isfinite(ratio) and not 1 / limit < ratio < limit:
-        where = str(keypoints.sources[0].path) if keypoints.sources else "the recording"
-        # the numbers were taken as metres of some unit; the unit that would fit is relative to that
-        hint = f"its numbers would fit if they were {1 / ratio:.3g} times as large"
-        raise InputError(
-            f"{where}: the keypoints are {ratio:.3g} times the size of body {body.name!r} "
-            f"(expected between {1 / limit:.3g} and {limit:.3g}); {hint}. "
-            "Check keypoints.unit (m, dm, cm, mm, um), body.unit and body.scale"
-        )
-    return keypoints, notes
-
-
 def turn_up(keypoints: Keypoints, up: str | None) -> Keypoints:
     """Turn the recording so that its axis `up` becomes +z, by the smallest rotation.
 
@@ -186,23 +120,3 @@ def up_rotation(up: str | None) -> Float[np.ndarray, "3 3"]:
 def prepared(config: AlignmentConfig) -> Similarity:
     """What `config` says is done to a recording in metres before anything is fitted: `scale`, and `up` turned to +z."""
     return Similarity(up_rotation(config.up), np.zeros(3), np.asarray(float(config.scale)))
-
-
-def up_axis(body: Body, keypoints: Keypoints) -> tuple[str | None, float]:
-    """Axis of the recording along which the body's z axis points on average, and how surely (mean cosine).
-
-    None where fewer than three trunk keypoints can tell, or where no axis is within 45 degrees.
-    """
-    rest = body.marker_rest
-    trunk = np.array([not body.trunk_keypoints or name in body.trunk_keypoints for name in keypoints.names])
-    frames = np.unique(np.linspace(0, keypoints.n_frames - 1, min(300, keypoints.n_frames)).astype(int))
-    weight = (keypoints.observed[frames] & trunk).astype(float)
-    enough = (weight > 0).sum(axis=1) >= 3
-    if not enough.any() or np.linalg.matrix_rank(rest[trunk] - rest[trunk].mean(0), tol=1e-3 * body.size_m) < 2:
-        return None, 0.0
-    positions = keypoints.positions[frames][enough]
-    fit = procrustes(np.broadcast_to(rest, positions.shape), positions, weight[enough])
-    mean = fit.rotation[:, :, 2].mean(axis=0)
-    best = max(AXES, key=lambda name: float(np.dot(mean, AXES[name])))
-    cosine = float(np.dot(mean, AXES[best]))
-    return (best, cosine) if cosine > np.sqrt(0.5) else (None, cosine)

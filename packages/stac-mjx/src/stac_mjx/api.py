@@ -32,7 +32,7 @@ from stac_mjx.body import Body
 from stac_mjx.body import load_body as body_from
 from stac_mjx.clips import Offsets, ReferenceClips
 from stac_mjx.config import BodyConfig, FitConfig, KeypointsConfig
-from stac_mjx.errors import ConfigError, InputError
+from stac_mjx.errors import ConfigError, InputError, counted
 from stac_mjx.inputs import embedded, match
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.keypoints import load_keypoints as keypoints_from
@@ -84,10 +84,10 @@ class Registration(registration.Registration):
         """What was registered, and how well."""
         figures = self.summary()
         worst = sorted(((e, name) for name, e in figures["per_keypoint_mm"].items() if e is not None), reverse=True)[:5]
-        clips = "1 clip" if figures["clips"] == 1 else f"{figures['clips']} clips"
+        frames, clips = counted(figures["frames"], "frame"), counted(figures["clips"], "clip")
         lines = [
-            f"{figures['body']}: {figures['frames']} frames ({clips}) at {figures['rate_hz']:g} Hz, "
-            f"{figures['keypoints']} keypoints, {figures['degrees_of_freedom']} degrees of freedom",
+            f"{figures['body']}: {frames} ({clips}) at {figures['rate_hz']:g} Hz, "
+            f"{counted(figures['keypoints'], 'keypoint')}, {figures['degrees_of_freedom']} degrees of freedom",
             f"error: mean {figures['mean_error_mm']:.3f} mm, median {figures['median_error_mm']:.3f} mm, "
             f"rmse {figures['rmse_mm']:.3f} mm, 95 % below {figures['p95_mm']:.3f} mm",
             f"largest: {', '.join(f'{name} {error:.3f} mm' for error, name in worst)}",

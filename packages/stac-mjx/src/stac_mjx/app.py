@@ -185,6 +185,11 @@ def explain(error: Exception) -> str:
         names = there[1].split() if there else []
         return f"{group[1]}: {unknown('preset', group[2], names)}"
     override = getattr(error, "override", None)
+    if override and not re.fullmatch(r"[\w.@/+~:-]*", override.split("=", 1)[0], re.ASCII):
+        return (
+            f"{override}: names with spaces, or letters other than a to z, cannot stand in a setting on the command "
+            "line; write them in a YAML file (DIR/body/NAME.yaml) and add --config-dir DIR"
+        )
     if override:
         return (
             f"{override}: cannot be read ({_first_sentence(text)}); put values with brackets, commas, spaces or equals "

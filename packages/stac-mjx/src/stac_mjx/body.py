@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import mujoco
@@ -141,7 +142,8 @@ def load_body(config: BodyConfig) -> Body:
         assets = scale_spec(spec, assets, float(config.scale), scale_inertia=bool(config.scale_inertia))
     xml, model = compile_spec(spec, assets, str(path))
     raise_all(BodyError, f"body {config.name!r} ({path})", body_faults(config, model))
-    markers = config.markers
+    used = without(config, config.leave_out)
+    markers = used.markers
     return Body(
         name=config.name or path.stem,
         mjcf_xml=xml,
@@ -154,14 +156,25 @@ def load_body(config: BodyConfig) -> Body:
         marker_body=np.array([model.body(m.body).id for m in markers.values()], dtype=np.int64),
         marker_offset=np.array([list(m.offset) for m in markers.values()], dtype=np.float64).reshape(-1, 3),
         regularize=np.array([m.regularize for m in markers.values()], dtype=np.float64),
-        keypoint_order=tuple(config.keypoint_order) or tuple(str(name) for name in markers),
-        root_keypoint=config.root_keypoint,
-        trunk_keypoints=tuple(config.trunk_keypoints),
+        keypoint_order=tuple(config.keypoint_order) or tuple(str(name) for name in config.markers),
+        root_keypoint=used.root_keypoint,
+        trunk_keypoints=tuple(used.trunk_keypoints),
         part_dofs={part: _part_dofs(model, list(names)) for part, names in config.parts.items()},
         end_effectors=tuple(config.end_effectors),
-        skeleton=tuple((pair[0], pair[1]) for pair in config.skeleton),
+        skeleton=tuple((pair[0], pair[1]) for pair in used.skeleton),
         rate_hz=config.rate_hz,
         config=copy.deepcopy(config),
+    )
+
+
+def without(config: BodyConfig, keypoints: Sequence[str]) -> BodyConfig:
+    """The settings of the same body with some keypoints fewer."""
+    return replace(
+        config,
+        markers={name: marker for name, marker in config.markers.items() if name not in keypoints},
+        root_keypoint=None if config.root_keypoint in keypoints else config.root_keypoint,
+        trunk_keypoints=[name for name in config.trunk_keypoints if name not in keypoints],
+        skeleton=[pair for pair in config.skeleton if not set(pair) & set(keypoints)],
     )
 
 

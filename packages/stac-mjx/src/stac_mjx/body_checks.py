@@ -76,6 +76,9 @@ def _keypoint_faults(config: BodyConfig) -> list[str]:
     faults = []
     if config.root_keypoint is not None and config.root_keypoint not in markers:
         faults.append(f"root_keypoint: {unknown('keypoint', config.root_keypoint, markers)}")
+    faults += [f"leave_out: {unknown('keypoint', name, markers)}" for name in config.leave_out if name not in markers]
+    if markers and set(markers) <= set(config.leave_out):
+        faults.append("leave_out: leaves no keypoint")
     strangers = [name for name in config.trunk_keypoints if name not in markers]
     faults += [f"trunk_keypoints: {unknown('keypoint', name, markers)}" for name in strangers]
     for pair in config.skeleton:

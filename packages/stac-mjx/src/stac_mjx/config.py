@@ -46,6 +46,8 @@ class BodyConfig:
     whose keypoints do not tell which side is up)."""
     markers: dict[str, MarkerConfig] = field(default_factory=dict)
     """Keypoint name -> body, initial offset, regularisation."""
+    leave_out: list[str] = field(default_factory=list)
+    """Keypoints of `markers` that are not used, for recordings that lack them."""
     keypoint_order: list[str] = field(default_factory=list)
     """Order of the keypoints in files that hold no names; empty: the order of `markers`."""
     root_keypoint: str | None = None
@@ -79,6 +81,8 @@ class KeypointsConfig:
     """Keypoint names in file order, for files without names. Overrides body.keypoint_order."""
     rename: dict[str, str] = field(default_factory=dict)
     """Name in the file -> name in the body preset."""
+    flip: str | None = None
+    """Axis whose sign is turned round (x, y or z), for recordings with left-handed axes."""
     track: int | None = None
     """Which animal of a file with several tracks."""
     min_confidence: float = 0.0

@@ -62,6 +62,11 @@ def shorten(names: Sequence[str], limit: int = 12) -> str:
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
+def counted(number: int, thing: str) -> str:
+    """Write a number of things: ``1 clip``, ``2 clips``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def unknown(kind: str, name: str, available: Sequence[str]) -> str:
     """Say that `name` is no `kind`, with the nearest names, or all there are when none is near."""
     close = nearest(name, available)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import mujoco
 import numpy as np
 
-from stac_mjx.alignment import to_metres, turn_up, up_axis
+from stac_mjx.alignment import turn_up
 from stac_mjx.body import Body, load_body
 from stac_mjx.config import FitConfig
 from stac_mjx.errors import BodyError, ConfigError, InputError, shorten
 from stac_mjx.keypoints import Keypoints, load_keypoints, select
+from stac_mjx.plausibility import is_mirrored, to_metres, up_axis
 
 FEWEST_SEEN = 2 / 3
 """Smallest part of the keypoints that must be seen somewhere in the recording."""
@@ -61,13 +63,19 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig) -> Inputs:
     if body.model.nv == 0:
         raise BodyError(f"body {body.name!r}: the model has no joint, so there is no pose to find")
     keypoints = select(keypoints, body.marker_names)
-    warnings = [*_never_seen(body, keypoints)]
+    warnings = [*_never_seen(body, keypoints), *_empty_clips(keypoints)]
     keypoints, said = to_metres(keypoints, body, config.alignment)
     warnings += said
     keypoints = turn_up(keypoints, config.alignment.up)
     keypoints, said = _with_rate(keypoints, body)
     warnings += said
-    if config.alignment.up is None and config.alignment.mode == "none" and len(_root_turns(body)):
+    if is_mirrored(body, keypoints):
+        warnings.append(
+            f"the mirror image of body {body.name!r} fits the recording better than the body itself, and poses of a "
+            "mirrored animal are wrong: its axes are left-handed (set keypoints.flip=y), or left and right keypoints "
+            "are exchanged (set keypoints.rename)"
+        )
+    if config.alignment.up is None and config.alignment.mode == "none" and _floats(body):
         axis, cosine = up_axis(body, keypoints)
         if axis not in (None, "z"):
             warnings.append(
@@ -77,9 +85,9 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig) -> Inputs:
     return Inputs(body, keypoints, keypoints.notes, tuple(warnings))
 
 
-def _root_turns(body: Body) -> list[int]:
-    """Free joints of the body."""
-    return [j for j in range(body.model.njnt) if body.model.jnt_type[j] == 0]
+def _floats(body: Body) -> bool:
+    """Whether the body has a free joint, so that any rotation of the recording can be followed."""
+    return bool((body.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE).any())
 
 
 def embedded(body: Body, config: FitConfig) -> Inputs:
@@ -113,13 +121,20 @@ def _never_seen(body: Body, keypoints: Keypoints) -> list[str]:
         why = f"trunk keypoints {shorten(trunk)}" if trunk else f"{len(missing)} of {len(seen)} keypoints"
         raise InputError(
             f"{where}: keypoints never seen in any frame (all NaN or of zero confidence): {shorten(missing)}. "
-            f"The pose cannot be told without the {why}. Check keypoints.names and keypoints.min_confidence, or take "
-            "them out of the body: '~body.markers.NAME' and out of body.trunk_keypoints"
+            f"The pose cannot be told without the {why}. Check keypoints.names and keypoints.min_confidence, or do "
+            f"without them: body.leave_out=[{','.join(missing)}]"
         )
     return [
         f"{where}: never seen in any frame: {shorten(missing)}; "
         "joints that only they observe stay near the neutral pose"
     ]
+
+
+def _empty_clips(keypoints: Keypoints) -> list[str]:
+    """Clips in which nothing was seen."""
+    seen = np.bincount(keypoints.frame_clip, keypoints.observed.any(axis=1), len(keypoints.clip_lengths))
+    empty = [name for name, count in zip(keypoints.clip_names, seen, strict=True) if not count]
+    return [f"clips without any keypoint, marked as not valid: {shorten(empty)}"] if empty else []
 
 
 def _with_rate(keypoints: Keypoints, body: Body) -> tuple[Keypoints, list[str]]:

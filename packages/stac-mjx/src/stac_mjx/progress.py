@@ -24,7 +24,7 @@ def reporting(log_file: Path | None) -> Iterator[tuple[logging.Logger, Stage]]:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     console = Console(stderr=True)
-    handlers: list[logging.Handler] = [RichHandler(console=console, show_path=False, show_time=False, markup=False)]
+    handlers: list[logging.Handler] = [_on_screen(console)]
     if log_file is not None:
         try:
             file_handler = logging.FileHandler(log_file, mode="w", encoding="utf-8")
@@ -41,6 +41,15 @@ def reporting(log_file: Path | None) -> Iterator[tuple[logging.Logger, Stage]]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+def _on_screen(console: Console) -> logging.Handler:
+    """Coloured and wrapped for people; a line a message for files and pipes."""
+    if console.is_terminal:
+        return RichHandler(console=console, show_path=False, show_time=False, markup=False)
+    plain = logging.StreamHandler()
+    plain.setFormatter(logging.Formatter("%(levelname)-8s %(message)s"))
+    return plain
 
 
 @contextmanager

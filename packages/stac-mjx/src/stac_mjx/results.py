@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from stac_mjx.accuracy import three_digits
 from stac_mjx.alignment import prepared
 from stac_mjx.clips import SOLVER_STATUS, FileInfo, Offsets, ReferenceClips, write_clips, write_offsets
 from stac_mjx.file_info import environment_json
@@ -121,14 +122,24 @@ def marker_warnings(names: tuple[str, ...], error_mm: np.ndarray, offsets: np.nd
     mean = np.where(seen, error_mm, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
     typical = float(np.median(mean[seen.any(axis=0)])) if seen.any() else 0.0
     length = np.linalg.norm(offsets, axis=1)
+    far = (length > FAR_OFFSET * size_m) & (size_m > 0)
     out = []
+    if len(names) > 3 and far.mean() > 0.5:
+        middle, size = (three_digits(1000 * metres) for metres in (float(np.median(length)), size_m))
+        out.append(
+            f"{far.sum()} of {len(names)} keypoints sit far from their bodies (median {middle} mm on a body of {size} "
+            "mm): recording and body do not share a frame. Set alignment.up where another axis than z points up, "
+            "alignment.mode=rigid where the root is fixed and the rig has axes of its own, and see that keypoints.unit "
+            "and body.scale are right"
+        )
+        far[:] = False
     for k, name in enumerate(names):
         if seen[:, k].any() and len(names) > 3 and mean[k] > POOR_FIT * typical:
             worse = f"mean error {mean[k]:.2f} mm, {mean[k] / typical:.1f} times the median of all keypoints"
             out.append(f"{name}: {worse}; is it tied to the right body, and named as in the recording?")
-        if size_m > 0 and length[k] > FAR_OFFSET * size_m:
-            far = f"{1000 * length[k]:.1f} mm from the origin of its body"
-            out.append(f"{name}: sits {far}; is it tied to the right one?")
+        if far[k]:
+            place = f"{1000 * length[k]:.1f} mm from the origin of its body"
+            out.append(f"{name}: sits {place}; is it tied to the right one?")
     return out
 
 

@@ -16,6 +16,7 @@ def run(config: ConvertConfig) -> int:
     from stac_mjx.clips import write_clips, write_offsets
     from stac_mjx.convert import convert
     from stac_mjx.convert_report import conversion_summary, report_lines
+    from stac_mjx.errors import counted
     from stac_mjx.files import output_folder, write_text
     from stac_mjx.progress import reporting, use_compilation_cache
     from stac_mjx.results import config_yaml
@@ -36,6 +37,5 @@ def run(config: ConvertConfig) -> int:
             log.warning(warning)
         for line in report_lines(summary):
             log.info(line)
-        clips = "1 clip" if summary["clips"] == 1 else f"{summary['clips']} clips"
-        log.info(f"{summary['frames']} frames in {clips}; results in {out}")
+        log.info(f"{counted(summary['frames'], 'frame')} in {counted(summary['clips'], 'clip')}; results in {out}")
     return 0

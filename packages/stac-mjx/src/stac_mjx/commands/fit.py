@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stac_mjx.config import FitConfig
-from stac_mjx.errors import ConfigError
+from stac_mjx.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,8 +71,8 @@ def _known_offsets(
 
 def closing_line(summary: dict, out: Path) -> str:
     """One line that says how it went."""
+    frames, keypoints = counted(summary["frames"], "frame"), counted(summary["keypoints"], "keypoint")
     return (
-        f"{summary['frames']} frames, {summary['keypoints']} keypoints: mean error {summary['mean_error_mm']:.3f} mm, "
-        f"rmse {summary['rmse_mm']:.3f} mm, {summary['failed_frames']} frames failed; {summary['wall_s']:.1f} s; "
-        f"results in {out}"
+        f"{frames}, {keypoints}: mean error {summary['mean_error_mm']:.3f} mm, rmse {summary['rmse_mm']:.3f} mm, "
+        f"{counted(summary['failed_frames'], 'frame')} failed; {summary['wall_s']:.1f} s; results in {out}"
     )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from stac_mjx.errors import counted
+
 
 @dataclass(frozen=True)
 class Cleaned:
@@ -98,5 +100,4 @@ def _weights(scores: np.ndarray, seen: np.ndarray, notes: list[str]) -> np.ndarr
 
 
 def _points(mask: np.ndarray) -> str:
-    count = int(mask.sum())
-    return f"{count} point" if count == 1 else f"{count} points"
+    return counted(int(mask.sum()), "point")

@@ -24,6 +24,7 @@ from stac_mjx.keypoints.reading import Reading
 from stac_mjx.keypoints.record import Keypoints
 from stac_mjx.units import METRES_PER_UNIT
 
+AXES = ("x", "y", "z")
 _MODULES = {"stac": "stac_output"}
 """Modules that are not called like their format."""
 
@@ -81,6 +82,10 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
     cleaned = clean(positions, scores, reading.zeros_are_missing, config.min_confidence)
     if unit is not None:
         positions *= METRES_PER_UNIT[unit]
+    flip_note = ()
+    if config.flip is not None:
+        positions[..., AXES.index(config.flip)] *= -1
+        flip_note = (f"sign of {config.flip} turned round, as keypoints.flip says",)
     return Keypoints(
         positions=positions,
         confidence=cleaned.confidence,
@@ -90,7 +95,7 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
         clip_names=_clip_names(name, reading, len(lengths)),
         clip_lengths=np.asarray(lengths, dtype=np.int64),
         sources=(Source(path, _sha256(path)),),
-        notes=(*reading.notes, *unit_notes, rate_note, *name_notes, *cleaned.notes),
+        notes=(*reading.notes, *unit_notes, *flip_note, rate_note, *name_notes, *cleaned.notes),
     )
 
 
@@ -107,6 +112,8 @@ def settings_faults(config: KeypointsConfig) -> list[str]:
         faults.append(f"keypoints.min_confidence: must lie in 0..1, got {config.min_confidence:g}")
     if config.start < 0 or (config.stop is not None and config.stop <= config.start):
         faults.append(f"keypoints.start, stop: must hold 0 <= start < stop, got {config.start} and {config.stop}")
+    if config.flip is not None and config.flip not in AXES:
+        faults.append(f"keypoints.flip: {unknown('axis', config.flip, AXES)}")
     if config.track is not None and config.track < 0:
         faults.append(f"keypoints.track: must be 0 or more, got {config.track}")
     return faults

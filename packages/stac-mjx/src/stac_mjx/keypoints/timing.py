@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stac_mjx.errors import counted
+
 JUMP = 0.5
 """An interval that departs from the median interval by more than this fraction is a jump."""
 MAX_JUMPS = 0.1
@@ -59,6 +61,7 @@ def spacing(times: np.ndarray, what: str) -> Timing:
     step = float(intervals[~jumps].mean())
     notes = ()
     if jumps.any():
-        places = "1 place" if jumps.sum() == 1 else f"{int(jumps.sum())} places"
-        notes = (f"{what} jump at {places}; each stretch between jumps is a clip of its own",)
+        notes = (
+            f"{what} jump at {counted(int(jumps.sum()), 'place')}; each stretch between jumps is a clip of its own",
+        )
     return Timing(step, tuple(int(length) for length in lengths), notes)

@@ -1,0 +1,140 @@
+"""What a recording says about itself when held against a body; a body that does without some of its keypoints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stac import bodies_for_tests as bodies
+from stac.keypoint_files import write_sleap
+from stac.quick import QUICK
+from stac_mjx.body import Body, load_body
+from stac_mjx.cli import main
+from stac_mjx.config import AlignmentConfig, FitConfig
+from stac_mjx.errors import BodyError
+from stac_mjx.inputs import match
+from stac_mjx.keypoints import Keypoints
+from stac_mjx.plausibility import is_mirrored, size_ratio
+from stac_mjx.results import marker_warnings
+from stac_mjx.synthetic import Flaws, Motion, make_truth
+
+
+@pytest.fixture(scope="module")
+def body(tmp_path_factory: pytest.TempPathFactory) -> Body:
+    return bodies.every_joint(tmp_path_factory.mktemp("body"))
+
+
+@pytest.fixture(scope="module")
+def recording(body: Body) -> Keypoints:
+    return make_truth(body, Motion(n_frames=40, amplitude=0.5), Flaws(noise_m=0.002, missing_fraction=0.1)).keypoints
+
+
+def moved(recording: Keypoints, matrix: np.ndarray) -> Keypoints:
+    return replace(recording, positions=recording.positions @ np.asarray(matrix, float).T)
+
+
+def said(body: Body, recording: Keypoints, **alignment: object) -> str:
+    return "\n".join(match(body, recording, FitConfig(alignment=AlignmentConfig(**alignment))).warnings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_left_handed_axes_are_seen_however_the_recording_is_turned(body: Body, recording: Keypoints, axis: int) -> None:
+    turn, _ = np.linalg.qr(np.random.default_rng(axis).normal(size=(3, 3)))
+    turn *= np.sign(np.linalg.det(turn))
+    flip = np.diag(np.where(np.arange(3) == axis, -1.0, 1.0))
+    assert not is_mirrored(body, moved(recording, turn))
+    assert is_mirrored(body, moved(recording, turn @ flip))
+    assert "keypoints.flip=y" in said(body, moved(recording, flip))
+    assert "mirror" not in said(body, recording)
+
+
+def test_flat_or_few_keypoints_do_not_tell_left_from_right(tmp_path: Path, recording: Keypoints) -> None:
+    flat = bodies.body_of(tmp_path, bodies.EVERY_JOINT, {n: ("root", [x, y, 0.0]) for n, x, y in (
+        ("a", 0.1, 0.0), ("b", -0.1, 0.0), ("c", 0.0, 0.1), ("d", 0.0, -0.05), ("e", 0.1, 0.1),
+    )})  # fmt: skip
+    truth = make_truth(flat, Motion(n_frames=20), Flaws(noise_m=0.001)).keypoints
+    assert not is_mirrored(flat, moved(truth, np.diag([1, -1, 1])))
+    fewer = replace(recording, positions=recording.positions[:, :3], confidence=recording.confidence[:, :3])
+    three = load_body(replace(flat.config, leave_out=["d", "e"]))  # type: ignore[arg-type]
+    assert not is_mirrored(three, replace(fewer, names=three.marker_names))
+
+
+@pytest.mark.parametrize("species", ["rat", "fly", "stick", "mouse"])
+def test_real_recordings_are_told_from_their_mirror_images(data_dir: Path, species: str) -> None:
+    from stac_mjx.bench import find_case
+
+    case = find_case(species, data_dir)
+    assert not is_mirrored(case.body, case.keypoints)
+    assert is_mirrored(case.body, moved(case.keypoints, np.diag([1, 1, -1])))
+
+
+def test_an_animal_of_another_size_is_told_the_scale(body: Body, recording: Keypoints) -> None:
+    large = moved(recording, 2 * np.eye(3))
+    assert size_ratio(body, large) == pytest.approx(2, rel=0.1)
+    assert "times the size of body 'test'" in said(body, large)
+    assert "body.scale=2" in said(body, large)
+    assert "body.scale" not in said(body, recording)
+    assert "body.scale" not in said(body, large, mode="similarity")
+
+
+def test_clips_without_a_point_are_named(body: Body, recording: Keypoints) -> None:
+    gone = recording.positions.copy()
+    gone[10:20] = np.nan
+    lengths, names = np.array([10, 10, 20]), ("first", "second", "third")
+    cut = replace(recording, positions=gone, clip_lengths=lengths, clip_names=names)
+    assert "clips without any keypoint, marked as not valid: second" in said(body, cut)
+
+
+def test_keypoints_far_from_their_bodies_are_one_warning() -> None:
+    names, error = ("a", "b", "c", "d"), np.ones((5, 4))
+    near, far = np.full((4, 3), 0.01), np.full((4, 3), 3.0)
+    assert marker_warnings(names, error, near, 0.4) == []
+    [warning] = marker_warnings(names, error, far, 0.4)
+    assert "4 of 4 keypoints sit far from their bodies (median 5,196 mm on a body of 400 mm)" in warning
+    assert "alignment.mode=rigid" in warning
+    [warning] = marker_warnings(names, error, np.where(np.arange(4)[:, None] == 2, far, near), 0.4)
+    assert warning.startswith("c: sits 5196.2 mm from the origin of its body")
+
+
+def test_a_body_without_some_keypoints(body: Body) -> None:
+    named = {"trunk_keypoints": ["a", "b", "c"], "root_keypoint": "b", "skeleton": [["a", "b"], ["a", "c"]]}
+    config = replace(body.config, leave_out=["b", "g"], **named)
+    less = load_body(config)  # type: ignore[arg-type]
+    assert less.marker_names == ("a", "c", "d", "e", "f")
+    assert (less.trunk_keypoints, less.root_keypoint, less.skeleton) == (("a", "c"), None, (("a", "c"),))
+    # files without names still hold all of them
+    assert less.keypoint_order == body.marker_names
+    for wrong, words in ((["h"], "leave_out: unknown keypoint 'h'"), (list("abcdefg"), "leaves no keypoint")):
+        with pytest.raises(BodyError, match=words):
+            load_body(replace(config, leave_out=wrong))  # type: ignore[type-var]
+
+
+def test_flip_and_leave_out_on_the_command_line(
+    tmp_path: Path, arm_positions: np.ndarray, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mirrored = arm_positions[:20] * [1, -1, 1]
+    path = write_sleap(tmp_path / "a.h5", mirrored[:, None], ("Shoulder", "Elbow", "Wrist"), units="m", fps=200.0)
+    given = [
+        f"keypoints.path={path}",
+        f"out={tmp_path / 'out'}",
+        "keypoints.flip=y",
+        "body.leave_out=[Shoulder]",
+        *QUICK,
+    ]
+    assert main(["fit", *given]) == 0
+    err = capfd.readouterr().err
+    assert "INFO     sign of y turned round, as keypoints.flip says\n" in err
+    [closing] = [line for line in err.splitlines() if "mean error" in line]
+    assert closing.startswith("INFO     20 frames, 2 keypoints: mean error 0.")
+    assert main(["fit", *given, "keypoints.flip=w"]) == 2
+    assert "keypoints.flip: unknown axis 'w'; there are: x, y, z" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["~body.markers.tail tip", "body.markers.Rücken.body=arm"])
+def test_names_that_no_command_line_can_hold_are_sent_to_a_file(
+    setting: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", setting]) == 2
+    assert "cannot stand in a setting on the command line; write them in a YAML file" in capsys.readouterr().err
