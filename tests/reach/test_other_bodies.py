@@ -17,7 +17,7 @@ from reach_analysis.studies import comparison, coupling, gait, similarity, syner
 from reach_analysis.studies.forecast_tasks import questions
 from reach_analysis.studies.pca import usual_colour
 from reach_analysis.synthetic.reach import ReachSettings, make_reaches
-from reach_analysis.synthetic.walk import WalkSettings, make_walks, write_walks
+from reach_analysis.synthetic.walk import WalkSettings, make_walks
 from reach_analysis.synthetic.writing import write_content
 
 N_JOINTS = 20
@@ -83,7 +83,7 @@ def test_where_there_is_no_biceps_what_varies_most_stands_in_and_it_is_said(moto
     assert usual_colour(motors) == f"joint_{N_JOINTS - 1}"
 
 
-def test_motors_are_not_called_muscles(motors: Rollouts, tmp_path: Path) -> None:
+def test_motors_are_not_called_muscles(motors: Rollouts) -> None:
     assert kind_of_actuators(motors) == "actuators"
     with pytest.raises(DataError, match="has no muscles"):
         synergies.study(motors, SynergiesConfig())
@@ -91,11 +91,20 @@ def test_motors_are_not_called_muscles(motors: Rollouts, tmp_path: Path) -> None
     assert {row["second"] for row in compared} == {"actuators", "joints"}
     rows = comparison.study({"one": motors, "two": motors}, ComparisonConfig(resamples=100)).results
     assert "muscle activation" not in {row["quantity"] for row in rows}
-    write_walks(tmp_path / "walk.h5", WalkSettings(n_clips=4, duration_s=0.5))
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_actuators_without_a_state_are_no_muscles_and_it_is_said(tmp_path: Path, stored: bool) -> None:
+    content = make_walks(WalkSettings(n_clips=5, duration_s=0.5))
+    shape = content.arrays["qpos"].shape
+    empty = {"act": np.full((*shape[:2], len(content.body.actuators)), np.nan)} if stored else {}
+    write_content(tmp_path / "walk.h5", replace(content, arrays={**content.arrays, **empty}))
     walker = read_rollouts(tmp_path / "walk.h5")
     assert kind_of_actuators(walker) == "actuators"
-    with pytest.raises(DataError, match=r"holds no muscle activation \(act\)"):
+    with pytest.raises(DataError, match=r"have no activation \(act\), as muscles have; signal=ctrl"):
         questions(walker, ForecastConfig())
+    asked, _, _ = questions(walker, ForecastConfig(signal="ctrl"))
+    assert {one.name.split(" ")[1] for one in asked} == {"(ctrl)"}
 
 
 def test_cross_maps_take_the_joints_that_vary_most_and_say_so(motors: Rollouts) -> None:

@@ -123,18 +123,31 @@ def simulated(rollouts: Rollouts, signal: str, actuators: Sequence[str], rate_hz
     """
     if signal not in ("act", "ctrl"):
         raise ConfigError(unknown("signal", signal, ["act", "ctrl"]))
-    if not rollouts.has(signal):
-        raise DataError(
-            f"{rollouts.path}: holds no muscle activation (act): the actuators of this body have no state of their own"
-        )
+    known = known_actuators(rollouts, signal)
+    empty = [name for name in actuators if name in rollouts.names["actuator"] and name not in known]
+    if empty:
+        raise DataError(f"{rollouts.path}: {signal} is missing for {shorten(empty)}; muscles have it in every sample")
     series = rollouts.series(signal).select(list(actuators))
     if signal == "act":
         series = over_steps(series)
-    rows, _ = series.rows()
-    empty = [name for name, column in zip(series.channels, rows.T, strict=True) if not np.isfinite(column).all()]
-    if empty:
-        raise DataError(f"{rollouts.path}: {signal} is missing for {shorten(empty)}; are these muscles?")
     return series if rate_hz is None else resample(series, rate_hz)
+
+
+def known_actuators(rollouts: Rollouts, signal: str) -> list[str]:
+    """Actuators whose activation ("act") or control ("ctrl") is known in every sample.
+
+    Raises:
+        DataError: when there are none.
+    """
+    known = []
+    if rollouts.has(signal):
+        series = rollouts.series(signal)
+        rows, _ = series.rows()
+        known = [name for name, column in zip(series.channels, rows.T, strict=True) if np.isfinite(column).all()]
+    if not known:
+        lacking = {"act": "activation (act), as muscles have; signal=ctrl looks at their control"}
+        raise DataError(f"{rollouts.path}: the actuators of this body have no {lacking.get(signal, signal)}")
+    return known
 
 
 def kind_of_actuators(rollouts: Rollouts) -> str:

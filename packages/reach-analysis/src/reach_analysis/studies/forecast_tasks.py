@@ -18,7 +18,7 @@ from reach_analysis.emg import Emg, EmgChain, first_samples, windows
 from reach_analysis.errors import ConfigError, DataError, shorten
 from reach_analysis.forecasting.embedding import TrialData, trial_data
 from reach_analysis.forecasting.nulls import Noise
-from reach_analysis.muscles import USUAL_ACTUATORS, actuator_for, kind_of_actuators, simulated
+from reach_analysis.muscles import USUAL_ACTUATORS, actuator_for, kind_of_actuators, known_actuators, simulated
 from reach_analysis.records import TrialSeries, over_steps, resample, same_rate
 from reach_analysis.representation.pca import components
 from reach_analysis.representation.similarity import common_window
@@ -212,7 +212,7 @@ def targets_of(rollouts: Rollouts, wanted: Sequence[str], signal: str) -> tuple[
             continue
     if usual:
         return usual, []
-    chosen = simulated(rollouts, signal, actuators, None).most_varying(STAND_INS)
+    chosen = simulated(rollouts, signal, known_actuators(rollouts, signal), None).most_varying(STAND_INS)
     return chosen, [f"This body has no biceps or triceps: the {len(chosen)} of {len(actuators)} actuators whose "
                     f"{signal} varies most stand in."]  # fmt: skip
 
