@@ -23,7 +23,8 @@ import reach_analysis.errors
 import stac_mjx.cli
 import stac_mjx.errors
 import track_mjx.errors
-from contract import examples
+from contract import disks, examples
+from contract.disks import OLD
 from reach_analysis.contract.sink import whole_hdf5
 from reach_analysis.files import write_bytes, write_json, write_table
 from stac_mjx.clips import write_clips
@@ -33,7 +34,6 @@ from track_mjx.contract.writing import Variable, write_file
 from track_mjx.files import output_folder as track_folder
 from track_mjx.files import write_text as track_text
 
-OLD = b"the old file"
 LARGE = 1 << 21
 ERRORS = (stac_mjx.errors.OutputError, track_mjx.errors.OutputError, reach_analysis.errors.OutputError)
 
@@ -72,37 +72,14 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 }
 
 
-def mounted(folder: Path, *options: str) -> Iterator[Path]:
-    """Mount something on a folder for as long as it is used; skip where that is not allowed."""
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk with 24 KiB left."""
-    if sys.platform != "linux":
-        pytest.skip("disks are mounted as on Linux")
-    yield from mounted(tmp_path / "full", "-t", "tmpfs", "-o", "size=24k", "tmpfs")
+    yield from disks.full(tmp_path / "full")
 
 
 @pytest.fixture
 def read_only_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk that cannot be written to, with an old file on it."""
-    if sys.platform != "linux":
-        pytest.skip("disks are mounted as on Linux")
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "old").write_bytes(OLD)
-    for folder in mounted(tmp_path / "fixed", "--bind", str(source)):
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
-        yield folder
+    yield from disks.read_only(tmp_path / "fixed", tmp_path / "source")
 
 
 @pytest.mark.parametrize("name", WRITERS)
