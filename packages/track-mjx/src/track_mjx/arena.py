@@ -17,6 +17,7 @@ from track_mjx.config import ArenaConfig, PhysicsConfig
 from track_mjx.errors import BodyError, ConfigError, raise_all, unknown
 from track_mjx.exact_xml import exact_xml, quick_compile
 from track_mjx.ground import ground_height
+from track_mjx.servos import set_actuators
 
 _SOLVERS = {
     "cg": mujoco.mjtSolver.mjSOL_CG,
@@ -79,8 +80,8 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     floor = _floor(spec, arena, _root_moves(original))
     contact_geoms = _contacts(spec, arena.contacts, floor, end_effectors)
     _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
-    _set_actuators(spec, arena.actuators)
     _contact_sensors(spec, floor, contact_geoms)
+    set_actuators(spec, arena.actuators, arena.servo_hz, end_effectors)
     _set_options(spec, physics)
     try:
         xml = exact_xml(spec)
@@ -165,23 +166,6 @@ def _set_floor_height(
     mujoco.mj_kinematics(model, data)
     geom = next(geom for geom in spec.geoms if geom.name == floor)
     geom.pos = geom.pos + np.array([0.0, 0.0, height - data.geom_xpos[model.geom(floor).id, 2]])
-
-
-def _set_actuators(spec: mujoco.MjSpec, mode: str) -> None:
-    """Turn position servos into motors, where that is asked for."""
-    if mode not in ("keep", "torque"):
-        raise ConfigError(f"arena.actuators: expected keep or torque, got {mode!r}")
-    if mode == "keep":
-        return
-    for actuator in spec.actuators:
-        if actuator.biastype != mujoco.mjtBias.mjBIAS_AFFINE:
-            continue
-        largest = float(np.abs(actuator.forcerange).max())
-        if not largest > 0:
-            raise ConfigError(f"arena.actuators=torque: actuator {actuator.name!r} has no range of forces")
-        actuator.gainprm = [largest, *[0.0] * (len(actuator.gainprm) - 1)]
-        actuator.biastype, actuator.biasprm = mujoco.mjtBias.mjBIAS_NONE, [0.0] * len(actuator.biasprm)
-        actuator.ctrllimited, actuator.ctrlrange = True, [-1.0, 1.0]
 
 
 def _contacts(spec: mujoco.MjSpec, mode: str, floor: str, end_effectors: Iterable[str]) -> dict[str, tuple[str, ...]]:

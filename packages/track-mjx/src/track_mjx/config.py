@@ -19,7 +19,10 @@ class ArenaConfig:
     floor_height_m: float | None = None
     """Height of the floor, m; empty: where the end effectors stand in the clips."""
     actuators: str = "keep"
-    """keep the actuators of the body, or torque: position servos become motors with the range of their forces."""
+    """keep the actuators of the body; torque: position servos become motors with the range of their forces; servo: one
+    position servo for every hinge that an actuator moves, in the place of motors and muscles."""
+    servo_hz: float = 10.0
+    """Natural frequency of these servos: they follow movements slower than that."""
     contacts: str = "end_effectors"
     """What may touch the floor: end_effectors (with all that hangs on them), all (as the MJCF says) or none."""
     end_effectors: list[str] = field(default_factory=list)
@@ -104,6 +107,9 @@ class NetworkConfig:
     """Widths of the critic's hidden layers."""
     latent: int = 16
     """Dimensions of the intention; 0: no bottleneck, the decoder sees the reference itself."""
+    initial_latent_std: float = 1.0
+    """Standard deviation of the intention of an untrained network; small: the decoder sees the reference from the
+    start, and not mostly noise."""
     layer_norm: bool = True
     """Layer normalisation after each hidden layer of encoder and decoder."""
     min_std: float = 0.001

@@ -26,7 +26,14 @@ LEAST: dict[str, float] = {
     "run.keep_checkpoints": 1,
 }
 """Setting -> the least it may be; of a list, each of its numbers."""
-ABOVE: dict[str, float] = {"ppo.clip": 0, "ppo.max_gradient_norm": 0, "ppo.reward_scale": 0, "run.max_minutes": 0}
+ABOVE: dict[str, float] = {
+    "arena.servo_hz": 0,
+    "network.initial_latent_std": 0,
+    "ppo.clip": 0,
+    "ppo.max_gradient_norm": 0,
+    "ppo.reward_scale": 0,
+    "run.max_minutes": 0,
+}
 """Setting -> what it must exceed; empty settings aside."""
 
 

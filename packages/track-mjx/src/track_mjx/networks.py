@@ -160,6 +160,7 @@ class Networks:
         if self.config.latent:
             encoded: Any = self.encoder.apply(parameters["encoder"], observation.reference)
             mean, logvar, layers = encoded
+            logvar = logvar + 2 * jnp.log(self.config.initial_latent_std)
             activations |= {f"encoder/layer_{i}": layer for i, layer in enumerate(layers)}
             latent = mean if noise is None else mean + jnp.exp(0.5 * logvar) * noise
             first = latent
