@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reach_analysis.config import ForecastConfig, GaitConfig, SimilarityConfig, SynergiesConfig
-from reach_analysis.errors import DataError
+from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.forecasting.embedding import trial_data
 from reach_analysis.forecasting.nulls import noise_filtered
 from reach_analysis.muscles import kind_of_actuators
 from reach_analysis.report.config import ComparisonConfig, CouplingConfig
@@ -16,7 +17,7 @@ from reach_analysis.rollouts import Rollouts, read_rollouts
 from reach_analysis.studies import comparison, coupling, gait, similarity, synergies
 from reach_analysis.studies.forecast_tasks import questions
 from reach_analysis.studies.pca import usual_colour
-from reach_analysis.synthetic.reach import ReachSettings, make_reaches
+from reach_analysis.synthetic.reach import ReachSettings, make_reaches, write_reaches
 from reach_analysis.synthetic.walk import WalkSettings, make_walks
 from reach_analysis.synthetic.writing import write_content
 
@@ -130,14 +131,24 @@ def test_contacts_that_never_touch_are_no_feet_and_feet_that_never_step_are_name
     assert "foot_hind_left have no cycle of their own" in notes
 
 
+def test_the_number_of_synergies_is_the_same_from_means_over_samples(tmp_path: Path) -> None:
+    write_reaches(tmp_path / "reaches.h5", ReachSettings(n_trials=10, n_units=4, seed=5))
+    reaches = read_rollouts(tmp_path / "reaches.h5")
+    every, some = (synergies.study(reaches, SynergiesConfig(largest=4, most_numbers=most)) for most in (100_000, 6_000))
+    assert every.results["chosen"] == some.results["chosen"] == 3  # as they were made
+    assert every.results["accounted"] == some.results["accounted"]  # of all samples
+    assert "means over" not in every.figures[0].caption
+    assert "means over 2 samples for the choice" in some.figures[0].caption
+    with pytest.raises(ConfigError, match="most_numbers must be at least 1, got 0"):
+        synergies.study(reaches, SynergiesConfig(most_numbers=0))
+
+
 def test_noise_of_one_chain_is_filtered_once_for_all_muscles() -> None:
     made: list[int] = []
 
     def noise(rng: np.random.Generator) -> np.ndarray:
         made.append(1)
         return rng.normal(size=12)
-
-    from reach_analysis.forecasting.embedding import trial_data
 
     one, other = (trial_data([np.arange(12.0)], [values]) for values in (np.arange(12.0), np.ones(12)))
     first = noise_filtered(one, noise, 4, seed=1).values

@@ -301,6 +301,8 @@ class SynergiesConfig:
     """Largest number of synergies tried."""
     rank: int | None = None
     """Number of synergies; empty: chosen by held-out variance."""
+    most_numbers: int = 100_000
+    """The choice looks at this many numbers (samples times muscles) at most: of more, means over samples are taken."""
     folds: int = 5
     """Folds of trials."""
     muscle_folds: int = 3

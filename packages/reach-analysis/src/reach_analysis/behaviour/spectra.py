@@ -46,11 +46,13 @@ def check_band(low_hz: float, high_hz: float | None, rate_hz: float) -> tuple[fl
     """
     nyquist = rate_hz / 2
     high = nyquist if high_hz is None else high_hz
+    nothing_above = f"signals sampled {rate_hz:g} times a second hold nothing above {nyquist:g} Hz (Nyquist)"
     if high > nyquist * (1 + 1e-9):
         raise ConfigError(
-            f"band {low_hz:g}-{high:g} Hz: signals sampled {rate_hz:g} times a second hold nothing above "
-            f"{nyquist:g} Hz (Nyquist); give a lower upper edge, or none for all there is"
+            f"band {low_hz:g}-{high:g} Hz: {nothing_above}; give a lower upper edge, or none for all there is"
         )
+    if low_hz >= high and high_hz is None:
+        raise ConfigError(f"there is no band from {low_hz:g} Hz up: {nothing_above}; give a lower edge (low_hz)")
     if not 0 <= low_hz < high:
         raise ConfigError(f"band {low_hz:g}-{high:g} Hz is empty")
     return float(low_hz), float(min(high, nyquist))

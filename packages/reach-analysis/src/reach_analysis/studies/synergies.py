@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from reach_analysis.config import SynergiesConfig
-from reach_analysis.errors import DataError
+from reach_analysis.errors import ConfigError, DataError
 from reach_analysis.figures.representation import synergy_overview
 from reach_analysis.forecasting.folds import trial_folds
 from reach_analysis.muscles import MUSCLES, active_muscles, kind_of_actuators
 from reach_analysis.progress import Stage, silent
+from reach_analysis.records import resample
 from reach_analysis.representation.synergies import choose_rank, synergies
 from reach_analysis.rollouts import Rollouts
 from reach_analysis.studies.study import Shown, Study
@@ -25,10 +26,14 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
         raise DataError(
             f"{rollouts.path}: this body has no muscles (activation between 0 and 1), and so no muscle synergies"
         )
+    if config.most_numbers < 1:
+        raise ConfigError(f"most_numbers must be at least 1, got {config.most_numbers}")
     tick = stage("synergies", 2)
     activation, silent_ones = active_muscles(rollouts, config.actuators)
     folds = trial_folds(activation.trials, min(config.folds, len(activation.trials)), config.seed)
-    choice = choose_rank(activation, config.largest, folds, config.muscle_folds, config.seed)
+    thin = -(-sum(activation.lengths) * len(activation.channels) // config.most_numbers)
+    looked_at = resample(activation, activation.rate_hz / thin)
+    choice = choose_rank(looked_at, config.largest, folds, config.muscle_folds, config.seed)
     tick(1)
     found = synergies(activation, config.rank or choice.chosen, config.seed)
     tick(1)
@@ -46,7 +51,8 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
         f"bars: standard error over {len(set(folds.tolist()))} folds of trials, {config.muscle_folds} of muscles; "
         f"ring: the smallest number within one standard error of the best. Right: the {len(found.patterns)} synergies "
         f"(each muscle over its largest activation), which account for {100 * found.accounted:.1f} %. "
-        f"n = {len(activation.trials)} trials, {sum(activation.lengths)} samples."
+        f"n = {len(activation.trials)} trials, {sum(activation.lengths)} samples"
+        + (f"; means over {thin} samples for the choice of the number." if thin > 1 else ".")
     )
     return Study(
         name="synergies",
