@@ -3,8 +3,8 @@
 A servo pulls its joint towards the angle it is told. The joint then answers like a mass on a spring of natural
 frequency ``f``, critically damped: stiffness ``I w^2`` and damping ``2 I w`` with ``w = 2 pi f``. The inertia ``I``
 that the joint works against is that of what hangs on it, and, where an end effector hangs on it, that of the trunk
-above a planted foot: the body mass at the distance of that foot, shared between half of the feet. Nothing else limits
-force.
+above a planted foot: the body's mass at the distance of that foot, shared between half of the feet. Nothing else
+limits its force.
 """
 
 from __future__ import annotations
