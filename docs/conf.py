@@ -7,6 +7,7 @@ Warnings are errors, nothing is fetched while building or reading: fonts are the
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,6 +74,12 @@ def _escaped(parts: Sequence[str]) -> list[str]:
     return [part.replace("|", r"\|").replace("*", r"\*") if i in outside else part for i, part in enumerate(parts)]
 
 
+def leave_out_settings_of_tests(app: Any, name: str, source: list[str]) -> None:
+    """A reader has no use for the settings that make the tests of a page small."""
+    source[0] = re.sub(r"[ \t]+# in CI: .*$", "", source[0], flags=re.MULTILINE)
+
+
 def setup(app: Any) -> None:
     """Escape before Google's sections are read."""
+    app.connect("source-read", leave_out_settings_of_tests)
     app.connect("autodoc-process-docstring", escape_markup, priority=400)
