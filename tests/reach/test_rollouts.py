@@ -109,6 +109,22 @@ def test_no_repeats_and_a_seed_asked_for_is_refused(reach_file: Path) -> None:
     assert read_rollouts(reach_file, seed=SMALL.seed).seeds == ()
 
 
+@pytest.mark.parametrize("seed", [None, 0, 7])
+def test_a_file_without_the_repeats_it_counts_is_refused(copy: Path, seed: int | None) -> None:
+    """It names eight seeds, but its arrays hold one rollout a clip."""
+    with edit(copy) as file:
+        file.create_dataset("seed", data=np.arange(8))
+    with pytest.raises(ContractError, match=r"(valid|clip_start_time): shape .* has no repeat [07]"):
+        read_rollouts(copy, seed)
+    with edit(copy) as file:
+        for name in ("valid", "clip_start_time"):
+            whole = np.stack([file[name][...]] * 8)
+            del file[name]
+            file.create_dataset(name, data=whole)
+    with pytest.raises(ContractError, match="termination_reason"):
+        read_rollouts(copy, seed)
+
+
 def test_another_major_version_is_refused_naming_both(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with edit(copy) as file:
         file.attrs["schema_version"] = "2.1"

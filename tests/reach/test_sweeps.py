@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from reach_analysis.behaviour.sweeps import differing, knee, over_seeds, read_run, steps_to, swept
 from reach_analysis.cli import main
+from reach_analysis.config import SweepConfig
 from reach_analysis.errors import ConfigError, DataError, InputError
+from reach_analysis.studies.sweep import find_runs, study
 from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from scipy import stats
 
@@ -131,6 +133,32 @@ def test_the_command_puts_the_runs_side_by_side(sweep: Path, tmp_path: Path) -> 
     assert all(np.isfinite(row["reward_held_out"]) for row in numbers["runs"])
     assert numbers["knee"]["value"] in COSTS
     assert (tmp_path / "sweep.svg").stat().st_size > 1000
+
+
+def test_trends_are_rank_correlations_over_runs(sweep: Path) -> None:
+    """Power falls with the cost by construction; every trend is scipy's coefficient of the same runs."""
+    found = study(find_runs(f"{sweep}/*"), SweepConfig(low_hz=50.0)).results
+    trends = {row["outcome"]: row for row in found["trends"]}
+    power = trends["high_frequency_power"]
+    assert power["spearman"] < -0.95
+    assert power["low"] <= power["spearman"] <= power["high"] < -0.8
+    assert power["runs"] == 12
+    costs = [row["task.costs.control.weight"] for row in found["runs"]]
+    for name, row in trends.items():
+        expected = stats.spearmanr(costs, [run[name] for run in found["runs"]])[0]
+        assert row["spearman"] == pytest.approx(expected, abs=1e-12), name
+    assert "steps_to_fraction" not in trends  # the same in every run, so it has no rank
+
+
+def test_an_outcome_that_costs_do_not_touch_has_no_trend(tmp_path: Path) -> None:
+    """Rewards follow from seeds alone: the trend's interval holds 0."""
+    for number, cost in enumerate(COSTS * 2):
+        write_run(tmp_path / f"run{number}", cost, seed=(7 * number) % 11)
+    rows = study(find_runs(f"{tmp_path}/*"), SweepConfig(low_hz=50.0)).results["trends"]
+    reward = next(row for row in rows if row["outcome"] == "reward")
+    assert reward["low"] < 0 < reward["high"]
+    few = study(find_runs([str(tmp_path / f"run{number}") for number in range(3)]), SweepConfig(low_hz=50.0))
+    assert few.results["trends"] == []
 
 
 def test_bad_input(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

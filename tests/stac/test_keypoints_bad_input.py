@@ -117,6 +117,15 @@ def test_compressed_mat_file_with_flipped_bytes(tmp_path):
     expect(message(tmp_path / "a.mat"), "not a complete MATLAB file", "damaged data")
 
 
+def test_mat_text_stored_as_fractions_is_damaged(tmp_path):
+    path = write_mat(tmp_path / "a.mat", pred=X, names=np.array(NAMES))
+    data, text = path.read_bytes(), len(NAMES) * max(map(len, NAMES))
+    utf8, doubles = (np.array([kind, text], "<u4").tobytes() for kind in (16, 9))  # tags of MATLAB version 5
+    assert data.count(utf8) == 1
+    path.write_bytes(data.replace(utf8, doubles))
+    expect(message(path), "a.mat", "not a complete MATLAB file", "text 'names' is stored as fractions")
+
+
 def test_foreign_hdf5_lists_what_it_holds_and_the_formats(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["images/left"] = np.zeros((3, 8))

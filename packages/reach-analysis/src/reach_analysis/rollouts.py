@@ -313,8 +313,8 @@ def _layers(file: h5py.File) -> tuple[str, ...]:
 
 
 def _of_repeat(path: object, name: str, values: np.ndarray, repeat: int) -> np.ndarray:
-    """What belongs to one repeat, of values that count repeats first."""
-    if values.ndim < 1 or len(values) <= repeat:
+    """What belongs to one repeat, of values that count repeats first and clips second."""
+    if values.ndim < 2 or len(values) <= repeat:
         raise ContractError(f"{path}: {name}: shape {values.shape} has no repeat {repeat}")
     return values[repeat]
 

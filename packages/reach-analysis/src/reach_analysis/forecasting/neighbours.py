@@ -37,22 +37,22 @@ def nearest(embedding: Embedding, split: Split, k: int, exclusion: int | None = 
         DataError: when a state has fewer than `k` library states left.
     """
     margin = _most_excluded(embedding, split, exclusion)
-    asked = min(k + margin + 1, len(split.library))
-    tree = KDTree(embedding.vectors[split.library]) if asked else None
-    if tree is None or asked < k:
+    n_candidates = min(k + margin + 1, len(split.library))
+    tree = KDTree(embedding.vectors[split.library]) if n_candidates else None
+    if tree is None or n_candidates < k:
         raise DataError(_too_few(k, len(split.library), exclusion))
     queries = embedding.vectors[split.prediction]
     # KDTree drops the second axis when asked for a single neighbour.
-    distance, found = (out.reshape(len(queries), asked) for out in tree.query(queries, k=asked))
+    distance, found = (out.reshape(len(queries), n_candidates) for out in tree.query(queries, k=n_candidates))
     state = split.library[found]
     farthest = distance[:, -1].copy()
     if margin:
         distance[excluded(embedding, split.prediction[:, None], state, exclusion)] = np.inf
         distance, state = _sorted(distance, state)
-    tied = np.flatnonzero((distance[:, 1 : k + 1] == distance[:, :k][:, : asked - 1]).any(axis=1))
+    tied = np.flatnonzero((distance[:, 1 : k + 1] == distance[:, :k][:, : n_candidates - 1]).any(axis=1))
     if len(tied):
         distance[tied], state[tied] = _by_rule(embedding, split.prediction[tied], distance[tied], state[tied])
-    if asked < len(split.library):
+    if n_candidates < len(split.library):
         # Others may lie at the distance of the last one asked for: only a scan of the whole library shows them.
         cut = np.flatnonzero(distance[:, k - 1] >= farthest)
         if len(cut):

@@ -1,0 +1,104 @@
+"""Controllers side by side: differences that were put in, none where there is none, trials joined by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reach_analysis.errors import DataError
+from reach_analysis.estimates import paired_difference
+from reach_analysis.report.config import ComparisonConfig
+from reach_analysis.rollouts import Rollouts, read_rollouts
+from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.studies.comparison import study
+from reach_analysis.synthetic.reach import ReachSettings, make_reaches
+from reach_analysis.synthetic.writing import Content, write_content
+
+N = 12
+CONFIG = ComparisonConfig(low_hz=50.0, resamples=500)
+
+
+def content() -> Content:
+    return make_reaches(ReachSettings(n_trials=N, n_units=2, chatter=0.2, seed=8)).content
+
+
+def written(path: Path, made: Content, **arrays: np.ndarray) -> Rollouts:
+    write_content(path, replace(made, arrays={**made.arrays, **arrays}))
+    return read_rollouts(path)
+
+
+def rows_of(**conditions: Rollouts) -> dict[str, dict]:
+    return {row["quantity"]: row for row in study(conditions, CONFIG).results}
+
+
+def test_a_change_in_every_trial_is_found_with_its_size(tmp_path: Path) -> None:
+    made = content()
+    reference, action = made.arrays["qpos_ref"], made.arrays["action"]
+    one = written(tmp_path / "one.h5", made, qpos=reference + 0.01)
+    two = written(tmp_path / "two.h5", made, qpos=reference + 0.03, action=action / 2, ctrl=made.arrays["ctrl"] / 2)
+    found = rows_of(one=one, two=two)
+    error = next(row for name, row in found.items() if name.startswith("joint error"))
+    scale = {"rad": 1.0, "deg": 180 / np.pi}[error["unit"]]
+    assert error["first_mean"] == pytest.approx(0.01 * scale, rel=1e-5)
+    assert error["second_mean"] == pytest.approx(0.03 * scale, rel=1e-5)
+    assert error["difference"] == pytest.approx(0.02 * scale, rel=1e-5)
+    assert [error["low"], error["high"]] == pytest.approx([0.02 * scale] * 2, rel=1e-4)  # alike in every trial
+    power, effort = found["high-frequency power"], found["squared control"]
+    assert power["second_mean"] == pytest.approx(power["first_mean"] / 4, rel=1e-5)
+    assert effort["second_mean"] == pytest.approx(effort["first_mean"] / 4, rel=1e-5)
+    for row in (error, power, effort):
+        assert row["trials"] == N
+        assert row["p"] < 0.01
+        assert row["p"] <= row["p_holm"] < 0.05
+    assert found["muscle activation"]["difference"] == 0.0
+    assert found["muscle activation"]["p"] == 1.0
+
+
+def test_no_change_is_called_none_and_exchanging_controllers_turns_signs(tmp_path: Path) -> None:
+    """Deviations of the two are drawn alike, trial by trial, so nothing but chance tells them apart."""
+    made, rng = content(), np.random.default_rng(4)
+    draws = [made.arrays["qpos_ref"] + 0.02 * np.abs(rng.normal(size=(N, 1, 1))) for _ in range(2)]
+    one, two = (written(tmp_path / f"{number}.h5", made, qpos=qpos) for number, qpos in enumerate(draws))
+    found, turned = rows_of(one=one, two=two), rows_of(one=two, two=one)
+    name = next(name for name in found if name.startswith("joint error"))
+    row, back = found[name], turned[name]
+    assert row["low"] < 0 < row["high"]
+    assert row["p"] > 0.05
+    assert back["difference"] == pytest.approx(-row["difference"])
+    assert back["p"] == pytest.approx(row["p"], abs=0.05)
+
+
+def test_false_positives_stay_at_their_level() -> None:
+    """The paired test behind the table, over 300 data sets without an effect."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for number in range(300):
+        one, two = rng.gamma(2.0, size=(2, N))
+        hits += paired_difference(one, two, "1", Resampling(200, seed=number)).p <= 0.05
+    assert 5 <= hits <= 27  # 99.9 % of a binomial of 300 at 5 %
+
+
+def test_trials_are_joined_by_name_not_by_place(tmp_path: Path) -> None:
+    made = content()
+    shift = np.linspace(0.01, 0.1, N)[:, None, None]
+    one = written(tmp_path / "one.h5", made, qpos=made.arrays["qpos_ref"] + shift)
+    order = np.arange(N)[::-1]
+    backwards = {name: values[order] for name, values in made.arrays.items() if len(values) == N}
+    names = {"clip_names": made.clip_names[::-1], "trial_ids": made.trial_ids[::-1]}
+    moved = replace(made, arrays={**made.arrays, **backwards}, **names)
+    two = written(tmp_path / "two.h5", moved, qpos=(made.arrays["qpos_ref"] + shift)[order])
+    error = next(row for name, row in rows_of(one=one, two=two).items() if name.startswith("joint error"))
+    assert error["difference"] == pytest.approx(0.0, abs=1e-6)
+    assert abs(error["high"] - error["low"]) < 1e-5
+
+
+def test_controllers_without_a_trial_in_common_are_refused(tmp_path: Path) -> None:
+    made = content()
+    one = written(tmp_path / "one.h5", made)
+    strangers = replace(made, trial_ids=tuple(f"other{number}" for number in range(N)))
+    with pytest.raises(DataError, match="share no trial"):
+        study({"one": one, "two": written(tmp_path / "two.h5", strangers)}, CONFIG)
+    with pytest.raises(DataError, match="at least two"):
+        study({"one": one}, CONFIG)
