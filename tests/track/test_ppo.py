@@ -63,6 +63,18 @@ def test_an_untrained_policy_may_stand_still_and_explores_as_much_as_it_is_told(
     assert small[1] == pytest.approx(0.2, abs=0.01)
 
 
+def test_an_untrained_intention_is_as_noisy_as_it_is_told() -> None:
+    seen = Observation(np.ones((7, 4), np.float32), np.ones((7, 5), np.float32))
+    noise = jax.random.normal(jax.random.key(1), (7, 3))
+    spread = {}
+    for std in (1.0, 0.1):
+        networks = Networks(NetworkConfig(encoder=[32], decoder=[8], latent=3, initial_latent_std=std), 6)
+        intention = networks.policy(networks.init(jax.random.key(0), seen), seen, noise).intention
+        spread[std] = np.asarray(intention.latent - intention.mean)
+        assert np.asarray(jnp.exp(0.5 * intention.logvar) * noise) == pytest.approx(spread[std], rel=1e-4, abs=1e-6)
+    assert spread[0.1] == pytest.approx(0.1 * spread[1.0], rel=1e-3, abs=1e-6)
+
+
 def test_advantages_are_those_of_the_definition() -> None:
     rng = np.random.default_rng(0)
     reward, values = rng.normal(size=(12, 9)), rng.normal(size=(13, 9))
