@@ -147,7 +147,7 @@ def test_ids_are_unique_and_every_link_resolves(pair: Path) -> None:
     assert wanted <= set(ids)
     sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
     linked = [attributes["href"][1:] for tag, attributes in page.tags if tag == "a" and "aria-label" not in attributes]
-    assert linked == sections == ["inputs", *(plan.key for plan in PLANS), "papers", "reading"]
+    assert linked == sections == ["inputs", *(plan.key for plan in PLANS if not plan.extra), "papers", "reading"]
 
 
 @pytest.mark.slow
@@ -212,6 +212,28 @@ def test_sections_that_cannot_be_filled_say_why_and_the_others_go_on(walk: Path)
     assert sections["gait"]["parts"][0]["numbers"]["cycles"] > 5
     assert any("gait cycles" in sentence for sentence in numbers_of(walk)["findings"])
     assert "The papers print no value about this body." in page.text
+
+
+@pytest.mark.slow
+def test_sections_that_are_named_are_made_and_others_of_their_kind_are_not_shown(folder: Path, tmp_path: Path) -> None:
+    quick = QUICK.replace("studies={", "studies={topology:{draws:19,landmarks:30,nulls:[gaussian]},").replace(
+        "forecast:{", "replication:{E:[2],tau:[-1],folds:3,targets:[biceps_long]},forecast:{"
+    )
+    arguments = [f"rollouts={folder}/physics_aware.h5", quick, f"out={tmp_path}"]
+    assert main(["report", *arguments, "extras=[topology,replication]"]) == 0
+    page, sections = page_of(tmp_path), numbers_of(tmp_path)["sections"]
+    keys = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert keys == ["inputs", *(plan.key for plan in PLANS), "papers", "reading"]
+    rows = {name: sections[name]["parts"][0]["numbers"] for name in ("topology", "replication")}
+    assert {row["features"] for row in rows["topology"]} == {"loops"}
+    assert "library holds the predicted trial" in {row["departure"] for row in rows["replication"]}
+    shown = {float(value) for cell in page.attributes("data-values") for value in cell.split()}
+    assert {row["longest"] for row in rows["topology"]} | {row["ours"] for row in rows["replication"]} <= shown
+
+
+def test_a_section_of_another_name_is_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", f"rollouts={folder}/physics_aware.h5", "extras=[topologie]", f"out={tmp_path}"]) == 2
+    assert "did you mean 'topology'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -80,6 +80,9 @@ class ReportConfig:
     studies: dict[str, Any] = field(default_factory=dict)
     """Settings of single studies that shall differ from the report's, as {forecast:{permutations:5000},
     gait:{lead:hand_L}}; the studies are the sections of the page, their settings those of the verbs."""
+    extras: list[str] = field(default_factory=list)
+    """Sections that are made only where they are named: topology (loops of the intention beside nulls; needs the extra
+    `topology`), replication (forecasts with the choices of paper A's public notebooks beside ours)."""
     title: str | None = None
     """Title of the page; empty: made from the name of the body."""
     seed: int = 0

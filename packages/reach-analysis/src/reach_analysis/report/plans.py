@@ -8,6 +8,7 @@ from typing import Any
 from reach_analysis import config as schemas
 from reach_analysis.errors import DataError
 from reach_analysis.progress import Stage
+from reach_analysis.replication import forecast as replicated
 from reach_analysis.report.config import ComparisonConfig, CouplingConfig, ReportConfig
 from reach_analysis.report.sections import Inputs, Make, Plan
 from reach_analysis.studies import (
@@ -25,6 +26,7 @@ from reach_analysis.studies import (
     synergies,
 )
 from reach_analysis.studies.study import Study
+from reach_analysis.topology import study as topology
 
 
 def _recordings(config: ReportConfig) -> dict[str, Any]:
@@ -158,6 +160,27 @@ PLANS: tuple[Plan, ...] = (
         lambda inputs, config, condition: CouplingConfig(seed=config.seed),
         _of_one(coupling.study),
         "focus",
+    ),
+    Plan(
+        "topology",
+        "Topology of the intention",
+        "Does the intention run in a loop? A loop counts only beyond what the covariance, the distances from the mean, "
+        "the spectra and the courses that trials share would make by themselves.",
+        lambda inputs, config, condition: schemas.TopologyConfig(seed=config.seed, max_dimension=1, draws=39),
+        _of_one(topology.study),
+        "focus",
+        extra=True,
+    ),
+    Plan(
+        "replication",
+        "The public notebooks' choices",
+        "What do the choices of the notebooks that were published with paper A do to the forecasts? Each is made "
+        "alone, everything else as above, and beside it stands what the same choice scores when there is nothing to "
+        "find.",
+        lambda inputs, config, condition: schemas.ForecastConfig(seed=config.seed, **_emg_of(config)),
+        _of_one(replicated.compare_forecasts),
+        "focus",
+        extra=True,
     ),
     Plan(
         "gait",

@@ -94,6 +94,7 @@ class Plan:
         make: runs it.
         spread: "all" for one study of all conditions, "each" for one a condition, "focus" for the condition in focus.
         asked: whether the user named something this section needs, so that its errors are the user's.
+        extra: whether it is made only where the user names it.
     """
 
     key: str
@@ -103,6 +104,7 @@ class Plan:
     make: Make
     spread: str = "each"
     asked: Callable[[ReportConfig], bool] = lambda config: False
+    extra: bool = False
 
 
 def sections(plans: Sequence[Plan], inputs: Inputs, config: ReportConfig, stage: Stage = silent) -> list[Section]:
@@ -111,13 +113,14 @@ def sections(plans: Sequence[Plan], inputs: Inputs, config: ReportConfig, stage:
     Raises:
         ReachError: when something the user named cannot be used.
     """
-    known = [plan.key for plan in plans]
-    raise_all(
-        ConfigError, "studies", [unknown("study", str(name), known) for name in config.studies if name not in known]
-    )
+    known, extras = [plan.key for plan in plans], [plan.key for plan in plans if plan.extra]
+    faults = [unknown("study", str(name), known) for name in config.studies if name not in known]
+    faults += [f"extras: {unknown('section', name, extras)}" for name in config.extras if name not in extras]
+    raise_all(ConfigError, "report", faults)
+    chosen = [plan for plan in plans if not plan.extra or plan.key in config.extras]
     return [
-        _section(plan, inputs, config, _numbered(stage, f"{number + 1}/{len(plans)}"))
-        for number, plan in enumerate(plans)
+        _section(plan, inputs, config, _numbered(stage, f"{number + 1}/{len(chosen)}"))
+        for number, plan in enumerate(chosen)
     ]
 
 
@@ -140,7 +143,7 @@ def _part(plan: Plan, inputs: Inputs, config: ReportConfig, condition: str, stag
     try:
         return Part(condition, plan.make(inputs, config, settings, condition, stage), "", settings)
     except ReachError as error:
-        if plan.asked(config) or (changes and isinstance(error, ConfigError)):
+        if plan.extra or plan.asked(config) or (changes and isinstance(error, ConfigError)):
             raise
         return Part(condition, None, _sentence(str(error), inputs), settings)
 

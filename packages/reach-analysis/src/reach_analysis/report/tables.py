@@ -54,6 +54,13 @@ def _layers(study: Study) -> Rows:
     return [row | {"name": layer_label(row["layer"])} for row in study.results]
 
 
+def _shapes(study: Study) -> Rows:
+    return [
+        row | {"name": layer_label(row["layer"]), "is_beyond": "yes" if row.get("beyond") else "no"}
+        for row in study.results
+    ]
+
+
 def _alike(study: Study) -> Rows:
     """Every representation beside muscles (or other actuators), joints and EMG: CKA and RSA in one row."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -187,6 +194,18 @@ _VIEWS: dict[str, tuple[tuple[str, Callable[[Study], Rows], tuple[Column, ...]],
         (Column("history of", "history"), Column("finds", "finds"), _interval("r [95 % of libraries]", "skill", ""),
          Column("r, smallest library", "skill_smallest"), Column("null, median", "null_median"),
          Column("null, 95 %", "null_95"), Column("p", "p", p=True)),
+    ),),
+    "topology": ((
+        "Longest lifetimes beside the nulls (in root mean square distances from the centre)", _shapes,
+        (Column("layer", "name"), Column("features", "features"), Column("longest", "longest"), Column("next", "next"),
+         Column("null", "null"), Column("null, median", "null_median"), Column("null, 95 %", "null_95"),
+         Column("p", "p", p=True), Column("beyond", "is_beyond"), Column("trials", "trials")),
+    ),),
+    "forecast_replication": ((
+        "Our choice and theirs, and what either scores when trials are exchanged", _all,
+        (Column("question", "question"), Column("their choice", "departure"), Column("measure", "measure"),
+         Column("ours", "ours"), Column("theirs", "public"), Column("ours, exchanged", "ours_null"),
+         Column("theirs, exchanged", "public_null"), Column("n, ours", "ours_n"), Column("n, theirs", "public_n")),
     ),),
     "gait": (
         ("Feet", _of("feet"),
