@@ -44,6 +44,19 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture
+def canvas_here() -> None:
+    """Skip where this machine cannot draw; the two packages that draw do so in the same way."""
+    import mujoco
+    from stac_mjx.errors import OutputError
+    from stac_mjx.gl import Canvas
+
+    try:
+        Canvas(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()
+    except OutputError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs() -> Iterator[None]:
     """Let go of compiled programs after each file of tests.

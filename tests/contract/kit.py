@@ -37,6 +37,15 @@ def edit(path: Path) -> Any:
     return h5py.File(path, "r+")
 
 
+def flip_stored(path: Path, name: str) -> None:
+    """Flip the bits of one byte in the middle of the first chunk of a data set."""
+    with edit(path) as file:
+        chunk = file[name].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
 def assert_conforms(path: Path) -> None:
     """Fail with the list of all departures unless the file conforms to docs/schema, SHOULDs aside."""
     departures = check_file(path)

@@ -16,6 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from messages import assert_one_message
 from stac.keypoint_files import write_sleap
 from stac.quick import ARM_NAMES, QUICK
 from stac_mjx.cli import main
@@ -251,16 +252,6 @@ def place(tmp_path: Path, arm_recording: Path, arm_positions: np.ndarray, arm_fi
     return Place(tmp_path, arm_recording, arm_positions[:60], arm_fit)
 
 
-def assert_one_message(err: str, verb: str, words: list[str]) -> None:
-    """Nothing but one message, of one line or of a heading with a list under it, that holds all words."""
-    lines = err.strip().splitlines()
-    assert lines[0].startswith(f"stac-mjx {verb}: "), err
-    assert all(line.startswith("  - ") for line in lines[1:]), err
-    assert "Traceback" not in err
-    missing = [word for word in words if word not in err]
-    assert not missing, f"{missing} not in: {err}"
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_a_mistake_ends_in_one_message_and_leaves_nothing(
     case: str, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -272,7 +263,7 @@ def test_a_mistake_ends_in_one_message_and_leaves_nothing(
     assert main([verb, *QUICK[-1:], f"out={place.out}", *given]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert_one_message(err, verb, words)
+    assert_one_message(err, f"stac-mjx {verb}", words)
     assert set(place.folder.rglob("*")) == before
 
 
@@ -289,21 +280,21 @@ def run_command(arguments: list[str], prelude: str = "") -> subprocess.Completed
 def test_out_is_a_file(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     out = place.text("taken", "keep me")
     assert main([*fit_command(place), f"out={out}"]) == 2
-    assert_one_message(capsys.readouterr().err, "fit", [f"out={out}", "is a file"])
+    assert_one_message(capsys.readouterr().err, "stac-mjx fit", [f"out={out}", "is a file"])
     assert out.read_text() == "keep me"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that nobody may write to")
 def test_folder_that_cannot_be_written(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*fit_command(place), "out=/proc/results"]) == 2
-    assert_one_message(capsys.readouterr().err, "fit", ["out=/proc/results", "no results can be written"])
+    assert_one_message(capsys.readouterr().err, "stac-mjx fit", ["out=/proc/results", "no results can be written"])
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_folder_without_permission(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.out.mkdir(mode=0o500)
     assert main(fit_command(place)) == 2
-    assert_one_message(capsys.readouterr().err, "fit", [f"out={place.out}", "Permission denied"])
+    assert_one_message(capsys.readouterr().err, "stac-mjx fit", [f"out={place.out}", "Permission denied"])
     assert not list(place.out.iterdir())
 
 
@@ -337,7 +328,7 @@ def test_full_disk_keeps_the_old_file(
     monkeypatch.setattr(os, "fsync", refusing_fsync)
     assert main(fit_command(place)) == 2
     monkeypatch.undo()
-    assert_one_message(last_message(capsys.readouterr().err), "fit", [full, "full", "nothing was changed"])
+    assert_one_message(last_message(capsys.readouterr().err), "stac-mjx fit", [full, "full", "nothing was changed"])
     assert (place.out / full).read_bytes() == old
     assert {path.name for path in place.out.iterdir()} == {path.name for path in place.fit.iterdir()}
 
@@ -350,7 +341,7 @@ def test_file_size_limit_in_a_process_of_its_own(place: Place) -> None:
         fit_command(place), f"import stac_mjx.api, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n{limit}"
     )
     assert ended.returncode == 2, ended.stderr
-    assert_one_message(last_message(ended.stderr), "fit", ["offsets.h5", "beyond the size"])
+    assert_one_message(last_message(ended.stderr), "stac-mjx fit", ["offsets.h5", "beyond the size"])
     assert not [path.name for path in place.out.iterdir() if path.suffix in (".h5", ".tmp")]
 
 
@@ -383,7 +374,7 @@ def test_killed_while_writing(old: bytes | None, place: Place) -> None:
 def test_process_ends_with_code_2_and_no_traceback(place: Place) -> None:
     ended = run_command(["fit", "keypoints.path=nowhere.mat", f"out={place.out}"])
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert_one_message(ended.stderr, "fit", ["nowhere.mat", "does not exist"])
+    assert_one_message(ended.stderr, "stac-mjx fit", ["nowhere.mat", "does not exist"])
     assert not place.out.exists()
 
 
@@ -399,12 +390,12 @@ def test_check_lists_what_is_wrong_and_ends_with_code_2(place: Place, capsys: py
 def test_other_verbs_refuse_missing_files(verb: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     missing = place.folder / "nowhere.h5"
     assert main([verb, f"{'file' if verb == 'check' else 'clips'}={missing}"]) == 2
-    assert_one_message(capsys.readouterr().err, verb, [str(missing), "no such file"])
+    assert_one_message(capsys.readouterr().err, f"stac-mjx {verb}", [str(missing), "no such file"])
 
 
 def test_a_file_of_no_clip_leaves_other_files_alone(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """One bad file among several: the message names it, and nothing is registered."""
     empty = write_sleap(place.folder / "empty_clip.h5", np.zeros((0, 1, 3, 3)), ARM_NAMES, units="m", fps=200.0)
     assert main(["fit", f"keypoints.path=[{place.recording},{empty}]", f"out={place.out}"]) == 2
-    assert_one_message(capsys.readouterr().err, "fit", ["empty_clip.h5", "0 frames"])
+    assert_one_message(capsys.readouterr().err, "stac-mjx fit", ["empty_clip.h5", "0 frames"])
     assert not place.out.exists()

@@ -247,11 +247,7 @@ def test_clip_borders_outside_the_file_are_refused(clips_file: Path, path, value
 
 def test_damaged_values_are_a_contract_error(tmp_path: Path):
     write_clips(tmp_path / "a.h5", examples.clips((3000,)))
-    with kit.edit(tmp_path / "a.h5") as file:
-        chunk = file["xpos"].id.get_chunk_info(0)
-    content = bytearray((tmp_path / "a.h5").read_bytes())
-    content[chunk.byte_offset + chunk.size // 2] ^= 0xFF
-    (tmp_path / "a.h5").write_bytes(content)
+    kit.flip_stored(tmp_path / "a.h5", "xpos")
     with pytest.raises(ContractError, match="xpos: the values are damaged"):
         read_clips(tmp_path / "a.h5")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import copy
 import os
 import subprocess
 import sys
@@ -39,25 +38,6 @@ BODY = """
   </worldbody>
 </mujoco>
 """
-
-
-@pytest.fixture
-def canvas_here():
-    """Skip where this machine cannot draw."""
-    try:
-        Canvas(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()
-    except OutputError as error:
-        pytest.skip(str(error))
-
-
-def changed(record, **fields):
-    """Copy a record with other fields, past the shape checks that tests (and only tests) run on construction."""
-    other = copy.copy(record)
-    for derived in ("frame_clip", "time", "residual"):
-        other.__dict__.pop(derived, None)
-    for name, value in fields.items():
-        object.__setattr__(other, name, value)
-    return other
 
 
 def animal(length: float, n_frames: int = 20, joint: str = "<freejoint/>") -> ReferenceClips:
@@ -134,8 +114,8 @@ def test_animals_of_any_size_fill_the_picture_and_are_lit_alike(length):
 @pytest.mark.usefixtures("canvas_here")
 def test_a_marker_inside_the_body_shines_through():
     clips = animal(1.0)
-    clips = changed(clips, kp_data=np.full_like(clips.kp_data, np.nan))
-    inside = changed(clips, marker_sites=np.repeat(clips.xpos[:, 1:], 2, axis=1))
+    clips = examples.changed(clips, kp_data=np.full_like(clips.kp_data, np.nan))
+    inside = examples.changed(clips, marker_sites=np.repeat(clips.xpos[:, 1:], 2, axis=1))
     model = stage_model(clips.info, *SIZE)
     extent = extent_of(clips, model)
     seen = []
@@ -152,10 +132,12 @@ def test_a_marker_inside_the_body_shines_through():
 @pytest.mark.usefixtures("canvas_here")
 def test_poses_and_keypoints_that_are_not_finite_are_left_out():
     clips = animal(1.0)
-    broken = changed(clips, qpos=clips.qpos.copy(), marker_sites=clips.marker_sites.copy(), xpos=clips.xpos.copy())
+    broken = examples.changed(
+        clips, qpos=clips.qpos.copy(), marker_sites=clips.marker_sites.copy(), xpos=clips.xpos.copy()
+    )
     for array in (broken.qpos, broken.marker_sites, broken.xpos):
         array[7] = np.nan
-    missing = changed(broken, kp_data=np.full_like(clips.kp_data, np.nan))
+    missing = examples.changed(broken, kp_data=np.full_like(clips.kp_data, np.nan))
     assert not near(picture(missing, 7), RECORDED).any()
     assert near(picture(missing, 6), ON_BODY).any()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from pathlib import Path
@@ -35,21 +34,11 @@ SIDE = np.array([[1.0, 0, 0], [0, 0, 1.0]])
 PICTURE = re.compile(r'src="data:image/png;base64,[A-Za-z0-9+/=]+"')
 
 
-def changed(record, **fields):
-    """Copy a record with other fields, past the shape checks that tests (and only tests) run on construction."""
-    other = copy.copy(record)
-    for derived in ("frame_clip", "time", "residual"):
-        other.__dict__.pop(derived, None)
-    for name, value in fields.items():
-        object.__setattr__(other, name, value)
-    return other
-
-
 def repeated(clips, times: int):
     """The frames of `clips` over and over, as one clip."""
     names = ("qpos", "qvel", "xpos", "xquat", "kp_data", "marker_sites", "kp_confidence", "at_joint_limit", "valid")
     arrays = {n: np.concatenate([getattr(clips, n)] * times) for n in (*names, "solver_status")}
-    return changed(clips, **arrays, clip_name=("all",), clip_length=np.array([len(arrays["qpos"])]))
+    return examples.changed(clips, **arrays, clip_name=("all",), clip_length=np.array([len(arrays["qpos"])]))
 
 
 def test_statistics_equal_numpy_and_skip_missing_values():
@@ -69,7 +58,7 @@ def test_statistics_equal_numpy_and_skip_missing_values():
 
 @pytest.mark.parametrize("lengths", [(1,), (7, 3, 5), (5000,), (2000, 1, 3000), (3,) * 900])
 def test_time_bins_hold_every_frame_once_and_never_two_clips(lengths):
-    clips = changed(examples.clips(), clip_length=np.array(lengths))
+    clips = examples.changed(examples.clips(), clip_length=np.array(lengths))
     bins = time_bins(clips, 400)
     frames = np.concatenate([np.arange(a, b) for a, b in zip(bins.start, bins.stop, strict=True)])
     np.testing.assert_array_equal(frames, np.arange(sum(lengths)))
@@ -162,7 +151,7 @@ def test_joint_ranges_are_in_degrees_and_mm_with_the_time_at_a_limit():
     hip, slide = clips.names_qpos.index("hip"), len(clips.names_qpos) - 1
     qpos[:, hip], qpos[:, slide] = np.radians(np.linspace(-30, 60, 15)), 1.0
     at_limit[-4:, hip] = 1
-    ranges = joint_plots.ranges_used(changed(clips, qpos=qpos, at_joint_limit=at_limit), examples.model())
+    ranges = joint_plots.ranges_used(examples.changed(clips, qpos=qpos, at_joint_limit=at_limit), examples.model())
     assert ranges is not None
     assert (ranges.names, ranges.still) == (("hip",), (clips.names_qpos[slide],))
     assert ranges.n_frames == 14  # the last one must not be used
@@ -224,14 +213,14 @@ def test_figures_that_no_longer_apply_are_removed(tmp_path: Path):
     clips = examples.clips()
     write_report(clips, examples.offsets(), None, tmp_path)
     (tmp_path / "figures" / "mine.png").write_bytes(b"kept")
-    write_report(changed(repeated(clips, 1), kp_data=clips.marker_sites + 1e-4), None, None, tmp_path)
+    write_report(examples.changed(repeated(clips, 1), kp_data=clips.marker_sites + 1e-4), None, None, tmp_path)
     left = {p.stem for p in (tmp_path / "figures").iterdir()}
     assert left == {"keypoint_errors", "errors_over_time", "worst_frames", "offsets_on_body", "joint_ranges", "mine"}
 
 
 def test_names_and_warnings_from_files_are_shown_as_they_are(tmp_path: Path):
     hostile = ("<img src=x onerror=alert(1)>", "$x_{1", "a" * 200, "鼠の鼻")
-    clips = changed(examples.clips(), kp_names=hostile, clip_name=("<b>", "$$", "c"))
+    clips = examples.changed(examples.clips(), kp_names=hostile, clip_name=("<b>", "$$", "c"))
     summary = {**figures_of(clips), "warnings": ["<script>alert(1)</script>"] * 100, "wall_s": 1.0, "frames_per_s": 5.0}
     text = write_report(clips, None, summary, tmp_path).read_text(encoding="utf-8")
     assert "<script" not in text
@@ -244,12 +233,12 @@ def test_names_and_warnings_from_files_are_shown_as_they_are(tmp_path: Path):
 def one_frame(clips):
     short = {n: getattr(clips, n)[:1] for n in ("qpos", "qvel", "xpos", "xquat", "kp_data", "marker_sites")}
     short |= {n: getattr(clips, n)[:1] for n in ("kp_confidence", "at_joint_limit", "valid", "solver_status")}
-    return changed(clips, **short, clip_name=("only",), clip_length=np.array([1]))
+    return examples.changed(clips, **short, clip_name=("only",), clip_length=np.array([1]))
 
 
 def one_keypoint(clips):
     cut = {n: getattr(clips, n)[:, :1] for n in ("kp_data", "marker_sites", "kp_confidence")}
-    return changed(clips, **cut, kp_names=("nose",), kp_body=("head",), offsets=clips.offsets[:1])
+    return examples.changed(clips, **cut, kp_names=("nose",), kp_body=("head",), offsets=clips.offsets[:1])
 
 
 @pytest.mark.parametrize(
@@ -258,11 +247,11 @@ def one_keypoint(clips):
         one_frame,
         one_keypoint,
         lambda c: one_frame(one_keypoint(c)),
-        lambda c: changed(c, kp_data=np.full_like(c.kp_data, np.nan)),
-        lambda c: changed(c, valid=np.zeros_like(c.valid)),
-        lambda c: changed(c, offsets=None, kp_body=None),
+        lambda c: examples.changed(c, kp_data=np.full_like(c.kp_data, np.nan)),
+        lambda c: examples.changed(c, valid=np.zeros_like(c.valid)),
+        lambda c: examples.changed(c, offsets=None, kp_body=None),
         lambda c: repeated(c, 200),
-        lambda c: changed(c, marker_sites=c.kp_data),
+        lambda c: examples.changed(c, marker_sites=c.kp_data),
     ],
     ids=["one frame", "one keypoint", "one point", "never seen", "never valid", "no offsets", "long", "perfect"],
 )
@@ -281,10 +270,10 @@ def test_another_body_than_that_of_the_clips_is_refused(tmp_path: Path):
     clips = examples.clips()
     other = "<mujoco><worldbody><body><freejoint/><geom size='1'/></body></worldbody></mujoco>"
     with pytest.raises(ContractError, match="7 coordinates"):
-        write_report(changed(clips, info=examples.info(mjcf_xml=other)), None, None, tmp_path)
+        write_report(examples.changed(clips, info=examples.info(mjcf_xml=other)), None, None, tmp_path)
     outside = '<mujoco><include file="/etc/passwd"/></mujoco>'
     with pytest.raises(BodyError, match="include"):
-        write_report(changed(clips, info=examples.info(mjcf_xml=outside)), None, None, tmp_path)
+        write_report(examples.changed(clips, info=examples.info(mjcf_xml=outside)), None, None, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from messages import assert_one_message
 from track.clip_files import ARM, WALKER, write_clips
 from track.small_runs import trained
 from track.small_setups import arm
@@ -388,17 +389,6 @@ def contents(*folders: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
-def assert_one_message(err: str, verb: str, words: list[str]) -> None:
-    """Nothing but one message, of one line or of a heading with a list under it, that holds all words."""
-    lines = err.strip().splitlines()
-    assert lines, "nothing was said"
-    assert lines[0].startswith(f"track-mjx {verb}: "), err
-    assert all(line.startswith("  - ") for line in lines[1:]), err
-    assert "Traceback" not in err
-    missing = [word for word in words if word not in err]
-    assert not missing, f"{missing} not in: {err}"
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_a_mistake_ends_in_one_message_and_leaves_nothing(
     case: str, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -411,7 +401,7 @@ def test_a_mistake_ends_in_one_message_and_leaves_nothing(
     assert main([verb, *given]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert_one_message(err, verb, words)
+    assert_one_message(err, f"track-mjx {verb}", words)
     assert contents(place.folder, place.run) == before
     assert not place.out.exists()
 
@@ -426,5 +416,5 @@ def test_the_process_ends_with_code_2_and_no_traceback(place: Place) -> None:
     arguments = ["train", f"clips={place.folder / 'none.h5'}", f"out={place.out}", *TASK]
     ended = subprocess.run([sys.executable, "-m", "track_mjx", *arguments], capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert_one_message(ended.stderr, "train", ["none.h5", "no such file"])
+    assert_one_message(ended.stderr, "track-mjx train", ["none.h5", "no such file"])
     assert not place.out.exists()

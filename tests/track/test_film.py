@@ -47,15 +47,6 @@ ANIMAL = """
 """
 
 
-@pytest.fixture
-def canvas_here():
-    """Skip where this machine cannot draw."""
-    try:
-        Canvas(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()
-    except OutputError as error:
-        pytest.skip(str(error))
-
-
 def animal(length: float, off: float = 0.0, n: int = 20) -> tuple[Body, Footage]:
     """A capsule as long as `length` mm that walks two lengths along x, its reference `off` lengths beside it."""
     body = Body(ANIMAL.format(far=40 * length, thick=0.1 * length, long=0.5 * length), {}, 1e-3, "capsule")

@@ -1,0 +1,22 @@
+"""What a user is told, as the tests of the commands look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def assert_one_message(err: str, command: str, words: Sequence[str]) -> None:
+    """Nothing but one message, of one line or of a heading with a list under it, that holds all words.
+
+    Args:
+        err: standard error.
+        command: program and verb, as "stac-mjx fit".
+        words: what must be said.
+    """
+    lines = err.strip().splitlines()
+    assert lines, "nothing was said"
+    assert lines[0].startswith(f"{command}: "), err
+    assert all(line.startswith("  - ") for line in lines[1:]), err
+    assert "Traceback" not in err
+    missing = [word for word in words if word not in err]
+    assert not missing, f"{missing} not in: {err}"
