@@ -5,8 +5,8 @@
 The recording is yours (DANNCE or label3d .mat, NWB, SLEAP or Anipose; names as in `stac-mjx fit body=rat --help`),
 and so is the path of the rodent model; `pip install 'stac-mjx[bodies]'` brings one (Python 3.11 and 3.12), used
 without --mjcf. With --data DIR both are taken from a folder with rat/rodent.xml and rat/recordings. Settings at the
-end go to the training. The paper trained on 14 minutes for 650 million steps, which wants a GPU; 20 million show that
-it learns.
+end go to the training. The preset is the laptop's, `rat_quick`; the paper trained on 14 minutes for 650 million steps,
+which is `--preset rat --steps 650000000` and wants a GPU.
 """
 
 from __future__ import annotations
@@ -50,14 +50,16 @@ def main() -> None:
         "--data", type=Path, help="folder with rat/rodent.xml and rat/recordings (default: $MIMIC_DATA)"
     )
     parser.add_argument("--out", type=Path, default=Path("results_rat"), help="folder of the results")
-    parser.add_argument("--steps", type=int, default=20_000_000, help="control steps of training")
+    parser.add_argument("--preset", default="rat_quick", help="preset of the training (default: rat_quick)")
+    parser.add_argument("--steps", type=int, help="control steps of training (default: the preset's)")
     parser.add_argument("settings", nargs="*", help="settings of the training, as ppo.n_envs=1024")
     arguments = parser.parse_args()
     clips, controller = arguments.out / "registered" / "clips.h5", arguments.out / "controller"
     run("stac-mjx", "fit", "body=rat", *inputs(arguments), f"out={clips.parent}")
     run("track-mjx", "check", f"clips={clips}")
-    given = (f"clips={clips}", f"out={controller}", f"run.steps={arguments.steps}", *arguments.settings)
-    run("track-mjx", "train", "preset=rat", *given)
+    steps = [f"run.steps={arguments.steps}"] if arguments.steps else []
+    given = (f"preset={arguments.preset}", f"clips={clips}", f"out={controller}", *steps, *arguments.settings)
+    run("track-mjx", "train", *given)
     run("track-mjx", "evaluate", f"run={controller}")
     run("track-mjx", "rollout", f"run={controller}", f"out={arguments.out / 'rollouts.h5'}")
     print(f"\nLook at {clips.parent / 'report.html'} and {controller}.")

@@ -38,11 +38,12 @@ def with_xarray(path: str) -> None:
     """The same file with labelled axes: reward terms by name, a body's path in metres."""
     with xarray.open_datatree(path, engine="h5netcdf") as file:
         rewards = file["metrics"].mean(("clip", "step_time"))
-        print({str(name): round(float(rewards.sel(metric=name)), 3) for name in rewards["metric"].values})
+        terms = [f"{name} {float(rewards.sel(metric=name)):.3f}" for name in rewards["metric"].values]
+        print("terms of the reward, mean:", ", ".join(terms))
         last = str(file["names_xpos"].values[-1])
         path_of = file["xpos"].sel(names_xpos=last).isel(clip=0)
         length = float(np.sqrt((path_of.diff("state_time") ** 2).sum("space")).sum())
-        print(f"{last} moves {1000 * length:.1f} mm in clip {file['clip_name'].values[0]!r}")
+        print(f"{last} moves {1000 * length:.1f} mm in clip {file['clip_name'].values[0]}")
 
 
 if __name__ == "__main__":

@@ -26,11 +26,12 @@ def run(config: CheckConfig) -> int:
     arena = build_arena(clips, ArenaConfig(), PhysicsConfig())
     model = arena.model
     lengths = clips.clip_length / clips.rate_hz
+    spread = " to ".join(dict.fromkeys(f"{length:.3g}" for length in (lengths.min(), lengths.max())))
     sys.stdout.write(
         f"{clips.path}: can be trained on\n"
         f"  body {clips.model_name}, unit {clips.length_unit_m:g} m, {model.nv} degrees of freedom, "
         f"{model.nu} actuators ({shorten(actuator_labels(model), 6)})\n"
-        f"  {len(clips.clip_name)} clips of {lengths.min():.3g} to {lengths.max():.3g} s at {clips.rate_hz:g} Hz\n"
+        f"  {len(lengths)} clip{'s' if len(lengths) > 1 else ''} of {spread} s at {clips.rate_hz:g} Hz\n"
         f"  root {arena.root_body}, end effectors {shorten(arena.end_effectors) or 'none'}, "
         f"floor {arena.floor or 'none'}\n"
     )
