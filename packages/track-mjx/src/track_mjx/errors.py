@@ -101,4 +101,4 @@ def output_error(path: Path, error: OSError) -> OutputError:
         errno.EISDIR: "there is a folder of this name",
     }
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
-    return OutputError(f"{path}: cannot be written: {reason}; nothing was changed")
+    return OutputError(f"{path}: cannot be written: {reason}; an earlier file there is as it was")
