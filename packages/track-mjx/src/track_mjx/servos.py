@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from track_mjx.errors import BodyError, ConfigError
 from track_mjx.exact_xml import quick_compile
+from track_mjx.moments import moment_arms
 
 MODES = ("keep", "torque", "servo")
 _HINGE = int(mujoco.mjtJoint.mjJNT_HINGE)
@@ -86,11 +87,7 @@ def _moved(model: mujoco.MjModel) -> list[int]:
     """Numbers of the hinges that some actuator moves."""
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    arms = np.zeros((model.nu, model.nv))
-    mujoco.mju_sparse2dense(
-        arms, data.actuator_moment.ravel(), data.moment_rownnz, data.moment_rowadr, data.moment_colind.ravel()
-    )
-    arms = np.abs(arms)
+    arms = np.abs(moment_arms(model, data))
     pulled = (arms > _TINY * arms.max(axis=1, keepdims=True, initial=0)).any(axis=0)
     return [j for j in range(model.njnt) if model.jnt_type[j] == _HINGE and pulled[model.jnt_dofadr[j]]]
 

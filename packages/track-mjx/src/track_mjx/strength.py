@@ -20,6 +20,7 @@ from scipy.optimize import lsq_linear
 
 from track_mjx.anatomy import Anatomy
 from track_mjx.clips import Clips
+from track_mjx.moments import moment_arms
 
 LACKING = 0.3
 """Share of the torque missing from which a frame counts as beyond the body's strength."""
@@ -58,7 +59,7 @@ def can_be_judged(body: Anatomy) -> bool:
     model = body.model
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    return bool((np.abs(_moments(model, data)).sum(0) > 0).all())
+    return bool((np.abs(moment_arms(model, data)).sum(0) > 0).all())
 
 
 def strength(
@@ -101,17 +102,11 @@ def _demands(
             data.ctrl[:], data.act[columns[has_state]] = control, control[has_state]
             mujoco.mj_fwdActuation(model, data)
             forces.append(data.actuator_force.copy())
-        moments, reach = _moments(model, data), forces[1] - forces[0]
-        torques = np.vstack([moments * reach[:, None], data.qfrc_inverse - moments.T @ forces[0]])
+        arms, reach = moment_arms(model, data), forces[1] - forces[0]
+        torques = np.vstack([arms * reach[:, None], data.qfrc_inverse - arms.T @ forces[0]])
         weighed = np.linalg.solve(np.linalg.cholesky(inertia), torques.T).T
         idle = np.clip(np.divide(-forces[0], reach, out=np.zeros(model.nu), where=reach != 0), 0.0, 1.0)
         yield weighed[:-1], idle, weighed[-1]
-
-
-def _moments(model: mujoco.MjModel, data: mujoco.MjData) -> Float[np.ndarray, "actuator dof"]:
-    moments = np.zeros((model.nu, model.nv))
-    mujoco.mju_sparse2dense(moments, data.actuator_moment, data.moment_rownnz, data.moment_rowadr, data.moment_colind)
-    return moments
 
 
 def _share_out(
