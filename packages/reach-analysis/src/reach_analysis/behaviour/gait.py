@@ -80,11 +80,6 @@ def touch_downs(stance: Contact) -> Int[np.ndarray, " event"]:
     return np.flatnonzero(~stance[:-1] & stance[1:]) + 1
 
 
-def lift_offs(stance: Contact) -> Int[np.ndarray, " event"]:
-    """Samples at which a stance has ended."""
-    return np.flatnonzero(stance[:-1] & ~stance[1:]) + 1
-
-
 def find_cycles(stance: Sequence[Contact], contact: TrialSeries, shortest_s: float, longest_s: float) -> Cycles:
     """Cycles of one foot from touch-down to touch-down, within bounds of duration.
 

@@ -114,7 +114,7 @@ def forecast_traces(traces: Sequence[Traces]) -> Figure:
                 axis.set_yticks([])
                 if row is axes[0]:
                     axis.set_title(trial_label(trial), fontsize=8)
-            row[0].set_title(label(one.name, 46), fontsize=8, loc="left")
+            row[0].set_ylabel("\nfrom ".join(label(part, 24) for part in one.name.split(" from ", 1)), fontsize=7)
         return figure
 
 

@@ -106,11 +106,18 @@ def similarity_matrices(names: Sequence[str], found: Sequence[Similarity]) -> Fi
         return figure
 
 
+WIDEST = 9.0
+"""Width of a figure with many columns, inches: what fits the page."""
+MOST_NAMES = 24
+"""Names that fit below an axis of that width."""
+
+
 def synergy_overview(choice: RankChoice, found: Synergies, muscles: Sequence[str]) -> Figure:
     """Held-out variance by number of synergies, and the synergies as bars over muscles."""
     with drawing():
         rows = len(found.patterns)
-        figure = Figure(figsize=(3.4 + 0.42 * len(muscles) + 1.0, max(2.6, 0.9 * rows + 1.0)), layout="constrained")
+        width = min(4.4 + 0.42 * len(muscles), WIDEST)
+        figure = Figure(figsize=(width, max(2.6, 0.9 * rows + 1.0)), layout="constrained")
         grid = figure.add_gridspec(rows, 2, width_ratios=(1.0, 1.6))
         left = figure.add_subplot(grid[:, 0])
         left.errorbar(choice.ranks, 100 * choice.held_out, 100 * choice.error, fmt="o-", color=BLUE, capsize=3)
@@ -124,8 +131,7 @@ def synergy_overview(choice: RankChoice, found: Synergies, muscles: Sequence[str
             axis.bar(range(len(muscles)), pattern, 0.7, color=SKY)
             axis.set_ylim(0, 1.05)
             axis.set_ylabel(f"{number + 1}", rotation=0, labelpad=10)
-            last = number == rows - 1
-            axis.set_xticks(
-                range(len(muscles)), [label(m, 18) for m in muscles] if last else [], rotation=50, ha="right"
-            )
+            every = -(-len(muscles) // MOST_NAMES)  # names of every second, third, ... muscle where they would overlap
+            names = [label(muscle, 18) for muscle in muscles[::every]] if number == rows - 1 else []
+            axis.set_xticks(range(0, len(muscles), every), names, rotation=50, ha="right")
         return figure

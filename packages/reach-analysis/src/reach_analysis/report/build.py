@@ -64,8 +64,7 @@ def build(inputs: Inputs, config: ReportConfig, stage: Stage = silent) -> Report
     pictures = _pictures(found, stage)
     hashes = input_hashes(path for section in found for study in section.studies for path in study.inputs)
     head = Head(
-        title=config.title
-        or f"{body_of(inputs).replace('_', ' ').capitalize()}: what the controller does, and how sure we are",
+        title=config.title or f"{body_of(inputs).replace('_', ' ').capitalize()}: {TITLE}",
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         findings=tuple(told),
         synthetic=synthetic,

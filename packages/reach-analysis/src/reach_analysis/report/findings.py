@@ -200,8 +200,9 @@ def _papers(verdicts: Mapping[str, int]) -> Iterator[str]:
     total = sum(verdicts.values())
     if total:
         yield (
-            f"Of {total} values that the papers print about this body, {verdicts[REPLICATES]} replicate here, "
-            f"{verdicts[DIFFERS]} differ, and {verdicts[OPEN]} cannot be checked with these files."
+            f"Of {total} {'value' if total == 1 else 'values'} that the papers print about this body, "
+            f"{verdicts[REPLICATES]} replicate here, {verdicts[DIFFERS]} differ, and {verdicts[OPEN]} cannot be "
+            "checked with these files."
         )
 
 

@@ -154,6 +154,7 @@ def _foot_rows(feet: _Feet, config: GaitConfig, resampling: Resampling) -> list[
         duty = mean_of(duty_factors(feet.stances[name], series, own), "1", resampling)
         lags = phase_lags(feet.stances[name], series, feet.cycles)
         lag, agreement = circular_mean(lags)
+        touching = int(np.isfinite(lags).sum())
         rows.append({
             "foot": name,
             "own_cycles": len(own),
@@ -161,8 +162,8 @@ def _foot_rows(feet: _Feet, config: GaitConfig, resampling: Resampling) -> list[
             "duty_low": duty.low,
             "duty_high": duty.high,
             "phase_lag": lag,
-            "phase_agreement": agreement,
-            "cycles_with_touch_down": int(np.isfinite(lags).sum()),
+            "phase_agreement": agreement if touching > 1 else float("nan"),  # one lag agrees with itself
+            "cycles_with_touch_down": touching,
         })  # fmt: skip
     return rows
 

@@ -38,7 +38,9 @@ def study(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stag
         keep = long_enough(every, config.low_hz)
         # where none is, the measure itself says what is too short
         series, left_out = (every.take(keep), len(every.trials) - len(keep)) if keep else (every, 0)
-        notes += [f"{name}: {left_out} trials ended before two periods of {config.low_hz:g} Hz."] if left_out else []
+        notes += (
+            [f"{name}: trials that ended before two periods of {config.low_hz:g} Hz: {left_out}."] if left_out else []
+        )
         units.add("1" if series.unit == "per column" else series.unit)
         powers[name] = band_power(series, config.low_hz, config.high_hz)
         densities[name] = mean_spectrum(series)
