@@ -268,7 +268,7 @@ def _read_run(folder: Path) -> None:
 
 
 def _read_rollouts(path: Path) -> None:
-    from reach_analysis.rollouts import names_in, read_rollouts
+    from reach_analysis.rollouts import listed_in, read_rollouts
 
     found = read_rollouts(path)
     assert finite_positive(found.rate_hz, found.reference_rate_hz)
@@ -281,7 +281,7 @@ def _read_rollouts(path: Path) -> None:
         found.contact(name)
     found.column_units("qpos")
     found.text("provenance/config_yaml")
-    names_in(found, "end_effectors")
+    listed_in(found, "source_files")
     found.renamed(r"(\d+)")
 
 
