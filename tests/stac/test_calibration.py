@@ -1,16 +1,19 @@
 """Offsets: the closed form, the choice of frames, known truth, and the precision that noise allows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from stac import bodies_for_tests as bodies
+from stac_mjx.acceleration import Anderson
 from stac_mjx.batches import Observation
-from stac_mjx.body import Body
+from stac_mjx.body import Body, load_body
 from stac_mjx.calibration import best_offsets, calibrate, in_body_frames, spread_frames
 from stac_mjx.config import CalibrationConfig, SolverConfig
 from stac_mjx.inputs import confidence_weights
 from stac_mjx.precision import OffsetPrior, expected_errors
+from stac_mjx.presets import body_preset
 from stac_mjx.synthetic import Flaws, Motion, Truth, make_truth
 from stac_mjx.tracking import Tracker
 from stac_mjx.trajectory import steps
@@ -108,6 +111,42 @@ def test_offsets_and_poses_of_a_calibration_are_what_noise_allows(noisy: tuple[B
     assert offset_error < 1.6, "better than the initial offsets, which are 2 mm off (median)"
     bound = np.median(0.6745 * np.delete(expected.joint, [0, 1, 2, 11], axis=1))
     assert np.median(angle_errors(tracker, fit.qpos, truth)) < 1.3 * bound
+
+
+def test_accelerated_rounds_arrive_where_plain_ones_creep() -> None:
+    rng = np.random.default_rng(0)
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    creeping, solution = turn @ np.diag([0.97, 0.8, 0.3]) @ turn.T, np.array([[1.0, -2.0, 3.0]])
+    x, plain, accelerated = np.zeros((1, 3)), np.zeros((1, 3)), Anderson()
+    for _ in range(5):
+        x = accelerated.propose(x, solution + (x - solution) @ creeping)
+        plain = solution + (plain - solution) @ creeping
+    # a linear map of three directions is solved once three differences of steps are known
+    np.testing.assert_allclose(x, solution, atol=1e-6)
+    assert np.abs(plain - solution).max() > 1
+    accelerated.forget()
+    np.testing.assert_array_equal(accelerated.propose(x, x + 1), x + 1)
+
+
+@pytest.mark.slow
+def test_arm_offsets_are_as_good_as_noise_allows_in_every_direction() -> None:
+    """Errors of several calibrations, in units of what is expected along each eigenvector of the covariance."""
+    body = load_body(body_preset("mouse_arm"))
+    tree, settings, ratios = build_tree(body.model), CalibrationConfig(), []
+    for seed in range(8):
+        truth = make_truth(body, Motion(n_frames=500), Flaws(noise_m=2e-4), offset_sd_m=2e-4, seed=seed)
+        seen, tracker = observed(truth, body), Tracker(tree, body, SolverConfig())
+        found = calibrate(tracker, seen, settings)
+        some = replace(seen.take(found.frames), clip_lengths=np.ones(len(found.frames), int))
+        poses = truth.qpos[found.frames].astype(np.float32)
+        prior = OffsetPrior(np.full(3, settings.anchor), initial_mm=0.2)
+        expected = expected_errors(tracker, poses, truth.offsets, some, 0.2, prior)
+        size, direction = np.linalg.eigh(expected.offset_covariance)
+        ratios.append(direction.T @ (1000 * (found.offsets - truth.offsets)).ravel() / np.sqrt(size))
+    # 72 ratios of variance 1: their root mean square is 1 +- 0.083
+    assert 0.8 < np.sqrt(np.mean(np.square(ratios))) < 1.2
+    # a calibration that stops too early is off along the directions in which it creeps
+    assert (np.sqrt(np.mean(np.square(ratios), axis=0)) < 1.7).all()
 
 
 def test_missing_and_wrong_points_cost_less_than_a_quarter(tmp_path: Path) -> None:

@@ -109,6 +109,27 @@ def usable(clips: ReferenceClips) -> Bool[np.ndarray, " frame"]:
     return np.asarray(clips.valid) == 1
 
 
+def error_figures(distances: Float[np.ndarray, " point"]) -> dict[str, float | None]:
+    """Mean, median, root mean square and 95th percentile of distances, mm; None where there are none."""
+    named = {
+        "mean_error_mm": np.mean,
+        "median_error_mm": np.median,
+        "rmse_mm": lambda d: np.sqrt(np.mean(d**2)),
+        "p95_mm": lambda d: np.percentile(d, 95),
+    }
+    return {name: rounded(statistic(distances)) if len(distances) else None for name, statistic in named.items()}
+
+
+def rounded(value: float) -> float:
+    """A figure for people: six significant digits."""
+    return float(f"{value:.6g}")
+
+
+def frames_at_limit(qpos: Float[np.ndarray, "frame nq"], at_limit: Bool[np.ndarray, "frame nq"]) -> int:
+    """Frames in which a joint sits on a limit, leaving out joints that never leave it: nothing observes those."""
+    return int((at_limit & (np.ptp(qpos, axis=0) > 1e-4)).any(axis=1).sum())
+
+
 def figures_of(clips: ReferenceClips) -> dict[str, Any]:
     """Figures of a fit from its clips alone: those of ``fit_summary.json`` that do not need the run itself."""
     distances = distances_mm(clips)
@@ -121,11 +142,8 @@ def figures_of(clips: ReferenceClips) -> dict[str, Any]:
         "keypoints": len(clips.kp_names),
         "degrees_of_freedom": len(clips.names_qvel),
         "rate_hz": clips.info.rate_hz,
-        "mean_error_mm": float(seen.mean()) if len(seen) else None,
-        "median_error_mm": float(np.median(seen)) if len(seen) else None,
-        "rmse_mm": float(np.sqrt(np.mean(seen**2))) if len(seen) else None,
-        "p95_mm": float(np.percentile(seen, 95)) if len(seen) else None,
-        "frames_at_limit": int((np.asarray(clips.at_joint_limit) == 1).any(axis=1).sum()),
+        **error_figures(seen),
+        "frames_at_limit": frames_at_limit(clips.qpos, np.asarray(clips.at_joint_limit) == 1),
         "failed_frames": int((~usable(clips)).sum()),
         "solver_status": dict(zip(SOLVER_STATUS, status.tolist(), strict=False)),
         "warnings": [],

@@ -6,7 +6,9 @@ of its body, pulled toward its initial offset where asked):
     m = (mean_t w R_t' (y_t - p_t) + lambda d m0) / (mean_t w + lambda d)
 
 The pull is always toward the *initial* offset and in units of one observation a frame, so it neither drifts over rounds
-nor depends on how many frames are used. Optionally the frame of the recording is fitted along with the offsets.
+nor depends on how many frames are used. The alternation creeps where an offset and the mean angle of a joint can trade
+places, and would seem to stand still long before it has arrived; rounds are therefore combined (`acceleration`).
+Optionally the frame of the recording is fitted along with the offsets.
 Arrays are (frame, keypoint, xyz), lengths in model units; only `Calibration` speaks metres.
 """
 
@@ -22,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from stac_mjx.acceleration import Anderson
 from stac_mjx.alignment import IDENTITY, Similarity, procrustes, robust_procrustes
 from stac_mjx.batches import Fit, Observation
 from stac_mjx.config import CalibrationConfig
@@ -32,6 +35,8 @@ from stac_mjx.tree import Tree
 
 CALM_ROUNDS = 4
 """Rounds in a row that must gain next to nothing before calibration stops."""
+WORSE = 1.001
+"""A round that raises the mean error by more than this factor makes the acceleration start anew."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +172,7 @@ def calibrate(
     pull = config.anchor + config.regularization * body.regularize
     fit, sample, similarity = _first_fit(tracker, raw, initial, mode)
     tracker.choose_scale(tracker.distances_mm(initial, sample, fit.qpos), sample.weight > 0)
-    offsets, history, squares, calm = initial, [], [], 0
-    converged = False
+    offsets, errors, calm, accelerated = initial, [], 0, Anderson()
     for turn in range(config.max_rounds):
         # one at a time: both would take up the same error, and overshoot
         if mode != "none" and turn % 2 == 0:
@@ -176,18 +180,17 @@ def calibrate(
             sample = replace(raw, target=similarity.apply(raw.target))
         else:
             weight = _trust(tracker, offsets, sample, fit) * importance[:, None]
-            offsets = best_offsets(_local(tracker, fit.qpos, sample.target), weight, initial, pull)
+            best = best_offsets(_local(tracker, fit.qpos, sample.target), weight, initial, pull)
+            offsets = accelerated.propose(offsets, best)
         fit = tracker.refine(offsets, sample, fit.qpos, config.iterations)
-        distances = tracker.distances_mm(offsets, sample, fit.qpos)
-        count = importance[:, None] * (sample.weight > 0)
-        tracker.choose_scale(distances, sample.weight > 0)
-        history.append(float((count * distances).sum() / count.sum()))
-        squares.append(float(np.sqrt((count * distances**2).sum() / count.sum())))
+        errors.append(_errors_mm(tracker, offsets, sample, fit, importance))
         if progress is not None:
-            progress(history[-1])
-        calm = calm + 1 if len(history) > 1 and history[-1] > (1 - config.tolerance) * history[-2] else 0
-        converged = calm >= CALM_ROUNDS
-        if converged:
+            progress(errors[-1][0])
+        ratio = errors[-1][0] / errors[-2][0] if len(errors) > 1 and errors[-2][0] > 0 else 0.0
+        if ratio > WORSE:
+            accelerated.forget()
+        calm = calm + 1 if ratio > 1 - config.tolerance else 0
+        if calm >= CALM_ROUNDS:
             break
     spread = _spread(_local(tracker, fit.qpos, sample.target), sample.weight)
     metric = replace(similarity, translation=similarity.translation * unit)
@@ -196,11 +199,22 @@ def calibrate(
         spread=spread * unit,
         observations=sample.weight.sum(axis=0),
         frames=frames,
-        mean_error_mm=np.array(history),
-        rmse_mm=np.array(squares),
+        mean_error_mm=np.array(errors)[:, 0],
+        rmse_mm=np.array(errors)[:, 1],
         similarity=metric,
-        converged=converged,
+        converged=calm >= CALM_ROUNDS,
     )
+
+
+def _errors_mm(
+    tracker: Tracker, offsets: np.ndarray, sample: Observation, fit: Fit, importance: np.ndarray
+) -> tuple[float, float]:
+    """Mean and root mean square distance of keypoints to markers; also sets the scale of the robust loss by them."""
+    distances = tracker.distances_mm(offsets, sample, fit.qpos)
+    tracker.choose_scale(distances, sample.weight > 0)
+    count = importance[:, None] * (sample.weight > 0)
+    mean, square = ((count * distances**power).sum() / count.sum() for power in (1, 2))
+    return float(mean), float(np.sqrt(square))
 
 
 def _trust(tracker: Tracker, offsets: np.ndarray, sample: Observation, fit: Fit) -> Float[np.ndarray, "frame keypoint"]:

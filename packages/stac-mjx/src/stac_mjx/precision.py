@@ -35,12 +35,19 @@ class Precision:
     Attributes:
         joint: (frame, dof), rad or model units.
         resolution: (frame, dof) part of each estimate that comes from the keypoints.
-        offset_mm: (keypoint, 3) in the frames of the bodies; zero where offsets were taken as known.
+        offset_covariance: of all coordinates of all offsets in the frames of the bodies, (3 keypoint, 3 keypoint),
+            mm^2; zero where offsets were taken as known. Some directions are known far better than others: hold errors
+            against it as a whole, since a median over coordinates says little.
     """
 
     joint: Float[np.ndarray, "frame dof"]
     resolution: Float[np.ndarray, "frame dof"]
-    offset_mm: Float[np.ndarray, "keypoint 3"]
+    offset_covariance: Float[np.ndarray, "size size"]
+
+    @property
+    def offset_mm(self) -> Float[np.ndarray, "keypoint 3"]:
+        """Standard error of every coordinate of every offset."""
+        return np.sqrt(np.diag(self.offset_covariance)).reshape(-1, 3)
 
 
 @dataclass(frozen=True)
@@ -81,14 +88,13 @@ def expected_errors(
     gain = np.linalg.solve(normal + np.eye(n_dof) * ridge, weighted)
     resolution = np.einsum("fik,fki->fi", gain, jacobian)
     variance = noise_mm**2 * (gain**2).sum(axis=2)
-    offset_mm = np.zeros((n_keypoints, 3))
+    covariance = np.zeros((3 * n_keypoints, 3 * n_keypoints))
     if prior is not None:
         turn = quat_to_mat(np.asarray(body_poses(tree, poses).xquat, np.float64)[:, body.marker_body])
         covariance = _offset_covariance(jacobian, gain, weight, turn, noise_mm, prior)
-        offset_mm = np.sqrt(np.diag(covariance)).reshape(n_keypoints, 3)
         rotated = _times_turn(gain, turn)
         variance += np.einsum("fia,ab,fib->fi", rotated, covariance, rotated)
-    return Precision(np.sqrt(variance), np.clip(resolution, 0.0, 1.0), offset_mm)
+    return Precision(np.sqrt(variance), np.clip(resolution, 0.0, 1.0), covariance)
 
 
 def _movable(tracker: Tracker, qpos: np.ndarray) -> Float[np.ndarray, "frame dof"]:

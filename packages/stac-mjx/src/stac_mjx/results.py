@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stac_mjx.accuracy import three_digits
+from stac_mjx.accuracy import error_figures, frames_at_limit, means, rounded, three_digits
 from stac_mjx.alignment import prepared
 from stac_mjx.clips import SOLVER_STATUS, FileInfo, Offsets, ReferenceClips, write_clips, write_offsets
 from stac_mjx.file_info import environment_json
@@ -118,9 +118,8 @@ def offsets_of(registration: Registration) -> Offsets:
 
 def marker_warnings(names: tuple[str, ...], error_mm: np.ndarray, offsets: np.ndarray, size_m: float) -> list[str]:
     """One sentence for each marker that does not fit the body; `error_mm` is (frame, keypoint)."""
-    seen = np.isfinite(error_mm)
-    mean = np.where(seen, error_mm, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-    typical = float(np.median(mean[seen.any(axis=0)])) if seen.any() else 0.0
+    mean = means(error_mm, axis=0)
+    typical = float(np.median(mean[np.isfinite(mean)])) if np.isfinite(mean).any() else 0.0
     length = np.linalg.norm(offsets, axis=1)
     far = (length > FAR_OFFSET * size_m) & (size_m > 0)
     out = []
@@ -134,7 +133,7 @@ def marker_warnings(names: tuple[str, ...], error_mm: np.ndarray, offsets: np.nd
         )
         far[:] = False
     for k, name in enumerate(names):
-        if seen[:, k].any() and len(names) > 3 and mean[k] > POOR_FIT * typical:
+        if len(names) > 3 and mean[k] > POOR_FIT * typical:
             worse = f"mean error {mean[k]:.2f} mm, {mean[k] / typical:.1f} times the median of all keypoints"
             out.append(f"{name}: {worse}; is it tied to the right body, and named as in the recording?")
         if far[k]:
@@ -147,7 +146,6 @@ def summary_of(registration: Registration, wall_s: float) -> dict[str, Any]:
     """Figures of a fit, as written to ``fit_summary.json``."""
     body, result, inputs = registration.body, registration.trajectory, registration.inputs
     error = result.error_mm
-    distances = error[np.isfinite(error)]
     counts = np.bincount(result.status, minlength=len(SOLVER_STATUS))
     calibration = registration.calibration
     warnings = [*inputs.warnings, *marker_warnings(body.marker_names, error, registration.offsets, body.size_m)]
@@ -161,15 +159,12 @@ def summary_of(registration: Registration, wall_s: float) -> dict[str, Any]:
         "keypoints": len(body.marker_names),
         "degrees_of_freedom": int(body.model.nv),
         "rate_hz": result.rate_hz,
-        "mean_error_mm": _figure(distances, np.mean),
-        "median_error_mm": _figure(distances, np.median),
-        "rmse_mm": _figure(distances, lambda d: np.sqrt(np.mean(d**2))),
-        "p95_mm": _figure(distances, lambda d: np.percentile(d, 95)),
+        **error_figures(error[np.isfinite(error)]),
         "per_keypoint_mm": {
-            name: _figure(column[np.isfinite(column)], np.mean)
-            for name, column in zip(body.marker_names, error.T, strict=True)
+            name: rounded(mean) if np.isfinite(mean) else None
+            for name, mean in zip(body.marker_names, means(error, axis=0), strict=True)
         },
-        "frames_at_limit": int(_pressed(result.qpos, result.at_limit).any(axis=1).sum()),
+        "frames_at_limit": frames_at_limit(result.qpos, result.at_limit),
         "failed_frames": int(failed(result.status).sum()),
         "solver_status": {name: int(n) for name, n in zip(SOLVER_STATUS, counts, strict=True)},
         "calibration_frames": 0 if calibration is None else len(calibration.frames),
@@ -182,15 +177,6 @@ def summary_of(registration: Registration, wall_s: float) -> dict[str, Any]:
         "notes": list(inputs.notes),
         "versions": json.loads(environment_json()),
     }
-
-
-def _pressed(qpos: np.ndarray, at_limit: np.ndarray) -> np.ndarray:
-    """Which coordinates sit on a limit, leaving out joints that never leave it: nothing observes those."""
-    return at_limit & (np.ptp(qpos, axis=0) > 1e-4)
-
-
-def _figure(values: np.ndarray, statistic: Any) -> float | None:
-    return round(float(statistic(values)), 5) if len(values) else None
 
 
 def write_results(registration: Registration, out: Path) -> ReferenceClips:
