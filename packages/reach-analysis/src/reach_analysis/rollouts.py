@@ -110,6 +110,14 @@ class Rollouts:
         index_of("layer", name, self.layers, str(self.path))
         return self.series(f"activations/{name}")
 
+    def representation(self, name: str) -> TrialSeries:
+        """A latent, as "latent_mean", or a hidden layer, as "decoder/layer_2".
+
+        Raises:
+            ReachError: as for :meth:`series` and :meth:`layer`.
+        """
+        return self.series(name) if name.startswith("latent") else self.layer(name)
+
     def contact(self, name: str) -> TrialSeries:
         """Contact of one geom or body with the world, 0 or 1 a step.
 

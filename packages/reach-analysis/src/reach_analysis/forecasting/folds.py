@@ -38,6 +38,11 @@ def trial_folds(ids: Sequence[str], n_folds: int | None = None, seed: int = 0) -
     return folds
 
 
+def folds_at_most(ids: Sequence[str], most: int, seed: int = 0) -> Int[np.ndarray, " trial"]:
+    """Folds as by :func:`trial_folds`: `most` of them, or one a trial where there are fewer trials."""
+    return trial_folds(ids, min(most, len(ids)), seed)
+
+
 def fold_splits(embedding: Embedding, folds: Int[np.ndarray, " trial"]) -> list[Split]:
     """One split a fold: its states are predicted from the states of all other folds.
 

@@ -10,15 +10,15 @@ from jaxtyping import Float, Int
 
 from reach_analysis.config import ForecastConfig
 from reach_analysis.forecasting.embedding import Lags, TrialData
-from reach_analysis.forecasting.folds import trial_folds
+from reach_analysis.forecasting.folds import folds_at_most
 from reach_analysis.forecasting.nulls import samples_shuffled, trial_permuted
-from reach_analysis.forecasting.selection import NestedLags, grid
+from reach_analysis.forecasting.selection import NestedLags
 from reach_analysis.progress import Stage, silent
 from reach_analysis.replication.comparison import Comparison, comparison_study
 from reach_analysis.replication.protocols import Outcome, Protocol, score
 from reach_analysis.rollouts import Rollouts
 from reach_analysis.statistics.correlation import Measure, agreement
-from reach_analysis.studies.forecast_tasks import Question, questions
+from reach_analysis.studies.forecast_tasks import Question, lags_within, questions
 from reach_analysis.studies.study import Study
 
 DRAWS = 99
@@ -128,8 +128,8 @@ def departures(question: Question, config: ForecastConfig) -> Iterator[Compariso
 
 def _setting(question: Question, config: ForecastConfig) -> _Setting:
     data = question.data
-    folds = trial_folds(data.ids, min(config.folds, len(data.ids)), config.seed)
-    candidates = _candidates(question, config)
+    folds = folds_at_most(data.ids, config.folds, config.seed)
+    candidates = lags_within(data, config)
     usual = candidates[0]
     if len(candidates) > 1:
         chosen = NestedLags(data, candidates, folds).chosen(data.target)
@@ -137,13 +137,6 @@ def _setting(question: Question, config: ForecastConfig) -> _Setting:
     targets = np.column_stack([data.target, trial_permuted(data, DRAWS, config.seed).values])
     ours = score(data, (usual,), folds, Protocol(), targets)
     return _Setting(question.name, data, candidates, usual, folds, targets, ours)
-
-
-def _candidates(question: Question, config: ForecastConfig) -> tuple[Lags, ...]:
-    """The settings' lags that stay within the largest dimension."""
-    every = grid(config.E, config.tau, config.Tp)
-    columns = question.data.predictors.shape[1]
-    return tuple(lags for lags in every if lags.E * columns <= config.largest_dimension) or every[:1]
 
 
 def _nested(setting: _Setting) -> Outcome:

@@ -13,7 +13,7 @@ import numpy as np
 
 from reach_analysis.behaviour.spectra import band_power, check_band
 from reach_analysis.config import PcaConfig, SpectraConfig
-from reach_analysis.forecasting.folds import trial_folds
+from reach_analysis.forecasting.folds import folds_at_most
 from reach_analysis.progress import Stage, silent
 from reach_analysis.replication.comparison import Comparison, comparison_study
 from reach_analysis.representation.pca import LayerPca, colour_values, layer_pca
@@ -33,13 +33,13 @@ def compare_components(rollouts: Rollouts, config: PcaConfig, stage: Stage = sil
         ReachError: as for the PCA study.
     """
     names = config.layers or ["latent_mean", *rollouts.layers]
-    folds = trial_folds(rollouts.trials, min(config.folds, len(rollouts.trials)), config.seed)
+    folds = folds_at_most(rollouts.trials, config.folds, config.seed)
     tick, rows = stage("replication", len(names)), []
     positions = rollouts.series("qpos")
     joint = config.colour_by or usual_colour(rollouts)
     column = positions.channels[min(COLOUR_COLUMN, len(positions.channels) - 1)]
     for name in names:
-        series = rollouts.series(name) if name.startswith("latent") else rollouts.layer(name)
+        series = rollouts.representation(name)
         found = layer_pca(series, config.components, folds)
         count = f"first {len(found.explained)} components"
         rows.append(Comparison(

@@ -109,6 +109,11 @@ def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg
     return process(raw, table, chain), [*files.values(), table_path], _left_out_notes(table)
 
 
+def recordings_of(config: Any) -> EmgConfig:
+    """The recordings that the settings of another study name (emg, trials, muscles, recording)."""
+    return EmgConfig(emg=config.emg, trials=config.trials, muscles=config.muscles, recording=config.recording)
+
+
 def require_recorded(config: EmgConfig) -> None:
     """Refuse synthetic EMG where it would say nothing.
 

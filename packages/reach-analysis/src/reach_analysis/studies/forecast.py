@@ -13,7 +13,7 @@ from reach_analysis.errors import ConfigError, unknown
 from reach_analysis.figures.forecasts import Traces, forecast_scores, forecast_sweeps, forecast_traces
 from reach_analysis.forecasting.assessment import AssessmentSettings, Task, assess
 from reach_analysis.forecasting.embedding import Lags, TrialData
-from reach_analysis.forecasting.folds import fold_splits, trial_folds
+from reach_analysis.forecasting.folds import fold_splits, folds_at_most
 from reach_analysis.forecasting.forecaster import Forecaster, fixed_lags
 from reach_analysis.forecasting.nonlinearity import Nonlinearity, nonlinearity
 from reach_analysis.forecasting.selection import NestedLags, grid
@@ -23,7 +23,7 @@ from reach_analysis.rollouts import Rollouts
 from reach_analysis.statistics.bootstrap import Resampling
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.score import Score
-from reach_analysis.studies.forecast_tasks import Question, questions, working_rate
+from reach_analysis.studies.forecast_tasks import Question, lags_within, questions, working_rate
 from reach_analysis.studies.study import Shown, Study
 
 ENGINES = ("ours", "pyedm")
@@ -86,7 +86,7 @@ def study(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> 
 
 
 def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answer:
-    folds = trial_folds(question.data.ids, min(config.folds, len(question.data.ids)), config.seed)
+    folds = folds_at_most(question.data.ids, config.folds, config.seed)
     candidates = _candidates(question, config)
 
     def make(data: TrialData) -> Forecaster:
@@ -131,8 +131,7 @@ def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answ
 
 def _candidates(question: Question, config: ForecastConfig) -> tuple[Lags, ...]:
     if not question.own:
-        every, columns = grid(config.E, config.tau, config.Tp), question.data.predictors.shape[1]
-        return tuple(lags for lags in every if lags.E * columns <= config.largest_dimension) or every[:1]
+        return lags_within(question.data, config)
     if len(config.own_lags) != 3:
         raise ConfigError(f"own_lags: expected E, tau and Tp, got {config.own_lags}")
     return (Lags(*config.own_lags),)

@@ -13,18 +13,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reach_analysis.config import ChainConfig, EmgConfig, ForecastConfig
+from reach_analysis.config import ChainConfig, ForecastConfig
 from reach_analysis.emg import Emg, EmgChain, first_samples, windows
 from reach_analysis.errors import ConfigError, DataError, shorten
-from reach_analysis.forecasting.embedding import TrialData, trial_data
+from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
 from reach_analysis.forecasting.nulls import Noise
+from reach_analysis.forecasting.selection import grid
 from reach_analysis.muscles import USUAL_ACTUATORS, actuator_for, kind_of_actuators, known_actuators, simulated
 from reach_analysis.records import TrialSeries, over_steps, resample, same_rate
 from reach_analysis.representation.pca import components
 from reach_analysis.representation.similarity import common_window
 from reach_analysis.rollouts import Rollouts
 from reach_analysis.signals import band_pass, low_pass, rectify
-from reach_analysis.studies.emg import load_emg
+from reach_analysis.studies.emg import load_emg, recordings_of
 
 CIRCULAR = (
     "The policy observes the joints and decides the control: predicting {driven} from the joints' history asks how "
@@ -146,11 +147,7 @@ def _recorded(rollouts: Rollouts, config: ForecastConfig, rate_hz: float) -> tup
     chain = ChainConfig()
     if not same_rate(rate_hz, chain.rate_hz):
         chain = ChainConfig(rate_hz=rate_hz, samples=None)
-    settings = EmgConfig(
-        emg=config.emg, trials=config.trials, muscles=config.muscles, recording=config.recording, chain=chain,
-        seed=config.seed,
-    )  # fmt: skip
-    return load_emg({"rollouts": rollouts}, settings)
+    return load_emg({"rollouts": rollouts}, replace(recordings_of(config), chain=chain, seed=config.seed))
 
 
 def working_rate(rollouts: Rollouts, wanted_hz: float | None) -> float:
@@ -165,6 +162,12 @@ def _slower(rate_hz: float, wanted_hz: float | None) -> list[str]:
         f"Rollouts have {rate_hz:g} samples a second, so that is the rate here, not {wanted_hz:g}: repeated samples "
         "would be forecast as if they were new."
     ]
+
+
+def lags_within(data: TrialData, config: ForecastConfig) -> tuple[Lags, ...]:
+    """The settings' lags whose states stay within the largest dimension; the first where none does."""
+    every = grid(config.E, config.tau, config.Tp)
+    return tuple(lags for lags in every if lags.E * data.predictors.shape[1] <= config.largest_dimension) or every[:1]
 
 
 def joints_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:

@@ -8,9 +8,8 @@ import numpy as np
 
 from reach_analysis.config import PcaConfig
 from reach_analysis.figures.representation import trajectories, variance_by_layer
-from reach_analysis.forecasting.folds import trial_folds
+from reach_analysis.forecasting.folds import folds_at_most
 from reach_analysis.progress import Stage, silent
-from reach_analysis.records import TrialSeries
 from reach_analysis.representation.pca import (
     LayerPca,
     bootstrap_explained,
@@ -70,11 +69,11 @@ def usual_colour(rollouts: Rollouts) -> str:
 
 def _layers(rollouts: Rollouts, config: PcaConfig, stage: Stage) -> tuple[list[LayerPca], list[dict[str, Any]]]:
     names = config.layers or ["latent_mean", *rollouts.layers]
-    folds = trial_folds(rollouts.trials, min(config.folds, len(rollouts.trials)), config.seed)
+    folds = folds_at_most(rollouts.trials, config.folds, config.seed)
     layers, rows = [], []
     tick = stage("layers", len(names))
     for name in names:
-        series: TrialSeries = rollouts.series(name) if name.startswith("latent") else rollouts.layer(name)
+        series = rollouts.representation(name)
         fold = folds
         if config.window_frames > 1:
             series = delay_windows(series, config.window_frames)

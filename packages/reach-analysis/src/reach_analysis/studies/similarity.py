@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from reach_analysis.config import EmgConfig, SimilarityConfig
+from reach_analysis.config import SimilarityConfig
 from reach_analysis.figures.representation import similarity_matrices
 from reach_analysis.figures.style import layer_label
 from reach_analysis.muscles import kind_of_actuators
@@ -22,7 +21,7 @@ from reach_analysis.representation.similarity import (
     trial_distances,
 )
 from reach_analysis.rollouts import Rollouts
-from reach_analysis.studies.emg import load_emg
+from reach_analysis.studies.emg import load_emg, recordings_of
 from reach_analysis.studies.study import Shown, Study
 
 JOINTS, EMG = "joints", "EMG"
@@ -73,8 +72,7 @@ def _representations(
     """Everything at one rate, by the name it is shown under."""
     series: dict[str, TrialSeries] = {}
     for name in config.layers or ["latent_mean", *rollouts.layers]:
-        layer = rollouts.series(name) if name.startswith("latent") else rollouts.layer(name)
-        series[layer_label(name)] = layer
+        series[layer_label(name)] = rollouts.representation(name)
     if rollouts.has("act"):
         activation = over_steps(rollouts.series("act"))
         rows, _ = activation.rows()
@@ -84,9 +82,7 @@ def _representations(
     series[JOINTS] = over_steps(rollouts.series("qpos"))
     if not config.emg:
         return series, [], []
-    settings = EmgConfig(emg=config.emg, trials=config.trials, muscles=config.muscles, recording=config.recording)
-    conditions: Mapping[str, Rollouts] = {"rollouts": rollouts}
-    emg, inputs, notes = load_emg(conditions, settings)
+    emg, inputs, notes = load_emg({"rollouts": rollouts}, recordings_of(config))
     series = {name: resample(one, emg.envelope.rate_hz) for name, one in series.items()}
     series[EMG] = replace(emg.envelope, name=EMG)
     return series, inputs, notes

@@ -12,7 +12,7 @@ import numpy as np
 
 from reach_analysis.behaviour.spectra import band_power, long_enough
 from reach_analysis.behaviour.sweeps import Knee, Level, Run, differing, knee, over_seeds, read_run, steps_to, swept
-from reach_analysis.config import EmgConfig, SweepConfig
+from reach_analysis.config import SweepConfig
 from reach_analysis.errors import ConfigError, DataError, unknown
 from reach_analysis.figures.sweeps import sweep_curves
 from reach_analysis.muscles import FitSettings as MuscleSettings
@@ -21,7 +21,7 @@ from reach_analysis.progress import Stage, silent
 from reach_analysis.rollouts import Rollouts, read_rollouts
 from reach_analysis.statistics.bootstrap import Resampling, bootstrap
 from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
-from reach_analysis.studies.emg import load_emg, require_recorded
+from reach_analysis.studies.emg import load_emg, recordings_of, require_recorded
 from reach_analysis.studies.study import Shown, Study
 
 FEWEST_RUNS = 4
@@ -135,7 +135,7 @@ def _rewards(rollouts: Rollouts, run: Run, config: SweepConfig) -> dict[str, flo
 
 def _emg_errors(rollouts: Rollouts, config: SweepConfig) -> dict[str, float]:
     """Mean absolute error of each muscle against the recorded EMG."""
-    settings = EmgConfig(emg=config.emg, trials=config.trials, muscles=config.muscles, recording=config.recording)
+    settings = recordings_of(config)
     require_recorded(settings)
     emg, _, _ = load_emg({}, settings)
     chosen = {str(k): str(v) for k, v in (config.muscles or {}).items()}

@@ -7,11 +7,11 @@ from typing import Any
 from reach_analysis.config import SynergiesConfig
 from reach_analysis.errors import ConfigError, DataError
 from reach_analysis.figures.representation import synergy_overview
-from reach_analysis.forecasting.folds import trial_folds
+from reach_analysis.forecasting.folds import folds_at_most
 from reach_analysis.muscles import MUSCLES, active_muscles, kind_of_actuators
 from reach_analysis.progress import Stage, silent
-from reach_analysis.records import resample
-from reach_analysis.representation.synergies import choose_rank, synergies
+from reach_analysis.records import TrialSeries, resample
+from reach_analysis.representation.synergies import Synergies, choose_rank, synergies
 from reach_analysis.rollouts import Rollouts
 from reach_analysis.studies.study import Shown, Study
 
@@ -30,7 +30,7 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
         raise ConfigError(f"most_numbers must be at least 1, got {config.most_numbers}")
     tick = stage("synergies", 2)
     activation, silent_ones = active_muscles(rollouts, config.actuators)
-    folds = trial_folds(activation.trials, min(config.folds, len(activation.trials)), config.seed)
+    folds = folds_at_most(activation.trials, config.folds, config.seed)
     thin = -(-sum(activation.lengths) * len(activation.channels) // config.most_numbers)
     looked_at = resample(activation, activation.rate_hz / thin)
     choice = choose_rank(looked_at, config.largest, folds, config.muscle_folds, config.seed)
@@ -45,15 +45,8 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
         {"synergies": rank, "held_out": float(value), "standard_error": float(error)}
         for rank, value, error in zip(choice.ranks, choice.held_out, choice.error, strict=True)
     ]
-    caption = (
-        "Left: variance (not centred) of left-out muscles in left-out trials that is predicted, by number of "
-        "synergies; "
-        f"bars: standard error over {len(set(folds.tolist()))} folds of trials, {config.muscle_folds} of muscles; "
-        f"ring: the smallest number within one standard error of the best. Right: the {len(found.patterns)} synergies "
-        f"(each muscle over its largest activation), which account for {100 * found.accounted:.1f} %. "
-        f"n = {len(activation.trials)} trials, {sum(activation.lengths)} samples"
-        + (f"; means over {thin} samples for the choice of the number." if thin > 1 else ".")
-    )
+    n_folds = len(set(folds.tolist()))
+    caption = _caption(found, activation, (n_folds, config.muscle_folds), thin)
     return Study(
         name="synergies",
         title="Muscle synergies",
@@ -69,4 +62,17 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
         tables={"synergy_ranks": rank_rows, "synergy_patterns": pattern_rows},
         figures=(Shown("synergies", synergy_overview(choice, found, activation.channels), caption),),
         notes=(f"Never active and left out: {', '.join(silent_ones)}.",) if silent_ones else (),
+    )
+
+
+def _caption(found: Synergies, activation: TrialSeries, folds: tuple[int, int], thin: int) -> str:
+    """Caption of the figure; `folds` of trials and of muscles, `thin` samples to one mean."""
+    return (
+        "Left: variance (not centred) of left-out muscles in left-out trials that is predicted, by number of "
+        "synergies; "
+        f"bars: standard error over {folds[0]} folds of trials, {folds[1]} of muscles; "
+        f"ring: the smallest number within one standard error of the best. Right: the {len(found.patterns)} synergies "
+        f"(each muscle over its largest activation), which account for {100 * found.accounted:.1f} %. "
+        f"n = {len(activation.trials)} trials, {sum(activation.lengths)} samples"
+        + (f"; means over {thin} samples for the choice of the number." if thin > 1 else ".")
     )

@@ -37,7 +37,7 @@ def study(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> 
     tick = stage("topology", len(names) * len(settings.nulls) * settings.draws)
     found = []
     for name in names:
-        series = rollouts.series(name) if name.startswith("latent") else rollouts.layer(name)
+        series = rollouts.representation(name)
         if config.window_frames > 1:
             series = delay_windows(series, config.window_frames)
         found.append(shape(series, settings, tick))
