@@ -230,6 +230,11 @@ STRUCTURE = (
 )  # fmt: skip
 
 
+IMPOSSIBLE = (
+    OSError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, MemoryError,
+)  # fmt: skip
+
+
 def mutate_hdf5(rng: Rng, path: Path) -> None:
     """Change the structure, the bytes, or first one and then the other."""
     way = int(rng.integers(10))
@@ -239,7 +244,7 @@ def mutate_hdf5(rng: Rng, path: Path) -> None:
                 try:
                     pick(rng, STRUCTURE)(rng, file)
                 # what an earlier change has made impossible is left as it is
-                except (OSError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, OverflowError):
+                except IMPOSSIBLE:
                     continue
     if way >= 6:
         mutate_bytes(rng, path)

@@ -8,9 +8,16 @@ import h5py
 import numpy as np
 import pytest
 from contract import examples, kit
+from reach_analysis.contract.check import check_rollouts
+from reach_analysis.contract.check import format_departures as format_rollouts
+from reach_analysis.errors import ReachError
 from reach_analysis.rollouts import read_rollouts
+from stac.keypoint_files import NAMES, movement, write_nwb
 from stac_mjx.check import check_file, errors_in, format_departures
 from stac_mjx.clips import write_clips
+from stac_mjx.config import KeypointsConfig
+from stac_mjx.errors import StacError
+from stac_mjx.keypoints import load_keypoints
 from track_mjx.film.footage import read_footage
 
 
@@ -41,3 +48,37 @@ def test_descriptions_that_are_no_text_are_passed_over(tmp_path: Path) -> None:
     body, _ = read_footage(path, [], None)
     assert body.name == ""
     assert read_rollouts(path).series("qpos").unit == "1"
+
+
+def replaced(path: Path, name: str, values: np.ndarray) -> None:
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = values
+
+
+def test_rows_without_repeats_in_a_file_of_several_seeds(tmp_path: Path) -> None:
+    path = tmp_path / "rollouts.h5"
+    examples.write_rollouts(path, seeds=(4, 9))
+    replaced(path, "qpos", np.zeros(12))
+    with pytest.raises(ReachError, match=r"qpos: shape \(12,\) has no repeat 0"):
+        read_rollouts(path).series("qpos")
+
+
+def test_times_on_two_axes_are_departures(tmp_path: Path) -> None:
+    path = tmp_path / "rollouts.h5"
+    examples.write_rollouts(path)
+    replaced(path, "step_time", np.zeros((7, 3)))
+    assert "step_time" in format_rollouts(path, check_rollouts(path))
+
+
+def test_keypoints_that_overflow_are_no_numbers(tmp_path: Path) -> None:
+    path = write_nwb(tmp_path / "pose.nwb", movement(), rate_hz=50.0)
+    with h5py.File(path, "r+") as file:
+        data: list[h5py.Dataset] = []
+        file.visititems(lambda name, item: data.append(item) if name.endswith("/data") else None)
+        assert data
+        for item in data:
+            item[...] = 1e300
+            item.attrs["conversion"] = 1e300
+    with pytest.raises(StacError, match=r"finite|infinite|missing|lost|NaN"):
+        load_keypoints(KeypointsConfig(path=str(path)), list(NAMES))

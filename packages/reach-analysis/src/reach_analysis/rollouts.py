@@ -86,7 +86,7 @@ class Rollouts:
             raise ContractError(f"{path} is no data set of clips over time in {KIND}")
         with open_contract(self.path, KIND) as file:
             dataset = require(file, path)
-            array = self._repeat(read_numbers(dataset)).astype(float)
+            array = self._repeat(path, read_numbers(dataset)).astype(float)
             unit = attribute(dataset, "units")
         if array.ndim != len(rule["dims"]):
             raise ContractError(f"{self.path}: {path}: expected the axes {rule['dims']}, got shape {array.shape}")
@@ -176,8 +176,8 @@ class Rollouts:
             raise DataError(f"{self.path}: clip pattern {pattern!r} names several clips alike: {shorten(names)}")
         return replace(self, trials=names)
 
-    def _repeat(self, array: np.ndarray) -> np.ndarray:
-        return array[self.seed] if self.seeds else array
+    def _repeat(self, path: str, array: np.ndarray) -> np.ndarray:
+        return _of_repeat(self.path, path, array, self.seed) if self.seeds else array
 
     def _channels(self, path: str, dims: list[str], shape: tuple[int, ...]) -> tuple[str, ...]:
         """Names of the columns: the labels of the dimensions, joined by "/" where there are two."""

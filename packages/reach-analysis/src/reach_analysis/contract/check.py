@@ -275,7 +275,9 @@ def _times(file: h5py.File, sound: dict[str, h5py.Dataset]) -> Iterator[Departur
         yield Departure("@ctrl_dt_s", f"expected n_substeps x sim_dt_s = {substeps * physics:g}, got {control:g}")
     if abs(rate * control - 1) > 1e-6:
         yield Departure("@rate_hz", f"expected 1 / ctrl_dt_s = {1 / control:g}, got {rate:g}")
-    lengths = {name: len(sound[name]) for name in ("state_time", "step_time") if name in sound}
+    lengths = {
+        name: len(sound[name]) for name in ("state_time", "step_time") if name in sound and sound[name].ndim == 1
+    }
     if len(lengths) == 2 and lengths["state_time"] != lengths["step_time"] + 1:
         yield Departure("state_time", f"expected one state more than the {lengths['step_time']} steps")
     for name in lengths:

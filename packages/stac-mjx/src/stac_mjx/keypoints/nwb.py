@@ -115,11 +115,13 @@ def _read_series(path: Path, group: h5py.Group, name: str) -> _Series:
     conversion = hdf5.number_attribute(data, "conversion")
     offset = hdf5.number_attribute(data, "offset")
     positions = hdf5.numbers(data)
-    # Multiplying by one would be harmless, but the common case should hand on the stored bits.
-    if conversion not in (None, 1.0):
-        positions = positions * conversion
-    if offset not in (None, 0.0):
-        positions = positions + offset
+    # what grows beyond all numbers becomes infinite, which no recording may hold
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Multiplying by one would be harmless, but the common case should hand on the stored bits.
+        if conversion not in (None, 1.0):
+            positions = positions * conversion
+        if offset not in (None, 0.0):
+            positions = positions + offset
     return _Series(
         positions=positions,
         confidence=_column(group, f"{name}/confidence"),
