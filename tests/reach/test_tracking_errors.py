@@ -183,6 +183,7 @@ def test_clips_of_another_recording_or_rate_are_refused(pair: tuple[Path, Path],
         ("clip_start", np.array([0.0, 20.0, 40.0]), "expected whole numbers"),
         ("clip_length", np.zeros((1, 1), int), "expected whole numbers"),
         ("clip_start", np.array([0, 1, 2]), "do not lie end to end"),
+        ("clip_length", np.array([20]), "disagree about the number of clips"),
         ("offsets", np.zeros((1, 2, 3)), r"expected \(2, 3\)"),
     ],
 )

@@ -86,19 +86,21 @@ def read_clips(path: str | Path) -> Clips:
         if not isinstance(rate, int | float) or rate <= 0:
             raise ContractError(f"{path}: rate_hz must be a positive number, got {rate!r}")
         body, keypoints = find(file, "kp_body"), read_strings(require(file, "kp_names"))
+        names = read_strings(require(file, "clip_name"))
+        start, length = (_whole_numbers(require(file, name)) for name in ("clip_start", "clip_length"))
+        if not len(names) == len(start) == len(length):
+            raise ContractError(f"{path}: clip_name, clip_start and clip_length disagree about the number of clips")
         clips = Clips(
             path=path,
             rate_hz=float(rate),
-            names=read_strings(require(file, "clip_name")),
-            start=_whole_numbers(require(file, "clip_start")),
-            length=_whole_numbers(require(file, "clip_length")),
+            names=names,
+            start=start,
+            length=length,
             keypoints=keypoints,
             bodies=read_strings(require(file, "names_xpos")),
             keypoint_bodies=read_strings(body) if isinstance(body, h5py.Dataset) else (),
             offsets=_offsets(find(file, "offsets"), len(keypoints)),
         )
-    if not len(clips.names) == len(clips.start) == len(clips.length):
-        raise ContractError(f"{path}: clip_name, clip_start and clip_length disagree about the number of clips")
     if (clips.length < 1).any() or (np.cumsum(clips.length) - clips.length != clips.start).any():
         raise ContractError(f"{path}: clip_start and clip_length: the clips do not lie end to end")
     strange = sorted(set(clips.keypoint_bodies) - set(clips.bodies))
