@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from reach_analysis.config import ForecastConfig, GaitConfig, SimilarityConfig, SynergiesConfig
 from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.figures.forecasts import forecast_scores
 from reach_analysis.forecasting.embedding import trial_data
 from reach_analysis.forecasting.nulls import noise_filtered
 from reach_analysis.muscles import kind_of_actuators
 from reach_analysis.report.config import ComparisonConfig, CouplingConfig
 from reach_analysis.rollouts import Rollouts, read_rollouts
+from reach_analysis.statistics.bootstrap import Interval
+from reach_analysis.statistics.correlation import Measure
+from reach_analysis.statistics.score import Null, Score
 from reach_analysis.studies import comparison, coupling, gait, similarity, synergies
 from reach_analysis.studies.forecast_tasks import questions
 from reach_analysis.studies.pca import usual_colour
@@ -141,6 +146,22 @@ def test_the_number_of_synergies_is_the_same_from_means_over_samples(tmp_path: P
     assert "means over 2 samples for the choice" in some.figures[0].caption
     with pytest.raises(ConfigError, match="most_numbers must be at least 1, got 0"):
         synergies.study(reaches, SynergiesConfig(most_numbers=0))
+
+
+def test_a_null_has_the_colour_of_its_legend_in_every_row() -> None:
+    """Two forecasts stand beside different nulls: colours go by name, not by place in the row."""
+    interval = Interval(0.4, 0.6, 0.95, "percentile", 5, 100)
+    draws = np.linspace(-0.1, 0.1, 20)
+    scores = [
+        Score("x", Measure.SPEARMAN, 0.5, "1", 5, 50, interval, tuple(Null(name, "", draws, 0.05) for name in names))
+        for names in (("exchange", "phase"), ("exchange", "noise"))
+    ]
+    figure = forecast_scores([[score] for score in scores], Measure.SPEARMAN)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    legend: dict[str, Any] = dict(zip(names, figure.legends[0].legend_handles, strict=True))
+    bars = [patch.get_facecolor() for patch in figure.axes[0].patches]
+    assert bars == [legend[f"null: {name}"].get_facecolor() for name in ("exchange", "phase", "exchange", "noise")]
+    assert len(set(bars)) == 3
 
 
 def test_noise_of_one_chain_is_filtered_once_for_all_muscles() -> None:

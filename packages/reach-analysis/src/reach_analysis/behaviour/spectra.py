@@ -6,7 +6,6 @@ the rate, and may end at half of it by leaving the upper edge open.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,15 +107,14 @@ def band_power(series: TrialSeries, low_hz: float, high_hz: float | None = None)
     return BandPower(low, high, series.trials, series.channels, power, fraction, series.rate_hz / shortest)
 
 
-def mean_spectrum(series: TrialSeries, channels: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+def mean_spectrum(series: TrialSeries) -> tuple[np.ndarray, np.ndarray]:
     """Density averaged over trials and channels, on the frequencies of the shortest trial.
 
     Raises:
         DataError: when there is no trial of two samples or more.
     """
-    chosen = series.select(channels) if channels else series
-    shortest = min(chosen.lengths, default=0)
+    shortest = min(series.lengths, default=0)
     if shortest < 2:
         raise DataError(f"{series.name}: no trial is long enough for a spectrum")
-    densities = [spectrum(rows[:shortest], series.rate_hz) for rows in chosen.values]
+    densities = [spectrum(rows[:shortest], series.rate_hz) for rows in series.values]
     return densities[0][0], np.mean([density.mean(axis=1) for _, density in densities], axis=0)

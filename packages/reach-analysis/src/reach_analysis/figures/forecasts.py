@@ -56,8 +56,10 @@ def forecast_scores(answers: Sequence[Sequence[Score]], measure: Measure) -> Fig
         scores = [score for answer in answers for score in answer if score.measure is measure]
         figure, axes = panels(7.4, 1.3 + 0.75 * len(scores))
         axis = axes[0][0]
+        names = list(dict.fromkeys(null.name for score in scores for null in score.nulls))
+        shades = {name: _shade(number) for number, name in enumerate(names)}
         for row, score in enumerate(scores):
-            _score(axis, row, score)
+            _score(axis, row, score, shades)
         axis.set_yticks(range(len(scores)), [label(score.name, 42) for score in scores])
         axis.invert_yaxis()
         axis.set_ylim(len(scores) - 0.4, -0.6)
@@ -65,9 +67,8 @@ def forecast_scores(answers: Sequence[Sequence[Score]], measure: Measure) -> Fig
         axis.set_xlim(max(-1.0, low - 0.03), 1.02)
         axis.axvline(0, color=LIGHT, lw=1, zorder=0)
         axis.set_xlabel({Measure.SPEARMAN: "Spearman's ρ", Measure.PEARSON: "Pearson's r"}.get(measure, str(measure)))
-        names = list(dict.fromkeys(null.name for score in scores for null in score.nulls))
         handles = [Line2D([], [], color=BLUE, marker="o", lw=2, label="forecast, 95 % interval")]
-        handles += [Patch(facecolor=_shade(number), label=f"null: {name}") for number, name in enumerate(names)]
+        handles += [Patch(facecolor=shade, label=f"null: {name}") for name, shade in shades.items()]
         handles += [
             Line2D([], [], color=colour, marker=marker, ls="", label=name)
             for name, (colour, marker) in BASELINES.items()
@@ -82,12 +83,12 @@ def _shade(number: int) -> str:
     return ("#BBBBBB", "#DDDDDD", "#CCCCEE", "#EEDDCC", "#DDEEDD")[number % 5]
 
 
-def _score(axis: Axes, row: int, score: Score) -> None:
+def _score(axis: Axes, row: int, score: Score, shades: Mapping[str, str]) -> None:
     height = 0.7 / max(1, len(score.nulls))
     for number, null in enumerate(score.nulls):
         low, middle, high = np.quantile(null.values, [0.025, 0.5, 0.975])
         bottom = row - 0.35 + number * height
-        axis.barh(bottom + height / 2, high - low, 0.9 * height, left=low, color=_shade(number), zorder=1)
+        axis.barh(bottom + height / 2, high - low, 0.9 * height, left=low, color=shades[null.name], zorder=1)
         axis.plot([middle, middle], [bottom + 0.05 * height, bottom + 0.95 * height], color=INK, lw=1, zorder=2)
     for baseline in score.baselines:
         colour, marker = BASELINES.get(baseline.name, (GREY, "x"))

@@ -71,13 +71,17 @@ def _average(axis, series, name: str, colour: str) -> None:  # noqa: ANN001
     axis.fill_between(time, mean - sem, mean + sem, color=colour, alpha=0.25, linewidth=0)
 
 
-def single_trials(pairs: Mapping[str, Mapping[str, Matched]], signal: str, count: int = 6) -> Figure:
+SHOWN_TRIALS = 6
+"""Trials drawn one by one."""
+
+
+def single_trials(pairs: Mapping[str, Mapping[str, Matched]], signal: str) -> Figure:
     """A few trials spread evenly over the recording: EMG and each condition, a row a muscle."""
     with drawing():
         muscles = list(dict.fromkeys(muscle for by_muscle in pairs.values() for muscle in by_muscle))
         first = next(iter(pairs.values()))[muscles[0]].second
-        chosen = [first.trials[i] for i in np.linspace(0, len(first.trials) - 1, min(count, len(first.trials))).round()
-                  .astype(int)]  # fmt: skip
+        places = np.linspace(0, len(first.trials) - 1, min(SHOWN_TRIALS, len(first.trials))).round().astype(int)
+        chosen = [first.trials[place] for place in places]
         figure, axes = panels(1.9 * len(chosen), 1.7 * len(muscles) + 0.3, rows=len(muscles), columns=len(chosen))
         for row, muscle in zip(axes, muscles, strict=True):
             for axis, trial in zip(row, chosen, strict=True):

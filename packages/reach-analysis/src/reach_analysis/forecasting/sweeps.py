@@ -18,6 +18,9 @@ from reach_analysis.forecasting.forecaster import FixedLags, fixed_lags
 from reach_analysis.statistics.bootstrap import Interval, Resampling, bootstrap
 from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
 
+NULL_MEASURES = (Measure.PEARSON, Measure.SPEARMAN)
+"""Measures that are worked out for the draws of a null."""
+
 
 @dataclass(frozen=True)
 class SweepPoint:
@@ -31,7 +34,7 @@ class SweepPoint:
         intervals: each measure's interval over trials, if asked for.
         common_predictions: samples that every candidate of the sweep can predict.
         common_scores: each measure over those; these can be compared between candidates.
-        nulls: each measure over all its samples for each draw of the null, if one was asked for.
+        nulls: both correlations over all its samples for each draw of the null, if one was asked for.
     """
 
     lags: Lags
@@ -50,7 +53,6 @@ def sweep(
     folds: Int[np.ndarray, " trial"],
     *,
     null_targets: Float[np.ndarray, "sample draw"] | None = None,
-    null_measures: Sequence[Measure] = (Measure.PEARSON, Measure.SPEARMAN),
     resampling: Resampling | None = None,
 ) -> list[SweepPoint]:
     """Score candidates side by side, with libraries of other folds.
@@ -60,7 +62,6 @@ def sweep(
         candidates: lags to score.
         folds: fold of each trial.
         null_targets: targets under a null, such as trial permutations, one a column.
-        null_measures: measures to compute for those.
         resampling: how to make intervals; None makes none.
 
     Raises:
@@ -75,7 +76,7 @@ def sweep(
         nulls = {}
         if null_targets is not None:
             observed, predicted = null_targets[forecaster.samples], forecaster.predict(null_targets)
-            nulls = {measure: agreement(measure, observed, predicted) for measure in null_measures}
+            nulls = {measure: agreement(measure, observed, predicted) for measure in NULL_MEASURES}
         points.append(_point(data, forecaster, common, nulls, resampling))
     return points
 
