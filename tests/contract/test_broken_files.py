@@ -71,6 +71,20 @@ def test_times_on_two_axes_are_departures(tmp_path: Path) -> None:
     assert "step_time" in format_rollouts(path, check_rollouts(path))
 
 
+def test_validity_whose_axes_are_swapped_is_a_departure(tmp_path: Path) -> None:
+    path = tmp_path / "rollouts.h5"
+    examples.write_rollouts(path)
+    with h5py.File(path, "r+") as file:
+        old = file["valid"]
+        assert isinstance(old, h5py.Dataset)
+        names, values = [axis[0].name for axis in old.dims], np.asarray(old)
+        del file["valid"]
+        file["valid"] = values.T
+        for axis, name in enumerate(names):
+            file["valid"].dims[axis].attach_scale(file[name])
+    assert any("valid: expected shape" in str(departure) for departure in errors_in(check_file(path)))
+
+
 def test_keypoints_that_overflow_are_no_numbers(tmp_path: Path) -> None:
     path = write_nwb(tmp_path / "pose.nwb", movement(), rate_hz=50.0)
     with h5py.File(path, "r+") as file:

@@ -31,7 +31,7 @@ def validity(record: Record, dims: tuple[str, ...]) -> np.ndarray | None:
     a step that counts.
     """
     axes = record.dims.get("valid")
-    if axes is None:
+    if axes is None or "valid" not in record.numbers:
         return None
     if dims[: len(axes)] == axes:
         return record.whole("valid") == 1
