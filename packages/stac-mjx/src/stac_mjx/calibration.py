@@ -29,6 +29,7 @@ from stac_mjx.alignment import IDENTITY, Similarity, procrustes, robust_procrust
 from stac_mjx.batches import Fit, Observation
 from stac_mjx.config import CalibrationConfig
 from stac_mjx.kinematics import body_poses, marker_positions
+from stac_mjx.precision import offset_errors_mm
 from stac_mjx.solver import Status, loss
 from stac_mjx.tracking import Tracker
 from stac_mjx.tree import Tree
@@ -45,9 +46,7 @@ class Calibration:
 
     Attributes:
         offsets: in the frames of the bodies, (keypoint, 3), metres.
-        spread: standard deviation over frames of where each keypoint was seen in its body's frame, (keypoint, 3),
-            metres.
-        observations: weight with which each keypoint was seen, summed over the frames, (keypoint,).
+        standard_error: of each offset under the noise that the fit leaves, (keypoint, 3), metres; NaN where unknown.
         frames: frames of the recording that were used, (frame,).
         mean_error_mm, rmse_mm: mean and root mean square distance of keypoints to markers after every round, (round,).
         similarity: transform from the recording to the frame of the body, metres.
@@ -55,8 +54,7 @@ class Calibration:
     """
 
     offsets: Float[np.ndarray, "keypoint 3"]
-    spread: Float[np.ndarray, "keypoint 3"]
-    observations: Float[np.ndarray, " keypoint"]
+    standard_error: Float[np.ndarray, "keypoint 3"]
     frames: Int[np.ndarray, " frame"]
     mean_error_mm: Float[np.ndarray, " round"]
     rmse_mm: Float[np.ndarray, " round"]
@@ -192,12 +190,11 @@ def calibrate(
         calm = calm + 1 if ratio > 1 - config.tolerance else 0
         if calm >= CALM_ROUNDS:
             break
-    spread = _spread(_local(tracker, fit.qpos, sample.target), sample.weight)
+    known = replace(sample, weight=_trust(tracker, offsets, sample, fit))
     metric = replace(similarity, translation=similarity.translation * unit)
     return Calibration(
         offsets=offsets * unit,
-        spread=spread * unit,
-        observations=sample.weight.sum(axis=0),
+        standard_error=offset_errors_mm(tracker, fit.qpos, offsets, known, pull) / 1000,
         frames=frames,
         mean_error_mm=np.array(errors)[:, 0],
         rmse_mm=np.array(errors)[:, 1],
@@ -227,14 +224,6 @@ def _trust(tracker: Tracker, offsets: np.ndarray, sample: Observation, fit: Fit)
 def _local(tracker: Tracker, qpos: np.ndarray, target: np.ndarray) -> np.ndarray:
     body = jnp.asarray(tracker.body.marker_body)
     return np.asarray(in_body_frames(tracker.tree, body, jnp.asarray(qpos), jnp.asarray(target, jnp.float32)))
-
-
-def _spread(local: np.ndarray, weight: np.ndarray) -> Float[np.ndarray, "keypoint 3"]:
-    w = weight[..., None]
-    total = np.maximum(w.sum(axis=0), 1e-12)
-    local = np.where(w > 0, local, 0.0)
-    mean = (w * local).sum(axis=0) / total
-    return np.sqrt((w * (local - mean) ** 2).sum(axis=0) / total)
 
 
 def _first_fit(

@@ -27,6 +27,9 @@ from stac_mjx.kinematics import body_poses, marker_jacobian
 from stac_mjx.rotations import quat_to_mat
 from stac_mjx.tracking import Tracker
 
+MOST_FRAMES = 500
+"""Frames that standard errors are computed from; a few megabytes each for a body of 200 degrees of freedom."""
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -52,10 +55,14 @@ class Precision:
 
 @dataclass(frozen=True)
 class OffsetPrior:
-    """What is known of the offsets beforehand: pull (observations a frame), standard error (mm)."""
+    """What is known of the offsets beforehand: pull (observations a frame), standard error (mm).
+
+    Where the standard error is not known (None), the pull is taken for it: an initial offset that is to count as much
+    as `pull` observations in every frame is claimed to be that good.
+    """
 
     pull: Float[np.ndarray, " keypoint"]
-    initial_mm: float
+    initial_mm: float | None = None
 
 
 def expected_errors(
@@ -97,6 +104,29 @@ def expected_errors(
     return Precision(np.sqrt(variance), np.clip(resolution, 0.0, 1.0), covariance)
 
 
+def offset_errors_mm(
+    tracker: Tracker,
+    qpos: Float[np.ndarray, "frame nq"],
+    offsets: Float[np.ndarray, "keypoint 3"],
+    seen: Observation,
+    pull: Float[np.ndarray, " keypoint"],
+) -> Float[np.ndarray, "keypoint 3"]:
+    """Standard errors of calibrated offsets, mm, under the noise that the fit itself leaves; NaN where unknown.
+
+    The variance of a coordinate is the weighted sum of squares over the number of coordinates less the parameters they
+    determine: the resolutions of all poses, and three an offset. Args as for `expected_errors`; the pull stands for how
+    well the initial offsets are known. Many frames are thinned, since errors fall with the root of their number.
+    """
+    frames = np.unique(np.linspace(0, len(qpos) - 1, min(len(qpos), MOST_FRAMES)).astype(int))
+    some, poses = seen.take(frames), qpos[frames]
+    per_mm = expected_errors(tracker, poses, offsets, some, 1.0, OffsetPrior(pull))
+    squares = float((some.weight * tracker.distances_mm(offsets, some, poses) ** 2).sum())
+    freedom = 3 * int((some.weight > 0).sum()) - float(per_mm.resolution.sum()) - offsets.size
+    noise = np.sqrt(squares / freedom) if freedom > 0 else np.nan
+    ever = np.asarray((seen.weight > 0).any(axis=0))
+    return np.where(ever[:, None], noise * per_mm.offset_mm * np.sqrt(len(frames) / len(qpos)), np.nan)
+
+
 def _movable(tracker: Tracker, qpos: np.ndarray) -> Float[np.ndarray, "frame dof"]:
     """1 where a joint is off its limits, else 0."""
     tree = tracker.tree
@@ -123,5 +153,5 @@ def _offset_covariance(
     schur = _times_turn(left, turn).sum(axis=0) + np.diag(pull)
     inverse = np.linalg.inv(schur)
     noise = noise_mm**2 * np.einsum("fai,fbi->ab", left, left)
-    held = np.diag((pull * prior.initial_mm) ** 2)
+    held = np.diag(noise_mm**2 * pull if prior.initial_mm is None else (pull * prior.initial_mm) ** 2)
     return inverse @ (noise + held) @ inverse

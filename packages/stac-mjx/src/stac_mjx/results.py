@@ -94,7 +94,6 @@ def offsets_of(registration: Registration) -> Offsets:
     """The registration as a `mimic.offsets` record."""
     body, calibration = registration.body, registration.calibration
     assert calibration is not None, "offsets that were read are not written again"
-    seen = np.maximum(calibration.observations, 1.0)[:, None]
     alignment = registration.config.alignment
     fitted = alignment.mode != "none"
     whole = calibration.similarity.after(prepared(alignment))
@@ -108,7 +107,7 @@ def offsets_of(registration: Registration) -> Offsets:
         scale_factor=body.scale,
         keypoint_scale_factor=float(whole.scale),
         loss_history=(calibration.rmse_mm / 1000) ** 2,
-        offset_std=(calibration.spread / np.sqrt(seen)).astype(np.float32),
+        offset_std=calibration.standard_error.astype(np.float32),
         fit_frames=np.asarray(calibration.frames, np.int64),
         mean_error_history=calibration.mean_error_mm / 1000,
         alignment_rotation=whole.rotation if fitted else None,
