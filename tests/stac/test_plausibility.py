@@ -100,15 +100,16 @@ def test_keypoints_far_from_their_bodies_are_one_warning() -> None:
 
 def test_a_body_without_some_keypoints(body: Body) -> None:
     named = {"trunk_keypoints": ["a", "b", "c"], "root_keypoint": "b", "skeleton": [["a", "b"], ["a", "c"]]}
+    assert body.config is not None
     config = replace(body.config, leave_out=["b", "g"], **named)
-    less = load_body(config)  # type: ignore[arg-type]
+    less = load_body(config)
     assert less.marker_names == ("a", "c", "d", "e", "f")
     assert (less.trunk_keypoints, less.root_keypoint, less.skeleton) == (("a", "c"), None, (("a", "c"),))
     # files without names still hold all of them
     assert less.keypoint_order == body.marker_names
     for wrong, words in ((["h"], "leave_out: unknown keypoint 'h'"), (list("abcdefg"), "leaves no keypoint")):
         with pytest.raises(BodyError, match=words):
-            load_body(replace(config, leave_out=wrong))  # type: ignore[type-var]
+            load_body(replace(config, leave_out=wrong))
 
 
 def test_flip_and_leave_out_on_the_command_line(
