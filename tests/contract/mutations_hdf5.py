@@ -38,6 +38,8 @@ def _replace(file: Any, path: str, **new: Any) -> None:
 
 def _values(file: Any, path: str) -> np.ndarray:
     dataset = file[path]
+    if dataset.is_virtual:
+        raise ValueError("HDF5 crashes on virtual data that lie in themselves")
     return np.asarray(dataset.asstr()[()] if h5py.check_string_dtype(dataset.dtype) else dataset[()])
 
 
