@@ -44,6 +44,7 @@ PARTS = {
         ("stac:app.py", "track:app.py", "reach:app.py"),
         ("require", "_in_order", "_own_groups", "_sweep_folder", "_complain", "_first_sentence"),
     ),
+    "what this computer has": (("stac:machine.py", "track:machine.py", "reach:machine.py"), ("n_cores", "processor")),
     "labels of a model": (
         ("stac:model_labels.py", "track:labels.py"),
         ("body_labels", "qpos_labels", "qvel_labels", "qpos_units", "qvel_units", "unit_name"),

@@ -13,6 +13,7 @@ from typing import Any
 from reach_analysis.benchmark.calibration import Calibration
 from reach_analysis.benchmark.speed import SpeedRow
 from reach_analysis.files import write_json, write_text
+from reach_analysis.machine import n_cores, processor
 from reach_analysis.outputs import versions
 
 _SPEED = (
@@ -52,19 +53,9 @@ _CALIBRATION = (
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    about = {"processor": _processor(), "cores": cores, "load_average_1min": load, "platform": platform.system()}
+    about = {"processor": processor(), "cores": n_cores(), "load_average_1min": load, "platform": platform.system()}
     return {**about, "versions": versions(), "measured_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str, str]]) -> str:

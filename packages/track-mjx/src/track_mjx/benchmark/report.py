@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from track_mjx.benchmark.measure import Report, Row
 from track_mjx.benchmark.parts import PARTS
 from track_mjx.build import Setup
 from track_mjx.files import replace_file, write_text
-from track_mjx.physics.native import cores
+from track_mjx.machine import n_cores, processor
 from track_mjx.provenance import environment, now
 
 _COLUMNS = (
@@ -42,17 +41,8 @@ def machine() -> dict[str, Any]:
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     devices = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
-    found = {"processor": _processor(), "cores": cores(), "load_average_1min": load, "devices": devices}
+    found = {"processor": processor(), "cores": n_cores(), "load_average_1min": load, "devices": devices}
     return {**found, "versions": environment(), "measured_utc": now()}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def steps_text(setup: Setup) -> str:

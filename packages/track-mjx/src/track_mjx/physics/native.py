@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
+from track_mjx.machine import n_cores
 from track_mjx.physics.fields import Fields
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class NativeEngine:
         self.name = f"mujoco {mujoco.__version__}"
         self._model = model
         self._n_substeps = n_substeps
-        self._threads = threads or cores()
+        self._threads = threads or n_cores()
         self._wanted = set(Fields._fields if wanted is None else wanted) | {"qpos", "qvel"}
         # MuJoCo would print warnings and leave a log file; simulations that blow up are found and counted by the task
         mujoco.set_mju_user_warning(lambda text: _log.debug("MuJoCo: %s", text))
@@ -107,11 +107,6 @@ class NativeEngine:
         for name, array in state.current.items():
             array[:] = saved[f"field_{name}"]
         return state
-
-
-def cores() -> int:
-    """CPU cores this process may use; a cluster lends fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _make_batch(model: mujoco.MjModel, n_envs: int, threads: int) -> Batch:
