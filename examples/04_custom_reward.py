@@ -17,10 +17,10 @@ from pathlib import Path
 import jax.numpy as jnp
 from jaxtyping import Float
 from track_mjx.cli import main as track_mjx
-from track_mjx.mdp.kernels import gaussian
-from track_mjx.mdp.registry import cost, reward
-from track_mjx.mdp.scene import Scene
 from track_mjx.physics.fields import Arrayish
+from track_mjx.task.registry import cost, reward
+from track_mjx.task.step import Scene
+from track_mjx.task.terms.kernels import gaussian
 
 
 @reward

@@ -25,10 +25,10 @@ AZIMUTH, ELEVATION = 120.0, -20.0
 def main() -> None:
     """Draw one clip at three moments, side by side, with 128 colours to keep the file small."""
     from PIL import Image
-    from track_mjx.film.extent import measure
-    from track_mjx.film.footage import read_footage
-    from track_mjx.film.gl import Canvas
-    from track_mjx.film.scene import Scene, stage_model
+    from track_mjx._common.render.canvas import Canvas
+    from track_mjx._common.render.extent import measure
+    from track_mjx._common.render.scene import Scene, stage_model
+    from track_mjx.render.footage import read_footage
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rollouts", type=Path, required=True)

@@ -48,8 +48,8 @@ def data_dir() -> Path:
 def canvas_here() -> None:
     """Skip where this machine cannot draw; the two packages that draw do so in the same way."""
     import mujoco
-    from stac_mjx.errors import OutputError
-    from stac_mjx.gl import Canvas
+    from stac_mjx._common.errors import OutputError
+    from stac_mjx._common.render.canvas import Canvas
 
     try:
         Canvas(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()

@@ -12,9 +12,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
-from track_mjx.app import run
+from track_mjx._common.cli import run
 from track_mjx.config import TrainConfig
-from track_mjx.mdp.registry import resolve
+from track_mjx.task.registry import resolve
 
 FOLDER = Path(__file__).resolve().parents[1] / "configs"
 STUDIES = sorted(path.stem for path in (FOLDER / "study").glob("*.yaml"))

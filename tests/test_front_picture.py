@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from contract import examples
 from PIL import Image
-from track_mjx.film.footage import read_footage
+from track_mjx.render.footage import read_footage
 
 
 @pytest.mark.usefixtures("canvas_here")

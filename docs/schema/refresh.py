@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
-COPIES = (FOLDER.parents[1] / "packages/stac-mjx/src/stac_mjx/contract/schemas",)
+COPIES = (FOLDER.parents[1] / "packages/stac-mjx/src/stac_mjx/_common/hdf5/schemas",)
 KINDS = ("reference_clips", "offsets", "rollouts")
 START, END = "<!-- tables: start -->", "<!-- tables: end -->"
 

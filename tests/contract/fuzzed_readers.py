@@ -50,7 +50,7 @@ def finite_positive(*values: float) -> bool:
 
 def _contract_clips(folder: Path) -> list[Path]:
     from contract.examples import clips
-    from stac_mjx.clips import write_clips
+    from stac_mjx.records import write_clips
     from track.clip_files import write_clips as plain
 
     write_clips(folder / "clips.h5", clips())
@@ -64,7 +64,7 @@ def _own_clips(folder: Path) -> list[Path]:
 
 def _offsets(folder: Path) -> list[Path]:
     from contract.examples import offsets
-    from stac_mjx.clips import write_offsets
+    from stac_mjx.records import write_offsets
 
     write_offsets(folder / "offsets.h5", offsets())
     return [folder / "offsets.h5"]
@@ -148,7 +148,7 @@ def _run(folder: Path) -> list[Path]:
     from track.clip_files import write_clips
     from track.small_setups import ARM_TASK, config
     from track_mjx.clips import read_clips
-    from track_mjx.run_folder import RunFolder
+    from track_mjx.runs.run_folder import RunFolder
 
     path = write_clips(folder / "clips.h5", lengths=(8, 5))
     settings = config(path, ARM_TASK)
@@ -182,7 +182,7 @@ def _emg_csv(folder: Path) -> list[Path]:
 
 
 def _read_clips(path: Path) -> None:
-    from stac_mjx.clips import read_clips
+    from stac_mjx.records import read_clips
 
     found = read_clips(path)
     assert found.clip_length.sum() == found.n_frames == len(found.time) == len(found.frame_clip)
@@ -193,15 +193,15 @@ def _read_clips(path: Path) -> None:
 
 
 def _read_offsets(path: Path) -> None:
-    from stac_mjx.clips import read_offsets
+    from stac_mjx.records import read_offsets
 
     found = read_offsets(path)
     assert found.offsets.shape == (len(found.kp_names), 3) == found.offset_initial.shape
 
 
 def _check(path: Path) -> None:
+    from stac_mjx._common.errors import ContractError
     from stac_mjx.check import check_file, errors_in, format_departures
-    from stac_mjx.errors import ContractError
 
     departures = check_file(path)
     if errors_in(departures):
@@ -223,7 +223,7 @@ def _read_keypoints(path: Path) -> None:
 
 
 def _read_public(path: Path) -> None:
-    from stac_mjx.public_output import read_public_output
+    from stac_mjx.convert.public_files import read_public_output
 
     found = read_public_output(path)
     assert found.qpos.ndim == found.offsets.ndim == 2
@@ -246,7 +246,7 @@ def _read_track_clips(path: Path) -> None:
 
 
 def _read_footage(path: Path) -> None:
-    from track_mjx.film.footage import read_footage
+    from track_mjx.render.footage import read_footage
 
     _, films = read_footage(path, [], None)
     for film in films:
@@ -254,7 +254,7 @@ def _read_footage(path: Path) -> None:
 
 
 def _read_run(folder: Path) -> None:
-    from track_mjx.run_folder import RunFolder
+    from track_mjx.runs.run_folder import RunFolder
 
     run = RunFolder.open(folder)
     run.record()
@@ -268,7 +268,7 @@ def _read_run(folder: Path) -> None:
 
 
 def _read_rollouts(path: Path) -> None:
-    from reach_analysis.rollouts import listed_in, read_rollouts
+    from reach_analysis.data.rollouts import listed_in, read_rollouts
 
     found = read_rollouts(path)
     assert finite_positive(found.rate_hz, found.reference_rate_hz)
@@ -286,8 +286,8 @@ def _read_rollouts(path: Path) -> None:
 
 
 def _check_rollouts(path: Path) -> None:
-    from reach_analysis.contract.check import check_rollouts, format_departures
-    from reach_analysis.errors import ContractError
+    from reach_analysis._common.errors import ContractError
+    from reach_analysis._common.hdf5.check import check_rollouts, format_departures
 
     departures = check_rollouts(path)
     if any(departure.severity == "error" for departure in departures):
@@ -295,7 +295,7 @@ def _check_rollouts(path: Path) -> None:
 
 
 def _read_reach_clips(path: Path) -> None:
-    from reach_analysis.clips import read_clips
+    from reach_analysis.data.clips import read_clips
 
     found = read_clips(path)
     for name in found.names:
@@ -304,7 +304,7 @@ def _read_reach_clips(path: Path) -> None:
 
 
 def _read_emg_nwb(path: Path) -> None:
-    from reach_analysis.nwb import NwbLayout, read_nwb
+    from reach_analysis.data.nwb import NwbLayout, read_nwb
 
     raw, table = read_nwb(path, NwbLayout("acquisition/EMG", {"biceps": 2, "triceps": 0}))
     assert raw.trials == table.trials
@@ -312,7 +312,7 @@ def _read_emg_nwb(path: Path) -> None:
 
 
 def _read_emg_csv(folder: Path) -> None:
-    from reach_analysis.recordings import read_emg_csv, read_trials
+    from reach_analysis.data.recordings import read_emg_csv, read_trials
 
     table = read_trials(folder / "trials.csv")
     assert np.isfinite(table.start_s).all()
@@ -322,7 +322,7 @@ def _read_emg_csv(folder: Path) -> None:
 
 
 def _read_reach_run(folder: Path) -> None:
-    from reach_analysis.behaviour.sweeps import differing, read_run
+    from reach_analysis.behaviour.run_sweeps import differing, read_run
 
     run = read_run(folder)
     differing([run, run])

@@ -138,7 +138,7 @@ def set_text(path: str, change: Callable[[str], str]) -> Break:
     """Change the MJCF or another text, and the hash with it, so that nothing else is wrong."""
 
     def damage(file: Any) -> None:
-        from stac_mjx.file_info import model_sha256
+        from stac_mjx._common.hdf5.info import model_sha256
 
         file[path][()] = change(file[path].asstr()[()])
         assets = {name: item[()].tobytes() for name, item in file["provenance/assets"].items()}

@@ -8,17 +8,17 @@ import h5py
 import numpy as np
 import pytest
 from contract import examples, kit
-from reach_analysis.contract.check import check_rollouts
-from reach_analysis.contract.check import format_departures as format_rollouts
-from reach_analysis.errors import ReachError
-from reach_analysis.rollouts import read_rollouts
+from reach_analysis._common.errors import ReachError
+from reach_analysis._common.hdf5.check import check_rollouts
+from reach_analysis._common.hdf5.check import format_departures as format_rollouts
+from reach_analysis.data.rollouts import read_rollouts
 from stac.keypoint_files import NAMES, movement, write_nwb
+from stac_mjx._common.errors import StacError
 from stac_mjx.check import check_file, errors_in, format_departures
-from stac_mjx.clips import write_clips
 from stac_mjx.config import KeypointsConfig
-from stac_mjx.errors import StacError
 from stac_mjx.keypoints import load_keypoints
-from track_mjx.film.footage import read_footage
+from stac_mjx.records import write_clips
+from track_mjx.render.footage import read_footage
 
 
 @pytest.fixture(scope="module")

@@ -18,24 +18,28 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import reach_analysis._common.errors
 import reach_analysis.cli
-import reach_analysis.errors
+import stac_mjx._common.errors
 import stac_mjx.cli
-import stac_mjx.errors
-import track_mjx.errors
+import track_mjx._common.errors
 from contract import disks, examples
 from contract.disks import OLD
-from reach_analysis.contract.sink import whole_hdf5
-from reach_analysis.files import write_bytes, write_json, write_table
-from stac_mjx.clips import write_clips
-from stac_mjx.files import write_text as stac_text
-from track_mjx.checkpoints import Checkpoints
-from track_mjx.contract.writing import Variable, write_file
-from track_mjx.files import output_folder as track_folder
-from track_mjx.files import write_text as track_text
+from reach_analysis._common.files import write_bytes, write_json, write_table
+from reach_analysis._common.hdf5.writing import whole_hdf5
+from stac_mjx._common.files import write_text as stac_text
+from stac_mjx.records import write_clips
+from track_mjx._common.files import output_folder as track_folder
+from track_mjx._common.files import write_text as track_text
+from track_mjx._common.hdf5.contract_writing import Variable, write_file
+from track_mjx.runs.checkpoints import Checkpoints
 
 LARGE = 1 << 21
-ERRORS = (stac_mjx.errors.OutputError, track_mjx.errors.OutputError, reach_analysis.errors.OutputError)
+ERRORS = (
+    stac_mjx._common.errors.OutputError,
+    track_mjx._common.errors.OutputError,
+    reach_analysis._common.errors.OutputError,
+)
 
 
 def _rollouts(path: Path) -> None:
@@ -51,7 +55,7 @@ def _reach_hdf5(path: Path) -> None:
 
 def _figure(path: Path) -> None:
     from matplotlib.figure import Figure
-    from track_mjx.files import replace_file
+    from track_mjx._common.files import replace_file
 
     with replace_file(path) as temporary:
         figure = Figure(figsize=(4, 4))
@@ -131,7 +135,7 @@ def test_commands_say_it_in_one_message(
 
 
 def test_a_run_does_not_begin_on_a_read_only_disk(read_only_disk: Path) -> None:
-    with pytest.raises(track_mjx.errors.OutputError, match="Read-only"):
+    with pytest.raises(track_mjx._common.errors.OutputError, match="Read-only"):
         track_folder(str(read_only_disk / "run"), "run")
 
 
@@ -152,9 +156,9 @@ _WITH = "with whole_hdf5(path) as (file, _): file['values'] = values"
 _TEXT = "write_text(path, str(number % 7) * 300_000)"
 LOOPS = {
     "stac hdf5": (_HDF5.format("stac_mjx"), _WITH),
-    "stac text": ("from stac_mjx.files import write_text", _TEXT),
+    "stac text": ("from stac_mjx._common.files import write_text", _TEXT),
     "track hdf5": (_HDF5.format("track_mjx"), _WITH),
-    "reach text": ("from reach_analysis.files import write_text", _TEXT),
+    "reach text": ("from reach_analysis._common.files import write_text", _TEXT),
 }
 
 

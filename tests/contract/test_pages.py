@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from contract import examples
-from stac_mjx.clips import write_clips
+from stac_mjx.records import write_clips
 
 
 @pytest.fixture(scope="module")

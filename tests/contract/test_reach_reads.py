@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from contract.examples import write_rollouts
 from contract.kit import assert_conforms
-from reach_analysis.contract.check import check_rollouts
-from reach_analysis.errors import DataError
-from reach_analysis.rollouts import read_rollouts
+from reach_analysis._common.errors import DataError
+from reach_analysis._common.hdf5.check import check_rollouts
+from reach_analysis.data.rollouts import read_rollouts
 from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from reach_analysis.synthetic.walk import WalkSettings, write_walks
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import xarray
 from contract import examples, kit
+from stac_mjx._common.hdf5.schema import KINDS, load_schema
 from stac_mjx.check import check_file
-from stac_mjx.clips import read_clips, read_offsets, write_clips, write_offsets
-from stac_mjx.contract.schema import KINDS, load_schema
+from stac_mjx.records import read_clips, read_offsets, write_clips, write_offsets
 
 KEPT = Path(__file__).parent / "kept"
 ENGINES = ("netcdf4", "h5netcdf")
@@ -138,13 +138,13 @@ def test_files_of_version_1_0_stay_readable(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pages_that_travel_with_the_package_are_those_of_the_documentation(repository: Path, kind):
     name = f"{kind}-1.0.json"
-    copy = repository / "packages/stac-mjx/src/stac_mjx/contract/schemas" / name
+    copy = repository / "packages/stac-mjx/src/stac_mjx/_common/hdf5/schemas" / name
     assert copy.read_bytes() == (repository / "docs/schema" / name).read_bytes(), "run docs/schema/refresh.py"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_rule_of_a_page_is_understood(repository: Path, kind):
-    from stac_mjx.contract.content import CONTENT_CHECKS
+    from stac_mjx._common.hdf5.check import CONTENT_CHECKS
 
     page = json.loads((repository / "docs/schema" / f"{kind}-1.0.json").read_text())
     schema = load_schema(kind)

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import reach_analysis.behaviour.sweeps
-import stac_mjx.contract.enclosed
-import stac_mjx.errors
-import track_mjx.contract.enclosed
-import track_mjx.errors
+import reach_analysis.behaviour.run_sweeps
+import stac_mjx._common.errors
+import stac_mjx._common.mjcf
+import track_mjx._common.errors
+import track_mjx._common.mjcf
 from contract.fuzzed_readers import READERS
-from reach_analysis.errors import InputError
-from track_mjx.errors import RunError
-from track_mjx.run_folder import RunFolder
+from reach_analysis._common.errors import InputError
+from track_mjx._common.errors import RunError
+from track_mjx.runs.run_folder import RunFolder
 
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 CALLS = {
@@ -127,7 +127,7 @@ def test_settings_of_a_run_build_no_objects(tmp_path: Path, kind: str) -> None:
     with pytest.raises(RunError, match="the settings cannot be read"):
         RunFolder.open(run)
     with pytest.raises(InputError, match="the settings cannot be read"):
-        reach_analysis.behaviour.sweeps.read_run(run)
+        reach_analysis.behaviour.run_sweeps.read_run(run)
     assert not canary.exists()
 
 
@@ -138,7 +138,7 @@ def test_settings_are_not_a_single_value(tmp_path: Path, text: str) -> None:
     with pytest.raises(RunError, match="single value"):
         RunFolder.open(run)
     with pytest.raises(InputError, match="single value"):
-        reach_analysis.behaviour.sweeps.read_run(run)
+        reach_analysis.behaviour.run_sweeps.read_run(run)
 
 
 def test_targets_and_lookups_are_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,12 +149,12 @@ def test_targets_and_lookups_are_data(tmp_path: Path, monkeypatch: pytest.Monkey
     config.write_text(f"{sound}\n_target_: os.system\ncommand: touch {canary}\n")
     with pytest.raises(RunError, match="the settings cannot be read"):
         RunFolder.open(run)
-    found = reach_analysis.behaviour.sweeps.read_run(run)
+    found = reach_analysis.behaviour.run_sweeps.read_run(run)
     assert found.settings["_target_"] == "os.system"
     config.write_text(sound.replace("out:", "out: ${oc.env:SECRET} #"))
     with pytest.raises(RunError, match="without"):
         RunFolder.open(run)
-    assert "do not tell" not in str(reach_analysis.behaviour.sweeps.read_run(run).settings)
+    assert "do not tell" not in str(reach_analysis.behaviour.run_sweeps.read_run(run).settings)
     assert not canary.exists()
 
 
@@ -212,8 +212,8 @@ MODELS: dict[str, tuple[str, dict[str, bytes], str]] = {
 @pytest.mark.parametrize(
     ("compiled", "error"),
     [
-        (stac_mjx.contract.enclosed.compile_enclosed, stac_mjx.errors.BodyError),
-        (track_mjx.contract.enclosed.compile_enclosed, track_mjx.errors.BodyError),
+        (stac_mjx._common.mjcf.compile_enclosed, stac_mjx._common.errors.BodyError),
+        (track_mjx._common.mjcf.compile_enclosed, track_mjx._common.errors.BodyError),
     ],
     ids=["stac", "track"],
 )
@@ -224,4 +224,4 @@ def test_hostile_models_are_refused(compiled: Callable, error: type[Exception], 
 
 
 def test_the_model_that_the_hostile_ones_are_made_from_compiles() -> None:
-    assert stac_mjx.contract.enclosed.compile_enclosed(_mjcf(), {}).nq == 1
+    assert stac_mjx._common.mjcf.compile_enclosed(_mjcf(), {}).nq == 1

@@ -12,17 +12,17 @@ import mujoco
 import numpy as np
 import pytest
 from contract.kit import assert_conforms
-from reach_analysis.contract.check import check_rollouts
-from reach_analysis.rollouts import read_rollouts
-from stac_mjx.mjcf import compile_spec, locate, read_spec
+from reach_analysis._common.hdf5.check import check_rollouts
+from reach_analysis.data.rollouts import read_rollouts
+from stac_mjx.body.mjcf import compile_spec, locate, read_spec
 from track import small_setups
 from track.clip_files import write_clips
-from track_mjx.build import Setup, build
 from track_mjx.clips import read_clips
 from track_mjx.config import NetworkConfig
-from track_mjx.episodes import Player
-from track_mjx.policy import Policy, empty_statistics
-from track_mjx.rollouts import RolloutInfo, write_rollouts
+from track_mjx.learning.setup import Setup, build
+from track_mjx.policy.play import Player
+from track_mjx.policy.policy import Policy, empty_statistics
+from track_mjx.rollouts.writing import RolloutInfo, write_rollouts
 
 
 def write(setup: Setup, path: Path, seeds: tuple[int, ...] = (), clips: int = 2) -> Path:

@@ -10,34 +10,34 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import reach_analysis.clips
-import reach_analysis.contract.check
-import reach_analysis.rollouts
+import reach_analysis._common.hdf5.check
+import reach_analysis.data.clips
+import reach_analysis.data.rollouts
 import stac_mjx.check
-import stac_mjx.clips
-import stac_mjx.keypoints.clips
+import stac_mjx.keypoints.formats.stac
+import stac_mjx.records
 import track_mjx.clips
-import track_mjx.film.footage
+import track_mjx.render.footage
 from contract import examples, kit
-from reach_analysis.errors import ReachError
-from stac_mjx.contract.schema import KINDS
-from stac_mjx.errors import StacError
-from track_mjx.errors import TrackError
+from reach_analysis._common.errors import ReachError
+from stac_mjx._common.errors import StacError
+from stac_mjx._common.hdf5.schema import KINDS
+from track_mjx._common.errors import TrackError
 
 KEPT = Path(__file__).parent / "kept"
 
 READERS: dict[str, tuple[str, Callable[[Path], object], type[Exception]]] = {
-    "stac read_clips": ("reference_clips", stac_mjx.clips.read_clips, StacError),
-    "stac keypoints": ("reference_clips", stac_mjx.keypoints.clips.read, StacError),
-    "stac read_offsets": ("offsets", stac_mjx.clips.read_offsets, StacError),
+    "stac read_clips": ("reference_clips", stac_mjx.records.read_clips, StacError),
+    "stac keypoints": ("reference_clips", stac_mjx.keypoints.formats.stac.read, StacError),
+    "stac read_offsets": ("offsets", stac_mjx.records.read_offsets, StacError),
     "stac check, clips": ("reference_clips", stac_mjx.check.check_file, StacError),
     "stac check, offsets": ("offsets", stac_mjx.check.check_file, StacError),
     "stac check, rollouts": ("rollouts", stac_mjx.check.check_file, StacError),
     "track read_clips": ("reference_clips", track_mjx.clips.read_clips, TrackError),
-    "track film": ("rollouts", lambda path: track_mjx.film.footage.read_footage(path, [], None), TrackError),
-    "reach read_rollouts": ("rollouts", reach_analysis.rollouts.read_rollouts, ReachError),
-    "reach check": ("rollouts", reach_analysis.contract.check.check_rollouts, ReachError),
-    "reach read_clips": ("reference_clips", reach_analysis.clips.read_clips, ReachError),
+    "track film": ("rollouts", lambda path: track_mjx.render.footage.read_footage(path, [], None), TrackError),
+    "reach read_rollouts": ("rollouts", reach_analysis.data.rollouts.read_rollouts, ReachError),
+    "reach check": ("rollouts", reach_analysis._common.hdf5.check.check_rollouts, ReachError),
+    "reach read_clips": ("reference_clips", reach_analysis.data.clips.read_clips, ReachError),
 }
 
 
@@ -64,7 +64,7 @@ def test_every_reader_reads_kept_files(name: str) -> None:
 def test_kept_rollouts_hold_what_was_written(tmp_path: Path) -> None:
     kept, fresh = KEPT / "rollouts-1.0.h5", tmp_path / "rollouts.h5"
     examples.write_rollouts(fresh)
-    old, new = reach_analysis.rollouts.read_rollouts(kept), reach_analysis.rollouts.read_rollouts(fresh)
+    old, new = reach_analysis.data.rollouts.read_rollouts(kept), reach_analysis.data.rollouts.read_rollouts(fresh)
     assert (old.trials, old.names, old.layers, old.contacts) == (new.trials, new.names, new.layers, new.contacts)
     for name in ("qpos", "act", "metrics"):
         for a, b in zip(old.series(name).values, new.series(name).values, strict=True):

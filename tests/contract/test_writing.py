@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 import pytest
 from contract import examples, kit
-from stac_mjx.clips import write_clips, write_offsets
-from stac_mjx.contract.writing import CONTIGUOUS_BELOW, atomic_hdf5
-from stac_mjx.errors import ContractError, OutputError
+from stac_mjx._common.errors import ContractError, OutputError
+from stac_mjx._common.hdf5.contract_writing import CONTIGUOUS_BELOW, atomic_hdf5
+from stac_mjx.records import write_clips, write_offsets
 
 OLD = b"the old file"
 
@@ -114,8 +114,8 @@ def test_a_process_that_may_not_write_so_much_ends_cleanly(target: Path):
     program = (
         "import resource, sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from stac_mjx.contract.writing import atomic_hdf5\n"
-        "from stac_mjx.errors import OutputError\n"
+        "from stac_mjx._common.hdf5.contract_writing import atomic_hdf5\n"
+        "from stac_mjx._common.errors import OutputError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
         "try:\n"
         "    with atomic_hdf5(Path(sys.argv[1])) as output:\n"

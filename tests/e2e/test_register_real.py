@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from contract.kit import assert_conforms
 from stac_mjx.cli import main
-from stac_mjx.clips import ReferenceClips, read_clips
+from stac_mjx.records import ReferenceClips, read_clips
 
 ARM = "mouse_arm/arm_muscle_nomesh.xml"
 REACHES = "mouse_arm/recordings/reach_trials/*.h5"

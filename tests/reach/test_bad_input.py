@@ -9,7 +9,7 @@ from typing import Any
 
 import h5py
 import pytest
-from reach_analysis.app import SCHEMAS
+from reach_analysis._common.cli import SCHEMAS
 from reach_analysis.cli import main
 from reach_analysis.synthetic.emg import EmgSettings, write_emg
 from reach_analysis.synthetic.reach import ReachSettings, write_reaches

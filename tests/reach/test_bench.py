@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reach_analysis.benchmark.speed import Contest, contests, kept, measure
+from reach_analysis.bench.speed import Contest, contests, kept, measure
 from reach_analysis.cli import main
 from reach_analysis.config import BenchConfig
 

@@ -6,9 +6,9 @@ import re
 from importlib import import_module
 
 import pytest
-from reach_analysis.app import SCHEMAS
+from reach_analysis._common.cli import SCHEMAS
+from reach_analysis._common.settings import settings_of
 from reach_analysis.cli import EXAMPLES, VERBS, main
-from reach_analysis.settings import settings_of
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])

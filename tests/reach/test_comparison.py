@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reach_analysis.errors import DataError
-from reach_analysis.estimates import paired_difference
-from reach_analysis.report.config import ComparisonConfig
-from reach_analysis.rollouts import Rollouts, read_rollouts
+from reach_analysis._common.errors import DataError
+from reach_analysis.data.rollouts import Rollouts, read_rollouts
+from reach_analysis.report_config import ComparisonConfig
 from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.statistics.estimates import paired_difference
 from reach_analysis.studies.comparison import study
 from reach_analysis.synthetic.reach import ReachSettings, make_reaches
 from reach_analysis.synthetic.writing import Content, write_content

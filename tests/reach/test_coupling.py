@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reach_analysis.errors import ConfigError, DataError
-from reach_analysis.report.config import CouplingConfig
-from reach_analysis.rollouts import Rollouts, read_rollouts
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis.data.rollouts import Rollouts, read_rollouts
+from reach_analysis.report_config import CouplingConfig
 from reach_analysis.studies.coupling import study
 from reach_analysis.synthetic.reach import ReachSettings, make_reaches
 from reach_analysis.synthetic.systems import autoregressive, coupled_logistic

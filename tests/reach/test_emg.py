@@ -8,12 +8,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from reach_analysis.emg import EmgChain, normalise, process, windows
-from reach_analysis.errors import ConfigError, DataError, InputError, MismatchError
-from reach_analysis.nwb import NwbLayout, read_nwb
-from reach_analysis.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
-from reach_analysis.records import TrialSeries, match, one_trial_each, resample
-from reach_analysis.signals import band_pass, butterworth, low_pass, rectify
+from reach_analysis._common.errors import ConfigError, DataError, InputError, MismatchError
+from reach_analysis.data.emg import EmgChain, normalise, process, windows
+from reach_analysis.data.nwb import NwbLayout, read_nwb
+from reach_analysis.data.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
+from reach_analysis.data.series import TrialSeries, match, one_trial_each, resample
+from reach_analysis.data.signals import band_pass, butterworth, low_pass, rectify
 from reach_analysis.synthetic.emg import EmgSettings, make_emg, write_emg
 from reach_analysis.synthetic.reach import ReachSettings, make_reaches
 from scipy import signal

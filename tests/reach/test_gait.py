@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.behaviour.gait import (
     Cycles,
     circular_mean,
@@ -20,9 +21,8 @@ from reach_analysis.behaviour.gait import (
     stances,
     touch_downs,
 )
-from reach_analysis.errors import ConfigError, DataError
-from reach_analysis.records import TrialSeries, one_trial_each
-from reach_analysis.rollouts import read_rollouts
+from reach_analysis.data.rollouts import read_rollouts
+from reach_analysis.data.series import TrialSeries, one_trial_each
 from reach_analysis.synthetic.walk import LAGS, WalkSettings, write_walks
 
 

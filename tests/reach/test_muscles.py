@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reach_analysis.errors import ConfigError, DataError, MismatchError
-from reach_analysis.estimates import mean_of, median_of, paired_difference
-from reach_analysis.muscles import (
+from reach_analysis._common.errors import ConfigError, DataError, MismatchError
+from reach_analysis.behaviour.muscles import (
     FitSettings,
     actuator_for,
     best_lag,
@@ -16,8 +15,9 @@ from reach_analysis.muscles import (
     mean_and_sem,
     onset,
 )
-from reach_analysis.records import TrialSeries, one_trial_each
+from reach_analysis.data.series import TrialSeries, one_trial_each
 from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.statistics.estimates import mean_of, median_of, paired_difference
 
 ARM = ("Pec_C", "Triceps_Lateral", "Triceps_Long", "Brachialis", "Biceps_Long")
 QUICK = FitSettings(resampling=Resampling(resamples=400))

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis.behaviour.muscles import kind_of_actuators
 from reach_analysis.config import ForecastConfig, GaitConfig, SimilarityConfig, SynergiesConfig
-from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.figures.forecasts import forecast_scores
 from reach_analysis.forecasting.embedding import trial_data
 from reach_analysis.forecasting.nulls import noise_filtered
-from reach_analysis.muscles import kind_of_actuators
-from reach_analysis.report.config import ComparisonConfig, CouplingConfig
-from reach_analysis.rollouts import Rollouts, read_rollouts
+from reach_analysis.report_config import ComparisonConfig, CouplingConfig
 from reach_analysis.statistics.bootstrap import Interval
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.score import Null, Score
 from reach_analysis.studies import comparison, coupling, gait, similarity, synergies
-from reach_analysis.studies.forecast_tasks import questions
+from reach_analysis.studies.forecast_questions import questions
 from reach_analysis.studies.pca import usual_colour
 from reach_analysis.synthetic.reach import ReachSettings, make_reaches, write_reaches
 from reach_analysis.synthetic.walk import WalkSettings, make_walks

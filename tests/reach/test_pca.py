@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reach_analysis.errors import ConfigError, DataError
-from reach_analysis.records import TrialSeries, one_trial_each
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis.data.series import TrialSeries, one_trial_each
 from reach_analysis.representation.pca import (
     bootstrap_explained,
     colour_values,

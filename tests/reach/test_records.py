@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reach_analysis.errors import DataError, MismatchError
-from reach_analysis.records import TrialSeries, match, one_trial_each, over_steps, resample
+from reach_analysis._common.errors import DataError, MismatchError
+from reach_analysis.data.series import TrialSeries, match, one_trial_each, over_steps, resample
 
 
 def series(values, *, rate_hz=200.0, trials=None, channels=None, start_s=None, name="signal") -> TrialSeries:

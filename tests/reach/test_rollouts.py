@@ -9,11 +9,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from reach_analysis._common.errors import ContractError, DataError, InputError
+from reach_analysis._common.hdf5.check import check_rollouts
+from reach_analysis._common.hdf5.schema import PAGE
 from reach_analysis.cli import main
-from reach_analysis.contract.check import check_rollouts
-from reach_analysis.contract.rules import PAGE
-from reach_analysis.errors import ContractError, DataError, InputError
-from reach_analysis.rollouts import read_rollouts
+from reach_analysis.data.rollouts import read_rollouts
 from reach_analysis.synthetic.reach import ReachSettings, make_reaches, write_reaches
 from reach_analysis.synthetic.walk import WalkSettings, make_walks, write_walks
 
@@ -37,7 +37,7 @@ def copy(reach_file: Path, tmp_path: Path) -> Path:
 
 
 def test_the_page_in_the_package_is_that_of_docs_schema(repository: Path) -> None:
-    ours = repository / "packages/reach-analysis/src/reach_analysis/contract/schemas" / PAGE
+    ours = repository / "packages/reach-analysis/src/reach_analysis/_common/hdf5/schemas" / PAGE
     assert ours.read_bytes() == (repository / "docs/schema" / PAGE).read_bytes()
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reach_analysis.errors import ConfigError, DataError
+from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
-from reach_analysis.forecasting.folds import trial_folds
 from reach_analysis.forecasting.forecaster import Forecaster, fixed_lags
+from reach_analysis.forecasting.lag_sweep import sweep
 from reach_analysis.forecasting.nonlinearity import nonlinearity
 from reach_analysis.forecasting.nulls import trial_permuted
 from reach_analysis.forecasting.selection import NestedLags, grid
-from reach_analysis.forecasting.sweeps import sweep
 from reach_analysis.statistics.bootstrap import Resampling
 from reach_analysis.statistics.correlation import Measure, agreement
+from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.synthetic.systems import autoregressive, coupled_logistic, henon, lorenz
 
 

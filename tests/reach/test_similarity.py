@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reach_analysis.errors import ConfigError, DataError, MismatchError
-from reach_analysis.records import TrialSeries, one_trial_each
+from reach_analysis._common.errors import ConfigError, DataError, MismatchError
+from reach_analysis.data.series import TrialSeries, one_trial_each
 from reach_analysis.representation.similarity import cka, common_window, exchanges, rsa
 from reach_analysis.representation.synergies import _project as project
 from reach_analysis.representation.synergies import (

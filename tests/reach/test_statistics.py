@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from reach_analysis.errors import ConfigError, DataError
+from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.statistics.bootstrap import Resampling, bootstrap
 from reach_analysis.statistics.correlation import Measure, agreement, ranks, resampled_agreement
 from reach_analysis.statistics.multiple import benjamini_hochberg, holm

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reach_analysis.errors import DataError
-from reach_analysis.statistics.baselines import mean_trial, persistence, ridge
+from reach_analysis._common.errors import DataError
+from reach_analysis.forecasting.baselines import mean_trial, persistence, ridge
 from reach_analysis.statistics.ceiling import reliability, spearman_brown, trial_ceiling
 from reach_analysis.statistics.surrogates import (
     filtered_noise,

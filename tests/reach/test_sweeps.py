@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reach_analysis.behaviour.sweeps import differing, knee, over_seeds, read_run, steps_to, swept
+from reach_analysis._common.errors import ConfigError, DataError, InputError
+from reach_analysis.behaviour.run_sweeps import differing, knee, over_seeds, read_run, steps_to, swept
 from reach_analysis.cli import main
 from reach_analysis.config import SweepConfig
-from reach_analysis.errors import ConfigError, DataError, InputError
 from reach_analysis.studies.sweep import find_runs, study
 from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from scipy import stats

@@ -10,9 +10,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.cli import main
-from reach_analysis.errors import ConfigError, DataError
-from reach_analysis.records import TrialSeries, one_trial_each
+from reach_analysis.data.series import TrialSeries, one_trial_each
 from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from reach_analysis.topology.assessment import Shape, TopologySettings, shape
 from reach_analysis.topology.homology import crowded, homology, landmarks

@@ -8,7 +8,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from reach_analysis.behaviour.errors import (
+from reach_analysis._common.errors import ConfigError, ContractError, MismatchError
+from reach_analysis.behaviour.tracking_errors import (
     Deviation,
     assign_regions,
     body_deviation,
@@ -18,10 +19,9 @@ from reach_analysis.behaviour.errors import (
     rotate,
     trial_means,
 )
-from reach_analysis.clips import read_clips
-from reach_analysis.errors import ConfigError, ContractError, MismatchError
-from reach_analysis.records import TrialSeries
-from reach_analysis.rollouts import Rollouts, read_rollouts
+from reach_analysis.data.clips import read_clips
+from reach_analysis.data.rollouts import Rollouts, read_rollouts
+from reach_analysis.data.series import TrialSeries
 from reach_analysis.synthetic.bodies import FOREARM_M, UPPER_ARM_M
 from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from scipy.spatial.transform import Rotation

@@ -7,7 +7,7 @@ conservative by construction to its upper end. Nulls that say they do not are sh
 from __future__ import annotations
 
 import pytest
-from reach_analysis.benchmark.calibration import CASES, DRAWS, TRIALS, Case, DataKind, calibrate, simple
+from reach_analysis.bench.calibration import CASES, DRAWS, TRIALS, Case, DataKind, calibrate, simple
 from reach_analysis.forecasting.assessment import AssessmentSettings, Task, null_targets
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-from stac_mjx.body import Body, load_body
+from stac_mjx.body.body import Body, load_body
+from stac_mjx.body.presets import body_preset
 from stac_mjx.config import BodyConfig, MarkerConfig
-from stac_mjx.presets import body_preset
 
 EVERY_JOINT = """
 <mujoco>

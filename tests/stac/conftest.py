@@ -9,7 +9,7 @@ import pytest
 from stac.keypoint_files import write_sleap
 from stac.quick import ARM_NAMES, QUICK
 from stac_mjx.cli import main
-from stac_mjx.reaches import mouse_arm_reaches
+from stac_mjx.synthetic.reaches import mouse_arm_reaches
 
 
 @pytest.fixture(scope="session")

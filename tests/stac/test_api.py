@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import stac_mjx
 from stac.quick import ARM_NAMES
-from stac_mjx.alignment import Similarity, prepared
+from stac_mjx._common.errors import BodyError, ConfigError, InputError
 from stac_mjx.api import Registration
-from stac_mjx.body import Body
+from stac_mjx.body.body import Body
+from stac_mjx.body.presets import body_preset
 from stac_mjx.check import errors_in
 from stac_mjx.config import AlignmentConfig, BodyConfig
-from stac_mjx.errors import BodyError, ConfigError, InputError
-from stac_mjx.presets import body_preset
+from stac_mjx.keypoints.alignment import Similarity, prepared
 
 QUICK: dict[str, Any] = {"calibration": {"frames": 10, "max_rounds": 2}}
 

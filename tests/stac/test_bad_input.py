@@ -242,7 +242,7 @@ CASES: dict[str, Case] = {
 
 
 def _arm(place: Place) -> str:
-    from stac_mjx.mjcf import locate
+    from stac_mjx.body.mjcf import locate
 
     return f"body.mjcf={locate(None, 'embedded:mouse_arm.xml', 'mouse_arm')}"
 

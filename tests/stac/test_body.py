@@ -7,9 +7,9 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
-from stac_mjx.body import load_body
+from stac_mjx._common.errors import BodyError
+from stac_mjx.body.body import load_body
 from stac_mjx.config import BodyConfig, MarkerConfig
-from stac_mjx.errors import BodyError
 
 WORM = """
 <mujoco model="worm">

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from stac import bodies_for_tests as bodies
-from stac_mjx.acceleration import Anderson
-from stac_mjx.batches import Observation
-from stac_mjx.body import Body, load_body
-from stac_mjx.calibration import best_offsets, calibrate, in_body_frames, spread_frames
+from stac_mjx.body.body import Body, load_body
+from stac_mjx.body.presets import body_preset
+from stac_mjx.calibration.acceleration import Anderson
+from stac_mjx.calibration.calibrate import best_offsets, calibrate, in_body_frames, spread_frames
+from stac_mjx.calibration.precision import OffsetPrior, expected_errors
 from stac_mjx.config import CalibrationConfig, SolverConfig
+from stac_mjx.ik.batches import Observation
+from stac_mjx.ik.tracker import Tracker
 from stac_mjx.inputs import confidence_weights
-from stac_mjx.precision import OffsetPrior, expected_errors
-from stac_mjx.presets import body_preset
-from stac_mjx.synthetic import Flaws, Motion, Truth, make_truth
-from stac_mjx.tracking import Tracker
-from stac_mjx.trajectory import steps
-from stac_mjx.tree import build_tree
+from stac_mjx.kinematics.trajectory import steps
+from stac_mjx.kinematics.tree import build_tree
+from stac_mjx.synthetic.motion import Flaws, Motion, Truth, make_truth
 
 
 def observed(truth: Truth, body: Body) -> Observation:

@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 import pytest
 from contract import examples, kit
+from stac_mjx._common.errors import BodyError, ContractError, InputError
+from stac_mjx._common.hdf5.record import blocks
+from stac_mjx._common.mjcf import compile_enclosed, reference_faults
 from stac_mjx.check import Departure, check_file, errors_in, format_departures
-from stac_mjx.clips import read_clips, write_clips, write_offsets
-from stac_mjx.contract.enclosed import compile_enclosed, reference_faults
-from stac_mjx.contract.record import blocks
-from stac_mjx.errors import BodyError, ContractError, InputError
+from stac_mjx.records import read_clips, write_clips, write_offsets
 
 BALL = '<mujoco><worldbody><body><freejoint/><geom size="1"/></body></worldbody></mujoco>'
 

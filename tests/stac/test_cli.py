@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 import pytest
 from stac.quick import QUICK
-from stac_mjx.app import SCHEMAS
+from stac_mjx._common.cli import SCHEMAS
+from stac_mjx._common.settings import settings_of
 from stac_mjx.check import check_file, errors_in
 from stac_mjx.cli import EXAMPLES, VERBS, main
-from stac_mjx.clips import read_clips, read_offsets
-from stac_mjx.settings import settings_of
+from stac_mjx.records import read_clips, read_offsets
 
 
 def output(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

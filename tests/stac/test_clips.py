@@ -10,7 +10,11 @@ import h5py
 import numpy as np
 import pytest
 from contract import examples, kit
-from stac_mjx.clips import (
+from stac_mjx._common.errors import ContractError, InputError
+from stac_mjx._common.hdf5.info import model_sha256
+from stac_mjx._common.hdf5.schema import load_schema
+from stac_mjx._common.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units, unit_name
+from stac_mjx.records import (
     SOLVER_STATUS,
     Offsets,
     ReferenceClips,
@@ -19,10 +23,6 @@ from stac_mjx.clips import (
     write_clips,
     write_offsets,
 )
-from stac_mjx.contract.schema import load_schema
-from stac_mjx.errors import ContractError, InputError
-from stac_mjx.file_info import model_sha256
-from stac_mjx.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units, unit_name
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_offsets_may_leave_out_what_is_not_known(tmp_path: Path):
 
 
 def test_only_names_of_source_files_are_written(tmp_path: Path):
-    from stac_mjx.file_info import Source
+    from stac_mjx._common.hdf5.info import Source
 
     source = Source(Path("/home/someone/private/walk.h5"), "ab" * 32)
     write_offsets(tmp_path / "a.h5", examples.offsets(info=examples.info(source_files=(source,))))

@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 from stac_mjx.check import check_file, errors_in
 from stac_mjx.cli import main
-from stac_mjx.clips import ReferenceClips, read_clips, read_offsets
+from stac_mjx.records import ReferenceClips, read_clips, read_offsets
 
 RATE_HZ = 50.0
 SCALE = 2.0

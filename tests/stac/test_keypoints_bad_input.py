@@ -22,8 +22,8 @@ from stac.keypoint_files import (
     write_sleap,
     write_stac,
 )
+from stac_mjx._common.errors import ConfigError, InputError, StacError
 from stac_mjx.config import KeypointsConfig
-from stac_mjx.errors import ConfigError, InputError, StacError
 from stac_mjx.keypoints import load_keypoints
 
 X = movement()

@@ -21,10 +21,10 @@ from stac.keypoint_files import (
     write_sleap,
     write_stac,
 )
+from stac_mjx._common.errors import InputError
+from stac_mjx._common.units import parse_unit
 from stac_mjx.config import KeypointsConfig
-from stac_mjx.errors import InputError
 from stac_mjx.keypoints import load_keypoints
-from stac_mjx.units import parse_unit
 
 X = movement()
 P = scores()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stac.keypoint_files import NAMES, movement, scores, write_csv, write_mat, write_nwb, write_sleap
+from stac_mjx._common.errors import InputError
 from stac_mjx.config import KeypointsConfig
-from stac_mjx.errors import InputError
 from stac_mjx.keypoints import load_keypoints, select
 from stac_mjx.keypoints.cleaning import clean
 from stac_mjx.keypoints.paths import make_unique, natural_key

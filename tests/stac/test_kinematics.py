@@ -8,9 +8,9 @@ import mujoco
 import numpy as np
 import pytest
 from stac import bodies_for_tests as bodies
-from stac_mjx import kinematics
-from stac_mjx.body import Body
-from stac_mjx.tree import Tree, build_tree
+from stac_mjx.body.body import Body
+from stac_mjx.kinematics import forward as kinematics
+from stac_mjx.kinematics.tree import Tree, build_tree
 
 
 def mujoco_poses(model: mujoco.MjModel, qpos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,15 +10,15 @@ import pytest
 from stac import bodies_for_tests as bodies
 from stac.keypoint_files import write_sleap
 from stac.quick import QUICK
-from stac_mjx.body import Body, load_body
+from stac_mjx._common.errors import BodyError
+from stac_mjx.body.body import Body, load_body
 from stac_mjx.cli import main
 from stac_mjx.config import AlignmentConfig, FitConfig
-from stac_mjx.errors import BodyError
 from stac_mjx.inputs import match
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.plausibility import is_mirrored, size_ratio
 from stac_mjx.results import marker_warnings
-from stac_mjx.synthetic import Flaws, Motion, make_truth
+from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
 
 
 @pytest.fixture(scope="module")

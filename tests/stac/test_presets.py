@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from stac_mjx.body import Body, load_body
-from stac_mjx.errors import BodyError
-from stac_mjx.presets import body_preset, preset_names
+from stac_mjx._common.errors import BodyError
+from stac_mjx.body.body import Body, load_body
+from stac_mjx.body.presets import body_preset, preset_names
 
 MODELS = {
     "rat": ["rat/rodent.xml", "rat/rodent_imitation.xml", "rat/rodent_relaxed.xml", "rat/rodent_box_feet.xml",

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from stac import bodies_for_tests as bodies
-from stac_mjx.batches import Observation
-from stac_mjx.body import Body
+from stac_mjx.body.body import Body
 from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig, TrajectoryConfig
+from stac_mjx.ik.batches import Observation
+from stac_mjx.ik.tracker import Tracker
 from stac_mjx.inputs import Inputs, match
 from stac_mjx.keypoints import Keypoints
+from stac_mjx.kinematics.trajectory import steps
+from stac_mjx.kinematics.tree import build_tree
 from stac_mjx.registration import Registration, register
 from stac_mjx.results import clips_of, summary_of
-from stac_mjx.synthetic import Flaws, Motion, make_truth
-from stac_mjx.tracking import Tracker
-from stac_mjx.trajectory import steps
-from stac_mjx.tree import build_tree
+from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
 
 QUICK = CalibrationConfig(frames=60, max_rounds=6)
 

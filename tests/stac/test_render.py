@@ -12,14 +12,15 @@ import mujoco
 import numpy as np
 import pytest
 from contract import examples
-from stac_mjx import gl, render
-from stac_mjx.clips import ReferenceClips, write_clips
+from stac_mjx import render
+from stac_mjx._common.errors import BodyError, ConfigError, InputError, OutputError
+from stac_mjx._common.render import canvas as gl
+from stac_mjx._common.render.canvas import Canvas
+from stac_mjx._common.render.extent import extent_of
+from stac_mjx._common.render.scene import ON_BODY, RECORDED, Scene, stage_model
 from stac_mjx.commands import render as command
 from stac_mjx.config import RenderConfig
-from stac_mjx.errors import BodyError, ConfigError, InputError, OutputError
-from stac_mjx.extent import extent_of
-from stac_mjx.gl import Canvas
-from stac_mjx.scene import ON_BODY, RECORDED, Scene, stage_model
+from stac_mjx.records import ReferenceClips, write_clips
 
 SIZE = (240, 180)
 BODY = """

@@ -10,8 +10,15 @@ import mujoco
 import numpy as np
 import pytest
 from contract import examples
-from stac_mjx import body_plots, joint_plots, plots
-from stac_mjx.accuracy import (
+from stac_mjx._common.errors import BodyError, ConfigError, ContractError, InputError, OutputError
+from stac_mjx._common.figures import drawing
+from stac_mjx._common.render.shapes import body_shapes, outlines
+from stac_mjx.commands import report as command
+from stac_mjx.config import ReportConfig
+from stac_mjx.records import write_clips, write_offsets
+from stac_mjx.report import body_plots, joint_plots
+from stac_mjx.report import error_plots as plots
+from stac_mjx.report.accuracy import (
     distances_mm,
     figures_of,
     figures_per_clip,
@@ -22,13 +29,7 @@ from stac_mjx.accuracy import (
     three_digits,
     time_bins,
 )
-from stac_mjx.clips import write_clips, write_offsets
-from stac_mjx.commands import report as command
-from stac_mjx.config import ReportConfig
-from stac_mjx.errors import BodyError, ConfigError, ContractError, InputError, OutputError
-from stac_mjx.plot_style import drawing
-from stac_mjx.report import summary_beside, write_report
-from stac_mjx.silhouette import body_shapes, outlines
+from stac_mjx.report.page import summary_beside, write_report
 
 SIDE = np.array([[1.0, 0, 0], [0, 0, 1.0]])
 PICTURE = re.compile(r'src="data:image/png;base64,[A-Za-z0-9+/=]+"')

@@ -5,9 +5,9 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
-from stac_mjx.errors import BodyError
-from stac_mjx.mjcf import compile_spec, read_spec
-from stac_mjx.scaling import scale_spec
+from stac_mjx._common.errors import BodyError
+from stac_mjx.body.mjcf import compile_spec, read_spec
+from stac_mjx.body.scale import scale_spec
 
 ZOO = """
 <mujoco>

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 from stac import bodies_for_tests as bodies
-from stac_mjx import articulated, kinematics, solver
-from stac_mjx.batches import Observation
-from stac_mjx.body import Body
+from stac_mjx.body.body import Body
 from stac_mjx.config import SolverConfig
-from stac_mjx.kinematics import marker_positions
-from stac_mjx.solver import Status
-from stac_mjx.synthetic import Flaws, Motion, make_truth
-from stac_mjx.tracking import Tracker
-from stac_mjx.tree import build_tree
+from stac_mjx.ik import levenberg as solver
+from stac_mjx.ik.batches import Observation
+from stac_mjx.ik.levenberg import Status
+from stac_mjx.ik.tracker import Tracker
+from stac_mjx.kinematics import articulated
+from stac_mjx.kinematics import forward as kinematics
+from stac_mjx.kinematics.forward import marker_positions
+from stac_mjx.kinematics.tree import build_tree
+from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
 
 
 def step_and_truth(body: Body, seed: int, free_fraction: float) -> tuple[np.ndarray, np.ndarray]:

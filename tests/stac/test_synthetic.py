@@ -6,12 +6,12 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
-from stac_mjx.body import Body, load_body
+from stac_mjx._common.errors import ConfigError
+from stac_mjx.body.body import Body, load_body
+from stac_mjx.body.presets import body_preset, preset_names
 from stac_mjx.config import BodyConfig, MarkerConfig
-from stac_mjx.errors import ConfigError
-from stac_mjx.presets import body_preset, preset_names
-from stac_mjx.reaches import mouse_arm_reaches, solve_wrist
-from stac_mjx.synthetic import Flaws, Motion, Truth, make_truth, marker_positions
+from stac_mjx.synthetic.motion import Flaws, Motion, Truth, make_truth, marker_positions
+from stac_mjx.synthetic.reaches import mouse_arm_reaches, solve_wrist
 
 CHAIN = """
 <mujoco>

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stac import bodies_for_tests as bodies
-from stac_mjx import trajectory
-from stac_mjx.body import Body
-from stac_mjx.tree import build_tree
+from stac_mjx.body.body import Body
+from stac_mjx.kinematics import trajectory
+from stac_mjx.kinematics.tree import build_tree
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from typing import Any
 import jax
 import numpy as np
 from track.small_setups import arm
-from track_mjx.build import split
-from track_mjx.checkpoints import flatten
-from track_mjx.run_folder import RunFolder
-from track_mjx.training import Trainer
+from track_mjx.learning.setup import split
+from track_mjx.learning.trainer import Trainer
+from track_mjx.runs.checkpoints import flatten
+from track_mjx.runs.run_folder import RunFolder
 
 
 def trained(folder: Path, engine: str, n_devices: int) -> Trainer:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from track_mjx.build import Setup, split
-from track_mjx.run_folder import RunFolder
-from track_mjx.training import Trainer
+from track_mjx.learning.setup import Setup, split
+from track_mjx.learning.trainer import Trainer
+from track_mjx.runs.run_folder import RunFolder
 
 
 def trained(setup: Setup, steps: int = 800, name: str = "run") -> RunFolder:

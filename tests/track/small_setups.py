@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from track.clip_files import ARM, WALKER, write_clips
-from track_mjx.build import Setup, build
 from track_mjx.clips import read_clips
 from track_mjx.config import NetworkConfig, PhysicsConfig, PpoConfig, RunConfig, TaskConfig, TrainConfig
+from track_mjx.learning.setup import Setup, build
 
 ARM_TASK: dict[str, Any] = {
     "window": [1, 3],

@@ -8,11 +8,11 @@ import mujoco
 import numpy as np
 import pytest
 from track.clip_files import ARM, WALKER, write_clips
-from track_mjx.anatomy import Anatomy
-from track_mjx.arena import Arena, build_arena, substeps
+from track_mjx._common.errors import BodyError, ConfigError
+from track_mjx.body.anatomy import Anatomy
+from track_mjx.body.arena import Arena, build_arena, substeps
 from track_mjx.clips import Clips, read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
-from track_mjx.errors import BodyError, ConfigError
 
 
 def walker_clips(folder: Path) -> Clips:

@@ -19,8 +19,8 @@ def test_help_names_what_it_reads_and_every_verb(arguments: list[str], capsys: p
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_on_a_verb_documents_every_setting(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from track_mjx.app import SCHEMAS
-    from track_mjx.settings import settings_of
+    from track_mjx._common.cli import SCHEMAS
+    from track_mjx._common.settings import settings_of
 
     assert main([verb, "--help"]) == 0
     out = capsys.readouterr().out

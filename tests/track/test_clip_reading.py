@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 from track.clip_files import ARM, write_clips
+from track_mjx._common.errors import BodyError, ContractError, InputError
 from track_mjx.clips import cut, read_clips
-from track_mjx.errors import BodyError, ContractError, InputError
 
 
 def test_reads_what_was_written(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import pytest
 from scipy import stats
 from track.clip_files import write_clips
 from track.small_setups import command
-from track_mjx import comparison
+from track_mjx._common.errors import RunError
 from track_mjx.cli import main
-from track_mjx.comparison_files import as_text, compare
 from track_mjx.config import TrainConfig
-from track_mjx.errors import RunError
-from track_mjx.run_folder import CONFIG, METRICS, RECORD, RunFolder, config_yaml
+from track_mjx.runs import compare as comparison
+from track_mjx.runs.comparison_files import as_text, compare
+from track_mjx.runs.run_folder import CONFIG, METRICS, RECORD, RunFolder, config_yaml
 
 
 def write_run(folder: Path, *, seed: int, rate: float, error: float, lines: int = 5) -> Path:

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import pytest
 from track.small_setups import arm
-from track_mjx.build import Setup, split
-from track_mjx.checkpoints import flatten
-from track_mjx.run_folder import RunFolder
-from track_mjx.training import Trainer
+from track_mjx.learning.setup import Setup, split
+from track_mjx.learning.trainer import Trainer
+from track_mjx.runs.checkpoints import flatten
+from track_mjx.runs.run_folder import RunFolder
 
 
 def trainer(setup: Setup) -> Trainer:

@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from track_mjx._common.errors import ConfigError
 from track_mjx.config import TrainConfig
-from track_mjx.curves import draw_curves
-from track_mjx.errors import ConfigError
-from track_mjx.trackers import open_trackers
+from track_mjx.runs.curves import draw_curves
+from track_mjx.runs.loggers import open_trackers
 
 LINES = [
     {"steps": 1000 * i, "reward": 0.1 * i, "terms/joints": 0.5, "eval/test/mean_body_error_mm": 3.0} for i in range(5)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from track_mjx.errors import ConfigError
-from track_mjx.physics.engines import best_engine, verify_division
+from track_mjx._common.errors import ConfigError
+from track_mjx.physics.engine import best_engine, verify_division
 
 
 @pytest.mark.parametrize(

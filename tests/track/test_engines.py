@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from mujoco.batch import Batch
 from track.clip_files import ARM, WALKER, write_clips
-from track_mjx.arena import Arena, build_arena
+from track_mjx._common.errors import ConfigError
+from track_mjx.body.arena import Arena, build_arena
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
-from track_mjx.errors import ConfigError
-from track_mjx.physics.engines import engine_name, make_engine
+from track_mjx.physics.engine import engine_name, make_engine
 from track_mjx.physics.fields import Fields
 from track_mjx.physics.native import NativeEngine
 

@@ -13,10 +13,10 @@ import mujoco
 import numpy as np
 import pytest
 from track.clip_files import write_clips
-from track_mjx.arena import Arena, build_arena
+from track_mjx.body.arena import Arena, build_arena
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
-from track_mjx.physics.engines import make_engine
+from track_mjx.physics.engine import make_engine
 from track_mjx.physics.fields import Fields
 
 WARP = pytest.param(

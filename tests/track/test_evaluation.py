@@ -18,14 +18,14 @@ from scipy.stats import binomtest
 from track.clip_files import ARM, WALKER, write_clips
 from track.small_runs import trained
 from track.small_setups import ARM_TASK, WALKER_TASK, arm, config, walker
-from track_mjx.build import Setup, build
+from track_mjx.body.regions import region_of
 from track_mjx.cli import main
 from track_mjx.clips import read_clips
-from track_mjx.episodes import Played, Player, Realignment, reasons_of
-from track_mjx.evaluation import interval_over_clips, parts_of
-from track_mjx.policy import Policy, empty_statistics
-from track_mjx.regions import region_of
-from track_mjx.survival import Episodes, episodes_of, half_life, survival, wilson
+from track_mjx.evaluation.survival import Episodes, episodes_of, half_life, survival, wilson
+from track_mjx.learning.setup import Setup, build
+from track_mjx.policy.metrics import interval_over_clips, parts_of
+from track_mjx.policy.play import Played, Player, Realignment, reasons_of
+from track_mjx.policy.policy import Policy, empty_statistics
 
 FIGURES = ("survival", "error_per_clip", "error_per_region", "error_over_time", "reward_terms")
 

@@ -16,17 +16,18 @@ import mujoco
 import numpy as np
 import pytest
 from track import small_setups
+from track_mjx._common.errors import BodyError, ConfigError, ContractError, InputError, OutputError
+from track_mjx._common.render import canvas as gl
+from track_mjx._common.render.canvas import Canvas
+from track_mjx._common.render.extent import measure
+from track_mjx._common.render.scene import GHOST, Scene, bare_limbs, muscles_of_tendons, stage_model
 from track_mjx.commands import render as command
 from track_mjx.config import RenderConfig
-from track_mjx.episodes import Player
-from track_mjx.errors import BodyError, ConfigError, ContractError, InputError, OutputError
-from track_mjx.film import gl, render
-from track_mjx.film.extent import measure
-from track_mjx.film.footage import Body, Footage, read_footage
-from track_mjx.film.gl import Canvas
-from track_mjx.film.scene import GHOST, Scene, bare_limbs, muscles_of_tendons, stage_model
-from track_mjx.policy import Policy, empty_statistics
-from track_mjx.rollouts import RolloutInfo, write_rollouts
+from track_mjx.policy.play import Player
+from track_mjx.policy.policy import Policy, empty_statistics
+from track_mjx.render import render
+from track_mjx.render.footage import Body, Footage, read_footage
+from track_mjx.rollouts.writing import RolloutInfo, write_rollouts
 
 SIZE = (240, 180)
 ANIMAL = """

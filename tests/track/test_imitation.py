@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from track.small_setups import arm, walker
-from track_mjx import rotations
-from track_mjx.build import Setup, split
-from track_mjx.errors import ConfigError, InputError
-from track_mjx.mdp.actions import to_ctrl
+from track_mjx._common import rotations
+from track_mjx._common.errors import ConfigError, InputError
+from track_mjx.learning.setup import Setup, split
 from track_mjx.physics.fields import Fields, zero_fields
-from track_mjx.reference import sample_times
+from track_mjx.task.actions import to_ctrl
+from track_mjx.task.reference import sample_times
 
 
 def fields_at(setup: Setup, row: int, n: int = 1) -> Fields:

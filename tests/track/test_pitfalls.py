@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from track.small_runs import trained
 from track.small_setups import arm
-from track_mjx.build import Setup, split
-from track_mjx.checkpoints import flatten
-from track_mjx.collect import Collector
-from track_mjx.mdp import observations
-from track_mjx.mdp.scene import Scene
+from track_mjx.learning.collect import Collector
+from track_mjx.learning.setup import Setup, split
 from track_mjx.physics.fields import zero_fields
-from track_mjx.policy import Policy, empty_statistics
+from track_mjx.policy.policy import Policy, empty_statistics
+from track_mjx.runs.checkpoints import flatten
+from track_mjx.task.step import Scene
+from track_mjx.task.terms import observations
 
 
 def test_held_out_clips_are_never_trained_on(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_reference_stays_an_argument_of_the_training_loop(tmp_path: Path) ->
 def test_no_accelerator_is_asked_for(tmp_path: Path) -> None:
     """With every GPU and TPU hidden the package imports, and picks the engine of the CPU."""
     script = (
-        "import jax, json; from track_mjx.physics.engines import engine_name; "
+        "import jax, json; from track_mjx.physics.engine import engine_name; "
         "print(json.dumps([engine_name('auto'), jax.devices()[0].platform]))"
     )
     hidden = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "PATH": "/usr/bin:/bin"}

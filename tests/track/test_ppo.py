@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from track.small_setups import arm
-from track_mjx import normalizer, ppo
-from track_mjx.collect import Collector
 from track_mjx.config import NetworkConfig, PpoConfig
-from track_mjx.networks import Networks, log_probability
-from track_mjx.policy import empty_statistics, normalized
-from track_mjx.tasks.imitation import Observation
+from track_mjx.learning import ppo
+from track_mjx.learning.collect import Collector
+from track_mjx.policy import normalizer
+from track_mjx.policy.networks import Networks, log_probability
+from track_mjx.policy.policy import empty_statistics, normalized
+from track_mjx.task.imitation import Observation
 
 
 def transition(reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray) -> ppo.Transition:

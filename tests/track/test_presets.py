@@ -9,11 +9,11 @@ from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from track.clip_files import write_clips
-from track_mjx.arena import substeps
+from track_mjx.body.arena import substeps
 from track_mjx.cli import main
 from track_mjx.config import TrainConfig
-from track_mjx.mdp.registry import resolve
 from track_mjx.presets import preset_names
+from track_mjx.task.registry import resolve
 
 
 def settings(preset: str, *overrides: str) -> TrainConfig:

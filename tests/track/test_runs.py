@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from track.clip_files import write_clips
 from track.small_setups import arm, command, walker
-from track_mjx.build import Setup, split
-from track_mjx.checkpoints import Checkpoints, flatten
+from track_mjx._common.errors import ConfigError, OutputError, RunError
 from track_mjx.config import EvaluateConfig, RolloutConfig
-from track_mjx.errors import ConfigError, OutputError, RunError
-from track_mjx.playback import roll_out
-from track_mjx.run_folder import RunFolder
-from track_mjx.runs import load_policy, open_setup
-from track_mjx.training import Trainer, verify
+from track_mjx.learning.runs import load_policy, open_setup
+from track_mjx.learning.setup import Setup, split
+from track_mjx.learning.trainer import Trainer, verify
+from track_mjx.rollouts.playback import roll_out
+from track_mjx.runs.checkpoints import Checkpoints, flatten
+from track_mjx.runs.run_folder import RunFolder
 
 
 def trainer(setup: Setup, name: str = "run", *, new: bool = True) -> Trainer:
@@ -219,7 +219,7 @@ def test_settings_that_cannot_work_are_refused_all_at_once(tmp_path: Path) -> No
 
 
 def test_evaluation_gives_the_numbers_asked_for(tmp_path: Path) -> None:
-    from track_mjx.assessment.assess import assess
+    from track_mjx.evaluation.assess import assess
 
     run = trainer(arm(tmp_path))
     run.run()

@@ -8,12 +8,12 @@ import mujoco
 import numpy as np
 import pytest
 from track.clip_files import ARM, WALKER, write_clips
-from track_mjx.anatomy import Anatomy
-from track_mjx.arena import Arena, build_arena
+from track_mjx._common.errors import BodyError, ConfigError
+from track_mjx.body.anatomy import Anatomy
+from track_mjx.body.arena import Arena, build_arena
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
-from track_mjx.errors import BodyError, ConfigError
-from track_mjx.mdp.actions import holding_ranges
+from track_mjx.task.actions import holding_ranges
 
 WHEEL = """
 <mujoco><option gravity="0 0 0"/><worldbody><body name="wheel">

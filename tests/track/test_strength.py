@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from track.clip_files import movement, write_clips
 from track.small_setups import arm, walker
-from track_mjx.anatomy import Anatomy
-from track_mjx.arena import Arena
+from track_mjx.body.anatomy import Anatomy
+from track_mjx.body.arena import Arena
+from track_mjx.body.strength import Strength, can_be_judged, strength
 from track_mjx.cli import main
-from track_mjx.strength import Strength, can_be_judged, strength
 
 PENDULUM = """
 <mujoco>

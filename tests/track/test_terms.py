@@ -13,19 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from track.small_setups import arm, walker
-from track_mjx.assessment.assess import assess
-from track_mjx.assessment.text import summary_text
-from track_mjx.build import Setup
+from track_mjx._common.errors import ConfigError
 from track_mjx.config import EvaluateConfig, RolloutConfig
-from track_mjx.errors import ConfigError
-from track_mjx.mdp import costs, rewards, terminations
-from track_mjx.mdp.kernels import gaussian
-from track_mjx.mdp.registry import KINDS, _terms, resolve, reward, terms_of
-from track_mjx.mdp.scene import Scene
+from track_mjx.evaluation.assess import assess
+from track_mjx.evaluation.text import summary_text
+from track_mjx.learning.setup import Setup
+from track_mjx.learning.trainer import Trainer
 from track_mjx.physics.fields import zero_fields
-from track_mjx.playback import roll_out
-from track_mjx.run_folder import RunFolder
-from track_mjx.training import Trainer
+from track_mjx.rollouts.playback import roll_out
+from track_mjx.runs.run_folder import RunFolder
+from track_mjx.task.registry import KINDS, _terms, resolve, reward, terms_of
+from track_mjx.task.step import Scene
+from track_mjx.task.terms import costs, rewards, terminations
+from track_mjx.task.terms.kernels import gaussian
 
 
 def scene(setup: Setup, row: int = 7, n: int = 2, **fields: Any) -> Scene:

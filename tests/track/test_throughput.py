@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from track import small_setups
 from track.clip_files import ARM, write_clips
-from track_mjx.benchmark import measure, parts, report
-from track_mjx.benchmark.measure import Row
-from track_mjx.build import Setup
+from track_mjx._common.errors import ConfigError, InputError
+from track_mjx.bench import measure, parts, report
+from track_mjx.bench.measure import Row
 from track_mjx.commands import bench as command
 from track_mjx.config import BenchConfig
-from track_mjx.errors import ConfigError, InputError
+from track_mjx.learning.setup import Setup
 
 
 def bench_config(folder: Path, **changes: object) -> BenchConfig:

@@ -69,8 +69,8 @@ Help on a verb and all its settings: reach-analysis VERB --help.   Version: reac
 
 def verb_help(verb: str) -> str:
     """The text of ``reach-analysis VERB --help``."""
-    from reach_analysis.app import SCHEMAS
-    from reach_analysis.settings import describe
+    from reach_analysis._common.cli import SCHEMAS
+    from reach_analysis._common.settings import describe
 
     return f"""\
 reach-analysis {verb}: {VERBS[verb]}.
@@ -95,24 +95,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview(), end="")
         return 0
     if arguments == ["--version"]:
-        from reach_analysis.version import generator
+        from reach_analysis._common.version import generator
 
         print(generator())
         return 0
     if arguments[0] in ("-sc", "--shell-completion"):
-        from reach_analysis.completion import complete
+        from reach_analysis._common.completion import complete
 
         return complete(arguments[1:])
     verb, rest = arguments[0], arguments[1:]
     if verb not in VERBS:
-        from reach_analysis.errors import unknown
+        from reach_analysis._common.errors import unknown
 
         sys.stderr.write(f"reach-analysis: {unknown('verb', verb, list(VERBS))}; reach-analysis --help tells more\n")
         return 2
     if "-h" in rest or "--help" in rest:
         print(verb_help(verb), end="")
         return 0
-    from reach_analysis.app import run
+    from reach_analysis._common.cli import run
 
     command = import_module(f"reach_analysis.commands.{verb}")
     return run(verb, _with_positional(verb, rest), command.run)

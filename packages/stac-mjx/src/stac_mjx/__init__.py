@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stac_mjx._common.errors import StacError
     from stac_mjx.api import Registration, fit, ik, load_body, load_keypoints
+    from stac_mjx.body.presets import preset_names
     from stac_mjx.check import check_file
-    from stac_mjx.clips import read_clips, read_offsets
-    from stac_mjx.errors import StacError
-    from stac_mjx.keypoints.record import Keypoints
-    from stac_mjx.presets import preset_names
+    from stac_mjx.keypoints.keypoints import Keypoints
+    from stac_mjx.records import read_clips, read_offsets
 
 __all__ = [
     "Keypoints",
@@ -31,12 +31,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Keypoints": "keypoints.record",
-    "StacError": "errors",
+    "Keypoints": "keypoints.keypoints",
+    "StacError": "_common.errors",
     "check_file": "check",
-    "preset_names": "presets",
-    "read_clips": "clips",
-    "read_offsets": "clips",
+    "preset_names": "body.presets",
+    "read_clips": "records",
+    "read_offsets": "records",
 }
 
 

@@ -27,19 +27,19 @@ from typing import Any
 import numpy as np
 
 from stac_mjx import registration
-from stac_mjx.alignment import IDENTITY, Similarity
-from stac_mjx.body import Body
-from stac_mjx.body import load_body as body_from
-from stac_mjx.clips import Offsets, ReferenceClips
+from stac_mjx._common.errors import ConfigError, InputError, counted
+from stac_mjx._common.settings import configure
+from stac_mjx.body.body import Body
+from stac_mjx.body.body import load_body as body_from
+from stac_mjx.body.presets import body_preset
+from stac_mjx.calibration.known_offsets import match_offsets, offsets_for, similarity_for
 from stac_mjx.config import BodyConfig, FitConfig, KeypointsConfig
-from stac_mjx.errors import ConfigError, InputError, counted
 from stac_mjx.inputs import embedded, match
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.keypoints import load_keypoints as keypoints_from
-from stac_mjx.known_offsets import match_offsets, offsets_for, similarity_for
-from stac_mjx.presets import body_preset
+from stac_mjx.keypoints.alignment import IDENTITY, Similarity
+from stac_mjx.records import Offsets, ReferenceClips
 from stac_mjx.registration import Stage, no_stage
-from stac_mjx.settings import configure
 
 _IN_MEMORY = "(given from Python)"
 _log = logging.getLogger("stac_mjx")
@@ -67,7 +67,7 @@ class Registration(registration.Registration):
         Raises:
             OutputError: when the folder or a file cannot be written.
         """
-        from stac_mjx.files import output_folder
+        from stac_mjx._common.files import output_folder
         from stac_mjx.outputs import save_registration
 
         folder = output_folder(str(out), "")
@@ -228,7 +228,7 @@ def _bars(shown: bool) -> Iterator[Stage]:
     if not shown:
         yield no_stage
         return
-    from stac_mjx.progress import progress_bars
+    from stac_mjx._common.progress import progress_bars
 
     with progress_bars() as stage:
         yield stage

@@ -14,18 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from stac_mjx.batches import Fit, Observation
-from stac_mjx.body import Body, load_body
-from stac_mjx.calibration import calibrate
+from stac_mjx._common.errors import BodyError, InputError
+from stac_mjx._common.system import peak_rss_mb
+from stac_mjx.body.body import Body, load_body
+from stac_mjx.body.presets import body_preset
+from stac_mjx.calibration.calibrate import calibrate
 from stac_mjx.config import BenchConfig, BodyConfig, CalibrationConfig, FitConfig, KeypointsConfig, MarkerConfig
-from stac_mjx.errors import BodyError, InputError
+from stac_mjx.ik.batches import Fit, Observation
+from stac_mjx.ik.tracker import Tracker
 from stac_mjx.inputs import confidence_weights, match
 from stac_mjx.keypoints import Keypoints, load_keypoints
-from stac_mjx.machine import peak_rss_mb
-from stac_mjx.presets import body_preset
-from stac_mjx.synthetic import Flaws, Motion, make_truth
-from stac_mjx.tracking import Tracker
-from stac_mjx.tree import build_tree
+from stac_mjx.kinematics.tree import build_tree
+from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
 
 RECORDINGS = {
     "mouse_arm": ("mouse_arm/arm_muscle_nomesh.xml", "mouse_arm/recordings/reach_trials/*.h5"),

@@ -7,10 +7,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from stac_mjx._common.files import replace_file, write_text
+from stac_mjx._common.hdf5.info import environment_json
+from stac_mjx._common.system import n_cores, processor
 from stac_mjx.bench import Row
-from stac_mjx.file_info import environment_json
-from stac_mjx.files import replace_file, write_text
-from stac_mjx.machine import n_cores, processor
 
 COLUMNS = (
     ("case", "body", "{}"),

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from stac_mjx.contract.content import CONTENT_CHECKS, value_departures
-from stac_mjx.contract.files import read_assets
-from stac_mjx.contract.reading import kind_and_version, open_hdf5
-from stac_mjx.contract.record import Departure, Record
-from stac_mjx.contract.schema import load_schema
-from stac_mjx.contract.structure import inspect
-from stac_mjx.errors import ContractError
+from stac_mjx._common.errors import ContractError
+from stac_mjx._common.hdf5.check import CONTENT_CHECKS, value_departures
+from stac_mjx._common.hdf5.reading import kind_and_version, open_hdf5
+from stac_mjx._common.hdf5.record import Departure, Record
+from stac_mjx._common.hdf5.schema import load_schema
+from stac_mjx._common.hdf5.structure import inspect
+from stac_mjx._common.hdf5.writing import read_assets
 
 __all__ = ["Departure", "check_file", "errors_in", "format_departures"]
 
@@ -50,7 +50,7 @@ def _content(record: Record, structural: Sequence[Departure]) -> list[Departure]
         if name in CONTENT_CHECKS:
             found += CONTENT_CHECKS[name](sound)
     # MuJoCo takes a while to import; files without a model to look at do not need it
-    from stac_mjx.contract.model import model_departures
+    from stac_mjx._common.hdf5.model import model_departures
 
     try:
         return found + list(model_departures(sound, read_assets(sound)))

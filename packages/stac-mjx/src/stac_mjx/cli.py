@@ -49,9 +49,9 @@ Start here: stac-mjx fit out=results
 
 def verb_help(verb: str) -> str:
     """The text of ``stac-mjx VERB --help``."""
-    from stac_mjx.app import SCHEMAS
-    from stac_mjx.presets import preset_names
-    from stac_mjx.settings import describe
+    from stac_mjx._common.cli import SCHEMAS
+    from stac_mjx._common.settings import describe
+    from stac_mjx.body.presets import preset_names
 
     group = f"\nbody presets (body=NAME): {', '.join(preset_names())}\n" if verb in ("fit", "ik", "convert") else ""
     return f"""\
@@ -77,24 +77,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview(), end="")
         return 0
     if arguments == ["--version"]:
-        from stac_mjx.version import generator
+        from stac_mjx._common.version import generator
 
         print(generator())
         return 0
     if arguments[0] in ("-sc", "--shell-completion"):
-        from stac_mjx.completion import complete
+        from stac_mjx._common.completion import complete
 
         return complete(arguments[1:])
     verb, rest = arguments[0], arguments[1:]
     if verb not in VERBS:
-        from stac_mjx.errors import unknown
+        from stac_mjx._common.errors import unknown
 
         sys.stderr.write(f"stac-mjx: {unknown('verb', verb, list(VERBS))}; stac-mjx --help tells more\n")
         return 2
     if "-h" in rest or "--help" in rest:
         print(verb_help(verb), end="")
         return 0
-    from stac_mjx.app import run
+    from stac_mjx._common.cli import run
 
     command = import_module(f"stac_mjx.commands.{verb}")
     return run(verb, _with_positional(verb, rest), command.run)

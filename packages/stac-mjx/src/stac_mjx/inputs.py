@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import mujoco
 import numpy as np
 
-from stac_mjx.alignment import turn_up
-from stac_mjx.body import Body, load_body
+from stac_mjx._common.errors import BodyError, ConfigError, InputError, shorten
+from stac_mjx.body.body import Body, load_body
 from stac_mjx.config import FitConfig
-from stac_mjx.errors import BodyError, ConfigError, InputError, shorten
 from stac_mjx.keypoints import Keypoints, load_keypoints, select
+from stac_mjx.keypoints.alignment import turn_up
 from stac_mjx.plausibility import is_mirrored, to_metres, up_axis
 
 FEWEST_SEEN = 2 / 3
@@ -96,7 +96,7 @@ def embedded(body: Body, config: FitConfig) -> Inputs:
     Raises:
         ConfigError: when the body is another one.
     """
-    from stac_mjx.reaches import mouse_arm_reaches
+    from stac_mjx.synthetic.reaches import mouse_arm_reaches
 
     settings = body.config
     if settings is None or settings.mjcf is not None or not settings.default_mjcf.startswith("embedded:"):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stac_mjx.files import write_text
+from stac_mjx._common.files import write_text
 from stac_mjx.registration import Registration
 from stac_mjx.results import config_yaml, offsets_of, summary_of, write_results, write_summary
 
@@ -37,7 +37,7 @@ def save_registration(
     write_text(out / "config.yaml", config_yaml(registration.config))
     summary = summary_of(registration, time.perf_counter() - begin)
     if registration.config.report:
-        from stac_mjx.report import write_report
+        from stac_mjx.report.page import write_report
 
         offsets = None if registration.calibration is None else offsets_of(registration)
         write_report(clips, offsets, summary, out)

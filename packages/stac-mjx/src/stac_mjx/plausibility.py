@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from stac_mjx.alignment import AXES, procrustes
-from stac_mjx.body import Body
+from stac_mjx._common.errors import InputError
+from stac_mjx._common.units import METRES_PER_UNIT
+from stac_mjx.body.body import Body
 from stac_mjx.config import AlignmentConfig
-from stac_mjx.errors import InputError
-from stac_mjx.keypoints.record import Keypoints
-from stac_mjx.units import METRES_PER_UNIT
+from stac_mjx.keypoints.alignment import AXES, procrustes
+from stac_mjx.keypoints.keypoints import Keypoints
 
 GUESSABLE_UNITS = ("m", "dm", "cm", "mm")
 OTHER_SIZE = 1.4

@@ -13,18 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from stac_mjx import trajectory
-from stac_mjx.alignment import IDENTITY, Similarity
-from stac_mjx.batches import Fit, Observation
-from stac_mjx.body import Body
-from stac_mjx.calibration import Calibration, calibrate
+from stac_mjx.body.body import Body
+from stac_mjx.calibration.calibrate import Calibration, calibrate
 from stac_mjx.config import FitConfig
+from stac_mjx.ik.batches import Fit, Observation
+from stac_mjx.ik.levenberg import Status
+from stac_mjx.ik.tracker import Tracker
 from stac_mjx.inputs import Inputs, confidence_weights
 from stac_mjx.keypoints import Keypoints
-from stac_mjx.kinematics import body_poses, marker_positions
-from stac_mjx.solver import Status
-from stac_mjx.tracking import Tracker
-from stac_mjx.tree import Tree, build_tree
+from stac_mjx.keypoints.alignment import IDENTITY, Similarity
+from stac_mjx.kinematics import trajectory
+from stac_mjx.kinematics.forward import body_poses, marker_positions
+from stac_mjx.kinematics.tree import Tree, build_tree
 from stac_mjx.validation import check_fit
 
 LIMIT_TOLERANCE = 1e-4

@@ -12,15 +12,15 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from stac_mjx.clips import ReferenceClips, read_clips
+from stac_mjx._common.errors import ConfigError, raise_all, unknown
+from stac_mjx._common.figures import ON_BODY, RECORDED
+from stac_mjx._common.files import output_folder, replace_file
+from stac_mjx._common.render.canvas import Canvas
+from stac_mjx._common.render.extent import Extent, extent_of
+from stac_mjx._common.render.scene import Scene, stage_model
+from stac_mjx._common.render.video import video, video_writer
 from stac_mjx.config import RenderConfig
-from stac_mjx.errors import ConfigError, raise_all, unknown
-from stac_mjx.extent import Extent, extent_of
-from stac_mjx.files import output_folder, replace_file
-from stac_mjx.gl import Canvas
-from stac_mjx.plot_style import ON_BODY, RECORDED
-from stac_mjx.scene import Scene, stage_model
-from stac_mjx.video import video, video_writer
+from stac_mjx.records import ReferenceClips, read_clips
 
 LONGEST_S = 20.0
 """Length of the stretch shown where none is asked for, s."""

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from stac_mjx.accuracy import error_figures, frames_at_limit, means, rounded, three_digits
-from stac_mjx.alignment import prepared
-from stac_mjx.clips import SOLVER_STATUS, FileInfo, Offsets, ReferenceClips, write_clips, write_offsets
-from stac_mjx.file_info import environment_json
-from stac_mjx.files import write_text
-from stac_mjx.machine import peak_rss_mb
+from stac_mjx._common.files import write_text
+from stac_mjx._common.hdf5.info import environment_json
+from stac_mjx._common.system import peak_rss_mb
+from stac_mjx.keypoints.alignment import prepared
+from stac_mjx.records import SOLVER_STATUS, FileInfo, Offsets, ReferenceClips, write_clips, write_offsets
 from stac_mjx.registration import Registration, failed
+from stac_mjx.report.accuracy import error_figures, frames_at_limit, means, rounded, three_digits
 
 POOR_FIT = 2.5
 """A marker whose mean error exceeds this multiple of the median over markers is reported."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from stac_mjx._common.errors import ConfigError, raise_all, unknown
 from stac_mjx.config import ConvertConfig, FitConfig
-from stac_mjx.errors import ConfigError, raise_all, unknown
 
 ALIGNMENT_MODES = ("none", "rigid", "similarity")
 UP_AXES = ("x", "-x", "y", "-y", "z", "-z")

@@ -59,9 +59,9 @@ Help on a verb and all its settings: track-mjx VERB --help.   Version: track-mjx
 
 def verb_help(verb: str) -> str:
     """The text of ``track-mjx VERB --help``."""
-    from track_mjx.app import SCHEMAS
+    from track_mjx._common.cli import SCHEMAS
+    from track_mjx._common.settings import describe
     from track_mjx.presets import preset_names
-    from track_mjx.settings import describe
 
     presets = textwrap.fill(f"presets (preset=NAME): {', '.join(preset_names())}", 100, subsequent_indent="  ")
     group = f"\n{presets}\n" if verb in ("train", "bench") else ""
@@ -88,24 +88,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview(), end="")
         return 0
     if arguments == ["--version"]:
-        from track_mjx.provenance import generator
+        from track_mjx._common.system import generator
 
         print(generator())
         return 0
     if arguments[0] in ("-sc", "--shell-completion"):
-        from track_mjx.completion import complete
+        from track_mjx._common.completion import complete
 
         return complete(arguments[1:])
     verb, rest = arguments[0], arguments[1:]
     if verb not in VERBS:
-        from track_mjx.errors import unknown
+        from track_mjx._common.errors import unknown
 
         sys.stderr.write(f"track-mjx: {unknown('verb', verb, list(VERBS))}; track-mjx --help tells more\n")
         return 2
     if "-h" in rest or "--help" in rest:
         print(verb_help(verb), end="")
         return 0
-    from track_mjx.app import run
+    from track_mjx._common.cli import run
 
     command = import_module(f"track_mjx.commands.{verb}")
     return run(verb, rest, command.run)

@@ -18,10 +18,10 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from track_mjx.contract.enclosed import compile_enclosed
-from track_mjx.contract.reading import attribute, find, open_contract, read_numbers, read_strings, require
-from track_mjx.errors import BodyError, ContractError, InputError, raise_all, shorten
-from track_mjx.labels import body_labels, qpos_labels, qvel_labels
+from track_mjx._common.errors import BodyError, ContractError, InputError, raise_all, shorten
+from track_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
+from track_mjx._common.labels import body_labels, qpos_labels, qvel_labels
+from track_mjx._common.mjcf import compile_enclosed
 
 KIND = "mimic.reference_clips"
 MAX_ASSET_BYTES = 1 << 29

@@ -58,8 +58,8 @@ class PhysicsConfig:
 class TaskConfig:
     """Imitation: what is seen, done, rewarded, and when an episode ends.
 
-    A term is a function of `track_mjx.mdp`; its parameters stand under its name. ``term: NAME`` uses a function under
-    another name, ``null`` drops a term.
+    A term is a function of `track_mjx.task.terms`; its parameters stand under its name. ``term: NAME`` uses a
+    function under another name, ``null`` drops a term.
     """
 
     window: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])

@@ -17,8 +17,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from track_mjx._common.errors import ConfigError
 from track_mjx.config import PpoConfig
-from track_mjx.errors import ConfigError
 
 AXIS = "env"
 """Name of the mesh axis."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
+from track_mjx._common.errors import ConfigError, raise_all
 from track_mjx.config import TrainConfig
-from track_mjx.errors import ConfigError, raise_all
 
 LEAST: dict[str, float] = {
     "physics.iterations": 1,

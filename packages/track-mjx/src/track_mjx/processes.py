@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from track_mjx._common.errors import ConfigError, RunError, TrackError
 from track_mjx.config import DistributedConfig
-from track_mjx.errors import ConfigError, RunError, TrackError
 
 _Made = TypeVar("_Made")
 

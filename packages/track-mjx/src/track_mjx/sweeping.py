@@ -34,8 +34,8 @@ def note_failure(folder: Path, job: str, message: str) -> None:
 def end_sweep(verb: str, folder: Path) -> int:
     """Tell which jobs failed, and compare the runs of a training; return the exit code."""
     if verb == "train":
-        from track_mjx.comparison import has_runs
-        from track_mjx.comparison_files import compare
+        from track_mjx.runs.compare import has_runs
+        from track_mjx.runs.comparison_files import compare
 
         if has_runs(folder):
             sys.stdout.write(compare(folder, str(folder)))

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.interpolate import CubicSpline
 
-from reach_analysis.errors import ConfigError, DataError
-from reach_analysis.records import TrialSeries
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis.data.series import TrialSeries
 
 Contact = Bool[np.ndarray, " _time"]
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
-from reach_analysis.errors import ConfigError, DataError
-from reach_analysis.records import TrialSeries
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis.data.series import TrialSeries
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from reach_analysis.config import BenchConfig
 
 def run(config: BenchConfig) -> int:
     """Measure, print the tables and write ``BENCHMARKS.md`` and ``bench.json``."""
-    from reach_analysis.benchmark.calibration import CASES, calibrate
-    from reach_analysis.benchmark.report import write_bench
-    from reach_analysis.benchmark.speed import contests, kept, measure
-    from reach_analysis.errors import ConfigError
-    from reach_analysis.files import output_folder
-    from reach_analysis.progress import reporting
+    from reach_analysis._common.errors import ConfigError
+    from reach_analysis._common.files import output_folder
+    from reach_analysis._common.progress import reporting
+    from reach_analysis.bench.calibration import CASES, calibrate
+    from reach_analysis.bench.report import write_bench
+    from reach_analysis.bench.speed import contests, kept, measure
 
     if config.data_sets < 20:
         raise ConfigError(f"data_sets must be at least 20, got {config.data_sets}")

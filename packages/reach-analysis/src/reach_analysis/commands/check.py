@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from reach_analysis.app import require
+from reach_analysis._common.cli import require
 from reach_analysis.config import CheckConfig
 
 
 def run(config: CheckConfig) -> int:
     """Print all departures of each file; exit code 2 when one has an error."""
-    from reach_analysis.contract.check import check_rollouts, format_departures
+    from reach_analysis._common.hdf5.check import check_rollouts, format_departures
 
     files = require(config.file, "file", "rollouts.h5")
     wrong = False

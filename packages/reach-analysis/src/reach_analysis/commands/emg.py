@@ -10,7 +10,7 @@ from reach_analysis.config import EmgConfig
 def run(config: EmgConfig) -> int:
     """Write numbers, tables and figures."""
     from reach_analysis.commands.running import write_results
-    from reach_analysis.inputs import conditions
+    from reach_analysis.data.inputs import conditions
     from reach_analysis.replication.muscles import compare_muscles
     from reach_analysis.studies.emg import study
 

@@ -10,7 +10,7 @@ from reach_analysis.config import ForecastConfig
 def run(config: ForecastConfig) -> int:
     """Write numbers, tables and figures."""
     from reach_analysis.commands.running import write_results
-    from reach_analysis.inputs import one_rollout
+    from reach_analysis.data.inputs import one_rollout
     from reach_analysis.replication.forecast import compare_forecasts
     from reach_analysis.studies.forecast import study
 

@@ -10,7 +10,7 @@ from reach_analysis.config import GaitConfig
 def run(config: GaitConfig) -> int:
     """Write numbers, tables and figures."""
     from reach_analysis.commands.running import write_results
-    from reach_analysis.inputs import one_rollout
+    from reach_analysis.data.inputs import one_rollout
     from reach_analysis.studies.gait import study
 
     rollouts = one_rollout(config.rollouts, None, config.rollouts_seed)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reach_analysis.report.config import ReportConfig
+from reach_analysis.report_config import ReportConfig
 
 
 def run(config: ReportConfig) -> int:
     """Write page, numbers, figures and tables."""
-    from reach_analysis.files import output_folder
-    from reach_analysis.progress import reporting
+    from reach_analysis._common.files import output_folder
+    from reach_analysis._common.progress import reporting
     from reach_analysis.report.build import PAGE, build, write
     from reach_analysis.report.opening import gather
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reach_analysis.progress import Stage
+    from reach_analysis._common.progress import Stage
     from reach_analysis.studies.study import Study
 
 
@@ -16,8 +16,8 @@ def write_results(verb: str, config: Any, make: Callable[[Stage], Study], *furth
     Raises:
         ReachError: when the folder cannot be written, or a study cannot be made.
     """
-    from reach_analysis.files import output_folder
-    from reach_analysis.progress import reporting
+    from reach_analysis._common.files import output_folder
+    from reach_analysis._common.progress import reporting
     from reach_analysis.studies.study import write_study
 
     folder = output_folder(config.out, f"reach_results/{verb}")

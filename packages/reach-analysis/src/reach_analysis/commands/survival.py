@@ -10,7 +10,7 @@ from reach_analysis.config import SurvivalConfig
 def run(config: SurvivalConfig) -> int:
     """Write numbers, tables and figures."""
     from reach_analysis.commands.running import write_results
-    from reach_analysis.inputs import conditions
+    from reach_analysis.data.inputs import conditions
     from reach_analysis.studies.survival import study
 
     rollouts = conditions(config.rollouts, None, config.rollouts_seed)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from reach_analysis.figures.style import BLUE, CYCLE, GREY, INK, LIGHT, ORANGE, drawing, label, panels
+from reach_analysis._common.figures import BLUE, CYCLE, GREY, INK, LIGHT, ORANGE, drawing, label, panels
 from reach_analysis.statistics.survival import Survival
 
 

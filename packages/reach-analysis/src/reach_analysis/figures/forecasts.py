@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from reach_analysis.figures.style import (
+from reach_analysis._common.figures import (
     BLUE,
     CYCLE,
     GREEN,
@@ -26,8 +26,8 @@ from reach_analysis.figures.style import (
     panels,
     trial_label,
 )
+from reach_analysis.forecasting.lag_sweep import SweepPoint
 from reach_analysis.forecasting.nonlinearity import Nonlinearity
-from reach_analysis.forecasting.sweeps import SweepPoint
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.score import Score
 

@@ -8,7 +8,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
-from reach_analysis.figures.style import BLUE, GREY, LIGHT, ORANGE, SEQUENTIAL, SKY, drawing, label, layer_label, panels
+from reach_analysis._common.figures import (
+    BLUE,
+    GREY,
+    LIGHT,
+    ORANGE,
+    SEQUENTIAL,
+    SKY,
+    drawing,
+    label,
+    layer_label,
+    panels,
+)
 from reach_analysis.representation.pca import LayerPca
 from reach_analysis.representation.similarity import Similarity
 from reach_analysis.representation.synergies import RankChoice, Synergies

@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis.errors import ConfigError, raise_all
+from reach_analysis._common.errors import ConfigError, raise_all
+from reach_analysis.forecasting.baselines import mean_trial, persistence, ridge
 from reach_analysis.forecasting.embedding import TrialData
 from reach_analysis.forecasting.forecaster import FixedLags, Forecaster
 from reach_analysis.forecasting.nulls import (
@@ -29,7 +30,6 @@ from reach_analysis.forecasting.nulls import (
 )
 from reach_analysis.forecasting.pyedm import simplex_by_pyedm, smap_by_pyedm
 from reach_analysis.forecasting.smap import SMapMap
-from reach_analysis.statistics.baselines import mean_trial, persistence, ridge
 from reach_analysis.statistics.bootstrap import Resampling, bootstrap
 from reach_analysis.statistics.ceiling import Ceiling, trial_ceiling
 from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement

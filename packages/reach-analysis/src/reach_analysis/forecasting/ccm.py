@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
-from reach_analysis.errors import ConfigError, DataError, raise_all
+from reach_analysis._common.errors import ConfigError, DataError, raise_all
 from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
 from reach_analysis.forecasting.neighbours import excluded
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis.errors import ConfigError, DataError, raise_all, shorten
+from reach_analysis._common.errors import ConfigError, DataError, raise_all, shorten
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
-from reach_analysis.forecasting.folds import Split, fold_splits
 from reach_analysis.forecasting.simplex import NeighbourMap, simplex_map
 from reach_analysis.forecasting.smap import SMapMap, smap_map
+from reach_analysis.statistics.folds import Split, fold_splits
 
 
 class Piece(NamedTuple):

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 
-from reach_analysis.errors import DataError
+from reach_analysis._common.errors import DataError
 from reach_analysis.forecasting.embedding import Embedding
-from reach_analysis.forecasting.folds import Split
+from reach_analysis.statistics.folds import Split
 
 SCAN_BLOCK = 256
 """Rows of one block of the full scan, which keeps its distances in the cache."""

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis.errors import ConfigError
+from reach_analysis._common.errors import ConfigError
 from reach_analysis.forecasting.embedding import Lags, TrialData, embed
-from reach_analysis.forecasting.folds import fold_splits
 from reach_analysis.forecasting.nulls import phases_randomised
 from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.correlation import Measure, agreement
+from reach_analysis.statistics.folds import fold_splits
 from reach_analysis.statistics.permutation import p_value
 
 THETAS = (0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0)

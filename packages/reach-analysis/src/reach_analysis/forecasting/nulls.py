@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis.errors import DataError
+from reach_analysis._common.errors import DataError
 from reach_analysis.forecasting.embedding import TrialData
 from reach_analysis.forecasting.forecaster import Forecaster
 from reach_analysis.statistics.permutation import exchangeable, permuted_rows, trial_permutations

@@ -18,11 +18,11 @@ from itertools import combinations, product
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from reach_analysis.errors import ConfigError, DataError
+from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
-from reach_analysis.forecasting.folds import Split
 from reach_analysis.forecasting.forecaster import Piece, target_rows
 from reach_analysis.forecasting.simplex import NeighbourMap, simplex_map
+from reach_analysis.statistics.folds import Split
 
 
 def grid(E: Iterable[int], tau: Iterable[int] = (-1,), Tp: Iterable[int] = (1,)) -> tuple[Lags, ...]:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import ForecastConfig
+from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.forecasting.embedding import Lags, TrialData
-from reach_analysis.forecasting.folds import folds_at_most
 from reach_analysis.forecasting.nulls import samples_shuffled, trial_permuted
 from reach_analysis.forecasting.selection import NestedLags
-from reach_analysis.progress import Stage, silent
-from reach_analysis.replication.comparison import Comparison, comparison_study
 from reach_analysis.replication.protocols import Outcome, Protocol, score
-from reach_analysis.rollouts import Rollouts
+from reach_analysis.replication.table import Comparison, comparison_study
 from reach_analysis.statistics.correlation import Measure, agreement
-from reach_analysis.studies.forecast_tasks import Question, lags_within, questions
+from reach_analysis.statistics.folds import folds_at_most
+from reach_analysis.studies.forecast_questions import Question, lags_within, questions
 from reach_analysis.studies.study import Study
 
 DRAWS = 99

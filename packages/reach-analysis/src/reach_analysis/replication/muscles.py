@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from reach_analysis._common.progress import Stage, silent
+from reach_analysis.behaviour.muscles import FitSettings, actuator_for, compare, correlation, simulated
 from reach_analysis.config import EmgConfig
-from reach_analysis.emg import Emg
-from reach_analysis.muscles import FitSettings, actuator_for, compare, correlation, simulated
-from reach_analysis.progress import Stage, silent
-from reach_analysis.records import TrialSeries
-from reach_analysis.replication.comparison import Comparison, comparison_study
-from reach_analysis.rollouts import Rollouts
+from reach_analysis.data.emg import Emg
+from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.data.series import TrialSeries
+from reach_analysis.replication.table import Comparison, comparison_study
 from reach_analysis.statistics.bootstrap import Resampling
 from reach_analysis.studies.emg import load_emg
 from reach_analysis.studies.study import Study

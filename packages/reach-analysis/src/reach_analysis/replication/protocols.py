@@ -21,10 +21,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
-from reach_analysis.forecasting.folds import Split, fold_splits, whole
 from reach_analysis.forecasting.forecaster import target_rows
 from reach_analysis.forecasting.simplex import NeighbourMap, simplex_map
 from reach_analysis.statistics.correlation import Measure, agreement
+from reach_analysis.statistics.folds import Split, fold_splits, whole
 
 LIBRARY_FRACTION = 14730 / 20759
 """Part of the rows that the public notebook takes as library."""

@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reach_analysis.files import output_folder, write_bytes, write_json, write_table, write_text
-from reach_analysis.outputs import input_hashes, versions
-from reach_analysis.progress import Stage, silent
-from reach_analysis.report.config import ReportConfig
+from reach_analysis._common.files import output_folder, write_bytes, write_json, write_table, write_text
+from reach_analysis._common.progress import Stage, silent
 from reach_analysis.report.facts import facts_of
 from reach_analysis.report.findings import findings
 from reach_analysis.report.opening import (
@@ -27,7 +25,9 @@ from reach_analysis.report.papers import Checked, check, counts
 from reach_analysis.report.pictures import Picture, picture
 from reach_analysis.report.plans import PLANS
 from reach_analysis.report.sections import Inputs, Part, Section, sections
+from reach_analysis.report_config import ReportConfig
 from reach_analysis.studies.emg import is_synthetic
+from reach_analysis.studies.outputs import input_hashes, versions
 
 PAGE, NUMBERS, FIGURES, TABLES = "report.html", "report.json", "figures", "tables"
 TITLE = "what the controller does, and how sure we are"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reach_analysis.figures.style import layer_label
+from reach_analysis._common.figures import layer_label
 from reach_analysis.report.sections import Section
 from reach_analysis.studies.study import Study
 

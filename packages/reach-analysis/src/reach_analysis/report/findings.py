@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.report.facts import Fact, Facts
 from reach_analysis.report.numbers import interval, number, p_text
 from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES
 from reach_analysis.report.sections import Inputs
-from reach_analysis.rollouts import Rollouts
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reach_analysis.clips import read_clips
-from reach_analysis.contract.check import check_rollouts, format_departures
-from reach_analysis.errors import ConfigError, ContractError, unknown
-from reach_analysis.inputs import conditions
-from reach_analysis.report.config import ReportConfig
+from reach_analysis._common.errors import ConfigError, ContractError, unknown
+from reach_analysis._common.hdf5.check import check_rollouts, format_departures
+from reach_analysis.data.clips import read_clips
+from reach_analysis.data.inputs import conditions
+from reach_analysis.data.rollouts import Rollouts, listed_in
 from reach_analysis.report.numbers import Column, Table, p_text, table
 from reach_analysis.report.sections import Inputs
-from reach_analysis.rollouts import Rollouts, listed_in
+from reach_analysis.report_config import ReportConfig
 
 FEW_TRIALS = 7
 """Below this many trials a reader is told what cannot be expected of them: 6 have 720 arrangements."""

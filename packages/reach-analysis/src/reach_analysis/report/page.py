@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reach_analysis.files import plain
+from reach_analysis._common.files import plain
 from reach_analysis.report.findings import Finding
 from reach_analysis.report.numbers import Table
 from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES, Checked, citations

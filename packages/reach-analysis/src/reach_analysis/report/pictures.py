@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from reach_analysis.figures.style import encode
+from reach_analysis._common.figures import encode
 from reach_analysis.studies.study import Shown
 
 _POINT_PX = 4 / 3

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from reach_analysis import config as schemas
-from reach_analysis.errors import DataError
-from reach_analysis.progress import Stage
+from reach_analysis._common.errors import DataError
+from reach_analysis._common.progress import Stage
 from reach_analysis.replication import forecast as replicated
-from reach_analysis.report.config import ComparisonConfig, CouplingConfig, ReportConfig
 from reach_analysis.report.sections import Inputs, Make, Plan
+from reach_analysis.report_config import ComparisonConfig, CouplingConfig, ReportConfig
 from reach_analysis.studies import (
     comparison,
     coupling,
@@ -24,9 +24,9 @@ from reach_analysis.studies import (
     survival,
     sweep,
     synergies,
+    topology,
 )
 from reach_analysis.studies.study import Study
-from reach_analysis.topology import study as topology
 
 
 def _recordings(config: ReportConfig) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reach_analysis.errors import ConfigError, ReachError, raise_all, unknown
-from reach_analysis.muscles import kind_of_actuators
-from reach_analysis.progress import Stage, silent
-from reach_analysis.report.config import ReportConfig
-from reach_analysis.rollouts import Rollouts
-from reach_analysis.settings import configure
+from reach_analysis._common.errors import ConfigError, ReachError, raise_all, unknown
+from reach_analysis._common.progress import Stage, silent
+from reach_analysis._common.settings import configure
+from reach_analysis.behaviour.muscles import kind_of_actuators
+from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.report_config import ReportConfig
 from reach_analysis.studies.study import Study
 
 

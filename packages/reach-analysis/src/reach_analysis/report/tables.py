@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reach_analysis.figures.style import layer_label
-from reach_analysis.muscles import ACTUATORS, MUSCLES
+from reach_analysis._common.figures import layer_label
+from reach_analysis.behaviour.muscles import ACTUATORS, MUSCLES
 from reach_analysis.report.numbers import Column, Table, table
 from reach_analysis.studies.similarity import EMG, JOINTS
 from reach_analysis.studies.study import Study

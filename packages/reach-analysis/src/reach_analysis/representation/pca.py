@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import linalg
 
-from reach_analysis.errors import ConfigError, DataError
-from reach_analysis.records import TrialSeries
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis.data.series import TrialSeries
 
 Samples = Float[np.ndarray, "sample channel"]
 

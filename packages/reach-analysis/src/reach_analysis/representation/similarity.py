@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis.errors import ConfigError, DataError, MismatchError
-from reach_analysis.records import TrialSeries, match
+from reach_analysis._common.errors import ConfigError, DataError, MismatchError
+from reach_analysis.data.series import TrialSeries, match
 from reach_analysis.representation.pca import components
 from reach_analysis.statistics.correlation import ranks
 from reach_analysis.statistics.permutation import p_value, trial_permutations

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis.errors import ConfigError, DataError
-from reach_analysis.records import TrialSeries
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis.data.series import TrialSeries
 
 Samples = Float[np.ndarray, "sample muscle"]
 ITERATIONS = 600

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
 
-from reach_analysis.errors import ConfigError, DataError, raise_all
+from reach_analysis._common.errors import ConfigError, DataError, raise_all
 
 Statistic = Callable[[Float[np.ndarray, "resample unit"]], Float[np.ndarray, " resample"]]
 """Value of a statistic for each row of counts (how often each unit was drawn)."""

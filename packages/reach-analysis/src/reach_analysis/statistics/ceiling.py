@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis.errors import DataError
+from reach_analysis._common.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis.errors import DataError
+from reach_analysis._common.errors import DataError
 
 LEAST_ARRANGEMENTS = 20
 """With fewer arrangements of trials no p-value can reach 0.05."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from reach_analysis.errors import DataError, unknown
+from reach_analysis._common.errors import DataError, unknown
 from reach_analysis.statistics.bootstrap import Interval
 from reach_analysis.statistics.ceiling import Ceiling
 from reach_analysis.statistics.correlation import Measure

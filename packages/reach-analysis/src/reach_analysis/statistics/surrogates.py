@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.signal import lfilter
 
-from reach_analysis.errors import DataError
+from reach_analysis._common.errors import DataError
 
 FORGOTTEN = 1e-2
 """How much of its start an autoregression may remember when its trial begins."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import norm
 
-from reach_analysis.errors import ConfigError, DataError
+from reach_analysis._common.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)

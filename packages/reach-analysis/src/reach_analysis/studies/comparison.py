@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from reach_analysis.behaviour.errors import joint_deviation, trial_means
+from reach_analysis._common.errors import DataError
+from reach_analysis._common.progress import Stage, silent
+from reach_analysis.behaviour.muscles import MUSCLES, kind_of_actuators
 from reach_analysis.behaviour.spectra import band_power, long_enough
-from reach_analysis.errors import DataError
-from reach_analysis.estimates import mean_of, paired_difference
-from reach_analysis.figures.comparison import Paired, paired_trials
-from reach_analysis.muscles import MUSCLES, kind_of_actuators
-from reach_analysis.progress import Stage, silent
-from reach_analysis.records import TrialSeries
-from reach_analysis.report.config import ComparisonConfig
-from reach_analysis.rollouts import Rollouts
+from reach_analysis.behaviour.tracking_errors import joint_deviation, trial_means
+from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.data.series import TrialSeries
+from reach_analysis.report_config import ComparisonConfig
 from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.statistics.estimates import mean_of, paired_difference
 from reach_analysis.statistics.multiple import holm
+from reach_analysis.studies.figures_comparison import Paired, paired_trials
 from reach_analysis.studies.study import Shown, Study
 
 

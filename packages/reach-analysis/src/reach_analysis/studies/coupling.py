@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from reach_analysis.errors import ConfigError, DataError
-from reach_analysis.figures.coupling import Skill, skill_by_library
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis._common.progress import Stage, silent
+from reach_analysis.behaviour.muscles import kind_of_actuators, simulated
+from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.data.series import over_steps, resample
 from reach_analysis.forecasting.ccm import Libraries, cross_map
 from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
 from reach_analysis.forecasting.forecaster import target_rows
 from reach_analysis.forecasting.nulls import trial_permuted
-from reach_analysis.muscles import kind_of_actuators, simulated
-from reach_analysis.progress import Stage, silent
-from reach_analysis.records import over_steps, resample
-from reach_analysis.report.config import CouplingConfig
+from reach_analysis.report_config import CouplingConfig
 from reach_analysis.representation.similarity import common_window
-from reach_analysis.rollouts import Rollouts
 from reach_analysis.statistics.permutation import p_value
-from reach_analysis.studies.forecast_tasks import joints_of, targets_of, working_rate
+from reach_analysis.studies.figures_coupling import Skill, skill_by_library
+from reach_analysis.studies.forecast_questions import joints_of, targets_of, working_rate
 from reach_analysis.studies.study import Shown, Study
 
 OBSERVED = (

@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from reach_analysis.config import ChainConfig, EmgConfig
-from reach_analysis.emg import Emg, EmgChain, process
-from reach_analysis.errors import ConfigError, unknown
-from reach_analysis.figures.muscles import averages, errors_by_condition, single_trials
-from reach_analysis.muscles import (
+from reach_analysis._common.errors import ConfigError, unknown
+from reach_analysis._common.progress import Stage, silent
+from reach_analysis.behaviour.muscles import (
     ConditionDifference,
     FitSettings,
     MuscleFit,
@@ -22,12 +20,14 @@ from reach_analysis.muscles import (
     condition_differences,
     simulated,
 )
-from reach_analysis.nwb import NwbLayout, read_nwb
-from reach_analysis.progress import Stage, silent
-from reach_analysis.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
-from reach_analysis.records import Matched, TrialSeries
-from reach_analysis.rollouts import Rollouts
+from reach_analysis.config import ChainConfig, EmgConfig
+from reach_analysis.data.emg import Emg, EmgChain, process
+from reach_analysis.data.nwb import NwbLayout, read_nwb
+from reach_analysis.data.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
+from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.data.series import Matched, TrialSeries
 from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.studies.muscles import averages, errors_by_condition, single_trials
 from reach_analysis.studies.study import Shown, Study
 from reach_analysis.synthetic.emg import EmgSettings, make_emg
 

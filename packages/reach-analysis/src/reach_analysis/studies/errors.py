@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from reach_analysis.behaviour.errors import (
+from reach_analysis._common.errors import ConfigError
+from reach_analysis._common.progress import Stage, silent
+from reach_analysis.behaviour.tracking_errors import (
     Deviation,
     assign_regions,
     body_deviation,
@@ -17,14 +19,12 @@ from reach_analysis.behaviour.errors import (
     registration_deviation,
     trial_means,
 )
-from reach_analysis.clips import Clips, read_clips
 from reach_analysis.config import ErrorsConfig
-from reach_analysis.errors import ConfigError
-from reach_analysis.estimates import mean_of
+from reach_analysis.data.clips import Clips, read_clips
+from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.behaviour import errors_by_region
-from reach_analysis.progress import Stage, silent
-from reach_analysis.rollouts import Rollouts
 from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.statistics.estimates import mean_of
 from reach_analysis.studies.study import Shown, Study
 
 TOTAL = "total"

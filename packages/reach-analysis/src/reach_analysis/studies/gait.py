@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from reach_analysis._common.errors import ConfigError, DataError, shorten, unknown
+from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.gait import (
     Contact,
     Cycles,
@@ -22,13 +24,11 @@ from reach_analysis.behaviour.gait import (
     stances,
 )
 from reach_analysis.config import GaitConfig
-from reach_analysis.errors import ConfigError, DataError, shorten, unknown
-from reach_analysis.estimates import mean_of
+from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import JointCycle, footfalls, gait_cycles
-from reach_analysis.progress import Stage, silent
-from reach_analysis.records import TrialSeries
-from reach_analysis.rollouts import Rollouts
 from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.statistics.estimates import mean_of
 from reach_analysis.studies.study import Shown, Study
 
 LEAD = ("hand_l", "*fore*left*", "*left*fore*", "*fore*_l", "*f-l*", "*t1*left*", "*left*t1*", "*lf*", "*fl*")

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import PcaConfig
+from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.representation import trajectories, variance_by_layer
-from reach_analysis.forecasting.folds import folds_at_most
-from reach_analysis.progress import Stage, silent
 from reach_analysis.representation.pca import (
     LayerPca,
     bootstrap_explained,
@@ -17,7 +17,7 @@ from reach_analysis.representation.pca import (
     delay_windows,
     layer_pca,
 )
-from reach_analysis.rollouts import Rollouts
+from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.study import Shown, Study
 
 

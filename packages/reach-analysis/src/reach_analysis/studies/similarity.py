@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from reach_analysis._common.figures import layer_label
+from reach_analysis._common.progress import Stage, silent
+from reach_analysis.behaviour.muscles import kind_of_actuators
 from reach_analysis.config import SimilarityConfig
+from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.data.series import TrialSeries, over_steps, resample
 from reach_analysis.figures.representation import similarity_matrices
-from reach_analysis.figures.style import layer_label
-from reach_analysis.muscles import kind_of_actuators
-from reach_analysis.progress import Stage, silent
-from reach_analysis.records import TrialSeries, over_steps, resample
 from reach_analysis.representation.similarity import (
     Similarity,
     cka_of_axes,
@@ -20,7 +21,6 @@ from reach_analysis.representation.similarity import (
     rsa_of_distances,
     trial_distances,
 )
-from reach_analysis.rollouts import Rollouts
 from reach_analysis.studies.emg import load_emg, recordings_of
 from reach_analysis.studies.study import Shown, Study
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from reach_analysis._common.errors import ConfigError, unknown
+from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.spectra import BandPower, band_power, long_enough, mean_spectrum
 from reach_analysis.config import SpectraConfig
-from reach_analysis.errors import ConfigError, unknown
-from reach_analysis.estimates import Difference, mean_of, paired_difference
+from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import spectra
-from reach_analysis.progress import Stage, silent
-from reach_analysis.records import TrialSeries
-from reach_analysis.rollouts import Rollouts
 from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.statistics.estimates import Difference, mean_of, paired_difference
 from reach_analysis.studies.study import Shown, Study
 
 SIGNALS = ("action", "ctrl", "act", "actuator_force")

@@ -9,9 +9,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from reach_analysis.figures.style import save
-from reach_analysis.files import write_table
-from reach_analysis.outputs import save_result
+from reach_analysis._common.figures import save
+from reach_analysis._common.files import write_table
+from reach_analysis.studies.outputs import save_result
 
 
 @dataclass(frozen=True)

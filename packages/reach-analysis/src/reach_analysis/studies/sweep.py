@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from reach_analysis._common.errors import ConfigError, DataError, unknown
+from reach_analysis._common.progress import Stage, silent
+from reach_analysis.behaviour.muscles import FitSettings as MuscleSettings
+from reach_analysis.behaviour.muscles import actuator_for, compare, simulated
+from reach_analysis.behaviour.run_sweeps import Knee, Level, Run, differing, knee, over_seeds, read_run, steps_to, swept
 from reach_analysis.behaviour.spectra import band_power, long_enough
-from reach_analysis.behaviour.sweeps import Knee, Level, Run, differing, knee, over_seeds, read_run, steps_to, swept
 from reach_analysis.config import SweepConfig
-from reach_analysis.errors import ConfigError, DataError, unknown
-from reach_analysis.figures.sweeps import sweep_curves
-from reach_analysis.muscles import FitSettings as MuscleSettings
-from reach_analysis.muscles import actuator_for, compare, simulated
-from reach_analysis.progress import Stage, silent
-from reach_analysis.rollouts import Rollouts, read_rollouts
+from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.statistics.bootstrap import Resampling, bootstrap
 from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
 from reach_analysis.studies.emg import load_emg, recordings_of, require_recorded
 from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.sweeps import sweep_curves
 
 FEWEST_RUNS = 4
 """Runs below which no trend is given."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis._common.progress import Stage, silent
+from reach_analysis.behaviour.muscles import MUSCLES, active_muscles, kind_of_actuators
 from reach_analysis.config import SynergiesConfig
-from reach_analysis.errors import ConfigError, DataError
+from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.data.series import TrialSeries, resample
 from reach_analysis.figures.representation import synergy_overview
-from reach_analysis.forecasting.folds import folds_at_most
-from reach_analysis.muscles import MUSCLES, active_muscles, kind_of_actuators
-from reach_analysis.progress import Stage, silent
-from reach_analysis.records import TrialSeries, resample
 from reach_analysis.representation.synergies import Synergies, choose_rank, synergies
-from reach_analysis.rollouts import Rollouts
+from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.study import Shown, Study
 
 

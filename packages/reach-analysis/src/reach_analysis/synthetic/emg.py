@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from scipy import signal
 
-from reach_analysis.errors import shorten
-from reach_analysis.files import write_text
-from reach_analysis.records import TrialSeries, index_of
-from reach_analysis.signals import butterworth
+from reach_analysis._common.errors import shorten
+from reach_analysis._common.files import write_text
+from reach_analysis.data.series import TrialSeries, index_of
+from reach_analysis.data.signals import butterworth
 
 
 @dataclass(frozen=True)

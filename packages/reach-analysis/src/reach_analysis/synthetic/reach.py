@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reach_analysis.records import TrialSeries
+from reach_analysis.data.series import TrialSeries
 from reach_analysis.synthetic.bodies import arm
 from reach_analysis.synthetic.writing import Content, write_content
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from reach_analysis.errors import ConfigError, DataError
-from reach_analysis.records import TrialSeries
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis.data.series import TrialSeries
 from reach_analysis.representation.pca import components
 from reach_analysis.statistics.permutation import p_value
 from reach_analysis.topology.homology import Diagram, homology

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
-from reach_analysis.errors import ConfigError, DataError
+from reach_analysis._common.errors import ConfigError, DataError
 
 Cloud = Float[np.ndarray, "sample channel"]
 CROWD = 10

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis.errors import ConfigError, unknown
+from reach_analysis._common.errors import ConfigError, unknown
 from reach_analysis.representation.pca import components
 from reach_analysis.statistics.permutation import exchangeable, permuted_rows, trial_permutations
 from reach_analysis.statistics.surrogates import phase_randomised

@@ -6,15 +6,15 @@ import os
 import sys
 from pathlib import Path
 
+from stac_mjx._common.errors import ConfigError, unknown
 from stac_mjx.config import BenchConfig
-from stac_mjx.errors import ConfigError, unknown
 
 
 def run(config: BenchConfig) -> int:
     """Measure, print the table and write ``bench.json``, ``bench.md`` and ``bench.png``."""
-    from stac_mjx.files import output_folder
-    from stac_mjx.presets import preset_names
-    from stac_mjx.progress import reporting, use_compilation_cache
+    from stac_mjx._common.files import output_folder
+    from stac_mjx._common.progress import reporting, use_compilation_cache
+    from stac_mjx.body.presets import preset_names
 
     for name in config.bodies:
         if name not in preset_names():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from stac_mjx.app import require
+from stac_mjx._common.cli import require
 from stac_mjx.config import CheckConfig
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from stac_mjx.app import require
+from stac_mjx._common.cli import require
 from stac_mjx.config import ConvertConfig
 
 
@@ -13,12 +13,12 @@ def run(config: ConvertConfig) -> int:
     """Write ``clips.h5``, ``offsets.h5``, ``convert_summary.json``, ``config.yaml`` and ``convert.log``."""
     begin = time.perf_counter()
     require(config.path, "path", "'old/*_ik.h5'")
-    from stac_mjx.clips import write_clips, write_offsets
-    from stac_mjx.convert import convert
-    from stac_mjx.convert_report import conversion_summary, report_lines
-    from stac_mjx.errors import counted
-    from stac_mjx.files import output_folder, write_text
-    from stac_mjx.progress import reporting, use_compilation_cache
+    from stac_mjx._common.errors import counted
+    from stac_mjx._common.files import output_folder, write_text
+    from stac_mjx._common.progress import reporting, use_compilation_cache
+    from stac_mjx.convert.convert import convert
+    from stac_mjx.convert.convert_report import conversion_summary, report_lines
+    from stac_mjx.records import write_clips, write_offsets
     from stac_mjx.results import config_yaml
 
     use_compilation_cache()

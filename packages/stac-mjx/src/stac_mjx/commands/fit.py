@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stac_mjx._common.errors import ConfigError, counted
 from stac_mjx.config import FitConfig
-from stac_mjx.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from stac_mjx.alignment import Similarity
-    from stac_mjx.body import Body
+    from stac_mjx.body.body import Body
+    from stac_mjx.keypoints.alignment import Similarity
 
 
 def run(config: FitConfig) -> int:
@@ -30,10 +30,10 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> int:
     from stac_mjx.validation import check_fit
 
     check_fit(config)
-    from stac_mjx.files import output_folder
+    from stac_mjx._common.files import output_folder
+    from stac_mjx._common.progress import reporting, use_compilation_cache
     from stac_mjx.inputs import load_inputs
     from stac_mjx.outputs import STEPS, save_registration
-    from stac_mjx.progress import reporting, use_compilation_cache
     from stac_mjx.registration import register
 
     inputs = load_inputs(config)
@@ -59,8 +59,8 @@ def _known_offsets(
     path: str | None, body: Body, config: FitConfig
 ) -> tuple[np.ndarray | None, Similarity, tuple[str, ...]]:
     """Offsets of an earlier fit, the transform its recording needs, and what has to be said about them."""
-    from stac_mjx.alignment import IDENTITY
-    from stac_mjx.known_offsets import offsets_for, similarity_for
+    from stac_mjx.calibration.known_offsets import offsets_for, similarity_for
+    from stac_mjx.keypoints.alignment import IDENTITY
 
     if path is None:
         return None, IDENTITY, ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stac_mjx.app import require
+from stac_mjx._common.cli import require
 from stac_mjx.commands.fit import register_to_files
 from stac_mjx.config import FitConfig
 

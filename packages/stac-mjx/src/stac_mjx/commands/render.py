@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from stac_mjx.app import require
+from stac_mjx._common.cli import require
+from stac_mjx._common.errors import OutputError
 from stac_mjx.config import RenderConfig
-from stac_mjx.errors import OutputError
 
 
 def run(config: RenderConfig) -> int:
     """Write an mp4 of one clip."""
     require(config.clips, "clips", "results/clips.h5")
     _import_mujoco()
-    from stac_mjx.progress import reporting
+    from stac_mjx._common.progress import reporting
     from stac_mjx.render import render_clip
 
     with reporting(None) as (log, stage):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from stac_mjx.errors import counted
+from stac_mjx._common.errors import counted
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from stac_mjx.errors import InputError, raise_all, shorten
+from stac_mjx._common.errors import InputError, raise_all, shorten
+from stac_mjx.keypoints.keypoints import Keypoints
 from stac_mjx.keypoints.paths import make_unique
-from stac_mjx.keypoints.record import Keypoints
 
 RATE_TOLERANCE = 1e-4
 """Frame rates that differ by less than this fraction are the same."""

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
+from stac_mjx._common.errors import ConfigError, InputError, raise_all, shorten, unknown
+from stac_mjx._common.hdf5.info import Source
+from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.config import KeypointsConfig
-from stac_mjx.errors import ConfigError, InputError, raise_all, shorten, unknown
-from stac_mjx.file_info import Source
 from stac_mjx.keypoints.cleaning import clean
-from stac_mjx.keypoints.detect import FORMATS, detect
+from stac_mjx.keypoints.formats.detect import FORMATS, detect
+from stac_mjx.keypoints.formats.keypoints_reading import Reading
 from stac_mjx.keypoints.joining import join
+from stac_mjx.keypoints.keypoints import Keypoints
 from stac_mjx.keypoints.naming import settle_names
 from stac_mjx.keypoints.paths import find_files, unique_stems
-from stac_mjx.keypoints.reading import Reading
-from stac_mjx.keypoints.record import Keypoints
-from stac_mjx.units import METRES_PER_UNIT
 
 AXES = ("x", "y", "z")
-_MODULES = {"stac": "stac_output"}
+_MODULES = {"stac": "stac_output", "clips": "stac"}
 """Modules that are not called like their format."""
 
 
@@ -58,7 +58,7 @@ def read_file(path: Path, format: str = "auto", track: int | None = None) -> Rea
     """
     kind = detect(path) if format == "auto" else format
     # Readers bring h5py and scipy; they are imported only when a file of theirs is met.
-    module = importlib.import_module(f"stac_mjx.keypoints.{_MODULES.get(kind, kind)}")
+    module = importlib.import_module(f"stac_mjx.keypoints.formats.{_MODULES.get(kind, kind)}")
     try:
         reading: Reading = module.read(path, track)
     except OSError as error:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from stac_mjx._common.errors import InputError, raise_all, shorten, unknown
 from stac_mjx.config import KeypointsConfig
-from stac_mjx.errors import InputError, raise_all, shorten, unknown
-from stac_mjx.keypoints.reading import Reading
+from stac_mjx.keypoints.formats.keypoints_reading import Reading
 
 
 def settle_names(

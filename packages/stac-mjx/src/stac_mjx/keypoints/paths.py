@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stac_mjx.errors import InputError, nearest, raise_all, shorten
+from stac_mjx._common.errors import InputError, nearest, raise_all, shorten
 
 _MAGIC = "*?["
 

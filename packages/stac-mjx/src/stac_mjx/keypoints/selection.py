@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stac_mjx.errors import InputError, raise_all, shorten, unknown
-from stac_mjx.keypoints.record import Keypoints
+from stac_mjx._common.errors import InputError, raise_all, shorten, unknown
+from stac_mjx.keypoints.keypoints import Keypoints
 
 
 def select(keypoints: Keypoints, wanted: Sequence[str]) -> Keypoints:

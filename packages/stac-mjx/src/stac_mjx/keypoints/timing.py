@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stac_mjx.errors import counted
+from stac_mjx._common.errors import counted
 
 JUMP = 0.5
 """An interval that departs from the median interval by more than this fraction is a jump."""

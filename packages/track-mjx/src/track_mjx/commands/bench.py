@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from track_mjx.app import require
+from track_mjx._common.cli import require
 from track_mjx.config import BenchConfig
 
 
 def run(config: BenchConfig) -> int:
     """Measure, print the table and write ``bench.json``, ``bench.md`` and ``bench.png``."""
-    from track_mjx.benchmark.measure import check, engines_at_hand, run_bench, train_config
-    from track_mjx.benchmark.report import write_bench
-    from track_mjx.build import build
+    from track_mjx._common.files import output_folder
+    from track_mjx._common.progress import reporting, use_compilation_cache
+    from track_mjx.bench.measure import check, engines_at_hand, run_bench, train_config
+    from track_mjx.bench.report import write_bench
     from track_mjx.clips import read_clips
-    from track_mjx.files import output_folder
-    from track_mjx.progress import reporting, use_compilation_cache
-    from track_mjx.training import verify
+    from track_mjx.learning.setup import build
+    from track_mjx.learning.trainer import verify
 
     check(config)
     clips = read_clips(require(config.clips, "clips", "results/clips.h5"))

@@ -5,22 +5,22 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from track_mjx.app import require
+from track_mjx._common.cli import require
 from track_mjx.config import CheckConfig
 
 if TYPE_CHECKING:
-    from track_mjx.anatomy import Anatomy
+    from track_mjx.body.anatomy import Anatomy
     from track_mjx.clips import Clips
 
 
 def run(config: CheckConfig) -> int:
     """Read the file, build the arena and print what there is; exit code 2 when it cannot be used."""
-    from track_mjx.anatomy import Anatomy
-    from track_mjx.arena import build_arena
+    from track_mjx._common.errors import shorten
+    from track_mjx._common.labels import actuator_labels
+    from track_mjx.body.anatomy import Anatomy
+    from track_mjx.body.arena import build_arena
     from track_mjx.clips import read_clips
     from track_mjx.config import ArenaConfig, PhysicsConfig
-    from track_mjx.errors import shorten
-    from track_mjx.labels import actuator_labels
 
     clips = read_clips(require(config.clips, "clips", "results/clips.h5"))
     arena = build_arena(clips, ArenaConfig(), PhysicsConfig())
@@ -44,7 +44,7 @@ def strength_lines(body: Anatomy, clips: Clips) -> list[str]:
     """What to say of the body's strength for the movement."""
     import numpy as np
 
-    from track_mjx.strength import LACKING, can_be_judged, strength_of_clips
+    from track_mjx.body.strength import LACKING, can_be_judged, strength_of_clips
 
     if not can_be_judged(body):
         return ["strength not judged: some joints have no actuator, or the body is free and pushes against the world"]

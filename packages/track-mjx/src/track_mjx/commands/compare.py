@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from track_mjx.app import require
+from track_mjx._common.cli import require
 from track_mjx.config import CompareConfig
 
 
 def run(config: CompareConfig) -> int:
     """Write table, JSON and learning curves of runs, and print the table."""
-    from track_mjx.comparison import find_runs
-    from track_mjx.comparison_files import compare
+    from track_mjx.runs.compare import find_runs
+    from track_mjx.runs.comparison_files import compare
 
     runs = require(config.runs, "runs", "'sweep/*'")
     parents = {folder.parent for folder in find_runs(runs)}

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from track_mjx.app import require
+from track_mjx._common.cli import require
 from track_mjx.config import EvaluateConfig
 
 
 def run(config: EvaluateConfig) -> int:
     """Play train and held-out clips on the policy's means, write summary, tables and figures, and print the summary."""
-    from track_mjx.assessment.assess import assess
-    from track_mjx.assessment.text import summary_text
-    from track_mjx.progress import use_compilation_cache
-    from track_mjx.run_folder import RunFolder
+    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx.evaluation.assess import assess
+    from track_mjx.evaluation.text import summary_text
+    from track_mjx.runs.run_folder import RunFolder
 
     folder = RunFolder.open(require(config.run, "run", "run"))
     use_compilation_cache()

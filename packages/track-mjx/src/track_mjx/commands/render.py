@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from track_mjx.app import require
+from track_mjx._common.cli import require
+from track_mjx._common.errors import OutputError
 from track_mjx.config import RenderConfig
-from track_mjx.errors import OutputError
 
 
 def run(config: RenderConfig) -> int:
     """Write an mp4 of rollouts."""
     require(config.rollouts, "rollouts", "run/rollouts.h5")
     _import_mujoco()
-    from track_mjx.film.render import render
-    from track_mjx.progress import counting_bar, reporting
+    from track_mjx._common.progress import counting_bar, reporting
+    from track_mjx.render.render import render
 
     with reporting() as (log, console):
         with counting_bar(console, "render") as show:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from track_mjx.app import require
+from track_mjx._common.cli import require
 from track_mjx.config import ResumeConfig
 
 
 def run(config: ResumeConfig) -> int:
     """Go on from the last checkpoint of a run."""
-    from track_mjx.learning import learn
+    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx.learning.learning import learn
+    from track_mjx.learning.runs import open_setup
+    from track_mjx.learning.trainer import verify
     from track_mjx.processes import join_processes
-    from track_mjx.progress import use_compilation_cache
-    from track_mjx.run_folder import RunFolder
-    from track_mjx.runs import open_setup
-    from track_mjx.training import verify
+    from track_mjx.runs.run_folder import RunFolder
 
     folder = RunFolder.open(require(config.run, "run", "run"))
     join_processes(config.distributed)

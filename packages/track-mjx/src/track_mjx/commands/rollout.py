@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from track_mjx.app import require
+from track_mjx._common.cli import require
 from track_mjx.config import RolloutConfig
 
 
 def run(config: RolloutConfig) -> int:
     """Play the clips, one pass a seed, and write a mimic.rollouts file."""
-    from track_mjx.errors import ConfigError
-    from track_mjx.playback import roll_out
-    from track_mjx.progress import use_compilation_cache
-    from track_mjx.run_folder import RunFolder
+    from track_mjx._common.errors import ConfigError
+    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx.rollouts.playback import roll_out
+    from track_mjx.runs.run_folder import RunFolder
 
     if not config.seeds:
         raise ConfigError("seeds: at least one is needed; for example seeds=[0]")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from track_mjx.app import require
+from track_mjx._common.cli import require
 from track_mjx.config import TrainConfig
 
 
 def run(config: TrainConfig) -> int:
     """Train from the start in a new run folder."""
-    from track_mjx.build import build, split
+    from track_mjx._common.progress import use_compilation_cache
     from track_mjx.clips import read_clips
-    from track_mjx.learning import learn
+    from track_mjx.learning.learning import learn
+    from track_mjx.learning.setup import build, split
+    from track_mjx.learning.trainer import verify
     from track_mjx.processes import by_chief, join_processes
-    from track_mjx.progress import use_compilation_cache
-    from track_mjx.run_folder import RunFolder
-    from track_mjx.training import verify
+    from track_mjx.runs.run_folder import RunFolder
 
     require(config.clips, "clips", "results/clips.h5")
     require(config.out, "out", "run")

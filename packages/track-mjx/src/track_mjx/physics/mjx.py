@@ -18,7 +18,7 @@ import mujoco
 import numpy as np
 from mujoco import mjx
 
-from track_mjx.errors import ConfigError
+from track_mjx._common.errors import ConfigError
 from track_mjx.physics.fields import Fields
 
 _CONTACTS_PER_SIMULATION = 32

@@ -1,0 +1,267 @@
+"""Tables over the runs of a sweep: what each run was set to, what came out, and means over seeds (paper A, Fig. 2A).
+
+A run is a folder as track-mjx leaves it: ``config.yaml``, ``metrics.jsonl`` (or ``metrics.csv``), ``run.json`` and a
+rollouts file. Seeds are few, so intervals over them are Student's t, not a bootstrap.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from reach_analysis._common.errors import ConfigError, DataError, InputError, shorten, unknown
+from reach_analysis._common.plain_yaml import plain_yaml
+
+CONFIG, RECORD, METRICS, TABLE, ROLLOUTS = "config.yaml", "run.json", "metrics.jsonl", "metrics.csv", "rollouts.h5"
+
+BESIDE_THE_POINT = ("out", "run.", "clips", "physics.threads", "physics.engine")
+"""Settings that may differ between runs of one sweep without being what is swept."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run.
+
+    Attributes:
+        folder: its folder.
+        settings: every setting, under its dotted key.
+        progress: metrics by name, in the order they were logged; NaN where a line lacks one.
+        train, test: clips trained on and held out; empty where the run does not say.
+        rollouts: its rollouts file, or None.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    progress: Mapping[str, Float[np.ndarray, " line"]]
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    rollouts: Path | None
+
+
+def read_run(folder: Path) -> Run:
+    """Read what a run left.
+
+    Raises:
+        InputError: when the folder is none of a run, or a file in it cannot be read.
+    """
+    if not (folder / CONFIG).is_file():
+        raise InputError(f"{folder}: not the folder of a run: {CONFIG} is missing")
+    record = _read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
+    found = sorted(folder.glob("*.h5"))
+    chosen = folder / ROLLOUTS if folder / ROLLOUTS in found else (found[0] if len(found) == 1 else None)
+    return Run(
+        folder=folder,
+        settings=_settings(folder / CONFIG),
+        progress=_progress(folder),
+        train=tuple(map(str, record.get("train") or ())),
+        test=tuple(map(str, record.get("test") or ())),
+        rollouts=chosen,
+    )
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        loaded = plain_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: the settings cannot be read: {error}") from error
+    flat: dict[str, Any] = {}
+    waiting: list[tuple[str, Any]] = [("", loaded)]
+    while waiting:
+        prefix, value = waiting.pop()
+        if isinstance(value, dict) and value:
+            waiting += [(f"{prefix}.{key}" if prefix else str(key), entry) for key, entry in value.items()]
+        else:
+            flat[prefix] = value
+    return dict(sorted(flat.items()))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _progress(folder: Path) -> dict[str, np.ndarray]:
+    """Numbers logged during training; a line that was cut off by a crash is left out."""
+    lines: list[Mapping[str, Any]] = []
+    try:
+        if (folder / METRICS).is_file():
+            for text in (folder / METRICS).read_text(encoding="utf-8").splitlines():
+                try:
+                    line = json.loads(text)
+                except (ValueError, RecursionError):
+                    continue
+                lines += [line] if isinstance(line, dict) else []
+        elif (folder / TABLE).is_file():
+            with (folder / TABLE).open(newline="", encoding="utf-8") as file:
+                lines = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder}: the metrics cannot be read: {error}") from error
+    names = dict.fromkeys(name for line in lines for name in line)
+    return {name: np.array([_float(line.get(name)) for line in lines]) for name in names}
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """Settings that are not the same in all runs, seeds and what is beside the point left out."""
+    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    return [
+        key
+        for key in keys
+        if key != "seed"
+        and not key.startswith(BESIDE_THE_POINT)
+        and len({json.dumps(run.settings.get(key), default=str) for run in runs}) > 1
+    ]
+
+
+def swept(runs: Sequence[Run], parameter: str | None) -> tuple[str, list[float]]:
+    """The setting that is swept and its value in each run.
+
+    Args:
+        runs: the runs.
+        parameter: dotted key, or ``n_train`` for the number of training clips; None: the one number that differs.
+
+    Raises:
+        ConfigError: when no number differs, or several do and none is chosen.
+    """
+    if parameter is None:
+        numbers = [key for key in differing(runs) if all(_is_number(run.settings.get(key, 0.0)) for run in runs)]
+        if len(numbers) != 1:
+            what = f"several settings differ: {shorten(numbers)}" if numbers else "no number differs between the runs"
+            raise ConfigError(f"parameter is not set, and {what}; choose one with parameter=KEY")
+        parameter = numbers[0]
+    if parameter == "n_train":
+        return parameter, [float(len(run.train)) for run in runs]
+    known = sorted({key for run in runs for key in run.settings})
+    if parameter not in known:
+        raise ConfigError(f"parameter: {unknown('setting', parameter, known)}")
+    # a cost that a run does not have weighs nothing in it
+    values = [run.settings.get(parameter, 0.0) for run in runs]
+    if not all(_is_number(value) for value in values):
+        raise ConfigError(f"parameter: {parameter} is no number in all runs: {shorten([str(v) for v in values])}")
+    return parameter, [float(value) for value in values]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def steps_to(progress: Mapping[str, np.ndarray], metric: str, fraction: float) -> float:
+    """Environment steps after which a smoothed metric first reaches a fraction of its largest value; NaN if unknown.
+
+    The metric is smoothed by a running median of five lines, so that a single lucky line does not count.
+
+    Raises:
+        ConfigError: when the fraction does not lie between 0 and 1.
+    """
+    if not 0 < fraction <= 1:
+        raise ConfigError(f"the fraction of the largest value must lie between 0 and 1, got {fraction:g}")
+    steps, values = progress.get("steps"), progress.get(metric)
+    if steps is None or values is None:
+        return float("nan")
+    known = np.isfinite(steps) & np.isfinite(values)
+    steps, values = steps[known], values[known]
+    if not len(values):
+        return float("nan")
+    padded = np.pad(values, 2, mode="edge")
+    smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
+    if smooth.max() <= 0:
+        return float("nan")
+    return float(steps[np.argmax(smooth >= fraction * smooth.max())])
+
+
+@dataclass(frozen=True)
+class Level:
+    """All runs at one value of the swept setting.
+
+    Attributes:
+        value: of the setting.
+        n: number of runs (seeds).
+        mean: mean over runs, by outcome.
+        low, high: Student's t interval of the mean; NaN for a single run.
+    """
+
+    value: float
+    n: int
+    mean: Mapping[str, float]
+    low: Mapping[str, float]
+    high: Mapping[str, float]
+
+
+def over_seeds(values: Sequence[float], outcomes: Mapping[str, Sequence[float]], level: float = 0.95) -> list[Level]:
+    """Mean and interval of each outcome over the runs that share a value, values ascending."""
+    levels = []
+    for value in sorted(set(values)):
+        members = [i for i, own in enumerate(values) if own == value]
+        mean, low, high = {}, {}, {}
+        for name, numbers in outcomes.items():
+            known = np.array([numbers[i] for i in members if np.isfinite(numbers[i])])
+            mean[name] = float(known.mean()) if len(known) else float("nan")
+            reach = float("nan")
+            if len(known) > 1:
+                reach = float(stats.t.ppf((1 + level) / 2, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
+            low[name], high[name] = mean[name] - reach, mean[name] + reach
+        levels.append(Level(value, len(members), mean, low, high))
+    return levels
+
+
+@dataclass(frozen=True)
+class Knee:
+    """Where more of a cost stops paying.
+
+    Attributes:
+        value: of the swept setting.
+        agreement: fraction of resamples of seeds that put it there.
+    """
+
+    value: float
+    agreement: float
+
+
+def knee(
+    values: Sequence[float], gain: Sequence[float], price: Sequence[float], resamples: int = 1000, seed: int = 0
+) -> Knee | None:
+    """The value with the largest gain over price, both scaled from 0 to 1 over the sweep; None for fewer than three.
+
+    Gain is what shall stay (reward), price what shall go (high-frequency power). On the frontier from all of both to
+    none of both this is the point farthest from the straight line between its ends (Satopaa et al. 2011).
+
+    Raises:
+        DataError: when an outcome is not finite.
+    """
+    levels = sorted(set(values))
+    if len(levels) < 3:
+        return None
+    table = np.array([gain, price], dtype=float)
+    if not np.isfinite(table).all():
+        raise DataError("a knee needs gain and price of every run")
+    members = [np.array([i for i, own in enumerate(values) if own == value]) for value in levels]
+    best = _farthest(np.stack([table[:, rows].mean(axis=1) for rows in members], axis=1))
+    rng = np.random.default_rng(seed)
+    drawn = [
+        _farthest(np.stack([table[:, rng.choice(rows, len(rows))].mean(axis=1) for rows in members], axis=1))
+        for _ in range(resamples)
+    ]
+    return Knee(levels[best], float(np.mean(np.array(drawn) == best)))
+
+
+def _farthest(means: Float[np.ndarray, "two level"]) -> int:
+    spread = np.ptp(means, axis=1, keepdims=True)
+    scaled = (means - means.min(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+    return int(np.argmax(scaled[0] - scaled[1]))

@@ -1,0 +1,187 @@
+"""Do tests hold their level? Data sets in which nothing is to be found, and how many are called significant at 5 %.
+
+Every null that says it controls its level is held here against data for which its hypothesis is true. The two that
+are conservative by construction may stay below 5 %; the shuffle null, which says it does not control, must be above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from scipy.stats import binom
+
+from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
+from reach_analysis.forecasting.forecaster import Forecaster, fixed_lags
+from reach_analysis.forecasting.nulls import (
+    MakeForecaster,
+    Targets,
+    forecast_null,
+    linear_processes,
+    noise_filtered,
+    phases_randomised,
+    samples_shuffled,
+    trial_permuted,
+)
+from reach_analysis.forecasting.selection import NestedLags, grid
+from reach_analysis.statistics.correlation import Measure, agreement
+from reach_analysis.statistics.folds import trial_folds
+from reach_analysis.statistics.permutation import p_value
+from reach_analysis.synthetic.systems import autoregressive
+
+LEVEL = 0.05
+DRAWS = 19
+"""Draws of each null: enough for p = 0.05, where the data beats all of them."""
+TRIALS = 8
+
+Holds = Literal["exactly", "at most", "no"]
+"""What a case promises: false positives at 5 %, at 5 % or fewer, or more than that."""
+
+
+@dataclass(frozen=True)
+class DataKind:
+    """What data sets without an effect are made of.
+
+    Attributes:
+        own: whether the target is forecast from its own past; else from an independent series.
+        phi: coefficient of the first-order autoregression behind target and predictor.
+        samples: samples of each trial.
+        shared: height of a time course that all trials, of target and predictor, have in common.
+    """
+
+    own: bool = False
+    phi: float = 0.8
+    samples: int = 24
+    shared: float = 0.0
+
+    def draw(self, seed: int) -> TrialData:
+        """A data set of eight trials."""
+        rng = np.random.default_rng([5, seed])
+        x, y = (autoregressive(rng, TRIALS, self.samples, self.phi) for _ in range(2))
+        course = self.shared * np.sin(np.linspace(0, 2 * np.pi, self.samples))
+        return trial_data(list((y if self.own else x) + course), list(y + course), own=0 if self.own else None)
+
+
+def simple(data: TrialData) -> Forecaster:
+    """Simplex projection with fixed lags over two folds."""
+    return fixed_lags(data, Lags(2), trial_folds(data.ids, 2))
+
+
+def nested(data: TrialData) -> Forecaster:
+    """Simplex projection whose E is chosen by nested folds."""
+    return NestedLags(data, grid((1, 3)), trial_folds(data.ids, 3))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A null on data for which its hypothesis is true.
+
+    Attributes:
+        name: what is tested.
+        draw: targets under the null.
+        data: what data sets are made of.
+        make: the forecaster.
+        holds: what the null promises.
+    """
+
+    name: str
+    draw: Callable[[TrialData, DataKind, int], Targets]
+    data: DataKind = DataKind()
+    make: MakeForecaster = simple
+    holds: Holds = "exactly"
+
+
+def _permutation(data: TrialData, kind: DataKind, seed: int) -> Targets:
+    return trial_permuted(data, DRAWS, seed)
+
+
+def _phases(data: TrialData, kind: DataKind, seed: int) -> Targets:
+    return phases_randomised(data, DRAWS, seed)
+
+
+def _values_and_phases(data: TrialData, kind: DataKind, seed: int) -> Targets:
+    return phases_randomised(data, DRAWS, seed, "iaaft")
+
+
+def _noise(data: TrialData, kind: DataKind, seed: int) -> Targets:
+    return noise_filtered(data, lambda rng: autoregressive(rng, TRIALS, kind.samples, kind.phi).ravel(), DRAWS, seed)
+
+
+def _linear(data: TrialData, kind: DataKind, seed: int) -> Targets:
+    return linear_processes(data, DRAWS, seed)
+
+
+def _shuffle(data: TrialData, kind: DataKind, seed: int) -> Targets:
+    return samples_shuffled(data, DRAWS, seed)
+
+
+_PAST = DataKind(own=True, samples=12)
+CASES = (
+    Case("trial permutation, independent series", _permutation),
+    Case("trial permutation, E chosen by nested folds", _permutation, make=nested),
+    Case("trial permutation, a time course shared by all trials", _permutation, DataKind(shared=1.5)),
+    Case("trial permutation, white noise from its own past", _permutation, replace(_PAST, phi=0.0)),
+    Case("phase-randomised, independent series", _phases),
+    Case("phase-randomised keeping values, independent series", _values_and_phases),
+    Case("filtered white noise, independent series", _noise),
+    Case("filtered white noise, from its own past", _noise, _PAST),
+    Case("linear process, from its own past", _linear, _PAST, holds="at most"),
+    Case("shuffled samples, slow independent series", _shuffle, DataKind(phi=0.98, samples=40), holds="no"),
+    Case("phase-randomised, a time course shared by all trials", _phases, DataKind(shared=1.5), holds="no"),
+)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What came out for one case.
+
+    Attributes:
+        case: its name.
+        null: name of the null.
+        controls: whether the null says that it controls its level on such data.
+        holds: what the case promises.
+        data_sets: data sets without an effect.
+        draws: draws of the null for each.
+        false_positives: data sets called significant.
+        rate: the same as a fraction.
+        low, high: 95 % binomial interval of the number of false positives of an exact test.
+        as_promised: whether the count keeps the promise.
+    """
+
+    case: str
+    null: str
+    controls: bool
+    holds: Holds
+    data_sets: int
+    draws: int
+    false_positives: int
+    rate: float
+    low: int
+    high: int
+    as_promised: bool
+
+
+def calibrate(case: Case, data_sets: int = 1000, tick: Callable[[int], None] = lambda amount: None) -> Calibration:
+    """Count the data sets that are called significant by Spearman's correlation at 5 %."""
+    hits, targets = 0, None
+    for seed in range(data_sets):
+        data = case.data.draw(seed)
+        targets = case.draw(data, case.data, seed)
+        hits += _rejected(data, targets, case.make)
+        tick(1)
+    assert targets is not None
+    low, high = (int(edge) for edge in binom.interval(0.95, data_sets, LEVEL))
+    kept = {"exactly": low <= hits <= high, "at most": hits <= high, "no": hits > high}[case.holds]
+    return Calibration(
+        case.name, targets.name, targets.controls, case.holds, data_sets, DRAWS, hits, hits / data_sets, low, high, kept
+    )
+
+
+def _rejected(data: TrialData, null: Targets, make: MakeForecaster) -> bool:
+    forecaster = make(data)
+    observed, predicted = forecast_null(data, null, make, forecaster)
+    samples = forecaster.samples
+    value = agreement(Measure.SPEARMAN, data.target[samples, None], forecaster.predict(data.target[:, None]))[0]
+    return p_value(float(value), agreement(Measure.SPEARMAN, observed, predicted)) <= LEVEL

@@ -1,0 +1,183 @@
+"""From raw EMG to envelopes that can be compared with simulated muscle activation (paper A, section 2.2).
+
+Band-pass, rectification, envelope, window around the reach, block average, a fixed number of samples, division by a
+percentile over all trials. Each step is a function of a series; :class:`EmgChain` is what they are called with, and is
+saved with the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from reach_analysis._common.errors import ConfigError, DataError, MismatchError, raise_all, shorten
+from reach_analysis.data.recordings import TrialTable
+from reach_analysis.data.series import TrialSeries, resample, same_rate
+from reach_analysis.data.signals import band_pass, low_pass, rectify, require_band
+
+
+@dataclass(frozen=True)
+class EmgChain:
+    """Settings of the chain; the defaults are those of paper A.
+
+    Attributes:
+        band_hz: what the band-pass keeps.
+        order: order of both filters.
+        envelope_hz: cut-off of the envelope.
+        window_s: stretch kept, from the start of the reach, s.
+        rate_hz: rate of the result.
+        samples: samples kept of each trial; None: all of the window.
+        percentile: amplitude, over all samples of all trials of a muscle, that becomes 1.
+    """
+
+    band_hz: tuple[float, float] = (20.0, 1000.0)
+    order: int = 4
+    envelope_hz: float = 50.0
+    window_s: tuple[float, float] = (0.0, 0.3)
+    rate_hz: float = 200.0
+    samples: int | None = 60
+    percentile: float = 98.0
+
+    def check(self, raw_rate_hz: float) -> None:
+        """Refuse settings that contradict each other or the rate of the recording.
+
+        Raises:
+            ConfigError: listing all that is wrong.
+        """
+        faults = []
+        for edges in (self.band_hz, (self.envelope_hz,)):
+            try:
+                require_band(edges, raw_rate_hz)
+            except ConfigError as error:
+                faults.append(str(error))
+        begin, end = self.window_s
+        if not end > begin:
+            faults.append(f"the window {begin:g} to {end:g} s is empty")
+        ratio = raw_rate_hz / self.rate_hz if self.rate_hz > 0 else 0.0
+        if ratio < 1 or not same_rate(ratio, float(round(ratio))):
+            faults.append(
+                f"{raw_rate_hz:g} samples a second do not fall into whole blocks of {self.rate_hz:g} a second "
+                f"({ratio:g} samples a block); are the rates of recording and result right?"
+            )
+        if self.samples is not None and self.samples > round((end - begin) * self.rate_hz):
+            faults.append(
+                f"{self.samples} samples at {self.rate_hz:g} Hz last {1e3 * self.samples / self.rate_hz:g} ms, but the "
+                f"window lasts {1e3 * (end - begin):g} ms: samples would be stretched over another time"
+            )
+        if not 0 < self.percentile <= 100:
+            faults.append(f"the percentile must lie between 0 and 100, got {self.percentile:g}")
+        raise_all(ConfigError, "EMG chain", faults)
+
+
+@dataclass(frozen=True)
+class Emg:
+    """Envelopes and how they came about.
+
+    Attributes:
+        envelope: normalised envelopes; time 0 is the start of the reach.
+        scale: muscle -> what was divided by, in the unit of the recording.
+        unit: unit of the recording.
+        raw_rate_hz: rate of the recording.
+        left_out: trial -> why it is not there.
+        chain: the settings.
+    """
+
+    envelope: TrialSeries
+    scale: dict[str, float]
+    unit: str
+    raw_rate_hz: float
+    left_out: dict[str, str]
+    chain: EmgChain
+
+
+def process(raw: TrialSeries, table: TrialTable, chain: EmgChain) -> Emg:
+    """Run the whole chain.
+
+    Args:
+        raw: trials whose time 0 is the start of each recorded row.
+        table: when each reach starts, on the same clock.
+        chain: settings.
+
+    Raises:
+        ConfigError: for settings that contradict the recording.
+        MismatchError: when recording and table share no trial, or windows lie outside the recorded rows.
+        DataError: when a trial cannot be filtered or an envelope has no amplitude.
+    """
+    chain.check(raw.rate_hz)
+    left_out = dict(table.left_out)
+    common = [name for name in raw.trials if name in table.trials]
+    if not common:
+        raise MismatchError(
+            f"{raw.name} and {table.source} share no trial: {shorten(raw.trials, 4)} against {shorten(table.trials, 4)}"
+        )
+    left_out |= {name: f"is not in {table.source}" for name in raw.trials if name not in (*table.trials, *left_out)}
+    raw = raw.take(common)
+    start = np.array([table.start_s[table.trials.index(name)] for name in common])
+    _require_inside(raw, start, chain, table)
+    envelope = low_pass(rectify(band_pass(raw, *chain.band_hz, order=chain.order)), chain.envelope_hz, chain.order)
+    window = windows(envelope, start, chain.window_s)
+    blocks = first_samples(resample(window, chain.rate_hz), chain.samples)
+    normalised, scale = normalise(blocks, chain.percentile)
+    return Emg(replace(normalised, name="EMG envelope"), scale, raw.unit, raw.rate_hz, left_out, chain)
+
+
+def windows(series: TrialSeries, zero_s: Float[np.ndarray, " trial"], window_s: tuple[float, float]) -> TrialSeries:
+    """Cut each trial to a window around its own time zero; times count from there.
+
+    The grid of samples starts at the window's begin, up to half a raw sample.
+    """
+    first = np.round((zero_s + window_s[0] - series.start_s) * series.rate_hz).astype(int)
+    count = round((window_s[1] - window_s[0]) * series.rate_hz)
+    values = tuple(rows[max(0, k) : k + count] for rows, k in zip(series.values, first, strict=True))
+    return replace(series, values=values, start_s=np.full(len(values), float(window_s[0])))
+
+
+def first_samples(series: TrialSeries, count: int | None) -> TrialSeries:
+    """Keep the first `count` samples of each trial.
+
+    Raises:
+        DataError: when a trial has fewer.
+    """
+    if count is None:
+        return series
+    short = [name for name, length in zip(series.trials, series.lengths, strict=True) if length < count]
+    if short:
+        raise DataError(f"{series.name}: fewer than {count} samples in trials {shorten(short)}")
+    return series.map(lambda rows: rows[:count])
+
+
+def normalise(series: TrialSeries, percentile: float) -> tuple[TrialSeries, dict[str, float]]:
+    """Divide each channel by a percentile over all samples of all its trials.
+
+    Raises:
+        DataError: for a channel whose percentile is not positive.
+    """
+    rows, _ = series.rows()
+    scale = np.percentile(rows, percentile, axis=0)
+    flat = [name for name, value in zip(series.channels, scale, strict=True) if not value > 0]
+    if flat:
+        raise DataError(f"{series.name}: no amplitude to divide by in {shorten(flat)}; was the electrode connected?")
+    return (
+        series.map(lambda values: values / scale, unit="1"),
+        dict(zip(series.channels, scale.tolist(), strict=True)),
+    )
+
+
+def _require_inside(raw: TrialSeries, start_s: np.ndarray, chain: EmgChain, table: TrialTable) -> None:
+    """Refuse windows that reach outside what was recorded: usually a rate is wrong."""
+    faults = []
+    last = chain.window_s[0] + (chain.samples / chain.rate_hz if chain.samples else 1 / chain.rate_hz)
+    for name, begin, rows, zero in zip(raw.trials, raw.start_s, raw.values, start_s, strict=True):
+        end = begin + len(rows) / raw.rate_hz
+        if zero + chain.window_s[0] < begin - 1e-9 or zero + last > end + 1e-9:
+            faults.append(
+                f"trial {name!r}: the window {zero + chain.window_s[0]:.4g} to {zero + last:.4g} s lies outside the "
+                f"recorded {begin:.4g} to {end:.4g} s"
+            )
+    if faults:
+        rates = f"the EMG is read at {raw.rate_hz:g} samples a second, {table.rate_note}; is one of these wrong?"
+        shown: Sequence[str] = faults if len(faults) <= 5 else [*faults[:5], f"and {len(faults) - 5} trials more"]
+        raise_all(MismatchError, f"{raw.name} and {table.source}", [*shown, rates])

@@ -1,0 +1,75 @@
+"""From settings to data: the rollouts a command is about, by condition, under the names of the trials."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+from reach_analysis._common.cli import require
+from reach_analysis._common.errors import ConfigError
+from reach_analysis.data.rollouts import Rollouts, read_rollouts
+
+
+def one_rollout(setting: Any, clip_pattern: str | None, seed: int | None = None) -> Rollouts:
+    """The rollouts of a command that takes one file.
+
+    Raises:
+        ConfigError: when none or several are given.
+    """
+    found = conditions(setting, clip_pattern, seed)
+    if len(found) > 1:
+        raise ConfigError(f"rollouts: this command takes one file, got {len(found)}")
+    return next(iter(found.values()))
+
+
+def conditions(setting: Any, clip_pattern: str | None, seed: int | None = None) -> dict[str, Rollouts]:
+    """Rollouts by condition.
+
+    Args:
+        setting: a file; a list of files, each a condition named after the file (or its folder, where files are named
+            alike); or a map from condition to file.
+        clip_pattern: regular expression that finds the trial's name in the clip names; None: names as they are.
+        seed: which repeat to read, where a file has several.
+
+    Raises:
+        ConfigError: when none is given, or names repeat.
+    """
+    require(setting, "rollouts", "rollouts.h5")
+    files = named_files(setting)
+    read = {name: read_rollouts(path, seed) for name, path in files.items()}
+    return {name: rollouts.renamed(clip_pattern) if clip_pattern else rollouts for name, rollouts in read.items()}
+
+
+def named_files(setting: Any) -> dict[str, Path]:
+    """Files by name: as given in a map, else after the file or, where several are named alike, its folder.
+
+    Raises:
+        ConfigError: when something other than file names is given, or names repeat.
+    """
+    if isinstance(setting, Mapping):
+        return {str(name): Path(str(path)).expanduser() for name, path in setting.items()}
+    listed = [setting] if isinstance(setting, str) else setting
+    if not isinstance(listed, Sequence) or not all(isinstance(entry, str) for entry in listed):
+        raise ConfigError(
+            f"rollouts: expected a file, a list of files or a map from condition to file, got {setting!r}"
+        )
+    paths = [Path(path) for entry in listed for path in _expanded(entry)]
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        names = [path.parent.name for path in paths]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"rollouts: files are named alike; name them: rollouts={{a:{paths[0]},b:{paths[-1]}}}")
+    return dict(zip(names, paths, strict=True))
+
+
+def _expanded(entry: str) -> list[str]:
+    text = str(Path(entry).expanduser())
+    if not re.search(r"[*?\[]", text) or Path(text).exists():
+        return [text]
+    found = sorted(glob(text, recursive=True))
+    if not found:
+        raise ConfigError(f"no file matches {entry!r}")
+    return found

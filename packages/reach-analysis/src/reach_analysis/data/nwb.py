@@ -1,0 +1,125 @@
+"""Raw EMG and trials from NWB files, read with plain h5py: one time series and the table ``intervals/trials``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from reach_analysis._common.errors import DataError, InputError, shorten, unknown
+from reach_analysis._common.hdf5.reading import attribute, find, open_hdf5, read_numbers, read_strings
+from reach_analysis.data.recordings import ID_COLUMNS, TrialTable
+from reach_analysis.data.rollouts import plain_number
+from reach_analysis.data.series import TrialSeries
+
+
+@dataclass(frozen=True)
+class NwbLayout:
+    """Where an NWB file keeps what is needed.
+
+    Attributes:
+        series: path of the time series that holds the EMG, as ``acquisition/EMG``.
+        channels: muscle -> column of the series.
+        start: column of ``intervals/trials`` with the start of the reach; None: reach_start, else start_time.
+        margin_s: time read before and after each trial, so that filters have settled.
+    """
+
+    series: str
+    channels: Mapping[str, int]
+    start: str | None = None
+    margin_s: float = 0.1
+
+
+def read_nwb(path: Path, layout: NwbLayout) -> tuple[TrialSeries, TrialTable]:
+    """Read raw EMG and trials from an NWB file, as far as these: no other part of the standard is interpreted.
+
+    Raises:
+        InputError: when it is no HDF5 file or lacks the series or the trials.
+        DataError: when a channel is not there, or no trial lies within the recording.
+    """
+    with open_hdf5(path) as file:
+        data, rate, begin = _nwb_series(file, path, layout.series)
+        columns = 1 if data.ndim == 1 else data.shape[1]
+        wrong = {name: column for name, column in layout.channels.items() if not 0 <= column < columns}
+        if wrong or not layout.channels:
+            raise DataError(f"{path}: {layout.series} has {columns} channels; cannot read {wrong or 'none of them'}")
+        names, start, stop, reach = _nwb_trials(file, path, layout.start)
+        factor = attribute(data, "conversion")
+        factor = float(factor) if isinstance(factor, int | float) else 1.0
+        unit = attribute(data, "unit")
+        unit = unit if isinstance(unit, str) and unit else "a.u."
+        values, starts, keep, left_out = [], [], [], {}
+        for number, name in enumerate(names):
+            edges = np.array([start[number] - layout.margin_s, stop[number] + layout.margin_s]) - begin
+            # clipped in seconds, because a damaged time may be too large to count in samples
+            first, last = np.round(np.clip(edges, 0.0, data.shape[0] / rate) * rate)
+            if not last > first or not np.isfinite(reach[number]):
+                left_out[name] = "has no reach" if last > first else "lies outside the recording"
+                continue
+            first, last = int(first), int(last)
+            rows = read_numbers(data, np.s_[first:last]).reshape(last - first, -1)
+            values.append(rows[:, list(layout.channels.values())].astype(float) * factor)
+            starts.append(begin + first / rate)
+            keep.append(number)
+    if not keep:
+        raise DataError(f"{path}: no trial lies within the recording")
+    trials = tuple(names[number] for number in keep)
+    raw = TrialSeries("EMG", unit, rate, trials, tuple(layout.channels), tuple(values), np.array(starts))
+    rows = np.array(keep)
+    return raw, TrialTable(path.name, trials, rows, reach[rows], stop[rows], left_out, f"{path.name} in seconds")
+
+
+def _nwb_series(file: h5py.File, path: Path, where: str) -> tuple[h5py.Dataset, float, float]:
+    """The data of a time series, its rate and the time of its first sample."""
+    data = find(file, f"{where}/data")
+    if not isinstance(data, h5py.Dataset) or data.ndim not in (1, 2):
+        group = find(file, "acquisition")
+        there = [f"acquisition/{name}" for name in group] if isinstance(group, h5py.Group) else []
+        raise InputError(f"{path}: {unknown('time series', where, there)}")
+    starting = find(file, f"{where}/starting_time")
+    if isinstance(starting, h5py.Dataset):
+        rate = attribute(starting, "rate")
+        begin = read_numbers(starting)
+        if isinstance(rate, int | float) and 0 < rate < np.inf and begin.shape == () and np.isfinite(begin):
+            return data, float(rate), float(begin)
+    stamps = find(file, f"{where}/timestamps")
+    if not isinstance(stamps, h5py.Dataset):
+        raise InputError(f"{path}: {where} has neither a rate (starting_time) nor timestamps")
+    times = read_numbers(stamps).astype(float).ravel()
+    rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
+    if rate <= 0 or np.abs(times - times[0] - np.arange(len(times)) / rate).max() > 0.5 / rate:
+        raise InputError(f"{path}: the timestamps of {where} are not evenly spaced")
+    return data, float(rate), float(times[0])
+
+
+def _nwb_trials(
+    file: h5py.File, path: Path, start_column: str | None
+) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+    """Names, starts, stops and starts of the reach, s."""
+    columns = {}
+    for name in ("start_time", "stop_time", start_column or "reach_start"):
+        item = find(file, f"intervals/trials/{name}")
+        if isinstance(item, h5py.Dataset):
+            columns[name] = read_numbers(item).astype(float)
+    group = find(file, "intervals/trials")
+    there = list(group) if isinstance(group, h5py.Group) else []
+    for needed in ("start_time", "stop_time", *([start_column] if start_column else [])):
+        if needed not in columns:
+            raise InputError(f"{path}: intervals/trials: {unknown('column', needed, there)}")
+    odd = [
+        f"{name} {values.shape}" for name, values in columns.items() if values.shape != (columns["start_time"].size,)
+    ]
+    if odd:
+        raise InputError(f"{path}: intervals/trials: expected columns of one value a trial, got {shorten(odd)}")
+    start, stop = columns["start_time"], columns["stop_time"]
+    names = [str(number + 1) for number in range(len(start))]
+    for column in ID_COLUMNS:
+        item = find(file, f"intervals/trials/{column}")
+        if isinstance(item, h5py.Dataset) and item.shape == start.shape:
+            text = h5py.check_string_dtype(item.dtype) is not None
+            names = [plain_number(str(v)) for v in (read_strings(item) if text else read_numbers(item).tolist())]
+            break
+    return names, start, stop, columns.get(start_column or "reach_start", start)

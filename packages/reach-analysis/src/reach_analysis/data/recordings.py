@@ -1,0 +1,208 @@
+"""What a lab records: raw EMG as CSV with a row a trial, and the table of trials. NWB files: see `nwb`.
+
+In the CSV files of paper A there is one file a muscle, without a header; row i belongs to row i of the trial table, and
+starts when its trial starts. The table's columns count video frames from there. Rows of the table without a reach (a
+start or end that is missing, zero, or equal to the other) are left out and reported.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from reach_analysis._common.errors import ConfigError, DataError, InputError, raise_all, shorten, unknown
+from reach_analysis.data.rollouts import plain_number
+from reach_analysis.data.series import TrialSeries
+
+ID_COLUMNS = ("trial_id", "trial", "id", "clip_name", "clip", "name")
+"""Columns a trial's name is looked for in, in this order."""
+
+START_COLUMNS = ("reach_start", "start")
+"""Columns the start of the reach is looked for in, in this order."""
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """How a table of trials is read.
+
+    Attributes:
+        id: column of the trial's name; None: the first of :data:`ID_COLUMNS` there is, else rows are counted from
+            `first_row`.
+        start: column of the start of the reach; None: the first of :data:`START_COLUMNS` there is.
+        end: column of the end of the trial.
+        rate_hz: the columns count frames at this rate; None: they hold seconds.
+        first_row: number of the first row, where rows are counted.
+    """
+
+    id: str | None = None
+    start: str | None = None
+    end: str = "end"
+    rate_hz: float | None = 200.0
+    first_row: int = 1
+
+
+@dataclass(frozen=True)
+class TrialTable:
+    """When trials happen.
+
+    Attributes:
+        source: name of the file, for messages.
+        trials: name of each usable trial.
+        rows: row of the table each stands in, counted from 0.
+        start_s: start of the reach, s from the start of the trial's recording.
+        end_s: end of the trial, s.
+        left_out: trial -> why it cannot be used.
+        rate_note: how frames became seconds, for messages.
+    """
+
+    source: str
+    trials: tuple[str, ...]
+    rows: Int[np.ndarray, " trial"]
+    start_s: Float[np.ndarray, " trial"]
+    end_s: Float[np.ndarray, " trial"]
+    left_out: dict[str, str] = field(default_factory=dict)
+    rate_note: str = ""
+
+
+def read_trials(path: Path, columns: TableColumns | None = None) -> TrialTable:
+    """Read a table of trials (CSV with a header).
+
+    Raises:
+        InputError: when it cannot be read, has no rows, or lacks a column.
+        DataError: when no row holds a reach, or two rows have one name.
+    """
+    columns = columns or TableColumns()
+    header, rows = _read_csv(path)
+    start_column = _pick(header, columns.start, START_COLUMNS, "start of the reach", path)
+    end_column = _pick(header, columns.end, (), "end of the trial", path)
+    named = columns.id is not None or any(name in header for name in ID_COLUMNS)
+    id_column = _pick(header, columns.id, ID_COLUMNS, "name of the trial", path) if named else None
+    names = [
+        plain_number(row[id_column]) if id_column is not None else str(columns.first_row + number)
+        for number, row in enumerate(rows)
+    ]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"{path}: several rows have the same name: {shorten(repeated)}")
+    scale = 1.0 if columns.rate_hz is None else columns.rate_hz
+    start = np.array([_number(row[start_column], path) for row in rows]) / scale
+    end = np.array([_number(row[end_column], path) for row in rows]) / scale
+    usable = (start > 0) & (end > 0) & (start != end)
+    if not usable.any():
+        raise DataError(f"{path}: no row has a {header[start_column]!r} and an {header[end_column]!r} above 0")
+    if (end[usable] < start[usable]).any():
+        worst = names[int(np.flatnonzero(usable & (end < start))[0])]
+        raise DataError(f"{path}: trial {worst!r} ends before its reach starts")
+    keep = np.flatnonzero(usable)
+    unit = "in seconds" if columns.rate_hz is None else f"in frames at {columns.rate_hz:g} a second"
+    return TrialTable(
+        source=path.name,
+        trials=tuple(names[i] for i in keep),
+        rows=keep,
+        start_s=start[keep],
+        end_s=end[keep],
+        left_out={names[i]: f"has no reach in {path.name}" for i in np.flatnonzero(~usable)},
+        rate_note=f"{path.name} {unit}",
+    )
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV: {error}") from error
+    if len(lines) < 2:
+        raise InputError(f"{path}: expected a header and at least one trial, got {len(lines)} lines")
+    header, rows = [name.strip() for name in lines[0]], lines[1:]
+    ragged = [number + 2 for number, row in enumerate(rows) if len(row) != len(header)]
+    if ragged:
+        raise InputError(f"{path}: line {ragged[0]} does not have the {len(header)} columns of the header")
+    return header, rows
+
+
+def _pick(header: Sequence[str], wanted: str | None, usual: Sequence[str], what: str, path: Path) -> int:
+    if wanted is not None:
+        if wanted not in header:
+            raise InputError(f"{path}: {what}: {unknown('column', wanted, header)}")
+        return list(header).index(wanted)
+    for name in usual:
+        if name in header:
+            return list(header).index(name)
+    raise InputError(f"{path}: no column for the {what}: expected one of {shorten(usual)}, got {shorten(header)}")
+
+
+def _number(text: str, path: Path) -> float:
+    if text.strip() == "":
+        return np.nan
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{path}: expected a number, got {text[:40]!r}") from None
+
+
+def read_emg_csv(files: Mapping[str, Path], table: TrialTable, rate_hz: float, unit: str = "a.u.") -> TrialSeries:
+    """Read raw EMG: a CSV a muscle, a row a trial, the rows in the order of the table.
+
+    Rows are as long as their trial; empty cells at their end are no samples.
+
+    Raises:
+        InputError: when a file cannot be read, or holds anything but numbers.
+        DataError: when files have too few rows for the table, or rows of one trial differ in length.
+    """
+    if not files:
+        raise ConfigError("no EMG file is given; for example emg={biceps:biceps.csv,triceps:triceps.csv}")
+    muscles = {muscle: _rows_of_numbers(path, table.rows) for muscle, path in files.items()}
+    faults = []
+    values = []
+    for number, trial in enumerate(table.trials):
+        columns = [rows[number] for rows in muscles.values()]
+        lengths = {muscle: len(rows[number]) for muscle, rows in muscles.items()}
+        if len(set(lengths.values())) > 1:
+            faults.append(f"trial {trial!r} differs in length between muscles: {lengths}")
+        else:
+            values.append(np.stack(columns, axis=1))
+    raise_all(DataError, "EMG", faults)
+    return TrialSeries("EMG", unit, rate_hz, table.trials, tuple(files), tuple(values), np.zeros(len(values)))
+
+
+def _rows_of_numbers(path: Path, wanted: Int[np.ndarray, " trial"]) -> list[np.ndarray]:
+    """The wanted rows of a CSV without a header, read line by line."""
+    found: dict[int, np.ndarray] = {}
+    needed = set(wanted.tolist())
+    count = 0
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for line in file:
+                if line.strip() == "":
+                    continue
+                if count in needed:
+                    found[count] = _parse_row(line, path, count)
+                count += 1
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    if len(found) < len(needed):
+        raise DataError(f"{path}: has {count} rows, but the trial table needs row {max(needed) + 1} (a row a trial)")
+    return [found[row] for row in wanted.tolist()]
+
+
+def _parse_row(line: str, path: Path, row: int) -> np.ndarray:
+    cells = line.rstrip().rstrip(",").split(",")
+    try:
+        return np.array(cells, dtype=float)
+    except ValueError:
+        strange = next(cell for cell in cells if not _is_number(cell))
+        raise InputError(f"{path}: row {row + 1}: expected numbers only, got {strange[:40]!r}") from None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

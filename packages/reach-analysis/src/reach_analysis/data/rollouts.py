@@ -1,0 +1,340 @@
+"""Rollouts of a controller, read lazily: names and lengths at once, every array only when it is asked for.
+
+Everything is looked up by name. A trial is named by the file's ``trial_id`` where it has them, else by ``clip_name``;
+times count from the start of the reference clip, so that recordings of the same trial line up. After the end of a
+rollout nothing is returned: trials simply are shorter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Int
+
+from reach_analysis._common.errors import ContractError, DataError, raise_all, shorten, unknown
+from reach_analysis._common.hdf5.reading import (
+    attribute,
+    find,
+    link_fault,
+    open_contract,
+    read_numbers,
+    read_strings,
+    require,
+)
+from reach_analysis._common.hdf5.schema import dataset_rule
+from reach_analysis.data.series import TrialSeries, index_of
+
+KIND = "mimic.rollouts"
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """What a rollouts file holds; arrays stay in the file until they are asked for.
+
+    Attributes:
+        path: the file.
+        attributes: attributes of the file.
+        rate_hz: control steps per second.
+        reference_rate_hz: frames per second of the reference clips.
+        trials: name of each clip, as it is joined with recordings.
+        clip_names: name of each clip in its clips file.
+        n_steps: steps taken in each clip before it ended.
+        clip_start_s: time in the reference clip at each rollout's first state, s.
+        names: labels of each dimension that has names: names_qpos, actuator, metric, ...
+        layers: hidden layers, as "encoder/layer_0", in the order of the network.
+        contacts: geoms or bodies whose contact is stored.
+        ended: why each rollout ended; None where the clip's end was reached.
+        seeds: seeds of the repeats in the file; empty where there are none.
+        seed: number of the repeat that is read, where there are several.
+    """
+
+    path: Path
+    attributes: dict[str, Any]
+    rate_hz: float
+    reference_rate_hz: float
+    trials: tuple[str, ...]
+    clip_names: tuple[str, ...]
+    n_steps: Int[np.ndarray, " trial"]
+    clip_start_s: Float[np.ndarray, " trial"]
+    names: dict[str, tuple[str, ...]]
+    layers: tuple[str, ...]
+    contacts: tuple[str, ...]
+    ended: tuple[str | None, ...]
+    seeds: tuple[int, ...] = ()
+    seed: int = 0
+
+    def has(self, path: str) -> bool:
+        """Say whether the file holds this data set."""
+        with open_contract(self.path, KIND) as file:
+            return isinstance(find(file, path), h5py.Dataset)
+
+    def series(self, path: str) -> TrialSeries:
+        """One data set as trials x time x channel: ``act``, ``ctrl``, ``qpos``, ``latent_mean``, ``metrics``, ...
+
+        Raises:
+            ContractError: when the file does not have it, or it departs from docs/schema.
+        """
+        rule = dataset_rule(path)
+        if rule is None or len(rule["dims"]) < 2 or rule["dims"][1] not in ("state_time", "step_time"):
+            raise ContractError(f"{path} is no data set of clips over time in {KIND}")
+        with open_contract(self.path, KIND) as file:
+            dataset = require(file, path)
+            array = self._repeat(path, read_numbers(dataset)).astype(float)
+            unit = attribute(dataset, "units")
+        if array.ndim != len(rule["dims"]):
+            raise ContractError(f"{self.path}: {path}: expected the axes {rule['dims']}, got shape {array.shape}")
+        extra = 1 if rule["dims"][1] == "state_time" else 0
+        channels = self._channels(path, rule["dims"][2:], array.shape[2:])
+        if array.shape[0] != len(self.trials) or array.shape[1] < self.n_steps.max(initial=0) + extra:
+            raise ContractError(
+                f"{self.path}: {path}: shape {array.shape} does not fit the clips and steps of the file"
+            )
+        flat = array.reshape(*array.shape[:2], -1)
+        values = tuple(rows[: count + extra] for rows, count in zip(flat, self.n_steps, strict=True))
+        unit = unit if isinstance(unit, str) and unit else "1"
+        return TrialSeries(path, unit, self.rate_hz, self.trials, channels, values, self.clip_start_s)
+
+    def layer(self, name: str) -> TrialSeries:
+        """Activations of one hidden layer, as "decoder/layer_2".
+
+        Raises:
+            DataError: for a layer that the file does not have, with the nearest names.
+        """
+        index_of("layer", name, self.layers, str(self.path))
+        return self.series(f"activations/{name}")
+
+    def representation(self, name: str) -> TrialSeries:
+        """A latent, as "latent_mean", or a hidden layer, as "decoder/layer_2".
+
+        Raises:
+            ReachError: as for :meth:`series` and :meth:`layer`.
+        """
+        return self.series(name) if name.startswith("latent") else self.layer(name)
+
+    def contact(self, name: str) -> TrialSeries:
+        """Contact of one geom or body with the world, 0 or 1 a step.
+
+        Raises:
+            DataError: when its contact is not stored, with the nearest names.
+        """
+        index_of("contact", name, self.contacts, str(self.path))
+        return self.series(f"contact/{name}")
+
+    def column_units(self, path: str) -> tuple[str, ...]:
+        """Unit of each column of a data set whose units differ by column.
+
+        Raises:
+            ContractError: when it has none.
+        """
+        with open_contract(self.path, KIND) as file:
+            units = attribute(require(file, path), "column_units")
+        units = (units,) if isinstance(units, str) else units
+        if not isinstance(units, tuple):
+            raise ContractError(f"{self.path}: {path}@column_units is missing")
+        return units
+
+    def text(self, path: str) -> str:
+        """A single string, as ``provenance/config_yaml``.
+
+        Raises:
+            ContractError: when the file does not have it.
+        """
+        with open_contract(self.path, KIND) as file:
+            return read_strings(require(file, path))[0]
+
+    def sha256(self) -> str:
+        """Hash of the file."""
+        return file_sha256(self.path)
+
+    def renamed(self, pattern: str) -> Rollouts:
+        """Name trials by what `pattern` (a regular expression with one group) finds in the clip names.
+
+        Numbers lose their leading zeros, so that ``trial07`` and a table's 7 are the same trial.
+
+        Raises:
+            DataError: when the pattern is none, finds nothing in a name, or names two clips alike.
+        """
+        try:
+            compiled = re.compile(pattern)
+        except re.error as error:
+            raise DataError(f"clip pattern {pattern!r} is no regular expression: {error}") from error
+        hits = [compiled.search(name) for name in self.clip_names]
+        lost = [name for name, hit in zip(self.clip_names, hits, strict=True) if hit is None]
+        faults = [f"clip pattern {pattern!r} finds nothing in {shorten(lost, 4)}"] if lost else []
+        if compiled.groups != 1:
+            faults.append(f"clip pattern {pattern!r} needs exactly one group in parentheses")
+        raise_all(DataError, str(self.path), faults)
+        names = tuple(plain_number(hit[1] or "") for hit in hits if hit is not None)
+        if len(set(names)) < len(names):
+            raise DataError(f"{self.path}: clip pattern {pattern!r} names several clips alike: {shorten(names)}")
+        return replace(self, trials=names)
+
+    def _repeat(self, path: str, array: np.ndarray) -> np.ndarray:
+        return _of_repeat(self.path, path, array, self.seed) if self.seeds else array
+
+    def _channels(self, path: str, dims: list[str], shape: tuple[int, ...]) -> tuple[str, ...]:
+        """Names of the columns: the labels of the dimensions, joined by "/" where there are two."""
+        if not dims:
+            return (path.rsplit("/", 1)[-1],)
+        labels = [
+            self.names.get(dim) or tuple(str(i) for i in range(size)) for dim, size in zip(dims, shape, strict=True)
+        ]
+        sizes = tuple(len(names) for names in labels)
+        if sizes != tuple(shape):
+            raise ContractError(f"{self.path}: {path}: {shape} columns, but {sizes} names")
+        return labels[0] if len(labels) == 1 else tuple(f"{one}/{two}" for one in labels[0] for two in labels[1])
+
+
+def read_rollouts(path: str | Path, seed: int | None = None) -> Rollouts:
+    """Open a rollouts file: names, lengths and ends are read, arrays later.
+
+    Args:
+        path: the file.
+        seed: which of several repeats to read, by its seed; None: the first.
+
+    Raises:
+        InputError: when it is no readable HDF5 file.
+        ContractError: when it is of another kind or major version, or lacks what every such file must have.
+        DataError: for a seed that the file does not have.
+    """
+    path = Path(path)
+    with open_contract(path, KIND) as file:
+        attributes = {name: attribute(file, name) for name in file.attrs}
+        rate, reference_rate = attributes.get("rate_hz"), attributes.get("reference_rate_hz")
+        if not (
+            isinstance(rate, int | float) and isinstance(reference_rate, int | float) and min(rate, reference_rate) > 0
+        ):
+            raise ContractError(f"{path}: rate_hz and reference_rate_hz must be positive numbers")
+        seeds, chosen = _seeds(file, seed)
+        valid = read_numbers(require(file, "valid"))
+        starts = read_numbers(require(file, "clip_start_time")).astype(float)
+        if seeds:
+            valid, starts = (
+                _of_repeat(path, "valid", valid, chosen),
+                _of_repeat(path, "clip_start_time", starts, chosen),
+            )
+        clip_names = read_strings(require(file, "clip_name"))
+        if valid.shape[:1] != (len(clip_names),) or starts.shape != (len(clip_names),):
+            raise ContractError(f"{path}: clip_name, valid and clip_start_time disagree about the number of clips")
+        return Rollouts(
+            path=path,
+            attributes=attributes,
+            rate_hz=float(rate),
+            reference_rate_hz=float(reference_rate),
+            trials=_trial_names(file, clip_names),
+            clip_names=clip_names,
+            n_steps=(valid == 1).sum(axis=1),
+            clip_start_s=starts,
+            names=_labels(file),
+            layers=_layers(file),
+            contacts=_members(file, "contact"),
+            ended=_ends(file, chosen if seeds else None),
+            seeds=seeds,
+            seed=chosen,
+        )
+
+
+def plain_number(text: str) -> str:
+    """A trial's name; whole numbers lose leading zeros and ".0"."""
+    text = text.strip()
+    return str(int(float(text))) if re.fullmatch(r"\d+(\.0+)?", text) else text
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def listed_in(rollouts: Rollouts, attribute_name: str) -> list[Any]:
+    """A JSON list among the file's attributes, as ``source_files``; empty where it is absent or damaged."""
+    try:
+        value = json.loads(rollouts.attributes.get(attribute_name) or "[]")
+    except (TypeError, ValueError, RecursionError):
+        return []
+    return value if isinstance(value, list) else []
+
+
+def _seeds(file: h5py.File, seed: int | None) -> tuple[tuple[int, ...], int]:
+    scale = find(file, "seed")
+    if not isinstance(scale, h5py.Dataset):
+        if seed is not None and seed != attribute(file, "random_seed"):
+            raise DataError(f"{file.filename}: holds no repeats under several seeds; leave the setting seed empty")
+        return (), 0
+    seeds = tuple(int(value) for value in read_numbers(scale))
+    if seed is not None and seed not in seeds:
+        raise DataError(f"{file.filename}: {unknown('seed', str(seed), [str(value) for value in seeds])}")
+    return seeds, seeds.index(seed) if seed is not None else 0
+
+
+def _trial_names(file: h5py.File, clip_names: tuple[str, ...]) -> tuple[str, ...]:
+    stored = find(file, "trial_id")
+    names = read_strings(stored) if isinstance(stored, h5py.Dataset) else ()
+    usable = len(names) == len(clip_names) and len(set(names)) == len(names) and "" not in names
+    return tuple(plain_number(name) for name in names) if usable else clip_names
+
+
+def _labels(file: h5py.File) -> dict[str, tuple[str, ...]]:
+    out = {}
+    for name in ("names_qpos", "names_qvel", "names_xpos", "actuator", "metric", "space", "quat"):
+        scale = find(file, name)
+        if isinstance(scale, h5py.Dataset):
+            out[name] = read_strings(scale)
+    return out
+
+
+def _members(file: h5py.File, path: str) -> tuple[str, ...]:
+    """Names of the data sets in a group, links aside."""
+    group: Any = find(file, path)
+    if not isinstance(group, h5py.Group):
+        return ()
+    return tuple(
+        name for name in map(str, group) if link_fault(group, name) is None and isinstance(group[name], h5py.Dataset)
+    )
+
+
+def _layers(file: h5py.File) -> tuple[str, ...]:
+    """Layers by part; encoder first, then decoder, then others, each by number."""
+    parts: Any = find(file, "activations")
+    if not isinstance(parts, h5py.Group):
+        return ()
+    found = [
+        (part, int(number[1]), name)
+        for part in map(str, parts)
+        if link_fault(parts, part) is None and isinstance(parts[part], h5py.Group)
+        for name in _members(file, f"activations/{part}")
+        if (number := re.fullmatch(r"layer_(\d+)", name))
+    ]
+    order = {"encoder": 0, "decoder": 1}
+    found.sort(key=lambda layer: (order.get(layer[0], 2), layer[0], layer[1]))
+    return tuple(f"{part}/{name}" for part, _, name in found)
+
+
+def _of_repeat(path: object, name: str, values: np.ndarray, repeat: int) -> np.ndarray:
+    """What belongs to one repeat, of values that count repeats first and clips second."""
+    if values.ndim < 2 or len(values) <= repeat:
+        raise ContractError(f"{path}: {name}: shape {values.shape} has no repeat {repeat}")
+    return values[repeat]
+
+
+def _ends(file: h5py.File, repeat: int | None) -> tuple[str | None, ...]:
+    dataset = require(file, "termination_reason")
+    codes = read_numbers(dataset)
+    if repeat is not None:
+        codes = _of_repeat(file.filename, "termination_reason", codes, repeat)
+    if codes.ndim != 1:
+        raise ContractError(f"{file.filename}: termination_reason: expected one value a clip, got {dataset.shape}")
+    values, words = attribute(dataset, "flag_values"), attribute(dataset, "flag_meanings")
+    listed = [int(v) for v in np.atleast_1d(values)] if isinstance(values, int | np.ndarray) else []
+    meaning = dict(zip(listed, words.split() if isinstance(words, str) else [], strict=False))
+    return tuple(None if code == 0 else meaning.get(int(code), f"reason {int(code)}") for code in codes)

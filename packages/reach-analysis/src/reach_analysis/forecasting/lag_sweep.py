@@ -1,0 +1,116 @@
+"""Scores over E, tau and Tp side by side (paper A, Fig. 4).
+
+A sweep is for looking at: the best of its points is not a test, since it was chosen by its score. Nested folds
+(:mod:`reach_analysis.forecasting.selection`) choose without that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from reach_analysis._common.errors import DataError
+from reach_analysis.forecasting.embedding import Lags, TrialData
+from reach_analysis.forecasting.forecaster import FixedLags, fixed_lags
+from reach_analysis.statistics.bootstrap import Interval, Resampling, bootstrap
+from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
+
+NULL_MEASURES = (Measure.PEARSON, Measure.SPEARMAN)
+"""Measures that are worked out for the draws of a null."""
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """Scores of one candidate.
+
+    Attributes:
+        lags: the candidate.
+        trials: trials it predicts samples of.
+        predictions: samples it can predict.
+        scores: each measure over all of those.
+        intervals: each measure's interval over trials, if asked for.
+        common_predictions: samples that every candidate of the sweep can predict.
+        common_scores: each measure over those; these can be compared between candidates.
+        nulls: both correlations over all its samples for each draw of the null, if one was asked for.
+    """
+
+    lags: Lags
+    trials: int
+    predictions: int
+    scores: dict[Measure, float]
+    intervals: dict[Measure, Interval]
+    common_predictions: int
+    common_scores: dict[Measure, float]
+    nulls: dict[Measure, Float[np.ndarray, " draw"]]
+
+
+def sweep(
+    data: TrialData,
+    candidates: Sequence[Lags],
+    folds: Int[np.ndarray, " trial"],
+    *,
+    null_targets: Float[np.ndarray, "sample draw"] | None = None,
+    resampling: Resampling | None = None,
+) -> list[SweepPoint]:
+    """Score candidates side by side, with libraries of other folds.
+
+    Args:
+        data: predictors and target.
+        candidates: lags to score.
+        folds: fold of each trial.
+        null_targets: targets under a null, such as trial permutations, one a column.
+        resampling: how to make intervals; None makes none.
+
+    Raises:
+        DataError: when a candidate has no states, or no sample is predicted by all of them.
+    """
+    forecasters = [fixed_lags(data, lags, folds) for lags in candidates]
+    common = np.logical_and.reduce([np.isin(np.arange(len(data.target)), one.samples) for one in forecasters])
+    if not common.any():
+        raise DataError("no sample can be predicted by every candidate of the sweep; take smaller E, tau or Tp")
+    points = []
+    for forecaster in forecasters:
+        nulls = {}
+        if null_targets is not None:
+            observed, predicted = null_targets[forecaster.samples], forecaster.predict(null_targets)
+            nulls = {measure: agreement(measure, observed, predicted) for measure in NULL_MEASURES}
+        points.append(_point(data, forecaster, common, nulls, resampling))
+    return points
+
+
+def _point(
+    data: TrialData,
+    forecaster: FixedLags,
+    common: Bool[np.ndarray, " sample"],
+    nulls: dict[Measure, Float[np.ndarray, " draw"]],
+    resampling: Resampling | None,
+) -> SweepPoint:
+    samples = forecaster.samples
+    observed, predicted = data.target[samples], forecaster.predict(data.target[:, None])[:, 0]
+    trials, trial = np.unique(data.trial[samples], return_inverse=True)
+    shared = common[samples]
+    intervals = {}
+    if resampling is not None:
+        for measure in Measure:
+            intervals[measure] = bootstrap(
+                lambda counts, measure=measure: resampled_agreement(measure, observed, predicted, trial, counts),
+                len(trials),
+                resampling,
+            )
+    return SweepPoint(
+        forecaster.map.embedding.lags,
+        len(trials),
+        len(samples),
+        _scores(observed, predicted),
+        intervals,
+        int(shared.sum()),
+        _scores(observed[shared], predicted[shared]),
+        nulls,
+    )
+
+
+def _scores(observed: Float[np.ndarray, " row"], predicted: Float[np.ndarray, " row"]) -> dict[Measure, float]:
+    return {measure: float(agreement(measure, observed[:, None], predicted[:, None])[0]) for measure in Measure}

@@ -1,0 +1,276 @@
+"""What the forecast study predicts from what: muscles from joints, EMG from joints and control, each from its own past.
+
+All series are brought to one rate, to the trials that all have, and to one length, because only trials of equal length
+can be exchanged under the null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from reach_analysis._common.errors import ConfigError, DataError, shorten
+from reach_analysis.behaviour.muscles import (
+    USUAL_ACTUATORS,
+    actuator_for,
+    kind_of_actuators,
+    known_actuators,
+    simulated,
+)
+from reach_analysis.config import ChainConfig, ForecastConfig
+from reach_analysis.data.emg import Emg, EmgChain, first_samples, windows
+from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.data.series import TrialSeries, over_steps, resample, same_rate
+from reach_analysis.data.signals import band_pass, low_pass, rectify
+from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
+from reach_analysis.forecasting.nulls import Noise
+from reach_analysis.forecasting.selection import grid
+from reach_analysis.representation.pca import components
+from reach_analysis.representation.similarity import common_window
+from reach_analysis.studies.emg import load_emg, recordings_of
+
+CIRCULAR = (
+    "The policy observes the joints and decides the control: predicting {driven} from the joints' history asks how "
+    "well the controller's own map can be read off, not whether joints drive {driven}."
+)
+PAPER_E = 3
+"""Embedding dimension of paper A, which predictors have to leave room for."""
+STAND_INS = 2
+"""Actuators that are looked at where a body has no biceps and triceps."""
+EDGE_S = 0.05
+"""Noise filtered before and after a window, so that the filters have settled."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing to forecast.
+
+    Attributes:
+        name: what is predicted from what.
+        data: standardised predictors, and the target.
+        own: whether the target's own past is all there is to go by.
+        noise: white noise through the recording's own processing, for EMG.
+        notes: what a reader must know.
+    """
+
+    name: str
+    data: TrialData
+    own: bool
+    noise: Noise | None = None
+    notes: tuple[str, ...] = ()
+
+
+def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question], list[Path], list[str]]:
+    """Everything the settings ask for, the recordings read, and what has to be said about them.
+
+    Raises:
+        ReachError: when joints, muscles or EMG are not there, or trials cannot be matched.
+    """
+    joints = joints_of(rollouts, config.predictors)
+    targets, notes = targets_of(rollouts, config.targets, config.signal)
+    rate = working_rate(rollouts, config.rate_hz)
+    notes += _slower(rate, config.rate_hz)
+    pose = resample(over_steps(rollouts.series("qpos").select(joints)), rate)
+    activity = simulated(rollouts, config.signal, targets, rate)
+    control = simulated(rollouts, "ctrl", list(rollouts.names["actuator"]), rate)
+    emg, inputs = None, []
+    if config.emg:
+        emg, inputs, said = _recorded(rollouts, config, rate)
+        notes += said
+    stacks, trials, begin = _equal([pose, activity, control, *([emg.envelope] if emg else [])])
+    notes += _lost(rollouts, trials)
+    still = [name for name, column in zip(targets, np.moveaxis(stacks[1], 2, 0), strict=True) if not np.ptp(column) > 0]
+    if still:
+        raise DataError(f"{config.signal} of {shorten(still)} does not vary: there is nothing to forecast")
+    circular = CIRCULAR.format(driven=kind_of_actuators(rollouts))
+    names = tuple(f"{name} ({config.signal})" for name in targets)
+    asked = [_Wanted(names, stacks[1], "joints", stacks[0], notes=(circular,))]
+    if emg:
+        predictors = np.concatenate([stacks[0], _varying(stacks[2])], axis=2)
+        chain = replace(emg.chain, samples=None)
+        noise = _Filtered(chain, emg.raw_rate_hz, len(trials), stacks[3].shape[1], begin)
+        names = tuple(f"{name} EMG" for name in emg.envelope.channels)
+        asked.append(_Wanted(names, stacks[3], "joints and control", predictors, noise))
+    most = max(1, config.largest_dimension // PAPER_E)
+    return [question for wanted in asked for question in _questions(wanted, list(trials), most)], inputs, notes
+
+
+class _Wanted(NamedTuple):
+    """Targets of one kind, and what they are forecast from.
+
+    Attributes:
+        names: of the targets.
+        values: trial x time x target.
+        source: what the predictors are, in words.
+        predictors: trial x time x column.
+        noise: white noise through the targets' own processing, for EMG.
+        notes: what has to be said about forecasts from the predictors.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    source: str
+    predictors: np.ndarray
+    noise: Noise | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _questions(wanted: _Wanted, ids: list[str], most: int) -> list[Question]:
+    """Two questions a target: from the predictors, at most so many of them, and from its own past."""
+    out = []
+    for name, target in zip(wanted.names, np.moveaxis(wanted.values, 2, 0), strict=True):
+        data, fewer = _fewer(trial_data(list(wanted.predictors), list(target), ids).standardised(), most, wanted.source)
+        notes = (*wanted.notes, *fewer)
+        out.append(Question(f"{name} from {wanted.source}", data, own=False, noise=wanted.noise, notes=notes))
+        past = trial_data(list(target), list(target), ids, own=0).standardised()
+        out.append(Question(f"{name} from its own past", past, own=True, noise=wanted.noise))
+    return out
+
+
+def _fewer(data: TrialData, most: int, source: str) -> tuple[TrialData, list[str]]:
+    """Standardised predictors as they are or, where there are more than `most`, their first principal components.
+
+    Components keep their variances, so distances are those of all predictors but for what the last components hold.
+    """
+    count = data.predictors.shape[1]
+    if count <= most:
+        return data, []
+    found = components(data.predictors, source)
+    note = (
+        f"{count} series ({source}) are more than states can hold: they are built from their first {most} principal "
+        f"components (each series over its standard deviation, all trials), which hold "
+        f"{100 * found.explained[:most].sum():.3g} % of the variance."
+    )
+    return replace(data, predictors=found.scores(data.predictors, most)), [note]
+
+
+def _recorded(rollouts: Rollouts, config: ForecastConfig, rate_hz: float) -> tuple[Emg, list[Path], list[str]]:
+    """EMG at the rate of everything else."""
+    chain = ChainConfig()
+    if not same_rate(rate_hz, chain.rate_hz):
+        chain = ChainConfig(rate_hz=rate_hz, samples=None)
+    return load_emg({"rollouts": rollouts}, replace(recordings_of(config), chain=chain, seed=config.seed))
+
+
+def working_rate(rollouts: Rollouts, wanted_hz: float | None) -> float:
+    """The rate wanted, or that of the rollouts where it is lower: values that repeat are no new samples."""
+    return min(wanted_hz or rollouts.rate_hz, rollouts.rate_hz)
+
+
+def _slower(rate_hz: float, wanted_hz: float | None) -> list[str]:
+    if wanted_hz is None or same_rate(rate_hz, wanted_hz):
+        return []
+    return [
+        f"Rollouts have {rate_hz:g} samples a second, so that is the rate here, not {wanted_hz:g}: repeated samples "
+        "would be forecast as if they were new."
+    ]
+
+
+def lags_within(data: TrialData, config: ForecastConfig) -> tuple[Lags, ...]:
+    """The settings' lags whose states stay within the largest dimension; the first where none does."""
+    every = grid(config.E, config.tau, config.Tp)
+    return tuple(lags for lags in every if lags.E * data.predictors.shape[1] <= config.largest_dimension) or every[:1]
+
+
+def joints_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:
+    """Joints that states are built from: those wanted, or all angles that vary.
+
+    Raises:
+        ConfigError: when none is wanted and none varies.
+        DataError: when angles are missing.
+    """
+    if wanted:
+        return list(wanted)
+    pose = rollouts.series("qpos")
+    units = rollouts.column_units("qpos")
+    rows, _ = pose.rows()
+    angles = rows[:, [unit == "rad" for unit in units]]
+    if not np.isfinite(angles).all():
+        raise DataError(f"{rollouts.path}: qpos: {int((~np.isfinite(angles)).sum())} angles are not finite")
+    chosen = [
+        name
+        for name, unit, column in zip(pose.channels, units, rows.T, strict=True)
+        if unit == "rad" and column.std() > 0
+    ]
+    if not chosen:
+        raise ConfigError("predictors is not set, and no joint angle varies")
+    return chosen
+
+
+def targets_of(rollouts: Rollouts, wanted: Sequence[str], signal: str) -> tuple[list[str], list[str]]:
+    """Actuators that are looked at, and what has to be said about the choice.
+
+    Those wanted; else the long biceps and the lateral triceps of paper A; else the two that vary most.
+
+    Raises:
+        ConfigError: when one that is wanted is not there.
+        DataError: when the signal is not stored.
+    """
+    actuators = list(rollouts.names["actuator"])
+    if wanted:
+        return [actuator_for(name, actuators, {}) for name in wanted], []
+    usual = []
+    for muscle in USUAL_ACTUATORS:
+        try:
+            usual.append(actuator_for(muscle, actuators, {}))
+        except ConfigError:  # another body
+            continue
+    if usual:
+        return usual, []
+    chosen = simulated(rollouts, signal, known_actuators(rollouts, signal), None).most_varying(STAND_INS)
+    return chosen, [f"This body has no biceps or triceps: the {len(chosen)} of {len(actuators)} actuators whose "
+                    f"{signal} varies most stand in."]  # fmt: skip
+
+
+def _equal(series: list[TrialSeries]) -> tuple[list[np.ndarray], tuple[str, ...], float]:
+    """Series over common trials of one length, the names of these trials, and the time they begin at."""
+    marked = []
+    for one in series:
+        # each sample carries the number of its trial along, so that names survive the stacking
+        numbers = {name: float(i) for i, name in enumerate(series[0].trials)}
+        values = tuple(
+            np.concatenate([rows, np.full((len(rows), 1), numbers.get(name, -1.0))], axis=1)
+            for name, rows in zip(one.trials, one.values, strict=True)
+        )
+        marked.append(replace(one, channels=(*one.channels, "trial number"), values=values))
+    stacks = common_window(marked)
+    trials = tuple(series[0].trials[int(number)] for number in stacks[0][:, 0, -1])
+    begin = max(float(one.take(trials).start_s.max()) for one in series)
+    return [stack[..., :-1] for stack in stacks], trials, begin
+
+
+def _lost(rollouts: Rollouts, trials: Sequence[str]) -> list[str]:
+    lost = len(rollouts.trials) - len(trials)
+    return [f"{lost} trials were left out: they ended early, or no other series has them."] if lost else []
+
+
+def _varying(stack: np.ndarray) -> np.ndarray:
+    """Channels that vary; a muscle that is never driven tells nothing."""
+    spread = stack.reshape(-1, stack.shape[-1]).std(axis=0)
+    return stack[..., spread > 0]
+
+
+@dataclass(frozen=True)
+class _Filtered:
+    """Draws EMG of no muscle: white noise through the very chain of the recording."""
+
+    chain: EmgChain
+    rate_hz: float
+    n_trials: int
+    n_samples: int
+    begin_s: float
+
+    def __call__(self, rng: np.random.Generator) -> np.ndarray:
+        length = (self.n_samples + 1) / self.chain.rate_hz
+        raw_samples = round((length + 2 * EDGE_S) * self.rate_hz)
+        trials = tuple(str(number) for number in range(self.n_trials))
+        values = tuple(rng.normal(size=(self.n_trials, raw_samples, 1)))
+        raw = TrialSeries("noise", "1", self.rate_hz, trials, ("noise",), values, np.zeros(self.n_trials))
+        chain = self.chain
+        envelope = low_pass(rectify(band_pass(raw, *chain.band_hz, order=chain.order)), chain.envelope_hz, chain.order)
+        cut = windows(envelope, np.full(self.n_trials, EDGE_S), (0.0, length))
+        return first_samples(resample(cut, chain.rate_hz), self.n_samples).stacked()[..., 0].ravel()

@@ -1,0 +1,202 @@
+"""Exact similarity scaling of a body: every length of a MuJoCo spec times one factor.
+
+Scaled: positions of bodies, inertial frames, joint anchors, geoms, sites, cameras, lights and frames; sizes of geoms,
+sites, meshes, height fields and skins; ranges, references and springs of slide joints; lengths, ranges, springs and
+widths of tendons that have a length; lengths in equality constraints, keyframes, contact margins and actuator length
+ranges; the statistics that renderers go by. Angles, orientations, gains, stiffness, damping, friction and gravity stay.
+
+Mass: without `scale_inertia` every body keeps its mass, and its inertia follows its size (second power). With it mass
+goes with the third power and inertia with the fifth, as in a body of the same density.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from stac_mjx._common.errors import BodyError
+
+_SKIN_BONE = struct.Struct("<40s3f4fi")
+
+
+def scale_spec(
+    spec: mujoco.MjSpec, assets: dict[str, bytes], factor: float, *, scale_inertia: bool = False
+) -> dict[str, bytes]:
+    """Scale a body in place, so that its kinematics are `factor` times those of the original.
+
+    Translations in qpos (free joints, slides) are lengths: forward kinematics of the scaled body at qpos with these
+    scaled equal `factor` times the original's at qpos.
+
+    Returns:
+        The assets the scaled spec needs: skins are rewritten, all other files are scaled by the spec.
+
+    Raises:
+        BodyError: when the model has flexes, or a fixed tendon that mixes angles and lengths.
+    """
+    if spec.flexes:
+        raise BodyError("body.scale: a model with flexes cannot be scaled; set body.scale=1 and scale the file itself")
+    with_length = [tendon for tendon in spec.tendons if _tendon_has_length(tendon)]
+    lengths = (
+        {joint.name for joint in spec.joints if joint.type == mujoco.mjtJoint.mjJNT_SLIDE},
+        {tendon.name for tendon in with_length},
+    )
+    _scale_keys(spec, factor)
+    _scale_tree(spec, factor)
+    _scale_mass(spec, factor, scale_inertia)
+    _scale_joints(spec, factor)
+    _scale_tendons(spec, with_length, factor)
+    _scale_actuators(spec, *lengths, factor)
+    _scale_equalities(spec, *lengths, factor)
+    _multiply(spec.stat, ("meansize", "extent", "center"), factor)
+    return _scale_shapes(spec, assets, factor)
+
+
+def _multiply(element: Any, fields: tuple[str, ...], factor: float) -> None:
+    """Multiply numeric fields of a spec element; unset ones are NaN and stay so."""
+    for name in fields:
+        value = getattr(element, name)
+        setattr(element, name, value * factor if isinstance(value, float) else np.asarray(value) * factor)
+
+
+def _scale_tree(spec: mujoco.MjSpec, factor: float) -> None:
+    """Positions and sizes of what hangs in the tree."""
+    for body in spec.bodies:
+        _multiply(body, ("pos", "ipos"), factor)
+    for frame in spec.frames:
+        _multiply(frame, ("pos",), factor)
+    for geom in spec.geoms:
+        _multiply(geom, ("pos", "size", "fromto", "margin", "gap"), factor)
+    for site in spec.sites:
+        _multiply(site, ("pos", "size", "fromto"), factor)
+    for camera in spec.cameras:
+        _multiply(camera, ("pos", "ipd"), factor)
+    for light in spec.lights:
+        _multiply(light, ("pos", "bulbradius", "range"), factor)
+    for pair in spec.pairs:
+        _multiply(pair, ("margin", "gap"), factor)
+
+
+def _scale_mass(spec: mujoco.MjSpec, factor: float, scale_inertia: bool) -> None:
+    """Masses and inertias, written or implied by geoms; the module docstring states the rule."""
+    mass = factor**3 if scale_inertia else 1.0
+    shells = {mesh.name for mesh in spec.meshes if mesh.inertia == mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL}
+    for body in spec.bodies:
+        _multiply(body, ("mass",), mass)
+        _multiply(body, ("inertia", "fullinertia"), mass * factor**2)
+    for geom in spec.geoms:
+        shell = geom.typeinertia == mujoco.mjtGeomInertia.mjINERTIA_SHELL or geom.meshname in shells
+        _multiply(geom, ("mass",), mass)
+        _multiply(geom, ("density",), mass / factor ** (2 if shell else 3))
+    _multiply(spec.compiler, ("boundmass",), mass)
+    _multiply(spec.compiler, ("boundinertia",), mass * factor**2)
+    if spec.compiler.settotalmass > 0:
+        _multiply(spec.compiler, ("settotalmass",), mass)
+
+
+def _scale_joints(spec: mujoco.MjSpec, factor: float) -> None:
+    for joint in spec.joints:
+        _multiply(joint, ("pos",), factor)
+        if joint.type == mujoco.mjtJoint.mjJNT_SLIDE:
+            _multiply(joint, ("range", "ref", "springref", "margin"), factor)
+
+
+def _tendon_has_length(tendon: Any) -> bool:
+    """Whether a tendon's coordinate is a length: a spatial one, or a fixed one of slide joints only.
+
+    Raises:
+        BodyError: when a fixed tendon mixes slides and hinges.
+    """
+    joints = [wrap.target for wrap in tendon.path if wrap.type == mujoco.mjtWrap.mjWRAP_JOINT]
+    slides = [joint.type == mujoco.mjtJoint.mjJNT_SLIDE for joint in joints]
+    if any(slides) and not all(slides):
+        raise BodyError(f"body.scale: tendon {tendon.name!r} adds angles to lengths, so it has no scaled counterpart")
+    return not joints or all(slides)
+
+
+def _scale_tendons(spec: mujoco.MjSpec, with_length: list[Any], factor: float) -> None:
+    for tendon in spec.tendons:
+        _multiply(tendon, ("width",), factor)
+    for tendon in with_length:
+        _multiply(tendon, ("range", "margin"), factor)
+        rest = np.asarray(tendon.springlength)
+        # -1 means "the length in the spring pose" and is no length
+        tendon.springlength = np.where(rest >= 0, rest * factor, rest)
+
+
+def _scale_actuators(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], factor: float) -> None:
+    """Length ranges and cranks; gains, biases and control ranges stay."""
+    by_kind = {
+        mujoco.mjtTrn.mjTRN_JOINT: slides,
+        mujoco.mjtTrn.mjTRN_JOINTINPARENT: slides,
+        mujoco.mjtTrn.mjTRN_TENDON: tendons,
+    }
+    for actuator in spec.actuators:
+        _multiply(actuator, ("cranklength",), factor)
+        kind = actuator.trntype
+        if actuator.target in by_kind.get(kind, ()) or kind == mujoco.mjtTrn.mjTRN_SLIDERCRANK:
+            _multiply(actuator, ("lengthrange",), factor)
+
+
+def _scale_equalities(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], factor: float) -> None:
+    """Anchors of connect and weld; the polynomial coefficients that couple joints or tendons."""
+    for equality in spec.equalities:
+        data = np.array(equality.data)
+        if equality.type == mujoco.mjtEq.mjEQ_CONNECT:
+            data[:3] *= factor
+        elif equality.type == mujoco.mjtEq.mjEQ_WELD:
+            data[:6] *= factor
+        elif equality.type in (mujoco.mjtEq.mjEQ_JOINT, mujoco.mjtEq.mjEQ_TENDON):
+            lengths = slides if equality.type == mujoco.mjtEq.mjEQ_JOINT else tendons
+            first, second = (factor if name in lengths else 1.0 for name in (equality.name1, equality.name2))
+            # q1 = sum_k data[k] q2^k
+            data[:5] *= first / second ** np.arange(5)
+        equality.data = data
+
+
+def _scale_keys(spec: mujoco.MjSpec, factor: float) -> None:
+    """Translations in keyframes: free joints, slides, mocap bodies. Compiles the unscaled spec to learn the columns."""
+    if not spec.keys:
+        return
+    model = spec.compile()
+    qpos, qvel = np.ones(model.nq), np.ones(model.nv)
+    for kind, q, v in zip(model.jnt_type, model.jnt_qposadr, model.jnt_dofadr, strict=True):
+        width = {mujoco.mjtJoint.mjJNT_FREE: 3, mujoco.mjtJoint.mjJNT_SLIDE: 1}.get(mujoco.mjtJoint(int(kind)), 0)
+        qpos[q : q + width] = factor
+        qvel[v : v + width] = factor
+    for key in spec.keys:
+        key.qpos = np.asarray(key.qpos) * qpos if len(key.qpos) else key.qpos
+        key.qvel = np.asarray(key.qvel) * qvel if len(key.qvel) else key.qvel
+        key.mpos = np.asarray(key.mpos) * factor
+
+
+def _scale_shapes(spec: mujoco.MjSpec, assets: dict[str, bytes], factor: float) -> dict[str, bytes]:
+    """Meshes, height fields and skins; returns the assets with skin files rewritten."""
+    scaled = dict(assets)
+    for mesh in spec.meshes:
+        _multiply(mesh, ("scale",), factor)
+    for field in spec.hfields:
+        _multiply(field, ("size",), factor)
+    for skin in spec.skins:
+        _multiply(skin, ("inflate",), factor)
+        if skin.file:
+            scaled[skin.file] = _scale_skin_file(assets[skin.file], factor)
+        else:
+            _multiply(skin, ("vert", "bindpos"), factor)
+    return scaled
+
+
+def _scale_skin_file(content: bytes, factor: float) -> bytes:
+    """Scale a ``.skn`` file: vertices and bind positions (MuJoCo's XML reference, element skin, attribute file)."""
+    n_vertices, n_texcoords, n_faces, n_bones = struct.unpack_from("<4i", content)
+    scaled = bytearray(content)
+    vertices = np.frombuffer(content, "<f4", 3 * n_vertices, 16) * np.float32(factor)
+    scaled[16 : 16 + vertices.nbytes] = vertices.astype("<f4").tobytes()
+    at = 16 + 4 * (3 * n_vertices + 2 * n_texcoords + 3 * n_faces)
+    for _ in range(n_bones):
+        name, x, y, z, *quat, n_weights = _SKIN_BONE.unpack_from(content, at)
+        _SKIN_BONE.pack_into(scaled, at, name, x * factor, y * factor, z * factor, *quat, n_weights)
+        at += _SKIN_BONE.size + 8 * n_weights
+    return bytes(scaled)

@@ -1,0 +1,173 @@
+"""Joints, bodies and keypoints of a public stac-mjx file, matched by name to those of a body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import mujoco
+import numpy as np
+from jaxtyping import Float, Int
+
+from stac_mjx._common.errors import BodyError, InputError, raise_all, unknown
+from stac_mjx.body.body import Body
+from stac_mjx.config import ConvertConfig
+from stac_mjx.convert.public_files import PublicOutput
+from stac_mjx.kinematics.tree import build_tree
+
+_WIDTHS = {int(mujoco.mjtJoint.mjJNT_FREE): (7, 6), int(mujoco.mjtJoint.mjJNT_BALL): (4, 3)}
+_ONE = (1, 1)
+
+
+class Columns(NamedTuple):
+    """Where the model's coordinates, in its order, stand among a file's columns of qpos and of qvel."""
+
+    qpos: Int[np.ndarray, " nq"]
+    qvel: Int[np.ndarray, " nv"]
+
+
+class MarkerOffsets(NamedTuple):
+    """Offsets a file ended with and started from, in the frames of our bodies, metres; whether it held them near."""
+
+    final: Float[np.ndarray, "keypoint 3"]
+    initial: Float[np.ndarray, "keypoint 3"]
+    regularised: np.ndarray
+
+
+def match_columns(output: PublicOutput, body: Body, rename: Mapping[str, str]) -> Columns:
+    """Find the model's joints in a file.
+
+    Raises:
+        BodyError: when the joints are not those of the model.
+    """
+    model, n_columns = body.model, output.qpos.shape[1]
+    kinds = [_WIDTHS.get(int(kind), _ONE) for kind in model.jnt_type]
+    width = dict(zip(body.joint_names, kinds, strict=True))
+    if output.joints is None:
+        if n_columns != model.nq:
+            raise BodyError(f"{output.path}: qpos has {n_columns} columns and no names, the model has {model.nq}")
+        return Columns(np.arange(model.nq), np.arange(model.nv))
+    joints = _joints(output.joints, n_columns, width, rename)
+    raise_all(BodyError, f"{output.path}: does not fit body {body.name!r}", _joint_faults(joints, width, n_columns))
+    return Columns(_columns(joints, width, 0), _columns(joints, width, 1))
+
+
+def _joints(
+    names: Sequence[str], n_columns: int, width: Mapping[str, tuple[int, int]], rename: Mapping[str, str]
+) -> list[tuple[str, int]]:
+    """Joints of a file, as the model calls them, with their numbers of columns.
+
+    Names are one a column, or one a joint. A single free joint is ours whatever its name: it often has none.
+    """
+    if len(names) == n_columns:
+        joints = [(rename.get(name, name), len(list(same))) for name, same in groupby(names)]
+    else:
+        renamed = [rename.get(name, name) for name in names]
+        joints = [(name, width.get(name, _ONE)[0]) for name in renamed]
+    ours = [name for name, sizes in width.items() if sizes[0] == 7]
+    if len(ours) == 1 and [n for _, n in joints].count(7) == 1:
+        return [(ours[0] if n == 7 else name, n) for name, n in joints]
+    return joints
+
+
+def _joint_faults(joints: list[tuple[str, int]], width: Mapping[str, tuple[int, int]], n_columns: int) -> list[str]:
+    there, found = list(width), dict(joints)
+    faults = [
+        f"names_qpos: {unknown('joint', name, there)} (to map it: joint_rename={{{name}:NAME}})"
+        for name in found
+        if name not in width
+    ]
+    faults += [f"names_qpos: lacks joint {name!r} of the model" for name in there if name not in found]
+    faults += [
+        f"names_qpos: joint {name!r} has {n} columns, expected {width[name][0]}"
+        for name, n in joints
+        if name in width and n != width[name][0]
+    ]
+    if len(found) < len(joints):
+        faults.append("names_qpos: a joint stands there at two places")
+    if not faults and sum(found.values()) != n_columns:
+        faults.append(f"names_qpos: its joints have {sum(found.values())} coordinates, qpos has {n_columns}")
+    return faults
+
+
+def _columns(joints: list[tuple[str, int]], width: Mapping[str, tuple[int, int]], which: int) -> np.ndarray:
+    start, first = 0, {}
+    for name, _ in joints:
+        first[name] = start
+        start += width[name][which]
+    return np.concatenate([np.arange(first[name], first[name] + sizes[which]) for name, sizes in width.items()])
+
+
+def match_offsets(output: PublicOutput, body: Body, config: ConvertConfig) -> MarkerOffsets:
+    """Offsets of the body's markers, in the frames of the bodies they are tied to here.
+
+    A keypoint that the file ties to another body of the same rigid piece is carried over exactly.
+
+    Raises:
+        InputError: when the file has not one offset a keypoint.
+        BodyError: when a keypoint is tied to a body that does not exist, or that moves against ours.
+    """
+    rename = config.keypoint_rename
+    names = [rename.get(name, name) for name in output.kp_names or body.keypoint_order]
+    if len(names) != len(output.offsets):
+        raise InputError(f"{output.path}: offsets: got {len(output.offsets)} of {len(names)} keypoints (kp_names)")
+    final = output.offsets[[names.index(name) for name in body.marker_names]]
+    settings = output.model_settings
+    pairs = _renamed(settings.get("KEYPOINT_MODEL_PAIRS"), rename)
+    pairs = {name: config.body_rename.get(str(theirs), str(theirs)) for name, theirs in pairs.items()}
+    carry = _carrier(output, body, pairs)
+    started = {n: _vector(v) for n, v in _renamed(settings.get("KEYPOINT_INITIAL_OFFSETS"), rename).items()}
+    rows = [started.get(name) for name in body.marker_names]
+    known = np.array([row is not None for row in rows])
+    initial = carry(np.array([np.zeros(3) if row is None else row for row in rows]).reshape(-1, 3))
+    held = settings.get("SITES_TO_REGULARIZE")
+    held = [rename.get(str(name), str(name)) for name in held] if isinstance(held, list) else []
+    return MarkerOffsets(
+        carry(final), np.where(known[:, None], initial, body.marker_offset), np.isin(body.marker_names, held)
+    )
+
+
+def _carrier(output: PublicOutput, body: Body, pairs: Mapping[str, str]) -> Any:
+    """A function that takes offsets (keypoint, 3) from the frames of the file's bodies to those of ours."""
+    data = mujoco.MjData(body.model)
+    mujoco.mj_kinematics(body.model, data)
+    turn, place = data.xmat.reshape(-1, 3, 3), data.xpos * body.length_unit_m
+    piece, ours = build_tree(body.model).body_node, body.marker_body
+    theirs, faults = ours.copy(), []
+    for k, name in enumerate(body.marker_names):
+        other = pairs.get(name, body.body_names[ours[k]])
+        if other not in body.body_names:
+            faults.append(
+                f"keypoint {name!r} is tied to {unknown('body', other, body.body_names)} "
+                f"(to map it: body_rename={{{other}:NAME}})"
+            )
+            continue
+        theirs[k] = body.body_names.index(other)
+        if piece[theirs[k]] != piece[ours[k]]:
+            faults.append(
+                f"keypoint {name!r} is tied to body {other!r}, here to {body.body_names[ours[k]]!r}, which moves "
+                f"against it; set body.markers.{name}.body={other}"
+            )
+    raise_all(BodyError, f"{output.path}: does not fit body {body.name!r}", faults)
+
+    def carry(points: np.ndarray) -> np.ndarray:
+        world = place[theirs] + np.einsum("kij,kj->ki", turn[theirs], points)
+        moved = np.einsum("kji,kj->ki", turn[ours], world - place[ours])
+        return np.where((theirs == ours)[:, None], points, moved)
+
+    return carry
+
+
+def _renamed(value: Any, rename: Mapping[str, str]) -> dict[str, Any]:
+    return {rename.get(str(k), str(k)): v for k, v in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _vector(value: Any) -> np.ndarray | None:
+    """Three numbers from ``"0. 0. 0."`` or a list; None where they are not."""
+    parts = value.split() if isinstance(value, str) else value
+    try:
+        numbers = np.array([float(part) for part in parts])
+    except (TypeError, ValueError):
+        return None
+    return numbers if numbers.shape == (3,) else None

@@ -1,0 +1,143 @@
+"""Files of the public stac-mjx as they are: poses, offsets and settings beside the keypoints.
+
+Layouts met: main and the arm, stick and fly branches. ``names_qpos`` names the joint of every column (a free joint
+seven times), ``config`` is YAML, ``qvel`` may be empty, keypoints are sorted by name or not. Older ones call qpos
+``q``, xpos ``x`` and marker_sites ``walker_body_sites``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from stac_mjx._common.errors import InputError, raise_all
+from stac_mjx._common.plain_yaml import plain_yaml
+from stac_mjx.keypoints.formats import reading as hdf5
+
+
+@dataclass(frozen=True)
+class PublicOutput:
+    """One file of the public stac-mjx; lengths in metres.
+
+    Attributes:
+        path: the file.
+        qpos: poses, (frame, nq).
+        joints: name of the joint each column of `qpos` belongs to; None where the file does not say.
+        kp_names: keypoint names in the order of `offsets` and `marker_sites`; None where the file does not say.
+        offsets: (keypoint, 3).
+        xpos: body positions, (frame, body, 3), or None.
+        bodies: names of the bodies of `xpos`, or None.
+        marker_sites: (frame, keypoint, 3), or None.
+        qvel: (frame, nv), or None where absent or empty.
+        settings: what ``config`` holds; empty where there is none.
+    """
+
+    path: Path
+    qpos: Float[np.ndarray, "frame nq"]
+    joints: tuple[str, ...] | None
+    kp_names: tuple[str, ...] | None
+    offsets: Float[np.ndarray, "keypoint 3"]
+    xpos: Float[np.ndarray, "frame body 3"] | None
+    bodies: tuple[str, ...] | None
+    marker_sites: Float[np.ndarray, "frame keypoint 3"] | None
+    qvel: Float[np.ndarray, "frame nv"] | None
+    settings: Mapping[str, Any]
+
+    @property
+    def model_settings(self) -> Mapping[str, Any]:
+        """The settings of the body, under their public names (``SCALE_FACTOR``, ``KEYPOINT_MODEL_PAIRS``, ...)."""
+        model = self.settings.get("model")
+        return model if isinstance(model, Mapping) else {}
+
+
+def read_public_output(path: Path) -> PublicOutput:
+    """Read one file.
+
+    Raises:
+        InputError: when it lacks poses or offsets, or its arrays do not fit each other.
+    """
+    with hdf5.opened(path) as file:
+        arrays = {name: _array(file, aliases) for name, aliases in _ALIASES.items()}
+        texts = {name: _texts(file, name) for name in ("names_qpos", "names_xpos", "kp_names", "config")}
+    missing = [name for name in ("qpos", "offsets") if arrays[name] is None]
+    raise_all(InputError, str(path), [f"{name}: is missing; not an output of the public stac-mjx" for name in missing])
+    qpos, offsets = arrays["qpos"], arrays["offsets"]
+    assert qpos is not None
+    assert offsets is not None
+    raise_all(InputError, str(path), _shape_faults(arrays))
+    return PublicOutput(
+        path=path,
+        qpos=qpos,
+        joints=texts["names_qpos"],
+        kp_names=texts["kp_names"],
+        offsets=offsets.reshape(-1, 3),
+        xpos=arrays["xpos"],
+        bodies=texts["names_xpos"],
+        marker_sites=arrays["marker_sites"],
+        qvel=arrays["qvel"],
+        settings=_settings(texts["config"]),
+    )
+
+
+_ALIASES = {
+    "qpos": ("qpos", "q"),
+    "offsets": ("offsets",),
+    "xpos": ("xpos", "x"),
+    "marker_sites": ("marker_sites", "walker_body_sites"),
+    "qvel": ("qvel",),
+}
+
+
+def _array(file: Any, names: tuple[str, ...]) -> np.ndarray | None:
+    """The first of these datasets; None where there is none or it is empty."""
+    found = hdf5.first_member(file, names)
+    if found is None:
+        return None
+    values = hdf5.numbers(found[1])
+    return values if values.size else None
+
+
+def _texts(file: Any, name: str) -> tuple[str, ...] | None:
+    found = hdf5.first_member(file, (name,))
+    return hdf5.strings(found[1]) if found is not None and hdf5.holds_text(found[1]) else None
+
+
+def _shape_faults(arrays: Mapping[str, np.ndarray | None]) -> list[str]:
+    qpos, offsets = arrays["qpos"], arrays["offsets"]
+    assert qpos is not None
+    assert offsets is not None
+    if qpos.ndim != 2:
+        return [f"qpos: wrong axes {qpos.shape}; expected (frame, coordinate)"]
+    if offsets.size % 3 or offsets.shape[-1] not in (3, offsets.size):
+        return [f"offsets: wrong axes {offsets.shape}; expected (keypoint, 3)"]
+    frames, keypoints = len(qpos), offsets.size // 3
+    expected = {
+        "xpos": (frames, None, 3),
+        "marker_sites": (frames, keypoints, 3),
+        "qvel": (frames, None),
+    }
+    faults = []
+    for name, shape in expected.items():
+        array = arrays[name]
+        if array is not None and not (
+            array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
+        ):
+            words = " x ".join("any" if size is None else str(size) for size in shape)
+            faults.append(f"{name}: wrong axes {array.shape}; expected {words} (qpos has {frames} frames)")
+    return faults
+
+
+def _settings(texts: tuple[str, ...] | None) -> Mapping[str, Any]:
+    """The settings as plain data; empty where they cannot be read, which costs only checks."""
+    if not texts:
+        return {}
+    try:
+        found = plain_yaml(texts[0])
+    except ValueError:
+        return {}
+    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}

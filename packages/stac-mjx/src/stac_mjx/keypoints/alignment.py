@@ -1,0 +1,122 @@
+"""Similarity transforms between a recording and a body, fitted to points or set by the user.
+
+Procrustes with weights in closed form (Umeyama 1991, Least-squares estimation of transformation parameters), batched
+over frames; made robust by reweighting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from stac_mjx._common.errors import ConfigError
+from stac_mjx.config import AlignmentConfig
+from stac_mjx.keypoints.keypoints import Keypoints
+
+AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """``y = scale * rotation @ x + translation``; leading axes are batches."""
+
+    rotation: Float[np.ndarray, "*batch 3 3"]
+    translation: Float[np.ndarray, "*batch 3"]
+    scale: Float[np.ndarray, "*batch"]
+
+    def apply(self, points: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
+        """Transform points by one (unbatched) similarity."""
+        return float(self.scale) * points @ self.rotation.T + self.translation
+
+    def after(self, first: Similarity) -> Similarity:
+        """The (unbatched) similarity that applies `first`, then this one."""
+        scale = np.asarray(self.scale * first.scale)
+        return Similarity(self.rotation @ first.rotation, self.apply(first.translation), scale)
+
+    def inverse(self) -> Similarity:
+        """The (unbatched) similarity that undoes this one."""
+        scale, rotation = 1 / self.scale, self.rotation.T
+        return Similarity(rotation, -float(scale) * rotation @ self.translation, np.asarray(scale))
+
+
+IDENTITY = Similarity(np.eye(3), np.zeros(3), np.ones(()))
+
+
+def procrustes(
+    source: Float[np.ndarray, "*batch point 3"],
+    target: Float[np.ndarray, "*batch point 3"],
+    weight: Float[np.ndarray, "*batch point"],
+    *,
+    with_scale: bool = False,
+) -> Similarity:
+    """Weighted least-squares transform of `source` onto `target`; points of weight 0 may be NaN.
+
+    Fewer than three points, or points on a line, leave part of the rotation open; the smallest one is taken.
+    """
+    weight = weight[..., None]
+    total = np.maximum(weight.sum(axis=-2, keepdims=True), 1e-12)
+    source, target = (np.where(weight > 0, points, 0.0) for points in (source, target))
+    source_mean, target_mean = ((weight * points).sum(axis=-2, keepdims=True) / total for points in (source, target))
+    a, b = source - source_mean, target - target_mean
+    covariance = np.swapaxes(weight * b, -1, -2) @ a
+    # a touch of the identity decides where the points do not, in favour of the smallest rotation
+    size = np.abs(covariance).max(axis=(-1, -2), keepdims=True)
+    u, singular, vt = np.linalg.svd(covariance + 1e-9 * size * np.eye(3))
+    sign = np.ones(singular.shape)
+    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
+    rotation = (u * sign[..., None, :]) @ vt
+    scale = np.ones(rotation.shape[:-2])
+    if with_scale:
+        scale = (singular * sign).sum(-1) / np.maximum((weight * a * a).sum(axis=(-1, -2)), 1e-30)
+    turned = np.squeeze(source_mean @ np.swapaxes(rotation, -1, -2), -2)
+    return Similarity(rotation, np.squeeze(target_mean, -2) - scale[..., None] * turned, np.asarray(scale))
+
+
+def robust_procrustes(
+    source: np.ndarray, target: np.ndarray, weight: np.ndarray, *, with_scale: bool = False, passes: int = 10
+) -> Similarity:
+    """`procrustes` of one set of points with Cauchy weights on the residuals: a few wrong points do not matter."""
+    current = weight
+    for _ in range(passes):
+        fit = procrustes(source, target, current, with_scale=with_scale)
+        distance = np.linalg.norm(target - fit.apply(source), axis=-1)
+        seen = weight > 0
+        scale = max(float(np.median(distance[seen])), 1e-9) if seen.any() else 1.0
+        current = np.where(seen, weight / (1 + (distance / (2 * scale)) ** 2), 0.0)
+    return fit
+
+
+def turn_up(keypoints: Keypoints, up: str | None) -> Keypoints:
+    """Turn the recording so that its axis `up` becomes +z, by the smallest rotation.
+
+    Raises:
+        ConfigError: when `up` is no axis.
+    """
+    if up is None or up == "z":
+        return keypoints
+    return replace(keypoints, positions=keypoints.positions @ up_rotation(up).T)
+
+
+def up_rotation(up: str | None) -> Float[np.ndarray, "3 3"]:
+    """Smallest rotation that turns axis `up` to +z; the identity where there is none to turn.
+
+    Raises:
+        ConfigError: when `up` is no axis.
+    """
+    if up is None or up == "z":
+        return np.eye(3)
+    if up not in AXES:
+        raise ConfigError(f"alignment.up: unknown axis {up!r}; there are: {', '.join(AXES)}")
+    axis, z = np.array(AXES[up], float), np.array([0.0, 0.0, 1.0])
+    if up == "-z":
+        return np.diag([1.0, -1.0, -1.0])
+    v = np.cross(axis, z)
+    skew = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
+    return np.eye(3) + skew + skew @ skew
+
+
+def prepared(config: AlignmentConfig) -> Similarity:
+    """What `config` says is done to a recording in metres before anything is fitted: `scale`, and `up` turned to +z."""
+    return Similarity(up_rotation(config.up), np.zeros(3), np.asarray(float(config.scale)))

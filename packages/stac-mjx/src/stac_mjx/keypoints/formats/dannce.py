@@ -1,0 +1,89 @@
+"""DANNCE and label3d ``.mat``: predicted or labelled keypoints, MATLAB version 5 or 7.3.
+
+DANNCE (Dunn et al. 2021, Nature Methods 18:564) writes ``pred`` as (frame, 3, keypoint), with an animal axis after the
+frames where several were predicted, and the peak of each probability map as ``p_max``. label3d writes ``data_3D`` as
+(frame, 3 * keypoint), xyz fastest. Both work in millimetres and write zeros where nothing was found.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from stac_mjx._common.errors import InputError
+from stac_mjx.keypoints.formats import matlab
+from stac_mjx.keypoints.formats.keypoints_reading import Reading, choose_track
+
+POSITIONS = ("pred", "data_3D", "data_3d")
+"""Variables that hold positions, first match taken."""
+_NAMES = ("node_names", "kp_names", "keypoint_names", "joint_names", "names", "skeleton.joint_names")
+_RATES = ("fps", "frame_rate", "rate_hz")
+
+
+def read(path: Path, track: int | None = None) -> Reading:
+    """Read one DANNCE or label3d file.
+
+    Raises:
+        InputError: when the file is damaged, holds no positions, or its axes do not fit.
+    """
+    file = matlab.load(path, (*POSITIONS, "p_max", *_RATES), _NAMES)
+    key = next((key for key in POSITIONS if key in file.arrays), None)
+    if key is None:
+        raise InputError(
+            f"{path}: holds no DANNCE or label3d positions; expected one of {', '.join(POSITIONS)},"
+            f" found {file.inventory}"
+        )
+    where = f"{path}: {key}"
+    values, scores = _one_animal(path, key, file.arrays[key], file.arrays.get("p_max"), track)
+    positions, notes = _frame_keypoint_xyz(where, values)
+    rates = [file.arrays[name].ravel() for name in _RATES if name in file.arrays]
+    names = next((file.texts[name] for name in _NAMES if name in file.texts), None)
+    return Reading(
+        positions=positions,
+        confidence=_frame_keypoint(f"{path}: p_max", scores, positions.shape[:2]),
+        names=names,
+        rate_hz=float(rates[0][0]) if rates and rates[0].size == 1 else None,
+        unit="mm",
+        zeros_are_missing=True,
+        notes=(*notes, "length unit mm, the convention of DANNCE and label3d (the file holds none)"),
+    )
+
+
+def _one_animal(
+    path: Path, key: str, values: np.ndarray, scores: np.ndarray | None, track: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Drop the animal axis (the second) of positions with four axes and of their scores."""
+    if values.ndim != 4:
+        choose_track(path, track, ["the only animal"])
+        return values, scores
+    index = choose_track(path, track, [f"animal {animal} of {key}" for animal in range(values.shape[1])])
+    if scores is not None and scores.ndim == 3 and scores.shape[1] == values.shape[1]:
+        scores = scores[:, index]
+    return values[:, index], scores
+
+
+def _frame_keypoint_xyz(where: str, values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Bring positions to (frame, keypoint, xyz): the coordinate axis is the one of length 3."""
+    shape = values.shape
+    if values.ndim == 2 and shape[1] and shape[1] % 3 == 0:
+        # MATLAB drops trailing axes of length 1, so one keypoint, (frame, 3, 1), arrives here too.
+        return values.reshape(shape[0], shape[1] // 3, 3), ()
+    if values.ndim == 3 and shape[1] == 3:
+        both = "axes of length 3 and 3: read as (frame, xyz, keypoint), the convention of DANNCE"
+        return values.transpose(0, 2, 1), (both,) if shape[2] == 3 else ()
+    if values.ndim == 3 and shape[2] == 3:
+        return values, ()
+    raise InputError(
+        f"{where}: wrong axes {shape}; expected (frame, 3, keypoint), (frame, keypoint, 3) or (frame, 3 * keypoint)"
+    )
+
+
+def _frame_keypoint(where: str, scores: np.ndarray | None, expected: tuple[int, ...]) -> np.ndarray | None:
+    """Bring scores to (frame, keypoint), whatever axes of length 1 they carry."""
+    if scores is None or scores.size == 0:
+        return None
+    lengths = [length for length in scores.shape if length != 1]
+    if lengths != [length for length in expected if length != 1]:
+        raise InputError(f"{where}: wrong axes {scores.shape}; the positions need (frame, keypoint) {expected}")
+    return scores.reshape(expected)

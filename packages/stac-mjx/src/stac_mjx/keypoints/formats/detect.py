@@ -1,0 +1,118 @@
+"""Which format a file is in, told by what it holds, not by what it is called."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from stac_mjx._common.errors import InputError, shorten
+
+FORMATS = {
+    "dannce": "DANNCE or label3d .mat: pred or data_3D",
+    "nwb": "NWB with ndx-pose: processing/<module>/PoseEstimation",
+    "sleap": "SLEAP or Anipose .h5: tracks",
+    "anipose_csv": "Anipose .csv: columns <keypoint>_x, _y, _z",
+    "dlc_csv": "DeepLabCut 3D .csv: title rows scorer, bodyparts, coords",
+    "stac": "public STAC output .h5: kp_data",
+    "clips": "clips of this package .h5: mimic.reference_clips",
+}
+"""Formats read, with what each is known by."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_HEAD = 1 << 16
+_OTHER_HDF5 = {
+    "df_with_missing": "a DeepLabCut table for pandas; give the .csv that DeepLabCut writes beside it",
+    "videos_json": "a SLEAP project, which is 2D; triangulate the cameras first",
+}
+"""Groups and datasets that tell files of the field which are not read, and what to do about each."""
+_FOREIGN = {
+    b"\x93NUMPY": "a NumPy .npy array",
+    b"PK\x03\x04": "a zip archive (.npz, .xlsx, .slp in a package)",
+    b"\x80\x04": "a Python pickle, which is never opened",
+    b"\x80\x05": "a Python pickle, which is never opened",
+    b"\x80\x03": "a Python pickle, which is never opened",
+    b"\x80\x02": "a Python pickle, which is never opened",
+    b"\x1f\x8b": "a gzip archive",
+    b"%PDF": "a PDF",
+    b"{": "JSON",
+    b"[": "JSON",
+    b"<": "XML or HTML",
+}
+
+
+def detect(path: Path) -> str:
+    """Return the format of `path`, a key of FORMATS.
+
+    Raises:
+        InputError: when the file is empty or unreadable, or is in no format known; lists what it holds.
+    """
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not head:
+        raise InputError(f"{path}: is empty (0 bytes)")
+    if any(head[offset : offset + 8] == _HDF5 for offset in (0, 512, 1024, 2048, 4096, 8192, 16384, 32768)):
+        return _detect_hdf5(path)
+    if head[126:128] in (b"IM", b"MI") and head[:6] == b"MATLAB":
+        return "dannce"
+    for start, kind in _FOREIGN.items():
+        if head.startswith(start):
+            raise _unknown(path, kind)
+    return _detect_text(path, head)
+
+
+def _detect_hdf5(path: Path) -> str:
+    # h5py is imported only once an HDF5 file is met, so that the package stays light to import.
+    from stac_mjx.keypoints.formats import dannce, nwb, sleap
+    from stac_mjx.keypoints.formats import reading as hdf5
+    from stac_mjx.keypoints.formats import stac as clips
+
+    with hdf5.opened(path) as file:
+        schema = hdf5.text_attribute(file, "schema_name")
+        if schema == clips.SCHEMA:
+            return "clips"
+        if schema is not None and schema.startswith("mimic."):
+            raise InputError(f"{path}: is a file of {schema}, which holds no recording")
+        if hdf5.member(file, "kp_data") is not None:
+            return "stac"
+        if hdf5.member(file, sleap.POSITIONS) is not None:
+            return "sleap"
+        if hdf5.first_member(file, dannce.POSITIONS) is not None:
+            return "dannce"
+        if "nwb_version" in file.attrs or nwb.containers(file):
+            return "nwb"
+        for name, what in _OTHER_HDF5.items():
+            if hdf5.member(file, name) is not None:
+                raise InputError(f"{path}: is {what}")
+        raise _unknown(path, f"HDF5 with {hdf5.contents(file)}")
+
+
+def _detect_text(path: Path, head: bytes) -> str:
+    from stac_mjx.keypoints.formats import dlc_csv
+
+    try:
+        line = head.splitlines()[0].decode("utf-8-sig")
+        titles = [title.strip() for title in next(csv.reader([line]), [])]
+    except (UnicodeDecodeError, csv.Error):
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head:
+            raise InputError(f"{path}: is text, but not in UTF-8; export it as CSV in UTF-8") from None
+        raise _unknown(path, "neither HDF5 nor MATLAB nor text") from None
+    if titles and titles[0] == dlc_csv.FIRST_TITLE:
+        return "dlc_csv"
+    if any(title.lower().endswith("_x") for title in titles):
+        return "anipose_csv"
+    for sign, called in {";": "semicolons", "\t": "tabs"}.items():
+        if sign in line and re.search(rf"_x\s*{sign}|^{dlc_csv.FIRST_TITLE}{sign}", line, re.IGNORECASE):
+            raise InputError(
+                f"{path}: is a table with {called} between its columns; export it with commas between columns and "
+                "points in numbers"
+            )
+    raise _unknown(path, f"text whose first line has the columns {shorten(titles)[:300] or 'none'}")
+
+
+def _unknown(path: Path, found: str) -> InputError:
+    known = "\n".join(f"  - {name}: {what}" for name, what in FORMATS.items())
+    return InputError(f"{path}: no recording in a format known; found {found}. Formats known:\n{known}")

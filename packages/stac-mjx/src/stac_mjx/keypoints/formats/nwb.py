@@ -1,0 +1,191 @@
+"""NWB with ndx-pose, read as plain HDF5: ``processing/*/<PoseEstimation>/<series>/{data, confidence, timestamps}``.
+
+Source: the NWB 2 and ndx-pose 0.1 and 0.2 specifications. The order of keypoints is that of ``nodes`` (0.1: in the
+container; 0.2: in the skeleton it links to), not the alphabetical one of HDF5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from stac_mjx._common.errors import InputError, raise_all, shorten
+from stac_mjx._common.units import said_unit
+from stac_mjx.keypoints.formats import reading as hdf5
+from stac_mjx.keypoints.formats.keypoints_reading import Reading, choose_track
+from stac_mjx.keypoints.timing import Timing, spacing
+
+
+@dataclass(frozen=True)
+class _Series:
+    """One keypoint: positions (frame, xyz) in `unit_text`, confidence (frame,), times (frame,) or a rate."""
+
+    positions: np.ndarray
+    confidence: np.ndarray | None
+    times: np.ndarray | None
+    rate_hz: float | None
+    unit_text: str | None
+
+
+def containers(file: h5py.File) -> list[h5py.Group]:
+    """Return the groups of the file that hold pose estimates, in file order."""
+    found: list[h5py.Group] = []
+    processing = hdf5.subgroup(file, "processing")
+    modules = [] if processing is None else [f"processing/{name}" for name in hdf5.child_names(processing)]
+    for module_name in modules:
+        module = hdf5.subgroup(file, module_name)
+        for name in [] if module is None else hdf5.child_names(module):
+            group = hdf5.subgroup(file, f"{module_name}/{name}")
+            if group is not None and _is_estimate(group, name):
+                found.append(group)
+    return found
+
+
+def read(path: Path, track: int | None = None) -> Reading:
+    """Read one NWB file with ndx-pose estimates.
+
+    Raises:
+        InputError: when it holds none, or 2D ones, when its series do not fit together, or their times are uneven.
+    """
+    with hdf5.opened(path) as file:
+        groups = containers(file)
+        if not groups:
+            raise InputError(
+                f"{path}: holds no pose estimates; expected processing/<module>/PoseEstimation with one series"
+                f" a keypoint (ndx-pose), found {hdf5.contents(file)}"
+            )
+        group = groups[choose_track(path, track, [str(group.name) for group in groups])]
+        names, order_note = _ordered_names(path, group)
+        series = [_read_series(path, group, name) for name in names]
+    _check_same(path, names, series)
+    timing, rate_hz = _timing(path, series[0])
+    unit, unit_note = _unit(path, names, series)
+    confidences = [one.confidence for one in series]
+    return Reading(
+        positions=np.stack([one.positions for one in series], axis=1),
+        confidence=_confidence(confidences, len(series[0].positions)),
+        names=names,
+        rate_hz=rate_hz,
+        unit=unit,
+        clip_lengths=timing.clip_lengths if timing is not None and len(timing.clip_lengths) > 1 else None,
+        notes=(*order_note, *(timing.notes if timing is not None else ()), unit_note),
+    )
+
+
+def _is_estimate(group: h5py.Group, name: str) -> bool:
+    """Whether a group says, or where it says nothing is called, PoseEstimation, and holds series."""
+    kind = hdf5.text_attribute(group, "neurodata_type") or name
+    return kind.startswith("PoseEstimation") and bool(_series_names(group))
+
+
+def _series_names(group: h5py.Group) -> list[str]:
+    return [name for name in hdf5.child_names(group) if isinstance(hdf5.member(group, f"{name}/data"), h5py.Dataset)]
+
+
+def _ordered_names(path: Path, group: h5py.Group) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the series in the order of ``nodes``, and a note where there is no such order.
+
+    Raises:
+        InputError: when nodes and series are not the same names.
+    """
+    stored = _series_names(group)
+    found = hdf5.first_member(group, ("nodes", "skeleton/nodes"))
+    if found is None:
+        return tuple(stored), ("the file holds no nodes: keypoints in the order HDF5 lists the series",)
+    nodes = hdf5.strings(found[1])
+    faults = [f"node {name!r} has no series" for name in nodes if name not in stored]
+    faults += [f"series {name!r} is not among the nodes" for name in stored if name not in nodes]
+    if faults and not set(nodes) & set(stored):
+        faults = [f"nodes ({shorten(nodes)}) and series ({shorten(stored)}) have no name in common"]
+    raise_all(InputError, f"{path}: {group.name}", faults)
+    return nodes, ()
+
+
+def _read_series(path: Path, group: h5py.Group, name: str) -> _Series:
+    data = hdf5.member(group, f"{name}/data")
+    where = f"{path}: {group.name}/{name}/data"
+    if not isinstance(data, h5py.Dataset) or len(data.shape) != 2 or data.shape[1] not in (2, 3):
+        raise InputError(f"{where}: expected (frame, 3), got {getattr(data, 'shape', None)}")
+    if data.shape[1] == 2:
+        raise InputError(f"{where}: is 2D {data.shape}; 3D positions are needed: triangulate the cameras first")
+    start = hdf5.member(group, f"{name}/starting_time")
+    conversion = hdf5.number_attribute(data, "conversion")
+    offset = hdf5.number_attribute(data, "offset")
+    positions = hdf5.numbers(data)
+    # what grows beyond all numbers becomes infinite, which no recording may hold
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Multiplying by one would be harmless, but the common case should hand on the stored bits.
+        if conversion not in (None, 1.0):
+            positions = positions * conversion
+        if offset not in (None, 0.0):
+            positions = positions + offset
+    return _Series(
+        positions=positions,
+        confidence=_column(group, f"{name}/confidence"),
+        times=_column(group, f"{name}/timestamps"),
+        rate_hz=hdf5.number_attribute(start, "rate") if isinstance(start, h5py.Dataset) else None,
+        unit_text=hdf5.text_attribute(data, "unit"),
+    )
+
+
+def _column(group: h5py.Group, name: str) -> np.ndarray | None:
+    node = hdf5.member(group, name)
+    return hdf5.numbers(node).ravel() if isinstance(node, h5py.Dataset) and node.size else None
+
+
+def _check_same(path: Path, names: tuple[str, ...], series: list[_Series]) -> None:
+    """Check that all series have the frames, the times and the rate of the first.
+
+    Raises:
+        InputError: listing those that do not.
+    """
+    first = series[0]
+    n_frames = len(first.positions)
+    faults: list[str] = []
+    for name, one in zip(names, series, strict=True):
+        if len(one.positions) != n_frames:
+            faults.append(f"{name!r} has {len(one.positions)} frames, {names[0]!r} has {n_frames}")
+            continue
+        if one.confidence is not None and len(one.confidence) != n_frames:
+            faults.append(f"{name!r} has {len(one.confidence)} confidences for {n_frames} frames")
+        if one.times is not None and len(one.times) != n_frames:
+            faults.append(f"{name!r} has {len(one.times)} timestamps for {n_frames} frames")
+        elif one.rate_hz != first.rate_hz or not _same_times(one.times, first.times):
+            faults.append(f"{name!r} is timed differently from {names[0]!r}")
+    raise_all(InputError, str(path), faults)
+
+
+def _same_times(times: np.ndarray | None, other: np.ndarray | None) -> bool:
+    if times is None or other is None:
+        return times is None and other is None
+    return times is other or np.array_equal(times, other, equal_nan=True)
+
+
+def _timing(path: Path, series: _Series) -> tuple[Timing | None, float | None]:
+    """Clip borders and rate, from the timestamps where there are any, else from the stated rate."""
+    if series.times is None:
+        return None, series.rate_hz
+    try:
+        timing = spacing(series.times, "timestamps")
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    return timing, None if timing.step is None else round(1.0 / timing.step, 6)
+
+
+def _unit(path: Path, names: tuple[str, ...], series: list[_Series]) -> tuple[str | None, str]:
+    texts = {one.unit_text for one in series}
+    if len(texts) > 1:
+        listed = ", ".join(f"{name}: {one.unit_text!r}" for name, one in zip(names, series, strict=True))
+        raise InputError(f"{path}: the series differ in unit ({listed})")
+    return said_unit(series[0].unit_text, "attribute unit of the series")
+
+
+def _confidence(columns: list[np.ndarray | None], n_frames: int) -> np.ndarray | None:
+    """Confidence (frame, keypoint); NaN, unknown, for a series without."""
+    if all(column is None for column in columns):
+        return None
+    unknown = np.full(n_frames, np.nan)
+    return np.stack([unknown if column is None else column for column in columns], axis=1)

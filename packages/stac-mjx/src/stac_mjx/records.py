@@ -1,0 +1,336 @@
+"""Registered clips and marker offsets: the two records this package writes and reads; see docs/schema.
+
+Frames of all clips lie end to end; ``clip_length`` says where each ends. Lengths are in metres, except that qpos and
+qvel are the coordinates of the enclosed MJCF in its own units. Invalid arguments are reported on writing, all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from stac_mjx._common.errors import ContractError, InputError, raise_all, unknown
+from stac_mjx._common.hdf5.info import FileInfo, info_attributes, info_from, info_strings
+from stac_mjx._common.hdf5.reading import open_contract, read_numbers, read_strings, require
+from stac_mjx._common.hdf5.record import Record
+from stac_mjx._common.hdf5.writing import build_record, load_record, write_record
+
+__all__ = [
+    "SOLVER_STATUS",
+    "FileInfo",
+    "Offsets",
+    "ReferenceClips",
+    "read_clips",
+    "read_offsets",
+    "write_clips",
+    "write_offsets",
+]
+
+CLIPS = "mimic.reference_clips"
+OFFSETS = "mimic.offsets"
+
+SOLVER_STATUS = ("converged", "max_iterations", "no_markers", "non_finite")
+"""Meaning of the values of ``solver_status``."""
+
+_WXYZ = {"quaternion_order": "wxyz"}
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceClips:
+    """Poses registered to recorded keypoints, one or many clips end to end.
+
+    Attributes:
+        info: what the file says about itself; ``info.rate_hz`` is the rate of the frames.
+        clip_name: name of each clip, unique.
+        clip_length: frames of each clip.
+        qpos, qvel: generalised coordinates and velocities, in the MJCF's units.
+        xpos, xquat: position (metres) and orientation (wxyz) of every body, world first.
+        kp_data: recorded keypoints in the body's world, metres; NaN where missing.
+        marker_sites: the same points on the body, metres.
+        kp_confidence: weight each keypoint had, 0..1; 0 where missing or left out.
+        at_joint_limit: whether each coordinate sits on its limit.
+        valid: whether the pose of a frame may be used.
+        solver_status: index into :data:`SOLVER_STATUS`.
+        names_qpos, names_qvel, names_xpos, kp_names: labels of the axes, unique.
+        qpos_units, qvel_units: unit of each column.
+        qvel_method: how the velocities were computed.
+        kp_body: body each keypoint moves with.
+        offsets: position of each keypoint in the frame of that body, metres.
+        trial_id, clip_label: one a clip.
+        events: name -> time from the start of each clip, seconds; NaN where it did not happen.
+    """
+
+    info: FileInfo
+    clip_name: tuple[str, ...]
+    clip_length: Int[np.ndarray, " clip"]
+    qpos: Float[np.ndarray, "frame qpos"]
+    qvel: Float[np.ndarray, "frame qvel"]
+    xpos: Float[np.ndarray, "frame body 3"]
+    xquat: Float[np.ndarray, "frame body 4"]
+    kp_data: Float[np.ndarray, "frame keypoint 3"]
+    marker_sites: Float[np.ndarray, "frame keypoint 3"]
+    kp_confidence: Float[np.ndarray, "frame keypoint"]
+    at_joint_limit: Shaped[np.ndarray, "frame qpos"]
+    valid: Shaped[np.ndarray, " frame"]
+    solver_status: Shaped[np.ndarray, " frame"]
+    names_qpos: tuple[str, ...]
+    names_qvel: tuple[str, ...]
+    names_xpos: tuple[str, ...]
+    kp_names: tuple[str, ...]
+    qpos_units: tuple[str, ...]
+    qvel_units: tuple[str, ...]
+    qvel_method: str = "finite difference of qpos on the joint manifold, central, one-sided at clip ends"
+    kp_body: tuple[str, ...] | None = None
+    offsets: Float[np.ndarray, "keypoint 3"] | None = None
+    trial_id: tuple[str, ...] | None = None
+    clip_label: tuple[str, ...] | None = None
+    events: Mapping[str, Float[np.ndarray, " clip"]] = field(default_factory=dict)
+
+    @property
+    def clip_start(self) -> Int[np.ndarray, " clip"]:
+        """First frame of each clip."""
+        return (np.cumsum(self.clip_length) - self.clip_length).astype(np.int64)
+
+    @cached_property
+    def frame_clip(self) -> Int[np.ndarray, " frame"]:
+        """Clip each frame belongs to."""
+        return np.repeat(np.arange(len(self.clip_length), dtype=np.int32), self.clip_length)
+
+    @cached_property
+    def time(self) -> Float[np.ndarray, " frame"]:
+        """Time of each frame from the start of its clip, seconds."""
+        starts = np.repeat(self.clip_start, self.clip_length)
+        return (np.arange(len(starts)) - starts) / float(self.info.rate_hz or np.nan)
+
+    @cached_property
+    def residual(self) -> Float[np.ndarray, "frame keypoint"]:
+        """Distance from each recorded keypoint to its site, metres; NaN where the keypoint is missing."""
+        out = np.empty(self.kp_data.shape[:2], np.float32)
+        # in portions, because the difference of two long recordings would take as much memory as both
+        for start in range(0, len(out), 8192):
+            part = slice(start, start + 8192)
+            out[part] = np.linalg.norm(self.kp_data[part] - self.marker_sites[part], axis=-1)
+        return out
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of all clips together."""
+        return int(self.qpos.shape[0])
+
+    def frames(self, clip: int | str) -> slice:
+        """Return the frames of one clip, given by name or number.
+
+        Raises:
+            InputError: when there is no such clip.
+        """
+        index = _clip_index(clip, self.clip_name)
+        start = int(self.clip_start[index])
+        return slice(start, start + int(self.clip_length[index]))
+
+
+@dataclass(frozen=True, eq=False)
+class Offsets:
+    """Where each keypoint sits on the body.
+
+    Attributes:
+        info: what the file says about itself.
+        kp_names: keypoint names, unique.
+        kp_body: body each keypoint moves with.
+        offsets: position in the frame of that body, metres.
+        offset_initial: what calibration started from and was held to, metres.
+        regularised: whether each offset was held near its initial value.
+        scale_factor: factor the MJCF is scaled by, against its source.
+        keypoint_scale_factor: factor k the keypoints were multiplied by, besides their unit.
+        loss_history: objective after each round: weighted mean squared distance plus regularisation, metres squared.
+        offset_std: standard error of each offset, metres.
+        fit_frames: frames used, counted over all clips end to end.
+        mean_error_history: mean distance of observed keypoints to their sites after each round, metres.
+        alignment_rotation, alignment_translation: R and t (metres) of the transform k R x + t from the recording, in
+            metres, to the world of the body; None where none was fitted.
+    """
+
+    info: FileInfo
+    kp_names: tuple[str, ...]
+    kp_body: tuple[str, ...]
+    offsets: Float[np.ndarray, "keypoint 3"]
+    offset_initial: Float[np.ndarray, "keypoint 3"]
+    regularised: Shaped[np.ndarray, " keypoint"]
+    scale_factor: float
+    keypoint_scale_factor: float
+    loss_history: Float[np.ndarray, " iteration"]
+    offset_std: Float[np.ndarray, "keypoint 3"] | None = None
+    fit_frames: Int[np.ndarray, " fit_frame"] | None = None
+    mean_error_history: Float[np.ndarray, " iteration"] | None = None
+    alignment_rotation: Float[np.ndarray, "3 3"] | None = None
+    alignment_translation: Float[np.ndarray, "3"] | None = None
+
+
+def write_clips(path: str | Path, clips: ReferenceClips) -> None:
+    """Write registered clips; a reader sees the old file or the whole new one.
+
+    Raises:
+        ContractError: when shapes, names or values do not fit together; all faults in one message.
+        OutputError: when the file cannot be written.
+    """
+    target = Path(path)
+    _raise_faults(target, clips)
+    fields = ("clip_name", "trial_id", "clip_label", "clip_start", "clip_length", "frame_clip", "time", "qpos", "qvel")
+    fields += ("xpos", "xquat", "kp_data", "marker_sites", "residual", "kp_confidence", "at_joint_limit", "valid")
+    fields += ("solver_status", "kp_body", "offsets", "names_qpos", "names_qvel", "names_xpos", "kp_names")
+    values = {name: getattr(clips, name) for name in fields}
+    values |= {f"events/{name}": times for name, times in clips.events.items()}
+    own = {
+        "clip_length": {"sample_dimension": "frame"},
+        "qpos": {"column_units": clips.qpos_units, **_WXYZ},
+        "qvel": {"column_units": clips.qvel_units, "method": clips.qvel_method, "rate_hz": clips.info.rate_hz},
+        "xquat": _WXYZ,
+    }
+    write_record(target, _with_info(CLIPS, clips.info, values, own))
+
+
+def read_clips(path: str | Path, clips: Sequence[int | str] | None = None) -> ReferenceClips:
+    """Read registered clips.
+
+    Args:
+        path: a mimic.reference_clips file.
+        clips: names or numbers of the clips to read, in the order wanted; only their frames are read. None: all.
+
+    Raises:
+        InputError: when the file cannot be opened, or has no such clip.
+        ContractError: when it departs from the schema.
+    """
+    rows = _stretches(Path(path), clips) if clips is not None else None
+    record, assets = load_record(Path(path), CLIPS, rows)
+    strings: dict[str, Any] = dict(record.strings)
+    numbers: dict[str, Any] = dict(record.numbers)
+    if rows is not None:
+        picked = [start for start, _ in rows["clip"]]
+        for name, dims in record.dims.items():
+            if name in strings and dims == ("clip",):
+                strings[name] = tuple(strings[name][i] for i in picked)
+    arrays = ("clip_length", "qpos", "qvel", "xpos", "xquat", "kp_data", "marker_sites", "kp_confidence")
+    arrays += ("at_joint_limit", "valid", "solver_status")
+    labels = ("clip_name", "names_qpos", "names_qvel", "names_xpos", "kp_names")
+    fields: dict[str, Any] = {name: numbers[name] for name in arrays} | {name: strings[name] for name in labels}
+    fields |= {name: strings.get(name) for name in ("kp_body", "trial_id", "clip_label")}
+    return ReferenceClips(
+        info=_info(record, assets),
+        **fields,
+        offsets=numbers.get("offsets"),
+        qpos_units=_columns(record, "qpos"),
+        qvel_units=_columns(record, "qvel"),
+        qvel_method=record.own_attributes["qvel"]["method"],
+        events={name.removeprefix("events/"): numbers[name] for name in numbers if name.startswith("events/")},
+    )
+
+
+def write_offsets(path: str | Path, offsets: Offsets) -> None:
+    """Write marker offsets; a reader sees the old file or the whole new one.
+
+    Raises:
+        ContractError: when shapes, names or values do not fit together; all faults in one message.
+        OutputError: when the file cannot be written.
+    """
+    fields = ("kp_names", "kp_body", "offsets", "offset_initial", "offset_std", "regularised", "scale_factor")
+    fields += ("keypoint_scale_factor", "fit_frames", "loss_history", "mean_error_history")
+    fields += ("alignment_rotation", "alignment_translation")
+    values = {name: getattr(offsets, name) for name in fields}
+    write_record(Path(path), _with_info(OFFSETS, offsets.info, values, {}))
+
+
+def read_offsets(path: str | Path) -> Offsets:
+    """Read marker offsets.
+
+    Raises:
+        InputError: when the file cannot be opened.
+        ContractError: when it departs from the schema.
+    """
+    record, assets = load_record(Path(path), OFFSETS)
+    numbers: dict[str, Any] = dict(record.numbers)
+    fields = {name: numbers[name] for name in ("offsets", "offset_initial", "regularised", "loss_history")}
+    optional = ("offset_std", "fit_frames", "mean_error_history", "alignment_rotation", "alignment_translation")
+    fields |= {name: numbers.get(name) for name in optional}
+    return Offsets(
+        info=_info(record, assets),
+        kp_names=record.strings["kp_names"],
+        kp_body=record.strings["kp_body"],
+        scale_factor=float(numbers["scale_factor"]),
+        keypoint_scale_factor=float(numbers["keypoint_scale_factor"]),
+        **fields,
+    )
+
+
+def _with_info(kind: str, info: FileInfo, values: dict, own: Mapping[str, Mapping]) -> Record:
+    """Add to values what every file carries, and build the record to write."""
+    assets = {f"provenance/assets/{n}": np.frombuffer(data, np.uint8) for n, data in info.assets.items()}
+    return build_record(kind, info_attributes(info, kind, "1.0"), {**values, **info_strings(info), **assets}, own)
+
+
+def _info(record: Record, assets: Mapping[str, bytes]) -> FileInfo:
+    prefix = "provenance/"
+    texts = {name.removeprefix(prefix): v[0] for name, v in record.strings.items() if name.startswith(prefix)}
+    return info_from(record.attributes, texts, assets)
+
+
+def _columns(record: Record, name: str) -> tuple[str, ...]:
+    units = record.own_attributes[name]["column_units"]
+    return (units,) if isinstance(units, str) else units
+
+
+def _raise_faults(path: Path, clips: ReferenceClips) -> None:
+    """Report what would keep the derived fields (time, residual, frame_clip) from being computed."""
+    faults = []
+    if clips.info.rate_hz is None or not clips.info.rate_hz > 0:
+        faults.append(f"info.rate_hz: expected frames per second above 0, got {clips.info.rate_hz}")
+    lengths = np.asarray(clips.clip_length)
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or lengths.min(initial=1) < 1:
+        faults.append(f"clip_length: expected a list of whole numbers of at least 1, got {lengths!r:.80}")
+    if np.shape(clips.kp_data) != np.shape(clips.marker_sites):
+        faults.append(
+            f"kp_data {np.shape(clips.kp_data)} and marker_sites {np.shape(clips.marker_sites)} differ in shape"
+        )
+    for name, units, labels in (
+        ("qpos", clips.qpos_units, clips.names_qpos),
+        ("qvel", clips.qvel_units, clips.names_qvel),
+    ):
+        if len(units) != len(labels):
+            faults.append(f"{name}_units: expected one unit for each of the {len(labels)} columns, got {len(units)}")
+    raise_all(ContractError, str(path), faults)
+
+
+def _clip_index(clip: int | str, names: Sequence[str]) -> int:
+    if isinstance(clip, str):
+        if clip not in names:
+            raise InputError(unknown("clip", clip, names))
+        return list(names).index(clip)
+    if not 0 <= clip < len(names):
+        raise InputError(f"clip {clip}: expected a number from 0 to {len(names) - 1}")
+    return clip
+
+
+def _stretches(path: Path, clips: Sequence[int | str]) -> dict[str, list[tuple[int, int]]]:
+    """Find the rows of some clips along the clip and the frame axis."""
+    with open_contract(path, CLIPS) as file:
+        names = read_strings(require(file, "clip_name"))
+        starts, lengths = (read_numbers(require(file, name)) for name in ("clip_start", "clip_length"))
+        n_frames = len(require(file, "frame"))
+    ends = starts + lengths
+    if (
+        not len(names) == len(starts) == len(lengths)
+        or (np.minimum(starts, lengths) < 0).any()
+        or (ends > n_frames).any()
+    ):
+        raise ContractError(f"{path}: clip_start and clip_length do not fit {len(names)} clips of {n_frames} frames")
+    chosen = [_clip_index(clip, names) for clip in clips]
+    if not chosen:
+        raise InputError(f"{path}: clips: expected at least one clip to read")
+    return {
+        "clip": [(i, i + 1) for i in chosen],
+        "frame": [(int(starts[i]), int(starts[i] + lengths[i])) for i in chosen],
+    }

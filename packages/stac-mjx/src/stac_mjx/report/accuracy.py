@@ -1,0 +1,181 @@
+"""How well clips fit: distances between keypoints and their marker sites, and figures drawn from them.
+
+All distances here are in millimetres, NaN where a keypoint is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from stac_mjx.records import SOLVER_STATUS, ReferenceClips
+
+MOST_FRAMES = 20_000
+"""Frames that percentiles of single keypoints are taken from; longer recordings are thinned evenly."""
+MOST_BINS = 1200
+"""Points of a curve over time."""
+
+
+@dataclass(frozen=True)
+class TimeBins:
+    """Stretches of frames that are one point of a curve; none reaches across a clip border.
+
+    Attributes:
+        start, stop: first frame, and the one after the last.
+        time: middle of each bin, seconds, all clips laid end to end.
+    """
+
+    start: Int[np.ndarray, " bin"]
+    stop: Int[np.ndarray, " bin"]
+    time: Float[np.ndarray, " bin"]
+
+
+def distances_mm(clips: ReferenceClips) -> Float[np.ndarray, "frame keypoint"]:
+    """Distance of each keypoint to its site, mm; NaN where missing or not finite."""
+    out = clips.residual * np.float32(1000)
+    out[~np.isfinite(out)] = np.nan
+    return out
+
+
+def thinned(n_frames: int, most: int = MOST_FRAMES) -> Int[np.ndarray, " frame"]:
+    """At most `most` frames, evenly spread."""
+    if n_frames <= most:
+        return np.arange(n_frames)
+    return np.linspace(0, n_frames - 1, most).astype(np.int64)
+
+
+def percentiles(
+    values: Float[np.ndarray, "row column"], wanted: Sequence[float | int]
+) -> Float[np.ndarray, "wanted row"]:
+    """Percentiles of the numbers in each row, skipping NaN; NaN for a row of nothing else.
+
+    Does what ``numpy.nanpercentile`` does, without its loop over the rows.
+    """
+    ordered = np.sort(values, axis=1)
+    count = np.isfinite(values).sum(axis=1)
+    out = np.full((len(wanted), len(values)), np.nan)
+    rows = np.nonzero(count)[0]
+    for k, percent in enumerate(wanted):
+        place = (count[rows] - 1) * (percent / 100)
+        low = np.floor(place).astype(np.int64)
+        high = np.minimum(low + 1, count[rows] - 1)
+        below, above = ordered[rows, low].astype(np.float64), ordered[rows, high]
+        out[k, rows] = below + (place - low) * (above - below)
+    return out
+
+
+def means(values: Float[np.ndarray, "row column"], axis: int) -> Float[np.ndarray, " other"]:
+    """Means along an axis, skipping NaN; NaN where there is nothing else."""
+    seen = np.isfinite(values)
+    count = seen.sum(axis=axis)
+    total = np.where(seen, values, 0.0).sum(axis=axis, dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def rms_per_frame(distances: Float[np.ndarray, "frame keypoint"]) -> Float[np.ndarray, " frame"]:
+    """Root mean square over the observed keypoints of each frame; NaN where none is."""
+    return np.sqrt(means(distances**2, axis=1))
+
+
+def time_bins(clips: ReferenceClips, most: int = MOST_BINS) -> TimeBins:
+    """Cut the frames into about `most` bins, at least one a clip."""
+    lengths = np.asarray(clips.clip_length, np.int64)
+    width = max(1, -(-int(lengths.sum()) // most))
+    edges = [
+        start + np.arange(0, n + width, width).clip(max=n) for start, n in zip(clips.clip_start, lengths, strict=True)
+    ]
+    edges = [np.unique(e) for e in edges]
+    start = np.concatenate([e[:-1] for e in edges])
+    stop = np.concatenate([e[1:] for e in edges])
+    return TimeBins(start, stop, (start + stop - 1) / 2 / float(clips.info.rate_hz or 1.0))
+
+
+def pooled(values: Float[np.ndarray, "frame keypoint"], bins: TimeBins) -> Float[np.ndarray, "bin value"]:
+    """The values of all frames of each bin in one row; rows of shorter bins end in NaN."""
+    width = int((bins.stop - bins.start).max())
+    frames = bins.start[:, None] + np.arange(width)
+    inside = frames < bins.stop[:, None]
+    out = values[np.where(inside, frames, 0)]
+    out[~inside] = np.nan
+    return out.reshape(len(frames), -1)
+
+
+def usable(clips: ReferenceClips) -> Bool[np.ndarray, " frame"]:
+    """Frames whose pose may be used."""
+    return np.asarray(clips.valid) == 1
+
+
+def error_figures(distances: Float[np.ndarray, " point"]) -> dict[str, float | None]:
+    """Mean, median, root mean square and 95th percentile of distances, mm; None where there are none."""
+    named = {
+        "mean_error_mm": np.mean,
+        "median_error_mm": np.median,
+        "rmse_mm": lambda d: np.sqrt(np.mean(d**2)),
+        "p95_mm": lambda d: np.percentile(d, 95),
+    }
+    return {name: rounded(statistic(distances)) if len(distances) else None for name, statistic in named.items()}
+
+
+def rounded(value: float) -> float:
+    """A figure for people: six significant digits."""
+    return float(f"{value:.6g}")
+
+
+def frames_at_limit(qpos: Float[np.ndarray, "frame nq"], at_limit: Bool[np.ndarray, "frame nq"]) -> int:
+    """Frames in which a joint sits on a limit, leaving out joints that never leave it: nothing observes those."""
+    return int((at_limit & (np.ptp(qpos, axis=0) > 1e-4)).any(axis=1).sum())
+
+
+def figures_of(clips: ReferenceClips) -> dict[str, Any]:
+    """Figures of a fit from its clips alone: those of ``fit_summary.json`` that do not need the run itself."""
+    distances = distances_mm(clips)
+    seen = distances[np.isfinite(distances)].astype(np.float64)
+    status = np.bincount(np.asarray(clips.solver_status, np.int64), minlength=len(SOLVER_STATUS))
+    return {
+        "body": clips.info.model_name,
+        "frames": clips.n_frames,
+        "clips": len(clips.clip_name),
+        "keypoints": len(clips.kp_names),
+        "degrees_of_freedom": len(clips.names_qvel),
+        "rate_hz": clips.info.rate_hz,
+        **error_figures(seen),
+        "frames_at_limit": frames_at_limit(clips.qpos, np.asarray(clips.at_joint_limit) == 1),
+        "failed_frames": int((~usable(clips)).sum()),
+        "solver_status": dict(zip(SOLVER_STATUS, status.tolist(), strict=False)),
+        "warnings": [],
+    }
+
+
+def three_digits(value: float | int | None) -> str:
+    """A number with three significant digits; "-" for none."""
+    if value is None or not np.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
+
+
+@dataclass(frozen=True)
+class ClipFigures:
+    """How well one clip fits; mm, NaN where no keypoint was observed."""
+
+    name: str
+    frames: int
+    mean: float
+    p95: float
+    worst: float
+    failed: int
+
+
+def figures_per_clip(clips: ReferenceClips) -> list[ClipFigures]:
+    """One record a clip, in the order of the file."""
+    distances, bad = distances_mm(clips), ~usable(clips)
+    out = []
+    for name, start, length in zip(clips.clip_name, clips.clip_start, clips.clip_length, strict=True):
+        span = slice(int(start), int(start + length))
+        seen = distances[span][np.isfinite(distances[span])].astype(np.float64)
+        mean, p95, worst = (seen.mean(), np.percentile(seen, 95), seen.max()) if len(seen) else (np.nan,) * 3
+        out.append(ClipFigures(name, int(length), float(mean), float(p95), float(worst), int(bad[span].sum())))
+    return out

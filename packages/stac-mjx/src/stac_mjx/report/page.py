@@ -1,0 +1,195 @@
+"""The report of a fit: ``report.html``, one page that stands alone, and its pictures in ``figures/``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+from matplotlib.figure import Figure
+
+from stac_mjx._common.errors import ContractError, output_error, shorten
+from stac_mjx._common.figures import drawing, png
+from stac_mjx._common.files import replace_file, write_text
+from stac_mjx._common.mjcf import compile_enclosed
+from stac_mjx.records import Offsets, ReferenceClips
+from stac_mjx.report import body_plots, joint_plots
+from stac_mjx.report import error_plots as plots
+from stac_mjx.report.accuracy import distances_mm, figures_of, figures_per_clip, thinned
+from stac_mjx.report.joint_plots import JointRanges
+from stac_mjx.report.report_page import Page, Section, html_of
+
+SAME_ERROR = 1e-3
+"""A summary belongs to clips whose mean error is the same within this part."""
+
+
+def write_report(clips: ReferenceClips, offsets: Offsets | None, summary: dict[str, Any] | None, out: Path) -> Path:
+    """Write the page and its pictures to folder `out`, which exists, and return the path of the page.
+
+    Args:
+        clips: registered clips.
+        offsets: the offsets they were registered with; None: those in the clips.
+        summary: figures of the fit as in ``fit_summary.json``; None: they are computed from the clips.
+        out: folder the report goes to.
+
+    Raises:
+        BodyError: when the enclosed MJCF does not compile.
+        ContractError: when it is not the body of the clips.
+        OutputError: when a file cannot be written.
+    """
+    model = enclosed_model(clips)
+    figures = figures_of(clips)
+    if summary is None:
+        figures["warnings"] = _warnings(clips)
+    else:
+        figures |= summary
+    ranges = joint_plots.ranges_used(clips, model)
+    if ranges is not None:
+        figures |= {"joints": len(ranges.names) + len(ranges.still), "joints_at_limit": ranges.held}
+    with drawing():
+        sections = tuple(s for s in _sections(clips, offsets, model, ranges) if s.pictures)
+    info = clips.info
+    page = Page(
+        title=info.title or f"{info.model_name}: fit report",
+        subtitle=_subtitle(clips),
+        figures=figures,
+        clips=figures_per_clip(clips),
+        sections=sections,
+        footer=f"Written by stac-mjx from {'the fit' if summary else 'the clips file alone'}. {info.generator}".strip(),
+        config_yaml=info.config_yaml,
+    )
+    _write_pictures(sections, out / "figures")
+    path = out / "report.html"
+    write_text(path, html_of(page))
+    return path
+
+
+def enclosed_model(clips: ReferenceClips) -> mujoco.MjModel:
+    """Compile the MJCF that clips carry.
+
+    Raises:
+        BodyError: when it does not compile or is not complete.
+        ContractError: when its coordinates or bodies are not those of the clips.
+    """
+    model = compile_enclosed(clips.info.mjcf_xml, clips.info.assets)
+    if (model.nq, model.nv, model.nbody) != (len(clips.names_qpos), len(clips.names_qvel), len(clips.names_xpos)):
+        raise ContractError(
+            f"the enclosed MJCF has {model.nq} coordinates, {model.nv} velocities and {model.nbody} bodies; the clips "
+            f"have {len(clips.names_qpos)}, {len(clips.names_qvel)} and {len(clips.names_xpos)}"
+        )
+    return model
+
+
+def summary_beside(clips: ReferenceClips, path: Path) -> dict[str, Any] | None:
+    """What the ``fit_summary.json`` in the folder of `path` tells beyond the clips; None where it is of another fit."""
+    try:
+        summary = json.loads((path.parent / "fit_summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    own = figures_of(clips)
+    if not isinstance(summary, dict) or any(summary.get(key) != own[key] for key in ("frames", "clips", "keypoints")):
+        return None
+    mean, stated = own["mean_error_mm"], summary.get("mean_error_mm")
+    if not isinstance(stated, float) or mean is None or abs(stated - mean) > SAME_ERROR * mean:
+        return None
+    kinds = {"warnings": list, "notes": list, "wall_s": float, "frames_per_s": float}
+    return {key: summary[key] for key, kind in kinds.items() if isinstance(summary.get(key), kind)}
+
+
+def _warnings(clips: ReferenceClips) -> list[str]:
+    """Markers that do not fit the body."""
+    if clips.offsets is None:
+        return []
+    from stac_mjx.results import marker_warnings
+
+    sites = clips.marker_sites[thinned(clips.n_frames, 50)]
+    size = np.linalg.norm(sites[:, :, None] - sites[:, None], axis=-1).max(axis=(1, 2))
+    return marker_warnings(clips.kp_names, distances_mm(clips), clips.offsets, float(np.nanmedian(size)))
+
+
+def _subtitle(clips: ReferenceClips) -> str:
+    info = clips.info
+    sources = [source.path.name for source in info.source_files]
+    named = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
+    seconds = clips.n_frames / float(info.rate_hz or 1.0)
+    parts = [
+        f"{seconds:,.4g} s at {info.rate_hz:g} Hz",
+        named,
+        info.subject_id or "",
+        info.session_id or "",
+        info.created_utc,
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _sections(
+    clips: ReferenceClips, offsets: Offsets | None, model: mujoco.MjModel, ranges: JointRanges | None
+) -> Iterator[Section]:
+    pose = body_plots.reference_pose(model, clips.info.length_unit_m)
+    yield _section(
+        "Error of each keypoint",
+        "Distance from the recorded keypoint to its site on the body. One far worse than the rest is tied to the wrong "
+        "body, misnamed, or badly tracked.",
+        keypoint_errors=plots.keypoint_errors(clips),
+    )
+    yield _section(
+        "Error over time",
+        "Peaks are moments the camera or the body model does not follow; a slow rise is a rig that moved.",
+        errors_over_time=plots.errors_over_time(clips),
+    )
+    if len(clips.clip_name) > 1:
+        figure = plots.errors_per_clip(clips, figures_per_clip(clips))
+        yield _section(
+            "Error of each clip",
+            "A clip that stands out may belong to another animal or session.",
+            errors_per_clip=figure,
+        )
+    yield _section(
+        "Worst frames",
+        "If keypoints lie wrong here, the recording is at fault; if the body lies wrong, the fit is.",
+        worst_frames=body_plots.worst_frames(clips, pose.shapes),
+    )
+    yield _section(
+        "Offsets on the body",
+        "Blue dots are where the keypoints sit on the body; they should lie where they are on the animal.",
+        offsets_on_body=body_plots.offsets_on_body(clips, offsets, pose),
+    )
+    pages = joint_plots.joint_ranges(ranges) if ranges else []
+    still = f" Joints that no keypoint moves: {shorten(ranges.still)}." if ranges and ranges.still else ""
+    yield _section(
+        "Joint ranges",
+        "Joints that stay at a limit (red) want wider limits, another scale of the body, or other offsets." + still,
+        **{f"joint_ranges_{k + 1}" if k else "joint_ranges": figure for k, figure in enumerate(pages)},
+    )
+    if offsets is not None and len(offsets.loss_history):
+        text = "Poses and offsets are fitted in turn, until the error stops falling."
+        yield _section("Calibration", text, calibration_history=plots.calibration_history(offsets))
+    text = "Poses of frames with few keypoints rest on the neutral pose and on their neighbours."
+    yield _section("Missing keypoints", text, missing_keypoints=plots.missing_keypoints(clips))
+
+
+def _section(title: str, text: str, **figures: Figure | None) -> Section:
+    return Section(title, text, tuple((name, png(figure)) for name, figure in figures.items() if figure is not None))
+
+
+def _write_pictures(sections: tuple[Section, ...], folder: Path) -> None:
+    """Write the pictures; those of an earlier report that this one lacks are removed."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    written = {f"{name}.png": data for section in sections for name, data in section.pictures}
+    for name, data in written.items():
+        with replace_file(folder / name) as temporary:
+            temporary.write_bytes(data)
+    for name in (
+        "errors_per_clip",
+        "missing_keypoints",
+        "calibration_history",
+        *(f"joint_ranges_{k}" for k in range(2, 9)),
+    ):
+        if f"{name}.png" not in written:
+            (folder / f"{name}.png").unlink(missing_ok=True)

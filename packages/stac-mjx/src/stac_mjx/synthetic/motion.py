@@ -1,0 +1,261 @@
+"""Keypoints with known poses and offsets, for any body.
+
+Poses are smooth and within the joint limits; markers follow by MuJoCo's own kinematics (C), so the truth does not
+depend on the kinematics under test; then noise, gaps and outliers are laid over them. Everything follows from the seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.spatial.transform import Rotation
+
+from stac_mjx._common.errors import ConfigError, raise_all
+from stac_mjx.body.body import Body
+from stac_mjx.keypoints.keypoints import Keypoints
+
+_FREE, _BALL, _SLIDE = (
+    int(kind) for kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL, mujoco.mjtJoint.mjJNT_SLIDE)
+)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How the body moves."""
+
+    n_frames: int = 200
+    """Frames a clip."""
+    n_clips: int = 1
+    """Independent clips."""
+    rate_hz: float = 100.0
+    """Frames per second."""
+    cutoff_hz: float = 3.0
+    """Nothing moves faster than this."""
+    amplitude: float = 1.0
+    """0: the default pose; 1: most of each joint's range; more: closer to the limits."""
+
+
+@dataclass(frozen=True)
+class Flaws:
+    """What the recording does to the true positions."""
+
+    noise_m: float = 0.0
+    """Standard deviation of the noise on each coordinate, metres."""
+    missing_fraction: float = 0.0
+    """Expected fraction of points that are missing."""
+    gap_frames: float = 10.0
+    """Mean length of a gap, frames."""
+    outlier_fraction: float = 0.0
+    """Fraction of points that lie somewhere else."""
+    outlier_m: float = 0.05
+    """Mean distance of an outlier from the truth, metres; they spread evenly from half to one and a half times this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A recording of which everything is known.
+
+    Attributes:
+        qpos: true poses, (frame, nq), in the MJCF's units.
+        offsets: true marker offsets in the frames of their bodies, (keypoint, 3), metres.
+        positions: true keypoint positions, (frame, keypoint, 3), metres.
+        outliers: points that were moved away, (frame, keypoint).
+        keypoints: what was "recorded": noisy, with gaps and outliers, in metres.
+        events: event name -> time of it in each clip, seconds from the clip's start.
+        labels: one label a clip (the target of a reach); empty where there is none.
+    """
+
+    qpos: Float[np.ndarray, "frame nq"]
+    offsets: Float[np.ndarray, "keypoint 3"]
+    positions: Float[np.ndarray, "frame keypoint 3"]
+    outliers: Bool[np.ndarray, "frame keypoint"]
+    keypoints: Keypoints
+    events: dict[str, np.ndarray] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+
+def make_truth(
+    body: Body, motion: Motion | None = None, flaws: Flaws | None = None, *, offset_sd_m: float = 0.0, seed: int = 0
+) -> Truth:
+    """Let a body move at random and record it.
+
+    Args:
+        body: the body, with its initial marker offsets.
+        motion: how it moves.
+        flaws: what is wrong with the recording.
+        offset_sd_m: true offsets are the initial ones plus noise of this standard deviation, metres.
+        seed: everything follows from it.
+
+    Raises:
+        ConfigError: when a number of `motion` or `flaws` makes no sense.
+    """
+    motion, flaws = motion or Motion(), flaws or Flaws()
+    raise_all(ConfigError, "synthetic", _faults(motion, flaws))
+    rng = np.random.default_rng(seed)
+    offsets = body.marker_offset + rng.normal(0.0, offset_sd_m, body.marker_offset.shape)
+    qpos = np.concatenate([random_poses(body, motion, rng) for _ in range(motion.n_clips)])
+    names = tuple(f"synthetic_{i + 1:03d}" for i in range(motion.n_clips))
+    lengths = np.full(motion.n_clips, motion.n_frames, dtype=np.int64)
+    return record(body, qpos, offsets, flaws, rng=rng, clips=Clips(names, lengths, motion.rate_hz))
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """Names and lengths (frames) of the clips a recording is made of, and its rate (Hz)."""
+
+    names: tuple[str, ...]
+    lengths: np.ndarray
+    rate_hz: float
+
+
+def record(
+    body: Body,
+    qpos: Float[np.ndarray, "frame nq"],
+    offsets: Float[np.ndarray, "keypoint 3"],
+    flaws: Flaws,
+    *,
+    rng: np.random.Generator,
+    clips: Clips,
+) -> Truth:
+    """Record known poses with known offsets: true positions, then noise, outliers and gaps."""
+    positions = marker_positions(body, qpos, offsets)
+    shape = positions.shape[:2]
+    seen = positions + rng.normal(0.0, flaws.noise_m, positions.shape)
+    outliers = rng.random(shape) < flaws.outlier_fraction
+    direction = rng.normal(size=positions.shape)
+    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+    distance = flaws.outlier_m * rng.uniform(0.5, 1.5, (*shape, 1))
+    seen = np.where(outliers[..., None], seen + distance * direction, seen)
+    missing = gaps(shape, flaws, rng)
+    seen[missing] = np.nan
+    keypoints = Keypoints(
+        positions=seen,
+        confidence=(~missing).astype(np.float64),
+        names=body.marker_names,
+        rate_hz=clips.rate_hz,
+        unit="m",
+        clip_names=clips.names,
+        clip_lengths=clips.lengths,
+        notes=("synthetic: poses and offsets are known",),
+    )
+    return Truth(qpos, offsets, positions, outliers & ~missing, keypoints)
+
+
+def marker_positions(
+    body: Body, qpos: Float[np.ndarray, "frame nq"], offsets: Float[np.ndarray, "keypoint 3"]
+) -> Float[np.ndarray, "frame keypoint 3"]:
+    """Marker positions in the world, metres, by MuJoCo's own kinematics."""
+    data = mujoco.MjData(body.model)
+    positions = np.empty((len(qpos), len(offsets), 3))
+    for frame, pose in enumerate(qpos):
+        data.qpos[:] = pose
+        mujoco.mj_kinematics(body.model, data)
+        rotation = data.xmat[body.marker_body].reshape(-1, 3, 3)
+        origin = data.xpos[body.marker_body] * body.length_unit_m
+        positions[frame] = origin + np.einsum("kij,kj->ki", rotation, offsets)
+    return positions
+
+
+def random_poses(body: Body, motion: Motion, rng: np.random.Generator) -> Float[np.ndarray, "frame nq"]:
+    """Smooth random poses around the default one, strictly within all joint limits.
+
+    Hinges and slides with limits swing through their range, rotations of ball and free joints turn up to about a
+    radian (yaw of a free joint: two), free joints travel about half the body's size.
+    """
+    model = body.model
+    size = body.size_m / body.length_unit_m
+    qpos = np.tile(model.qpos0, (motion.n_frames, 1))
+    for joint in range(model.njnt):
+        kind, at = int(model.jnt_type[joint]), int(model.jnt_qposadr[joint])
+        limits = model.jnt_range[joint] if model.jnt_limited[joint] else None
+        if kind == _FREE:
+            qpos[:, at : at + 3] += 0.5 * size * smooth_noise(motion, 3, rng)
+            turn = smooth_noise(motion, 3, rng) * np.array([0.3, 0.3, 2.0])
+            qpos[:, at + 3 : at + 7] = _turned(model.qpos0[at + 3 : at + 7], turn)
+        elif kind == _BALL:
+            reach = 1.0 if limits is None else limits[1]
+            turn = 0.5 * smooth_noise(motion, 3, rng)
+            angle = np.linalg.norm(turn, axis=-1, keepdims=True)
+            # a smooth saturation of the angle keeps the rotation within its cone
+            turn *= reach * np.tanh(angle / reach) / np.maximum(angle, 1e-12)
+            qpos[:, at : at + 4] = _turned(model.qpos0[at : at + 4] if limits is None else np.eye(4)[0], turn)
+        else:
+            noise = smooth_noise(motion, 1, rng)[:, 0]
+            free_swing = 0.5 if kind != _SLIDE else 0.1 * size
+            qpos[:, at] = _within(model.qpos0[at], limits, noise, free_swing)
+    return qpos
+
+
+def smooth_noise(motion: Motion, n_signals: int, rng: np.random.Generator) -> Float[np.ndarray, "frame signal"]:
+    """Band-limited noise of standard deviation `motion.amplitude`: sines of random frequency and phase."""
+    n_sines = 8
+    time = np.arange(motion.n_frames) / motion.rate_hz
+    frequency = rng.uniform(0.1, 1.0, (n_sines, n_signals)) * motion.cutoff_hz
+    phase = rng.uniform(0.0, 2 * np.pi, (n_sines, n_signals))
+    waves = np.sin(2 * np.pi * frequency * time[:, None, None] + phase)
+    return motion.amplitude * waves.sum(axis=1) * np.sqrt(2.0 / n_sines)
+
+
+def gaps(shape: tuple[int, int], flaws: Flaws, rng: np.random.Generator) -> Bool[np.ndarray, "frame keypoint"]:
+    """Runs of missing points, geometric in length, so that `flaws.missing_fraction` of all is missing on average."""
+    n_frames, n_keypoints = shape
+    missing = np.zeros(shape, dtype=bool)
+    fraction = flaws.missing_fraction
+    if fraction == 0.0:
+        return missing
+    close = 1.0 / flaws.gap_frames
+    open_ = min(1.0, close * fraction / (1.0 - fraction))
+    for keypoint in range(n_keypoints):
+        inside = bool(rng.random() < fraction)
+        frame = 0
+        while frame < n_frames:
+            length = int(rng.geometric(close if inside else open_))
+            missing[frame : frame + length, keypoint] = inside
+            frame += length
+            inside = not inside
+    return missing
+
+
+def _within(centre: float, limits: np.ndarray | None, noise: np.ndarray, free_swing: float) -> np.ndarray:
+    """Map noise to a joint coordinate: a logistic curve between the limits, or a plain swing without limits."""
+    if limits is None:
+        return centre + free_swing * noise
+    lower, upper = limits
+    # a default pose at a limit would leave no room to swing
+    share = np.clip((centre - lower) / (upper - lower), 0.1, 0.9)
+    return lower + (upper - lower) / (1.0 + np.exp(-(np.log(share / (1.0 - share)) + noise)))
+
+
+def _turned(quat: np.ndarray, rotvec: np.ndarray) -> np.ndarray:
+    """Rotate `quat` (wxyz) by rotation vectors in its own frame; successive quaternions stay in one hemisphere."""
+    turned = (Rotation.from_quat(quat, scalar_first=True) * Rotation.from_rotvec(rotvec)).as_quat(scalar_first=True)
+    flips = np.cumprod(np.where((turned[1:] * turned[:-1]).sum(axis=-1) < 0, -1.0, 1.0))
+    turned[1:] *= flips[:, None]
+    return turned
+
+
+def _faults(motion: Motion, flaws: Flaws) -> list[str]:
+    faults = [
+        f"motion.{name}: expected a positive number, got {value}"
+        for name, value in vars(motion).items()
+        if name != "amplitude" and not value > 0
+    ]
+    if motion.rate_hz > 0 and not 2 * motion.cutoff_hz <= motion.rate_hz:
+        faults.append(
+            f"motion.cutoff_hz: expected at most half the rate ({motion.rate_hz / 2}), got {motion.cutoff_hz}"
+        )
+    for name in ("missing_fraction", "outlier_fraction"):
+        value = getattr(flaws, name)
+        if not 0.0 <= value < 1.0:
+            faults.append(f"flaws.{name}: expected a number from 0 to below 1, got {value}")
+    if not flaws.gap_frames >= 1:
+        faults.append(f"flaws.gap_frames: expected at least 1, got {flaws.gap_frames}")
+    faults += [
+        f"flaws.{name}: expected no negative number, got {getattr(flaws, name)}"
+        for name in ("noise_m", "outlier_m")
+        if not getattr(flaws, name) >= 0
+    ]
+    return faults

@@ -1,0 +1,233 @@
+"""The clip file's body in a world: floor, contacts, and the options of the simulation, as one MjModel.
+
+Bodies keep their names; numbers may shift, so everything is looked up by name. To keep simulation fast, only end
+effectors touch the floor (paper B, section 4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from track_mjx._common.errors import BodyError, ConfigError, raise_all, unknown
+from track_mjx._common.exact_xml import exact_xml, quick_compile
+from track_mjx.body.ground import ground_height
+from track_mjx.body.servos import set_actuators
+from track_mjx.clips import Clips
+from track_mjx.config import ArenaConfig, PhysicsConfig
+
+_SOLVERS = {
+    "cg": mujoco.mjtSolver.mjSOL_CG,
+    "newton": mujoco.mjtSolver.mjSOL_NEWTON,
+    "pgs": mujoco.mjtSolver.mjSOL_PGS,
+}
+_INTEGRATORS = {
+    "euler": mujoco.mjtIntegrator.mjINT_EULER,
+    "implicitfast": mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
+    "implicit": mujoco.mjtIntegrator.mjINT_IMPLICIT,
+    "rk4": mujoco.mjtIntegrator.mjINT_RK4,
+}
+_FLOOR = "arena_floor"
+CONTACT_SENSOR = "contact_with_floor_"
+"""Beginning of the names of the sensors that say whether a geom touches the floor."""
+_MEMORY_BYTES = 1 << 26
+
+
+@dataclass(frozen=True, eq=False)
+class Arena:
+    """A body in its world, ready to be simulated.
+
+    Attributes:
+        model: the compiled model.
+        mjcf_xml: the same as XML; compiles with the assets of the clips.
+        root_body: body that stands for the animal's position.
+        end_effectors: bodies that touch the world or carry the task.
+        floor: geom that stands for the ground, empty where there is none.
+        contact_geoms: geoms that may touch the floor, by end effector.
+        n_substeps: physics steps in a control step.
+    """
+
+    model: mujoco.MjModel
+    mjcf_xml: str
+    root_body: str
+    end_effectors: tuple[str, ...]
+    floor: str
+    contact_geoms: dict[str, tuple[str, ...]]
+    n_substeps: int
+
+
+def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Arena:
+    """Put the body of the clips into a world.
+
+    Raises:
+        ConfigError: when rates or options are impossible.
+        BodyError: when a body named is not there, or MuJoCo refuses the model.
+    """
+    n_substeps = substeps(physics)
+    original = clips.model()  # refuses what must not be compiled
+    spec = mujoco.MjSpec.from_string(clips.mjcf_xml, assets=dict(clips.assets))
+    _name_geoms(spec)
+    names = [original.body(i).name for i in range(1, original.nbody)]
+    end_effectors = tuple(arena.end_effectors) or clips.end_effectors
+    root = arena.root_body or clips.root_body or next((name for name in names if name), "")
+    faults = [f"arena.end_effectors: {unknown('body', name, names)}" for name in end_effectors if name not in names]
+    if root not in names:
+        faults.append(f"arena.root_body: {unknown('body', root, names)}")
+    raise_all(BodyError, str(clips.path), faults)
+    floor = _floor(spec, arena, _root_moves(original))
+    contact_geoms = _contacts(spec, arena.contacts, floor, end_effectors)
+    _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
+    _contact_sensors(spec, floor, contact_geoms)
+    set_actuators(spec, arena.actuators, arena.servo_hz, end_effectors)
+    _set_options(spec, physics)
+    try:
+        xml = exact_xml(spec)
+        model = mujoco.MjModel.from_xml_string(xml, dict(clips.assets))
+    except (ValueError, mujoco.FatalError) as error:
+        raise BodyError(
+            f"{clips.path}: MuJoCo refuses the body in its arena: {' '.join(str(error).split())}"
+        ) from error
+    return Arena(model, xml, root, end_effectors, floor, contact_geoms, n_substeps)
+
+
+def substeps(physics: PhysicsConfig) -> int:
+    """Return the physics steps in a control step.
+
+    Raises:
+        ConfigError: when it is no whole number, or a step is not positive.
+    """
+    if not physics.sim_dt_s > 0 or not physics.ctrl_dt_s > 0:
+        raise ConfigError(
+            f"physics: steps must be positive, got sim_dt_s={physics.sim_dt_s}, ctrl_dt_s={physics.ctrl_dt_s}"
+        )
+    ratio = physics.ctrl_dt_s / physics.sim_dt_s
+    if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-6:
+        raise ConfigError(
+            f"physics.ctrl_dt_s={physics.ctrl_dt_s} must be a whole multiple of physics.sim_dt_s={physics.sim_dt_s}; "
+            f"it is {ratio:.6g} times as long"
+        )
+    return round(ratio)
+
+
+def _name_geoms(spec: mujoco.MjSpec) -> None:
+    """Give unnamed geoms names, so that contact pairs can name them."""
+    taken = {geom.name for geom in spec.geoms}
+    for i, geom in enumerate(spec.geoms):
+        if not geom.name:
+            name = f"geom_{i}"
+            while name in taken:
+                name += "_"
+            geom.name = name
+            taken.add(name)
+
+
+def _root_moves(model: mujoco.MjModel) -> bool:
+    """Say whether the body travels: a free joint, or sliding joints on a body of the first level."""
+    travels = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+    joints = zip(model.jnt_type.tolist(), model.jnt_bodyid.tolist(), strict=True)
+    return any(kind in travels and model.body_parentid[body] == 0 for kind, body in joints)
+
+
+def _floor(spec: mujoco.MjSpec, arena: ArenaConfig, root_moves: bool) -> str:
+    """Return the name of the floor, after adding one where it is needed; empty: none."""
+    if arena.floor not in ("auto", "on", "off"):
+        raise ConfigError(f"arena.floor: expected auto, on or off, got {arena.floor!r}")
+    own = [geom.name for geom in spec.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
+    if arena.floor == "off":
+        for geom in [geom for geom in spec.geoms if geom.name in own]:
+            spec.delete(geom)
+        return ""
+    if own:
+        return own[0]
+    if arena.floor == "auto" and not root_moves:
+        return ""
+    spec.worldbody.add_geom(
+        name=_FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], rgba=[0.75, 0.78, 0.8, 1], contype=1,
+        conaffinity=1,
+    )  # fmt: skip
+    return _FLOOR
+
+
+def _set_floor_height(
+    spec: mujoco.MjSpec, floor: str, contact_geoms: dict[str, tuple[str, ...]], height_m: float | None, clips: Clips
+) -> None:
+    """Put the floor where it is asked for, else where the end effectors stand in the clips."""
+    geoms = list(dict.fromkeys(geom for group in contact_geoms.values() for geom in group))
+    if not floor or (height_m is None and not geoms):
+        return
+    model = quick_compile(spec)
+    if model.body_dofnum[model.geom_bodyid[model.geom(floor).id]]:
+        return  # a floor that moves is the body's own affair
+    height = ground_height(model, geoms, clips.qpos) if height_m is None else height_m / clips.length_unit_m
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    geom = next(geom for geom in spec.geoms if geom.name == floor)
+    geom.pos = geom.pos + np.array([0.0, 0.0, height - data.geom_xpos[model.geom(floor).id, 2]])
+
+
+def _contacts(spec: mujoco.MjSpec, mode: str, floor: str, end_effectors: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Leave only the contacts asked for; return the geoms of each end effector that may touch the floor."""
+    if mode not in ("end_effectors", "all", "none"):
+        raise ConfigError(f"arena.contacts: expected end_effectors, all or none, got {mode!r}")
+    geoms = {name: tuple(_colliding_geoms(spec.body(name), set(end_effectors))) for name in end_effectors}
+    if mode == "all":
+        return geoms
+    wanted = {geom for group in geoms.values() for geom in group} if mode == "end_effectors" and floor else set()
+    for pair in list(spec.pairs):
+        others = {pair.geomname1, pair.geomname2} - {floor}
+        if floor not in (pair.geomname1, pair.geomname2) or not others <= wanted:
+            spec.delete(pair)
+    paired = {name for pair in spec.pairs for name in (pair.geomname1, pair.geomname2)}
+    for geom in spec.geoms:
+        # bits: the floor is 1 and accepts nothing, feet accept 1, the rest meets nothing
+        geom.contype = int(geom.name == floor and bool(wanted))
+        geom.conaffinity = int(geom.name in wanted and geom.name not in paired)
+    return geoms if wanted else {}
+
+
+def _colliding_geoms(body: mujoco.MjsBody, end_effectors: set[str]) -> list[str]:
+    """Names of the geoms of a body that take part in contacts, toes and the like that hang on it included.
+
+    What hangs on it does not count where another end effector is among it (the segments of a worm). A body none of
+    whose geoms collides gets all of them: a foot must be able to stand.
+    """
+    below = body.find_all(mujoco.mjtObj.mjOBJ_BODY)
+    own = [body] if any(child.name in end_effectors for child in below) else [body, *below]
+    every = [geom for part in own for geom in part.geoms]
+    colliding = [geom.name for geom in every if geom.contype or geom.conaffinity]
+    return colliding or [geom.name for geom in every]
+
+
+def _contact_sensors(spec: mujoco.MjSpec, floor: str, contact_geoms: dict[str, tuple[str, ...]]) -> None:
+    """Replace the sensors of the body by one per contact geom that says whether it touches the floor.
+
+    Geom against floor is the one form of contact sensor that all engines know; other sensors would cost time for
+    nothing.
+    """
+    for sensor in list(spec.sensors):
+        spec.delete(sensor)
+    for geom in dict.fromkeys(geom for group in contact_geoms.values() for geom in group if floor):
+        spec.add_sensor(
+            name=CONTACT_SENSOR + geom, type=mujoco.mjtSensor.mjSENS_CONTACT, objtype=mujoco.mjtObj.mjOBJ_GEOM,
+            objname=geom, reftype=mujoco.mjtObj.mjOBJ_GEOM, refname=floor,
+            intprm=[1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1],
+        )  # fmt: skip
+
+
+def _set_options(spec: mujoco.MjSpec, physics: PhysicsConfig) -> None:
+    for key, table in (("solver", _SOLVERS), ("integrator", _INTEGRATORS)):
+        value = str(getattr(physics, key)).lower()
+        if value not in table:
+            raise ConfigError(f"physics.{key}: {unknown(key, value, list(table))}")
+        setattr(spec.option, key, table[value])
+    if physics.iterations < 1 or physics.ls_iterations < 1:
+        raise ConfigError("physics.iterations and physics.ls_iterations must be at least 1")
+    spec.option.timestep = physics.sim_dt_s
+    spec.option.iterations = physics.iterations
+    spec.option.ls_iterations = physics.ls_iterations
+    # by itself MuJoCo would put a simulation that blew up back to its start, and nobody would know
+    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    spec.memory = min(spec.memory, _MEMORY_BYTES) if spec.memory > 0 else -1

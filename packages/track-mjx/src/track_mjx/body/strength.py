@@ -1,0 +1,117 @@
+"""Whether a body's actuators can make the recorded movement: inverse dynamics, then static optimisation.
+
+For every frame, the joint torques that pose, velocity and acceleration ask for are shared out among the actuators,
+each within its range, as closely as they can (Crowninshield & Brand 1981, J. Biomech. 14:793; without their fatigue
+criterion: what cannot be produced is what matters here). Torques are weighed by the inverse inertia, as in Gauss's
+principle, so that what is lacking counts by the acceleration it fails to make.
+
+A controller cannot follow where strength lacks, however long it is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import lsq_linear
+
+from track_mjx.body.anatomy import Anatomy
+from track_mjx.body.moments import moment_arms
+from track_mjx.clips import Clips
+
+LACKING = 0.3
+"""Share of the torque missing from which a frame counts as beyond the body's strength."""
+_RIDGE = 1e-3
+"""Weight of small use against close torques, as a share of the mean effect of an actuator."""
+
+
+class Strength(NamedTuple):
+    """What movement asks of actuators.
+
+    Attributes:
+        lacking: (frame,) share that no control produces of the torque needed beside what idle actuators give (the
+            passive pull of muscles), in the norm of Gauss's principle: 0 all is produced, 1 nothing.
+        effort: (frame, actuator) force of each actuator: 0 idle, 1 the most it can on one side.
+    """
+
+    lacking: Float[np.ndarray, " frame"]
+    effort: Float[np.ndarray, "frame actuator"]
+
+
+def strength_of_clips(body: Anatomy, clips: Clips, most: int = 500) -> tuple[Strength, Strength]:
+    """Judge holding the poses of clips, and moving as they do, at up to `most` frames spread over all of them."""
+    chosen = np.unique(np.linspace(0, len(clips.qpos) - 1, min(most, len(clips.qpos))).astype(np.int64))
+    qpos, qvel = clips.qpos[chosen].astype(np.float64), clips.qvel[chosen].astype(np.float64)
+    qacc = np.zeros(clips.qvel.shape)
+    for start, length in zip(clips.clip_start.tolist(), clips.clip_length.tolist(), strict=True):
+        if length > 1:
+            rows = slice(start, start + length)
+            qacc[rows] = np.gradient(clips.qvel[rows].astype(np.float64), 1 / clips.rate_hz, axis=0)
+    still = np.zeros_like(qvel)
+    return strength(body, qpos, still, still), strength(body, qpos, qvel, qacc[chosen])
+
+
+def can_be_judged(body: Anatomy) -> bool:
+    """Whether torques follow from the movement alone: every joint has an actuator, so no force comes from the floor."""
+    model = body.model
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    return bool((np.abs(moment_arms(model, data)).sum(0) > 0).all())
+
+
+def strength(
+    body: Anatomy,
+    qpos: Float[np.ndarray, "frame qpos"],
+    qvel: Float[np.ndarray, "frame dof"],
+    qacc: Float[np.ndarray, "frame dof"],
+) -> Strength:
+    """Judge frames: poses with their velocities and accelerations (zeros for holding a pose).
+
+    Activation counts as reached: a muscle's delay is not part of it.
+    """
+    lacking, efforts = [], []
+    for effects, idle, needs in _demands(body, qpos, qvel, qacc):
+        use = _share_out(effects, idle, needs)
+        needed = np.linalg.norm(needs - effects.T @ idle)
+        lacking.append(np.linalg.norm(needs - effects.T @ use) / max(needed, np.finfo(float).tiny))
+        efforts.append(np.abs(use - idle) / np.maximum(idle, 1 - idle))
+    return Strength(np.array(lacking), np.array(efforts))
+
+
+def _demands(
+    body: Anatomy, qpos: np.ndarray, qvel: np.ndarray, qacc: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield what every frame asks for.
+
+    These are the effect of each actuator's whole range (actuator, dof), the use at which it pulls and pushes least
+    (actuator), and what is needed beyond the lowest use of all (dof).
+    """
+    model = body.model
+    data, inertia = mujoco.MjData(model), np.zeros((model.nv, model.nv))
+    columns = np.array(body.act_columns)
+    has_state = columns >= 0
+    for pose, velocity, acceleration in zip(qpos, qvel, qacc, strict=True):
+        data.qpos[:], data.qvel[:], data.qacc[:] = pose, velocity, acceleration
+        mujoco.mj_inverse(model, data)
+        mujoco.mj_fullM(model, data, inertia)
+        forces = []
+        for control in body.ctrl_range:
+            data.ctrl[:], data.act[columns[has_state]] = control, control[has_state]
+            mujoco.mj_fwdActuation(model, data)
+            forces.append(data.actuator_force.copy())
+        arms, reach = moment_arms(model, data), forces[1] - forces[0]
+        torques = np.vstack([arms * reach[:, None], data.qfrc_inverse - arms.T @ forces[0]])
+        weighed = np.linalg.solve(np.linalg.cholesky(inertia), torques.T).T
+        idle = np.clip(np.divide(-forces[0], reach, out=np.zeros(model.nu), where=reach != 0), 0.0, 1.0)
+        yield weighed[:-1], idle, weighed[-1]
+
+
+def _share_out(
+    effects: Float[np.ndarray, "actuator dof"], idle: Float[np.ndarray, " actuator"], needs: Float[np.ndarray, " dof"]
+) -> Float[np.ndarray, " actuator"]:
+    """Least squares within 0..1, with a small ridge towards idleness."""
+    ridge = np.sqrt(_RIDGE * (effects**2).sum(1).mean()) * np.eye(len(idle))
+    return lsq_linear(np.vstack([effects.T, ridge]), np.concatenate([needs, ridge @ idle]), (0, 1), "bvls").x

@@ -1,0 +1,148 @@
+"""Evaluating a run: its clips played in physics, and the numbers of every set of clips."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from track_mjx._common.errors import ConfigError
+from track_mjx._common.files import output_folder, write_text
+from track_mjx.config import EvaluateConfig
+from track_mjx.evaluation import tables
+from track_mjx.evaluation.survival import Episodes, Survival, episodes_of, half_life, survival
+from track_mjx.learning.runs import load_policy, open_setup, sets_of
+from track_mjx.learning.setup import Setup
+from track_mjx.policy.metrics import Parts, interval_over_clips, parts_of, summary
+from track_mjx.policy.play import Played, Player, Realignment, reasons_of
+from track_mjx.runs.run_folder import RunFolder
+
+
+@dataclass(frozen=True, eq=False)
+class Assessed:
+    """Clips that were played, and which set each belongs to.
+
+    Attributes:
+        setup: task and clips.
+        played: all clips, each to its end or to where its episode ended early.
+        realigned: the same, to their ends: where an episode ended, the next began on the reference.
+        clips: number of each row in the clips file.
+        rows: set -> rows; no set is empty.
+    """
+
+    setup: Setup
+    played: Played
+    realigned: Played
+    clips: tuple[int, ...]
+    rows: Mapping[str, list[int]]
+
+    @cached_property
+    def parts(self) -> Parts:
+        """What the columns of errors are."""
+        return parts_of(self.setup.task)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each row's clip."""
+        return tuple(self.setup.clips.clip_name[clip] for clip in self.clips)
+
+    @property
+    def shown(self) -> list[str]:
+        """The sets without `all`, which repeats the others."""
+        return [name for name in self.rows if name != "all"]
+
+    def some(self, name: str, *, realigned: bool = False) -> Played:
+        """The clips of one set."""
+        played, rows = self.realigned if realigned else self.played, self.rows[name]
+        chosen = {key: value[rows] for key, value in played._asdict().items() if isinstance(value, np.ndarray)}
+        return played._replace(**chosen, metrics={key: value[rows] for key, value in played.metrics.items()})
+
+    def episodes(self, name: str) -> Episodes:
+        """The episodes of one set."""
+        rows = self.rows[name]
+        length = np.asarray(self.setup.reference.length)[[self.clips[row] for row in rows]]
+        return episodes_of(self.realigned.ended_by[rows] > 0, length.astype(np.int64) - 1)
+
+    def survival(self, name: str) -> Survival:
+        """The survival curve of one set."""
+        return survival(self.episodes(name))
+
+
+def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, Any]:
+    """Play the clips of a run, or of another file, and write summary, tables and figures.
+
+    Returns:
+        The summary: numbers of the set asked for at its top level, those of every set under ``sets``.
+
+    Raises:
+        TrackError: when run, checkpoint or clips do not fit.
+    """
+    from track_mjx.evaluation.figures import draw_all
+
+    if config.deviation_mm is not None and not config.deviation_mm > 0:
+        raise ConfigError(f"deviation_mm: expected more than 0, or nothing, got {config.deviation_mm}")
+    settings = folder.config()
+    settings.physics.engine = config.engine or settings.physics.engine
+    setup, train, test = open_setup(folder, settings, config.clips, whole=config.whole)
+    sets = sets_of(setup, train, test, config.clip_set)
+    step, policy = load_policy(folder, setup, config.checkpoint)
+    target = output_folder(str(out), "evaluation")
+    player = Player(setup.task, setup.networks, setup.engine(), setup.on_device(setup.reference))
+    limit = None if config.deviation_mm is None else config.deviation_mm * 1e-3
+    clips, followed = tuple(sets["all"]), setup.on_device(setup.followed)
+    played = realigned = player.play(policy, followed, np.asarray(clips))
+    if played.ended_by.any() or limit is not None:
+        rule = Realignment(limit, tuple(parts_of(setup.task).reported))
+        realigned = player.play(policy, followed, np.asarray(clips), realign=rule)
+    rows = {name: [clips.index(clip) for clip in chosen] for name, chosen in sets.items() if chosen}
+    assessed = Assessed(setup, played, realigned, clips, rows)
+    numbers = {name: set_numbers(assessed, name) for name in rows}
+    found = {
+        "run": folder.path.name,
+        "checkpoint_step": step,
+        "engine": player.engine.name,
+        "clips_file": setup.clips.path.name,
+        "clips_of_the_run": not config.clips or bool(train),
+        "ends_by": [*reasons_of(setup.task)[1 : None if limit is not None else -1]],
+        "deviation_mm": config.deviation_mm,
+        "set": config.clip_set,
+        **numbers[config.clip_set],
+        "sets": numbers,
+        "weights": dict(zip(setup.task.metric_names, setup.task.metric_weights, strict=True)),
+    }
+    tables.write_all(assessed, target)
+    draw_all(assessed, numbers, target)
+    write_text(target / "summary.json", json.dumps(tables.plain(found), indent=1) + "\n")
+    return found
+
+
+def set_numbers(assessed: Assessed, name: str) -> dict[str, Any]:
+    """Numbers of one set: means over its steps, an interval over its clips, and how its episodes ended.
+
+    Errors and rewards are those before an episode ends: being put back on the reference makes none of them better.
+    """
+    played, realigned = assessed.some(name), assessed.some(name, realigned=True)
+    episodes, curve = assessed.episodes(name), assessed.survival(name)
+    dt = assessed.setup.task.body.ctrl_dt
+    reported = assessed.parts.reported
+    low, high = interval_over_clips(1e3 * played.body_error_m[:, :, reported].mean(-1), played.valid)
+    reasons = reasons_of(assessed.setup.task)
+    counts = np.bincount(realigned.ended_by[realigned.ended_by > 0], minlength=len(reasons))
+    return {
+        **summary(assessed.setup.task, played),
+        "mean_body_error_mm_low": low,
+        "mean_body_error_mm_high": high,
+        "unterminated_fraction": float((realigned.reason == 0).mean()),
+        "mean_body_error_mm_realigned": summary(assessed.setup.task, realigned)["mean_body_error_mm"],
+        "seconds_realigned": float(realigned.valid.sum()) * dt,
+        "episodes": len(episodes.steps),
+        "ended_early": {reason: int(count) for reason, count in zip(reasons, counts, strict=True) if count},
+        "ended_early_per_minute": 60 * float(episodes.ended.sum()) / max(1e-9, float(episodes.steps.sum()) * dt),
+        "longest_episode_s": float(episodes.steps.max()) * dt,
+        "half_of_episodes_ended_after_s": half_life(curve, dt),
+    }

@@ -1,0 +1,129 @@
+"""What an evaluation found, as tables: one row a clip, a part of the body, or a time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from track_mjx._common.files import write_text
+from track_mjx.policy.metrics import clip_numbers, ending
+
+if TYPE_CHECKING:
+    from track_mjx.evaluation.assess import Assessed
+
+
+def write_all(assessed: Assessed, folder: Path) -> None:
+    """Write ``clips.csv``, ``parts.csv``, ``survival.csv`` and ``error_over_time.csv``.
+
+    Raises:
+        OutputError: when one cannot be written.
+    """
+    for name, rows in {
+        "clips": clip_rows(assessed),
+        "parts": part_rows(assessed),
+        "survival": survival_rows(assessed),
+        "error_over_time": time_rows(assessed),
+    }.items():
+        write_text(folder / f"{name}.csv", _table(rows))
+
+
+def clip_rows(assessed: Assessed) -> list[dict[str, Any]]:
+    """Numbers of every clip."""
+    return [
+        {"clip": assessed.names[row], "set": name}
+        | clip_numbers(assessed.setup.task, assessed.played, row)
+        | ending(assessed.setup.task, assessed.realigned, row)
+        for name in assessed.shown
+        for row in assessed.rows[name]
+    ]
+
+
+def part_rows(assessed: Assessed) -> list[dict[str, Any]]:
+    """Error of every body and joint in every set, over the steps before an episode ends."""
+    parts, out = assessed.parts, []
+    region = {column: name for name, columns in parts.regions.items() for column in columns}
+    for name in assessed.shown:
+        played = assessed.some(name)
+        bodies, joints = 1e3 * played.body_error_m[played.valid], played.joint_error_rad[played.valid]
+        for column, body in enumerate(parts.bodies):
+            out.append(_part(name, "body", body, region.get(column, ""), bodies[:, column], "mm"))
+        unit_mm = 1e3 * assessed.setup.task.body.length_unit_m
+        for column, joint in enumerate(parts.joints):
+            turns = column in parts.angles
+            values = joints[:, column] * (180 / np.pi if turns else unit_mm)
+            out.append(_part(name, "joint", joint, "", values, "deg" if turns else "mm"))
+    return out
+
+
+def _part(name: str, kind: str, part: str, region: str, errors: np.ndarray, unit: str) -> dict[str, Any]:
+    middle, high = np.quantile(errors, [0.5, 0.95]).tolist()
+    return {
+        "set": name, "kind": kind, "name": part, "region": region, "unit": unit,
+        "mean": float(errors.mean(dtype=np.float64)), "median": middle, "percentile_95": high,
+    }  # fmt: skip
+
+
+def survival_rows(assessed: Assessed) -> list[dict[str, Any]]:
+    """The survival curve of every set, control step by control step."""
+    dt, out = assessed.setup.task.body.ctrl_dt, []
+    for name in assessed.shown:
+        curve = assessed.survival(name)
+        for step, (part, low, high, watched) in enumerate(zip(*(entry.tolist() for entry in curve), strict=True)):
+            out.append(
+                {"set": name, "time_s": round(step * dt, 9), "unterminated": part, "low": low, "high": high,
+                 "episodes_watched": watched}
+            )  # fmt: skip
+    return out
+
+
+def errors_over_time(assessed: Assessed, name: str) -> dict[str, Float[np.ndarray, "clip step"]]:
+    """Mean error of every clip of a set after every control step; NaN where it took none."""
+    played, parts = assessed.some(name), assessed.parts
+    found = {
+        "body_error_mm": 1e3 * played.body_error_m[:, :, parts.reported].mean(-1, dtype=np.float64),
+        "joint_error_deg": np.degrees(played.joint_error_rad[:, :, parts.angles].mean(-1, dtype=np.float64))
+        if parts.angles
+        else np.full(played.valid.shape, np.nan),
+    }
+    return {key: np.where(played.valid, values, np.nan) for key, values in found.items()}
+
+
+def time_rows(assessed: Assessed) -> list[dict[str, Any]]:
+    """Errors against the time in the clip: mean over the clips that go on so long, and where 80 % of them lie."""
+    dt, out = assessed.setup.task.body.ctrl_dt, []
+    for name in assessed.shown:
+        errors = errors_over_time(assessed, name)
+        for step in np.flatnonzero(assessed.some(name).valid.any(0)).tolist():
+            row: dict[str, Any] = {"set": name, "time_s": round((step + 1) * dt, 9)}
+            for key, values in errors.items():
+                known = values[np.isfinite(values[:, step]), step]
+                row["clips"] = max(len(known), row.get("clips", 0))
+                low, high = np.quantile(known, [0.1, 0.9]).tolist() if len(known) else (math.nan, math.nan)
+                mean = float(known.mean()) if len(known) else math.nan
+                row |= {key: mean, f"{key}_low": low, f"{key}_high": high}
+            out.append(row)
+    return out
+
+
+def plain(value: Any) -> Any:
+    """The same for JSON, which has no NaN: None in its place."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue()

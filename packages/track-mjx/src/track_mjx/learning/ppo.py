@@ -1,0 +1,234 @@
+"""Proximal policy optimisation (Schulman et al. 2017) with an intention bottleneck (paper B, section 4.4.3).
+
+Batches are (step, env, ...) of one unroll. Pure functions; all randomness comes from keys.
+
+The latent is drawn once, while acting; learning replays its noise, so that before the first update the probability
+ratio is 1. The prior of a latent is AR(1): N(alpha z, (1 - alpha^2) I) around the previous *sample* z of the same
+episode, which is carried from unroll to unroll, and N(0, I) at an episode's first step. Its divergence is summed over
+dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from track_mjx.config import PpoConfig
+from track_mjx.devices import Devices
+from track_mjx.physics.fields import Arrayish
+from track_mjx.policy.networks import Networks, action_distribution, log_probability
+from track_mjx.policy.policy import ObservationStatistics, Policy, normalized, update_statistics
+from track_mjx.task.imitation import Observation
+
+
+class Transition(NamedTuple):
+    """One control step of every simulation, as learning sees it.
+
+    Attributes:
+        observation: not normalised.
+        raw: action before tanh.
+        log_prob: its log density when it was drawn.
+        noise: that made the latent.
+        previous_latent: latent of the step before; of any value where `first`.
+        first: the step is the first of its episode.
+        reward: unscaled.
+        terminated: the episode ended early with this step.
+        truncated: it ended with its clip.
+    """
+
+    observation: Observation
+    raw: Array
+    log_prob: Array
+    noise: Array
+    previous_latent: Array
+    first: Array
+    reward: Array
+    terminated: Array
+    truncated: Array
+
+
+class Learner(NamedTuple):
+    """Everything that learning changes.
+
+    Attributes:
+        parameters: of the networks.
+        optimizer: state of the optimiser.
+        statistics: of the observations.
+    """
+
+    parameters: Any
+    optimizer: Any
+    statistics: ObservationStatistics
+
+    @property
+    def policy(self) -> Policy:
+        """What acting needs."""
+        return Policy(self.parameters, self.statistics)
+
+
+class Sample(NamedTuple):
+    """A part of a batch, flat, with normalised observations and what was computed from whole unrolls."""
+
+    observation: Observation
+    raw: Array
+    log_prob: Array
+    noise: Array
+    previous_latent: Array
+    first: Array
+    advantage: Array
+    value_target: Array
+
+
+def optimizer(config: PpoConfig) -> optax.GradientTransformation:
+    """Clipped gradients through Adam; the step size is applied by `update`, so that it may change."""
+    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.scale_by_adam())
+
+
+def advantages(
+    transition: Transition, values: Float[Arrayish, "step1 env"], config: PpoConfig
+) -> tuple[Float[Arrayish, "step env"], Float[Arrayish, "step env"]]:
+    """Generalised advantage estimates (Schulman et al. 2016) and value targets.
+
+    A terminated step has no future. The future of a truncated one is unknown, since the clip ends there: it teaches
+    nothing, and nothing is carried across it.
+
+    Args:
+        transition: an unroll.
+        values: of its observations and of the one after.
+        config: discount, lambda and reward scale.
+    """
+    ended = jnp.logical_or(transition.terminated, transition.truncated)
+    future = config.discount * jnp.where(transition.terminated, 0.0, values[1:])
+    delta = config.reward_scale * transition.reward + future - values[:-1]
+    delta = jnp.where(transition.truncated, 0.0, delta)
+    decay = config.discount * config.gae_lambda * jnp.where(ended, 0.0, 1.0)
+
+    def back(carry: Array, step: tuple[Arrayish, Array]) -> tuple[Arrayish, Array]:
+        carry = step[0] + step[1] * carry
+        return carry, carry
+
+    _, advantage = jax.lax.scan(back, jnp.zeros_like(delta[0]), (delta, decay), reverse=True)
+    return advantage, advantage + values[:-1]
+
+
+def prior_divergence(
+    mean: Float[Arrayish, "*batch latent"],
+    logvar: Float[Arrayish, "*batch latent"],
+    previous: Float[Arrayish, "*batch latent"],
+    first: Bool[Arrayish, "*batch"],
+    alpha: float,
+) -> Float[Arrayish, "*batch"]:
+    """KL divergence of N(mean, exp(logvar)) from the AR(1) prior, summed over dimensions.
+
+    The prior is N(alpha * previous, 1 - alpha^2), and N(0, 1) where `first`.
+    """
+    expected = jnp.where(first[..., None], 0.0, alpha * previous)
+    variance = jnp.where(first[..., None], 1.0, 1.0 - alpha**2)
+    terms = (jnp.exp(logvar) + (mean - expected) ** 2) / variance - 1.0 - logvar + jnp.log(variance)
+    return 0.5 * terms.sum(-1)
+
+
+def loss(
+    networks: Networks, config: PpoConfig, parameters: Any, sample: Sample, kl_weight: Array, key: Array
+) -> tuple[Arrayish, dict[str, Array]]:
+    """Loss of a minibatch, and its parts for the log."""
+    out = networks.policy(parameters, sample.observation, sample.noise)
+    ratio = jnp.exp(log_probability(out.location, out.scale, sample.raw) - sample.log_prob)
+    advantage = sample.advantage
+    if config.normalize_advantages:
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
+    policy_loss = -jnp.minimum(ratio * advantage, clipped * advantage).mean()
+    value = networks.value(parameters, sample.observation)
+    value_loss = 0.5 * ((value - sample.value_target) ** 2).mean()
+    # entropy after tanh has no closed form: that of the normal, plus the tanh's part at one draw
+    draw = out.location + out.scale * jax.random.normal(key, out.location.shape)
+    squash = (2.0 * (jnp.log(2.0) - draw - jax.nn.softplus(-2.0 * draw))).sum(-1)
+    entropy = (action_distribution(out.location, out.scale).entropy() + squash).mean()
+    divergence = jnp.zeros(())
+    if networks.config.latent:
+        mean, logvar, _ = out.intention
+        kl = prior_divergence(mean, logvar, sample.previous_latent, sample.first, config.prior_correlation)
+        divergence = kl.mean()
+    total = policy_loss + config.value_weight * value_loss - config.entropy_weight * entropy + kl_weight * divergence
+    return total, {
+        "loss": total,
+        "policy_loss": policy_loss,
+        "value_loss": value_loss,
+        "entropy": entropy,
+        "kl_prior": divergence,
+        "ratio_max": jnp.abs(ratio - 1).max(),
+        "clipped_fraction": (jnp.abs(ratio - 1) > config.clip).mean(),
+        "action_std": out.scale.mean(),
+    }
+
+
+def shuffled_rows(config: PpoConfig, seed: int, iteration: int) -> Int[np.ndarray, "minibatch sample"]:
+    """Rows of the minibatches of all epochs, each epoch a new order; drawn on the host, where sorting is not needed."""
+    n = config.n_envs * config.unroll * config.rounds
+    size = n // config.minibatches
+    generator = np.random.Generator(np.random.Philox(key=[seed, iteration]))
+    orders = [generator.permutation(n)[: size * config.minibatches] for _ in range(config.epochs)]
+    return np.stack(orders).reshape(-1, size).astype(np.int32)
+
+
+def update(
+    networks: Networks,
+    config: PpoConfig,
+    learner: Learner,
+    batch: tuple[Transition, Observation],
+    inputs: tuple,
+    devices: Devices | None = None,
+) -> tuple[Learner, dict[str, Array]]:
+    """All epochs of minibatch updates on one unroll, then the running statistics.
+
+    Args:
+        networks: policy and critic.
+        config: settings.
+        learner: before.
+        batch: the unroll, and the observation after it.
+        inputs: learning rate, weight of the prior, (minibatch, sample) rows of the flat batch, key.
+        devices: among which the batch is divided; None: one.
+
+    Returns:
+        The learner, and the means of the loss parts over all minibatches; ``first_ratio_error`` is the largest
+        deviation of the probability ratio from 1 before anything was changed.
+    """
+    transition, last = batch
+    learning_rate, kl_weight, rows, key = inputs
+    seen = normalized(learner.statistics, transition.observation)
+    after = normalized(learner.statistics, last)
+    values = networks.value(learner.parameters, seen)
+    values = jnp.concatenate([values, networks.value(learner.parameters, after)[None]])
+    advantage, target = advantages(transition, values, config)
+    n = transition.reward.size
+    whole = Sample(
+        seen, transition.raw, transition.log_prob, transition.noise, transition.previous_latent, transition.first,
+        advantage, target,
+    )  # fmt: skip
+    devices = devices or Devices()
+    # gathered once, and divided anew with every minibatch: those are the same on any number of devices
+    flat = jax.tree.map(lambda x: x.reshape(n, *x.shape[2:]), devices.copied(whole))
+    transform = optimizer(config)
+    grad = jax.grad(lambda p, s, k: loss(networks, config, p, s, kl_weight, k), has_aux=True)
+
+    def minibatch(carry: tuple[Any, Any], xs: tuple[Arrayish, Array]) -> tuple[tuple[Any, Any], dict[str, Array]]:
+        parameters, state = carry
+        rows, step_key = xs
+        gradient, parts = grad(parameters, devices.divided(jax.tree.map(lambda x: x[rows], flat)), step_key)
+        change, state = transform.update(gradient, state, parameters)
+        parameters = jax.tree.map(lambda p, c: p - learning_rate * c, parameters, change)
+        return (parameters, state), parts | {"gradient_norm": optax.tree.norm(gradient)}
+
+    keys = jax.random.split(key, rows.shape[0])
+    (parameters, state), parts = jax.lax.scan(minibatch, (learner.parameters, learner.optimizer), (rows, keys))
+    losses = {name: values.mean() for name, values in parts.items()}
+    losses["ratio_max"] = parts["ratio_max"].max()
+    losses["first_ratio_error"] = parts["ratio_max"][0]
+    statistics = update_statistics(learner.statistics, transition.observation)
+    return devices.copied((Learner(parameters, state, statistics), losses))

@@ -1,0 +1,109 @@
+"""From settings and clips to everything a run needs: body, task, references, networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from track_mjx._common.errors import ConfigError, InputError, raise_all, unknown
+from track_mjx.body.anatomy import Anatomy
+from track_mjx.body.arena import build_arena
+from track_mjx.clips import Clips, cut
+from track_mjx.config import TrainConfig
+from track_mjx.limits import check_limits
+from track_mjx.physics.engine import engine_name, make_engine
+from track_mjx.physics.fields import Engine, zero_fields
+from track_mjx.policy.networks import Networks
+from track_mjx.task.actions import holding_ranges
+from track_mjx.task.imitation import Imitation, Observation, used_fields
+from track_mjx.task.reference import Reference, build_reference, choose
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A task on clips, and the networks that are to solve it.
+
+    Attributes:
+        config: settings.
+        clips: as they are played: cut to length.
+        task: the task.
+        networks: policy and critic.
+        reference: all clips at the control rate, as recorded; errors are measured against it.
+        followed: the same as rewarded and observed: smoothed, where that is asked for.
+    """
+
+    config: TrainConfig
+    clips: Clips
+    task: Imitation
+    networks: Networks
+    reference: Reference
+    followed: Reference
+
+    def engine(self, *, all_fields: bool = False) -> Engine:
+        """An engine for this task; it computes what the task reads, or everything."""
+        arena = self.task.body.arena
+        wanted = None if all_fields else self.used_fields
+        return make_engine(self.config.physics, arena.model, arena.n_substeps, wanted)
+
+    def on_device(self, reference: Reference, clips: Any = None) -> Reference:
+        """A reference as device arrays, with these clips only."""
+        chosen = reference if clips is None else choose(reference, clips)
+        return jax.tree.map(jnp.asarray, chosen)
+
+    @cached_property
+    def used_fields(self) -> set[str]:
+        """Physics fields that some term reads, and positions of bodies, by which every policy is judged."""
+        return used_fields(self.task, self.reference) | {"xpos"}
+
+    @cached_property
+    def observation(self) -> Observation:
+        """An observation of one simulation, zeros, for its shape."""
+        fields = zero_fields(self.task.body.model, 1)
+        shapes = jax.eval_shape(lambda: self.task.observe(self.followed, fields, self.task.clock(1)))
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+
+def build(config: TrainConfig, clips: Clips) -> Setup:
+    """Put everything together.
+
+    Raises:
+        TrackError: when settings and clips do not fit.
+    """
+    check_limits(config)
+    engine_name(config.physics.engine)
+    clips = cut(clips, config.task.clip_s)
+    arena = build_arena(clips, config.arena, config.physics)
+    body = Anatomy(arena, clips.length_unit_m, config.physics.ctrl_dt_s)
+    if body.model.nu == 0:
+        raise InputError(f"{clips.path}: the body has no actuators; it cannot be controlled")
+    regions = [name for bodies in config.task.regions.values() for name in bodies]
+    raise_all(ConfigError, "task.regions", [unknown("body", n, body.bodies) for n in regions if n not in body.bodies])
+    reference = build_reference(clips, body)
+    if config.task.action == "reference" and not config.task.action_range:
+        config.task.action_range = holding_ranges(body, reference.qpos)  # kept in the run's config: other clips use it
+    task = Imitation(body, config.task)
+    followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
+    setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed)
+    _ = setup.used_fields  # every term runs once, so that its mistakes show now
+    return setup
+
+
+def split(n_clips: int, test_fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Choose train and held-out clips.
+
+    Raises:
+        ConfigError: when the fraction leaves nothing to train on.
+    """
+    if not 0 <= test_fraction < 1:
+        raise ConfigError(f"run.test_fraction: expected 0 or more and less than 1, got {test_fraction}")
+    n_test = round(test_fraction * n_clips)
+    if test_fraction > 0 and n_clips > 1:
+        n_test = min(max(1, n_test), n_clips - 1)
+    n_test = 0 if n_clips == 1 else n_test
+    order = np.random.default_rng(seed).permutation(n_clips)
+    return sorted(order[n_test:].tolist()), sorted(order[:n_test].tolist())

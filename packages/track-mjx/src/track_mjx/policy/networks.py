@@ -1,0 +1,193 @@
+"""The intention network (paper B, section 4.4.3; paper A, section 2.6) and the critic, in Flax.
+
+    reference -> encoder -> diagonal Gaussian over latents (the intention)
+    latent, proprioception -> decoder -> normal distribution, squashed by tanh -> action
+
+Hidden layers: Dense, SiLU, LayerNorm; weights LeCun-uniform. The critic: Dense, ReLU, on the whole observation.
+All functions take normalised observations of any leading axes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from track_mjx._common.errors import ConfigError
+from track_mjx.config import NetworkConfig
+from track_mjx.physics.fields import Arrayish
+from track_mjx.task.imitation import Observation
+
+with warnings.catch_warnings():
+    # distrax loads TensorFlow Probability, which uses names that JAX has deprecated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import distrax
+
+_INIT = nn.initializers.lecun_uniform()
+
+LAYER_STAGE = "after Dense, SiLU and LayerNorm"
+LAYER_STAGE_PLAIN = "after Dense and SiLU"
+
+
+class Mlp(nn.Module):
+    """Hidden layers; returns the activation of each."""
+
+    widths: Sequence[int]
+    layer_norm: bool
+    activation: Any = nn.silu
+
+    @nn.compact
+    def __call__(self, x: Float[Arrayish, "*batch n"]) -> list[Array]:
+        """Activations of all hidden layers, first to last."""
+        layers = []
+        for i, width in enumerate(self.widths):
+            x = self.activation(nn.Dense(width, kernel_init=_INIT, name=f"dense_{i}")(x))
+            x = nn.LayerNorm(name=f"norm_{i}")(x) if self.layer_norm else x
+            layers.append(x)
+        return layers
+
+
+class Encoder(nn.Module):
+    """From the reference to the distribution of the intention."""
+
+    widths: Sequence[int]
+    latent: int
+    layer_norm: bool
+
+    @nn.compact
+    def __call__(self, reference: Float[Arrayish, "*batch n"]) -> tuple[Arrayish, Array, list[Array]]:
+        """Mean and log variance of the latent, and all hidden activations."""
+        layers = Mlp(self.widths, self.layer_norm, name="hidden")(reference)
+        out = nn.Dense(2 * self.latent, kernel_init=_INIT, name="latent")(layers[-1] if layers else reference)
+        return out[..., : self.latent], out[..., self.latent :], layers
+
+
+class Decoder(nn.Module):
+    """From intention and proprioception to the parameters of the action's distribution."""
+
+    widths: Sequence[int]
+    n_actions: int
+    layer_norm: bool
+    last_factor: float
+
+    @nn.compact
+    def __call__(self, x: Float[Arrayish, "*batch n"]) -> tuple[Arrayish, list[Array]]:
+        """Location and unconstrained scale, and all hidden activations."""
+        layers = Mlp(self.widths, self.layer_norm, name="hidden")(x)
+        init = nn.initializers.variance_scaling(self.last_factor**2, "fan_in", "uniform")
+        return nn.Dense(2 * self.n_actions, kernel_init=init, name="action")(layers[-1] if layers else x), layers
+
+
+class Critic(nn.Module):
+    """From the whole observation to its value."""
+
+    widths: Sequence[int]
+
+    @nn.compact
+    def __call__(self, x: Float[Arrayish, "*batch n"]) -> Float[Arrayish, "*batch"]:
+        """Value of each state."""
+        layers = Mlp(self.widths, False, nn.relu, name="hidden")(x)
+        return nn.Dense(1, kernel_init=_INIT, name="value")(layers[-1] if layers else x)[..., 0]
+
+
+class Intention(NamedTuple):
+    """The encoder's output and the latent that was used; last axis of length 0 where there is no bottleneck."""
+
+    mean: Array
+    logvar: Array
+    latent: Array
+
+
+class PolicyOutput(NamedTuple):
+    """What the policy computes for an observation.
+
+    Attributes:
+        intention: distribution and latent.
+        location, scale: of the action before tanh.
+        activations: hidden activations, ``encoder/layer_0`` and so on.
+    """
+
+    intention: Intention
+    location: Array
+    scale: Array
+    activations: dict[str, Array]
+
+
+class Networks:
+    """Policy and critic as pure functions of parameters; see the module's text."""
+
+    def __init__(self, config: NetworkConfig, n_actions: int) -> None:
+        if config.latent < 0 or any(width < 1 for width in (*config.encoder, *config.decoder, *config.critic)):
+            raise ConfigError("network: widths must be at least 1, and latent at least 0")
+        self.config = config
+        self.n_actions = n_actions
+        self.encoder = Encoder(tuple(config.encoder), config.latent, config.layer_norm)
+        self.decoder = Decoder(tuple(config.decoder), n_actions, config.layer_norm, config.action_factor)
+        self.critic = Critic(tuple(config.critic))
+
+    @property
+    def layer_stage(self) -> str:
+        """After what the activations of hidden layers are taken."""
+        return LAYER_STAGE if self.config.layer_norm else LAYER_STAGE_PLAIN
+
+    def init(self, key: Array, observation: Observation) -> dict[str, Any]:
+        """Fresh parameters for observations of this shape."""
+        keys = jax.random.split(key, 3)
+        n = self.config.latent
+        first = jnp.zeros((*observation.proprioception.shape[:-1], n)) if n else observation.reference
+        parameters = {
+            "decoder": self.decoder.init(keys[1], jnp.concatenate([first, observation.proprioception], -1)),
+            "critic": self.critic.init(keys[2], jnp.concatenate(list(observation), -1)),
+        }
+        if n:
+            parameters["encoder"] = self.encoder.init(keys[0], observation.reference)
+        return parameters
+
+    def policy(self, parameters: Any, observation: Observation, noise: Array | None) -> PolicyOutput:
+        """Run encoder and decoder.
+
+        Args:
+            parameters: of `init`.
+            observation: normalised.
+            noise: (*batch, latent) standard normal numbers that make the latent a sample; None: the mean.
+        """
+        activations = {}
+        if self.config.latent:
+            encoded: Any = self.encoder.apply(parameters["encoder"], observation.reference)
+            mean, logvar, layers = encoded
+            logvar = logvar + 2 * jnp.log(self.config.initial_latent_std)
+            activations |= {f"encoder/layer_{i}": layer for i, layer in enumerate(layers)}
+            latent = mean if noise is None else mean + jnp.exp(0.5 * logvar) * noise
+            first = latent
+        else:
+            mean = logvar = latent = jnp.zeros((*observation.reference.shape[:-1], 0))
+            first = observation.reference
+        whole = jnp.concatenate([first, observation.proprioception], -1)
+        decoded: Any = self.decoder.apply(parameters["decoder"], whole)
+        out, layers = decoded
+        activations |= {f"decoder/layer_{i}": layer for i, layer in enumerate(layers)}
+        # softplus(shift) is the standard deviation of an output of zero
+        shift = jnp.log(jnp.expm1(self.config.initial_std))
+        scale = jax.nn.softplus(out[..., self.n_actions :] + shift) + self.config.min_std
+        return PolicyOutput(Intention(mean, logvar, latent), out[..., : self.n_actions], scale, activations)
+
+    def value(self, parameters: Any, observation: Observation) -> Float[Arrayish, "*batch"]:
+        """Value of each state."""
+        value: Any = self.critic.apply(parameters["critic"], jnp.concatenate(list(observation), -1))
+        return value
+
+
+def action_distribution(location: Array, scale: Array) -> distrax.Distribution:
+    """The action before tanh."""
+    return distrax.Independent(distrax.Normal(location, scale), 1)
+
+
+def log_probability(location: Array, scale: Array, raw: Array) -> Array:
+    """Log density of the action tanh(`raw`); kept before tanh, because its inverse is not stable near 1."""
+    squash = jnp.asarray(distrax.Tanh().forward_log_det_jacobian(raw)).sum(-1)
+    return jnp.asarray(action_distribution(location, scale).log_prob(raw)) - squash

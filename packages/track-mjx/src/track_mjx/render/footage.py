@@ -1,0 +1,176 @@
+"""What a video is made of: one rollout of a mimic.rollouts file, with the body it was simulated with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from track_mjx._common.errors import ConfigError, ContractError, InputError, raise_all, shorten, unknown
+from track_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
+from track_mjx._common.labels import actuator_labels, qpos_labels
+from track_mjx._common.mjcf import compile_enclosed
+
+KIND = "mimic.rollouts"
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """The body of a rollouts file, in its arena.
+
+    Attributes:
+        mjcf_xml, assets: what it is compiled from.
+        length_unit_m: metres per length unit of the MJCF.
+        name: of the body.
+    """
+
+    mjcf_xml: str
+    assets: Mapping[str, bytes]
+    length_unit_m: float
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """One rollout, from its first state to the last that was reached. Lengths are in the MJCF's unit.
+
+    Attributes:
+        clip: name of the clip that was imitated.
+        time: of each state from the start of the rollout, s.
+        qpos: poses that were simulated.
+        qpos_ref: poses that were to be followed; elements the reference does not have are those simulated.
+        activation: of each actuator, 0 to 1; NaN for actuators without one.
+        ending: why it ended early; empty where it went on to the end of the clip.
+    """
+
+    clip: str
+    time: Float[np.ndarray, " state"]
+    qpos: Float[np.ndarray, "state qpos"]
+    qpos_ref: Float[np.ndarray, "state qpos"]
+    activation: Float[np.ndarray, "state actuator"]
+    ending: str
+
+
+def read_footage(path: str | Path, wanted: Sequence[int | str], seed: int | None) -> tuple[Body, list[Footage]]:
+    """Read rollouts of some clips.
+
+    Args:
+        path: a rollouts file, or a folder that holds a rollouts.h5.
+        wanted: names or numbers of clips; empty: all.
+        seed: the repeat, in a file with several; None: the first.
+
+    Raises:
+        InputError: when the file cannot be opened.
+        ContractError: when it is of another kind or version, or departs from the schema.
+        ConfigError: when it does not hold a clip or seed that is wanted.
+        BodyError: when its body does not compile.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir() and (path / "rollouts.h5").is_file():
+        path = path / "rollouts.h5"
+    with open_contract(path, KIND) as file:
+        body = _read_body(file)
+        _verify_labels(file, compile_enclosed(body.mjcf_xml, body.assets))
+        names = read_strings(require(file, "clip_name"))
+        if not names:
+            raise InputError(f"{path}: holds no rollout")
+        rows = _rows(path, names, wanted)
+        arrays = _read_arrays(file, _repeat(file, seed))
+        ending = attribute(require(file, "termination_reason"), "flag_meanings")
+    reasons = ending.split() if isinstance(ending, str) else []
+    return body, [_one(arrays, reasons, names[row], row) for row in rows]
+
+
+def _read_body(file: h5py.File) -> Body:
+    group, assets = find(file, "provenance/assets"), {}
+    if isinstance(group, h5py.Group):
+        data = {str(name): require(file, f"provenance/assets/{name}") for name in group}
+        assets = {name: read_numbers(one, (None,)).astype(np.uint8).tobytes() for name, one in data.items()}
+    unit = attribute(file, "length_unit_m")
+    if not isinstance(unit, int | float) or not 0 < unit < np.inf:
+        raise ContractError(f"{file.filename}: attribute length_unit_m: expected a positive number, got {unit!r}")
+    xml = read_strings(require(file, "provenance/mjcf_xml"))[0]
+    name = attribute(file, "model_name")
+    return Body(xml, assets, float(unit), name if isinstance(name, str) else "")
+
+
+def _verify_labels(file: h5py.File, model: mujoco.MjModel) -> None:
+    faults = []
+    for scale, expected in (("names_qpos", qpos_labels(model)), ("actuator", actuator_labels(model))):
+        found = read_strings(require(file, scale))
+        if found != expected:
+            odd = [label for label in found if label not in expected] or ["another order or number"]
+            faults.append(f"{scale} differs from the enclosed body: {shorten(odd, 4)}")
+    raise_all(ContractError, str(file.filename), faults)
+
+
+def _rows(path: Path, names: tuple[str, ...], wanted: Sequence[int | str]) -> list[int]:
+    """Numbers of the clips that are wanted."""
+    rows, faults = [], []
+    for one in wanted:
+        if isinstance(one, int) and 0 <= one < len(names):
+            rows.append(one)
+        elif isinstance(one, int):
+            faults.append(f"clip={one}: expected 0 to {len(names) - 1}; there are {len(names)} clips")
+        elif one in names:
+            rows.append(names.index(one))
+        else:
+            faults.append(f"clip: {unknown('clip', one, names)}")
+    raise_all(ConfigError, str(path), faults)
+    return rows or list(range(len(names)))
+
+
+def _repeat(file: h5py.File, seed: int | None) -> int | None:
+    """Number of the repeat; None for a file without repeats."""
+    scale = find(file, "seed")
+    if not isinstance(scale, h5py.Dataset):
+        if seed is not None:
+            raise ConfigError(f"{file.filename}: seed={seed}: the file holds one pass; leave seed out")
+        return None
+    seeds = read_numbers(scale, (None,)).tolist()
+    if seed is not None and seed not in seeds:
+        raise ConfigError(f"{file.filename}: seed={seed}: the file has seeds {shorten([str(s) for s in seeds])}")
+    return 0 if seed is None else seeds.index(seed)
+
+
+def _read_arrays(file: h5py.File, repeat: int | None) -> dict[str, Any]:
+    """Arrays (clip, ...) of one repeat, and the times of the states."""
+    n_qpos, n_act = require(file, "names_qpos").size, require(file, "actuator").size
+    n_states, n_clips = require(file, "state_time").size or 0, require(file, "clip_name").size
+    shapes = {
+        "qpos": (n_clips, n_states, n_qpos),
+        "qpos_ref": (n_clips, n_states, n_qpos),
+        "act": (n_clips, n_states, n_act),
+        "valid": (n_clips, n_states - 1),
+        "termination_reason": (n_clips,),
+    }
+    found: dict[str, Any] = {"time": read_numbers(require(file, "state_time"), (None,)).astype(np.float64)}
+    for name, shape in shapes.items():
+        if name == "act" and find(file, name) is None:
+            found[name] = np.full(shape, np.nan)
+            continue
+        values = read_numbers(require(file, name), shape if repeat is None else (None, *shape))
+        found[name] = values if repeat is None else values[repeat]
+    return found
+
+
+def _one(arrays: Mapping[str, Any], reasons: Sequence[str], clip: str, row: int) -> Footage:
+    n_states = 1 + int((arrays["valid"][row] != 0).sum())
+    qpos = arrays["qpos"][row, :n_states].astype(np.float64)
+    target = arrays["qpos_ref"][row, :n_states].astype(np.float64)
+    reason = int(arrays["termination_reason"][row])
+    ending = "" if reason == 0 else (reasons[reason] if reason < len(reasons) else f"reason {reason}")
+    return Footage(
+        clip=clip,
+        time=arrays["time"][:n_states],
+        qpos=qpos,
+        qpos_ref=np.where(np.isfinite(target), target, qpos),
+        activation=arrays["act"][row, :n_states].astype(np.float64),
+        ending=ending.replace("_", " "),
+    )

@@ -1,0 +1,200 @@
+"""Runs beside each other: what each was set to, where it ended, and means over the seeds of every setting.
+
+Seeds are few, so intervals over them are Student's t with n - 1 degrees of freedom, not a bootstrap; they say how well
+the mean over seeds is known, not how far a single run may lie from it.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from track_mjx._common.errors import RunError, shorten
+from track_mjx.runs.run_folder import RECORD, RunFolder
+
+BESIDE_THE_POINT = ("seed", "out", "run", "clips", "physics.threads")
+"""Settings, and groups of settings, in which runs of one group may differ."""
+OUTCOMES = (
+    "eval/test/mean_body_error_mm", "eval/test/mean_joint_error_deg", "eval/test/unterminated_fraction",
+    "eval/train/mean_body_error_mm", "eval/train/mean_joint_error_deg", "eval/train/unterminated_fraction",
+    "reward", "steps", "seconds",
+)  # fmt: skip
+"""Numbers of a run's last line of metrics that are compared."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training.
+
+    Attributes:
+        folder: its folder.
+        settings: every setting, by dotted key.
+        lines: its metrics.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    lines: Sequence[Mapping[str, Any]]
+
+    def outcome(self, name: str) -> float:
+        """A number of its last line; NaN where there is none."""
+        return _number(self.lines[-1].get(name)) if self.lines else float("nan")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds and its 95 % interval; NaN where one seed, or none, has the number."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed only.
+
+    Attributes:
+        settings: what distinguishes it from the other groups.
+        runs: its runs.
+        outcomes: estimates by name.
+    """
+
+    settings: Mapping[str, Any]
+    runs: Sequence[Run]
+    outcomes: Mapping[str, Estimate]
+
+    @property
+    def label(self) -> str:
+        """What distinguishes it, for people."""
+        parts = [f"{key.split('.')[-1]}={value}" for key, value in self.settings.items()]
+        return shorten(parts, 3) if parts else "all"
+
+
+def find_runs(where: Any) -> list[Path]:
+    """Folders of runs.
+
+    Args:
+        where: one or several: a run, a folder of runs, or a pattern such as ``sweep/*``.
+
+    Raises:
+        RunError: when there is no run.
+    """
+    texts = [str(text) for text in (where if isinstance(where, list | tuple) else [where])]
+    found: dict[Path, None] = {}
+    for text in texts:
+        for place in map(Path, sorted(glob.glob(str(Path(text).expanduser()), recursive=True))):
+            records = [place / RECORD] if (place / RECORD).is_file() else sorted(place.glob(f"*/{RECORD}"))
+            found |= dict.fromkeys(record.parent for record in records)
+    if not found:
+        raise RunError(f"runs: there is no folder of a run at {shorten(texts)}; expected RUN, SWEEP or 'SWEEP/*'")
+    return list(found)
+
+
+def has_runs(folder: Path) -> bool:
+    """Whether there are runs in a folder."""
+    return any(folder.glob(f"*/{RECORD}"))
+
+
+def read_run(folder: Path) -> Run:
+    """Read what a run left.
+
+    Raises:
+        RunError: when it is none.
+    """
+    opened = RunFolder.open(folder)
+    return Run(folder, dict(_flat(asdict(opened.config()))), opened.metrics())
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    out: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        out += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else [(f"{prefix}{key}", value)]
+    return out
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """Settings that are not the same in all runs; a setting that a run lacks counts as another value."""
+    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    beside = tuple(f"{name}." for name in BESIDE_THE_POINT)
+    return [
+        key
+        for key in keys
+        if key not in BESIDE_THE_POINT
+        and not key.startswith(beside)
+        and len({json.dumps(run.settings.get(key), default=str) for run in runs}) > 1
+    ]
+
+
+def grouped(runs: Sequence[Run]) -> list[Group]:
+    """Runs with the same settings together, in the order in which they first come."""
+    keys = differing(runs)
+    members: dict[str, list[Run]] = {}
+    for run in runs:
+        own = json.dumps([run.settings.get(key) for key in keys], default=str)
+        members.setdefault(own, []).append(run)
+    return [
+        Group(
+            {key: some[0].settings.get(key) for key in keys},
+            some,
+            {name: estimate([run.outcome(name) for run in some]) for name in OUTCOMES},
+        )
+        for some in members.values()
+    ]
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and Student's t interval; values that are NaN are left out."""
+    known = np.array([value for value in values if np.isfinite(value)])
+    if not len(known):
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    mean, reach = float(known.mean()), float("nan")
+    if len(known) > 1:
+        reach = float(stats.t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
+    return Estimate(mean, mean - reach, mean + reach, len(known))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A number over the course of a training, mean and 95 % interval over the runs of a group.
+
+    Attributes:
+        steps: control steps, where all runs have the number.
+        mean, low, high: NaN interval for a single run.
+    """
+
+    steps: Float[np.ndarray, " point"]
+    mean: Float[np.ndarray, " point"]
+    low: Float[np.ndarray, " point"]
+    high: Float[np.ndarray, " point"]
+
+
+def curve(runs: Sequence[Run], name: str, n_points: int = 100) -> Curve | None:
+    """How a number went, interpolated to the same steps for all runs; None where some run has less than two."""
+    tracks = []
+    for run in runs:
+        pairs = [(line["steps"], _number(line.get(name))) for line in run.lines]
+        tracks.append(np.array([pair for pair in pairs if np.isfinite(pair[1])]).reshape(-1, 2))
+    if not tracks or any(len(track) < 2 for track in tracks):
+        return None
+    first, last = max(track[0, 0] for track in tracks), min(track[-1, 0] for track in tracks)
+    if not first < last:
+        return None
+    steps = np.linspace(first, last, n_points)
+    values = np.stack([np.interp(steps, track[:, 0], track[:, 1]) for track in tracks])
+    points = [estimate(column.tolist()) for column in values.T]
+    mean, low, high = (np.array([getattr(point, part) for point in points]) for part in ("mean", "low", "high"))
+    return Curve(steps, mean, low, high)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")

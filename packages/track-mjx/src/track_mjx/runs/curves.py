@@ -1,0 +1,58 @@
+"""Learning curves of a run: reward, errors, every term and what the learner did, against control steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from track_mjx._common.files import replace_file
+
+PANELS = (
+    ("reward a step", ("reward", "eval/train/reward", "eval/test/reward")),
+    ("body error, mm", ("eval/train/mean_body_error_mm", "eval/test/mean_body_error_mm")),
+    ("joint error, deg", ("eval/train/mean_joint_error_deg", "eval/test/mean_joint_error_deg")),
+    ("followed to the end", ("eval/train/unterminated_fraction", "eval/test/unterminated_fraction")),
+    ("terms", "terms/"),
+    ("ended by, episodes", "ended/"),
+    ("KL of the intention", ("learning/kl_prior",)),
+    ("standard deviation of actions", ("learning/action_std",)),
+    ("control steps/s", ("control_steps_per_s",)),
+)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+
+
+def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw all panels that the metrics have numbers for into a PNG.
+
+    Raises:
+        OutputError: when the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    panels = [(title, [n for n in names if _belongs(n, which)]) for title, which in PANELS]
+    panels = [(title, chosen) for title, chosen in panels if chosen]
+    if not panels:
+        return
+    rows = -(-len(panels) // 3)
+    figure = Figure(figsize=(11, 2.7 * rows), layout="constrained")
+    axes = figure.subplots(rows, 3, squeeze=False).ravel()
+    for ax, (title, chosen) in zip(axes, panels, strict=False):
+        for colour, name in zip(COLOURS * (1 + len(chosen) // len(COLOURS)), chosen, strict=False):
+            points = [(line["steps"] / 1e6, line[name]) for line in lines if line.get(name) is not None]
+            ax.plot(
+                *zip(*points, strict=True), color=colour, lw=1.2, marker="." if len(points) < 20 else "", label=name
+            )
+        ax.set(title=title, xlabel="control steps, millions")
+        ax.spines[["top", "right"]].set_visible(False)
+        if len(chosen) > 1:
+            ax.legend(fontsize=6, frameon=False)
+    for ax in axes[len(panels) :]:
+        ax.remove()
+    with replace_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=130)
+
+
+def _belongs(name: str, which: str | tuple[str, ...]) -> bool:
+    return name.startswith(which) if isinstance(which, str) else name in which

@@ -1,0 +1,192 @@
+"""The folder of a run: config, what made it, the split of the clips, metrics, checkpoints.
+
+config.yaml        the resolved settings
+run.json           versions, hash of the body, clips file and its hash, names of train and held-out clips
+metrics.jsonl      one line of numbers every few iterations, never repeated, never missing
+metrics.csv        the same as a table
+checkpoints/       STEP/ and best.json
+learning_curves.png  drawn when a training ends or stops
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from track_mjx._common.errors import OutputError, RunError, output_error
+from track_mjx._common.files import output_folder, write_text
+from track_mjx._common.plain_yaml import plain_yaml
+from track_mjx._common.system import environment, now
+from track_mjx.clips import Clips
+from track_mjx.config import TrainConfig
+from track_mjx.runs.checkpoints import Checkpoints
+
+CONFIG, RECORD, METRICS, TABLE = "config.yaml", "run.json", "metrics.jsonl", "metrics.csv"
+CURVES = "learning_curves.png"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run was made of.
+
+    Attributes:
+        clips: path of the clips file.
+        clips_sha256: its hash.
+        model_name, model_sha256: the body.
+        train, test: names of the clips of each set.
+        started_utc: when.
+        environment: versions of programs.
+    """
+
+    clips: str
+    clips_sha256: str
+    model_name: str
+    model_sha256: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    started_utc: str
+    environment: Mapping[str, str]
+
+
+class RunFolder:
+    """A run on the disk.
+
+    Args:
+        path: its folder.
+        keep: checkpoints kept besides the best.
+    """
+
+    def __init__(self, path: Path, keep: int = 3) -> None:
+        self.path = path
+        self.checkpoints = Checkpoints(path / "checkpoints", keep)
+
+    @classmethod
+    def create(cls, config: TrainConfig, clips: Clips, train: list[int], test: list[int]) -> RunFolder:
+        """Make the folder of a new run.
+
+        Raises:
+            OutputError: when it holds a run already, or cannot be written.
+        """
+        path = output_folder(config.out, "run")
+        if (path / RECORD).exists():
+            raise OutputError(f"{path}: there is a run already; `track-mjx resume run={path}` goes on with it")
+        folder = cls(path, config.run.keep_checkpoints)
+        record = RunRecord(
+            clips=str(clips.path.absolute()),
+            clips_sha256=clips.sha256,
+            model_name=clips.model_name,
+            model_sha256=clips.model_sha256,
+            train=tuple(clips.clip_name[i] for i in train),
+            test=tuple(clips.clip_name[i] for i in test),
+            started_utc=now(),
+            environment=environment(),
+        )
+        write_text(path / CONFIG, config_yaml(config))
+        write_text(path / METRICS, "")
+        write_text(path / RECORD, json.dumps(asdict(record), indent=1))
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Open the folder of a run.
+
+        Raises:
+            RunError: when it is none.
+        """
+        folder = Path(path).expanduser()
+        if not (folder / RECORD).is_file() or not (folder / CONFIG).is_file():
+            raise RunError(f"{folder}: not the folder of a run: {RECORD} or {CONFIG} is missing")
+        run = cls(folder)
+        run.checkpoints = Checkpoints(folder / "checkpoints", run.config().run.keep_checkpoints)
+        return run
+
+    def config(self) -> TrainConfig:
+        """The settings of the run.
+
+        Raises:
+            RunError: when they cannot be read.
+        """
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        try:
+            text = (self.path / CONFIG).read_text(encoding="utf-8")
+            if "${" in text:
+                raise ValueError("the settings of a run are plain values, without ${...}")
+            merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), plain_yaml(text))
+            found: Any = OmegaConf.to_object(merged)
+            return found
+        except (OmegaConfBaseException, ValueError, OSError) as error:
+            what = " ".join(str(error).split()).split(" full_key:")[0]
+            raise RunError(f"{self.path / CONFIG}: the settings cannot be read: {what}") from error
+
+    def record(self) -> RunRecord:
+        """What the run was made of.
+
+        Raises:
+            RunError: when the record cannot be read.
+        """
+        try:
+            found = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
+            return RunRecord(**{**found, "train": tuple(found["train"]), "test": tuple(found["test"])})
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunError(f"{self.path / RECORD}: the record cannot be read: {error}") from error
+
+    def add_metrics(self, line: Mapping[str, Any]) -> None:
+        """Append a line of metrics.
+
+        Raises:
+            OutputError: when the disk refuses.
+        """
+        try:
+            with (self.path / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(dict(line)) + "\n")
+        except OSError as error:
+            raise output_error(self.path / METRICS, error) from error
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All lines of metrics; one that was cut off by a crash is left out.
+
+        Raises:
+            RunError: when the file cannot be read.
+        """
+        try:
+            texts = (self.path / METRICS).read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / METRICS}: the metrics cannot be read: {error}") from error
+        lines = []
+        for text in texts:
+            try:
+                line = json.loads(text)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(line, dict) and isinstance(line.get("iteration"), int):
+                lines.append(line)
+        return lines
+
+    def forget_after(self, iteration: int) -> None:
+        """Drop metrics of iterations after this one, so that going on from its checkpoint repeats none."""
+        kept = [line for line in self.metrics() if line["iteration"] <= iteration]
+        write_text(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def write_table(self) -> None:
+        """Write the metrics as a CSV table; columns that a line lacks stay empty."""
+        lines = self.metrics()
+        columns = list(dict.fromkeys(name for line in lines for name in line))
+        text = io.StringIO()
+        table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        table.writeheader()
+        table.writerows(lines)
+        write_text(self.path / TABLE, text.getvalue())
+
+
+def config_yaml(config: Any) -> str:
+    """Settings as YAML."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.structured(config))

@@ -1,0 +1,90 @@
+"""From the policy's output in [-1, 1] to controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from track_mjx._common.errors import ConfigError, unknown
+from track_mjx.body.anatomy import Anatomy
+from track_mjx.physics.fields import Arrayish
+
+MAPPINGS = ("affine", "reference", "tanh_clip")
+SPREAD = 4.0
+"""Half the range of ``reference``, in standard deviations of the controls that hold the reference's poses."""
+
+Ranges = Mapping[str, list[float]]
+
+
+def to_ctrl(
+    body: Anatomy, action: Float[Arrayish, "env actuator"], mapping: str, ranges: Ranges | None = None
+) -> Float[Arrayish, "env actuator"]:
+    """Controls of an action.
+
+    ``affine`` spreads [-1, 1] over the control range, so that all of it can be reached and an idle muscle is -1.
+    ``reference`` does the same with the range that holds the reference's poses (`holding_ranges`), for position servos;
+    so an untrained policy stands as the animal does, and not in the middle of every joint's range.
+    ``tanh_clip`` is the public code's mapping: the action itself, clipped to the range; for muscles half of it is dead.
+
+    Args:
+        body: whose actuators.
+        action: in [-1, 1].
+        mapping: one of `MAPPINGS`.
+        ranges: actuator -> lowest and highest control, in place of the control range.
+
+    Raises:
+        ConfigError: when there is no such mapping.
+    """
+    low, high = (end.copy() for end in body.ctrl_range)
+    if mapping in ("affine", "reference"):
+        for place, name in enumerate(body.actuators if ranges else ()):
+            low[place], high[place] = (ranges or {}).get(name, (low[place], high[place]))
+        return jnp.asarray(low) + (action + 1) * np.float32(0.5) * (high - low)
+    if mapping == "tanh_clip":
+        return jnp.clip(action, low, high)
+    raise ConfigError(f"task.action: {unknown('mapping', mapping, MAPPINGS)}")
+
+
+def range_faults(body: Anatomy, ranges: Ranges) -> list[str]:
+    """What is wrong with the ranges of a config."""
+    faults = [unknown("actuator", name, body.actuators) for name in ranges if name not in body.actuators]
+    for name, ends in ranges.items():
+        if len(ends) != 2 or not ends[0] < ends[1]:
+            faults.append(f"{name}: expected [lowest, highest], got {list(ends)}")
+    return faults
+
+
+def holding_ranges(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> dict[str, list[float]]:
+    """Range of controls around those that hold poses, for every position servo.
+
+    A servo pulls with ``gain * control + bias0 + bias1 * length``: it rests where that is zero. The range is the mean
+    of these controls over the poses and `SPREAD` standard deviations to both sides, at least a tenth of the control
+    range, and within the control range.
+
+    Args:
+        body: whose servos.
+        qpos: poses.
+
+    Returns:
+        Servo -> lowest and highest control; nothing for muscles and motors.
+    """
+    model = body.model
+    gain, bias = model.actuator_gainprm[:, 0], model.actuator_biasprm
+    servo = (model.actuator_biastype == mujoco.mjtBias.mjBIAS_AFFINE) & (bias[:, 1] < 0) & (gain > 0)
+    lengths, data = np.empty((len(qpos), model.nu)), mujoco.MjData(model)
+    for frame, pose in enumerate(qpos):
+        data.qpos[:] = pose
+        mujoco.mj_fwdPosition(model, data)
+        lengths[frame] = data.actuator_length
+    low, high = body.ctrl_range
+    ranges = {}
+    for i in np.flatnonzero(servo):
+        rest = np.clip(-(bias[i, 0] + bias[i, 1] * lengths[:, i]) / gain[i], low[i], high[i])
+        half = max(SPREAD * rest.std(), 0.05 * float(high[i] - low[i]))
+        ends = np.clip([rest.mean() - half, rest.mean() + half], low[i], high[i])
+        ranges[body.actuators[i]] = [round(float(end), 6) for end in ends]
+    return ranges
