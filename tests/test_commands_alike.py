@@ -75,7 +75,7 @@ def test_overview_and_help_have_the_same_parts(package: str, capsys: pytest.Capt
     assert out.startswith(f"{package}: ")
     assert f"usage: {package} VERB [setting=value ...]" in out
     assert f"Help on a verb and all its settings: {package} VERB --help.   Version: {package} --version." in out
-    assert set(cli.EXAMPLES) == set(cli.VERBS) == set(part(package, "app").SCHEMAS)
+    assert set(cli.EXAMPLES) == set(cli.VERBS) == set(part(package, "_common.cli").SCHEMAS)
     for verb in cli.VERBS:
         assert cli.main([verb, "--help"]) == 0
         out = capsys.readouterr().out

@@ -12,9 +12,9 @@ from stac_mjx.calibration.acceleration import Anderson
 from stac_mjx.calibration.calibrate import best_offsets, calibrate, in_body_frames, spread_frames
 from stac_mjx.calibration.precision import OffsetPrior, expected_errors
 from stac_mjx.config import CalibrationConfig, SolverConfig
-from stac_mjx.ik.batches import Observation
-from stac_mjx.ik.tracker import Tracker
 from stac_mjx.inputs import confidence_weights
+from stac_mjx.inverse_kinematics.batches import Observation
+from stac_mjx.inverse_kinematics.tracker import Tracker
 from stac_mjx.kinematics.trajectory import steps
 from stac_mjx.kinematics.tree import build_tree
 from stac_mjx.synthetic.motion import Flaws, Motion, Truth, make_truth

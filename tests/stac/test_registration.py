@@ -8,9 +8,9 @@ import pytest
 from stac import bodies_for_tests as bodies
 from stac_mjx.body.body import Body
 from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig, TrajectoryConfig
-from stac_mjx.ik.batches import Observation
-from stac_mjx.ik.tracker import Tracker
 from stac_mjx.inputs import Inputs, match
+from stac_mjx.inverse_kinematics.batches import Observation
+from stac_mjx.inverse_kinematics.tracker import Tracker
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.kinematics.trajectory import steps
 from stac_mjx.kinematics.tree import build_tree

@@ -9,10 +9,10 @@ from scipy.optimize import least_squares
 from stac import bodies_for_tests as bodies
 from stac_mjx.body.body import Body
 from stac_mjx.config import SolverConfig
-from stac_mjx.ik import levenberg as solver
-from stac_mjx.ik.batches import Observation
-from stac_mjx.ik.levenberg import Status
-from stac_mjx.ik.tracker import Tracker
+from stac_mjx.inverse_kinematics import levenberg as solver
+from stac_mjx.inverse_kinematics.batches import Observation
+from stac_mjx.inverse_kinematics.levenberg import Status
+from stac_mjx.inverse_kinematics.tracker import Tracker
 from stac_mjx.kinematics import articulated
 from stac_mjx.kinematics import forward as kinematics
 from stac_mjx.kinematics.forward import marker_positions

@@ -20,9 +20,9 @@ from stac_mjx.body.body import Body, load_body
 from stac_mjx.body.presets import body_preset
 from stac_mjx.calibration.calibrate import calibrate
 from stac_mjx.config import BenchConfig, BodyConfig, CalibrationConfig, FitConfig, KeypointsConfig, MarkerConfig
-from stac_mjx.ik.batches import Fit, Observation
-from stac_mjx.ik.tracker import Tracker
 from stac_mjx.inputs import confidence_weights, match
+from stac_mjx.inverse_kinematics.batches import Fit, Observation
+from stac_mjx.inverse_kinematics.tracker import Tracker
 from stac_mjx.keypoints import Keypoints, load_keypoints
 from stac_mjx.kinematics.tree import build_tree
 from stac_mjx.synthetic.motion import Flaws, Motion, make_truth

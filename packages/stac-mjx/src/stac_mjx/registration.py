@@ -16,10 +16,10 @@ from jaxtyping import Float, Int
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.calibrate import Calibration, calibrate
 from stac_mjx.config import FitConfig
-from stac_mjx.ik.batches import Fit, Observation
-from stac_mjx.ik.levenberg import Status
-from stac_mjx.ik.tracker import Tracker
 from stac_mjx.inputs import Inputs, confidence_weights
+from stac_mjx.inverse_kinematics.batches import Fit, Observation
+from stac_mjx.inverse_kinematics.levenberg import Status
+from stac_mjx.inverse_kinematics.tracker import Tracker
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity
 from stac_mjx.kinematics import trajectory

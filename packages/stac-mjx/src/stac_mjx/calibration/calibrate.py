@@ -27,9 +27,9 @@ from jaxtyping import Float, Int
 from stac_mjx.calibration.acceleration import Anderson
 from stac_mjx.calibration.precision import offset_errors_mm
 from stac_mjx.config import CalibrationConfig
-from stac_mjx.ik.batches import Fit, Observation
-from stac_mjx.ik.levenberg import Status, loss
-from stac_mjx.ik.tracker import Tracker
+from stac_mjx.inverse_kinematics.batches import Fit, Observation
+from stac_mjx.inverse_kinematics.levenberg import Status, loss
+from stac_mjx.inverse_kinematics.tracker import Tracker
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity, procrustes, robust_procrustes
 from stac_mjx.kinematics.forward import body_poses, marker_positions
 from stac_mjx.kinematics.tree import Tree

@@ -23,8 +23,8 @@ import numpy as np
 from jaxtyping import Float
 
 from stac_mjx._common.rotations import quat_to_mat
-from stac_mjx.ik.batches import Observation
-from stac_mjx.ik.tracker import Tracker
+from stac_mjx.inverse_kinematics.batches import Observation
+from stac_mjx.inverse_kinematics.tracker import Tracker
 from stac_mjx.kinematics.forward import body_poses, marker_jacobian
 
 MOST_FRAMES = 500

@@ -20,10 +20,10 @@ from stac_mjx.body.body import Body, load_body
 from stac_mjx.config import ConvertConfig, FitConfig, KeypointsConfig
 from stac_mjx.convert.matching import Columns, MarkerOffsets, match_columns, match_offsets
 from stac_mjx.convert.public_files import PublicOutput, read_public_output
-from stac_mjx.ik.batches import Fit
-from stac_mjx.ik.levenberg import Status
-from stac_mjx.ik.tracker import Tracker
 from stac_mjx.inputs import Inputs, match
+from stac_mjx.inverse_kinematics.batches import Fit
+from stac_mjx.inverse_kinematics.levenberg import Status
+from stac_mjx.inverse_kinematics.tracker import Tracker
 from stac_mjx.keypoints import Keypoints, load_keypoints
 from stac_mjx.kinematics import trajectory
 from stac_mjx.kinematics.tree import build_tree

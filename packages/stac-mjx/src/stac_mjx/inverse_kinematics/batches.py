@@ -19,8 +19,8 @@ from scipy.spatial.transform import Rotation
 from stac_mjx._common.system import n_cores
 from stac_mjx.body.body import Body
 from stac_mjx.config import SolverConfig
-from stac_mjx.ik import levenberg as solver
-from stac_mjx.ik.levenberg import Problem, Robust, State, Status
+from stac_mjx.inverse_kinematics import levenberg as solver
+from stac_mjx.inverse_kinematics.levenberg import Problem, Robust, State, Status
 from stac_mjx.keypoints.alignment import procrustes
 from stac_mjx.kinematics.forward import Vec, marker_locals, marker_positions
 from stac_mjx.kinematics.tree import Tree

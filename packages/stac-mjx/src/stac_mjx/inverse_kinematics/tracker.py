@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from stac_mjx.ik.batches import BatchSolver, Fit, Observation, Progress, Pull, Run
-from stac_mjx.ik.levenberg import Robust, Status
+from stac_mjx.inverse_kinematics.batches import BatchSolver, Fit, Observation, Progress, Pull, Run
+from stac_mjx.inverse_kinematics.levenberg import Robust, Status
 from stac_mjx.kinematics import trajectory
 from stac_mjx.kinematics.forward import retract
 from stac_mjx.kinematics.tree import Tree
