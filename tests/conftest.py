@@ -1,7 +1,6 @@
-"""Set-up shared by all tests: a quiet CPU-only JAX with a compilation cache, shape checks, and the real recordings.
+"""Set-up of all tests: JAX on the CPU with a compilation cache, shape checks of array code, and the real recordings.
 
-The environment variables must be set before anything imports JAX or MuJoCo, hence at import of this file. Tests that
-start processes of their own hand them on.
+The environment variables are set before anything imports JAX or MuJoCo. Child processes inherit them.
 """
 
 from __future__ import annotations
@@ -18,15 +17,33 @@ from jaxtyping import install_import_hook
 ROOT = Path(__file__).resolve().parents[1]
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-if sys.platform == "linux":  # other systems have no EGL and choose their own way to draw
+if sys.platform == "linux":  # elsewhere MuJoCo chooses
     os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Compiling costs more than computing here: the second run of the tests takes its programs from this folder.
+# Most time goes into compilation. The second run reads its programs from this folder.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
-# Shapes and types in signatures are checked at run time, in tests only.
-install_import_hook(["stac_mjx", "track_mjx", "reach_analysis"], "beartype.beartype")
+ARRAY_CODE = {
+    "stac_mjx": (
+        "_common.rotations",
+        "calibration",
+        "inverse_kinematics",
+        "kinematics",
+        "keypoints.alignment",
+        "synthetic",
+    ),
+    "track_mjx": ("_common.rotations", "body", "learning", "physics", "policy", "task"),
+    "reach_analysis": ("behaviour", "data.signals", "forecasting", "representation", "statistics", "topology"),
+}
+"""Modules and folders that compute on arrays; shapes and types in their signatures are checked at run time."""
+
+install_import_hook(
+    [f"{package}.{name}" for package, names in ARRAY_CODE.items() for name in names], "beartype.beartype"
+)
+
+MOST_MAPS = 30_000
+"""Memory maps at which compiled programs are dropped; Linux allows 65,530, and XLA crashes on the next one."""
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +63,7 @@ def data_dir() -> Path:
 
 @pytest.fixture
 def canvas_here() -> None:
-    """Skip where this machine cannot draw; the two packages that draw do so in the same way."""
+    """Skip where MuJoCo cannot draw."""
     import mujoco
     from stac_mjx._common.errors import OutputError
     from stac_mjx._common.render.canvas import Canvas
@@ -59,12 +76,10 @@ def canvas_here() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs() -> Iterator[None]:
-    """Let go of compiled programs after each file of tests.
-
-    Each holds some memory maps, and a process may have 65,530 of them on Linux; XLA crashes on the next one.
-    """
+    """Drop compiled programs after a file of tests when they hold many memory maps (Linux only)."""
     yield
-    if "jax" in sys.modules:
+    maps = Path("/proc/self/maps")
+    if "jax" in sys.modules and maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
         sys.modules["jax"].clear_caches()
         gc.collect()
 
