@@ -37,8 +37,7 @@ class Reader:
         """Base class of the package's own errors."""
         from importlib import import_module
 
-        name = {"stac_mjx": "StacError", "track_mjx": "TrackError", "reach_analysis": "ReachError"}[self.package]
-        return getattr(import_module(f"{self.package}.errors"), name)
+        return import_module(f"{self.package}._common.errors").UserError
 
 
 def finite_positive(*values: float) -> bool:

@@ -8,12 +8,12 @@ import h5py
 import numpy as np
 import pytest
 from contract import examples, kit
-from reach_analysis._common.errors import ReachError
+from reach_analysis._common.errors import UserError as ReachError
 from reach_analysis._common.hdf5.check import check_rollouts
 from reach_analysis._common.hdf5.check import format_departures as format_rollouts
 from reach_analysis.data.rollouts import read_rollouts
 from stac.keypoint_files import NAMES, movement, write_nwb
-from stac_mjx._common.errors import StacError
+from stac_mjx._common.errors import UserError as StacError
 from stac_mjx.check import check_file, errors_in, format_departures
 from stac_mjx.config import KeypointsConfig
 from stac_mjx.keypoints import load_keypoints

@@ -19,10 +19,10 @@ import stac_mjx.records
 import track_mjx.clips
 import track_mjx.render.footage
 from contract import examples, kit
-from reach_analysis._common.errors import ReachError
-from stac_mjx._common.errors import StacError
+from reach_analysis._common.errors import UserError as ReachError
+from stac_mjx._common.errors import UserError as StacError
 from stac_mjx._common.hdf5.schema import KINDS
-from track_mjx._common.errors import TrackError
+from track_mjx._common.errors import UserError as TrackError
 
 KEPT = Path(__file__).parent / "kept"
 

@@ -238,7 +238,7 @@ def test_all_faults_are_listed_at_once_with_near_names(tmp_path):
         "parts.limb: unknown body or joint 'sholder'; did you mean 'shoulder'",
         "parts.none: no joint moves ['world']",
         "end_effectors: unknown body 'hand'",
-        "skeleton: unknown keypoint 'Leg'; there are: Trunk, Arm",
+        "skeleton: unknown keypoint 'Leg'; available: Trunk, Arm",
         "skeleton: expected pairs of keypoints, got ['Arm']",
     ):
         assert fault in text

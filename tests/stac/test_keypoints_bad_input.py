@@ -22,7 +22,8 @@ from stac.keypoint_files import (
     write_sleap,
     write_stac,
 )
-from stac_mjx._common.errors import ConfigError, InputError, StacError
+from stac_mjx._common.errors import ConfigError, InputError
+from stac_mjx._common.errors import UserError as StacError
 from stac_mjx.config import KeypointsConfig
 from stac_mjx.keypoints import load_keypoints
 

@@ -130,7 +130,7 @@ def test_flip_and_leave_out_on_the_command_line(
     [closing] = [line for line in err.splitlines() if "mean error" in line]
     assert closing.startswith("INFO     20 frames, 2 keypoints: mean error 0.")
     assert main(["fit", *given, "keypoints.flip=w"]) == 2
-    assert "keypoints.flip: unknown axis 'w'; there are: x, y, z" in capfd.readouterr().err
+    assert "keypoints.flip: unknown axis 'w'; available: x, y, z" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("setting", ["~body.markers.tail tip", "body.markers.Rücken.body=arm"])

@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview(), end="")
         return 0
     if arguments == ["--version"]:
-        from reach_analysis._common.version import generator
+        from reach_analysis._common.system import generator
 
         print(generator())
         return 0

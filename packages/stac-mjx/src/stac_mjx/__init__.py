@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stac_mjx._common.errors import StacError
+    from stac_mjx._common.errors import UserError as StacError
     from stac_mjx.api import Registration, fit, ik, load_body, load_keypoints
     from stac_mjx.body.presets import preset_names
     from stac_mjx.check import check_file
@@ -44,7 +44,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; there are: {', '.join(__all__)}")
-    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'api')}"), name)
+    module = import_module(f"{__name__}.{_MODULES.get(name, 'api')}")
+    value = getattr(module, "UserError" if name == "StacError" else name)
     globals()[name] = value
     return value
 

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview(), end="")
         return 0
     if arguments == ["--version"]:
-        from stac_mjx._common.version import generator
+        from stac_mjx._common.system import generator
 
         print(generator())
         return 0

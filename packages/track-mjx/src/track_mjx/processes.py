@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from track_mjx._common.errors import ConfigError, RunError, TrackError
+from track_mjx._common.errors import ConfigError, RunError, UserError
 from track_mjx.config import DistributedConfig
 
 _Made = TypeVar("_Made")
@@ -52,7 +52,7 @@ def by_chief(make: Callable[[], _Made], find: Callable[[], _Made]) -> _Made:
     if jax.process_index() == 0:
         try:
             made = make()
-        except TrackError:
+        except UserError:
             multihost_utils.broadcast_one_to_all(np.int32(0))
             raise
         multihost_utils.broadcast_one_to_all(np.int32(1))

@@ -1,8 +1,8 @@
-"""Errors a user can mend, and the wording they share.
+"""User-facing errors, and helpers that format their messages.
 
-Every error of the package derives from :class:`ReachError`; the command line turns it into one message on standard
-error and exit code 2, without a traceback. A message says what is wrong, where (file, data set, trial), what was
-expected and what was found, how to mend it, and the nearest valid names.
+Every error that a user can cause derives from :class:`UserError`. The command line prints it as one message on standard
+error, without a traceback, and exits with code 2. A message names the file, key or frame, what was expected and
+what was read, the remedy, and the nearest valid names.
 """
 
 from __future__ import annotations
@@ -13,39 +13,47 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
-class ReachError(Exception):
-    """Base of all errors that a user can mend; safe to print, whatever names a file holds."""
+class UserError(Exception):
+    """Base of all errors that a user can fix. The message is safe to print, even with names from a damaged file."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
 
 
-class ConfigError(ReachError):
-    """A setting that does not exist, or that contradicts another or the data."""
+class ConfigError(UserError):
+    """A setting that does not exist, or that contradicts another setting or the data."""
 
 
-class InputError(ReachError):
-    """A file that cannot be read, or whose content makes no sense."""
+class InputError(UserError):
+    """A file that cannot be read, or whose content cannot be used."""
 
 
-class ContractError(ReachError):
+class BodyError(UserError):
+    """A body model that does not compile, or that lacks a part named in the settings."""
+
+
+class ContractError(UserError):
     """A file that departs from the schema in docs/schema."""
 
 
-class MismatchError(ReachError):
-    """Data that cannot be put side by side: other rates, other trials, other lengths, other units."""
+class RunError(UserError):
+    """A run folder or checkpoint that cannot be used, or a training that cannot continue."""
 
 
-class DataError(ReachError):
+class MismatchError(UserError):
+    """Data that cannot be compared: different rates, trials, lengths or units."""
+
+
+class DataError(UserError):
     """Data that an analysis cannot use: too few trials, no variance, NaN where numbers are needed."""
 
 
-class OutputError(ReachError):
+class OutputError(UserError):
     """A result that cannot be written."""
 
 
 def printable(text: str, limit: int = 4000) -> str:
-    """Write control characters and broken ones as escapes, and leave out the middle of long texts."""
+    """Escape control characters and lone surrogates, and shorten long text in the middle."""
     if len(text) > limit:
         text = f"{text[: limit * 2 // 3]} ... {text[-limit // 4 :]}"
     return "".join(
@@ -61,20 +69,25 @@ def nearest(name: str, available: Iterable[str], count: int = 3) -> list[str]:
 
 
 def shorten(names: Sequence[str], limit: int = 12) -> str:
-    """Join names for a message, cutting long lists: ``a, b, c and 40 more``."""
+    """Join names for a message and cut long lists: ``a, b, c and 40 more``."""
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
+def counted(number: int, thing: str) -> str:
+    """Write a number of things: ``1 clip``, ``2 clips``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def unknown(kind: str, name: str, available: Sequence[str]) -> str:
-    """Say that `name` is no `kind`, with the nearest names, or all there are when none is near."""
+    """Format the message for an unknown `name`, with the nearest names, or all available ones when none is near."""
     close = nearest(name, available)
-    hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"there are: {shorten(available)}"
+    hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"available: {shorten(available)}"
     return f"unknown {kind} {name!r}; {hint}"
 
 
-def raise_all(error: type[ReachError], where: str, faults: Sequence[str]) -> None:
-    """Raise one `error` that lists all `faults` found in `where`; do nothing when there are none.
+def raise_all(error: type[UserError], where: str, faults: Sequence[str]) -> None:
+    """Raise one `error` that lists all `faults` of `where`; do nothing when there are none.
 
     Raises:
         error: when `faults` is not empty.
@@ -87,18 +100,18 @@ def raise_all(error: type[ReachError], where: str, faults: Sequence[str]) -> Non
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
-    """Say in the user's terms why `path` cannot be written."""
+    """Return an error that explains why `path` cannot be written."""
     folder = path.absolute().parent
     reasons = {
         errno.ENOSPC: f"the disk of {folder} is full; free some space or write elsewhere",
-        errno.EDQUOT: f"your quota on the disk of {folder} is used up; free some space or write elsewhere",
-        errno.EFBIG: "the file grew beyond the size that this system allows (ulimit -f, or the file system's limit)",
-        errno.ENOENT: f"there is no folder {folder}; create it first",
+        errno.EDQUOT: f"the quota on the disk of {folder} is used up; free some space or write elsewhere",
+        errno.EFBIG: "the file is larger than this system allows (ulimit -f, or a limit of the file system)",
+        errno.ENOENT: f"no folder {folder}; create it first",
         errno.ENOTDIR: f"{folder} is not a folder",
         errno.EACCES: f"no permission to write in {folder}",
         errno.EPERM: f"no permission to write in {folder}",
         errno.EROFS: f"{folder} is on a read-only disk",
-        errno.EISDIR: "there is a folder of this name",
+        errno.EISDIR: "a folder has this name",
     }
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
-    return OutputError(f"{path}: cannot be written: {reason}; an earlier file there is as it was")
+    return OutputError(f"{path}: cannot be written: {reason}; an earlier file there is unchanged")

@@ -1,14 +1,48 @@
-"""What this computer has: cores and a processor."""
+"""Name and version of this package, versions of its libraries, and properties of this computer."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
+
+PACKAGE = __name__.partition(".")[0]
+"""Name of the package in Python, such as ``stac_mjx``."""
+PROGRAM = PACKAGE.replace("_", "-")
+"""Name of the distribution and of its command, such as ``stac-mjx``."""
+
+
+def generator() -> str:
+    """Name and version of this program, as printed by ``--version`` and stored in files."""
+    return f"{PROGRAM} {environment().get(PROGRAM, 'unreleased')}"
+
+
+def environment() -> dict[str, str]:
+    """Versions of Python, the package and its installed direct dependencies, and the platform."""
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    try:
+        required = [re.split(r"[^\w.-]", text)[0] for text in metadata.requires(PROGRAM) or []]
+    except metadata.PackageNotFoundError:
+        required = []
+    for name in dict.fromkeys((PROGRAM, *required, "jaxlib")):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def now() -> str:
+    """The current time, ISO 8601, UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def n_cores() -> int:
-    """Cores this process may use; all there are on systems that do not say (macOS, Windows)."""
+    """Number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -20,3 +54,15 @@ def processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def peak_rss_mb() -> float:
+    """Peak memory of this process, MB."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3

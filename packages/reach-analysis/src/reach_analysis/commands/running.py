@@ -14,7 +14,7 @@ def write_results(verb: str, config: Any, make: Callable[[Stage], Study], *furth
     """Make a study, and `further` ones of the same verb, and write them where the settings say.
 
     Raises:
-        ReachError: when the folder cannot be written, or a study cannot be made.
+        UserError: when the folder cannot be written, or a study cannot be made.
     """
     from reach_analysis._common.files import output_folder
     from reach_analysis._common.progress import reporting

@@ -114,7 +114,7 @@ class Rollouts:
         """A latent, as "latent_mean", or a hidden layer, as "decoder/layer_2".
 
         Raises:
-            ReachError: as for :meth:`series` and :meth:`layer`.
+            UserError: as for :meth:`series` and :meth:`layer`.
         """
         return self.series(name) if name.startswith("latent") else self.layer(name)
 

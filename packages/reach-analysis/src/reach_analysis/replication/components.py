@@ -30,7 +30,7 @@ def compare_components(rollouts: Rollouts, config: PcaConfig, stage: Stage = sil
     """Every layer, ours and theirs.
 
     Raises:
-        ReachError: as for the PCA study.
+        UserError: as for the PCA study.
     """
     names = config.layers or ["latent_mean", *rollouts.layers]
     folds = folds_at_most(rollouts.trials, config.folds, config.seed)
@@ -69,7 +69,7 @@ def compare_spectra(conditions: Mapping[str, Rollouts], config: SpectraConfig, s
     """Every condition, ours and theirs.
 
     Raises:
-        ReachError: as for the spectra study.
+        UserError: as for the spectra study.
     """
     tick, rows = stage("replication", len(conditions)), []
     for name, rollouts in conditions.items():

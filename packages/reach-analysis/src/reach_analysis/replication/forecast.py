@@ -62,7 +62,7 @@ def compare_forecasts(rollouts: Rollouts, config: ForecastConfig, stage: Stage =
     """Every question of the settings, ours and theirs.
 
     Raises:
-        ReachError: as for the forecast study.
+        UserError: as for the forecast study.
     """
     asked, inputs, _ = questions(rollouts, config)
     tick, rows = stage("replication", len(asked)), []

@@ -34,7 +34,7 @@ def compare_muscles(conditions: Mapping[str, Rollouts], config: EmgConfig, stage
     """Every condition and muscle, ours and theirs.
 
     Raises:
-        ReachError: as for the EMG study.
+        UserError: as for the EMG study.
     """
     emg, inputs, notes = load_emg(conditions, config)
     tick, rows = stage("replication", len(conditions)), []

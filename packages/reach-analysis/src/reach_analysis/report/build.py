@@ -54,7 +54,7 @@ def build(inputs: Inputs, config: ReportConfig, stage: Stage = silent) -> Report
     """Run all studies and write them up.
 
     Raises:
-        ReachError: when something the user named cannot be used.
+        UserError: when something the user named cannot be used.
     """
     found = sections(PLANS, inputs, config, stage)
     facts = facts_of(found, list(inputs.conditions), inputs.focus)

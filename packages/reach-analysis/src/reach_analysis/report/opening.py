@@ -25,7 +25,7 @@ def gather(config: ReportConfig) -> Inputs:
     """Open everything the report is about, and see that it conforms to docs/schema.
 
     Raises:
-        ReachError: when a file cannot be used, or names do not fit each other.
+        UserError: when a file cannot be used, or names do not fit each other.
     """
     found = conditions(config.rollouts, config.clip_pattern, config.rollouts_seed)
     for path in dict.fromkeys(rollouts.path for rollouts in found.values()):

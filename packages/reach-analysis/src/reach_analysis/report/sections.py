@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reach_analysis._common.errors import ConfigError, ReachError, raise_all, unknown
+from reach_analysis._common.errors import ConfigError, UserError, raise_all, unknown
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis._common.settings import configure
 from reach_analysis.behaviour.muscles import kind_of_actuators
@@ -111,7 +111,7 @@ def sections(plans: Sequence[Plan], inputs: Inputs, config: ReportConfig, stage:
     """Run every study.
 
     Raises:
-        ReachError: when something the user named cannot be used.
+        UserError: when something the user named cannot be used.
     """
     known, extras = [plan.key for plan in plans], [plan.key for plan in plans if plan.extra]
     faults = [unknown("study", str(name), known) for name in config.studies if name not in known]
@@ -142,7 +142,7 @@ def _part(plan: Plan, inputs: Inputs, config: ReportConfig, condition: str, stag
     settings = configure(plan.base(inputs, config, condition), changes, f"studies.{plan.key}")
     try:
         return Part(condition, plan.make(inputs, config, settings, condition, stage), "", settings)
-    except ReachError as error:
+    except UserError as error:
         if plan.extra or plan.asked(config) or (changes and isinstance(error, ConfigError)):
             raise
         return Part(condition, None, _sentence(str(error), inputs), settings)

@@ -43,7 +43,7 @@ def study(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> 
     """Cross map every muscle with every joint, both ways.
 
     Raises:
-        ReachError: when muscles or joints are not there, or there are too few trials.
+        UserError: when muscles or joints are not there, or there are too few trials.
     """
     if len(config.lags) != 3:
         raise ConfigError(f"lags: expected E, tau and Tp, got {config.lags}")

@@ -38,7 +38,7 @@ def study(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = 
     """Compare every condition with the EMG.
 
     Raises:
-        ReachError: when recordings cannot be read, or do not fit each other or the rollouts.
+        UserError: when recordings cannot be read, or do not fit each other or the rollouts.
     """
     tick = stage("EMG", 1 + len(conditions))
     emg, inputs, notes = load_emg(conditions, config)
@@ -76,7 +76,7 @@ def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg
     """Envelopes as the settings ask for them, the files they come from, and what has to be said about them.
 
     Raises:
-        ReachError: when recordings cannot be read, or do not fit each other.
+        UserError: when recordings cannot be read, or do not fit each other.
     """
     chain, recording = chain_of(config.chain), config.recording
     if is_synthetic(config.emg):

@@ -34,7 +34,7 @@ def study(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> St
     """Joint errors and, with the clips, registration and tracking errors of keypoints.
 
     Raises:
-        ReachError: when clips and rollouts do not belong together, or a region matches nothing.
+        UserError: when clips and rollouts do not belong together, or a region matches nothing.
     """
     tick = stage("errors", 3)
     resampling = Resampling(config.resamples, seed=config.seed)

@@ -46,7 +46,7 @@ def study(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> 
     """Forecast everything the settings ask for.
 
     Raises:
-        ReachError: when series are not there, or too few trials can be forecast.
+        UserError: when series are not there, or too few trials can be forecast.
     """
     if config.engine not in ENGINES:
         raise ConfigError(f"engine: {unknown('engine', config.engine, ENGINES)}")

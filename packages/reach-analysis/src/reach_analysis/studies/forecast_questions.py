@@ -68,7 +68,7 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
     """Everything the settings ask for, the recordings read, and what has to be said about them.
 
     Raises:
-        ReachError: when joints, muscles or EMG are not there, or trials cannot be matched.
+        UserError: when joints, muscles or EMG are not there, or trials cannot be matched.
     """
     joints = joints_of(rollouts, config.predictors)
     targets, notes = targets_of(rollouts, config.targets, config.signal)

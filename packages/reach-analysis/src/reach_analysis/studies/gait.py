@@ -55,7 +55,7 @@ def study(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Stud
     """Cycles of the leading foot, and what the others and the joints do in them.
 
     Raises:
-        ReachError: when contacts are not stored, no foot leads, or no cycle is found.
+        UserError: when contacts are not stored, no foot leads, or no cycle is found.
     """
     tick = stage("gait", 3)
     feet = _feet(rollouts, config)

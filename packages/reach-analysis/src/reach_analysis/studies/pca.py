@@ -25,7 +25,7 @@ def study(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study
     """Components of every layer asked for.
 
     Raises:
-        ReachError: when a layer is not there, or cannot be analysed.
+        UserError: when a layer is not there, or cannot be analysed.
     """
     layers, rows = _layers(rollouts, config, stage)
     positions = rollouts.series("qpos")

@@ -31,7 +31,7 @@ def study(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -
     """Compare every pair of representations.
 
     Raises:
-        ReachError: when a representation is not there, or too few trials are shared.
+        UserError: when a representation is not there, or too few trials are shared.
     """
     series, inputs, notes = _representations(rollouts, config)
     names = list(series)

@@ -25,7 +25,7 @@ def study(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stag
     """Power of every condition within the band.
 
     Raises:
-        ReachError: for a band that the rate cannot hold, or signals and actuators that are not there.
+        UserError: for a band that the rate cannot hold, or signals and actuators that are not there.
     """
     if config.signal not in SIGNALS:
         raise ConfigError(unknown("signal", config.signal, SIGNALS))

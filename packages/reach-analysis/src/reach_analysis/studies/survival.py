@@ -20,7 +20,7 @@ def study(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Sta
     """Survival of every condition; rollouts that reach the clip's end are censored there.
 
     Raises:
-        ReachError: when a rollouts file holds no episode.
+        UserError: when a rollouts file holds no episode.
     """
     tick = stage("conditions", len(conditions))
     curves: dict[str, Survival] = {}

@@ -34,7 +34,7 @@ def study(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> St
     """Table of runs, means over seeds, the knee, and the figure of all outcomes together.
 
     Raises:
-        ReachError: when runs cannot be read or compared.
+        UserError: when runs cannot be read or compared.
     """
     parameter, values = swept(runs, config.parameter)
     tick = stage("runs", len(runs))

@@ -20,7 +20,7 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
     """Choose the number of synergies and decompose.
 
     Raises:
-        ReachError: when there are no muscles, or activation cannot be decomposed.
+        UserError: when there are no muscles, or activation cannot be decomposed.
     """
     if kind_of_actuators(rollouts) != MUSCLES and not config.actuators:
         raise DataError(

@@ -21,7 +21,7 @@ def study(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> 
     """Look for loops and voids in every layer asked for.
 
     Raises:
-        ReachError: when ripser or a layer is missing, or values cannot be used.
+        UserError: when ripser or a layer is missing, or values cannot be used.
     """
     require_ripser()
     settings = TopologySettings(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stac_mjx import config as schemas
-from stac_mjx._common.errors import ConfigError, StacError, raise_all, unknown
+from stac_mjx._common.errors import ConfigError, UserError, raise_all, unknown
 from stac_mjx._common.settings import settings_of
 
 SCHEMAS: dict[str, type] = {
@@ -73,14 +73,14 @@ def run(verb: str, arguments: Sequence[str], command: Callable[[Any], int | None
         _own_folder(settings, [argument for argument in arguments if "=" in argument and argument[0] != "-"])
         try:
             codes.append(command(settings) or 0)
-        except StacError as error:  # caught here, because Hydra would announce it in words of its own
+        except UserError as error:  # caught here, because Hydra would announce it in words of its own
             codes.append(_complain(verb, str(error)))
 
     old = sys.argv
     try:
         sys.argv = [f"stac-mjx {verb}", *_in_order(verb, arguments)]
         hydra.main(version_base="1.3", config_path="pkg://stac_mjx.conf", config_name=verb)(task)()
-    except StacError as error:
+    except UserError as error:
         return _complain(verb, str(error))
     except (HydraException, OmegaConfBaseException) as error:
         return _complain(verb, explain(error))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from track_mjx import config as schemas
-from track_mjx._common.errors import ConfigError, TrackError, raise_all, unknown
+from track_mjx._common.errors import ConfigError, UserError, raise_all, unknown
 from track_mjx._common.settings import settings_of
 from track_mjx.sweeping import begin_sweep, end_sweep, note_failure, sweep_folder
 
@@ -76,7 +76,7 @@ def run(verb: str, arguments: Sequence[str], command: Callable[[Any], int | None
         job = _own_folder(settings, [argument for argument in arguments if "=" in argument and argument[0] != "-"])
         try:
             codes.append(command(settings) or 0)
-        except TrackError as error:  # caught here, because Hydra would announce it in words of its own
+        except UserError as error:  # caught here, because Hydra would announce it in words of its own
             codes.append(_complain(verb, str(error)))
             if job is not None:  # whose process this may not be
                 note_failure(Path(HydraConfig.get().sweep.dir), job, str(error))
@@ -89,7 +89,7 @@ def run(verb: str, arguments: Sequence[str], command: Callable[[Any], int | None
         hydra.main(version_base="1.3", config_path="pkg://track_mjx.conf", config_name=verb)(task)()
         if sweep is not None:
             codes.append(end_sweep(verb, sweep))
-    except TrackError as error:
+    except UserError as error:
         return _complain(verb, str(error))
     except (HydraException, OmegaConfBaseException) as error:
         return _complain(verb, explain(error).removeprefix("++"))

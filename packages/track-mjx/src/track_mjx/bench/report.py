@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from track_mjx._common.files import replace_file, write_text
-from track_mjx._common.machine import n_cores, processor
-from track_mjx._common.system import environment, now
+from track_mjx._common.system import environment, n_cores, now, processor
 from track_mjx.bench.measure import Report, Row
 from track_mjx.bench.parts import PARTS
 from track_mjx.learning.setup import Setup

@@ -80,7 +80,7 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
         The summary: numbers of the set asked for at its top level, those of every set under ``sets``.
 
     Raises:
-        TrackError: when run, checkpoint or clips do not fit.
+        UserError: when run, checkpoint or clips do not fit.
     """
     from track_mjx.evaluation.figures import draw_all
 

@@ -72,7 +72,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     """Put everything together.
 
     Raises:
-        TrackError: when settings and clips do not fit.
+        UserError: when settings and clips do not fit.
     """
     check_limits(config)
     engine_name(config.physics.engine)

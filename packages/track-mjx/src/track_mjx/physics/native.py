@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from track_mjx._common.machine import n_cores
+from track_mjx._common.system import n_cores
 from track_mjx.physics.fields import Fields
 
 _log = logging.getLogger(__name__)

@@ -39,7 +39,7 @@ def render(config: RenderConfig, progress: Callable[[int, int], None] = lambda _
 
     Raises:
         ConfigError: when a setting makes no sense, or the file has no such clip, seed or camera.
-        TrackError: when the rollouts cannot be read.
+        UserError: when the rollouts cannot be read.
         OutputError: when this machine cannot draw or the video cannot be written.
     """
     check(config)

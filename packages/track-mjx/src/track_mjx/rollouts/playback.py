@@ -18,7 +18,7 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path) -> int:
     """Play the clips of a run, or of another file, once a seed, and write them; return how many clips.
 
     Raises:
-        TrackError: when run, checkpoint or clips do not fit, or the file cannot be written.
+        UserError: when run, checkpoint or clips do not fit, or the file cannot be written.
     """
     settings = folder.config()
     settings.physics.engine = config.engine or settings.physics.engine

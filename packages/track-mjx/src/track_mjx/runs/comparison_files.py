@@ -27,7 +27,7 @@ def compare(where: Any, out: str) -> str:
     """Compare runs, write the files into `out`, and return the table as text.
 
     Raises:
-        TrackError: when there are no runs, or the files cannot be written.
+        UserError: when there are no runs, or the files cannot be written.
     """
     groups = grouped([read_run(folder) for folder in find_runs(where)])
     folder = output_folder(out, "comparison")

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stac_mjx._common.version import generator
+from stac_mjx._common.system import generator
 
 
 @dataclass(frozen=True)
