@@ -166,8 +166,9 @@ def _emg_nwb(folder: Path) -> list[Path]:
 
 
 def _emg_csv(folder: Path) -> list[Path]:
-    from reach_analysis.synthetic.emg import EmgSettings, write_emg
-    from reach_analysis.synthetic.reach import ReachSettings, make_reaches
+    from reach_analysis.synthetic.emg import EmgSettings
+    from synthetic.emg import write_emg
+    from synthetic.reach import ReachSettings, make_reaches
 
     out = folder / "emg"
     out.mkdir()

@@ -11,8 +11,8 @@ import reach_analysis.cli
 import stac_mjx.cli
 import track_mjx.cli
 from contract import disks
-from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from stac.quick import QUICK
+from synthetic.reach import ReachSettings, write_reaches
 from track.small_runs import trained
 from track.small_setups import arm, command
 

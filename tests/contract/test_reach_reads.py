@@ -13,8 +13,8 @@ from contract.kit import assert_conforms
 from reach_analysis._common.errors import DataError
 from reach_analysis._common.hdf5.check import check_rollouts
 from reach_analysis.data.rollouts import read_rollouts
-from reach_analysis.synthetic.reach import ReachSettings, write_reaches
-from reach_analysis.synthetic.walk import WalkSettings, write_walks
+from synthetic.reach import ReachSettings, write_reaches
+from synthetic.walk import WalkSettings, write_walks
 
 
 def test_synthetic_rollouts_conform(tmp_path: Path) -> None:

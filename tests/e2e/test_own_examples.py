@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from contract.kit import assert_conforms
-from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from stac_mjx.cli import main as stac_mjx
+from synthetic.reach import ReachSettings, write_reaches
 from track_mjx.cli import main as track_mjx
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

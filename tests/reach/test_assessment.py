@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.assessment import AssessmentSettings, Task, assess
-from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
-from reach_analysis.forecasting.forecaster import Forecaster, fixed_lags, local_linear
+from reach_analysis.forecasting.embedding import Lags, TrialData, embed, fold_splits, trial_data
+from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid, local_linear
 from reach_analysis.forecasting.nulls import MakeForecaster, forecast_null, noise_filtered, trial_permuted
-from reach_analysis.forecasting.selection import NestedLags, grid
 from reach_analysis.forecasting.smap import smap
-from reach_analysis.statistics.bootstrap import Resampling
 from reach_analysis.statistics.correlation import Measure, agreement
-from reach_analysis.statistics.folds import fold_splits, trial_folds
+from reach_analysis.statistics.estimates import Resampling
+from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.synthetic.systems import autoregressive, coupled_logistic
 
 QUICK = AssessmentSettings(permutations=99, surrogates=39, resampling=Resampling(resamples=300))

@@ -11,9 +11,10 @@ import h5py
 import pytest
 from reach_analysis._common.cli import SCHEMAS
 from reach_analysis.cli import main
-from reach_analysis.synthetic.emg import EmgSettings, write_emg
-from reach_analysis.synthetic.reach import ReachSettings, write_reaches
-from reach_analysis.synthetic.walk import WalkSettings, write_walks
+from reach_analysis.synthetic.emg import EmgSettings
+from synthetic.emg import write_emg
+from synthetic.reach import ReachSettings, write_reaches
+from synthetic.walk import WalkSettings, write_walks
 
 READERS = [verb for verb, schema in SCHEMAS.items() if "rollouts" in {field.name for field in fields(schema)}]
 SEEDED = [verb for verb, schema in SCHEMAS.items() if "seed" in {field.name for field in fields(schema)}]

@@ -10,11 +10,11 @@ import pytest
 from pandas import DataFrame
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.ccm import Libraries, cross_map, cross_map_both_ways
-from reach_analysis.forecasting.embedding import Lags, embed, trial_data
+from reach_analysis.forecasting.embedding import Lags, embed, fold_splits, trial_data
 from reach_analysis.forecasting.forecaster import target_rows
 from reach_analysis.forecasting.nulls import trial_permuted
 from reach_analysis.forecasting.simplex import simplex
-from reach_analysis.statistics.folds import fold_splits, trial_folds
+from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.statistics.permutation import p_value
 from reach_analysis.synthetic.systems import autoregressive, coupled_logistic
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from reach_analysis.cli import main
-from reach_analysis.synthetic.emg import EmgSettings, write_emg
-from reach_analysis.synthetic.reach import Reaches, ReachSettings, write_reaches
-from reach_analysis.synthetic.walk import LAGS, WalkSettings, write_walks
+from reach_analysis.synthetic.emg import EmgSettings
+from synthetic.emg import write_emg
+from synthetic.reach import Reaches, ReachSettings, write_reaches
+from synthetic.walk import LAGS, WalkSettings, write_walks
 
 MUSCLES = {"biceps": "biceps_long", "triceps": "triceps_lateral"}
 Fails = Callable[..., str]

@@ -10,11 +10,10 @@ import pytest
 from reach_analysis._common.errors import DataError
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.report_config import ComparisonConfig
-from reach_analysis.statistics.bootstrap import Resampling
-from reach_analysis.statistics.estimates import paired_difference
+from reach_analysis.statistics.estimates import Resampling, paired_difference
 from reach_analysis.studies.comparison import study
-from reach_analysis.synthetic.reach import ReachSettings, make_reaches
-from reach_analysis.synthetic.writing import Content, write_content
+from synthetic.reach import ReachSettings, make_reaches
+from synthetic.writing import Content, write_content
 
 N = 12
 CONFIG = ComparisonConfig(low_hz=50.0, resamples=500)

@@ -11,9 +11,9 @@ from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.report_config import CouplingConfig
 from reach_analysis.studies.coupling import study
-from reach_analysis.synthetic.reach import ReachSettings, make_reaches
 from reach_analysis.synthetic.systems import autoregressive, coupled_logistic
-from reach_analysis.synthetic.writing import write_content
+from synthetic.reach import ReachSettings, make_reaches
+from synthetic.writing import write_content
 
 N_TRIALS, N_STEPS = 12, 60
 MUSCLE, JOINT = "biceps_long", "elbow"

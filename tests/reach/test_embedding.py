@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reach_analysis._common.errors import ConfigError, DataError
-from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
-from reach_analysis.statistics.folds import fold_splits, trial_folds
+from reach_analysis.forecasting.embedding import Lags, TrialData, embed, fold_splits, trial_data
+from reach_analysis.statistics.folds import trial_folds
 
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=6)
 

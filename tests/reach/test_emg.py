@@ -9,14 +9,14 @@ import h5py
 import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError, InputError, MismatchError
-from reach_analysis.data.emg import EmgChain, normalise, process, windows
+from reach_analysis.data.emg import EmgChain, band_pass, butterworth, low_pass, normalise, process, rectify, windows
 from reach_analysis.data.nwb import NwbLayout, read_nwb
 from reach_analysis.data.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
 from reach_analysis.data.series import TrialSeries, match, one_trial_each, resample
-from reach_analysis.data.signals import band_pass, butterworth, low_pass, rectify
-from reach_analysis.synthetic.emg import EmgSettings, make_emg, write_emg
-from reach_analysis.synthetic.reach import ReachSettings, make_reaches
+from reach_analysis.synthetic.emg import EmgSettings, make_emg
 from scipy import signal
+from synthetic.emg import write_emg
+from synthetic.reach import ReachSettings, make_reaches
 
 RATE = 30_000.0
 MUSCLES = {"biceps": "biceps_long", "triceps": "triceps_lateral"}

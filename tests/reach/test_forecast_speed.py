@@ -9,12 +9,12 @@ import numpy as np
 import pyEDM
 import pytest
 from pandas import DataFrame
-from reach_analysis.forecasting.embedding import Lags, embed, trial_data
+from reach_analysis.forecasting.embedding import Lags, embed, trial_data, whole
+from reach_analysis.forecasting.forecaster import grid
 from reach_analysis.forecasting.lag_sweep import sweep
 from reach_analysis.forecasting.nulls import trial_permuted
-from reach_analysis.forecasting.selection import grid
 from reach_analysis.forecasting.smap import smap
-from reach_analysis.statistics.folds import trial_folds, whole
+from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.synthetic.systems import autoregressive, lorenz
 from threadpoolctl import threadpool_limits
 

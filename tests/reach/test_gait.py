@@ -23,7 +23,7 @@ from reach_analysis.behaviour.gait import (
 )
 from reach_analysis.data.rollouts import read_rollouts
 from reach_analysis.data.series import TrialSeries, one_trial_each
-from reach_analysis.synthetic.walk import LAGS, WalkSettings, write_walks
+from synthetic.walk import LAGS, WalkSettings, write_walks
 
 
 def bits(text: str) -> np.ndarray:

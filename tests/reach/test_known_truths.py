@@ -11,16 +11,16 @@ import pytest
 from reach_analysis.cli import main
 from reach_analysis.config import ForecastConfig
 from reach_analysis.data.rollouts import read_rollouts
+from reach_analysis.forecasting.assessment import nonlinearity
 from reach_analysis.forecasting.ccm import Libraries, cross_map_both_ways
 from reach_analysis.forecasting.embedding import Lags, trial_data
+from reach_analysis.forecasting.forecaster import grid
 from reach_analysis.forecasting.lag_sweep import sweep
-from reach_analysis.forecasting.nonlinearity import nonlinearity
-from reach_analysis.forecasting.selection import grid
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.studies.forecast_questions import questions
-from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from reach_analysis.synthetic.systems import coupled_logistic, lorenz
+from synthetic.reach import ReachSettings, write_reaches
 
 
 def test_of_two_coupled_maps_the_stronger_driver_is_read_better() -> None:

@@ -16,8 +16,7 @@ from reach_analysis.behaviour.muscles import (
     onset,
 )
 from reach_analysis.data.series import TrialSeries, one_trial_each
-from reach_analysis.statistics.bootstrap import Resampling
-from reach_analysis.statistics.estimates import mean_of, median_of, paired_difference
+from reach_analysis.statistics.estimates import Resampling, mean_of, median_of, paired_difference
 
 ARM = ("Pec_C", "Triceps_Lateral", "Triceps_Long", "Brachialis", "Biceps_Long")
 QUICK = FitSettings(resampling=Resampling(resamples=400))

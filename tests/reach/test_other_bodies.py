@@ -16,15 +16,15 @@ from reach_analysis.figures.forecasts import forecast_scores
 from reach_analysis.forecasting.embedding import trial_data
 from reach_analysis.forecasting.nulls import noise_filtered
 from reach_analysis.report_config import ComparisonConfig, CouplingConfig
-from reach_analysis.statistics.bootstrap import Interval
 from reach_analysis.statistics.correlation import Measure
+from reach_analysis.statistics.estimates import Interval
 from reach_analysis.statistics.score import Null, Score
 from reach_analysis.studies import comparison, coupling, gait, similarity, synergies
 from reach_analysis.studies.forecast_questions import questions
 from reach_analysis.studies.pca import usual_colour
-from reach_analysis.synthetic.reach import ReachSettings, make_reaches, write_reaches
-from reach_analysis.synthetic.walk import WalkSettings, make_walks
-from reach_analysis.synthetic.writing import write_content
+from synthetic.reach import ReachSettings, make_reaches, write_reaches
+from synthetic.walk import WalkSettings, make_walks
+from synthetic.writing import write_content
 
 N_JOINTS = 20
 QUIET = CouplingConfig(samples=2, permutations=0, rate_hz=None)

@@ -14,8 +14,8 @@ from reach_analysis.representation.pca import (
     held_out_variance,
     layer_pca,
 )
-from reach_analysis.synthetic.reach import LAYERS, ReachSettings, make_reaches
 from sklearn.decomposition import PCA
+from synthetic.reach import LAYERS, ReachSettings, make_reaches
 
 
 def gaussian(n_trials: int, length: int, deviations: list[float], seed: int) -> TrialSeries:

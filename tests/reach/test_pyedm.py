@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError
 from reach_analysis.forecasting.ccm import Libraries, cross_map
-from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
+from reach_analysis.forecasting.embedding import Lags, Split, TrialData, embed, fold_splits, trial_data, whole
 from reach_analysis.forecasting.pyedm import cross_map_by_pyedm, kept_by_padding, simplex_by_pyedm, smap_by_pyedm
 from reach_analysis.forecasting.simplex import simplex
 from reach_analysis.forecasting.smap import smap
-from reach_analysis.statistics.folds import Split, fold_splits, trial_folds, whole
+from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.synthetic.systems import lorenz
 
 

@@ -11,17 +11,17 @@ import pytest
 from reach_analysis.cli import main
 from reach_analysis.config import ForecastConfig
 from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
+from reach_analysis.forecasting.forecaster import grid
 from reach_analysis.forecasting.pyedm import kept_by_padding
-from reach_analysis.forecasting.selection import grid
-from reach_analysis.replication.forecast import departures
-from reach_analysis.replication.protocols import Protocol, kept_by_nan_rows, score, stretched
+from reach_analysis.replication.forecast import Protocol, departures, kept_by_nan_rows, score, stretched
 from reach_analysis.replication.table import Comparison
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.studies.forecast_questions import Question
-from reach_analysis.synthetic.emg import EmgSettings, write_emg
-from reach_analysis.synthetic.reach import ReachSettings, write_reaches
+from reach_analysis.synthetic.emg import EmgSettings
 from reach_analysis.synthetic.systems import autoregressive, lorenz
+from synthetic.emg import write_emg
+from synthetic.reach import ReachSettings, write_reaches
 
 
 def independent(phi: float, n_trials: int = 12, n: int = 50, seed: int = 0) -> TrialData:

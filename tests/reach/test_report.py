@@ -15,12 +15,13 @@ import pytest
 from reach_analysis.cli import main
 from reach_analysis.report.facts import Fact, Facts
 from reach_analysis.report.numbers import Cell, Column, interval, number, p_text, table
+from reach_analysis.report.page import inline
 from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES, Claim, check, citations, claims, judge
-from reach_analysis.report.pictures import inline
 from reach_analysis.report.plans import PLANS
-from reach_analysis.synthetic.emg import EmgSettings, write_emg
-from reach_analysis.synthetic.reach import ReachSettings, write_reaches
-from reach_analysis.synthetic.walk import WalkSettings, write_walks
+from reach_analysis.synthetic.emg import EmgSettings
+from synthetic.emg import write_emg
+from synthetic.reach import ReachSettings, write_reaches
+from synthetic.walk import WalkSettings, write_walks
 
 QUICK = (
     "studies={pca:{resamples:0,layers:[latent_mean,decoder/layer_2]},similarity:{layers:[latent_mean],draws:39},"

@@ -14,8 +14,8 @@ from reach_analysis._common.hdf5.check import check_rollouts
 from reach_analysis._common.hdf5.schema import PAGE
 from reach_analysis.cli import main
 from reach_analysis.data.rollouts import read_rollouts
-from reach_analysis.synthetic.reach import ReachSettings, make_reaches, write_reaches
-from reach_analysis.synthetic.walk import WalkSettings, make_walks, write_walks
+from synthetic.reach import ReachSettings, make_reaches, write_reaches
+from synthetic.walk import WalkSettings, make_walks, write_walks
 
 SMALL = ReachSettings(n_trials=5, duration_s=0.1, n_units=6, hazard_per_s=8.0, seed=3)
 

@@ -15,9 +15,9 @@ from reach_analysis.representation.synergies import (
     similarity_of_patterns,
     synergies,
 )
-from reach_analysis.synthetic.reach import SYNERGIES, ReachSettings, make_reaches
 from scipy.optimize import nnls
 from scipy.stats import spearmanr
+from synthetic.reach import SYNERGIES, ReachSettings, make_reaches
 
 
 def textbook_cka(first: np.ndarray, second: np.ndarray) -> float:

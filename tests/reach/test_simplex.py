@@ -9,10 +9,10 @@ import pyEDM
 import pytest
 from pandas import DataFrame
 from reach_analysis._common.errors import DataError
-from reach_analysis.forecasting.embedding import Embedding, Lags, embed, trial_data
+from reach_analysis.forecasting.embedding import Embedding, Lags, Split, embed, fold_splits, trial_data, whole
 from reach_analysis.forecasting.neighbours import nearest
 from reach_analysis.forecasting.simplex import simplex, simplex_map
-from reach_analysis.statistics.folds import Split, fold_splits, trial_folds, whole
+from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.synthetic.systems import coupled_logistic, lorenz
 
 

@@ -9,9 +9,9 @@ import pyEDM
 import pytest
 from pandas import DataFrame
 from reach_analysis._common.errors import ConfigError, DataError
-from reach_analysis.forecasting.embedding import Embedding, Lags, embed, trial_data
+from reach_analysis.forecasting.embedding import Embedding, Lags, Split, embed, fold_splits, trial_data, whole
 from reach_analysis.forecasting.smap import smap, smap_map
-from reach_analysis.statistics.folds import Split, fold_splits, trial_folds, whole
+from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.synthetic.systems import autoregressive, lorenz
 
 THETAS = (0.0, 0.3, 2.0, 8.0)

@@ -7,7 +7,7 @@ import pytest
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.behaviour.spectra import band_power, check_band, mean_spectrum
 from reach_analysis.data.series import one_trial_each
-from reach_analysis.synthetic.reach import ReachSettings, make_reaches
+from synthetic.reach import ReachSettings, make_reaches
 
 RATE = 400.0
 

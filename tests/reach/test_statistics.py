@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from reach_analysis._common.errors import ConfigError, DataError
-from reach_analysis.statistics.bootstrap import Resampling, bootstrap
 from reach_analysis.statistics.correlation import Measure, agreement, ranks, resampled_agreement
-from reach_analysis.statistics.multiple import benjamini_hochberg, holm
-from reach_analysis.statistics.permutation import p_value, trial_permutations
+from reach_analysis.statistics.estimates import Resampling, bootstrap
+from reach_analysis.statistics.permutation import benjamini_hochberg, holm, p_value, trial_permutations
 from reach_analysis.statistics.survival import kaplan_meier
 from scipy import stats
 

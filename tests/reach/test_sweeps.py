@@ -12,8 +12,8 @@ from reach_analysis.behaviour.run_sweeps import differing, knee, over_seeds, rea
 from reach_analysis.cli import main
 from reach_analysis.config import SweepConfig
 from reach_analysis.studies.sweep import find_runs, study
-from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from scipy import stats
+from synthetic.reach import ReachSettings, write_reaches
 
 COSTS = (0.0, 0.1, 0.2, 0.4)
 

@@ -13,10 +13,10 @@ import pytest
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.cli import main
 from reach_analysis.data.series import TrialSeries, one_trial_each
-from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from reach_analysis.topology.assessment import Shape, TopologySettings, shape
 from reach_analysis.topology.homology import crowded, homology, landmarks
 from reach_analysis.topology.nulls import null_clouds
+from synthetic.reach import ReachSettings, write_reaches
 
 pytest.importorskip("ripser", reason="the extra `topology` is not installed")
 

@@ -22,9 +22,9 @@ from reach_analysis.behaviour.tracking_errors import (
 from reach_analysis.data.clips import read_clips
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.data.series import TrialSeries
-from reach_analysis.synthetic.bodies import FOREARM_M, UPPER_ARM_M
-from reach_analysis.synthetic.reach import ReachSettings, write_reaches
 from scipy.spatial.transform import Rotation
+from synthetic.bodies import FOREARM_M, UPPER_ARM_M
+from synthetic.reach import ReachSettings, write_reaches
 
 TEXT = h5py.string_dtype("utf-8")
 

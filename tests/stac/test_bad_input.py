@@ -328,9 +328,7 @@ def test_full_disk_keeps_the_old_file(
     monkeypatch.setattr(os, "fsync", refusing_fsync)
     assert main(fit_command(place)) == 2
     monkeypatch.undo()
-    assert_one_message(
-        last_message(capsys.readouterr().err), "stac-mjx fit", [full, "full", "unchanged"]
-    )
+    assert_one_message(last_message(capsys.readouterr().err), "stac-mjx fit", [full, "full", "unchanged"])
     assert (place.out / full).read_bytes() == old
     assert {path.name for path in place.out.iterdir()} == {path.name for path in place.fit.iterdir()}
 

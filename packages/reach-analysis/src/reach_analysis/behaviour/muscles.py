@@ -16,8 +16,7 @@ from jaxtyping import Float
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError, shorten, unknown
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import Matched, TrialSeries, match, over_steps, resample
-from reach_analysis.statistics.bootstrap import Resampling
-from reach_analysis.statistics.estimates import Difference, Estimate, mean_of, paired_difference, rms_of
+from reach_analysis.statistics.estimates import Difference, Estimate, Resampling, mean_of, paired_difference, rms_of
 
 USUAL_ACTUATORS = {"biceps": ("*biceps*long*", "*biceps*"), "triceps": ("*triceps*lat*", "*triceps*")}
 """EMG channel -> actuators it is compared with, the first pattern that fits one; those of paper A, section 2.4."""

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import binom
 
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
-from reach_analysis.forecasting.forecaster import Forecaster, fixed_lags
+from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid
 from reach_analysis.forecasting.nulls import (
     MakeForecaster,
     Targets,
@@ -25,7 +25,6 @@ from reach_analysis.forecasting.nulls import (
     samples_shuffled,
     trial_permuted,
 )
-from reach_analysis.forecasting.selection import NestedLags, grid
 from reach_analysis.statistics.correlation import Measure, agreement
 from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.statistics.permutation import p_value

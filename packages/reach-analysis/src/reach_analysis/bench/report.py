@@ -14,7 +14,7 @@ from reach_analysis._common.files import write_json, write_text
 from reach_analysis._common.system import n_cores, processor
 from reach_analysis.bench.calibration import Calibration
 from reach_analysis.bench.speed import SpeedRow
-from reach_analysis.studies.outputs import versions
+from reach_analysis.studies.study import versions
 
 _SPEED = (
     ("name", "task", "{}"),

@@ -15,15 +15,23 @@ import numpy as np
 from reach_analysis._common.errors import ConfigError
 from reach_analysis.config import BenchConfig
 from reach_analysis.forecasting.ccm import Libraries, cross_map_both_ways
-from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed, trial_data
-from reach_analysis.forecasting.forecaster import target_rows
+from reach_analysis.forecasting.embedding import (
+    Embedding,
+    Lags,
+    Split,
+    TrialData,
+    embed,
+    fold_splits,
+    trial_data,
+    whole,
+)
+from reach_analysis.forecasting.forecaster import grid, target_rows
 from reach_analysis.forecasting.nulls import trial_permuted
 from reach_analysis.forecasting.pyedm import kept_by_padding, simplex_by_pyedm, smap_by_pyedm
-from reach_analysis.forecasting.selection import grid
 from reach_analysis.forecasting.simplex import simplex, simplex_map
 from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.correlation import Measure, agreement
-from reach_analysis.statistics.folds import Split, fold_splits, trial_folds, whole
+from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.synthetic.systems import autoregressive, coupled_logistic, lorenz
 
 FOLDS = 5

@@ -26,8 +26,8 @@ from reach_analysis._common.figures import (
     panels,
     trial_label,
 )
+from reach_analysis.forecasting.assessment import Nonlinearity
 from reach_analysis.forecasting.lag_sweep import SweepPoint
-from reach_analysis.forecasting.nonlinearity import Nonlinearity
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.score import Score
 

@@ -6,7 +6,7 @@ on the same samples), baselines that learn from the same libraries, and the ceil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from reach_analysis._common.errors import ConfigError, raise_all
 from reach_analysis.forecasting.baselines import mean_trial, persistence, ridge
-from reach_analysis.forecasting.embedding import TrialData
+from reach_analysis.forecasting.embedding import Lags, TrialData, embed, fold_splits
 from reach_analysis.forecasting.forecaster import FixedLags, Forecaster
 from reach_analysis.forecasting.nulls import (
     MakeForecaster,
@@ -29,10 +29,10 @@ from reach_analysis.forecasting.nulls import (
     trial_permuted,
 )
 from reach_analysis.forecasting.pyedm import simplex_by_pyedm, smap_by_pyedm
-from reach_analysis.forecasting.smap import SMapMap
-from reach_analysis.statistics.bootstrap import Resampling, bootstrap
+from reach_analysis.forecasting.smap import SMapMap, smap
 from reach_analysis.statistics.ceiling import Ceiling, trial_ceiling
 from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
+from reach_analysis.statistics.estimates import Resampling, bootstrap
 from reach_analysis.statistics.permutation import p_value
 from reach_analysis.statistics.score import Baseline, Null, Score
 
@@ -239,3 +239,71 @@ def _ceiling(data: TrialData) -> Ceiling | None:
     padded = np.full((len(data.lengths), int(data.lengths.max())), np.nan)
     padded[data.trial, np.arange(len(data.target)) - data.starts[data.trial]] = data.target
     return trial_ceiling(padded)
+
+
+THETAS = (0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
+
+
+@dataclass(frozen=True)
+class Nonlinearity:
+    """Forecasts by S-map at several theta.
+
+    Attributes:
+        thetas: from 0 upward.
+        scores: each measure at each theta.
+        predictions: number of predictions at each theta.
+        gain: largest reduction of RMSE by theta > 0, as a fraction of the RMSE at theta = 0; at least 0.
+        null_gains: the same for each surrogate.
+        p_value: of the gain; NaN without surrogates.
+    """
+
+    thetas: tuple[float, ...]
+    scores: dict[Measure, Float[np.ndarray, " theta"]]
+    predictions: int
+    gain: float
+    null_gains: Float[np.ndarray, " draw"]
+    p_value: float
+
+
+def nonlinearity(
+    data: TrialData,
+    lags: Lags,
+    folds: Int[np.ndarray, " trial"],
+    *,
+    thetas: Sequence[float] = THETAS,
+    surrogates: int = 0,
+    seed: int = 0,
+) -> Nonlinearity:
+    """Forecast at several theta, and test the gain against `surrogates` linear series.
+
+    Surrogates replace the target, and its own past where that is a predictor (`TrialData.own`).
+
+    Raises:
+        ConfigError: when thetas do not begin at 0 and go on.
+        DataError: when there are no states, or surrogates are asked for with samples missing.
+    """
+    if len(thetas) < 2 or thetas[0] != 0 or list(thetas) != sorted(set(thetas)):
+        raise ConfigError(f"thetas must ascend from 0 and hold at least two values, got {list(thetas)}")
+    scores, count = _scores(data, lags, folds, thetas)
+    gain = _gain(scores)
+    null_gains = np.empty(0)
+    if surrogates:
+        drawn = phases_randomised(data, surrogates, seed).values.T
+        null_gains = np.array([_gain(_scores(data.with_target(values), lags, folds, thetas)[0]) for values in drawn])
+    chance = p_value(gain, null_gains) if surrogates else float("nan")
+    return Nonlinearity(tuple(thetas), scores, count, gain, null_gains, chance)
+
+
+def _scores(
+    data: TrialData, lags: Lags, folds: Int[np.ndarray, " trial"], thetas: Sequence[float]
+) -> tuple[dict[Measure, Float[np.ndarray, " theta"]], int]:
+    embedding = embed(data, lags)
+    forecasts = smap(embedding, fold_splits(embedding, folds), thetas)
+    predicted = np.stack([forecast.predicted for forecast in forecasts], axis=1)
+    observed = forecasts[0].observed[:, None]
+    return {measure: agreement(measure, observed, predicted) for measure in Measure}, len(observed)
+
+
+def _gain(scores: dict[Measure, Float[np.ndarray, " theta"]]) -> float:
+    error = scores[Measure.RMSE]
+    return float(1 - error.min() / error[0]) if error[0] > 0 else 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -211,3 +212,30 @@ def embed(data: TrialData, lags: Lags) -> Embedding:
             f"longest trial has {data.lengths.max()}; {counts.missing} were dropped for NaN. Choose smaller lags"
         )
     return Embedding(vectors[whole], targets[whole], data.trial[rows], time[rows], rows, lags, data.ids, counts)
+
+
+class Split(NamedTuple):
+    """States that may be learnt from, and states to predict; both as rows of an embedding."""
+
+    library: Int[np.ndarray, " library"]
+    prediction: Int[np.ndarray, " prediction"]
+
+
+def fold_splits(embedding: Embedding, folds: Int[np.ndarray, " trial"]) -> list[Split]:
+    """One split a fold: its states are predicted from the states of all other folds.
+
+    Folds below 0 take no part, neither as library nor as prediction.
+    """
+    fold = folds[embedding.trial]
+    splits = []
+    for number in np.unique(folds[folds >= 0]):
+        predicted = np.flatnonzero(fold == number)
+        if len(predicted):
+            splits.append(Split(np.flatnonzero((fold != number) & (fold >= 0)), predicted))
+    return splits
+
+
+def whole(embedding: Embedding) -> list[Split]:
+    """Every state predicted from all others; how close in time those may be is the caller's `exclusion`."""
+    rows = np.arange(len(embedding.targets))
+    return [Split(rows, rows)]

@@ -6,16 +6,19 @@ ones, one a column.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, product
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
+from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis.forecasting.embedding import Embedding, Lags, Split, TrialData, embed, fold_splits
 from reach_analysis.forecasting.simplex import NeighbourMap, simplex_map
 from reach_analysis.forecasting.smap import SMapMap, smap_map
-from reach_analysis.statistics.folds import Split, fold_splits
 
 
 class Piece(NamedTuple):
@@ -81,3 +84,139 @@ def local_linear(data: TrialData, lags: Lags, theta: float, folds: Int[np.ndarra
     embedding = embed(data, lags)
     splits = fold_splits(embedding, folds)
     return FixedLags(smap_map(embedding, splits, theta), tuple(splits))
+
+
+def grid(E: Iterable[int], tau: Iterable[int] = (-1,), Tp: Iterable[int] = (1,)) -> tuple[Lags, ...]:
+    """Every combination of E, tau and Tp; tau changes nothing at E = 1, so one is kept there."""
+    seen: dict[tuple[int, int, int], Lags] = {}
+    for one, step, ahead in product(E, tau, Tp):
+        seen.setdefault((one, step if one > 1 else -1, ahead), Lags(one, step, ahead))
+    return tuple(seen.values())
+
+
+@dataclass(frozen=True)
+class NestedLags:
+    """Simplex projection whose lags are chosen by nested folds, for each target anew.
+
+    Attributes:
+        data: predictors and lengths (its target is only used for which samples it has).
+        candidates: lags to choose from.
+        folds: fold of each trial.
+    """
+
+    data: TrialData
+    candidates: tuple[Lags, ...]
+    folds: Int[np.ndarray, " trial"]
+
+    def __post_init__(self) -> None:
+        if not self.candidates:
+            raise ConfigError("lags are chosen from candidates; got none")
+        if len(np.unique(self.folds)) < 3 or (self.folds < 0).any():
+            raise ConfigError("nested folds need at least 3 folds and every trial in one of them")
+
+    @cached_property
+    def embeddings(self) -> tuple[Embedding, ...]:
+        """States of each candidate."""
+        return tuple(embed(self.data, lags) for lags in self.candidates)
+
+    @cached_property
+    def common(self) -> Bool[np.ndarray, " sample"]:
+        """Samples that every candidate can predict."""
+        can = [np.isin(np.arange(len(self.data.target)), target_rows(embedding)) for embedding in self.embeddings]
+        common = np.logical_and.reduce(can)
+        if not common.any():
+            raise DataError("no sample can be predicted by every candidate; take smaller E, tau or Tp")
+        return common
+
+    @property
+    def samples(self) -> Int[np.ndarray, " prediction"]:
+        """Sample of the data that each prediction is about, fold by fold."""
+        return np.concatenate([self._samples(fold) for fold in self._numbers])
+
+    @property
+    def _numbers(self) -> list[int]:
+        return np.unique(self.folds).tolist()
+
+    def _samples(self, fold: int) -> Int[np.ndarray, " prediction"]:
+        return np.flatnonzero(self.common & (self.folds[self.data.trial] == fold))
+
+    def _split(self, embedding: Embedding, left_out: Sequence[int], predicted: Sequence[int]) -> Split:
+        """States of all folds but `left_out`, and the states about the common samples of `predicted`, in order."""
+        fold = self.folds[embedding.trial]
+        wanted = self.common[target_rows(embedding)]
+        library = np.flatnonzero(~np.isin(fold, left_out))
+        return Split(library, np.concatenate([np.flatnonzero(wanted & (fold == number)) for number in predicted]))
+
+    @cached_property
+    def _inner(self) -> dict[tuple[int, int, int], NeighbourMap]:
+        """For a pair of folds and a candidate: the map that predicts both folds from all others."""
+        return {
+            (one, other, number): simplex_map(embedding, [self._split(embedding, (one, other), (one, other))])
+            for one, other in combinations(self._numbers, 2)
+            for number, embedding in enumerate(self.embeddings)
+        }
+
+    @cached_property
+    def _outer(self) -> dict[tuple[int, int], NeighbourMap]:
+        """For a fold and a candidate: the map that predicts the fold from all others."""
+        return {
+            (fold, number): simplex_map(embedding, [self._split(embedding, (fold,), (fold,))])
+            for fold in self._numbers
+            for number, embedding in enumerate(self.embeddings)
+        }
+
+    def inner_scores(self, targets: Float[np.ndarray, "sample column"]) -> Float[np.ndarray, "fold candidate column"]:
+        """Pearson correlation of each candidate on the folds other than the one to predict."""
+        place = {fold: row for row, fold in enumerate(self._numbers)}
+        sums = np.zeros((len(place), len(self.candidates), 6, targets.shape[1]))
+        centred = targets - np.nanmean(targets, axis=0)
+        for number, embedding in enumerate(self.embeddings):
+            about = centred[target_rows(embedding)]
+            for one, other in combinations(self._numbers, 2):
+                map_ = self._inner[one, other, number]
+                predicted, observed = map_.apply(about), about[map_.state]
+                fold = self.folds[embedding.trial[map_.state]]
+                for scored, judged_for in ((one, other), (other, one)):
+                    sums[place[judged_for], number] += _sums(observed[fold == scored], predicted[fold == scored])
+        return _pearson(sums)
+
+    def choose(self, targets: Float[np.ndarray, "sample column"]) -> Int[np.ndarray, "fold column"]:
+        """Number of the candidate chosen for each fold and target; of equals the first."""
+        return self.inner_scores(targets).argmax(axis=1)
+
+    def chosen(self, target: Float[np.ndarray, " sample"]) -> list[Lags]:
+        """Lags chosen for each fold."""
+        return [self.candidates[number] for number in self.choose(target[:, None])[:, 0]]
+
+    def predict(self, targets: Float[np.ndarray, "sample column"]) -> Float[np.ndarray, "prediction column"]:
+        """Choose lags for each fold and column, and forecast with them."""
+        choice = self.choose(targets)
+        blocks = []
+        for row, fold in enumerate(self._numbers):
+            block = np.empty((len(self._samples(fold)), targets.shape[1]))
+            for number in np.unique(choice[row]):
+                columns = np.flatnonzero(choice[row] == number)
+                map_ = self._outer[fold, int(number)]
+                block[:, columns] = map_.apply(targets[:, columns][target_rows(map_.embedding)])
+            blocks.append(block)
+        return np.concatenate(blocks)
+
+    def pieces(self, target: Float[np.ndarray, " sample"]) -> list[Piece]:
+        """States behind the predictions for one target, fold by fold."""
+        numbers = self.choose(target[:, None])[:, 0].tolist()
+        return [
+            Piece(self.embeddings[number], self._split(self.embeddings[number], (fold,), (fold,)))
+            for fold, number in zip(self._numbers, numbers, strict=True)
+        ]
+
+
+def _sums(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    parts = (np.ones_like(observed), observed, predicted, observed**2, predicted**2, observed * predicted)
+    return np.stack([part.sum(axis=0) for part in parts])
+
+
+def _pearson(sums: Float[np.ndarray, "*batch 6 column"]) -> Float[np.ndarray, "*batch column"]:
+    n, o, p, oo, pp, op = np.moveaxis(sums, -2, 0)
+    count = np.maximum(n, 1)
+    spread = np.sqrt(np.maximum(oo - o**2 / count, 0) * np.maximum(pp - p**2 / count, 0))
+    return np.where(spread > 0, (op - o * p / count) / np.where(spread > 0, spread, 1.0), 0.0)

@@ -1,7 +1,7 @@
 """Scores over E, tau and Tp side by side (paper A, Fig. 4).
 
 A sweep is for looking at: the best of its points is not a test, since it was chosen by its score. Nested folds
-(:mod:`reach_analysis.forecasting.selection`) choose without that.
+(:mod:`reach_analysis.forecasting.forecaster`) choose without that.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from reach_analysis._common.errors import DataError
 from reach_analysis.forecasting.embedding import Lags, TrialData
 from reach_analysis.forecasting.forecaster import FixedLags, fixed_lags
-from reach_analysis.statistics.bootstrap import Interval, Resampling, bootstrap
 from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
+from reach_analysis.statistics.estimates import Interval, Resampling, bootstrap
 
 NULL_MEASURES = (Measure.PEARSON, Measure.SPEARMAN)
 """Measures that are worked out for the draws of a null."""

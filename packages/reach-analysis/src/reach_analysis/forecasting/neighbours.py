@@ -9,15 +9,18 @@ single series this is pyEDM's order; over trials it does not depend on the order
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
+from threadpoolctl import ThreadpoolController
 
 from reach_analysis._common.errors import DataError
-from reach_analysis.forecasting.embedding import Embedding
-from reach_analysis.statistics.folds import Split
+from reach_analysis.forecasting.embedding import Embedding, Split
 
 SCAN_BLOCK = 256
 """Rows of one block of the full scan, which keeps its distances in the cache."""
@@ -127,3 +130,16 @@ def _too_few(k: int, left: int, exclusion: int | None) -> str:
         f"{k} neighbours are needed and a state has {left} in the library ({what}); use more trials, smaller E or knn"
         + ("; for a single series set exclusion to a number of samples" if exclusion is None else "")
     )
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """Find the linear algebra libraries that are loaded, once."""
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep linear algebra within the block to one thread."""
+    with _controller().limit(limits=1, user_api="blas"):
+        yield

@@ -21,9 +21,8 @@ from jaxtyping import Float, Int
 
 from reach_analysis._common.errors import ConfigError
 from reach_analysis.forecasting.ccm import Libraries
-from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
+from reach_analysis.forecasting.embedding import Embedding, Lags, Split, TrialData, embed, fold_splits
 from reach_analysis.forecasting.simplex import Forecast, simplex
-from reach_analysis.statistics.folds import Split, fold_splits
 
 if TYPE_CHECKING:
     from pandas import DataFrame

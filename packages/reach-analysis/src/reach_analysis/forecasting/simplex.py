@@ -15,9 +15,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from reach_analysis.forecasting.embedding import Embedding
+from reach_analysis.forecasting.embedding import Embedding, Split
 from reach_analysis.forecasting.neighbours import nearest
-from reach_analysis.statistics.folds import Split
 
 LEAST_DISTANCE = 1e-6
 """Floor under the nearest distance, in units of the predictors (pyEDM's)."""

@@ -23,11 +23,9 @@ from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist
 
 from reach_analysis._common.errors import ConfigError, DataError
-from reach_analysis.forecasting.embedding import Embedding
-from reach_analysis.forecasting.neighbours import excluded
+from reach_analysis.forecasting.embedding import Embedding, Split
+from reach_analysis.forecasting.neighbours import excluded, one_blas_thread
 from reach_analysis.forecasting.simplex import Forecast
-from reach_analysis.forecasting.threads import one_blas_thread
-from reach_analysis.statistics.folds import Split
 
 BLOCK = 1 << 17
 """Distances in one block of states; a block stays in the cache."""

@@ -17,7 +17,7 @@ from reach_analysis.data.emg import Emg
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.replication.table import Comparison, comparison_study
-from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.studies.emg import load_emg
 from reach_analysis.studies.study import Study
 

@@ -20,14 +20,13 @@ from reach_analysis.report.opening import (
     focus_note,
     input_notes,
 )
-from reach_analysis.report.page import Head, html_of, part_name
+from reach_analysis.report.page import Head, Picture, html_of, part_name, picture
 from reach_analysis.report.papers import Checked, check, counts
-from reach_analysis.report.pictures import Picture, picture
 from reach_analysis.report.plans import PLANS
 from reach_analysis.report.sections import Inputs, Part, Section, sections
 from reach_analysis.report_config import ReportConfig
 from reach_analysis.studies.emg import is_synthetic
-from reach_analysis.studies.outputs import input_hashes, versions
+from reach_analysis.studies.study import input_hashes, versions
 
 PAGE, NUMBERS, FIGURES, TABLES = "report.html", "report.json", "figures", "tables"
 TITLE = "what the controller does, and how sure we are"

@@ -6,20 +6,11 @@ A trial's fold follows from its name and a seed, not from its position.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
 from reach_analysis._common.errors import ConfigError
-from reach_analysis.forecasting.embedding import Embedding
-
-
-class Split(NamedTuple):
-    """States that may be learnt from, and states to predict; both as rows of an embedding."""
-
-    library: Int[np.ndarray, " library"]
-    prediction: Int[np.ndarray, " prediction"]
 
 
 def trial_folds(ids: Sequence[str], n_folds: int | None = None, seed: int = 0) -> Int[np.ndarray, " trial"]:
@@ -41,23 +32,3 @@ def trial_folds(ids: Sequence[str], n_folds: int | None = None, seed: int = 0) -
 def folds_at_most(ids: Sequence[str], most: int, seed: int = 0) -> Int[np.ndarray, " trial"]:
     """Folds as by :func:`trial_folds`: `most` of them, or one a trial where there are fewer trials."""
     return trial_folds(ids, min(most, len(ids)), seed)
-
-
-def fold_splits(embedding: Embedding, folds: Int[np.ndarray, " trial"]) -> list[Split]:
-    """One split a fold: its states are predicted from the states of all other folds.
-
-    Folds below 0 take no part, neither as library nor as prediction.
-    """
-    fold = folds[embedding.trial]
-    splits = []
-    for number in np.unique(folds[folds >= 0]):
-        predicted = np.flatnonzero(fold == number)
-        if len(predicted):
-            splits.append(Split(np.flatnonzero((fold != number) & (fold >= 0)), predicted))
-    return splits
-
-
-def whole(embedding: Embedding) -> list[Split]:
-    """Every state predicted from all others; how close in time those may be is the caller's `exclusion`."""
-    rows = np.arange(len(embedding.targets))
-    return [Split(rows, rows)]

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from reach_analysis._common.errors import DataError, unknown
-from reach_analysis.statistics.bootstrap import Interval
 from reach_analysis.statistics.ceiling import Ceiling
 from reach_analysis.statistics.correlation import Measure
+from reach_analysis.statistics.estimates import Interval
 
 
 @dataclass(frozen=True)

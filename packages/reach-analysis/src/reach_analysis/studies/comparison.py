@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
 from reach_analysis._common.errors import DataError
+from reach_analysis._common.figures import CYCLE, GREY, drawing, label, panels
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import MUSCLES, kind_of_actuators
 from reach_analysis.behaviour.spectra import band_power, long_enough
@@ -17,10 +19,8 @@ from reach_analysis.behaviour.tracking_errors import joint_deviation, trial_mean
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.report_config import ComparisonConfig
-from reach_analysis.statistics.bootstrap import Resampling
-from reach_analysis.statistics.estimates import mean_of, paired_difference
-from reach_analysis.statistics.multiple import holm
-from reach_analysis.studies.figures_comparison import Paired, paired_trials
+from reach_analysis.statistics.estimates import Estimate, Resampling, mean_of, paired_difference
+from reach_analysis.statistics.permutation import holm
 from reach_analysis.studies.study import Shown, Study
 
 
@@ -138,3 +138,45 @@ def _paired(name: str, found: Mapping[str, Mapping[str, _Quantity]], config: Com
     resampling = Resampling(config.resamples, seed=config.seed)
     means = tuple(mean_of(row, every[0].unit, resampling) for row in values)
     return Paired(name, tuple(found), values, means)
+
+
+MOST_COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One quantity under several conditions.
+
+    Attributes:
+        name: what is measured, with its unit.
+        conditions: their names.
+        values: condition x trial.
+        means: mean of each condition.
+    """
+
+    name: str
+    conditions: tuple[str, ...]
+    values: Float[np.ndarray, "condition trial"]
+    means: tuple[Estimate, ...]
+
+
+def paired_trials(quantities: Sequence[Paired]) -> Figure:
+    """Each trial as a line over the conditions, and each condition's mean with its interval."""
+    with drawing():
+        columns = min(MOST_COLUMNS, len(quantities))
+        rows = int(np.ceil(len(quantities) / columns))
+        figure, axes = panels(2.5 * columns, 2.5 * rows, rows=rows, columns=columns)
+        flat = [axis for row in axes for axis in row]
+        for axis, one in zip(flat, quantities, strict=False):
+            place = np.arange(len(one.conditions))
+            axis.plot(place, one.values, color=GREY, lw=0.5, alpha=0.35)
+            for number, mean in enumerate(one.means):
+                reach = np.nan_to_num([[mean.value - mean.low], [mean.high - mean.value]])
+                axis.errorbar(number, mean.value, reach, fmt="o", color=CYCLE[number % len(CYCLE)], capsize=3, zorder=3)
+            axis.set_xticks(place, [label(name, 16) for name in one.conditions])
+            axis.set_xlim(-0.4, len(one.conditions) - 0.6)
+            axis.set_ylim(0, 1.08 * max(float(np.nanmax(one.values)), 1e-12))
+            axis.set_title(one.name)
+        for axis in flat[len(quantities) :]:
+            axis.remove()
+        return figure

@@ -26,7 +26,7 @@ from reach_analysis.data.nwb import NwbLayout, read_nwb
 from reach_analysis.data.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import Matched, TrialSeries
-from reach_analysis.statistics.bootstrap import Resampling
+from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.studies.muscles import averages, errors_by_condition, single_trials
 from reach_analysis.studies.study import Shown, Study
 from reach_analysis.synthetic.emg import EmgSettings, make_emg

@@ -23,8 +23,7 @@ from reach_analysis.config import ErrorsConfig
 from reach_analysis.data.clips import Clips, read_clips
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.behaviour import errors_by_region
-from reach_analysis.statistics.bootstrap import Resampling
-from reach_analysis.statistics.estimates import mean_of
+from reach_analysis.statistics.estimates import Resampling, mean_of
 from reach_analysis.studies.study import Shown, Study
 
 TOTAL = "total"

@@ -13,15 +13,13 @@ from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import ForecastConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.forecasts import Traces, forecast_scores, forecast_sweeps, forecast_traces
-from reach_analysis.forecasting.assessment import AssessmentSettings, Task, assess
-from reach_analysis.forecasting.embedding import Lags, TrialData
-from reach_analysis.forecasting.forecaster import Forecaster, fixed_lags
+from reach_analysis.forecasting.assessment import AssessmentSettings, Nonlinearity, Task, assess, nonlinearity
+from reach_analysis.forecasting.embedding import Lags, TrialData, fold_splits
+from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid
 from reach_analysis.forecasting.lag_sweep import SweepPoint, sweep
-from reach_analysis.forecasting.nonlinearity import Nonlinearity, nonlinearity
-from reach_analysis.forecasting.selection import NestedLags, grid
-from reach_analysis.statistics.bootstrap import Resampling
 from reach_analysis.statistics.correlation import Measure
-from reach_analysis.statistics.folds import fold_splits, folds_at_most
+from reach_analysis.statistics.estimates import Resampling
+from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.statistics.score import Score
 from reach_analysis.studies.forecast_questions import Question, lags_within, questions, working_rate
 from reach_analysis.studies.study import Shown, Study

@@ -22,13 +22,12 @@ from reach_analysis.behaviour.muscles import (
     simulated,
 )
 from reach_analysis.config import ChainConfig, ForecastConfig
-from reach_analysis.data.emg import Emg, EmgChain, first_samples, windows
+from reach_analysis.data.emg import Emg, EmgChain, band_pass, first_samples, low_pass, rectify, windows
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries, over_steps, resample, same_rate
-from reach_analysis.data.signals import band_pass, low_pass, rectify
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
+from reach_analysis.forecasting.forecaster import grid
 from reach_analysis.forecasting.nulls import Noise
-from reach_analysis.forecasting.selection import grid
 from reach_analysis.representation.pca import components
 from reach_analysis.representation.similarity import common_window
 from reach_analysis.studies.emg import load_emg, recordings_of

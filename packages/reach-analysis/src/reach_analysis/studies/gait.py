@@ -27,8 +27,7 @@ from reach_analysis.config import GaitConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import JointCycle, footfalls, gait_cycles
-from reach_analysis.statistics.bootstrap import Resampling
-from reach_analysis.statistics.estimates import mean_of
+from reach_analysis.statistics.estimates import Resampling, mean_of
 from reach_analysis.studies.study import Shown, Study
 
 LEAD = ("hand_l", "*fore*left*", "*left*fore*", "*fore*_l", "*f-l*", "*t1*left*", "*left*t1*", "*lf*", "*fl*")

@@ -14,8 +14,7 @@ from reach_analysis.config import SpectraConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import spectra
-from reach_analysis.statistics.bootstrap import Resampling
-from reach_analysis.statistics.estimates import Difference, mean_of, paired_difference
+from reach_analysis.statistics.estimates import Difference, Resampling, mean_of, paired_difference
 from reach_analysis.studies.study import Shown, Study
 
 SIGNALS = ("action", "ctrl", "act", "actuator_force")

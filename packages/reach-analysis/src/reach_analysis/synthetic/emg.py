@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy import signal
 
-from reach_analysis._common.errors import shorten
-from reach_analysis._common.files import write_text
-from reach_analysis.data.series import TrialSeries, index_of
-from reach_analysis.data.signals import butterworth
+from reach_analysis.data.emg import butterworth
+from reach_analysis.data.series import TrialSeries
 
 
 @dataclass(frozen=True)
@@ -72,36 +69,3 @@ def _noise_deviation(sections: np.ndarray) -> float:
     impulse = np.zeros(1 << 15)
     impulse[0] = 1.0
     return float(np.linalg.norm(signal.sosfilt(sections, impulse)))
-
-
-def write_emg(folder: Path, activation: TrialSeries, muscles: dict[str, str], settings: EmgSettings) -> dict[str, Path]:
-    """Write one CSV a muscle (a row a trial, no header) and ``trials.csv`` beside them.
-
-    Args:
-        folder: where to.
-        activation: true activation.
-        muscles: name of the EMG channel -> channel of `activation`.
-        settings: what is drawn.
-
-    Returns:
-        The files by muscle, and the table as "trials".
-
-    Raises:
-        DataError: for a channel that `activation` does not have.
-        OutputError: when a file cannot be written.
-    """
-    for channel in muscles.values():
-        index_of("channel", channel, activation.channels, f"{activation.name} ({shorten(activation.channels)})")
-    raw = make_emg(activation.select(list(muscles.values())), settings)
-    files = {}
-    for column, muscle in enumerate(muscles):
-        rows = (",".join(f"{value:.4e}" for value in rows[:, column]) for rows in raw.values)
-        files[muscle] = folder / f"emg_{muscle}.csv"
-        write_text(files[muscle], "\n".join(rows) + "\n")
-    reach = round(settings.lead_s * settings.frame_rate_hz)
-    lines = ["trial,start,reach_start,end"]
-    for name, rows in zip(raw.trials, activation.values, strict=True):
-        lines.append(f"{name},1,{reach},{reach + round(len(rows) / activation.rate_hz * settings.frame_rate_hz)}")
-    files["trials"] = folder / "trials.csv"
-    write_text(files["trials"], "\n".join(lines) + "\n")
-    return files

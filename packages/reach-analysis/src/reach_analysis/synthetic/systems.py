@@ -29,13 +29,3 @@ def coupled_logistic(n: int, x_on_y: float, y_on_x: float, start: tuple[float, f
 def autoregressive(rng: np.random.Generator, n_trials: int, n: int, phi: float = 0.8) -> np.ndarray:
     """(n_trials, n) stationary first-order autoregressive noise."""
     return np.asarray(lfilter([1.0], [1.0, -phi], rng.normal(size=(n_trials, n + 100)), axis=1))[:, 100:]
-
-
-def henon(n: int, start: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    """(n, 2) states of Hénon's map."""
-    x, y = start
-    rows = []
-    for _ in range(n + 100):
-        x, y = 1 - 1.4 * x * x + y, 0.3 * x
-        rows.append((x, y))
-    return np.array(rows[100:])

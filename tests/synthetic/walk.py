@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reach_analysis.synthetic.bodies import HIPS, walker
-from reach_analysis.synthetic.writing import Content, write_content
+from synthetic.bodies import HIPS, walker
+from synthetic.writing import Content, write_content
 
 LAGS = {"fore_left": 0.0, "fore_right": 0.5, "hind_left": 0.75, "hind_right": 0.25}
 """Leg -> phase at which its stance begins, as a fraction of the cycle of the left forefoot (a lateral walk)."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from reach_analysis.data.series import TrialSeries
-from reach_analysis.synthetic.bodies import arm
-from reach_analysis.synthetic.writing import Content, write_content
+
+from synthetic.bodies import arm
+from synthetic.writing import Content, write_content
 
 N_SOURCES = 3
 """Bursts that drive the nine muscles: the number of synergies, and the rank of the intention."""

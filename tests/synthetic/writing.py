@@ -12,11 +12,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-
 from reach_analysis._common.hdf5.schema import dataset_rule, page
 from reach_analysis._common.hdf5.writing import whole_hdf5
 from reach_analysis._common.system import generator
-from reach_analysis.synthetic.bodies import Body
+
+from synthetic.bodies import Body
 
 _TEXT = h5py.string_dtype("utf-8")
 _CREATED = "2026-01-01T00:00:00Z"

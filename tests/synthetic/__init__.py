@@ -1,0 +1,1 @@
+"""Rollouts and recordings whose truth is known."""
