@@ -1,7 +1,7 @@
 """Settings of the documentation site: ``uv run --group docs sphinx-build -W --keep-going docs site``.
 
-Warnings are errors, nothing is fetched while building or reading: fonts are the system's, equations become MathML
-(`_ext/mathml.py`), and a page that would load anything from elsewhere fails the build (`_ext/offline.py`).
+Warnings are errors. Neither the build nor a page needs a network: fonts are those of the system, equations become MathML
+(`_ext/mathml.py`), and a page that loads anything from another host fails the build (`_ext/offline.py`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = [
     "myst.header",  # the schema pages begin their tables at the third level
-    "ref.python",  # the three packages name their errors alike, none being allowed to import another
+    "ref.python",  # the three packages have classes of the same name
 ]
 
 default_role = "literal"
@@ -59,7 +59,7 @@ copybutton_only_copy_prompt_lines = True
 
 
 def escape_markup(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are plain text with code in backticks: elsewhere ``|x|`` and ``*shape`` are no markup."""
+    """Escape ``|x|`` and ``*shape`` outside backticks, which are not markup in these docstrings."""
     literal = False
     for number, line in enumerate(lines):
         indented = line.startswith(" ") or not line.strip()
@@ -75,11 +75,11 @@ def _escaped(parts: Sequence[str]) -> list[str]:
 
 
 def leave_out_settings_of_tests(app: Any, name: str, source: list[str]) -> None:
-    """A reader has no use for the settings that make the tests of a page small."""
+    """Remove the settings that only shorten the tests of a page."""
     source[0] = re.sub(r"[ \t]+# in CI: .*$", "", source[0], flags=re.MULTILINE)
 
 
 def setup(app: Any) -> None:
-    """Escape before Google's sections are read."""
+    """Connect the hooks; escape before Google sections are parsed."""
     app.connect("source-read", leave_out_settings_of_tests)
     app.connect("autodoc-process-docstring", escape_markup, priority=400)

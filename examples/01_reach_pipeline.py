@@ -1,10 +1,10 @@
-"""From the reaches that come with stac-mjx to two trained controllers, a video and a report, in one command.
+"""Run the whole pipeline: embedded reaches, two trained controllers, a video and a report.
 
     python examples/01_reach_pipeline.py [--out results] [--steps 5000000]
 
-Commands run one after the other, each of which can be run alone; files are all that passes between them. One controller
-is trained to follow the joints alone, one to spare its muscles as well, and the report compares them. The longest steps
-are the two trainings, a minute or two each on two CPU cores. What has been made before is made again.
+The commands run one after the other and exchange files only, so each can be run alone. One controller is trained to
+follow the joints, the other also has costs on muscle use. The report compares them. The two trainings take most of the
+time: one or two minutes each on two CPU cores. Results of an earlier run in the same folder are replaced.
 """
 
 from __future__ import annotations
@@ -27,41 +27,41 @@ CONTROLLERS = {
 
 
 class Step(NamedTuple):
-    """A command, and the seconds it took on two cores of a server of 2026: what estimates start from."""
+    """A command, and its duration in seconds on two server cores in 2026, used for estimates."""
 
     command: list[str]
     seconds: float
 
 
 def plan(out: Path, steps: int, video: bool) -> list[Step]:
-    """The commands, in order."""
+    """Return the commands in order."""
     clips = out / "registered" / "clips.h5"
     rollouts = {name: out / f"{name}.h5" for name in CONTROLLERS}
-    found = [Step(["stac-mjx", "fit", f"out={out / 'registered'}"], 12)]
+    commands = [Step(["stac-mjx", "fit", f"out={out / 'registered'}"], 12)]
     for name, costs in CONTROLLERS.items():
         run = out / name
         train = ["track-mjx", "train", "preset=mouse_arm_quick", f"clips={clips}", f"out={run}", f"run.steps={steps}"]
-        found += [
+        commands += [
             Step([*train, *costs], 15 + 85 * steps / DEFAULT_STEPS),
             Step(["track-mjx", "evaluate", f"run={run}"], 10),
             Step(["track-mjx", "rollout", f"run={run}", f"out={rollouts[name]}"], 10),
         ]
     if video:
         film = ["track-mjx", "render", f"rollouts={rollouts['physics_aware']}", f"out={out / 'reach.mp4'}"]
-        found.append(Step(film, 12))
+        commands.append(Step(film, 12))
     files = ",".join(f"{name}:{path}" for name, path in rollouts.items())
     report = ["reach-analysis", "report", f"rollouts={{{files}}}", "emg=synthetic:physics_aware", f"clips={clips}"]
-    return [*found, Step([*report, f"out={out / 'report'}"], 100)]
+    return [*commands, Step([*report, f"out={out / 'report'}"], 100)]
 
 
 def clear(out: Path) -> None:
-    """Remove what an earlier call made: trainings do not write over each other."""
+    """Remove the results of an earlier run: a training does not overwrite another one."""
     for name in ("registered", *CONTROLLERS, "report"):
         shutil.rmtree(out / name, ignore_errors=True)
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds."""
+    """Format minutes and seconds."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
@@ -72,17 +72,17 @@ def main() -> int:
     parser.add_argument(
         "--steps", type=int, default=DEFAULT_STEPS, help="control steps of each training (default: %(default)s)"
     )
-    parser.add_argument("--no-video", action="store_true", help="leave out the video, where nothing can be drawn")
+    parser.add_argument("--no-video", action="store_true", help="render no video")
     arguments = parser.parse_args()
     steps = plan(arguments.out, arguments.steps, not arguments.no_video)
     clear(arguments.out)
     begin, done = time.perf_counter(), 0.0
     for number, step in enumerate(steps, 1):
         elapsed = time.perf_counter() - begin
-        pace = elapsed / done if done else 1.0  # this machine beside the one the seconds were measured on
+        pace = elapsed / done if done else 1.0  # speed of this machine relative to the measured durations
         left = clock(pace * (sum(each.seconds for each in steps) - done))
         print(
-            f"\n[{number}/{len(steps)}, {clock(elapsed)} gone, about {left} left] {' '.join(step.command)}", flush=True
+            f"\n[{number}/{len(steps)}, {clock(elapsed)} elapsed, about {left} left] {' '.join(step.command)}", flush=True
         )
         program, *rest = step.command
         code = subprocess.run([sys.executable, "-m", PACKAGES[program], *rest], check=False).returncode

@@ -1,12 +1,12 @@
-"""A rat: register a recording of 23 keypoints to the rodent, train a controller to walk like it, and roll it out.
+"""Register a rat recording with 23 keypoints, train a controller that imitates it, and roll it out.
 
     python examples/02_rat.py --recording rat.mat --mjcf rodent.xml [--out results_rat] [setting=value ...]
 
-The recording is yours (DANNCE or label3d .mat, NWB, SLEAP or Anipose; names as in `stac-mjx fit body=rat --help`),
-and so is the path of the rodent model; `pip install 'stac-mjx[bodies]'` brings one (Python 3.11 and 3.12), used
-without --mjcf. With --data DIR both are taken from a folder with rat/rodent.xml and rat/recordings. Settings at the
-end go to the training. The preset is the laptop's, `rat_quick`; the paper trained on 14 minutes for 650 million steps,
-which is `--preset rat --steps 650000000` and wants a GPU.
+--recording is a DANNCE or label3d .mat, NWB, SLEAP or Anipose file, with the keypoint names of `stac-mjx fit body=rat
+--help`. --mjcf is the rodent model. Without it, the model of `pip install 'stac-mjx[bodies]'` is used (Python 3.11 and
+3.12). --data DIR is a folder with rat/rodent.xml and rat/recordings, and replaces both. Settings at the end go to the
+training. The default preset `rat_quick` is for a laptop. The paper trained on 14 minutes of data for 650 million steps:
+`--preset rat --steps 650000000`, which needs a GPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FOLDER = ("rat/recordings/test_rodent_mocap_1000_frames.mat", "rat/rodent.xml")
 
 
 def run(program: str, *arguments: str) -> None:
-    """Run one command and stop when it fails."""
+    """Run one command; exit if it fails."""
     print(f"\n{program} {' '.join(arguments)}", flush=True)
     code = subprocess.run([sys.executable, "-m", program.replace("-", "_"), *arguments], check=False).returncode
     if code:
@@ -29,13 +29,13 @@ def run(program: str, *arguments: str) -> None:
 
 
 def inputs(arguments: argparse.Namespace) -> list[str]:
-    """Settings that say where recording and model are."""
+    """Return the settings for the paths of recording and model."""
     data = arguments.data or os.environ.get("MIMIC_DATA")
     recording, mjcf = arguments.recording, arguments.mjcf
     if recording is None and data:
         recording, mjcf = (Path(data) / name for name in FOLDER)
     if recording is None:
-        raise SystemExit("no recording: give --recording FILE, or --data DIR (or MIMIC_DATA) with rat/recordings in it")
+        raise SystemExit("no recording: set --recording FILE, or --data DIR (or MIMIC_DATA), a folder with rat/recordings")
     if not Path(recording).exists():
         raise SystemExit(f"{recording}: no such file")
     return [f"keypoints.path='{recording}'", *([f"body.mjcf='{mjcf}'"] if mjcf else [])]
@@ -62,7 +62,7 @@ def main() -> None:
     run("track-mjx", "train", *given)
     run("track-mjx", "evaluate", f"run={controller}")
     run("track-mjx", "rollout", f"run={controller}", f"out={arguments.out / 'rollouts.h5'}")
-    print(f"\nLook at {clips.parent / 'report.html'} and {controller}.")
+    print(f"\nResults: {clips.parent / 'report.html'} and {controller}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""A body that nobody has registered before: its model, which keypoint sits where, and a check against the truth.
+"""Register a new body: its model, its keypoints, and a comparison with the ground truth.
 
     python examples/03_new_body.py [--out results_leg] [--steps 300000]
 
-The leg below has three hinges and a toe. Its keypoints are synthetic: the model moves by a known gait, they sit at
-offsets that the preset does not know, and carry noise of 0.3 mm, so that what registration finds can be judged.
-Replace LEG by your MJCF, PRESET by your pairs, and the recording by yours. Then a controller learns the gait.
+The leg has three hinges and a toe. Its keypoints are synthetic, so the ground truth is known: a known gait, offsets that
+the preset does not contain, and noise of 0.3 mm. After the registration a controller learns the gait. For your own body,
+replace LEG by your MJCF, PRESET by your pairs of keypoint and body, and the recording by yours.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ TRAINING = (
 
 
 def run(program: str, *arguments: str) -> None:
-    """Run one command and stop when it fails."""
+    """Run one command; exit if it fails."""
     print(f"\n{program} {' '.join(arguments)}", flush=True)
     subprocess.run([sys.executable, "-m", program.replace("-", "_"), *arguments], check=True)
 
@@ -100,14 +100,14 @@ def record(folder: Path, n_frames: int = 400) -> np.ndarray:
 
 
 def compare(clips: Path, truth: np.ndarray) -> None:
-    """Say how far angles and markers are from the truth."""
+    """Print the errors of angles and markers."""
     with h5py.File(clips) as file:
         names = list(file["names_qpos"].asstr())
         wrong = np.degrees(file["qpos"][:][:, [names.index(name) for name in ("hip", "knee", "ankle")]] - truth)
         error = 1000 * np.nanmean(file["residual"][:])
     print(f"markers: {error:.2f} mm from the keypoints, whose noise alone is 0.48 mm")
     for joint, shift, spread in zip(("hip", "knee", "ankle"), wrong.mean(axis=0), wrong.std(axis=0), strict=True):
-        print(f"{joint}: movement to {spread:.1f} deg; its zero, which no recording tells, shifted by {shift:.1f} deg")
+        print(f"{joint}: movement to {spread:.1f} deg; its zero, which no recording determines, shifted by {shift:.1f} deg")
 
 
 def main() -> None:

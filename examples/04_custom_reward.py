@@ -1,10 +1,10 @@
-"""A reward and a cost of one's own: two functions, and they are trained on, logged and evaluated like any other.
+"""Add a reward and a cost: two functions that are trained on, logged and evaluated like all others.
 
     python examples/04_custom_reward.py [--out results_gentle] [--steps 300000] [--clips clips.h5]
 
-`height_of` pays for bodies being as high as they should, `gentle` charges for muscle activation. Whatever later opens
-such a run (evaluate, resume, rollout) must know the two functions too, so it is started from here as well: a run
-folder brings no code.
+`height_of` rewards bodies at the height of the reference. `gentle` is a cost on muscle activation. A run folder contains
+no code, so a program that opens such a run (evaluate, resume, rollout) must also define the two functions. This script
+therefore starts all of them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def gentle(scene: Scene) -> Float[Arrayish, " env"]:
 
 
 def run(*arguments: str) -> None:
-    """Run track-mjx in this process, where the two terms are known."""
+    """Run track-mjx in this process, where the two terms are defined."""
     print(f"\ntrack-mjx {' '.join(arguments)}", flush=True)
     code = track_mjx(arguments)
     if code:
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results_gentle"), help="folder of the results")
     parser.add_argument("--steps", type=int, default=300_000, help="control steps of training")
-    parser.add_argument("--clips", type=Path, help="clips to train on (default: the embedded reaches, registered anew)")
+    parser.add_argument("--clips", type=Path, help="clips to train on (default: register the embedded reaches)")
     arguments = parser.parse_args()
     clips, controller = arguments.clips, arguments.out / "run"
     if clips is None:

@@ -1,11 +1,11 @@
-"""Paper A's control-cost sweep as a whole study: train, roll out, and put the runs side by side.
+"""Run the control-cost sweep of paper A: train, roll out, and compare the runs.
 
     python examples/05_control_cost_sweep.py [--out results_sweep] [--steps 2000000] [setting=value ...]
 
-`configs/study/paper_a_control_cost.yaml` says what is swept: seven weights of the control cost, five seeds each. Here
-with one seed and the laptop's preset; leave both out, on a GPU or a cluster, for the paper's own. Settings at the end
-go to the training. The last command writes reward, chatter of the actions above 10 Hz and the knee of the curve, as a
-table and a figure.
+`configs/study/paper_a_control_cost.yaml` defines the sweep: seven weights of the control cost, five seeds each. This
+script uses one seed and the laptop preset. Remove both, on a GPU or a cluster, to repeat the study of the paper.
+Settings at the end go to the training. The last command writes reward, chatter of the actions above 10 Hz and the knee
+of the curve, as a table and a figure.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 def run(program: str, *arguments: str) -> None:
-    """Run one command and stop when it fails."""
+    """Run one command; exit if it fails."""
     print(f"\n{program} {' '.join(arguments)}", flush=True)
     subprocess.run([sys.executable, "-m", program.replace("-", "_"), *arguments], check=True)
 
 
 def main() -> None:
-    """Register, train every job of the study, roll each out, compare."""
+    """Register the reaches, train and roll out every job of the study, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results_sweep"), help="folder of the results")
     parser.add_argument("--steps", type=int, default=2_000_000, help="control steps of each training")
-    parser.add_argument("--clips", type=Path, help="clips to train on (default: the embedded reaches, registered anew)")
+    parser.add_argument("--clips", type=Path, help="clips to train on (default: register the embedded reaches)")
     parser.add_argument("settings", nargs="*", help="settings of the training, as seed=0,1")
     arguments = parser.parse_args()
     out: Path = arguments.out

@@ -1,8 +1,8 @@
-"""Read a rollouts file with plain h5py, then with xarray: no package of this project is needed.
+"""Read a rollouts file with h5py and with xarray, without any package of this project.
 
     python examples/06_read_rollouts.py rollouts.h5
 
-What the file holds, and how steps and states line up, is in docs/schema/rollouts.md.
+docs/schema/rollouts.md describes the contents and the alignment of steps and states.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import xarray
 
 
 def with_h5py(path: str) -> None:
-    """Errors of the joints, activity of the muscles, and how many dimensions a layer uses."""
+    """Print joint errors, muscle activity, and the dimensionality of the decoder layers."""
     with h5py.File(path) as file:
         joints, muscles = list(file["names_qpos"].asstr()), list(file["actuator"].asstr())
         valid = file["valid"][:].astype(bool)  # clip, step: rollouts that ended early are padded with NaN
@@ -31,11 +31,11 @@ def with_h5py(path: str) -> None:
             values = layers[name][:][valid]
             spectrum = np.linalg.svd(values - values.mean(0), compute_uv=False) ** 2
             share = 100 * spectrum[:3].sum() / spectrum.sum()
-            print(f"decoder {name} ({values.shape[1]} units): first three components hold {share:.0f} %")
+            print(f"decoder {name} ({values.shape[1]} units): first three components explain {share:.0f} %")
 
 
 def with_xarray(path: str) -> None:
-    """The same file with labelled axes: reward terms by name, a body's path in metres."""
+    """Print reward terms by name and the path length of a body, with labelled axes."""
     with xarray.open_datatree(path, engine="h5netcdf") as file:
         rewards = file["metrics"].mean(("clip", "step_time"))
         terms = [f"{name} {float(rewards.sel(metric=name)):.3f}" for name in rewards["metric"].values]

@@ -1,4 +1,4 @@
-"""Equations as MathML, which browsers draw themselves: no script, no font and no network."""
+"""Render equations as MathML, without scripts, fonts or a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _block(translator: Any, node: nodes.math_block) -> None:
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """Register the writer."""
+    """Register the renderer."""
     app.add_html_math_renderer("mathml", inline_renderers=(_inline, None), block_renderers=(_block, None))
     app.config.html_math_renderer = "mathml"
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Fail the build when a page would load a script, style, font or picture from another host."""
+"""Fail the build if a page loads a script, style, font or picture from another host."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def _check(app: Any, failure: Exception | None) -> None:
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """Look through everything once it is written."""
+    """Check all pages after the build."""
     app.connect("build-finished", _check)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
