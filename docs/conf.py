@@ -1,6 +1,6 @@
 """Settings of the documentation site: ``uv run --group docs sphinx-build -W --keep-going docs site``.
 
-Warnings are errors. Neither the build nor a page needs a network: fonts are those of the system, equations become MathML
+Warnings are errors. Neither the build nor a page needs a network: fonts are those of the system, equations are MathML
 (`_ext/mathml.py`), and a page that loads anything from another host fails the build (`_ext/offline.py`).
 """
 

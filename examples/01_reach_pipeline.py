@@ -82,7 +82,8 @@ def main() -> int:
         pace = elapsed / done if done else 1.0  # speed of this machine relative to the measured durations
         left = clock(pace * (sum(each.seconds for each in steps) - done))
         print(
-            f"\n[{number}/{len(steps)}, {clock(elapsed)} elapsed, about {left} left] {' '.join(step.command)}", flush=True
+            f"\n[{number}/{len(steps)}, {clock(elapsed)} elapsed, about {left} left] {' '.join(step.command)}",
+            flush=True,
         )
         program, *rest = step.command
         code = subprocess.run([sys.executable, "-m", PACKAGES[program], *rest], check=False).returncode

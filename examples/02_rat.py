@@ -35,7 +35,9 @@ def inputs(arguments: argparse.Namespace) -> list[str]:
     if recording is None and data:
         recording, mjcf = (Path(data) / name for name in FOLDER)
     if recording is None:
-        raise SystemExit("no recording: set --recording FILE, or --data DIR (or MIMIC_DATA), a folder with rat/recordings")
+        raise SystemExit(
+            "no recording: set --recording FILE, or --data DIR or MIMIC_DATA (a folder with rat/recordings)"
+        )
     if not Path(recording).exists():
         raise SystemExit(f"{recording}: no such file")
     return [f"keypoints.path='{recording}'", *([f"body.mjcf='{mjcf}'"] if mjcf else [])]

@@ -2,9 +2,9 @@
 
     python examples/03_new_body.py [--out results_leg] [--steps 300000]
 
-The leg has three hinges and a toe. Its keypoints are synthetic, so the ground truth is known: a known gait, offsets that
-the preset does not contain, and noise of 0.3 mm. After the registration a controller learns the gait. For your own body,
-replace LEG by your MJCF, PRESET by your pairs of keypoint and body, and the recording by yours.
+The leg has three hinges and a toe. Its keypoints are synthetic, so the ground truth is known: a known gait, offsets
+that the preset does not contain, and noise of 0.3 mm. After the registration a controller learns the gait. For your own
+body, replace LEG by your MJCF, PRESET by your pairs of keypoint and body, and the recording by yours.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ def compare(clips: Path, truth: np.ndarray) -> None:
         error = 1000 * np.nanmean(file["residual"][:])
     print(f"markers: {error:.2f} mm from the keypoints, whose noise alone is 0.48 mm")
     for joint, shift, spread in zip(("hip", "knee", "ankle"), wrong.mean(axis=0), wrong.std(axis=0), strict=True):
-        print(f"{joint}: movement to {spread:.1f} deg; its zero, which no recording determines, shifted by {shift:.1f} deg")
+        print(
+            f"{joint}: movement to {spread:.1f} deg; shift of its zero, which no recording determines: {shift:.1f} deg"
+        )
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
     python examples/04_custom_reward.py [--out results_gentle] [--steps 300000] [--clips clips.h5]
 
-`height_of` rewards bodies at the height of the reference. `gentle` is a cost on muscle activation. A run folder contains
-no code, so a program that opens such a run (evaluate, resume, rollout) must also define the two functions. This script
-therefore starts all of them.
+`height_of` rewards bodies at the height of the reference. `gentle` is a cost on muscle activation. A run folder
+contains no code, so a program that opens such a run (evaluate, resume, rollout) must also define the two functions.
+This script therefore starts all of them.
 """
 
 from __future__ import annotations
