@@ -25,10 +25,10 @@ AZIMUTH, ELEVATION = 120.0, -20.0
 def main() -> None:
     """Draw one clip at three moments, side by side, with 128 colours to keep the file small."""
     from PIL import Image
-    from track_mjx._common.render.canvas import Canvas
-    from track_mjx._common.render.extent import measure
-    from track_mjx._common.render.scene import Scene, stage_model
+    from track_mjx._common.render.canvas import open_canvas
+    from track_mjx._common.render.scene import stage_model
     from track_mjx.render.footage import read_footage
+    from track_mjx.render.scene import GhostScene
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rollouts", type=Path, required=True)
@@ -36,14 +36,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "_static" / "reach.png")
     options = parser.parse_args()
     body, (take,) = read_footage(options.rollouts, [options.clip], None)
-    model = stage_model(body, WIDTH, HEIGHT)
-    extent = measure(model, (take.qpos, take.qpos_ref), float(take.time[1] - take.time[0]), body.length_unit_m)
-    scene, pictures = Scene(take, model, extent, GHOST), []
-    camera = scene.following_camera(AZIMUTH, ELEVATION)
-    with Canvas(model, WIDTH, HEIGHT) as canvas:
+    model, pictures = stage_model(body.mjcf_xml, body.assets, WIDTH, HEIGHT), []
+    with open_canvas(model, WIDTH, HEIGHT) as canvas:
+        scene = GhostScene(take, canvas, body.length_unit_m, GHOST)
+        camera = scene.stage.camera(None, AZIMUTH, ELEVATION)
         for moment in MOMENTS_S:
             state = int(np.abs(take.time - moment).argmin())
-            pictures.append(scene.picture(canvas, state, camera))
+            pictures.append(scene.picture(state, camera))
             print(f"{take.time[state]:.3f} s: off by {1000 * body.length_unit_m * scene.body_error(state):.2f} mm")
     Image.fromarray(np.concatenate(pictures, axis=1)).quantize(128).save(options.out, optimize=True)
     print(f"{options.out}: {options.out.stat().st_size} bytes")

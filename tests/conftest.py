@@ -66,10 +66,10 @@ def canvas_here() -> None:
     """Skip where MuJoCo cannot draw."""
     import mujoco
     from stac_mjx._common.errors import OutputError
-    from stac_mjx._common.render.canvas import Canvas
+    from stac_mjx._common.render.canvas import open_canvas
 
     try:
-        Canvas(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()
+        open_canvas(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()
     except OutputError as error:
         pytest.skip(str(error))
 

@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 from stac_mjx._common.hdf5.info import Source, info_attributes, info_strings
 from stac_mjx._common.hdf5.schema import load_schema
-from stac_mjx._common.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
+from stac_mjx._common.mjcf import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
 from stac_mjx.records import FileInfo, Offsets, ReferenceClips
 
 MJCF = """

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contract import examples, kit
-from stac_mjx._common.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
+from stac_mjx._common.mjcf import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
 from stac_mjx.body.mjcf import compile_spec, read_spec
 from stac_mjx.records import ReferenceClips, read_clips, write_clips
 

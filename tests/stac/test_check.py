@@ -12,7 +12,7 @@ import pytest
 from contract import examples, kit
 from stac_mjx._common.errors import BodyError, ContractError, InputError
 from stac_mjx._common.hdf5.record import blocks
-from stac_mjx._common.mjcf import compile_enclosed, reference_faults
+from stac_mjx._common.mjcf import compile_enclosed, reference_problems
 from stac_mjx.check import Departure, check_file, errors_in, format_departures
 from stac_mjx.records import read_clips, write_clips, write_offsets
 
@@ -225,7 +225,7 @@ def test_blocks_of_chunked_data_are_whole_chunks(tmp_path: Path):
     ],
 )
 def test_mjcf_that_leads_out_of_the_file_is_refused(xml, message):
-    assert any(message in fault for fault in reference_faults(xml, {"b.stl": b""}))
+    assert any(message in fault for fault in reference_problems(xml, {"b.stl": b""}))
     with pytest.raises(BodyError, match="the enclosed MJCF"):
         compile_enclosed(xml, {"b.stl": b""})
 

@@ -13,7 +13,7 @@ from contract import examples, kit
 from stac_mjx._common.errors import ContractError, InputError
 from stac_mjx._common.hdf5.info import model_sha256
 from stac_mjx._common.hdf5.schema import load_schema
-from stac_mjx._common.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units, unit_name
+from stac_mjx._common.mjcf import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units, unit_name
 from stac_mjx.records import (
     SOLVER_STATUS,
     Offsets,

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import builtins
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mujoco
 import numpy as np
 import pytest
 from contract import examples
+from matplotlib.colors import to_rgb
 from stac_mjx import render
 from stac_mjx._common.errors import BodyError, ConfigError, InputError, OutputError
-from stac_mjx._common.render import canvas as gl
-from stac_mjx._common.render.canvas import Canvas
-from stac_mjx._common.render.extent import extent_of
-from stac_mjx._common.render.scene import ON_BODY, RECORDED, Scene, stage_model
+from stac_mjx._common.figures import ON_BODY, RECORDED
+from stac_mjx._common.render.canvas import open_canvas
+from stac_mjx._common.render.scene import stage_model
 from stac_mjx.commands import render as command
 from stac_mjx.config import RenderConfig
 from stac_mjx.records import ReferenceClips, write_clips
@@ -81,12 +84,17 @@ def animal(length: float, n_frames: int = 20, joint: str = "<freejoint/>") -> Re
     )
 
 
+def scene_of(clips: ReferenceClips) -> render.MarkerScene:
+    model = stage_model(clips.info.mjcf_xml, clips.info.assets, *SIZE)
+    with open_canvas(model, *SIZE) as canvas:
+        return render.MarkerScene(clips, canvas)
+
+
 def picture(clips: ReferenceClips, frame: int) -> np.ndarray:
-    model = stage_model(clips.info, *SIZE)
-    with Canvas(model, *SIZE) as canvas:
-        scene = Scene(clips, model, extent_of(clips, model))
-        camera = scene.following_camera(90.0, -20.0)
-        return scene.picture(canvas, frame, camera).astype(float) / 255
+    model = stage_model(clips.info.mjcf_xml, clips.info.assets, *SIZE)
+    with open_canvas(model, *SIZE) as canvas:
+        scene = render.MarkerScene(clips, canvas)
+        return scene.picture(frame, scene.stage.camera(None, 90.0, -20.0)).astype(float) / 255
 
 
 def near(pixels: np.ndarray, colour: tuple[float, ...]) -> np.ndarray:
@@ -106,8 +114,8 @@ def test_animals_of_any_size_fill_the_picture_and_are_lit_alike(length):
         assert 0.4 * SIZE[0] < np.ptp(columns) < SIZE[0] - 1
         assert 0.15 < pixels[body].max() < 0.9
         assert not near(pixels, (1, 0, 0)).any()  # its own sky, floor and sites are gone
-        assert near(pixels, RECORDED).sum() > 10
-        assert near(pixels, ON_BODY).sum() > 10
+        assert near(pixels, to_rgb(RECORDED)).sum() > 10
+        assert near(pixels, to_rgb(ON_BODY)).sum() > 10
         corner = pixels[:8, :8].mean(axis=(0, 1))
         assert corner.min() > 0.6
 
@@ -117,17 +125,10 @@ def test_a_marker_inside_the_body_shines_through():
     clips = animal(1.0)
     clips = examples.changed(clips, kp_data=np.full_like(clips.kp_data, np.nan))
     inside = examples.changed(clips, marker_sites=np.repeat(clips.xpos[:, 1:], 2, axis=1))
-    model = stage_model(clips.info, *SIZE)
-    extent = extent_of(clips, model)
-    seen = []
-    for record in (clips, inside):
-        with Canvas(model, *SIZE) as canvas:
-            scene = Scene(record, model, extent)
-            seen.append(scene.picture(canvas, 5, scene.following_camera(90.0, -20.0)).astype(float) / 255)
-    rows, columns = (slice(n // 2 - 4, n // 2 + 4) for n in seen[0].shape[:2])
-    assert near(seen[0][rows, columns], (0.2, 0.6, 0.2)).all()
-    shining = seen[1][rows, columns]
-    assert (shining[..., 2] > shining[..., 1]).any()
+    outside, shining = (picture(record, 5) for record in (clips, inside))
+    rows, columns = (slice(n // 2 - 4, n // 2 + 4) for n in outside.shape[:2])
+    assert near(outside[rows, columns], (0.2, 0.6, 0.2)).all()
+    assert (shining[rows, columns, 2] > shining[rows, columns, 1]).any()
 
 
 @pytest.mark.usefixtures("canvas_here")
@@ -139,23 +140,21 @@ def test_poses_and_keypoints_that_are_not_finite_are_left_out():
     for array in (broken.qpos, broken.marker_sites, broken.xpos):
         array[7] = np.nan
     missing = examples.changed(broken, kp_data=np.full_like(clips.kp_data, np.nan))
-    assert not near(picture(missing, 7), RECORDED).any()
-    assert near(picture(missing, 6), ON_BODY).any()
+    assert not near(picture(missing, 7), to_rgb(RECORDED)).any()
+    assert near(picture(missing, 6), to_rgb(ON_BODY)).any()
 
 
+@pytest.mark.usefixtures("canvas_here")
 def test_extent_is_that_of_the_animal_in_its_own_unit():
-    clips = animal(300.0)
-    model = stage_model(clips.info, *SIZE)
-    extent = extent_of(clips, model)
-    assert extent.radius == pytest.approx(180, rel=0.05)
-    assert extent.floor == pytest.approx(0.3 * 300 - 0.1 * 300, abs=1)
-    assert extent.grid_mm == 50
-    np.testing.assert_allclose(extent.centre[:, 0], np.linspace(0, 600, 20), atol=1)  # the camera follows
-    assert extent.distance(np.eye(3), (1.0, 1.0)) >= 180
-    fixed = animal(300.0, joint='<joint axis="0 0 1"/>')
-    still = extent_of(fixed, stage_model(fixed.info, *SIZE))
+    scene = scene_of(animal(300.0))
+    assert scene.extent.radius == pytest.approx(180, rel=0.05)
+    assert scene.floor == pytest.approx(0.3 * 300 - 0.1 * 300, abs=1)
+    assert scene.extent.grid == 50
+    np.testing.assert_allclose(scene.extent.centre[:, 0], np.linspace(0, 600, 20), atol=1)  # the camera follows
+    assert scene.extent.framing(np.eye(3), (1.0, 1.0))[1] >= 180
+    still = scene_of(animal(300.0, joint='<joint axis="0 0 1"/>'))
     assert still.floor is None
-    assert np.ptp(still.centre, axis=0).max() == 0
+    assert np.ptp(still.extent.centre, axis=0).max() == 0
 
 
 @pytest.mark.parametrize(
@@ -197,21 +196,40 @@ def test_command_writes_a_video_of_the_right_length(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("canvas_here")
-def test_an_unfinished_video_leaves_nothing_behind(tmp_path: Path):
-    pytest.importorskip("imageio_ffmpeg")
+@pytest.mark.parametrize("failure", ["interrupt", "file size limit", "incomplete"])
+def test_an_unfinished_video_leaves_nothing_behind(failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
     (tmp_path / "mine.mp4").write_bytes(b"the earlier one")
     config = RenderConfig(
         clips=written(tmp_path, animal(1.0)), out=str(tmp_path / "mine.mp4"), width=SIZE[0], height=SIZE[1]
     )
 
     def stop(done: int, _of: int) -> None:
-        if done == 2:
+        if done == 2 and failure == "interrupt":
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    if failure == "incomplete":
+        monkeypatch.setattr(ffmpeg, "count_frames_and_secs", lambda _path: (3, 0.1))
+    error = KeyboardInterrupt if failure == "interrupt" else OutputError
+    with file_size_limit(4096 if failure == "file size limit" else None), pytest.raises(error):
         render.render_clip(config, stop)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clips.h5", "mine.mp4"]
     assert (tmp_path / "mine.mp4").read_bytes() == b"the earlier one"
+
+
+@contextmanager
+def file_size_limit(size: int | None) -> Iterator[None]:
+    """Let no file of this process and its children grow beyond a size, as a full disk would."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if size is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def test_all_senseless_settings_are_named_at_once(tmp_path: Path):
@@ -249,7 +267,7 @@ def test_command_needs_clips():
 
 def test_a_foreign_mjcf_cannot_reach_out():
     with pytest.raises(BodyError, match="include"):
-        stage_model(examples.info(mjcf_xml='<mujoco><include file="/etc/passwd"/></mujoco>'), *SIZE)
+        stage_model('<mujoco><include file="/etc/passwd"/></mujoco>', {}, *SIZE)
 
 
 def test_missing_video_library_is_named_with_its_extra(monkeypatch, tmp_path: Path):
@@ -265,51 +283,30 @@ def test_missing_video_library_is_named_with_its_extra(monkeypatch, tmp_path: Pa
         render.render_clip(RenderConfig(clips=str(tmp_path / "clips.h5")))
 
 
-@pytest.mark.parametrize(
-    ("setting", "screen", "system", "expected"),
-    [
-        (None, None, "linux", "egl"),
-        (None, ":0", "linux", "glfw"),
-        ("osmesa", ":0", "linux", "osmesa"),
-        ("EGL", None, "linux", "egl"),
-        (None, None, "darwin", "cgl"),
-        ("on", None, "win32", "glfw"),
-    ],
-)
-def test_way_to_draw_follows_the_system(setting, screen, system, expected, monkeypatch):
-    for name, value in (("MUJOCO_GL", setting), ("DISPLAY", screen), ("WAYLAND_DISPLAY", None)):
-        if value is None:
-            monkeypatch.delenv(name, raising=False)
-        else:
-            monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "platform", system)
-    assert gl.backend() == expected
-
-
-@pytest.mark.parametrize(("setting", "words"), [("off", "nothing can be drawn"), ("vulkan", "unknown")])
-def test_settings_that_cannot_draw_are_explained(setting, words, monkeypatch):
-    monkeypatch.setenv("MUJOCO_GL", setting)
-    with pytest.raises(OutputError, match=words) as caught:
-        gl.backend()
-    assert "MUJOCO_GL=egl" in str(caught.value)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems draw without MUJOCO_GL")
-def test_machines_that_cannot_draw_say_what_to_install(tmp_path: Path):
-    """A screen that does not exist stands for a machine without one; MuJoCo chooses once a process, so in a new one."""
+@pytest.mark.parametrize("settings", [{"MUJOCO_GL": "glfw", "DISPLAY": ":987"}, {"MUJOCO_GL": "off"}])
+def test_machines_that_cannot_draw_say_what_to_install(settings, tmp_path: Path):
     path = written(tmp_path, animal(1.0))
-    hidden = {"DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM"}
-    environment = {k: v for k, v in os.environ.items() if k not in hidden}
-    script = "from stac_mjx.cli import main; raise SystemExit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", script, "render", f"clips={path}"],
-        env={**environment, "MUJOCO_GL": "glfw", "DISPLAY": ":987"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = rendered_elsewhere(path, **settings)
     assert done.returncode == 2
-    assert "nothing can be drawn on this machine with glfw" in done.stderr or "MuJoCo does not load" in done.stderr
+    assert "MUJOCO_GL" in done.stderr
     assert "Traceback" not in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["clips.h5"]
+
+
+@pytest.mark.usefixtures("canvas_here")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems draw without MUJOCO_GL")
+def test_linux_without_a_screen_draws_with_egl(tmp_path: Path):
+    done = rendered_elsewhere(written(tmp_path, animal(1.0)))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "clips_walk.mp4").stat().st_size > 1000
+
+
+def rendered_elsewhere(path: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """MuJoCo chooses how to draw once a process, so this starts a new one."""
+    hidden = {"DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM", "MUJOCO_GL"}
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    return subprocess.run(
+        [sys.executable, "-m", "stac_mjx", "render", f"clips={path}", "width=64", "height=64", "duration_s=0.1"],
+        env={**environment, **settings}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip

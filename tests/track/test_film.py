@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +12,16 @@ import mujoco
 import numpy as np
 import pytest
 from track import small_setups
-from track_mjx._common.errors import BodyError, ConfigError, ContractError, InputError, OutputError
-from track_mjx._common.render import canvas as gl
-from track_mjx._common.render.canvas import Canvas
-from track_mjx._common.render.extent import measure
-from track_mjx._common.render.scene import GHOST, Scene, bare_limbs, muscles_of_tendons, stage_model
+from track_mjx._common.errors import BodyError, ConfigError, ContractError, InputError
+from track_mjx._common.render.canvas import open_canvas
+from track_mjx._common.render.scene import stage_model
 from track_mjx.commands import render as command
 from track_mjx.config import RenderConfig
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.render import render
 from track_mjx.render.footage import Body, Footage, read_footage
+from track_mjx.render.scene import GHOST, GhostScene, bare_limbs, muscles_of_tendons
 from track_mjx.rollouts.writing import RolloutInfo, write_rollouts
 
 SIZE = (240, 180)
@@ -59,11 +54,13 @@ def animal(length: float, off: float = 0.0, n: int = 20) -> tuple[Body, Footage]
 
 
 def picture(body: Body, take: Footage, state: int, ghost: float = 0.5) -> np.ndarray:
-    model = stage_model(body, *SIZE)
-    extent = measure(model, (take.qpos, take.qpos_ref), 0.1, body.length_unit_m)
-    with Canvas(model, *SIZE) as canvas:
-        scene = Scene(take, model, extent, ghost)
-        return scene.picture(canvas, state, scene.following_camera(90.0, -15.0)).astype(float) / 255
+    with open_canvas(staged(body), *SIZE) as canvas:
+        scene = GhostScene(take, canvas, body.length_unit_m, ghost)
+        return scene.picture(state, scene.stage.camera(None, 90.0, -15.0)).astype(float) / 255
+
+
+def staged(body: Body) -> mujoco.MjModel:
+    return stage_model(body.mjcf_xml, body.assets, *SIZE)
 
 
 def near(pixels: np.ndarray, colour: tuple[float, ...]) -> np.ndarray:
@@ -122,20 +119,15 @@ def test_a_reference_far_away_does_not_make_the_animal_a_speck() -> None:
     assert np.ptp(columns) > 0.25 * SIZE[0]
 
 
-def test_extent_follows_the_animal_in_its_own_unit() -> None:
-    body, take = animal(300.0)
-    extent = measure(stage_model(body, *SIZE), (take.qpos, take.qpos_ref), 0.1, body.length_unit_m)
-    np.testing.assert_allclose(extent.centre[:, 0], np.linspace(0, 600, 20), atol=1)
-    assert extent.radius == pytest.approx(np.hypot(180, 30 * np.sqrt(2)), rel=0.05)
-    assert extent.floor == 0
-    assert extent.grid == 50
-
-
-def test_body_error_is_the_distance_to_the_reference() -> None:
+@pytest.mark.usefixtures("canvas_here")
+def test_extent_and_error_are_those_of_the_animal_in_its_own_unit() -> None:
     body, take = animal(300.0, off=0.1)
-    model = stage_model(body, *SIZE)
-    scene = Scene(take, model, measure(model, (take.qpos, take.qpos_ref), 0.1, 1e-3), 0.5)
-    assert scene.body_error(7) == pytest.approx(30.0)
+    with open_canvas(staged(body), *SIZE) as canvas:
+        scene = GhostScene(take, canvas, body.length_unit_m, 0.5)
+        np.testing.assert_allclose(scene.extent.centre[:, 0], np.linspace(0, 600, 20), atol=1)
+        assert scene.extent.radius == pytest.approx(180, rel=0.05)
+        assert (scene.floor, scene.extent.grid) == (0, 50)
+        assert scene.body_error(7) == pytest.approx(30.0)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +169,7 @@ def test_footage_is_what_the_file_says(rollouts: Path) -> None:
         np.testing.assert_array_equal(take.qpos, qpos[row, : len(take.time)])
         assert np.isfinite(take.qpos_ref).all()
         assert ((take.activation >= 0) & (take.activation <= 1)).all()
-    model = stage_model(body, *SIZE)
+    model = staged(body)
     assert sorted(muscles_of_tendons(model).values()) == [0, 1, 2]
     assert bare_limbs(model) == []
 
@@ -202,22 +194,6 @@ def test_command_films_all_clips_one_after_another(rollouts: Path, tmp_path: Pat
     _, takes = read_footage(rollouts, [], 3)
     expected = sum(1 + round(take.time[-1] * 20 / 0.05) for take in takes)
     assert ffmpeg.count_frames_and_secs(str(out))[0] == expected
-
-
-@pytest.mark.usefixtures("canvas_here")
-def test_an_unfinished_video_leaves_nothing_behind(rollouts: Path, tmp_path: Path) -> None:
-    pytest.importorskip("imageio_ffmpeg")
-    (tmp_path / "mine.mp4").write_bytes(b"the earlier one")
-    config = RenderConfig(rollouts=str(rollouts), out=str(tmp_path / "mine.mp4"), width=SIZE[0], height=SIZE[1])
-
-    def stop(done: int, _of: int) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        render.render(config, stop)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.mp4"]
-    assert (tmp_path / "mine.mp4").read_bytes() == b"the earlier one"
 
 
 def test_all_senseless_settings_are_named_at_once() -> None:
@@ -261,41 +237,4 @@ def test_foreign_and_missing_files_are_refused(rollouts: Path, tmp_path: Path) -
         command.run(RenderConfig())
     outside = Body('<mujoco><include file="/etc/passwd"/></mujoco>', {}, 1.0, "x")
     with pytest.raises(BodyError, match="include"):
-        stage_model(outside, *SIZE)
-
-
-def test_missing_video_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any) -> Any:
-        if name == "imageio_ffmpeg":
-            raise ImportError("No module named 'imageio_ffmpeg'")
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(OutputError, match=r"pip install 'track-mjx\[render\]'"):
-        render.render(RenderConfig(rollouts="rollouts.h5"))
-
-
-@pytest.mark.parametrize(("setting", "words"), [("off", "nothing can be drawn"), ("vulkan", "unknown")])
-def test_settings_that_cannot_draw_are_explained(setting: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MUJOCO_GL", setting)
-    with pytest.raises(OutputError, match=words) as caught:
-        gl.backend()
-    assert "MUJOCO_GL=egl" in str(caught.value)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems draw without MUJOCO_GL")
-def test_machines_that_cannot_draw_say_what_to_install(rollouts: Path, tmp_path: Path) -> None:
-    """A screen that does not exist stands for a machine without one; MuJoCo chooses once a process, so in a new one."""
-    hidden = {"DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM"}
-    environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    script = "from track_mjx.cli import main; raise SystemExit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", script, "render", f"rollouts={rollouts}", f"out={tmp_path / 'a.mp4'}"],
-        env={**environment, "MUJOCO_GL": "glfw", "DISPLAY": ":987"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    assert "MUJOCO_GL=egl" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
+        staged(outside)

@@ -1,148 +1,190 @@
-"""A video of a clip: the body, the recorded keypoints and their sites on the body."""
+"""Film a clip: the body, the recorded keypoints and their sites on the body."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import mujoco
 import numpy as np
-from jaxtyping import Int, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from jaxtyping import Float, Int
+from matplotlib.colors import to_rgb
 
-from stac_mjx._common.errors import ConfigError, raise_all, unknown
-from stac_mjx._common.figures import ON_BODY, RECORDED
-from stac_mjx._common.files import output_folder, replace_file
-from stac_mjx._common.render.canvas import Canvas
-from stac_mjx._common.render.extent import Extent, extent_of
-from stac_mjx._common.render.scene import Scene, stage_model
-from stac_mjx._common.render.video import video, video_writer
+from stac_mjx._common.errors import ConfigError, raise_all
+from stac_mjx._common.figures import ON_BODY, RECORDED, RED
+from stac_mjx._common.render.canvas import open_canvas
+from stac_mjx._common.render.extent import Extent, Motion, Surface, measure, pose, travels
+from stac_mjx._common.render.scene import CAPSULE, SPHERE, Stage, stage_model
+from stac_mjx._common.render.video import Captions, Picture, film, require_ffmpeg
 from stac_mjx.config import RenderConfig
 from stac_mjx.records import ReferenceClips, read_clips
 
 LONGEST_S = 20.0
-"""Length of the stretch shown where none is asked for, s."""
+"""Longest stretch shown by default, s."""
+X_RAY = 0.7
+"""Markers inside the body shine through it this strongly."""
 _SMALLEST, _LARGEST = 64, 8192
+_LINK = (0.60, 0.60, 0.62)
 
 
 def render_clip(config: RenderConfig, progress: Callable[[int, int], None] = lambda _done, _of: None) -> Path:
-    """Make the video a configuration describes, and return its path.
+    """Make the film that a configuration describes, and return its path.
 
     Args:
         config: what to show; `clips` must be set.
-        progress: called with the number of pictures drawn and their total after each.
+        progress: called after each picture with the number of pictures drawn and their total.
 
     Raises:
-        ConfigError: when a setting makes no sense, or the model has no such camera.
-        InputError: when the clips cannot be read.
-        OutputError: when this machine cannot draw or the video cannot be written.
+        ConfigError: if a setting is invalid, or the model has no such camera.
+        InputError: if the clips cannot be read.
+        OutputError: if this machine cannot draw or the film cannot be written.
     """
     _check(config)
-    ffmpeg = video_writer()
+    require_ffmpeg()
     clips = read_clips(Path(config.clips).expanduser(), [config.clip])
     frames = shown_frames(clips, config)
-    out = _video_path(config, clips.clip_name[0])
-    model = stage_model(clips.info, config.width, config.height)
-    extent = extent_of(clips, model)
-    with Canvas(model, config.width, config.height) as canvas:
-        scene = Scene(clips, model, extent)
-        camera = _camera(scene, model, config)
-        captions = Captions(clips, extent, config)
-        output_folder(str(out.parent), "")
-        size = config.width, config.height
-        with replace_file(out) as temporary, video(ffmpeg, temporary, size, config.fps) as write:
+    out = _film_path(config, clips.clip_name[0])
+    model = stage_model(clips.info.mjcf_xml, clips.info.assets, config.width, config.height)
+    with open_canvas(model, config.width, config.height) as canvas:
+        scene = MarkerScene(clips, canvas)
+        camera = scene.stage.camera(config.camera, config.azimuth, config.elevation)
+        captions = Captions(config.height, [("recorded", to_rgb(RECORDED)), ("on the body", to_rgb(ON_BODY))])
+        with film(out, config.fps) as write:
             for done, frame in enumerate(frames.tolist(), 1):
-                write(captions.put_on(scene.picture(canvas, frame, camera), frame))
+                text = _caption(clips, frame, config, scene)
+                write(captions.put_on(scene.picture(frame, camera), text))
                 progress(done, len(frames))
     return out
 
 
 def _check(config: RenderConfig) -> None:
-    faults = []
+    problems = []
     for name in ("width", "height"):
         pixels = getattr(config, name)
         if not _SMALLEST <= pixels <= _LARGEST or pixels % 2:
-            faults.append(f"{name}={pixels}: expected an even number from {_SMALLEST} to {_LARGEST}")
+            problems.append(f"{name}={pixels}: expected an even number from {_SMALLEST} to {_LARGEST}")
     if not 1 <= config.fps <= 240:
-        faults.append(f"fps={config.fps}: expected a number from 1 to 240")
+        problems.append(f"fps={config.fps}: expected a number from 1 to 240")
     if not 0 < config.speed < np.inf:
-        faults.append(f"speed={config.speed}: expected a number above 0")
+        problems.append(f"speed={config.speed}: expected a number above 0")
     if config.duration_s is not None and not config.duration_s > 0:
-        faults.append(f"duration_s={config.duration_s}: expected a number above 0")
+        problems.append(f"duration_s={config.duration_s}: expected a number above 0")
     if not isinstance(config.clip, int | str):
-        faults.append(f"clip={config.clip!r}: expected one name or number")
+        problems.append(f"clip={config.clip!r}: expected one name or number")
     if config.out is not None and not config.out.lower().endswith(".mp4"):
-        faults.append(f"out={config.out}: expected a file that ends in .mp4")
-    raise_all(ConfigError, "settings", faults)
+        problems.append(f"out={config.out}: expected a file that ends in .mp4")
+    raise_all(ConfigError, "settings", problems)
 
 
 def shown_frames(clips: ReferenceClips, config: RenderConfig) -> Int[np.ndarray, " picture"]:
-    """The frame of the recording that each picture of the video shows: the nearest one in time.
+    """Return the frame of the recording that each picture shows: the nearest one in time.
 
     Raises:
-        ConfigError: when the stretch asked for begins outside the clip.
+        ConfigError: if the stretch starts outside the clip.
     """
     rate = float(clips.info.rate_hz or 1.0)
     length = clips.n_frames / rate
     if not 0 <= config.start_s < length:
         raise ConfigError(f"start_s={config.start_s}: clip {clips.clip_name[0]!r} lasts {length:g} s")
-    wanted = LONGEST_S if config.duration_s is None else config.duration_s
-    stretch = min(wanted, length - config.start_s)
+    stretch = min(LONGEST_S if config.duration_s is None else config.duration_s, length - config.start_s)
     count = max(1, round(stretch / config.speed * config.fps))
     times = config.start_s + np.arange(count) * config.speed / config.fps
     return np.minimum(np.round(times * rate).astype(np.int64), clips.n_frames - 1)
 
 
-def _video_path(config: RenderConfig, clip: str) -> Path:
+def _film_path(config: RenderConfig, clip: str) -> Path:
     if config.out is not None:
         return Path(config.out).expanduser()
     path = Path(config.clips).expanduser()
     return path.with_name(f"{path.stem}_{re.sub(r'[^A-Za-z0-9._-]+', '_', clip)[:80]}.mp4")
 
 
-def _camera(scene: Scene, model: mujoco.MjModel, config: RenderConfig) -> mujoco.MjvCamera:
-    if config.camera is None:
-        return scene.following_camera(config.azimuth, config.elevation)
-    number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA.value, config.camera)
-    if number < 0:
-        names = [model.camera(i).name for i in range(model.ncam)]
-        raise ConfigError(
-            f"camera: {unknown('camera', config.camera, names)}" if names else "camera: the model has none"
-        )
-    camera = mujoco.MjvCamera()
-    camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED.value, number
-    return camera
+def _caption(clips: ReferenceClips, frame: int, config: RenderConfig, scene: MarkerScene) -> str:
+    text = f"{clips.clip_name[0][:40]}   {clips.time[frame]:.2f} s"
+    if config.speed != 1:
+        text += f"   speed x {config.speed:g}"
+    if scene.floor is not None:
+        text += f"   grid {1000 * scene.extent.grid * clips.info.length_unit_m:g} mm"
+    return text if clips.valid[frame] == 1 else f"{text}   (invalid pose)"
 
 
-class Captions:
-    """What is written on the pictures: clip, time and speed below, the meaning of the colours above."""
+class MarkerScene:
+    """The body of one clip with recorded keypoints and their sites, frame by frame."""
 
-    def __init__(self, clips: ReferenceClips, extent: Extent, config: RenderConfig) -> None:
-        """Prepare for the pictures of one clip."""
-        self._clips = clips
-        size = max(11, config.height // 36)
-        self._margin = size // 2
-        self._font: Any = ImageFont.load_default(size)
-        speed = "" if config.speed == 1 else f"   speed x {config.speed:g}"
-        grid = "" if extent.floor is None else f"   grid {extent.grid_mm:g} mm"
-        self._end = speed + grid
+    def __init__(self, clips: ReferenceClips, canvas: mujoco.Renderer) -> None:
+        """Prepare a canvas whose model was made by `stage_model`."""
+        model, unit, names = canvas.model, clips.info.length_unit_m, clips.kp_names
+        self._clips, self._data = clips, mujoco.MjData(model)
+        self._recorded, self._sites = clips.kp_data / unit, clips.marker_sites / unit
+        self._pairs = [(names.index(a), names.index(b)) for a, b in clips.info.skeleton if {a, b} <= set(names)]
+        # bodies without keypoints may be anywhere, so they do not count
+        bodies = _body_ids(clips, clips.kp_body or ())
+        motion = Motion(model, clips.qpos, 1 / float(clips.info.rate_hz or 1.0), unit, bodies=bodies)
+        self.extent: Extent = measure(motion, self._sites)
+        feet = _body_ids(clips, clips.info.end_effectors) or bodies
+        self.floor = _floor_height(motion, feet) if travels(model) else None
+        self.stage = Stage(canvas, self.extent, self.floor)
+        self._marker = _marker_size(self._sites[motion.sampled], self.extent.radius)
+        self._bare = not (model.geom_bodyid != 0).any()
 
-    def put_on(self, picture: UInt8[np.ndarray, "row column 3"], frame: int) -> UInt8[np.ndarray, "row column 3"]:
-        """The picture of a frame with its captions."""
-        image = Image.fromarray(picture)
-        draw = ImageDraw.Draw(image)
-        clips, margin = self._clips, self._margin
-        text = f"{clips.clip_name[0][:40]}   {clips.time[frame]:.2f} s{self._end}"
-        if clips.valid[frame] != 1:
-            text += "   (pose not to be used)"
-        at: tuple[float, float] = (margin, image.height - margin)
-        draw.text(at, text, font=self._font, fill="#222222", anchor="ld")
-        x = float(margin)
-        for label, colour in (("recorded", RECORDED), ("on the body", ON_BODY)):
-            across = 1.2 * margin
-            draw.ellipse((x, 1.1 * margin, x + across, 1.1 * margin + across), fill=colour, outline="#222222")
-            draw.text((x + 1.6 * across, 0.6 * margin), label, font=self._font, fill="#222222", anchor="la")
-            x += 1.6 * across + draw.textlength(label, font=self._font) + 2 * margin
-        return np.asarray(image)
+    def picture(self, frame: int, camera: mujoco.MjvCamera) -> Picture:
+        """Draw one frame. Markers are drawn twice, the second time alone, so that those inside the body show."""
+        stage = self.stage
+        pose(stage.model, self._data, self._clips.qpos[frame])
+        stage.show(self._data, frame, camera)
+        if self._bare:
+            self._add_links()
+        self._add_markers(frame)
+        whole = stage.draw()
+        stage.clear()
+        self._add_markers(frame)
+        return _overlay(whole, stage.draw())
+
+    def _add_links(self) -> None:
+        """Add lines between the bodies of a model without shapes."""
+        parents = self.stage.model.body_parentid
+        for body in range(1, len(parents)):
+            if parents[body]:
+                ends = (self._data.xpos[parents[body]], self._data.xpos[body])
+                self.stage.join(CAPSULE, 0.02 * self.extent.radius, ends, _LINK)
+
+    def _add_markers(self, frame: int) -> None:
+        stage, size, recorded = self.stage, self._marker, self._recorded[frame]
+        for keypoint, site in zip(recorded, self._sites[frame], strict=True):
+            stage.add(SPHERE, (size, size, size), site, to_rgb(ON_BODY))
+            stage.add(SPHERE, (size, size, size), keypoint, to_rgb(RECORDED))
+            stage.join(CAPSULE, 0.4 * size, (site, keypoint), to_rgb(RED))
+        for a, b in self._pairs:
+            stage.join(CAPSULE, 0.3 * size, (recorded[a], recorded[b]), to_rgb(RECORDED))
+
+
+def _body_ids(clips: ReferenceClips, names: Sequence[str]) -> tuple[int, ...]:
+    return tuple(clips.names_xpos.index(name) for name in names if name in clips.names_xpos)
+
+
+def _floor_height(motion: Motion, feet: Sequence[int]) -> float:
+    """Return the usual height of the lowest foot; without known feet, of the lowest body with a keypoint."""
+    surface = Surface(motion.model, feet)
+    return float(np.percentile([surface.points(motion.qpos[frame])[:, 2].min() for frame in motion.sampled], 20.0))
+
+
+def _marker_size(sites: Float[np.ndarray, "frame keypoint 3"], radius: float) -> float:
+    """Return a fiftieth of the animal, less if keypoints are close together."""
+    if sites.shape[1] < 2:
+        return radius / 50
+    distance = np.linalg.norm(sites[:, :, None] - sites[:, None], axis=-1)
+    distance[:, np.arange(sites.shape[1]), np.arange(sites.shape[1])] = np.inf
+    nearest = distance.min(axis=2)
+    usual = np.percentile(nearest[np.isfinite(nearest)], 50.0) if np.isfinite(nearest).any() else 0.0
+    return float(np.clip(usual / 5, radius / 150, radius / 50))
+
+
+def _overlay(whole: Picture, markers: Picture) -> Picture:
+    """Lay markers drawn on black over a picture. Half-covered pixels at their edges are dark, which outlines them."""
+    brightest = markers.max(axis=2)
+    rows, columns = np.nonzero(brightest)
+    strength = X_RAY * np.minimum(brightest[rows, columns, None] / np.float32(60), 1)
+    out = whole.copy()
+    out[rows, columns] = (1 - strength) * whole[rows, columns] + strength * markers[rows, columns]
+    return out

@@ -20,8 +20,7 @@ from jaxtyping import Float, Int
 
 from track_mjx._common.errors import BodyError, ContractError, InputError, raise_all, shorten
 from track_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
-from track_mjx._common.labels import body_labels, qpos_labels, qvel_labels
-from track_mjx._common.mjcf import compile_enclosed
+from track_mjx._common.mjcf import body_labels, compile_enclosed, qpos_labels, qvel_labels
 
 KIND = "mimic.reference_clips"
 MAX_ASSET_BYTES = 1 << 29

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 
 from stac_mjx._common.errors import BodyError, raise_all
 from stac_mjx._common.hdf5.info import model_sha256
-from stac_mjx._common.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
+from stac_mjx._common.mjcf import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.body.body_checks import body_faults, part_joints
 from stac_mjx.body.mjcf import compile_spec, locate, read_spec

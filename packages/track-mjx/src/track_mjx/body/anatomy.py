@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from track_mjx._common.errors import ConfigError, raise_all, unknown
-from track_mjx._common.labels import actuator_labels, body_labels, joint_labels
+from track_mjx._common.mjcf import actuator_labels, body_labels, joint_labels
 from track_mjx.body.arena import CONTACT_SENSOR, Arena
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)

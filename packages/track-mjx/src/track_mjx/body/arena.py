@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 from track_mjx._common.errors import BodyError, ConfigError, raise_all, unknown
-from track_mjx._common.exact_xml import exact_xml, quick_compile
+from track_mjx._common.mjcf import exact_xml, quick_compile
 from track_mjx.body.ground import ground_height
 from track_mjx.body.servos import set_actuators
 from track_mjx.clips import Clips

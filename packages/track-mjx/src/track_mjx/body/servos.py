@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from track_mjx._common.errors import BodyError, ConfigError
-from track_mjx._common.exact_xml import quick_compile
+from track_mjx._common.mjcf import quick_compile
 from track_mjx.body.moments import moment_arms
 
 MODES = ("keep", "torque", "servo")

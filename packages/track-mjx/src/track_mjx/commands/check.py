@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def run(config: CheckConfig) -> int:
     """Read the file, build the arena and print what there is; exit code 2 when it cannot be used."""
     from track_mjx._common.errors import shorten
-    from track_mjx._common.labels import actuator_labels
+    from track_mjx._common.mjcf import actuator_labels
     from track_mjx.body.anatomy import Anatomy
     from track_mjx.body.arena import build_arena
     from track_mjx.clips import read_clips

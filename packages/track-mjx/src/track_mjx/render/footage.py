@@ -1,4 +1,4 @@
-"""What a video is made of: one rollout of a mimic.rollouts file, with the body it was simulated with."""
+"""Rollouts of a mimic.rollouts file to be filmed, with the body they were simulated with."""
 
 from __future__ import annotations
 
@@ -14,47 +14,38 @@ from jaxtyping import Float
 
 from track_mjx._common.errors import ConfigError, ContractError, InputError, raise_all, shorten, unknown
 from track_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
-from track_mjx._common.labels import actuator_labels, qpos_labels
-from track_mjx._common.mjcf import compile_enclosed
+from track_mjx._common.mjcf import actuator_labels, compile_enclosed, qpos_labels
 
 KIND = "mimic.rollouts"
 
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """The body of a rollouts file, in its arena.
-
-    Attributes:
-        mjcf_xml, assets: what it is compiled from.
-        length_unit_m: metres per length unit of the MJCF.
-        name: of the body.
-    """
+    """The body of a rollouts file, in its arena."""
 
     mjcf_xml: str
     assets: Mapping[str, bytes]
     length_unit_m: float
+    """Metres per length unit of the MJCF."""
     name: str
 
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """One rollout, from its first state to the last that was reached. Lengths are in the MJCF's unit.
-
-    Attributes:
-        clip: name of the clip that was imitated.
-        time: of each state from the start of the rollout, s.
-        qpos: poses that were simulated.
-        qpos_ref: poses that were to be followed; elements the reference does not have are those simulated.
-        activation: of each actuator, 0 to 1; NaN for actuators without one.
-        ending: why it ended early; empty where it went on to the end of the clip.
-    """
+    """One rollout, from its first state to the last one reached. Lengths are in the MJCF's unit."""
 
     clip: str
+    """Name of the imitated clip."""
     time: Float[np.ndarray, " state"]
+    """Time since the start of the rollout, s."""
     qpos: Float[np.ndarray, "state qpos"]
+    """Simulated poses."""
     qpos_ref: Float[np.ndarray, "state qpos"]
+    """Reference poses; elements missing in the reference are the simulated ones."""
     activation: Float[np.ndarray, "state actuator"]
+    """Activation of each actuator, 0 to 1; NaN for actuators without one."""
     ending: str
+    """Reason of an early end; empty if the clip was followed to its end."""
 
 
 def read_footage(path: str | Path, wanted: Sequence[int | str], seed: int | None) -> tuple[Body, list[Footage]]:

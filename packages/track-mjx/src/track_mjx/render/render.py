@@ -1,4 +1,4 @@
-"""A video of rollouts: the body that was simulated, and its reference as a translucent ghost."""
+"""Film rollouts: the simulated body, and its reference as a translucent ghost."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ import mujoco
 import numpy as np
 from jaxtyping import Int
 
-from track_mjx._common.errors import ConfigError, raise_all, unknown
-from track_mjx._common.files import output_folder, replace_file
-from track_mjx._common.render.canvas import Canvas
-from track_mjx._common.render.extent import Extent, measure
-from track_mjx._common.render.scene import GHOST, TIGHT, Scene, muscles_of_tendons, stage_model
-from track_mjx._common.render.video import video, video_writer
+from track_mjx._common.errors import ConfigError, raise_all
+from track_mjx._common.render.canvas import open_canvas
+from track_mjx._common.render.scene import stage_model
+from track_mjx._common.render.video import Captions, Colour, film, require_ffmpeg
 from track_mjx.config import RenderConfig
-from track_mjx.render.captions import Captions
 from track_mjx.render.footage import Footage, read_footage
+from track_mjx.render.scene import GHOST, TIGHT, GhostScene, muscles_of_tendons
 
 LONGEST_S = 20.0
-"""Longest stretch of a rollout shown where none is asked for, s."""
+"""Longest stretch of a rollout shown by default, s."""
 _PLEASANT_S = 5.0
-"""A short rollout is slowed down to last about this long, where no speed is asked for."""
+"""By default, a short rollout is slowed down to last about this long."""
 _SPEEDS = tuple(step / power for power in (1, 10, 100, 1000) for step in (1.0, 0.5, 0.2))
 _HELD_S = 0.8
 """A rollout that ended early holds its last state this long."""
@@ -31,94 +29,85 @@ _SMALLEST, _LARGEST = 64, 8192
 
 
 def render(config: RenderConfig, progress: Callable[[int, int], None] = lambda _done, _of: None) -> Path:
-    """Make the video a configuration describes, and return its path.
+    """Make the film that a configuration describes, and return its path.
 
     Args:
         config: what to show; `rollouts` must be set.
-        progress: called with the number of pictures drawn and their total after each.
+        progress: called after each picture with the number of pictures drawn and their total.
 
     Raises:
-        ConfigError: when a setting makes no sense, or the file has no such clip, seed or camera.
-        UserError: when the rollouts cannot be read.
-        OutputError: when this machine cannot draw or the video cannot be written.
+        ConfigError: if a setting is invalid, or the file has no such clip, seed or camera.
+        UserError: if the rollouts cannot be read.
+        OutputError: if this machine cannot draw or the film cannot be written.
     """
     check(config)
-    ffmpeg = video_writer()
+    require_ffmpeg()
     body, takes = read_footage(config.rollouts, wanted_clips(config.clip), config.seed)
-    model = stage_model(body, config.width, config.height)
+    model = stage_model(body.mjcf_xml, body.assets, config.width, config.height)
     speeds = [config.speed or pleasant_speed(take) for take in takes]
     plans = [shown_states(take, config, speed) for take, speed in zip(takes, speeds, strict=True)]
-    out, total, done = _path(config, takes), sum(len(plan) for plan in plans), 0
-    output_folder(str(out.parent), "")
-    with (
-        Canvas(model, config.width, config.height) as canvas,
-        replace_file(out) as temporary,
-        video(ffmpeg, temporary, (config.width, config.height), config.fps) as write,
-    ):
-        captions = Captions(config.height, _legend(model, config))
+    out, total, done = _film_path(config, takes), sum(len(plan) for plan in plans), 0
+    captions = Captions(config.height, _legend(model, config))
+    with open_canvas(model, config.width, config.height) as canvas, film(out, config.fps) as write:
         for take, speed, states in zip(takes, speeds, plans, strict=True):
-            dt = float(take.time[1] - take.time[0]) if len(take.time) > 1 else 1.0
-            extent = measure(model, (take.qpos, take.qpos_ref), dt, body.length_unit_m)
-            scene = Scene(take, model, extent, config.ghost)
-            camera = _camera(scene, model, config)
-            end = _end_of_caption(extent, speed, body.length_unit_m)
+            scene = GhostScene(take, canvas, body.length_unit_m, config.ghost)
+            camera = scene.stage.camera(config.camera, config.azimuth, config.elevation)
             for state in states.tolist():
-                error_mm = 1000 * body.length_unit_m * scene.body_error(state)
-                text = f"{take.clip[:40]}   {take.time[state]:.3f} s{end}   off by {error_mm:.2f} mm"
+                text = _caption(take, scene, state, speed, 1000 * body.length_unit_m)
                 ended = f"ended: {take.ending}" if take.ending and state == len(take.time) - 1 else ""
-                write(captions.put_on(scene.picture(canvas, state, camera), text, ended))
+                write(captions.put_on(scene.picture(state, camera), text, ended))
                 done += 1
                 progress(done, total)
     return out
 
 
 def check(config: RenderConfig) -> None:
-    """Refuse settings that make no sense.
+    """Reject invalid settings.
 
     Raises:
-        ConfigError: with all that is wrong.
+        ConfigError: with all problems.
     """
-    faults = []
+    problems = []
     for name in ("width", "height"):
         pixels = getattr(config, name)
         if not _SMALLEST <= pixels <= _LARGEST or pixels % 2:
-            faults.append(f"{name}={pixels}: expected an even number from {_SMALLEST} to {_LARGEST}")
+            problems.append(f"{name}={pixels}: expected an even number from {_SMALLEST} to {_LARGEST}")
     if not 1 <= config.fps <= 240:
-        faults.append(f"fps={config.fps}: expected a number from 1 to 240")
+        problems.append(f"fps={config.fps}: expected a number from 1 to 240")
     for name in ("speed", "duration_s"):
         value = getattr(config, name)
         if value is not None and not 0 < value < np.inf:
-            faults.append(f"{name}={value}: expected a number above 0")
+            problems.append(f"{name}={value}: expected a number above 0")
     if not 0 <= config.start_s < np.inf:
-        faults.append(f"start_s={config.start_s}: expected 0 or more")
+        problems.append(f"start_s={config.start_s}: expected 0 or more")
     if not 0 <= config.ghost <= 1:
-        faults.append(f"ghost={config.ghost}: expected 0 (no reference) to 1 (solid)")
+        problems.append(f"ghost={config.ghost}: expected 0 (no reference) to 1 (solid)")
     several = config.clip if isinstance(config.clip, list) else [config.clip]
     if not several or not all(isinstance(one, int | str) and not isinstance(one, bool) for one in several):
-        faults.append(f"clip={config.clip!r}: expected a name or number, a list of these, or all")
+        problems.append(f"clip={config.clip!r}: expected a name or number, a list of these, or all")
     if config.out is not None and not config.out.lower().endswith(".mp4"):
-        faults.append(f"out={config.out}: expected a file that ends in .mp4")
-    raise_all(ConfigError, "settings", faults)
+        problems.append(f"out={config.out}: expected a file that ends in .mp4")
+    raise_all(ConfigError, "settings", problems)
 
 
 def wanted_clips(clip: int | str | list) -> Sequence[int | str]:
-    """Clips as a list; empty for all."""
+    """Return the clips as a list; empty for all."""
     if clip == "all":
         return []
     return clip if isinstance(clip, list) else [clip]
 
 
 def pleasant_speed(footage: Footage) -> float:
-    """Life's own speed, or slower by 2, 5 or 10 and so on where a rollout is over too soon to be seen."""
+    """Return 1, or 0.5, 0.2, 0.1 and so on for a rollout too short to watch at its own speed."""
     length = max(float(footage.time[-1]), 1e-6)
     return next((speed for speed in _SPEEDS if length / speed >= 0.6 * _PLEASANT_S), _SPEEDS[-1])
 
 
 def shown_states(footage: Footage, config: RenderConfig, speed: float) -> Int[np.ndarray, " picture"]:
-    """The state that each picture of the video shows: the nearest one in time.
+    """Return the state that each picture shows: the nearest one in time.
 
     Raises:
-        ConfigError: when the stretch asked for begins after the end of the rollout.
+        ConfigError: if the stretch starts after the end of the rollout.
     """
     length = float(footage.time[-1])
     if config.start_s > length:
@@ -134,7 +123,7 @@ def shown_states(footage: Footage, config: RenderConfig, speed: float) -> Int[np
     return states.astype(np.int64)
 
 
-def _path(config: RenderConfig, takes: Sequence[Footage]) -> Path:
+def _film_path(config: RenderConfig, takes: Sequence[Footage]) -> Path:
     if config.out is not None:
         return Path(config.out).expanduser()
     path = Path(config.rollouts).expanduser()
@@ -143,25 +132,15 @@ def _path(config: RenderConfig, takes: Sequence[Footage]) -> Path:
     return path.with_name(f"{path.stem}_{re.sub(r'[^A-Za-z0-9._-]+', '_', name)[:80]}.mp4")
 
 
-def _legend(model: mujoco.MjModel, config: RenderConfig) -> list[tuple[str, tuple[float, float, float]]]:
-    found = [("reference", GHOST)] if config.ghost > 0 else []
-    return [*found, ("active muscle", TIGHT)] if muscles_of_tendons(model) else found
+def _legend(model: mujoco.MjModel, config: RenderConfig) -> list[tuple[str, Colour]]:
+    ghost = [("reference", GHOST)] if config.ghost > 0 else []
+    return [*ghost, ("active muscle", TIGHT)] if muscles_of_tendons(model) else ghost
 
 
-def _end_of_caption(extent: Extent, speed: float, length_unit_m: float) -> str:
-    grid = "" if extent.floor is None else f"   grid {1000 * extent.grid * length_unit_m:g} mm"
-    return ("" if speed == 1 else f"   speed x {speed:g}") + grid
-
-
-def _camera(scene: Scene, model: mujoco.MjModel, config: RenderConfig) -> mujoco.MjvCamera:
-    if config.camera is None:
-        return scene.following_camera(config.azimuth, config.elevation)
-    number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA.value, config.camera)
-    if number < 0:
-        names = [model.camera(i).name for i in range(model.ncam)]
-        raise ConfigError(
-            f"camera: {unknown('camera', config.camera, names)}" if names else "camera: the model has none"
-        )
-    camera = mujoco.MjvCamera()
-    camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED.value, number
-    return camera
+def _caption(take: Footage, scene: GhostScene, state: int, speed: float, mm_per_unit: float) -> str:
+    text = f"{take.clip[:40]}   {take.time[state]:.3f} s"
+    if speed != 1:
+        text += f"   speed x {speed:g}"
+    if scene.floor is not None:
+        text += f"   grid {mm_per_unit * scene.extent.grid:g} mm"
+    return f"{text}   off by {mm_per_unit * scene.body_error(state):.2f} mm"

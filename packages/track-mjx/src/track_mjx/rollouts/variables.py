@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from track_mjx._common.hdf5.contract_writing import Variable
-from track_mjx._common.labels import actuator_force_units, actuator_path_units, qpos_units, qvel_units
+from track_mjx._common.mjcf import actuator_force_units, actuator_path_units, qpos_units, qvel_units
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.play import Played, Recorded
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from track_mjx._common.hdf5.contract_writing import Variable, write_file
-from track_mjx._common.labels import actuator_labels, body_labels, qpos_labels, qvel_labels
+from track_mjx._common.mjcf import actuator_labels, body_labels, qpos_labels, qvel_labels
 from track_mjx._common.system import environment, generator, now
 from track_mjx.clips import hash_of_model
 from track_mjx.learning.setup import Setup

@@ -12,8 +12,7 @@ from stac_mjx._common.errors import BodyError, shorten
 from stac_mjx._common.hdf5.check import bodies_named, validity
 from stac_mjx._common.hdf5.info import model_sha256
 from stac_mjx._common.hdf5.record import Departure, Record
-from stac_mjx._common.mjcf import compile_enclosed
-from stac_mjx._common.model_labels import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
+from stac_mjx._common.mjcf import body_labels, compile_enclosed, qpos_labels, qpos_units, qvel_labels, qvel_units
 from stac_mjx._common.rotations import rotate
 
 N_STRETCHES = 8

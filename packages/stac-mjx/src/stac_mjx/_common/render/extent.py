@@ -1,4 +1,4 @@
-"""Where an animal is and how large: what a camera, a floor and a lamp need to know. Lengths in the MJCF's unit."""
+"""Where an animal is and how large, as a camera needs to know. Lengths are in the MJCF's unit."""
 
 from __future__ import annotations
 
@@ -7,140 +7,180 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.ndimage import gaussian_filter1d
 
-from stac_mjx._common.render.shapes import Shapes, body_shapes
-from stac_mjx._common.rotations import quat_to_mat
-from stac_mjx.records import ReferenceClips
+from .shapes import body_shapes
 
-_FOLLOW_S = 0.5
+_FOLLOW_S = 0.4
 """Time over which the camera's path is smoothed."""
-_SAMPLE = 60
-"""Frames that are measured."""
+_SAMPLES, _SAMPLE_S = 40, 0.1
+"""Least number of states that are measured, and the longest time between them."""
 _IN_VIEW = 95.0
-"""Percentage of the frames in which all of the animal is in view."""
+"""Percentage of the states in which all of an animal that travels is in view."""
+_GHOST_SPACE = 1.6
+"""A reference far from the body makes the picture at most this many times wider."""
+
+
+def travels(model: mujoco.MjModel) -> bool:
+    """Return whether the body travels: a free joint, or sliding joints on a body of the first level."""
+    kinds = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+    joints = zip(model.jnt_type.tolist(), model.jnt_bodyid.tolist(), strict=True)
+    return any(kind in kinds and model.body_parentid[body] == 0 for kind, body in joints)
+
+
+def pose(model: mujoco.MjModel, data: mujoco.MjData, qpos: Float[np.ndarray, " qpos"]) -> None:
+    """Put a body into a pose; a pose that is not finite leaves it where it was."""
+    if np.isfinite(qpos).all():
+        data.qpos[:] = qpos
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    mujoco.mj_camlight(model, data)
+    mujoco.mj_tendon(model, data)
+
+
+class Surface:
+    """Points around some bodies of a model, for any pose."""
+
+    def __init__(self, model: mujoco.MjModel, bodies: Sequence[int] = ()) -> None:
+        """Prepare for `bodies`, MuJoCo ids; empty: everything that moves."""
+        self._model, self._data = model, mujoco.MjData(model)
+        moving = np.flatnonzero(model.body_weldid != 0)
+        if not len(bodies) and len(moving):
+            # a limb without a shape begins at its parent body
+            parents = model.body_parentid[moving]
+            bodies = np.union1d(moving, parents[parents != 0]).tolist()
+        self._bodies = np.array(bodies or range(1, model.nbody), int)
+        shapes = body_shapes(model, 1.0)
+        chosen = np.isin(shapes.body, self._bodies)
+        self._owner, self._points = shapes.body[chosen], shapes.points[chosen]
+
+    def points(self, qpos: Float[np.ndarray, " qpos"]) -> Float[np.ndarray, "point 3"]:
+        """Return points around visible geoms, paths of tendons, and origins of bodies."""
+        data = self._data
+        pose(self._model, data, qpos)
+        rotation = data.xmat[self._owner].reshape(-1, 3, 3)
+        surface = np.einsum("gij,gpj->gpi", rotation, self._points) + data.xpos[self._owner][:, None]
+        paths = data.wrap_xpos.reshape(-1, 3)[: int(data.ten_wrapnum.sum())]
+        return np.concatenate([surface.reshape(-1, 3), paths, data.xpos[self._bodies]])
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Poses that a film shows."""
+
+    model: mujoco.MjModel
+    qpos: Float[np.ndarray, "state qpos"]
+    dt_s: float
+    """Time between states."""
+    length_unit_m: float
+    """Metres per length unit of the MJCF."""
+    reference: Float[np.ndarray, "state qpos"] | None = None
+    """Poses shown as a ghost."""
+    bodies: tuple[int, ...] = ()
+    """MuJoCo ids of the bodies that must be in view; empty: everything that moves."""
+
+    @property
+    def sampled(self) -> Int[np.ndarray, " sample"]:
+        """States with a finite pose, thinned out."""
+        finite = np.flatnonzero(np.isfinite(self.qpos).all(axis=1))
+        count = max(_SAMPLES, round(len(self.qpos) * self.dt_s / _SAMPLE_S))
+        if not len(finite):
+            return np.zeros(1, int)
+        return finite[np.unique(np.linspace(0, len(finite) - 1, count).astype(int))]
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Where the animal is and how large.
+    """Where the animal is and how large."""
 
-    Attributes:
-        centre: what the camera looks at in each frame.
-        radius: of the sphere around the centre that holds the animal in nearly all frames.
-        around: points around the animal in some frames, from the centre.
-        marker: radius of a marker that does not cover its neighbours.
-        floor: height of the floor; None where the root is fixed and the animal stands on nothing.
-        grid: distance of the floor's lines.
-        grid_mm: the same in mm.
-    """
-
-    centre: Float[np.ndarray, "frame 3"]
+    centre: Float[np.ndarray, "state 3"]
+    """What the camera looks at in each state."""
     radius: float
-    around: tuple[Float[np.ndarray, "_ 3"], ...]  # other states, other numbers of points
-    marker: float
-    floor: float | None
+    """Radius of the sphere around the centre that contains the animal in nearly all states."""
+    around: tuple[Float[np.ndarray, "_ 3"], ...]
+    """Points of the body in some states, relative to the centre."""
+    ghost: tuple[Float[np.ndarray, "_ 3"], ...]
+    """The same of the reference."""
     grid: float
-    grid_mm: float
+    """Distance between the lines on the floor."""
+    in_view: float
+    """Percentage of the states in which all of the animal is in view."""
 
-    def distance(self, axes: Float[np.ndarray, "3 3"], widest: tuple[float, float]) -> float:
-        """How far from the centre a camera has to be to see the animal.
+    def framing(
+        self, axes: Float[np.ndarray, "3 3"], widest: tuple[float, float]
+    ) -> tuple[Float[np.ndarray, " 3"], float]:
+        """Return where a camera must look, relative to the centre, and from what distance, to see the whole animal.
 
         Args:
-            axes: where right, up and ahead point for the camera, unit vectors in rows.
+            axes: unit vectors in rows that point right, up and ahead for the camera.
             widest: half the width and half the height of the picture at unit distance.
         """
+        aside = np.zeros(2)
+        distance = self._distance(axes, widest, aside)
+        points = np.concatenate(self.around) @ axes.T
+        for _ in range(4):  # near things look larger, so middle and distance depend on each other
+            angle = (points[:, :2] - aside) / np.maximum(distance + points[:, 2:], 0.1 * distance)
+            aside = aside + distance * (angle.min(axis=0) + angle.max(axis=0)) / 2
+            distance = self._distance(axes, widest, aside)
+        return aside @ axes[:2], distance
+
+    def _distance(self, axes: np.ndarray, widest: tuple[float, float], aside: np.ndarray) -> float:
+        body, ghost = (self._needed(points, axes, widest, aside) for points in (self.around, self.ghost))
+        return max(body, min(ghost, _GHOST_SPACE * body), 0.1 * self.radius)
+
+    def _needed(
+        self, around: tuple[np.ndarray, ...], axes: np.ndarray, widest: tuple[float, float], aside: np.ndarray
+    ) -> float:
         needed = []
-        for points in self.around:
-            right, up, ahead = np.abs(points @ axes[0]), np.abs(points @ axes[1]), points @ axes[2]
-            needed.append((np.maximum(right / widest[0], up / widest[1]) - ahead).max())
-        return max(_percentile(needed, _IN_VIEW), 0.1 * self.radius)
+        for points in around:
+            right, up, ahead = axes @ points.T
+            across = np.maximum(np.abs(right - aside[0]) / widest[0], np.abs(up - aside[1]) / widest[1])
+            needed.append((across - ahead).max())
+        return float(np.percentile(needed, self.in_view)) if needed else 0.0
 
 
-def extent_of(clips: ReferenceClips, model: mujoco.MjModel) -> Extent:
-    """Measure the frames of one clip, by the bodies that carry keypoints: others may hang anywhere."""
-    unit = clips.info.length_unit_m
-    shapes = body_shapes(model, 1.0)
-    centre = _filled(clips.marker_sites.mean(axis=1, dtype=np.float64) / unit)
-    some = np.unique(np.linspace(0, clips.n_frames - 1, _SAMPLE).astype(int)).tolist()
-    marked = _bodies(clips, clips.kp_body or ())
-    sites = clips.marker_sites[some] / unit
-    around = [_around(clips, shapes, frame, marked) for frame in some]
-    points = [np.concatenate(pair) for pair in zip(around, sites, strict=True)]
-    floor = None
-    if (model.jnt_type == mujoco.mjtJoint.mjJNT_FREE).any():
-        floor = _floor_height(clips, shapes, some)
-        own, centre = centre, _smoothed(centre, _FOLLOW_S * float(clips.info.rate_hz or 1.0))
+def measure(motion: Motion, extra: Float[np.ndarray, "state point 3"] | None = None) -> Extent:
+    """Measure a motion; `extra` holds points that must be in view too, NaN where they are missing."""
+    model, states = motion.model, motion.sampled
+    surface = Surface(model, motion.bodies)
+    around = [surface.points(motion.qpos[state]) for state in states]
+    if extra is not None:
+        added = [points[np.isfinite(points).all(axis=1)] for points in extra[states]]
+        around = [np.concatenate(pair) for pair in zip(around, added, strict=True)]
+    ghost = [surface.points(motion.reference[state]) for state in states] if motion.reference is not None else []
+    middles = np.stack([_middle(points) for points in around])
+    n_states, moves = len(motion.qpos), travels(model)
+    if moves:
+        path = np.stack([np.interp(np.arange(n_states), states, column) for column in middles.T], axis=1)
+        centre = _smoothed(path, _FOLLOW_S / motion.dt_s)
     else:
-        own = centre = np.tile(_middle(np.concatenate(points)), (len(centre), 1))
-    relative = tuple(p - centre[frame] for frame, p in zip(some, points, strict=True))
-    reach = [np.linalg.norm(p - own[frame], axis=-1).max() for frame, p in zip(some, points, strict=True)]
-    radius = _percentile(reach, 90.0) or float(model.stat.extent)
-    grid = _round_length(radius * unit / 2)
-    return Extent(centre, radius, relative, _marker_size(sites, radius), floor, grid / unit, grid * 1000)
+        middles[:] = _middle(np.concatenate([*around, *ghost]))
+        centre = np.tile(middles[0], (n_states, 1))
+    reach = [np.linalg.norm(points - middle, axis=-1).max() for points, middle in zip(around, middles, strict=True)]
+    radius = float(np.percentile(reach, 90.0)) or float(model.stat.extent)
+    return Extent(
+        centre=centre,
+        radius=radius,
+        around=tuple(points - centre[state] for state, points in zip(states, around, strict=True)),
+        ghost=tuple(points - centre[state] for state, points in zip(states, ghost, strict=False)),
+        grid=_round_length(radius * motion.length_unit_m / 2) / motion.length_unit_m,
+        in_view=_IN_VIEW if moves else 100.0,
+    )
 
 
-def _bodies(clips: ReferenceClips, names: Sequence[str]) -> list[int]:
-    return [clips.names_xpos.index(name) for name in names if name in clips.names_xpos]
-
-
-def _around(clips: ReferenceClips, shapes: Shapes, frame: int, bodies: list[int]) -> Float[np.ndarray, "point 3"]:
-    """Points around some bodies (none: all), their origins among them."""
-    unit = clips.info.length_unit_m
-    bodies = bodies or list(range(1, len(clips.names_xpos)))
-    chosen = np.isin(shapes.body, bodies)
-    owner = shapes.body[chosen]
-    surface = np.einsum("gij,gpj->gpi", quat_to_mat(clips.xquat[frame])[owner], shapes.points[chosen])
-    surface = surface + clips.xpos[frame, owner][:, None] / unit
-    return np.concatenate([surface.reshape(-1, 3), clips.xpos[frame, bodies] / unit])
-
-
-def _floor_height(clips: ReferenceClips, shapes: Shapes, frames: list[int]) -> float:
-    """Usual height of the lowest foot; where feet are not known, of the lowest body that carries a keypoint."""
-    bodies = _bodies(clips, clips.info.end_effectors) or _bodies(clips, clips.kp_body or ())
-    return _percentile([_around(clips, shapes, frame, bodies)[:, 2].min() for frame in frames], 20.0)
-
-
-def _marker_size(sites: Float[np.ndarray, "frame keypoint 3"], radius: float) -> float:
-    """A fiftieth of the animal, less where keypoints lie close together."""
-    if sites.shape[1] < 2:
-        return radius / 50
-    apart = np.linalg.norm(sites[:, :, None] - sites[:, None], axis=-1)
-    apart[:, np.arange(sites.shape[1]), np.arange(sites.shape[1])] = np.inf
-    nearest = _percentile(apart.min(axis=2).ravel().tolist(), 50.0)
-    return float(np.clip(nearest / 5, radius / 150, radius / 50))
-
-
-def _smoothed(path: Float[np.ndarray, "frame 3"], frames: float) -> Float[np.ndarray, "frame 3"]:
-    """A path without its wobble. Beyond its ends it goes on as it came, so that the camera does not lag there."""
-    width = int(3 * frames) + 1
+def _smoothed(path: Float[np.ndarray, "state 3"], sigma: float) -> Float[np.ndarray, "state 3"]:
+    """Smooth a path. It is continued in its direction beyond both ends, so that the camera does not lag there."""
+    width = int(3 * sigma) + 1
     longer = np.pad(path, ((width, width), (0, 0)), mode="reflect", reflect_type="odd")
-    return gaussian_filter1d(longer, frames, axis=0)[width:-width]
+    return gaussian_filter1d(longer, sigma, axis=0)[width:-width]
 
 
 def _middle(points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " 3"]:
-    """Middle of the box around the points that are finite."""
-    finite = points[np.isfinite(points).all(axis=1)]
-    return (finite.min(axis=0) + finite.max(axis=0)) / 2 if len(finite) else np.zeros(3)
-
-
-def _percentile(values: list, percent: float) -> float:
-    """Percentile of the values that are finite; 0 for none."""
-    finite = [v for v in values if np.isfinite(v)]
-    return float(np.percentile(finite, percent)) if finite else 0.0
-
-
-def _filled(path: Float[np.ndarray, "frame 3"]) -> Float[np.ndarray, "frame 3"]:
-    """Replace points that are not finite by interpolation."""
-    good = np.isfinite(path).all(axis=1)
-    if not good.any():
-        return np.zeros_like(path)
-    frames = np.arange(len(path))
-    return np.stack([np.interp(frames, frames[good], column[good]) for column in path.T], axis=1)
+    return (points.min(axis=0) + points.max(axis=0)) / 2
 
 
 def _round_length(length: float) -> float:
-    """The largest of 1, 2 or 5 times a power of ten that is not longer."""
+    """Return the largest of 1, 2 or 5 times a power of ten that is at most `length`."""
     power = 10.0 ** np.floor(np.log10(length))
     return float(power * max(step for step in (1, 2, 5) if step * power <= length * (1 + 1e-9)))

@@ -1,7 +1,7 @@
-"""The shape of a body in the plane: every geom's outline seen from some direction, as polygons.
+"""The shape of a body: points around its geoms, and their outlines in a plane as polygons.
 
-A geom is replaced by its extreme points in a fixed set of directions, so that outlines of all geoms in all poses are a
-few products of arrays. Outlines are convex, which is what boxes, capsules and decimated meshes of bones need.
+A geom is replaced by its extreme points in a fixed set of directions, so that outlines of all geoms in all poses take a
+few array products. Outlines are convex, which suits boxes, capsules and decimated meshes of bones.
 """
 
 from __future__ import annotations
@@ -12,32 +12,29 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from stac_mjx._common.rotations import quat_to_mat
+from ..rotations import quat_to_mat
 
 N_DIRECTIONS = 162
 N_CORNERS = 40
 MOST_VERTICES = 3000
 _HIDDEN_GROUP = 3
-"""MuJoCo shows groups 0 to 2 and keeps higher ones, collision shapes mostly, hidden."""
+"""MuJoCo shows groups 0 to 2 and hides higher ones, which are mostly collision shapes."""
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Extreme points of all geoms that make up a body.
-
-    Attributes:
-        points: in the frame of the geom's body, metres.
-        body: MuJoCo id of that body.
-        links: (child, parent) bodies, for lines where there is little or nothing to see.
-    """
+    """Extreme points of all geoms that make up a body."""
 
     points: Float[np.ndarray, "geom point 3"]
+    """In the frame of the geom's body."""
     body: Int[np.ndarray, " geom"]
+    """MuJoCo id of that body."""
     links: Int[np.ndarray, "link 2"]
+    """(child, parent) bodies, for lines where a model shows few shapes or none."""
 
 
 def body_shapes(model: mujoco.MjModel, length_unit_m: float) -> Shapes:
-    """Shapes of a model; geoms of the world, planes, height fields and hidden groups are left out."""
+    """Return the shapes of a model, in metres; without geoms of the world, planes, height fields and hidden groups."""
     solid = [g for g in range(model.ngeom) if model.geom_bodyid[g] != 0 and _has_surface(model, g)]
     shown = [g for g in solid if model.geom_group[g] < _HIDDEN_GROUP and model.geom_rgba[g, 3] > 0] or solid
     points = np.empty((len(shown), N_DIRECTIONS, 3))
@@ -57,9 +54,9 @@ def outlines(
     xquat: Float[np.ndarray, "body 4"],
     view: Float[np.ndarray, "2 3"],
 ) -> Float[np.ndarray, "geom corner 2"]:
-    """Outline of every geom of a posed body; the rows of `view` are the directions that lie right and up in the plane.
+    """Return the outline of each geom of a posed body, from far to near.
 
-    The order is from far to near, so that near ones are drawn over far ones.
+    The rows of `view` are the directions that point right and up in the plane.
     """
     rotation = quat_to_mat(xquat)[shapes.body]
     world = np.einsum("gij,gpj->gpi", rotation, shapes.points) + xpos[shapes.body][:, None]
@@ -77,7 +74,7 @@ def _has_surface(model: mujoco.MjModel, geom: int) -> bool:
 
 
 def _directions(count: int) -> np.ndarray:
-    """Unit vectors spread over the sphere (Fibonacci lattice), (count, 3)."""
+    """Return unit vectors spread over the sphere (Fibonacci lattice), (count, 3)."""
     k = np.arange(count) + 0.5
     z, turn = 1 - 2 * k / count, np.pi * (1 + 5**0.5) * k
     flat = np.sqrt(1 - z**2)
@@ -85,7 +82,7 @@ def _directions(count: int) -> np.ndarray:
 
 
 def _support(model: mujoco.MjModel, geom: int, directions: np.ndarray) -> np.ndarray:
-    """Extreme points of a geom in its own frame, (direction, 3), the model's unit."""
+    """Return the extreme points of a geom in its own frame, (direction, 3), in the model's unit."""
     kind, size = mujoco.mjtGeom(model.geom_type[geom]), model.geom_size[geom]
     if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
         return directions * size[0]
@@ -102,6 +99,6 @@ def _support(model: mujoco.MjModel, geom: int, directions: np.ndarray) -> np.nda
         first, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
         vertices = model.mesh_vert[first : first + count : max(1, count // MOST_VERTICES)]
         return vertices[(vertices @ directions.T).argmax(axis=0)].astype(np.float64)
-    # a box, and whatever else there may be as the box around it
+    # a box; any other type by the box around it
     centre, half = model.geom_aabb[geom, :3], model.geom_aabb[geom, 3:]
     return centre + np.sign(directions) * half

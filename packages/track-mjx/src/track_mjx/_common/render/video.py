@@ -1,83 +1,125 @@
-"""Writing mp4 files (H.264, which browsers and slides show) with the ffmpeg that comes with imageio-ffmpeg."""
+"""mp4 films (H.264, which browsers and slide programs play), written whole or not at all, and their captions."""
 
 from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
 
-from track_mjx._common.errors import OutputError
+from ..errors import OutputError
+from ..files import output_folder, replace_file
+from ..mjcf import one_line
+
+Picture = UInt8[np.ndarray, "row column 3"]
+Colour = tuple[float, float, float]
+_INK, _ALARM = "#222222", "#B00020"
+_PROBE = bytes(1 << 20)
 
 
-def video_writer() -> ModuleType:
-    """The library that brings ffmpeg.
+def require_ffmpeg() -> ModuleType:
+    """Import the library that ships ffmpeg.
 
     Raises:
-        OutputError: when it is not installed.
+        OutputError: if it is not installed.
     """
     try:
         import imageio_ffmpeg
 
         imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:
+        package = __package__.partition(".")[0].replace("_", "-")
         raise OutputError(
-            f"videos need imageio with ffmpeg ({' '.join(str(error).split())}): pip install 'track-mjx[render]'"
+            f"films need imageio with ffmpeg ({one_line(error)}): pip install '{package}[render]'"
         ) from error
     return imageio_ffmpeg
 
 
 @contextmanager
-def video(ffmpeg: ModuleType, path: Path, size: tuple[int, int], fps: int) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield a function that adds a picture of `size` (width, height) to the video at `path`.
+def film(path: Path, fps: int) -> Iterator[Callable[[Picture], None]]:
+    """Yield a function that appends a picture to the film at `path`.
+
+    The film replaces an earlier one only once it is complete.
 
     Raises:
-        OSError: when ffmpeg could not write the file to its end, as on a full disk.
+        OutputError: if it cannot be written completely, for example on a full disk.
     """
-    command = [
-        ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-f", "rawvideo", "-s", f"{size[0]}x{size[1]}",
-        "-pix_fmt", "rgb24", "-r", f"{fps}", "-i", "-", "-an", "-vcodec", "libx264", "-pix_fmt", "yuv420p",
-        "-crf", "10", "-movflags", "+faststart", "-f", "mp4", str(path),
-    ]  # fmt: skip
-    # a group of its own: Ctrl-C is for us, who end ffmpeg
-    group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
-    with (
-        tempfile.TemporaryFile() as words,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=words, **group) as process,
-    ):
-        pipe = process.stdin
-        assert pipe is not None
-        ended_early = False
+    ffmpeg = require_ffmpeg()
+    from imageio.v2 import get_writer
+
+    output_folder(str(path.parent), "")
+    n_pictures = 0
+    with replace_file(path) as temporary:
+        parameters = ["-crf", "10", "-movflags", "+faststart", "-f", "mp4"]
+        writer: Any = get_writer(
+            temporary, format="FFMPEG", mode="I", fps=fps, quality=None, macro_block_size=1, output_params=parameters
+        )  # fmt: skip
+
+        def append(picture: Picture) -> None:
+            nonlocal n_pictures
+            try:
+                writer.append_data(picture)
+            except OSError as error:
+                raise _write_error(temporary) from error
+            n_pictures += 1
+
         try:
-            yield lambda picture: _hand_over(pipe, picture)
-        except BrokenPipeError:
-            ended_early = True
-        except BaseException:
-            process.kill()
-            raise
+            yield append
         finally:
-            with suppress(BrokenPipeError):
-                pipe.close()
-        if process.wait() or ended_early:
-            words.seek(0)
-            raise _failure(words.read().decode("utf-8", "replace"))
+            writer.close()
+        if _count_pictures(ffmpeg, temporary) != n_pictures:
+            raise _write_error(temporary)
 
 
-def _hand_over(pipe: IO[bytes], picture: np.ndarray) -> None:
-    pipe.write(np.ascontiguousarray(picture).data)
+def _count_pictures(ffmpeg: ModuleType, path: Path) -> int:
+    """Count the pictures of a film; -1 if it is incomplete. imageio does not report ffmpeg's exit code."""
+    try:
+        return ffmpeg.count_frames_and_secs(str(path))[0]
+    except (RuntimeError, OSError):
+        return -1
 
 
-def _failure(words: str) -> OSError:
-    """The system's error that ffmpeg tells of in its own words; else its last line."""
-    for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
-        if os.strerror(code) in words:
-            return OSError(code, os.strerror(code))
-    return OSError(f"ffmpeg failed: {' '.join(words.strip().splitlines()[-1:])[:200]}")
+def _write_error(path: Path) -> OSError:
+    """Return why ffmpeg could not write its file: the system's error on writing more, if there is one."""
+    try:
+        with path.open("ab") as file:
+            file.write(_PROBE)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error
+    return OSError(errno.EIO, "ffmpeg stopped before the film was complete")
+
+
+class Captions:
+    """Writes on pictures: a text below, the meaning of the colours above."""
+
+    def __init__(self, height: int, legend: list[tuple[str, Colour]]) -> None:
+        """Prepare for pictures of `height` pixels. `legend` holds (text, colour) pairs, with colours from 0 to 1."""
+        size = max(11, height // 36)
+        self._margin = size // 2
+        self._font: Any = ImageFont.load_default(size)
+        self._legend = legend
+
+    def put_on(self, picture: Picture, text: str, alarm: str = "") -> Picture:
+        """Return the picture with `text` below, and `alarm` in red above it."""
+        image = Image.fromarray(picture)
+        draw = ImageDraw.Draw(image)
+        margin, low = self._margin, float(image.height - self._margin)
+        draw.text((margin, low), text, font=self._font, fill=_INK, anchor="ld")
+        if alarm:
+            draw.text((margin, low - 3 * margin), alarm, font=self._font, fill=_ALARM, anchor="ld")
+        x, across = float(margin), 1.2 * margin
+        for label, colour in self._legend:
+            fill = tuple(round(255 * part) for part in colour)
+            draw.ellipse((x, 1.1 * margin, x + across, 1.1 * margin + across), fill=fill, outline=_INK)
+            draw.text((x + 1.6 * across, 0.6 * margin), label, font=self._font, fill=_INK, anchor="la")
+            x += 1.6 * across + draw.textlength(label, font=self._font) + 2 * margin
+        return np.asarray(image)
