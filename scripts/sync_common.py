@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WITHOUT = {"reach_analysis": ("mjcf.py", "render", "rotations.py")}
+WITHOUT = {"reach_analysis": ("mjcf.py", "render", "rotations.py"), "stac_mjx": ("regions.py", "survival.py")}
 """Files and folders of common/ that a package does not get."""
 UNIFIED = ()
 """Top-level names of which common/ is the only source: anything else of that name in a package is removed."""

@@ -1,9 +1,6 @@
-"""Correlation, intervals, permutation, multiple tests, survival: against scipy, closed forms, published numbers."""
+"""Correlation, intervals, permutation, multiple tests: against scipy, closed forms, published numbers."""
 
 from __future__ import annotations
-
-import itertools
-import warnings
 
 import numpy as np
 import pytest
@@ -14,7 +11,6 @@ from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.statistics.correlation import Measure, agreement, ranks, resampled_agreement
 from reach_analysis.statistics.estimates import Resampling, bootstrap
 from reach_analysis.statistics.permutation import benjamini_hochberg, holm, p_value, trial_permutations
-from reach_analysis.statistics.survival import kaplan_meier
 from scipy import stats
 
 SMALL = st.integers(-4, 4).map(float)
@@ -139,50 +135,3 @@ def test_adjusted_p_values(p_values: np.ndarray) -> None:
         assert adjusted == pytest.approx(min(1, expected))
     with pytest.raises(DataError, match="between 0 and 1, got nan at test 1"):
         holm(np.array([0.1, np.nan]))
-
-
-# Weeks of remission under 6-mercaptopurine (Freireich et al. 1963), the example of Kalbfleisch and Prentice and others.
-REMISSION = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
-RELAPSED = [1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
-
-
-def test_survival_of_a_published_trial() -> None:
-    curve = kaplan_meier(np.array(REMISSION, float), np.array(RELAPSED, bool))
-    published = {6.0: 0.857, 7.0: 0.807, 10.0: 0.753, 13.0: 0.690, 16.0: 0.627, 22.0: 0.538, 23.0: 0.448}
-    for week, survival in published.items():
-        assert curve.at(week)[0] == pytest.approx(survival, abs=6e-4)
-        assert curve.at(week + 0.5)[0] == curve.at(week)[0]
-    assert curve.at(5.9) == pytest.approx((1, stats.binomtest(21, 21).proportion_ci(0.95, "exact").low, 1))
-    assert curve.at(6.0)[1:] == pytest.approx((0.620, 0.952), abs=6e-4)  # R: survfit(conf.type = "log-log")
-    assert curve.median == 23
-    assert np.isnan(curve.at(36.0)).all()
-    assert curve.at_risk[:3].tolist() == [21, 21, 17]
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=30))
-def test_survival_is_scipys(episodes: list[tuple[int, bool]]) -> None:
-    duration, ended = np.array([float(d) for d, _ in episodes]), np.array([e for _, e in episodes])
-    curve = kaplan_meier(duration, ended, level=0.9)
-    found = stats.ecdf(stats.CensoredData(duration[ended], right=duration[~ended])).sf
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that nothing or everything survives
-        theirs = found.confidence_interval(0.9, method="log-log")
-    at = np.searchsorted(curve.time, found.quantiles)
-    np.testing.assert_allclose(curve.survival[at], found.probabilities, atol=1e-12)
-    inside = (found.probabilities > 0) & (found.probabilities < 1)
-    np.testing.assert_allclose(curve.low[at][inside], theirs.low.probabilities[inside], atol=1e-9)
-    np.testing.assert_allclose(curve.high[at][inside], theirs.high.probabilities[inside], atol=1e-9)
-
-
-def test_survival_without_censoring_is_the_fraction_left() -> None:
-    duration = np.array([3.0, 1.0, 2.0, 2.0])
-    curve = kaplan_meier(duration, np.ones(4, bool))
-    assert [curve.at(t)[0] for t in (0.0, 1.0, 2.0, 3.0, 99.0)] == pytest.approx([1, 0.75, 0.25, 0, 0])
-    assert np.isnan(curve.at(3.0)[1:]).all()
-    for time in itertools.chain(curve.time, [1.5]):
-        assert curve.at(float(time))[0] == pytest.approx(np.mean(duration > time))
-    with pytest.raises(DataError, match="at least one episode"):
-        kaplan_meier(np.array([]), np.array([], bool))
-    with pytest.raises(ConfigError, match="between 0 and 1, got 95"):
-        kaplan_meier(duration, np.ones(4, bool), level=95.0)

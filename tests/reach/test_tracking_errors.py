@@ -210,18 +210,6 @@ def test_rotation_is_that_of_scipy() -> None:
     np.testing.assert_allclose(rotate(turns.as_quat(scalar_first=True), vector), turns.apply(vector), atol=1e-12)
 
 
-def test_regions_of_the_rat_are_found_by_name() -> None:
-    found = assign_regions(["Snout", "EarL", "SpineF", "TailBase", "ElbowL", "HandR", "HipL", "FootR", "Whisker"])
-    assert found == {
-        "head": ["Snout", "EarL"], "back": ["SpineF", "TailBase"], "forelimbs": ["ElbowL", "HandR"],
-        "hindlimbs": ["HipL", "FootR"], "other": ["Whisker"],
-    }  # fmt: skip
-    assert assign_regions(["vertebra_1_extend", "vertebra_C1_bend", "vertebra_cervical_1_bend", "scapula_L"]) == {
-        "back": ["vertebra_1_extend"], "tail": ["vertebra_C1_bend"], "head": ["vertebra_cervical_1_bend"],
-        "forelimbs": ["scapula_L"],
-    }  # fmt: skip
-
-
 def test_regions_that_match_nothing_are_refused() -> None:
     assert assign_regions(["elbow", "hip"], {"arm": ["ELB*"]}) == {"arm": ["elbow"]}
     with pytest.raises(ConfigError, match=r"region 'arm': 'wrist\*' matches none of elbow, hip"):

@@ -126,9 +126,8 @@ def test_a_marker_inside_the_body_shines_through():
     clips = examples.changed(clips, kp_data=np.full_like(clips.kp_data, np.nan))
     inside = examples.changed(clips, marker_sites=np.repeat(clips.xpos[:, 1:], 2, axis=1))
     outside, shining = (picture(record, 5) for record in (clips, inside))
-    rows, columns = (slice(n // 2 - 4, n // 2 + 4) for n in outside.shape[:2])
-    assert near(outside[rows, columns], (0.2, 0.6, 0.2)).all()
-    assert (shining[rows, columns, 2] > shining[rows, columns, 1]).any()
+    body = near(outside, (0.2, 0.6, 0.2)) & (np.abs(shining - outside).max(-1) > 0.05)
+    assert (shining[body, 2] > shining[body, 1]).any()
 
 
 @pytest.mark.usefixtures("canvas_here")

@@ -14,14 +14,12 @@ import mujoco
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.stats import binomtest
 from track.clip_files import ARM, WALKER, write_clips
 from track.small_runs import trained
 from track.small_setups import ARM_TASK, WALKER_TASK, arm, config, walker
-from track_mjx.body.regions import region_of
 from track_mjx.cli import main
 from track_mjx.clips import read_clips
-from track_mjx.evaluation.survival import Episodes, episodes_of, half_life, survival, wilson
+from track_mjx.evaluation.survival import episodes_of
 from track_mjx.learning.setup import Setup, build
 from track_mjx.policy.metrics import interval_over_clips, parts_of
 from track_mjx.policy.play import Played, Player, Realignment, reasons_of
@@ -53,40 +51,6 @@ def columns_of(rows: list[dict[str, str]], column: str, **chosen: str) -> np.nda
 
 
 # survival
-
-
-def test_survival_is_the_product_limit_of_a_worked_example() -> None:
-    """Six episodes: ends at 1, 3, 3 and 5; watched without an end up to 2 and 5."""
-    episodes = Episodes(np.arange(6), np.array([1, 2, 3, 3, 5, 5]), np.array([1, 0, 1, 1, 1, 0], bool))
-    curve = survival(episodes)
-    by_hand = [1, 5 / 6, 5 / 6, 5 / 6 * 2 / 4, 5 / 6 * 2 / 4, 5 / 6 * 2 / 4 * 1 / 2]
-    assert curve.unterminated == pytest.approx(by_hand)
-    assert curve.watched.tolist() == [6, 6, 5, 4, 2, 2]
-    assert (curve.low <= curve.unterminated).all()
-    assert (curve.unterminated <= curve.high).all()
-    assert half_life(curve, 0.1) == pytest.approx(0.3)
-
-
-def test_survival_is_the_plain_fraction_where_every_episode_is_watched_as_long() -> None:
-    rng = np.random.default_rng(0)
-    steps = np.minimum(rng.integers(1, 60, 40), 30)
-    ended = steps < 30
-    curve = survival(Episodes(np.arange(40), steps, ended))
-    for k in range(31):
-        still = int(((steps > k) | ~ended).sum())
-        assert curve.unterminated[k] == pytest.approx(still / 40)
-        found = binomtest(still, 40).proportion_ci(method="wilson")
-        assert (curve.low[k], curve.high[k]) == pytest.approx((found.low, found.high), abs=1e-4)
-
-
-def test_no_end_at_all_is_no_certainty() -> None:
-    curve = survival(Episodes(np.arange(12), np.full(12, 9), np.zeros(12, bool)))
-    assert curve.unterminated.tolist() == [1.0] * 10
-    assert curve.low[-1] == pytest.approx(binomtest(12, 12).proportion_ci(method="wilson").low, abs=1e-4)
-    assert half_life(curve, 0.1) is None
-    low, high = wilson(np.array([0.0]), np.array([5.0]))
-    assert low[0] == 0
-    assert high[0] == pytest.approx(binomtest(0, 5).proportion_ci(method="wilson").high, abs=1e-4)
 
 
 def test_clips_are_cut_into_episodes_at_their_ends() -> None:
@@ -188,27 +152,6 @@ def test_balls_have_three_angles(tmp_path: Path) -> None:
     parts = parts_of(walker(tmp_path).task)
     assert parts.joints == ("hip_L", "hip_R", "hind_ball_x", "hind_ball_y", "hind_ball_z")
     assert parts.angles == [0, 1, 2, 3, 4]
-
-
-def test_regions_are_found_by_name_for_every_animal() -> None:
-    by_hand = {
-        "forelimbs": ["humerus", "ulna", "wrist_body", "scapula_L", "upper_arm_R", "hand_L", "finger_R"],
-        "hindlimbs": ["upper_leg_L", "foot_R", "toe_L"],
-        "head": ["skull", "jaw", "vertebra_cervical_3", "vertebra_axis", "vertebra_atlant", "antenna_left"],
-        "tail": ["vertebra_C1", "vertebra_C30"],
-        "back": ["vertebra_1", "pelvis", "torso", "torso12_body"],
-        "front legs": ["claw_T1_left", "femur_T1_right", "20-f-l-claws-l", "33-f-r-tibia-l"],
-        "middle legs": ["tibia_T2_left", "24-m-l-tarsus-l"],
-        "hind legs": ["coxa_T3_left", "46-h-r-claws-l"],
-        "abdomen": ["abdomen_4", "08-a3-l"],
-        "trunk": ["walker", "thorax", "reference_base", "05-t2-l"],
-        "wings": ["wing_left", "haltere_right"],
-        "other": ["Zahnrad"],
-    }
-    wrong = [
-        (name, region_of(name)) for region, names in by_hand.items() for name in names if region_of(name) != region
-    ]
-    assert not wrong
 
 
 def test_the_interval_draws_whole_clips() -> None:

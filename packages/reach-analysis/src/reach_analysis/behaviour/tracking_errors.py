@@ -10,23 +10,10 @@ import numpy as np
 from jaxtyping import Float
 
 from reach_analysis._common.errors import ConfigError, ContractError, MismatchError, raise_all, shorten
+from reach_analysis._common.regions import regions_by_name
 from reach_analysis.data.clips import Clips
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import GRID_TOLERANCE, TrialSeries
-
-REGIONS: Mapping[str, tuple[str, ...]] = {
-    "root": ("* position", "* orientation", "root*", "walker", "trunk"),
-    "forelimbs": (
-        "scapula*", "shoulder*", "elbow*", "wrist*", "finger*", "hand*", "paw*", "sh_*", "upper_arm*", "lower_arm*",
-        "humerus*", "ulna*", "radius*",
-    ),
-    "hindlimbs": ("hip*", "knee*", "ankle*", "toe*", "foot*", "upper_leg*", "lower_leg*"),
-    "head": ("snout*", "ear*", "vertebra_cervical*", "vertebra_axis*", "vertebra_atlant*", "atlas*", "mandible*",
-             "skull*", "jaw*", "head*"),
-    "tail": ("vertebra_c[0-9]*", "tail_*"),
-    "back": ("spine*", "vertebra*", "tailbase*", "pelvis*", "torso*"),
-}  # fmt: skip
-"""Regions by the names of joints, bodies and keypoints; the first that fits counts, case aside."""
 
 
 @dataclass(frozen=True)
@@ -220,21 +207,15 @@ def assign_regions(names: Sequence[str], regions: Mapping[str, Sequence[str]] | 
 
     Args:
         names: joints, bodies or keypoints.
-        regions: region -> names, in which ``*`` and ``?`` stand for any letters; None: :data:`REGIONS`, and "other"
-            for what they do not name.
+        regions: region -> names, in which ``*`` and ``?`` stand for any letters; None: those of
+            `regions_by_name`.
 
     Raises:
         ConfigError: when a region, or a pattern of it, matches nothing.
     """
-    lower = {name: name.lower() for name in names}
     if regions is None:
-        found: dict[str, list[str]] = {}
-        for name in names:
-            fitting = (
-                region for region, patterns in REGIONS.items() if any(fnmatchcase(lower[name], p) for p in patterns)
-            )
-            found.setdefault(next(fitting, "other"), []).append(name)
-        return found
+        return regions_by_name(names)
+    lower = {name: name.lower() for name in names}
     faults, out = [], {}
     for region, patterns in regions.items():
         hits = [[name for name in names if fnmatchcase(lower[name], pattern.lower())] for pattern in patterns]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from reach_analysis._common.figures import BLUE, CYCLE, GREY, INK, LIGHT, ORANGE, drawing, label, panels
-from reach_analysis.statistics.survival import Survival
+from reach_analysis._common.survival import Survival
 
 
 def spectra(densities: Mapping[str, tuple[np.ndarray, np.ndarray]], band: tuple[float, float], unit: str) -> Figure:

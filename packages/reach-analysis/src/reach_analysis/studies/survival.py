@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from reach_analysis._common.progress import Stage, silent
+from reach_analysis._common.survival import Survival, kaplan_meier
 from reach_analysis.config import SurvivalConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.behaviour import survival_curves
-from reach_analysis.statistics.survival import Survival, kaplan_meier
 from reach_analysis.studies.study import Shown, Study
 
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from track_mjx._common.errors import ConfigError
 from track_mjx._common.files import output_folder, write_text
+from track_mjx._common.survival import Survival
 from track_mjx.config import EvaluateConfig
 from track_mjx.evaluation import tables
-from track_mjx.evaluation.survival import Episodes, Survival, episodes_of, half_life, survival
+from track_mjx.evaluation.survival import Episodes, episodes_of, survival
 from track_mjx.learning.runs import load_policy, open_setup, sets_of
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.metrics import Parts, interval_over_clips, parts_of, summary
@@ -144,5 +145,5 @@ def set_numbers(assessed: Assessed, name: str) -> dict[str, Any]:
         "ended_early": {reason: int(count) for reason, count in zip(reasons, counts, strict=True) if count},
         "ended_early_per_minute": 60 * float(episodes.ended.sum()) / max(1e-9, float(episodes.steps.sum()) * dt),
         "longest_episode_s": float(episodes.steps.max()) * dt,
-        "half_of_episodes_ended_after_s": half_life(curve, dt),
+        "half_of_episodes_ended_after_s": None if np.isnan(curve.median) else curve.median * dt,
     }

@@ -81,9 +81,9 @@ def _survival(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
     dt = assessed.setup.task.body.ctrl_dt
     for name in assessed.shown:
         curve = assessed.survival(name)
-        time = np.arange(len(curve.unterminated)) * dt
+        time = curve.time * dt
         count = f"{LABELS[name]}, {numbers[name]['episodes']} episodes"
-        axes.step(time, 100 * curve.unterminated, where="post", color=COLOURS[name], label=count)
+        axes.step(time, 100 * curve.survival, where="post", color=COLOURS[name], label=count)
         axes.fill_between(time, 100 * curve.low, 100 * curve.high, step="post", color=COLOURS[name], alpha=0.15, lw=0)
     axes.set(ylim=(0, 104), xlabel="time since the episode began, s", ylabel="episodes not terminated, %")
     axes.set_xlim(left=0)

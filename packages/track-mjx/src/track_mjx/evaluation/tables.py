@@ -75,7 +75,8 @@ def survival_rows(assessed: Assessed) -> list[dict[str, Any]]:
     dt, out = assessed.setup.task.body.ctrl_dt, []
     for name in assessed.shown:
         curve = assessed.survival(name)
-        for step, (part, low, high, watched) in enumerate(zip(*(entry.tolist() for entry in curve), strict=True)):
+        columns = (curve.time, curve.survival, curve.low, curve.high, curve.at_risk)
+        for step, part, low, high, watched in zip(*(column.tolist() for column in columns), strict=True):
             out.append(
                 {"set": name, "time_s": round(step * dt, 9), "unterminated": part, "low": low, "high": high,
                  "episodes_watched": watched}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from track_mjx._common.regions import regions_by_name
 from track_mjx.body.anatomy import Anatomy
-from track_mjx.body.regions import regions_by_name
 from track_mjx.policy.play import Played, reasons_of
 from track_mjx.task.imitation import Imitation
 
@@ -49,6 +49,8 @@ def parts_of(task: Imitation) -> Parts:
         for region, chosen in task.config.regions.items()
     }
     regions = {region: columns for region, columns in regions.items() if columns}
+    if not regions:
+        regions = {region: [names.index(n) for n in members] for region, members in regions_by_name(names).items()}
     columns, _ = body.joint_columns(None)
     at = {int(q): joint for joint, q in enumerate(body.model.jnt_qposadr)}
     simple = [at[column] for column in columns]
@@ -58,7 +60,7 @@ def parts_of(task: Imitation) -> Parts:
     labels = [body.model.joint(joint).name or f"joint_{joint}" for joint in (*simple, *balls)]
     joints = labels[: len(simple)] + [f"{name}_{axis}" for name in labels[len(simple) :] for axis in "xyz"]
     return Parts(
-        regions=regions or regions_by_name(names),
+        regions=regions,
         bodies=names,
         joints=tuple(joints),
         angles=angles + list(range(len(simple), len(joints))),
