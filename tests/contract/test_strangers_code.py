@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import struct
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -161,12 +160,6 @@ def test_targets_and_lookups_are_data(tmp_path: Path, monkeypatch: pytest.Monkey
 # models
 
 
-def _png(width: int, height: int) -> bytes:
-    """The head of a picture; of such a size its body need not be looked at."""
-    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
-
-
 def _mjcf(assets: str = "", extra: str = "", world: str = "") -> str:
     body = f'<worldbody><body><joint name="j"/><geom size="1"/></body>{world}</worldbody>'
     return f"<mujoco><asset>{assets}</asset>{body}{extra}</mujoco>"
@@ -185,19 +178,6 @@ MODELS: dict[str, tuple[str, dict[str, bytes], str]] = {
     "model": (_mjcf('<model name="m" file="/a.xml"/>'), {}, "brings in another file"),
     "entities": ('<!DOCTYPE m [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;">]>' + _mjcf(), {}, "document type"),
     "outer entity": ('<!DOCTYPE m [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + _mjcf(), {}, "document type"),
-    "replicate": (_mjcf(world='<replicate count="99999999"><geom size="1"/></replicate>'), {}, "grows to"),
-    "nested": (_mjcf(world='<replicate count="400">' * 3 + '<geom size="1"/>' + "</replicate>" * 3), {}, "grows to"),
-    "composite": (_mjcf(world='<body><flexcomp count="9999 9999 1"/></body>'), {}, "grows to"),
-    "texture": (_mjcf('<texture type="2d" builtin="flat" width="99999" height="99999"/>'), {}, "cells"),
-    "field": (_mjcf('<hfield name="h" nrow="99999" ncol="99999" size="1 1 1 1"/>'), {}, "cells"),
-    "fine mesh": (_mjcf('<mesh name="m" builtin="supersphere" params="20000 1 1"/>'), {}, "asks for more than 1000"),
-    "sensor": (_mjcf(extra='<sensor><user dim="1000000000"/></sensor>'), {}, "asks for more"),
-    "actuator": (_mjcf(extra='<actuator><general joint="j" actdim="1e9"/></actuator>'), {}, "asks for more"),
-    "sizes": (_mjcf().replace("<asset>", '<size nuserdata="2000000000"/><asset>'), {}, "asks for more"),
-    "picture": (_mjcf('<texture name="t" type="2d" file="a.png"/>'), {"a.png": _png(60_000, 60_000)}, "cells"),
-    "field file": (
-        _mjcf('<hfield name="h" file="a.bin" size="1 1 1 1"/>'), {"a.bin": struct.pack("<ii", 2**30, 2**30)}, "cells",
-    ),
     "mesh file": (
         _mjcf('<mesh name="m" file="a.stl"/>'), {"a.stl": bytes(80) + struct.pack("<I", 2**32 - 1) + bytes(50)},
         "does not compile",
