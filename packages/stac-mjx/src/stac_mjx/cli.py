@@ -1,109 +1,294 @@
-"""The `stac-mjx` command: which verb is meant, and its help. The verbs themselves are in `commands`."""
+"""The `stac-mjx` command: its verbs, and the driver of each."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stac_mjx._common.cli import App, Verb
+from stac_mjx._common.errors import ConfigError, OutputError, counted, unknown
+from stac_mjx._common.settings import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from stac_mjx.body.body import Body
+    from stac_mjx.config import BenchConfig, CheckConfig, ConvertConfig, FitConfig, RenderConfig, ReportConfig
+    from stac_mjx.keypoints.alignment import Similarity
 
 VERBS = {
-    "fit": "find where the keypoints sit on the body, then the pose of every frame",
-    "ik": "find the pose of every frame with the offsets of an earlier fit",
-    "check": "compare files with the contract in docs/schema and list every departure",
-    "report": "write a page of plots about a fit",
-    "render": "make a video of the body and the keypoints",
-    "convert": "bring output of the public stac-mjx to the contract, and mend what is wrong in it",
-    "bench": "measure the speed of registration on this machine",
+    "fit": Verb(
+        "find where the keypoints sit on the body, then the pose of every frame",
+        config="config:FitConfig",
+        run="cli:fit",
+        preset="body=mouse_arm",
+        examples="""\
+            stac-mjx fit out=results                                   the reaches that come with the package
+            stac-mjx fit body=rat body.mjcf=rodent.xml keypoints.path=rat.mat out=results
+            stac-mjx fit keypoints.path='trials/*.h5' keypoints.unit=mm keypoints.rate_hz=200 out=results
+            stac-mjx fit --multirun calibration.frames=100,250 out=sweep   one folder for each value
+            stac-mjx fit body=rat --cfg job                            show the settings, do nothing""",
+    ),
+    "ik": Verb(
+        "find the pose of every frame with the offsets of an earlier fit",
+        config="config:FitConfig",
+        run="cli:ik",
+        preset="body=mouse_arm",
+        examples="stac-mjx ik offsets=results/offsets.h5 body=rat body.mjcf=rodent.xml keypoints.path=day2.mat out=day2",
+    ),
+    "check": Verb(
+        "compare files with the contract in docs/schema and list every departure",
+        config="config:CheckConfig",
+        run="cli:check",
+        files="file",
+        examples="stac-mjx check results/clips.h5 results/offsets.h5",
+    ),
+    "report": Verb(
+        "write a page of plots about a fit",
+        config="config:ReportConfig",
+        run="cli:report",
+        examples="stac-mjx report clips=results/clips.h5",
+    ),
+    "render": Verb(
+        "make a video of the body and the keypoints",
+        config="config:RenderConfig",
+        run="cli:render",
+        examples="stac-mjx render clips=results/clips.h5 clip=0 speed=0.1",
+    ),
+    "convert": Verb(
+        "convert public stac-mjx output to the file contract and fix known defects",
+        config="config:ConvertConfig",
+        run="cli:convert",
+        preset="body=mouse_arm",
+        examples="stac-mjx convert path='old/*_ik.h5' body=mouse_arm body.mjcf=arm.xml rate_hz=200 out=converted",
+    ),
+    "bench": Verb(
+        "measure the speed of registration on this machine",
+        config="config:BenchConfig",
+        run="cli:bench",
+        examples="stac-mjx bench bodies=[mouse_arm,rat] out=bench",
+    ),
 }
-EXAMPLES = {
-    "fit": """\
-  stac-mjx fit out=results                                   the reaches that come with the package
-  stac-mjx fit body=rat body.mjcf=rodent.xml keypoints.path=rat.mat out=results
-  stac-mjx fit keypoints.path='trials/*.h5' keypoints.unit=mm keypoints.rate_hz=200 out=results
-  stac-mjx fit --multirun seed=0,1,2 out=results             one folder a seed
-  stac-mjx fit body=rat --cfg job                            show the settings, do nothing""",
-    "ik": "  stac-mjx ik offsets=results/offsets.h5 body=rat body.mjcf=rodent.xml keypoints.path=day2.mat out=day2",
-    "check": "  stac-mjx check results/clips.h5 results/offsets.h5",
-    "report": "  stac-mjx report clips=results/clips.h5",
-    "render": "  stac-mjx render clips=results/clips.h5 clip=0 speed=0.1",
-    "convert": "  stac-mjx convert path='old/*_ik.h5' body=mouse_arm body.mjcf=arm.xml rate_hz=200 out=converted",
-    "bench": "  stac-mjx bench bodies=[mouse_arm,rat] out=bench",
-}
-
-
-def overview() -> str:
-    """The text of ``stac-mjx --help``."""
-    verbs = "\n".join(f"  {verb:<9}{text}" for verb, text in VERBS.items())
-    return f"""\
-stac-mjx: register 3D keypoints of an animal to its MuJoCo body.
-
-usage: stac-mjx VERB [setting=value ...]
-
-verbs:
-{verbs}
-
-Help on a verb and all its settings: stac-mjx VERB --help.   Version: stac-mjx --version.
-Start here: stac-mjx fit out=results
-"""
-
-
-def verb_help(verb: str) -> str:
-    """The text of ``stac-mjx VERB --help``."""
-    from stac_mjx._common.cli import SCHEMAS
-    from stac_mjx._common.settings import describe
-    from stac_mjx.body.presets import preset_names
-
-    group = f"\nbody presets (body=NAME): {', '.join(preset_names())}\n" if verb in ("fit", "ik", "convert") else ""
-    return f"""\
-stac-mjx {verb}: {VERBS[verb]}.
-
-usage: stac-mjx {verb} [setting=value ...] [--multirun] [--cfg job] [--config-dir DIR]
-
-examples:
-{EXAMPLES[verb]}
-{group}
-settings, with their defaults:
-{describe(SCHEMAS[verb])}
-
---cfg job shows the settings and does nothing; --multirun runs every combination of comma-separated values;
---config-dir DIR adds your own presets (DIR/body/NAME.yaml); Hydra's own options: --hydra-help.
-"""
+APP = App(
+    "register 3D keypoints of an animal to its MuJoCo body",
+    VERBS,
+    about="Start with: stac-mjx fit out=results\n",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (default: those of the process) and return its exit code, 2 for a misuse."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments in ([], ["-h"], ["--help"], ["help"]):
-        print(overview(), end="")
-        return 0
-    if arguments == ["--version"]:
-        from stac_mjx._common.system import generator
-
-        print(generator())
-        return 0
-    if arguments[0] in ("-sc", "--shell-completion"):
-        from stac_mjx._common.completion import complete
-
-        return complete(arguments[1:])
-    verb, rest = arguments[0], arguments[1:]
-    if verb not in VERBS:
-        from stac_mjx._common.errors import unknown
-
-        sys.stderr.write(f"stac-mjx: {unknown('verb', verb, list(VERBS))}; stac-mjx --help tells more\n")
-        return 2
-    if "-h" in rest or "--help" in rest:
-        print(verb_help(verb), end="")
-        return 0
-    from stac_mjx._common.cli import run
-
-    command = import_module(f"stac_mjx.commands.{verb}")
-    return run(verb, _with_positional(verb, rest), command.run)
+    return APP.main(arguments)
 
 
-def _with_positional(verb: str, rest: list[str]) -> list[str]:
-    """Let ``check`` take its files as they are: ``check a.h5 b.h5``."""
-    files = [a for a in rest if "=" not in a and not a.startswith("-")]
-    if verb != "check" or not files:
-        return rest
-    quoted = ",".join("'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'" for name in files)
-    return [a for a in rest if a not in files] + [f"file=[{quoted}]"]
+def fit(config: FitConfig) -> None:
+    """Fit and write ``offsets.h5``, ``clips.h5``, ``fit_summary.json``, ``config.yaml``, ``fit.log`` and the report."""
+    if config.offsets is not None:
+        raise ConfigError("offsets: fit calibrates its own offsets; to use known ones: stac-mjx ik offsets=FILE ...")
+    register_to_files(config, offsets_file=None)
+
+
+def ik(config: FitConfig) -> None:
+    """Solve all frames with known offsets and write ``clips.h5``, ``fit_summary.json`` and the report."""
+    register_to_files(config, require(config.offsets, "offsets", "results/offsets.h5"))
+
+
+def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
+    """Run `fit` or `ik`, from settings to files."""
+    begin = time.perf_counter()
+    from stac_mjx.validation import check_fit
+
+    check_fit(config)
+    from stac_mjx._common.files import output_folder
+    from stac_mjx._common.progress import reporting, use_compilation_cache
+    from stac_mjx.inputs import load_inputs
+    from stac_mjx.outputs import STEPS, save_registration
+    from stac_mjx.registration import register
+
+    inputs = load_inputs(config)
+    offsets, similarity, warnings = _known_offsets(offsets_file, inputs.body, config)
+    inputs = replace(inputs, warnings=(*inputs.warnings, *warnings))
+    # created only now, so that a mistake in the settings or the recording leaves nothing behind
+    out = output_folder(config.out, "stac_results")
+    with reporting(out / "fit.log") as (log, stage):
+        use_compilation_cache()
+        for note in inputs.notes:
+            log.info(note)
+        for warning in inputs.warnings:
+            log.warning(warning)
+        registration = register(inputs, config, offsets=offsets, similarity=similarity, stage=stage)
+        summary = save_registration(registration, out, begin, stage("write", STEPS))
+        for warning in summary["warnings"][len(inputs.warnings) :]:
+            log.warning(warning)
+        log.info(closing_line(summary, out))
+
+
+def _known_offsets(
+    path: str | None, body: Body, config: FitConfig
+) -> tuple[np.ndarray | None, Similarity, tuple[str, ...]]:
+    """Offsets of an earlier fit, the transform its recording needs, and warnings about them."""
+    from stac_mjx.calibration.known_offsets import offsets_for, similarity_for
+    from stac_mjx.keypoints.alignment import IDENTITY
+
+    if path is None:
+        return None, IDENTITY, ()
+    known = offsets_for(path, body)
+    similarity, warnings = similarity_for(known, config.alignment)
+    return known.offsets, similarity, (*known.warnings, *warnings)
+
+
+def closing_line(summary: dict, out: Path) -> str:
+    """One line with the result of a fit."""
+    frames, keypoints = counted(summary["frames"], "frame"), counted(summary["keypoints"], "keypoint")
+    return (
+        f"{frames}, {keypoints}: mean error {summary['mean_error_mm']:.3f} mm, rmse {summary['rmse_mm']:.3f} mm, "
+        f"{counted(summary['failed_frames'], 'frame')} failed; {summary['wall_s']:.1f} s; results in {out}"
+    )
+
+
+def check(config: CheckConfig) -> int:
+    """Print all departures of each file; return 2 when one has an error."""
+    from stac_mjx.check import check_file, errors_in, format_departures
+
+    files = require(config.file, "file", "results/clips.h5")
+    wrong = False
+    for path in [files] if isinstance(files, str) else list(files):
+        departures = check_file(path)
+        sys.stdout.write(format_departures(path, departures) + "\n")
+        wrong |= bool(errors_in(departures))
+    return 2 if wrong else 0
+
+
+def report(config: ReportConfig) -> None:
+    """Write ``report.html`` and ``figures/`` from a clips file and the files next to it."""
+    path = Path(require(config.clips, "clips", "results/clips.h5")).expanduser()
+    from stac_mjx._common.files import output_folder
+    from stac_mjx._common.progress import reporting
+
+    with reporting(None) as (log, stage):
+        tick = stage("read", 2)
+        from stac_mjx.records import read_clips, read_offsets
+        from stac_mjx.report.page import summary_beside, write_report
+
+        clips = read_clips(path)
+        default = path.parent / "offsets.h5"
+        chosen = Path(config.offsets).expanduser() if config.offsets else default if default.exists() else None
+        offsets = None if chosen is None else read_offsets(chosen)
+        tick(1)
+        page = write_report(clips, offsets, summary_beside(clips, path), output_folder(config.out, str(path.parent)))
+        tick(1)
+        log.info(f"{page}: open it in a browser")
+
+
+def render(config: RenderConfig) -> None:
+    """Write an mp4 of one clip."""
+    require(config.clips, "clips", "results/clips.h5")
+    _import_mujoco()
+    from stac_mjx._common.progress import reporting
+    from stac_mjx.render import render_clip
+
+    with reporting(None) as (log, stage):
+        ticks = []
+
+        def progress(_done: int, total: int) -> None:
+            if not ticks:
+                ticks.append(stage("render", total))
+            ticks[0](1)
+
+        path = render_clip(config, progress)
+        log.info(str(path))
+
+
+def _import_mujoco() -> None:
+    """Import MuJoCo, which at once loads the libraries that MUJOCO_GL names.
+
+    Raises:
+        OutputError: when they are missing.
+    """
+    try:
+        import mujoco  # noqa: F401
+    except (ImportError, AttributeError, RuntimeError, OSError) as error:
+        raise OutputError(
+            f"MuJoCo does not load: {' '.join(str(error).split())}. If MUJOCO_GL is set, unset it or install what it "
+            "names (egl: libegl1; osmesa: libosmesa6)"
+        ) from error
+
+
+def convert(config: ConvertConfig) -> None:
+    """Write ``clips.h5``, ``offsets.h5``, ``convert_summary.json``, ``config.yaml`` and ``convert.log``."""
+    begin = time.perf_counter()
+    require(config.path, "path", "'old/*_ik.h5'")
+    from stac_mjx._common.files import output_folder, write_text
+    from stac_mjx._common.progress import reporting, use_compilation_cache
+    from stac_mjx.convert.convert import convert
+    from stac_mjx.convert.convert_report import conversion_summary, report_lines
+    from stac_mjx.records import write_clips, write_offsets
+    from stac_mjx.results import config_yaml
+
+    use_compilation_cache()
+    conversion = convert(config)
+    summary = conversion_summary(conversion, time.perf_counter() - begin)
+    out = output_folder(config.out, "stac_converted")
+    with reporting(out / "convert.log") as (log, _stage):
+        for note in conversion.registration.inputs.notes:
+            log.info(note)
+        write_offsets(out / "offsets.h5", conversion.offsets)
+        write_clips(out / "clips.h5", conversion.clips)
+        write_text(out / "config.yaml", config_yaml(config))
+        summary["wall_s"] = round(time.perf_counter() - begin, 3)
+        write_text(out / "convert_summary.json", json.dumps(summary, indent=2) + "\n")
+        for warning in summary["warnings"]:
+            log.warning(warning)
+        for line in report_lines(summary):
+            log.info(line)
+        log.info(f"{counted(summary['frames'], 'frame')} in {counted(summary['clips'], 'clip')}; results in {out}")
+
+
+def bench(config: BenchConfig) -> None:
+    """Measure, print the table and write ``bench.json``, ``bench.md`` and ``bench.png``."""
+    from stac_mjx._common.files import output_folder
+    from stac_mjx._common.progress import reporting, use_compilation_cache
+    from stac_mjx.body.presets import preset_names
+
+    for name in config.bodies:
+        if name not in preset_names():
+            raise ConfigError(f"bodies: {unknown('body', name, preset_names())}")
+    if not config.bodies or config.frames < 1 or config.repeats < 1:
+        raise ConfigError("bench needs at least one body, one frame and one repeat")
+    out = output_folder(config.out, "bench")
+    data = data_folder(config.data)
+    with reporting(out / "bench.log") as (log, stage):
+        from stac_mjx.bench import run_bodies, run_scaling
+        from stac_mjx.bench_report import write_bench
+
+        use_compilation_cache()
+        log.info("real recordings from %s", data) if data else log.info("no data folder: synthetic recordings")
+        tick, rows = stage("bodies", len(config.bodies)), []
+        for row in run_bodies(config, data, log.info):
+            rows.append(row)
+            tick(1)
+        scaling = run_scaling(config, data, log.info) if config.scaling else {}
+        text = write_bench(rows, scaling, out)
+    sys.stdout.write(text)
+
+
+def data_folder(given: str | None) -> Path | None:
+    """The folder of real recordings: the one given, $MIMIC_DATA, or none.
+
+    Raises:
+        ConfigError: when the one given does not exist.
+    """
+    if given is None:
+        folder = Path(os.environ["MIMIC_DATA"]) if os.environ.get("MIMIC_DATA") else None
+        return folder if folder is not None and folder.is_dir() else None
+    folder = Path(os.path.expandvars(given)).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(f"data: no folder {folder}")
+    return folder

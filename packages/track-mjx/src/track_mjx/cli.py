@@ -1,111 +1,304 @@
-"""The `track-mjx` command: which verb is meant, and its help. The verbs themselves are in `commands`."""
+"""The `track-mjx` command: its verbs, and the driver of each."""
 
 from __future__ import annotations
 
 import sys
-import textwrap
-from collections.abc import Sequence
-from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from track_mjx._common.cli import App, Verb
+from track_mjx._common.errors import ConfigError, OutputError, counted, shorten
+from track_mjx._common.settings import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from track_mjx.body.anatomy import Anatomy
+    from track_mjx.clips import Clips
+    from track_mjx.config import (
+        BenchConfig,
+        CheckConfig,
+        CompareConfig,
+        EvaluateConfig,
+        RenderConfig,
+        ResumeConfig,
+        RolloutConfig,
+        TrainConfig,
+    )
 
 VERBS = {
-    "train": "train a controller that follows reference clips in physics",
-    "resume": "go on with a training exactly where its last checkpoint was made",
-    "evaluate": "measure how well a controller follows train and held-out clips",
-    "rollout": "write what body and network did into a mimic.rollouts file",
-    "render": "film body and reference of a rollouts file (mp4)",
-    "check": "say whether a clips file can be trained on, and with what",
-    "compare": "tell what runs of a sweep came to: mean and interval over seeds, learning curves",
-    "bench": "measure how fast this machine simulates and learns",
+    "train": Verb(
+        "train a controller that follows reference clips in physics",
+        config="config:TrainConfig",
+        run="cli:train",
+        preset="preset=mouse_arm_quick",
+        examples="""\
+            track-mjx train preset=mouse_arm_quick clips=results/clips.h5 out=run
+            track-mjx train preset=rat clips=rat/clips.h5 out=rat_run run.steps=100_000_000
+            track-mjx train --multirun seed=0,1,2,3,4 preset=mouse_arm_quick clips=results/clips.h5 out=seeds
+            track-mjx train --multirun hydra/launcher=submitit_slurm seed=0,1,2 ppo.learning_rate=1e-4,1e-3 \\
+                preset=rat clips=rat/clips.h5 out=sweep         one Slurm job each, then a table over seeds
+            track-mjx train preset=fly --cfg job                      show the settings, do nothing""",
+    ),
+    "resume": Verb(
+        "continue a training exactly from its last checkpoint",
+        config="config:ResumeConfig",
+        run="cli:resume",
+        examples="track-mjx resume run=run\ntrack-mjx resume run=run steps=50_000_000",
+    ),
+    "evaluate": Verb(
+        "measure how well a controller follows train and held-out clips",
+        config="config:EvaluateConfig",
+        run="cli:evaluate",
+        examples="track-mjx evaluate run=run\ntrack-mjx evaluate run=run clips=other/clips.h5",
+    ),
+    "rollout": Verb(
+        "write what body and network did into a mimic.rollouts file",
+        config="config:RolloutConfig",
+        run="cli:rollout",
+        examples="track-mjx rollout run=run out=rollouts.h5\n"
+        "track-mjx rollout run=run deterministic=false seeds=[0,1,2]",
+    ),
+    "render": Verb(
+        "film body and reference of a rollouts file (mp4)",
+        config="config:RenderConfig",
+        run="cli:render",
+        examples="track-mjx render rollouts=run/rollouts.h5 clip=3\n"
+        "track-mjx render rollouts=run/rollouts.h5 clip=all speed=0.1 out=reaches.mp4",
+    ),
+    "check": Verb(
+        "check whether clips files can be trained on, and describe them",
+        config="config:CheckConfig",
+        run="cli:check",
+        files="clips",
+        examples="track-mjx check results/clips.h5",
+    ),
+    "compare": Verb(
+        "summarise the runs of a sweep: mean and interval over seeds, learning curves",
+        config="config:CompareConfig",
+        run="cli:compare",
+        examples="track-mjx compare runs=sweep\ntrack-mjx compare runs='sweep/*,lr=0.001*' out=comparison",
+    ),
+    "bench": Verb(
+        "measure how fast this machine simulates and learns",
+        config="config:BenchConfig",
+        run="cli:bench",
+        preset="preset=mouse_arm_quick",
+        examples="track-mjx bench preset=mouse_arm_quick clips=results/clips.h5\n"
+        "track-mjx bench preset=rat clips=rat/clips.h5 engines=[native] n_envs=[256,1024] max_minutes=5",
+    ),
 }
-EXAMPLES = {
-    "train": """\
-  track-mjx train preset=mouse_arm_quick clips=results/clips.h5 out=run
-  track-mjx train preset=rat clips=rat/clips.h5 out=rat_run run.steps=100_000_000
-  track-mjx train --multirun seed=0,1,2,3,4 preset=mouse_arm_quick clips=results/clips.h5 out=seeds
-  track-mjx train --multirun hydra/launcher=submitit_slurm seed=0,1,2 ppo.learning_rate=1e-4,1e-3 \\
-      preset=rat clips=rat/clips.h5 out=sweep         one Slurm job each, then a table over seeds
-  track-mjx train preset=fly --cfg job                      show the settings, do nothing""",
-    "resume": "  track-mjx resume run=run\n  track-mjx resume run=run steps=50_000_000",
-    "evaluate": "  track-mjx evaluate run=run\n  track-mjx evaluate run=run clips=other/clips.h5",
-    "rollout": """\
-  track-mjx rollout run=run out=rollouts.h5
-  track-mjx rollout run=run deterministic=false seeds=[0,1,2]""",
-    "render": """\
-  track-mjx render rollouts=run/rollouts.h5 clip=3
-  track-mjx render rollouts=run/rollouts.h5 clip=all speed=0.1 out=reaches.mp4""",
-    "check": "  track-mjx check clips=results/clips.h5",
-    "compare": "  track-mjx compare runs=sweep\n  track-mjx compare runs='sweep/*,lr=0.001*' out=comparison",
-    "bench": """\
-  track-mjx bench preset=mouse_arm_quick clips=results/clips.h5
-  track-mjx bench preset=rat clips=rat/clips.h5 engines=[native] n_envs=[256,1024] max_minutes=5""",
-}
-
-
-def overview() -> str:
-    """The text of ``track-mjx --help``."""
-    verbs = "\n".join(f"  {verb:<9}{text}" for verb, text in VERBS.items())
-    return f"""\
-track-mjx: train controllers that reproduce recorded movement of an animal in MuJoCo physics.
-
-usage: track-mjx VERB [setting=value ...]
-
-verbs:
-{verbs}
-
-It reads clips.h5 files (mimic.reference_clips), which `stac-mjx fit` writes.
-Help on a verb and all its settings: track-mjx VERB --help.   Version: track-mjx --version.
-"""
-
-
-def verb_help(verb: str) -> str:
-    """The text of ``track-mjx VERB --help``."""
-    from track_mjx._common.cli import SCHEMAS
-    from track_mjx._common.settings import describe
-    from track_mjx.presets import preset_names
-
-    presets = textwrap.fill(f"presets (preset=NAME): {', '.join(preset_names())}", 100, subsequent_indent="  ")
-    group = f"\n{presets}\n" if verb in ("train", "bench") else ""
-    return f"""\
-track-mjx {verb}: {VERBS[verb]}.
-
-usage: track-mjx {verb} [setting=value ...] [--multirun] [--cfg job] [--config-dir DIR]
-
-examples:
-{EXAMPLES[verb]}
-{group}
-settings, with their defaults:
-{describe(SCHEMAS[verb])}
-
---cfg job shows the settings and does nothing; --multirun runs every combination of comma-separated values;
---config-dir DIR adds your own presets (DIR/preset/NAME.yaml); Hydra's own options: --hydra-help.
-"""
+APP = App(
+    "train controllers that reproduce recorded movement of an animal in MuJoCo physics",
+    VERBS,
+    about="It reads clips.h5 files (mimic.reference_clips), which `stac-mjx fit` writes.\n",
+    after_multirun="cli:compare_sweep",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (default: those of the process) and return its exit code, 2 for a misuse."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments in ([], ["-h"], ["--help"], ["help"]):
-        print(overview(), end="")
-        return 0
-    if arguments == ["--version"]:
-        from track_mjx._common.system import generator
+    return APP.main(arguments)
 
-        print(generator())
-        return 0
-    if arguments[0] in ("-sc", "--shell-completion"):
-        from track_mjx._common.completion import complete
 
-        return complete(arguments[1:])
-    verb, rest = arguments[0], arguments[1:]
-    if verb not in VERBS:
-        from track_mjx._common.errors import unknown
+def train(config: TrainConfig) -> int:
+    """Train from the start in a new run folder."""
+    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx.clips import read_clips
+    from track_mjx.learning.learning import learn
+    from track_mjx.learning.setup import build, split
+    from track_mjx.learning.trainer import verify
+    from track_mjx.processes import by_chief, join_processes
+    from track_mjx.runs.run_folder import RunFolder
 
-        sys.stderr.write(f"track-mjx: {unknown('verb', verb, list(VERBS))}; track-mjx --help tells more\n")
-        return 2
-    if "-h" in rest or "--help" in rest:
-        print(verb_help(verb), end="")
-        return 0
-    from track_mjx._common.cli import run
+    require(config.clips, "clips", "results/clips.h5")
+    require(config.out, "out", "run")
+    join_processes(config.run.distributed)
+    use_compilation_cache()
+    setup = build(config, read_clips(config.clips))
+    verify(setup)
+    train, test = split(len(setup.clips.clip_name), config.run.test_fraction, config.run.split_seed)
+    folder = by_chief(
+        lambda: RunFolder.create(config, setup.clips, train, test), lambda: RunFolder.open(str(config.out))
+    )
+    return learn(setup, folder, (train, test), resume=False)
 
-    command = import_module(f"track_mjx.commands.{verb}")
-    return run(verb, rest, command.run)
+
+def resume(config: ResumeConfig) -> int:
+    """Continue from the last checkpoint of a run."""
+    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx.learning.learning import learn
+    from track_mjx.learning.runs import open_setup
+    from track_mjx.learning.trainer import verify
+    from track_mjx.processes import join_processes
+    from track_mjx.runs.run_folder import RunFolder
+
+    folder = RunFolder.open(require(config.run, "run", "run"))
+    join_processes(config.distributed)
+    use_compilation_cache()
+    settings = folder.config()
+    # where a run is computed is not part of it
+    settings.run.devices, settings.run.distributed = config.devices, config.distributed
+    if config.steps is not None:
+        settings.run.steps = config.steps
+    settings.run.max_minutes = settings.run.max_minutes if config.max_minutes is None else config.max_minutes
+    setup, train, test = open_setup(folder, settings)
+    verify(setup)
+    return learn(setup, folder, (train, test), resume=True)
+
+
+def evaluate(config: EvaluateConfig) -> None:
+    """Play train and held-out clips on the policy's means, write summary, tables and figures, and print the summary."""
+    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx.evaluation.assess import assess
+    from track_mjx.evaluation.text import summary_text
+    from track_mjx.runs.run_folder import RunFolder
+
+    folder = RunFolder.open(require(config.run, "run", "run"))
+    use_compilation_cache()
+    target = Path(config.out).expanduser() if config.out else folder.path / "evaluation"
+    summary = summary_text(assess(folder, config, target))
+    sys.stdout.write(f"{summary}\n\n{target}: summary.json, tables (csv) and figures (png, svg)\n")
+
+
+def rollout(config: RolloutConfig) -> None:
+    """Play the clips, once for each seed, and write a mimic.rollouts file."""
+    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx.rollouts.playback import roll_out
+    from track_mjx.runs.run_folder import RunFolder
+
+    if not config.seeds:
+        raise ConfigError("seeds: at least one is needed; for example seeds=[0]")
+    if len(set(config.seeds)) < len(config.seeds):
+        raise ConfigError(f"seeds: each may occur once, got {list(config.seeds)}")
+    if config.deterministic and len(config.seeds) > 1:
+        raise ConfigError("seeds: the means are the same for every seed; set deterministic=false to draw")
+    folder = RunFolder.open(require(config.run, "run", "run"))
+    use_compilation_cache()
+    path = Path(config.out).expanduser() if config.out else folder.path / "rollouts.h5"
+    n_clips = roll_out(folder, config, path)
+    sys.stdout.write(f"{path}: {n_clips} clips\n")
+
+
+def render(config: RenderConfig) -> None:
+    """Write an mp4 of rollouts."""
+    require(config.rollouts, "rollouts", "run/rollouts.h5")
+    _import_mujoco()
+    from track_mjx._common.progress import counting_bar, reporting
+    from track_mjx.render.render import render
+
+    with reporting() as (log, console):
+        with counting_bar(console, "render") as show:
+            path = render(config, show)
+        log.info("%s", path)
+
+
+def _import_mujoco() -> None:
+    """Import MuJoCo, which at once loads the libraries that MUJOCO_GL names.
+
+    Raises:
+        OutputError: when they are missing.
+    """
+    try:
+        import mujoco  # noqa: F401
+    except (ImportError, AttributeError, RuntimeError, OSError) as error:
+        raise OutputError(
+            f"MuJoCo does not load: {' '.join(str(error).split())}. If MUJOCO_GL is set, unset it or install what it "
+            "names (egl: libegl1; osmesa: libosmesa6)"
+        ) from error
+
+
+def check(config: CheckConfig) -> None:
+    """Read each file, build its arena and print a description."""
+    from track_mjx.clips import read_clips
+
+    files = require(config.clips, "clips", "results/clips.h5")
+    for path in [files] if isinstance(files, str) else list(files):
+        sys.stdout.write("\n  ".join(description(read_clips(path))) + "\n")
+
+
+def description(clips: Clips) -> list[str]:
+    """Lines about the body and the clips of a file that can be trained on."""
+    from track_mjx._common.labels import actuator_labels
+    from track_mjx.body.anatomy import Anatomy
+    from track_mjx.body.arena import build_arena
+    from track_mjx.config import ArenaConfig, PhysicsConfig
+
+    arena = build_arena(clips, ArenaConfig(), PhysicsConfig())
+    model = arena.model
+    lengths = clips.clip_length / clips.rate_hz
+    spread = " to ".join(dict.fromkeys(f"{length:.3g}" for length in (lengths.min(), lengths.max())))
+    body = Anatomy(arena, clips.length_unit_m, PhysicsConfig().ctrl_dt_s)
+    return [
+        f"{clips.path}: can be trained on",
+        f"body {clips.model_name}, unit {clips.length_unit_m:g} m, {model.nv} degrees of freedom, "
+        f"{model.nu} actuators ({shorten(actuator_labels(model), 6)})",
+        f"{counted(len(lengths), 'clip')} of {spread} s at {clips.rate_hz:g} Hz",
+        f"root {arena.root_body}, end effectors {shorten(arena.end_effectors) or 'none'}, "
+        f"floor {arena.floor or 'none'}",
+        *strength_lines(body, clips),
+    ]
+
+
+def strength_lines(body: Anatomy, clips: Clips) -> list[str]:
+    """How far the actuators are strong enough for the movement."""
+    import numpy as np
+
+    from track_mjx.body.strength import LACKING, can_be_judged, strength_of_clips
+
+    if not can_be_judged(body):
+        return ["strength not judged: some joints have no actuator, or the body is free and pushes against the world"]
+    holding, moving = strength_of_clips(body, clips)
+    held, made = (float(np.mean(part.lacking < LACKING)) for part in (holding, moving))
+    lines = [f"strength: actuators can hold the pose in {held:.0%} of the frames, make the movement in {made:.0%}"]
+    if held < 0.9:
+        full = (holding.effort[holding.lacking >= LACKING] > 0.99).mean(0)
+        strained = [f"{body.actuators[i]} {full[i]:.0%}" for i in np.argsort(-full)[:3] if full[i] > 0]
+        lines.append(
+            f"WARNING: no controller can hold {1 - held:.0%} of the poses "
+            f"(at full force there: {', '.join(strained) or 'none'}): are muscles stretched far beyond their optimum, "
+            "too weak, or the body too heavy?"
+        )
+    return lines
+
+
+def compare(config: CompareConfig) -> None:
+    """Write table, JSON and learning curves of runs, and print the table."""
+    from track_mjx.runs.compare import find_runs
+    from track_mjx.runs.comparison_files import compare
+
+    runs = require(config.runs, "runs", "'sweep/*'")
+    parents = {folder.parent for folder in find_runs(runs)}
+    default = parents.pop() if len(parents) == 1 else Path("comparison")
+    sys.stdout.write(compare(runs, config.out or str(default)))
+
+
+def compare_sweep(verb: str, folder: Path) -> None:
+    """Compare the runs of a training after a multirun."""
+    from track_mjx.runs.compare import has_runs
+    from track_mjx.runs.comparison_files import compare
+
+    if verb == "train" and has_runs(folder):
+        sys.stdout.write(compare(folder, str(folder)))
+
+
+def bench(config: BenchConfig) -> None:
+    """Measure, print the table and write ``bench.json``, ``bench.md`` and ``bench.png``."""
+    from track_mjx._common.files import output_folder
+    from track_mjx._common.progress import reporting, use_compilation_cache
+    from track_mjx.bench.measure import check, engines_at_hand, run_bench, train_config
+    from track_mjx.bench.report import write_bench
+    from track_mjx.clips import read_clips
+    from track_mjx.learning.setup import build
+    from track_mjx.learning.trainer import verify
+
+    check(config)
+    clips = read_clips(require(config.clips, "clips", "results/clips.h5"))
+    setup = build(train_config(config, engines_at_hand(config)[0]), clips)
+    verify(setup)
+    out = output_folder(config.out, "bench")
+    use_compilation_cache()
+    with reporting(out / "bench.log") as (log, _):
+        result = run_bench(config, clips, log.info)
+        text = write_bench(setup, result, out)
+    sys.stdout.write(text)
