@@ -1,4 +1,4 @@
-"""Arguments of a verb: options, settings and files sorted for Hydra, names checked, and Hydra's errors in one sentence."""
+"""Arguments of a verb, sorted and checked for Hydra, and the errors of Hydra in one sentence."""
 
 from __future__ import annotations
 

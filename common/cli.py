@@ -44,8 +44,8 @@ class Verb:
     """What the verb does, for the overview."""
     config: str
     """Dataclass of its settings, as ``module:Class`` in the package."""
-    run: str
-    """Its driver, as ``module:function``: takes the settings and returns None or an exit code."""
+    run: str | Callable[[Any], int | None]
+    """Its driver, or ``module:function``: takes the settings and returns None or an exit code."""
     examples: str
     """Command lines for the help."""
     files: str = ""
@@ -54,8 +54,10 @@ class Verb:
     """Group and name of the preset it starts from, as ``body=mouse_arm``."""
 
 
-def load(name: str) -> Any:
-    """Import ``module:name`` of this package."""
+def load(name: Any) -> Any:
+    """Import ``module:name`` of this package; anything but a string is returned as it is."""
+    if not isinstance(name, str):
+        return name
     module, _, attribute = name.partition(":")
     return getattr(import_module(f"{PACKAGE}.{module}"), attribute)
 
@@ -118,15 +120,17 @@ class App:
         group = verb.preset.partition("=")[0]
         own = f"--config-dir DIR adds your own presets (DIR/{group or 'GROUP'}/NAME.yaml)"
         presets = f"presets ({group}=NAME): {', '.join(preset_names(group))}" if group else ""
-        return (
-            f"{PROGRAM} {name}: {verb.summary}.\n\n"
-            f"usage: {PROGRAM} {name} {'[FILE ...] ' if verb.files else ''}[setting=value ...] [--multirun] [--cfg job] "
-            f"[--config-dir DIR]\n\nexamples:\n{textwrap.indent(textwrap.dedent(verb.examples).strip(), '  ')}\n\n"
-            + (textwrap.fill(presets, 100, subsequent_indent="  ") + "\n\n" if presets else "")
-            + f"settings, with their defaults:\n{describe(load(verb.config))}\n\n"
+        given = "[FILE ...] [setting=value ...]" if verb.files else "[setting=value ...]"
+        parts = [
+            f"{PROGRAM} {name}: {verb.summary}.",
+            f"usage: {PROGRAM} {name} {given} [--multirun] [--cfg job] [--config-dir DIR]",
+            "examples:\n" + textwrap.indent(textwrap.dedent(verb.examples).strip(), "  "),
+            textwrap.fill(presets, 100, subsequent_indent="  "),
+            f"settings, with their defaults:\n{describe(load(verb.config))}",
             "--cfg job shows the settings and does nothing; --multirun runs every combination of comma-separated "
-            f"values;\n{own}; Hydra's own options: --hydra-help.\n"
-        )
+            f"values;\n{own}; Hydra's own options: --hydra-help.\n",
+        ]
+        return "\n\n".join(part for part in parts if part)
 
     def _run(self, name: str, arguments: Sequence[str]) -> int:
         """Compose the settings of a verb and run its driver: once, or with ``--multirun`` for every combination."""
@@ -145,7 +149,9 @@ class App:
             if given.multirun:
                 shutil.rmtree(folder / _FAILED, ignore_errors=True)
             sweep = [f"hydra.sweep.dir={given.value('out') or RESULTS}"] if given.multirun else []
-            self._hydra(name, [*given.options, *_QUIET, *sweep, *given.overrides], self._job(name, given.overrides, codes))
+            self._hydra(
+                name, [*given.options, *_QUIET, *sweep, *given.overrides], self._job(name, given.overrides, codes)
+            )
             if given.multirun:
                 codes.append(self._after_multirun(name, folder))
         except UserError as error:
@@ -187,18 +193,22 @@ class App:
         return 2 if failed else 0
 
     def _hydra(self, name: str, arguments: Sequence[str], job: Callable[[Any], None]) -> None:
-        """Call Hydra as a program of its own; all it needs to know of a verb is registered here."""
+        """Call Hydra as a program of its own."""
         import hydra
-        from hydra.core.config_store import ConfigStore
 
-        verb = self.verbs[name]
-        group, _, preset = verb.preset.partition("=")
-        defaults = [f"{name}_schema", *([{group: preset}] if group else []), "_self_"]
-        ConfigStore.instance().store(name=f"{name}_schema", node=load(verb.config))
-        ConfigStore.instance().store(name=name, node={"defaults": defaults})
-        path = f"pkg://{PACKAGE}.conf" if group else None
+        self.register(name)
+        path = f"pkg://{PACKAGE}.conf" if self.verbs[name].preset else None
         with _process([f"{PROGRAM} {name}", *arguments]):
             hydra.main(version_base="1.3", config_path=path, config_name=name)(job)()
+
+    def register(self, name: str) -> None:
+        """Tell Hydra the settings of a verb, and the preset they start from."""
+        from hydra.core.config_store import ConfigStore
+
+        group, _, preset = self.verbs[name].preset.partition("=")
+        defaults = [f"{name}_schema", *([{group: preset}] if group else []), "_self_"]
+        ConfigStore.instance().store(name=f"{name}_schema", node=load(self.verbs[name].config))
+        ConfigStore.instance().store(name=name, node={"defaults": defaults})
 
     def _complete(self, request: Sequence[str]) -> int:
         """Answer ``install=SHELL``, ``uninstall=SHELL`` or ``query=SHELL``: verbs by us, settings by Hydra.
@@ -246,7 +256,7 @@ def _complain(name: str, message: str, code: int = 2) -> int:
 
 
 def _own_folder(settings: Any, overrides: Sequence[str]) -> str | None:
-    """Give a job of a multirun a folder named after what distinguishes it; return the name, or None for a single run."""
+    """Give a job of a multirun a folder named after what distinguishes it; return its name, None for a single run."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode

@@ -34,7 +34,10 @@ def setting(default: Any, *, choices: Sequence[Any] = (), **limits: float) -> An
 
     Limits hold for the value, or for each item of a list; an empty setting (None) is always accepted.
     """
-    metadata = {**{name: limits[name] for name in _LIMITS if name in limits}, **({"choices": choices} if choices else {})}
+    metadata = {
+        **{name: limits[name] for name in _LIMITS if name in limits},
+        **({"choices": choices} if choices else {}),
+    }
     if isinstance(default, list | dict):
         return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
     return field(default=default, metadata=metadata)

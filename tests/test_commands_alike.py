@@ -1,4 +1,4 @@
-"""The three commands feel alike: the same mistakes in the same words, the same help, completion, and light starts."""
+"""The three commands behave alike: mistakes, help, settings, files, completion, and light starts."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ MOST_MODULES = 150
 
 def part(package: str, name: str) -> ModuleType:
     return import_module(f"{PACKAGES[package]}.{name}")
+
+
+def schema(package: str, verb: str) -> type:
+    return part(package, "_common.cli").load(part(package, "cli").VERBS[verb].config)
 
 
 def complaint(package: str, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -71,19 +75,106 @@ def test_same_mistake_same_words(
 def test_overview_and_help_have_the_same_parts(package: str, capsys: pytest.CaptureFixture[str]) -> None:
     cli = part(package, "cli")
     assert cli.main(["--help"]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith(f"{package}: ")
-    assert f"usage: {package} VERB [setting=value ...]" in out
-    assert f"Help on a verb and all its settings: {package} VERB --help.   Version: {package} --version." in out
-    assert set(cli.EXAMPLES) == set(cli.VERBS) == set(part(package, "_common.cli").SCHEMAS)
-    for verb in cli.VERBS:
+    overview = capsys.readouterr().out
+    assert overview.startswith(f"{package}: ")
+    assert f"usage: {package} VERB [setting=value ...]" in overview
+    assert f"Help on a verb and all its settings: {package} VERB --help.   Version: {package} --version." in overview
+    assert cli.main([]) == cli.main(["-h"]) == cli.main(["help"]) == 0
+    assert capsys.readouterr().out == 3 * overview
+    for verb, entry in cli.VERBS.items():
+        assert f"  {verb} " in overview
         assert cli.main([verb, "--help"]) == 0
         out = capsys.readouterr().out
         parts = [f"{package} {verb}: ", "usage: ", "examples:\n", "settings, with their defaults:\n", "--cfg job shows"]
         places = [out.index(words) for words in parts]
         assert places == sorted(places)
         assert max(map(len, out.splitlines())) <= 120
-        assert f"  {package} {verb}" in cli.EXAMPLES[verb]
+        assert f"  {package} {verb}" in out
+        text = " ".join(out.split())
+        for setting in part(package, "_common.settings").settings_of(schema(package, verb)):
+            assert setting.help, setting.key
+            assert f" {setting.key} " in text
+            assert setting.help in text
+        assert callable(part(package, "_common.cli").load(entry.run))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_version_is_name_and_number(package: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert part(package, "cli").main(["--version"]) == 0
+    assert re.fullmatch(rf"{package} (\d+\.\d+\.\d+|unreleased)\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_settings_of_every_verb_compose_and_nothing_is_done(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli = part(package, "cli")
+    for verb in cli.VERBS:
+        assert cli.main([verb, "--cfg", "job"]) == 0
+        first = next(iter(part(package, "_common.settings").settings_of(schema(package, verb)))).key.split(".")[0]
+        assert f"{first}:" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["a.h5", "b c.h5", "--cfg", "job"],
+        ["--cfg", "job", "a.h5", "b c.h5"],
+        ["a.h5", "-cd", ".", "b c.h5", "--cfg=job"],
+        ["--config-dir", ".", "-c", "job", "a.h5", "-p", "KEY", "b c.h5"],
+        ["a.h5", "--package", "KEY", "b c.h5", "-c", "job"],
+    ],
+)
+def test_check_takes_files_between_options(
+    package: str,
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli = part(package, "cli")
+    key = cli.VERBS["check"].files
+    given = [key if argument == "KEY" else argument for argument in arguments]
+    assert cli.main(["check", *given]) == 0
+    out = capsys.readouterr().out
+    assert [line.split("- ")[-1] for line in out.splitlines() if "h5" in line] == ["a.h5", "b c.h5"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_check_of_a_missing_file_names_it(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert part(package, "cli").main(["check", "nowhere.h5"]) == 2
+    assert "nowhere.h5" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("before", [None, "0"])
+def test_a_command_leaves_the_process_as_it_was(
+    package: str, before: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    if before is not None:
+        monkeypatch.setenv("HYDRA_FULL_ERROR", before)
+    environment, arguments = dict(os.environ), list(sys.argv)
+    for given in (["--cfg", "job"], ["seed=many"], ["oout=x"]):
+        part(package, "cli").main([VERB[package], *given])
+    assert dict(os.environ) == environment
+    assert sys.argv == arguments
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_renamed_setting_is_refused_with_its_new_name(package: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cli, common = part(package, "cli"), part(package, "_common.cli")
+    app = common.App("", cli.VERBS, renamed={"outcome": "out", "gone": ""})
+    assert app.main([VERB[package], "outcome=x", "+gone.inside=1"]) == 2
+    err = capsys.readouterr().err
+    assert all(name in err for name in ("'outcome'", "'out'", "'gone'", "removed"))
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_module
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
-from track_mjx._common.cli import run
+from track_mjx._common.cli import App
+from track_mjx.cli import APP, VERBS
 from track_mjx.config import TrainConfig
 from track_mjx.task.registry import resolve
 
@@ -22,7 +23,7 @@ STUDIES = sorted(path.stem for path in (FOLDER / "study").glob("*.yaml"))
 
 def jobs_of(study: str) -> list[TrainConfig]:
     """The settings of every job of a study."""
-    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    APP.register("train")
     chosen = [f"hydra.searchpath=[file://{FOLDER}]", f"+study={study}"]
     with initialize_config_module("track_mjx.conf", version_base="1.3"):
         params = compose("train", chosen, return_hydra_config=True).hydra.sweeper.params
@@ -90,7 +91,8 @@ def test_the_command_sweeps_over_a_study_and_names_the_folders(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     seen: list[TrainConfig] = []
     given = ["+study=paper_a_control_cost", "preset=mouse_arm_quick", "seed=3", "out=sweep"]
-    assert run("train", ["--multirun", "--config-dir", str(FOLDER), *given], seen.append) == 0
+    app = App("", {"train": replace(VERBS["train"], run=seen.append)})
+    assert app.main(["train", "--multirun", "--config-dir", str(FOLDER), *given]) == 0
     assert [job.task.costs["control"]["weight"] for job in seen] == [0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4]
     assert {job.seed for job in seen} == {3}
     assert seen[0].network.encoder == [128, 128], "the preset given on the command line"

@@ -9,13 +9,14 @@ from typing import Any
 
 import h5py
 import pytest
-from reach_analysis._common.cli import SCHEMAS
-from reach_analysis.cli import main
+from reach_analysis._common.cli import load
+from reach_analysis.cli import VERBS, main
 from reach_analysis.synthetic.emg import EmgSettings
 from synthetic.emg import write_emg
 from synthetic.reach import ReachSettings, write_reaches
 from synthetic.walk import WalkSettings, write_walks
 
+SCHEMAS = {verb: load(entry.config) for verb, entry in VERBS.items()}
 READERS = [verb for verb, schema in SCHEMAS.items() if "rollouts" in {field.name for field in fields(schema)}]
 SEEDED = [verb for verb, schema in SCHEMAS.items() if "seed" in {field.name for field in fields(schema)}]
 Refuses = Callable[..., str]

@@ -16,12 +16,11 @@ import numpy as np
 import pytest
 from contract import examples
 from matplotlib.colors import to_rgb
-from stac_mjx import render
+from stac_mjx import cli, render
 from stac_mjx._common.errors import BodyError, ConfigError, InputError, OutputError
 from stac_mjx._common.figures import ON_BODY, RECORDED
 from stac_mjx._common.render.canvas import open_canvas
 from stac_mjx._common.render.scene import stage_model
-from stac_mjx.commands import render as command
 from stac_mjx.config import RenderConfig
 from stac_mjx.records import ReferenceClips, write_clips
 
@@ -184,7 +183,7 @@ def test_command_writes_a_video_of_the_right_length(tmp_path: Path):
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
     path = written(tmp_path, examples.clips())
     config = RenderConfig(clips=path, clip="walk_1", speed=0.05, fps=20, width=SIZE[0], height=SIZE[1])
-    assert command.run(config) == 0
+    cli.render(config)
     video = tmp_path / "clips_walk_1.mp4"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clips.h5", video.name]
     frames = ffmpeg.read_frames(str(video))
@@ -261,7 +260,7 @@ def test_what_is_not_in_the_clips_is_refused(settings, error, words, tmp_path: P
 
 def test_command_needs_clips():
     with pytest.raises(ConfigError, match="clips is not set"):
-        command.run(RenderConfig())
+        cli.render(RenderConfig())
 
 
 def test_a_foreign_mjcf_cannot_reach_out():

@@ -10,10 +10,10 @@ import mujoco
 import numpy as np
 import pytest
 from contract import examples
+from stac_mjx import cli
 from stac_mjx._common.errors import BodyError, ConfigError, ContractError, InputError, OutputError
 from stac_mjx._common.figures import drawing
 from stac_mjx._common.render.shapes import body_shapes, outlines
-from stac_mjx.commands import report as command
 from stac_mjx.config import ReportConfig
 from stac_mjx.records import write_clips, write_offsets
 from stac_mjx.report import body_plots, joint_plots
@@ -283,10 +283,10 @@ def test_command_finds_what_lies_beside_the_clips(tmp_path: Path):
     write_clips(tmp_path / "clips.h5", clips)
     write_offsets(tmp_path / "offsets.h5", examples.offsets())
     (tmp_path / "fit_summary.json").write_text(json.dumps({**figures_of(clips), "warnings": ["from the fit"]}))
-    assert command.run(ReportConfig(clips=str(tmp_path / "clips.h5"))) == 0
+    cli.report(ReportConfig(clips=str(tmp_path / "clips.h5")))
     assert (tmp_path / "figures" / "calibration_history.png").exists()
     assert "from the fit" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert command.run(ReportConfig(clips=str(tmp_path / "clips.h5"), out=str(tmp_path / "else"))) == 0
+    cli.report(ReportConfig(clips=str(tmp_path / "clips.h5"), out=str(tmp_path / "else")))
     assert (tmp_path / "else" / "report.html").exists()
 
 
@@ -307,16 +307,16 @@ def test_summary_of_the_same_fit_adds_only_what_the_clips_do_not_know(tmp_path: 
 
 def test_command_refuses_what_it_cannot_use(tmp_path: Path):
     with pytest.raises(ConfigError, match="clips is not set"):
-        command.run(ReportConfig())
+        cli.report(ReportConfig())
     with pytest.raises(InputError, match=r"missing\.h5"):
-        command.run(ReportConfig(clips=str(tmp_path / "missing.h5")))
+        cli.report(ReportConfig(clips=str(tmp_path / "missing.h5")))
     write_offsets(tmp_path / "offsets.h5", examples.offsets())
     with pytest.raises(ContractError, match="offsets"):
-        command.run(ReportConfig(clips=str(tmp_path / "offsets.h5")))
+        cli.report(ReportConfig(clips=str(tmp_path / "offsets.h5")))
     write_clips(tmp_path / "clips.h5", examples.clips())
     (tmp_path / "figures").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="figures"):
-        command.run(ReportConfig(clips=str(tmp_path / "clips.h5")))
+        cli.report(ReportConfig(clips=str(tmp_path / "clips.h5")))
 
 
 def test_distances_of_missing_keypoints_are_nan():

@@ -15,7 +15,7 @@ from track import small_setups
 from track_mjx._common.errors import BodyError, ConfigError, ContractError, InputError
 from track_mjx._common.render.canvas import open_canvas
 from track_mjx._common.render.scene import stage_model
-from track_mjx.commands import render as command
+from track_mjx import cli
 from track_mjx.config import RenderConfig
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy, empty_statistics
@@ -185,7 +185,7 @@ def test_command_films_all_clips_one_after_another(rollouts: Path, tmp_path: Pat
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
     out = tmp_path / "arms.mp4"
     settings = {"clip": "all", "seed": 3, "speed": 0.05, "fps": 20, "width": SIZE[0], "height": SIZE[1]}
-    assert command.run(RenderConfig(rollouts=str(rollouts.parent), out=str(out), **settings)) == 0
+    cli.render(RenderConfig(rollouts=str(rollouts.parent), out=str(out), **settings))
     assert [path.name for path in tmp_path.iterdir()] == ["arms.mp4"]
     frames = ffmpeg.read_frames(str(out))
     about = next(frames)
@@ -234,7 +234,7 @@ def test_foreign_and_missing_files_are_refused(rollouts: Path, tmp_path: Path) -
     with pytest.raises(ContractError, match=r"mimic\.rollouts"):
         read_footage(rollouts.parent / "clips.h5", [0], None)
     with pytest.raises(ConfigError, match="rollouts is not set"):
-        command.run(RenderConfig())
+        cli.render(RenderConfig())
     outside = Body('<mujoco><include file="/etc/passwd"/></mujoco>', {}, 1.0, "x")
     with pytest.raises(BodyError, match="include"):
         staged(outside)

@@ -6,25 +6,24 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_module
-from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from track.clip_files import write_clips
+from track_mjx._common.cli import preset_names
 from track_mjx.body.arena import substeps
-from track_mjx.cli import main
+from track_mjx.cli import APP, main
 from track_mjx.config import TrainConfig
-from track_mjx.presets import preset_names
 from track_mjx.task.registry import resolve
 
 
 def settings(preset: str, *overrides: str) -> TrainConfig:
-    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    APP.register("train")
     with initialize_config_module("track_mjx.conf", version_base="1.3"):
         found = OmegaConf.to_object(compose("train", [f"preset={preset}", *overrides]))
     assert isinstance(found, TrainConfig)
     return found
 
 
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("preset", preset_names("preset"))
 def test_every_preset_composes_and_names_terms_that_exist(preset: str) -> None:
     found = settings(preset)
     assert substeps(found.physics) >= 1

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from track import small_setups
 from track.clip_files import ARM, write_clips
+from track_mjx import cli
 from track_mjx._common.errors import ConfigError, InputError
 from track_mjx.bench import measure, parts, report
 from track_mjx.bench.measure import Row
-from track_mjx.commands import bench as command
 from track_mjx.config import BenchConfig
 from track_mjx.learning.setup import Setup
 
@@ -32,7 +32,7 @@ def row(part: str, rate: float) -> Row:
 def test_command_measures_what_it_is_told_and_writes_table_plot_and_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.run(bench_config(tmp_path, parts=["physics", "task"])) == 0
+    cli.bench(bench_config(tmp_path, parts=["physics", "task"]))
     record = json.loads((tmp_path / "bench/bench.json").read_text())
     seen = [(one["engine"], one["part"], one["n_envs"]) for one in record["rows"]]
     assert seen == [("native", part, n) for part in ("physics", "task") for n in (4, 8)]
@@ -108,7 +108,7 @@ def test_shares_of_time_are_differences_between_parts() -> None:
 def test_all_senseless_settings_are_named_at_once(tmp_path: Path) -> None:
     config = bench_config(tmp_path, engines=["nativ"], parts=["fysics"], n_envs=[0], steps=0, max_minutes=0.0)
     with pytest.raises(ConfigError) as caught:
-        command.run(config)
+        cli.bench(config)
     for words in ("did you mean 'native'", "did you mean 'physics'", "n_envs", "steps", "max_minutes"):
         assert words in str(caught.value)
     assert not (tmp_path / "bench").exists()
@@ -116,6 +116,6 @@ def test_all_senseless_settings_are_named_at_once(tmp_path: Path) -> None:
 
 def test_bench_needs_clips() -> None:
     with pytest.raises(ConfigError, match="clips is not set"):
-        command.run(BenchConfig())
+        cli.bench(BenchConfig())
     with pytest.raises(InputError, match="no such file"):
-        command.run(BenchConfig(clips="nowhere.h5"))
+        cli.bench(BenchConfig(clips="nowhere.h5"))

@@ -41,7 +41,7 @@ VERBS = {
         config="config:FitConfig",
         run="cli:ik",
         preset="body=mouse_arm",
-        examples="stac-mjx ik offsets=results/offsets.h5 body=rat body.mjcf=rodent.xml keypoints.path=day2.mat out=day2",
+        examples="stac-mjx ik offsets=results/offsets.h5 body=rat body.mjcf=rat.xml keypoints.path=day2.mat out=day2",
     ),
     "check": Verb(
         "compare files with the contract in docs/schema and list every departure",

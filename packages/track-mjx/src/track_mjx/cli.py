@@ -219,7 +219,7 @@ def check(config: CheckConfig) -> None:
 
 def description(clips: Clips) -> list[str]:
     """Lines about the body and the clips of a file that can be trained on."""
-    from track_mjx._common.labels import actuator_labels
+    from track_mjx._common.mjcf import actuator_labels
     from track_mjx.body.anatomy import Anatomy
     from track_mjx.body.arena import build_arena
     from track_mjx.config import ArenaConfig, PhysicsConfig

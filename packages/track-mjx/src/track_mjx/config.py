@@ -295,8 +295,8 @@ class RolloutConfig:
 class CheckConfig:
     """What `track-mjx check` can be told."""
 
-    clips: str = ""
-    """A mimic.reference_clips file: can it be trained on?"""
+    clips: Any = ""
+    """A mimic.reference_clips file, or a list of files."""
 
 
 @dataclass

@@ -1,96 +1,234 @@
-"""Settings as text: every field of the dataclasses in `config` with its default and its help, and nearest names.
+"""Settings as dataclasses: help from the string under each field, limits from its metadata, names checked.
 
-The help of a field is the docstring under it, so that a setting is described where it is defined, and only there.
+A setting is declared once, as a field: ``batch: int = setting(0, ge=0)`` with its help as a string on the next line.
 """
 
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
+import math
+import operator
 import textwrap
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
-from reach_analysis import config
-from reach_analysis._common.errors import ConfigError, raise_all, unknown
+from .errors import ConfigError, raise_all, unknown
+
+_LIMITS = {
+    "ge": (operator.ge, "at least"),
+    "gt": (operator.gt, "more than"),
+    "le": (operator.le, "at most"),
+    "lt": (operator.lt, "less than"),
+}
+_MAX_YAML_CHARACTERS = 1 << 22
+_MAX_YAML_DEPTH = 100
+
+
+def setting(default: Any, *, choices: Sequence[Any] = (), **limits: float) -> Any:
+    """Return a dataclass field with a default and limits (``ge``, ``gt``, ``le``, ``lt``) or `choices`.
+
+    Limits hold for the value, or for each item of a list; an empty setting (None) is always accepted.
+    """
+    metadata = {
+        **{name: limits[name] for name in _LIMITS if name in limits},
+        **({"choices": choices} if choices else {}),
+    }
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its dotted key, default, help, and whether it maps names to names."""
+    """A setting with its dotted key."""
 
     key: str
     default: Any
     help: str
-    maps_names: bool = False
+    limits: Mapping[str, Any]
+    kind: Any
+    """Its type."""
+
+    @property
+    def is_map(self) -> bool:
+        """Whether users may add names to it."""
+        return get_origin(self.kind) is dict
+
+    @property
+    def maps_records(self) -> bool:
+        """Whether the values of the map are settings themselves."""
+        return self.is_map and is_dataclass(get_args(self.kind)[1])
 
 
 @cache
 def field_help(schema: type) -> dict[str, str]:
-    """Docstrings under the fields of a dataclass."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(schema)))
-    body = tree.body[0].body  # type: ignore[attr-defined]
-    out = {}
-    for here, after in pairwise(body):
-        if not (isinstance(here, ast.AnnAssign) and isinstance(here.target, ast.Name)):
-            continue
-        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            out[here.target.id] = " ".join(str(after.value.value).split())
+    """Strings under the fields of a dataclass and of the dataclasses it derives from."""
+    out: dict[str, str] = {}
+    for base in (each for each in reversed(schema.__mro__) if is_dataclass(each)):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        for here, after in pairwise(tree.body[0].body):  # type: ignore[attr-defined]
+            documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if documented and isinstance(here, ast.AnnAssign) and isinstance(here.target, ast.Name):
+                out[here.target.id] = " ".join(str(after.value.value).split())
     return out
 
 
 def settings_of(schema: type, prefix: str = "") -> Iterator[Setting]:
     """All settings of a dataclass, nested ones with dotted keys."""
-    hints, helps = get_type_hints(schema, dict(vars(config))), field_help(schema)
+    hints, helps = get_type_hints(schema), field_help(schema)
     for entry in fields(schema):
         kind = hints[entry.name]
         if isinstance(kind, type) and is_dataclass(kind):
             yield from settings_of(kind, f"{prefix}{entry.name}.")
         else:
-            yield Setting(prefix + entry.name, _default(entry), helps.get(entry.name, ""), kind == dict[str, str])
+            key, text = prefix + entry.name, helps.get(entry.name, "")
+            yield Setting(key, _default(entry), text, entry.metadata, kind)
 
 
 def _default(entry: Field) -> Any:
-    if entry.default_factory is not MISSING:
-        return entry.default_factory()
-    return entry.default
-
-
-def configure(base: Any, changes: Mapping[str, Any], where: str) -> Any:
-    """Return a copy of the settings `base` (a dataclass) with some changed; nested ones are given as mappings.
-
-    Raises:
-        ConfigError: when a setting does not exist (with the nearest names) or is of a wrong type; `where` comes first.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    raise_all(ConfigError, where, list(_unknown_settings(type(base), changes)))
-    try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), OmegaConf.create(dict(changes))))
-    except OmegaConfBaseException as error:
-        key = f"{error.full_key}: " if error.full_key else ""
-        raise ConfigError(f"{where}: {key}{str(error).splitlines()[0]}") from error
-
-
-def _unknown_settings(schema: type, changes: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    hints = get_type_hints(schema, dict(vars(config)))
-    names = [entry.name for entry in fields(schema)]
-    for name, value in changes.items():
-        if name not in names:
-            yield unknown("setting", f"{prefix}{name}", [prefix + other for other in names])
-        elif isinstance(value, Mapping) and is_dataclass(hints[name]):
-            yield from _unknown_settings(hints[name], value, f"{prefix}{name}.")
+    return entry.default if entry.default_factory is MISSING else entry.default_factory()
 
 
 def describe(schema: type, width: int = 100) -> str:
     """The settings as an indented list for ``--help``."""
     lines = []
-    for setting in settings_of(schema):
-        default = "" if setting.default in (None, [], {}, "") else f"  [{setting.default}]"
-        lines.append(f"  {setting.key}{default}")
-        lines += textwrap.wrap(setting.help, width, initial_indent="      ", subsequent_indent="      ")
+    for one in settings_of(schema):
+        default = "" if one.default in (None, [], {}, "") else f"  [{one.default}]"
+        lines.append(f"  {one.key}{default}")
+        lines += textwrap.wrap(one.help, width, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
+
+
+def validate(config: Any, where: str = "settings", further: Sequence[str] = ()) -> None:
+    """Check all limits and choices of `config`.
+
+    Raises:
+        ConfigError: with everything that is wrong, and with the `further` faults, one line each.
+    """
+    raise_all(ConfigError, where, [*limit_faults(config), *further])
+
+
+def limit_faults(config: Any, prefix: str = "") -> Iterator[str]:
+    """One sentence for each value of a dataclass that is outside its limits."""
+    for entry in fields(config):
+        key, value = prefix + entry.name, getattr(config, entry.name)
+        if is_dataclass(value):
+            yield from limit_faults(value, f"{key}.")
+        elif isinstance(value, dict):
+            for name, item in value.items():
+                yield from limit_faults(item, f"{key}.{name}.") if is_dataclass(item) else ()
+        elif entry.metadata:
+            for item in value if isinstance(value, list | tuple) else (value,):
+                problem = _problem(item, entry.metadata)
+                yield from [f"{key}: {problem}"] if problem else []
+
+
+def _problem(value: Any, limits: Mapping[str, Any]) -> str:
+    if value is None or value in limits.get("choices", ()):
+        return ""
+    if "choices" in limits:
+        return unknown("value", str(value), [str(choice) for choice in limits["choices"]])
+    number = value if isinstance(value, int | float) else math.nan
+    if math.isfinite(number) and all(_LIMITS[name][0](number, limit) for name, limit in limits.items()):
+        return ""
+    return f"expected {' and '.join(f'{_LIMITS[name][1]} {limit:g}' for name, limit in limits.items())}, got {value}"
+
+
+def require(value: Any, key: str, example: str) -> Any:
+    """Return a setting that must be given.
+
+    Raises:
+        ConfigError: when it is empty.
+    """
+    if value in (None, "", []):
+        raise ConfigError(f"{key} is not set; for example {key}={example}")
+    return value
+
+
+def configure(base: Any, changes: Mapping[str, Any], where: str, renamed: Mapping[str, str] | None = None) -> Any:
+    """Return a copy of the settings `base` (a dataclass) with `changes`; nested ones are given as mappings.
+
+    Raises:
+        ConfigError: when a setting does not exist, is out of its limits or of a wrong type; `where` comes first.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    raise_all(ConfigError, where, list(_unknown_settings(type(base), changes, renamed or {})))
+    try:
+        changed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), OmegaConf.create(dict(changes))))
+    except OmegaConfBaseException as error:
+        key = f"{error.full_key}: " if error.full_key else ""
+        raise ConfigError(f"{where}: {key}{str(error).splitlines()[0]}") from error
+    validate(changed, where)
+    return changed
+
+
+def _unknown_settings(
+    schema: type, changes: Mapping[str, Any], renamed: Mapping[str, str], prefix: str = ""
+) -> Iterator[str]:
+    hints = get_type_hints(schema)
+    names = [entry.name for entry in fields(schema)]
+    for name, value in changes.items():
+        if name not in names:
+            yield unknown_setting(f"{prefix}{name}", [prefix + other for other in names], renamed)
+        elif isinstance(value, Mapping) and is_dataclass(hints[name]):
+            yield from _unknown_settings(hints[name], value, renamed, f"{prefix}{name}.")
+
+
+def unknown_setting(key: str, available: Sequence[str], renamed: Mapping[str, str]) -> str:
+    """Format the message for a setting that does not exist, or that `renamed` (old -> new, or empty) lists."""
+    old = next((old for old in renamed if key == old or key.startswith(f"{old}.")), None)
+    if old is None:
+        return unknown("setting", key, available)
+    new = renamed[old]
+    return f"setting {old!r} is now called {new!r}" if new else f"setting {old!r} was removed; leave it out"
+
+
+def with_new_names(changes: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """Return settings saved by an older version under the names of this one; removed settings are left out."""
+    out = copy.deepcopy(dict(changes))
+    for old, new in renamed.items():
+        *parents, name = old.split(".")
+        place: Any = out
+        for parent in parents:
+            place = place.get(parent) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or name not in place:
+            continue
+        value = place.pop(name)
+        if new:
+            *parents, name = new.split(".")
+            place = out
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place.setdefault(name, value)
+    return out
+
+
+def plain_yaml(text: str) -> Any:
+    """Read maps, lists, numbers and strings from YAML that came with a file: no tags, aliases or interpolation.
+
+    Raises:
+        ValueError: saying on one line why the text cannot be read.
+    """
+    import yaml
+
+    if len(text) > _MAX_YAML_CHARACTERS:
+        raise ValueError(f"has {len(text)} characters; at most {_MAX_YAML_CHARACTERS} are read")
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > _MAX_YAML_DEPTH:
+                raise ValueError("uses aliases (*name)" if depth <= _MAX_YAML_DEPTH else "is nested too deeply")
+        value = yaml.load(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(" ".join(str(error).split())[:400]) from error
+    if value is not None and not isinstance(value, dict | list):
+        raise ValueError(f"holds the single value {str(value)[:40]!r}, neither a map nor a list")
+    return {} if value is None else value

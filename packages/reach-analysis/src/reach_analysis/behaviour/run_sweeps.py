@@ -18,7 +18,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from reach_analysis._common.errors import ConfigError, DataError, InputError, shorten, unknown
-from reach_analysis._common.plain_yaml import plain_yaml
+from reach_analysis._common.settings import plain_yaml
 
 CONFIG, RECORD, METRICS, TABLE, ROLLOUTS = "config.yaml", "run.json", "metrics.jsonl", "metrics.csv", "rollouts.h5"
 

@@ -8,8 +8,8 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from reach_analysis._common.cli import require
 from reach_analysis._common.errors import ConfigError
+from reach_analysis._common.settings import require
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+from stac_mjx._common import cli
 from stac_mjx._common.errors import ConfigError, unknown
 from stac_mjx._common.settings import configure
 from stac_mjx.config import BodyConfig
@@ -12,8 +13,7 @@ from stac_mjx.config import BodyConfig
 
 def preset_names() -> list[str]:
     """Names of all body presets, in alphabetical order."""
-    folder = resources.files("stac_mjx") / "conf" / "body"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return cli.preset_names("body")
 
 
 def body_preset(name: str, **changes: Any) -> BodyConfig:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from stac_mjx._common.errors import InputError, raise_all
-from stac_mjx._common.plain_yaml import plain_yaml
+from stac_mjx._common.settings import plain_yaml
 from stac_mjx.keypoints.formats import reading as hdf5
 
 

@@ -10,10 +10,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-PACKAGE = __name__.partition(".")[0]
-"""Name of the package in Python, such as ``stac_mjx``."""
-PROGRAM = PACKAGE.replace("_", "-")
-"""Name of the distribution and of its command, such as ``stac-mjx``."""
+from . import PROGRAM
 
 
 def generator() -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from track_mjx._common.errors import OutputError, RunError, output_error
 from track_mjx._common.files import output_folder, write_text
-from track_mjx._common.plain_yaml import plain_yaml
+from track_mjx._common.settings import plain_yaml
 from track_mjx._common.system import environment, now
 from track_mjx.clips import Clips
 from track_mjx.config import TrainConfig

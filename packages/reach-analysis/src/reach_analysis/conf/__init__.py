@@ -1,1 +1,0 @@
-"""Defaults of each verb, for Hydra."""

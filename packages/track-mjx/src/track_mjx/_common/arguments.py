@@ -1,0 +1,158 @@
+"""Arguments of a verb, sorted and checked for Hydra, and the errors of Hydra in one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from .errors import ConfigError, raise_all, unknown
+from .settings import Setting, unknown_setting
+
+OPTIONS = {
+    "--cfg": True,
+    "--config-dir": True,
+    "--multirun": False,
+    "--resolve": False,
+    "--info": True,
+    "--hydra-help": False,
+    "--package": True,
+    "--shell-completion": False,
+    "-c": True,
+    "-cd": True,
+    "-m": False,
+    "-p": True,
+    "-sc": False,
+}
+"""Hydra's options, and whether a value follows."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the arguments of a verb may name."""
+
+    settings: Sequence[Setting]
+    files: str
+    """The setting that arguments without ``=`` fill; empty: there is none."""
+    group: str
+    """The group of presets, such as ``body`` in ``body=rat``; empty: there is none."""
+    renamed: Mapping[str, str]
+    """Old name of a setting -> new name; empty: removed."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Arguments sorted: options with their values, and settings as Hydra reads them."""
+
+    options: list[str]
+    overrides: list[str]
+
+    @property
+    def multirun(self) -> bool:
+        """Whether every combination of the settings is run."""
+        return bool({"-m", "--multirun"} & set(self.options))
+
+    def value(self, key: str) -> str | None:
+        """The value given to a setting."""
+        values = [o.split("=", 1)[1] for o in self.overrides if o.lstrip("+").startswith(f"{key}=")]
+        return values[-1].strip("'\"") if values else None
+
+
+def sort_arguments(arguments: Sequence[str], known: Known) -> Arguments:
+    """Separate options from settings, because Hydra cannot read settings on both sides of an option.
+
+    Raises:
+        ConfigError: with every option and setting that does not exist.
+    """
+    options: list[str] = []
+    others: list[str] = []
+    waiting = False
+    for argument in arguments:
+        if waiting or argument.startswith("-"):
+            name = argument.split("=", 1)[0]
+            if not waiting and name not in OPTIONS:
+                raise ConfigError(f"{unknown('option', name, list(OPTIONS))}; settings are given as name=value")
+            waiting = not waiting and OPTIONS[name] and "=" not in argument
+            options.append(argument)
+        else:
+            others.append(argument)
+    files = [argument for argument in others if known.files and "=" not in argument and not argument.startswith("~")]
+    overrides = [argument for argument in others if argument not in files]
+    groups = [*_own_groups(options), known.group]
+    faults = [fault for override in overrides for fault in _key_faults(override, known, groups)]
+    raise_all(ConfigError, "settings", faults)
+    overrides = [_addable(override, known.settings) for override in overrides]
+    return Arguments(options, overrides + ([f"{known.files}={_quoted(files)}"] if files else []))
+
+
+def _quoted(files: Sequence[str]) -> str:
+    names = ["'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'" for name in files]
+    return names[0] if len(names) == 1 else f"[{','.join(names)}]"
+
+
+def _own_groups(options: Sequence[str]) -> list[str]:
+    """Groups of settings in the user's folders: ``--config-dir DIR +study=x`` reads ``DIR/study/x.yaml``."""
+    given = [after for here, after in pairwise(options) if here in ("--config-dir", "-cd")]
+    given += [option.split("=", 1)[1] for option in options if option.startswith("--config-dir=")]
+    folders = [Path(folder) for folder in given]
+    return [str(path.relative_to(folder)) for folder in folders for path in folder.rglob("*") if path.is_dir()]
+
+
+def _key_faults(override: str, known: Known, groups: Sequence[str]) -> list[str]:
+    """Check the name of a setting; Hydra would accept any name after a plus."""
+    if "=" not in override and not override.startswith("~"):
+        return [f"{override!r}: settings are given as name=value"]
+    name = override.lstrip("+~").split("=", 1)[0]
+    exists = any(name == s.key or s.key.startswith(f"{name}.") for s in known.settings)
+    inside = any(name.startswith(f"{s.key}.") for s in known.settings if s.is_map)
+    if exists or inside or name.split("@")[0] in groups or re.match(r"hydra[./]", name):
+        return []
+    return [unknown_setting(name, [s.key for s in known.settings], known.renamed)]
+
+
+def _addable(override: str, settings: Sequence[Setting]) -> str:
+    """Let ``keypoints.rename={a:b}`` and ``+body.markers.NAME.body=BODY`` add names, which Hydra alone refuses."""
+    key, _, value = override.lstrip("+").partition("=")
+    for one in settings:
+        inside = key.startswith(f"{one.key}.")
+        if not one.is_map or override.startswith("~") or not (inside or key == one.key):
+            continue
+        if not one.maps_records:
+            return f"++{key}={value}"
+        if inside and override.startswith("+"):
+            name, _, field = key.removeprefix(f"{one.key}.").partition(".")
+            return f"++{one.key}={{{name}: {f'{{{field}: {value}}}' if field else value}}}"
+    return override
+
+
+def explain(error: Exception) -> str:
+    """Say in one sentence what Hydra rejects."""
+    text = str(error)
+    launcher = re.search(r"Could not find 'hydra/launcher/(\w+)'", text)
+    if launcher:
+        return f"hydra/launcher={launcher[1]} is not installed; pip install hydra-{launcher[1].split('_')[0]}-launcher"
+    group = re.search(r"Could not find '(\w+)/([^']+)'", text)
+    if group:
+        available = re.search(rf"Available options in '{group[1]}':\n((?:\t.*\n?)*)", text)
+        return f"{group[1]}: {unknown('preset', group[2], available[1].split() if available else [])}"
+    override = getattr(error, "override", None)
+    if override and not re.fullmatch(r"[\w.@/+~:-]*", override.split("=", 1)[0], re.ASCII):
+        return (
+            f"{override}: a name with spaces or letters other than a to z cannot be set on the command line; "
+            "write it in a YAML file (DIR/GROUP/NAME.yaml) and add --config-dir DIR"
+        )
+    if override:
+        return (
+            f"{override}: cannot be read ({_first_sentence(text)}); put values with brackets, commas, spaces or equals "
+            "signs into two pairs of quotes: \"name='value'\""
+        )
+    # the wrapped error says more than the wrapping one
+    cause = error.__cause__
+    reason = f": {_first_sentence(str(cause))}" if cause is not None and "Error merging override" in text else ""
+    return (_first_sentence(text).replace("Error merging override ", "") + reason).removeprefix("++")
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"\s+(?:full_key:|See https|reference_type|object_type)", " ".join(text.split()))[0].strip()
