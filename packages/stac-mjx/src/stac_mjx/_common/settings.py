@@ -72,8 +72,9 @@ def field_help(schema: type) -> dict[str, str]:
     for base in (each for each in reversed(schema.__mro__) if is_dataclass(each)):
         tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
         for here, after in pairwise(tree.body[0].body):  # type: ignore[attr-defined]
-            documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            if documented and isinstance(here, ast.AnnAssign) and isinstance(here.target, ast.Name):
+            if not (isinstance(here, ast.AnnAssign) and isinstance(here.target, ast.Name)):
+                continue
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
                 out[here.target.id] = " ".join(str(after.value.value).split())
     return out
 
