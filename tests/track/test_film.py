@@ -12,10 +12,10 @@ import mujoco
 import numpy as np
 import pytest
 from track import small_setups
+from track_mjx import cli
 from track_mjx._common.errors import BodyError, ConfigError, ContractError, InputError
 from track_mjx._common.render.canvas import open_canvas
 from track_mjx._common.render.scene import stage_model
-from track_mjx import cli
 from track_mjx.config import RenderConfig
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy, empty_statistics
