@@ -1,4 +1,4 @@
-"""What the task knows of the body: names of bodies, joints and actuators turned into places in arrays, once."""
+"""The body as the task uses it: names of bodies, joints and actuators resolved to array indices."""
 
 from __future__ import annotations
 
@@ -19,17 +19,13 @@ _MUSCLE = int(mujoco.mjtDyn.mjDYN_MUSCLE)
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """Static facts about a body in its arena; lengths in the MJCF's unit.
-
-    Attributes:
-        arena: the body in its world.
-        length_unit_m: metres per length unit.
-        ctrl_dt: seconds of a control step.
-    """
+    """Static properties of a body in its arena; lengths in the MJCF's unit."""
 
     arena: Arena
     length_unit_m: float
+    """Metres per length unit."""
     ctrl_dt: float
+    """Duration of a control step, s."""
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -48,12 +44,12 @@ class Anatomy:
 
     @cached_property
     def root(self) -> int:
-        """Number of the root body."""
+        """Id of the root body."""
         return self.bodies.index(self.arena.root_body)
 
     @cached_property
     def moving_bodies(self) -> list[int]:
-        """Numbers of the bodies that some joint moves."""
+        """Ids of the bodies that a joint moves."""
         model = self.model
         moved = [False] * model.nbody
         for body in range(1, model.nbody):
@@ -61,71 +57,53 @@ class Anatomy:
         return [body for body in range(model.nbody) if moved[body]]
 
     def body_ids(self, names: Sequence[str] | None) -> list[int]:
-        """Numbers of the bodies named; None: all that move.
+        """Return the ids of the named bodies; None: all that move.
 
         Raises:
-            ConfigError: when none is named, or a name is no body.
+            ConfigError: for an empty list or an unknown name.
         """
-        if names is None:
-            return self.moving_bodies
-        _some(names, "bodies")
-        faults = [unknown("body", name, self.bodies) for name in names if name not in self.bodies]
-        raise_all(ConfigError, "bodies", faults)
-        return [self.bodies.index(name) for name in names]
+        return self.moving_bodies if names is None else _indices("body", "bodies", names, self.bodies)
 
     def actuator_ids(self, names: Sequence[str] | None) -> list[int]:
-        """Numbers of the actuators named; None: all.
+        """Return the ids of the named actuators; None: all.
 
         Raises:
-            ConfigError: when none is named, or a name is no actuator.
+            ConfigError: for an empty list or an unknown name.
         """
-        if names is None:
-            return list(range(self.model.nu))
-        _some(names, "actuators")
-        faults = [unknown("actuator", name, self.actuators) for name in names if name not in self.actuators]
-        raise_all(ConfigError, "actuators", faults)
-        return [self.actuators.index(name) for name in names]
+        return list(range(self.model.nu)) if names is None else _indices("actuator", "actuators", names, self.actuators)
 
     def joint_columns(self, names: Sequence[str] | None) -> tuple[list[int], list[int]]:
-        """Places in qpos and qvel of the hinges and slides named; None: all but those of a free root.
+        """Return the indices in qpos and qvel of the named hinges and slides; None: all of them.
 
         Raises:
-            ConfigError: when none is named, a name is no joint, or a joint of another type.
+            ConfigError: for an empty list, an unknown name, or a joint of another type.
         """
-        _some(names, "joints")
-        labels, model = joint_labels(self.model), self.model
-        simple = [
-            name for name, kind in zip(labels, model.jnt_type.tolist(), strict=True) if kind not in (_FREE, _BALL)
-        ]
-        names = simple if names is None else names
-        raise_all(ConfigError, "joints", [unknown("hinge or slide", n, simple) for n in names if n not in simple])
-        ids = [labels.index(name) for name in names]
+        model = self.model
+        simple = np.flatnonzero(~np.isin(model.jnt_type, (_FREE, _BALL))).tolist()
+        labels = joint_labels(model)
+        known = [labels[joint] for joint in simple]
+        ids = simple if names is None else [simple[i] for i in _indices("hinge or slide", "joints", names, known)]
         return [int(model.jnt_qposadr[j]) for j in ids], [int(model.jnt_dofadr[j]) for j in ids]
 
     @cached_property
     def quaternions(self) -> list[tuple[int, int]]:
-        """Places of each quaternion: its first element in qpos, its first angular velocity in qvel."""
-        model = self.model
-        out = []
-        for kind, q, v in zip(
-            model.jnt_type.tolist(), model.jnt_qposadr.tolist(), model.jnt_dofadr.tolist(), strict=True
-        ):
-            if kind == _FREE:
-                out.append((q + 3, v + 3))
-            elif kind == _BALL:
-                out.append((q, v))
-        return out
+        """Indices of each quaternion: its first element in qpos, its first angular velocity in qvel."""
+        shift = {_FREE: 3, _BALL: 0}
+        return [(q + shift[kind], v + shift[kind]) for kind, q, v in self._joints() if kind in shift]
 
     @cached_property
     def balls(self) -> list[tuple[int, int]]:
-        """The same for ball joints alone."""
+        """The same for ball joints only."""
+        return [(q, v) for kind, q, v in self._joints() if kind == _BALL]
+
+    def _joints(self) -> list[tuple[int, int, int]]:
+        """Return type, first qpos index and first qvel index of each joint."""
         model = self.model
-        kinds = zip(model.jnt_type.tolist(), model.jnt_qposadr.tolist(), model.jnt_dofadr.tolist(), strict=True)
-        return [(q, v) for kind, q, v in kinds if kind == _BALL]
+        return list(zip(model.jnt_type.tolist(), model.jnt_qposadr.tolist(), model.jnt_dofadr.tolist(), strict=True))
 
     @cached_property
     def act_columns(self) -> list[int]:
-        """Place in ``act`` of each actuator's state; -1 where it has none."""
+        """Index in ``act`` of each actuator's state; -1 for an actuator without one."""
         return [
             int(a) if n else -1 for a, n in zip(self.model.actuator_actadr, self.model.actuator_actnum, strict=True)
         ]
@@ -142,13 +120,13 @@ class Anatomy:
 
     @cached_property
     def contact_columns(self) -> dict[str, list[int]]:
-        """Places in the sensor data that say whether an end effector touches the floor."""
-        found = {self.model.sensor(i).name: int(self.model.sensor_adr[i]) for i in range(self.model.nsensor)}
+        """Indices in the sensor data for contact of each end effector with the floor."""
+        address = {self.model.sensor(i).name: int(self.model.sensor_adr[i]) for i in range(self.model.nsensor)}
         columns = {
-            body: [found[CONTACT_SENSOR + geom] for geom in geoms if CONTACT_SENSOR + geom in found]
+            body: [address[CONTACT_SENSOR + geom] for geom in geoms if CONTACT_SENSOR + geom in address]
             for body, geoms in self.arena.contact_geoms.items()
         }
-        return {body: places for body, places in columns.items() if places}
+        return {body: indices for body, indices in columns.items() if indices}
 
     @property
     def to_model_units(self) -> float:
@@ -156,7 +134,9 @@ class Anatomy:
         return 1.0 / self.length_unit_m
 
 
-def _some(names: Sequence[str] | None, what: str) -> None:
-    """Refuse an empty list: a term of nothing is constant, and would look learned."""
-    if names is not None and len(names) == 0:
-        raise ConfigError(f"{what}: the list is empty; name some, or leave it out for all")
+def _indices(kind: str, setting: str, names: Sequence[str], known: Sequence[str]) -> list[int]:
+    """Return the places of names. An empty list is rejected: a term over nothing is constant, so it looks learned."""
+    if not names:
+        raise ConfigError(f"{setting}: the list is empty; name at least one, or leave it out for all")
+    raise_all(ConfigError, setting, [unknown(kind, name, known) for name in names if name not in known])
+    return [known.index(name) for name in names]

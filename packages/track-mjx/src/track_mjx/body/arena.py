@@ -1,20 +1,20 @@
-"""The clip file's body in a world: floor, contacts, and the options of the simulation, as one MjModel.
+"""The arena: the body of a clips file in a world with floor, contacts and simulation options, as one MjModel.
 
-Bodies keep their names; numbers may shift, so everything is looked up by name. To keep simulation fast, only end
-effectors touch the floor (paper B, section 4.1).
+Bodies keep their names but not their ids, so everything is looked up by name. For speed, only end effectors touch the
+floor (paper B, section 4.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+from jaxtyping import Float
 
 from track_mjx._common.errors import BodyError, ConfigError, raise_all, unknown
-from track_mjx._common.mjcf import exact_xml, quick_compile
-from track_mjx.body.ground import ground_height
+from track_mjx._common.mjcf import exact_xml, one_line, quick_compile
 from track_mjx.body.servos import set_actuators
 from track_mjx.clips import Clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
@@ -32,51 +32,51 @@ _INTEGRATORS = {
 }
 _FLOOR = "arena_floor"
 CONTACT_SENSOR = "contact_with_floor_"
-"""Beginning of the names of the sensors that say whether a geom touches the floor."""
+"""Prefix of the names of the sensors for contact between a geom and the floor."""
 _MEMORY_BYTES = 1 << 26
+_GROUND_FRAMES = 400
+"""Most frames used to find the height of the ground, spread over the recording."""
+_GROUND_PERCENTILE = 10.0
+"""The ground is this percentile of the lowest point per frame: in nearly all frames some foot is on it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arena:
-    """A body in its world, ready to be simulated.
-
-    Attributes:
-        model: the compiled model.
-        mjcf_xml: the same as XML; compiles with the assets of the clips.
-        root_body: body that stands for the animal's position.
-        end_effectors: bodies that touch the world or carry the task.
-        floor: geom that stands for the ground, empty where there is none.
-        contact_geoms: geoms that may touch the floor, by end effector.
-        n_substeps: physics steps in a control step.
-    """
+    """A body in its world, ready to be simulated."""
 
     model: mujoco.MjModel
     mjcf_xml: str
+    """The same model as XML; compiles with the assets of the clips."""
     root_body: str
+    """Body whose position is that of the animal."""
     end_effectors: tuple[str, ...]
+    """Bodies that touch the world or carry the task."""
     floor: str
+    """Geom of the ground; empty if there is none."""
     contact_geoms: dict[str, tuple[str, ...]]
+    """Geoms that may touch the floor, by end effector."""
     n_substeps: int
+    """Physics steps in a control step."""
 
 
 def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Arena:
     """Put the body of the clips into a world.
 
     Raises:
-        ConfigError: when rates or options are impossible.
-        BodyError: when a body named is not there, or MuJoCo refuses the model.
+        ConfigError: if rates or options are invalid.
+        BodyError: if a named body does not exist, or MuJoCo rejects the model.
     """
     n_substeps = substeps(physics)
-    original = clips.model()  # refuses what must not be compiled
+    original = clips.model()  # rejects an MJCF that leads out of the file
     spec = mujoco.MjSpec.from_string(clips.mjcf_xml, assets=dict(clips.assets))
     _name_geoms(spec)
     names = [original.body(i).name for i in range(1, original.nbody)]
     end_effectors = tuple(arena.end_effectors) or clips.end_effectors
     root = arena.root_body or clips.root_body or next((name for name in names if name), "")
-    faults = [f"arena.end_effectors: {unknown('body', name, names)}" for name in end_effectors if name not in names]
+    problems = [f"arena.end_effectors: {unknown('body', name, names)}" for name in end_effectors if name not in names]
     if root not in names:
-        faults.append(f"arena.root_body: {unknown('body', root, names)}")
-    raise_all(BodyError, str(clips.path), faults)
+        problems.append(f"arena.root_body: {unknown('body', root, names)}")
+    raise_all(BodyError, str(clips.path), problems)
     floor = _floor(spec, arena, _root_moves(original))
     contact_geoms = _contacts(spec, arena.contacts, floor, end_effectors)
     _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
@@ -87,17 +87,15 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
         xml = exact_xml(spec)
         model = mujoco.MjModel.from_xml_string(xml, dict(clips.assets))
     except (ValueError, mujoco.FatalError) as error:
-        raise BodyError(
-            f"{clips.path}: MuJoCo refuses the body in its arena: {' '.join(str(error).split())}"
-        ) from error
+        raise BodyError(f"{clips.path}: MuJoCo rejects the body in its arena: {one_line(error)}") from error
     return Arena(model, xml, root, end_effectors, floor, contact_geoms, n_substeps)
 
 
 def substeps(physics: PhysicsConfig) -> int:
-    """Return the physics steps in a control step.
+    """Return the number of physics steps in a control step.
 
     Raises:
-        ConfigError: when it is no whole number, or a step is not positive.
+        ConfigError: if it is not a whole number, or a step is not positive.
     """
     if not physics.sim_dt_s > 0 or not physics.ctrl_dt_s > 0:
         raise ConfigError(
@@ -125,23 +123,23 @@ def _name_geoms(spec: mujoco.MjSpec) -> None:
 
 
 def _root_moves(model: mujoco.MjModel) -> bool:
-    """Say whether the body travels: a free joint, or sliding joints on a body of the first level."""
-    travels = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+    """Return whether the body travels: a free joint, or sliding joints on a body of the first level."""
+    kinds = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_SLIDE))
     joints = zip(model.jnt_type.tolist(), model.jnt_bodyid.tolist(), strict=True)
-    return any(kind in travels and model.body_parentid[body] == 0 for kind, body in joints)
+    return any(kind in kinds and model.body_parentid[body] == 0 for kind, body in joints)
 
 
 def _floor(spec: mujoco.MjSpec, arena: ArenaConfig, root_moves: bool) -> str:
-    """Return the name of the floor, after adding one where it is needed; empty: none."""
+    """Return the name of the floor, adding one if it is needed; empty: no floor."""
     if arena.floor not in ("auto", "on", "off"):
         raise ConfigError(f"arena.floor: expected auto, on or off, got {arena.floor!r}")
-    own = [geom.name for geom in spec.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
+    planes = [geom.name for geom in spec.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
     if arena.floor == "off":
-        for geom in [geom for geom in spec.geoms if geom.name in own]:
+        for geom in [geom for geom in spec.geoms if geom.name in planes]:
             spec.delete(geom)
         return ""
-    if own:
-        return own[0]
+    if planes:
+        return planes[0]
     if arena.floor == "auto" and not root_moves:
         return ""
     spec.worldbody.add_geom(
@@ -154,13 +152,13 @@ def _floor(spec: mujoco.MjSpec, arena: ArenaConfig, root_moves: bool) -> str:
 def _set_floor_height(
     spec: mujoco.MjSpec, floor: str, contact_geoms: dict[str, tuple[str, ...]], height_m: float | None, clips: Clips
 ) -> None:
-    """Put the floor where it is asked for, else where the end effectors stand in the clips."""
+    """Put the floor at the configured height, else at the height of the end effectors in the clips."""
     geoms = list(dict.fromkeys(geom for group in contact_geoms.values() for geom in group))
     if not floor or (height_m is None and not geoms):
         return
     model = quick_compile(spec)
     if model.body_dofnum[model.geom_bodyid[model.geom(floor).id]]:
-        return  # a floor that moves is the body's own affair
+        return  # a moving floor keeps its place
     height = ground_height(model, geoms, clips.qpos) if height_m is None else height_m / clips.length_unit_m
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
@@ -168,8 +166,43 @@ def _set_floor_height(
     geom.pos = geom.pos + np.array([0.0, 0.0, height - data.geom_xpos[model.geom(floor).id, 2]])
 
 
+def ground_height(model: mujoco.MjModel, geoms: Sequence[str], qpos: Float[np.ndarray, "frame qpos"]) -> float:
+    """Return the height of the ground on which these geoms stand, in the model's unit."""
+    ids = [model.geom(name).id for name in geoms]
+    data = mujoco.MjData(model)
+    lowest = []
+    for frame in np.unique(np.linspace(0, len(qpos) - 1, _GROUND_FRAMES).astype(np.int64)):
+        data.qpos[:] = qpos[frame]
+        mujoco.mj_kinematics(model, data)
+        lowest.append(min(lowest_point(model, data, geom) for geom in ids))
+    return float(np.percentile(lowest, _GROUND_PERCENTILE))
+
+
+def lowest_point(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> float:
+    """Return the lowest height of a geom's surface; of its bounding sphere for shapes without a formula."""
+    height = float(data.geom_xpos[geom, 2])
+    up = data.geom_xmat[geom].reshape(3, 3)[2]
+    size = model.geom_size[geom]
+    kind = mujoco.mjtGeom(int(model.geom_type[geom]))
+    if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
+        return height - float(size[0])
+    if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
+        return height - float(size[0] + abs(up[2]) * size[1])
+    if kind == mujoco.mjtGeom.mjGEOM_CYLINDER:
+        return height - float(np.sqrt(max(0.0, 1 - up[2] ** 2)) * size[0] + abs(up[2]) * size[1])
+    if kind == mujoco.mjtGeom.mjGEOM_ELLIPSOID:
+        return height - float(np.linalg.norm(up * size))
+    if kind == mujoco.mjtGeom.mjGEOM_BOX:
+        return height - float(np.abs(up) @ size)
+    if kind == mujoco.mjtGeom.mjGEOM_MESH:
+        mesh = int(model.geom_dataid[geom])
+        first, n = int(model.mesh_vertadr[mesh]), int(model.mesh_vertnum[mesh])
+        return height + float((model.mesh_vert[first : first + n] @ up).min())
+    return height - float(model.geom_rbound[geom])
+
+
 def _contacts(spec: mujoco.MjSpec, mode: str, floor: str, end_effectors: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Leave only the contacts asked for; return the geoms of each end effector that may touch the floor."""
+    """Keep only the configured contacts; return the geoms of each end effector that may touch the floor."""
     if mode not in ("end_effectors", "all", "none"):
         raise ConfigError(f"arena.contacts: expected end_effectors, all or none, got {mode!r}")
     geoms = {name: tuple(_colliding_geoms(spec.body(name), set(end_effectors))) for name in end_effectors}
@@ -182,30 +215,29 @@ def _contacts(spec: mujoco.MjSpec, mode: str, floor: str, end_effectors: Iterabl
             spec.delete(pair)
     paired = {name for pair in spec.pairs for name in (pair.geomname1, pair.geomname2)}
     for geom in spec.geoms:
-        # bits: the floor is 1 and accepts nothing, feet accept 1, the rest meets nothing
+        # bits: the floor has type 1, feet have affinity 1, everything else collides with nothing
         geom.contype = int(geom.name == floor and bool(wanted))
         geom.conaffinity = int(geom.name in wanted and geom.name not in paired)
     return geoms if wanted else {}
 
 
 def _colliding_geoms(body: mujoco.MjsBody, end_effectors: set[str]) -> list[str]:
-    """Names of the geoms of a body that take part in contacts, toes and the like that hang on it included.
+    """Return the names of the colliding geoms of a body and of its descendants, such as toes.
 
-    What hangs on it does not count where another end effector is among it (the segments of a worm). A body none of
-    whose geoms collides gets all of them: a foot must be able to stand.
+    Descendants do not count if another end effector is among them (the segments of a worm). If no geom collides, all
+    of them are returned, because a foot must be able to stand.
     """
     below = body.find_all(mujoco.mjtObj.mjOBJ_BODY)
-    own = [body] if any(child.name in end_effectors for child in below) else [body, *below]
-    every = [geom for part in own for geom in part.geoms]
-    colliding = [geom.name for geom in every if geom.contype or geom.conaffinity]
-    return colliding or [geom.name for geom in every]
+    bodies = [body] if any(child.name in end_effectors for child in below) else [body, *below]
+    geoms = [geom for part in bodies for geom in part.geoms]
+    colliding = [geom.name for geom in geoms if geom.contype or geom.conaffinity]
+    return colliding or [geom.name for geom in geoms]
 
 
 def _contact_sensors(spec: mujoco.MjSpec, floor: str, contact_geoms: dict[str, tuple[str, ...]]) -> None:
-    """Replace the sensors of the body by one per contact geom that says whether it touches the floor.
+    """Replace the sensors of the body by one per contact geom for contact with the floor.
 
-    Geom against floor is the one form of contact sensor that all engines know; other sensors would cost time for
-    nothing.
+    Geom against floor is the only form of contact sensor that all engines support. Other sensors only cost time.
     """
     for sensor in list(spec.sensors):
         spec.delete(sensor)
@@ -228,6 +260,6 @@ def _set_options(spec: mujoco.MjSpec, physics: PhysicsConfig) -> None:
     spec.option.timestep = physics.sim_dt_s
     spec.option.iterations = physics.iterations
     spec.option.ls_iterations = physics.ls_iterations
-    # by itself MuJoCo would put a simulation that blew up back to its start, and nobody would know
+    # Disable autoreset: MuJoCo would silently restart a diverged simulation.
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
     spec.memory = min(spec.memory, _MEMORY_BYTES) if spec.memory > 0 else -1

@@ -1,10 +1,9 @@
-"""What moves the joints, where a config asks for something else than the body brings.
+"""Motors and servos that replace the actuators of a body, and the moment arms of actuators.
 
-A servo pulls its joint towards the angle it is told. The joint then answers like a mass on a spring of natural
-frequency ``f``, critically damped: stiffness ``I w^2`` and damping ``2 I w`` with ``w = 2 pi f``. The inertia ``I``
-that the joint works against is that of what hangs on it, and, where an end effector hangs on it, that of the trunk
-above a planted foot: the body's mass at the distance of that foot, shared between half of the feet. Nothing else
-limits its force.
+A servo pulls its joint towards the commanded angle. The joint then behaves like a critically damped mass on a spring
+of natural frequency ``f``: stiffness ``I w^2`` and damping ``2 I w`` with ``w = 2 pi f``. ``I`` is the inertia of the
+bodies below the joint. If an end effector is among them, the inertia of the trunk above a planted foot is added: the
+mass of the body at the distance of that foot, shared between half of the feet. Its force is not limited.
 """
 
 from __future__ import annotations
@@ -17,20 +16,28 @@ from jaxtyping import Float
 
 from track_mjx._common.errors import BodyError, ConfigError
 from track_mjx._common.mjcf import quick_compile
-from track_mjx.body.moments import moment_arms
 
 MODES = ("keep", "torque", "servo")
 _HINGE = int(mujoco.mjtJoint.mjJNT_HINGE)
 _TINY = 1e-6
-"""Moment arms below this part of an actuator's longest are rounding."""
+"""Moment arms shorter than this part of an actuator's longest are rounding errors."""
+
+
+def moment_arms(model: mujoco.MjModel, data: mujoco.MjData) -> Float[np.ndarray, "actuator dof"]:
+    """Return the derivative of each actuator's length by each dof, in the pose of the last `mj_fwdPosition`."""
+    arms = np.zeros((model.nu, model.nv))
+    mujoco.mju_sparse2dense(
+        arms, data.actuator_moment.ravel(), data.moment_rownnz, data.moment_rowadr, data.moment_colind.ravel()
+    )
+    return arms
 
 
 def set_actuators(spec: mujoco.MjSpec, mode: str, servo_hz: float, end_effectors: Sequence[str]) -> None:
-    """Turn the actuators of a body into motors or servos, where that is asked for.
+    """Turn the actuators of a body into motors or servos, or keep them.
 
     Raises:
-        ConfigError: when there is no such mode, or what it needs is not there.
-        BodyError: when no actuator moves a hinge.
+        ConfigError: for an unknown mode, or a motor without a force range.
+        BodyError: if no actuator moves a hinge.
     """
     if mode not in MODES:
         raise ConfigError(f"arena.actuators: expected {', '.join(MODES[:-1])} or {MODES[-1]}, got {mode!r}")
@@ -41,29 +48,29 @@ def set_actuators(spec: mujoco.MjSpec, mode: str, servo_hz: float, end_effectors
 
 
 def _motors(spec: mujoco.MjSpec) -> None:
-    """Position servos become motors with the range of their forces."""
+    """Turn position servos into motors with their force range."""
     for actuator in spec.actuators:
         if actuator.biastype != mujoco.mjtBias.mjBIAS_AFFINE:
             continue
         largest = float(np.abs(actuator.forcerange).max())
         if not largest > 0:
-            raise ConfigError(f"arena.actuators=torque: actuator {actuator.name!r} has no range of forces")
+            raise ConfigError(f"arena.actuators=torque: actuator {actuator.name!r} has no force range")
         actuator.gainprm = [largest, *[0.0] * (len(actuator.gainprm) - 1)]
         actuator.biastype, actuator.biasprm = mujoco.mjtBias.mjBIAS_NONE, [0.0] * len(actuator.biasprm)
         actuator.ctrllimited, actuator.ctrlrange = True, [-1.0, 1.0]
 
 
 def _servos(spec: mujoco.MjSpec, hz: float, end_effectors: Sequence[str]) -> None:
-    """One servo for every hinge that some actuator moves, in the place of all actuators and their tendons.
+    """Replace all actuators and their tendons by one servo for each hinge that an actuator moves.
 
-    The joint itself is damped, because integrators take that implicitly.
+    Damping is put on the joint, because integrators treat joint damping implicitly.
     """
     model = quick_compile(spec)
     moved = _moved(model)
     if not moved:
         raise BodyError("arena.actuators=servo: no actuator of the body moves a hinge")
     inertia = _inertias(model, end_effectors)
-    joints = list(spec.joints)  # in another order than the model's; each knows its number there
+    joints = list(spec.joints)  # not in the order of the model; `id` is their number there
     for elements in (spec.actuators, spec.tendons, spec.keys):
         for element in list(elements):
             spec.delete(element)
@@ -84,7 +91,7 @@ def _servos(spec: mujoco.MjSpec, hz: float, end_effectors: Sequence[str]) -> Non
 
 
 def _moved(model: mujoco.MjModel) -> list[int]:
-    """Numbers of the hinges that some actuator moves."""
+    """Return the ids of the hinges that an actuator moves."""
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     arms = np.abs(moment_arms(model, data))
@@ -93,10 +100,10 @@ def _moved(model: mujoco.MjModel) -> list[int]:
 
 
 def _inertias(model: mujoco.MjModel, end_effectors: Sequence[str]) -> Float[np.ndarray, " dof"]:
-    """Inertia that each degree of freedom works against, in the model's own pose."""
+    """Return the inertia that each dof works against, in the reference pose."""
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
-    own = 1.0 / np.maximum(model.dof_invweight0, 1e-12)
+    free = 1.0 / np.maximum(model.dof_invweight0, 1e-12)
     feet = [model.body(name).id for name in end_effectors]
     share = model.body_mass.sum() / max(1.0, len(feet) / 2)
     planted = np.zeros(model.nv)
@@ -109,4 +116,4 @@ def _inertias(model: mujoco.MjModel, end_effectors: Sequence[str]) -> Float[np.n
                     dof = int(model.jnt_dofadr[joint])
                     planted[dof] = max(planted[dof], share * reach**2)
             body = int(model.body_parentid[body])
-    return own + planted
+    return free + planted

@@ -1,11 +1,11 @@
-"""Whether a body's actuators can make the recorded movement: inverse dynamics, then static optimisation.
+"""Whether a body's actuators can produce the recorded movement: inverse dynamics, then static optimisation.
 
-For every frame, the joint torques that pose, velocity and acceleration ask for are shared out among the actuators,
-each within its range, as closely as they can (Crowninshield & Brand 1981, J. Biomech. 14:793; without their fatigue
-criterion: what cannot be produced is what matters here). Torques are weighed by the inverse inertia, as in Gauss's
-principle, so that what is lacking counts by the acceleration it fails to make.
+In each frame, the joint torques of the movement are distributed over the actuators, each within its range, with the
+smallest possible residual (Crowninshield & Brand 1981, J. Biomech. 14:793, without their fatigue criterion). Torques
+are weighted by the inverse inertia, as in Gauss's principle, so that a missing torque counts by the missing
+acceleration.
 
-A controller cannot follow where strength lacks, however long it is trained.
+No controller can follow a movement that needs more strength than the body has.
 """
 
 from __future__ import annotations
@@ -19,30 +19,29 @@ from jaxtyping import Float
 from scipy.optimize import lsq_linear
 
 from track_mjx.body.anatomy import Anatomy
-from track_mjx.body.moments import moment_arms
+from track_mjx.body.servos import moment_arms
 from track_mjx.clips import Clips
 
 LACKING = 0.3
-"""Share of the torque missing from which a frame counts as beyond the body's strength."""
+"""Missing part of the torque above which a frame counts as beyond the body's strength."""
 _RIDGE = 1e-3
-"""Weight of small use against close torques, as a share of the mean effect of an actuator."""
+"""Weight of low effort against matching torques, as a part of the mean effect of an actuator."""
 
 
 class Strength(NamedTuple):
-    """What movement asks of actuators.
-
-    Attributes:
-        lacking: (frame,) share that no control produces of the torque needed beside what idle actuators give (the
-            passive pull of muscles), in the norm of Gauss's principle: 0 all is produced, 1 nothing.
-        effort: (frame, actuator) force of each actuator: 0 idle, 1 the most it can on one side.
-    """
+    """What a movement requires of actuators."""
 
     lacking: Float[np.ndarray, " frame"]
+    """Part of the required torque that no control produces, in the norm of Gauss's principle: 0 none, 1 all of it.
+
+    The required torque excludes the torque of idle actuators, which is the passive pull of muscles.
+    """
     effort: Float[np.ndarray, "frame actuator"]
+    """Force of each actuator: 0 idle, 1 its maximum in one direction."""
 
 
 def strength_of_clips(body: Anatomy, clips: Clips, most: int = 500) -> tuple[Strength, Strength]:
-    """Judge holding the poses of clips, and moving as they do, at up to `most` frames spread over all of them."""
+    """Assess holding the poses of clips, and moving as in them, at up to `most` frames spread over all clips."""
     chosen = np.unique(np.linspace(0, len(clips.qpos) - 1, min(most, len(clips.qpos))).astype(np.int64))
     qpos, qvel = clips.qpos[chosen].astype(np.float64), clips.qvel[chosen].astype(np.float64)
     qacc = np.zeros(clips.qvel.shape)
@@ -55,7 +54,7 @@ def strength_of_clips(body: Anatomy, clips: Clips, most: int = 500) -> tuple[Str
 
 
 def can_be_judged(body: Anatomy) -> bool:
-    """Whether torques follow from the movement alone: every joint has an actuator, so no force comes from the floor."""
+    """Return whether torques follow from the movement alone: each joint has an actuator, so the floor adds no force."""
     model = body.model
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
@@ -68,9 +67,9 @@ def strength(
     qvel: Float[np.ndarray, "frame dof"],
     qacc: Float[np.ndarray, "frame dof"],
 ) -> Strength:
-    """Judge frames: poses with their velocities and accelerations (zeros for holding a pose).
+    """Assess poses with their velocities and accelerations (zeros for holding a pose).
 
-    Activation counts as reached: a muscle's delay is not part of it.
+    Muscles are assumed to have reached their activation; their delay is ignored.
     """
     lacking, efforts = [], []
     for effects, idle, needs in _demands(body, qpos, qvel, qacc):
@@ -84,10 +83,10 @@ def strength(
 def _demands(
     body: Anatomy, qpos: np.ndarray, qvel: np.ndarray, qacc: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield what every frame asks for.
+    """Yield the requirements of each frame.
 
-    These are the effect of each actuator's whole range (actuator, dof), the use at which it pulls and pushes least
-    (actuator), and what is needed beyond the lowest use of all (dof).
+    These are the effect of each actuator's whole range (actuator, dof), its use with the least force (actuator), and
+    the torque needed beyond that of all actuators at their lowest use (dof).
     """
     model = body.model
     data, inertia = mujoco.MjData(model), np.zeros((model.nv, model.nv))
@@ -104,14 +103,14 @@ def _demands(
             forces.append(data.actuator_force.copy())
         arms, reach = moment_arms(model, data), forces[1] - forces[0]
         torques = np.vstack([arms * reach[:, None], data.qfrc_inverse - arms.T @ forces[0]])
-        weighed = np.linalg.solve(np.linalg.cholesky(inertia), torques.T).T
+        weighted = np.linalg.solve(np.linalg.cholesky(inertia), torques.T).T
         idle = np.clip(np.divide(-forces[0], reach, out=np.zeros(model.nu), where=reach != 0), 0.0, 1.0)
-        yield weighed[:-1], idle, weighed[-1]
+        yield weighted[:-1], idle, weighted[-1]
 
 
 def _share_out(
     effects: Float[np.ndarray, "actuator dof"], idle: Float[np.ndarray, " actuator"], needs: Float[np.ndarray, " dof"]
 ) -> Float[np.ndarray, " actuator"]:
-    """Least squares within 0..1, with a small ridge towards idleness."""
+    """Solve least squares within 0..1, with a small ridge towards idleness."""
     ridge = np.sqrt(_RIDGE * (effects**2).sum(1).mean()) * np.eye(len(idle))
     return lsq_linear(np.vstack([effects.T, ridge]), np.concatenate([needs, ridge @ idle]), (0, 1), "bvls").x
