@@ -105,13 +105,11 @@ def _element_problems(element: ElementTree.Element, assets: Mapping[str, bytes])
 
 
 def exact_xml(spec: mujoco.MjSpec) -> str:
-    """Compile a spec and write it as XML with all digits, so that the XML compiles to the same model.
+    """Write a compiled spec as XML with all digits, so that the XML compiles to the same model.
 
     Raises:
-        ValueError: if MuJoCo rejects the model.
         BodyError: if this MuJoCo cannot write exact XML.
     """
-    quick_compile(spec)
     with _exact_numbers():
         return spec.to_xml()
 

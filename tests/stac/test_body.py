@@ -180,7 +180,7 @@ def test_sibling_folder_is_allowed(tmp_path):
     ("changes", "message"),
     [
         ({"mesh": "/etc/hostname"}, "expected a path relative to the MJCF"),
-        ({"mesh": "../../../secret.stl"}, "leads out of the model's own folders"),
+        ({"mesh": "../../../secret.stl"}, "outside the model folder"),
         ({"mesh": "missing.stl"}, "no such file in .*meshes"),
         ({"meshdir": "/srv/meshes"}, "'/srv/meshes' is absolute"),
     ],
@@ -193,9 +193,9 @@ def test_assets_out_of_bounds_are_refused(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("not xml at all", "not valid XML"),
+        ("not xml at all", "invalid XML"),
         ("<html/>", "cannot read this as MJCF"),
-        ('<mujoco><include file="../../../etc/passwd"/></mujoco>', "leads out of the model's own folders"),
+        ('<mujoco><include file="../../../etc/passwd"/></mujoco>', "outside the model folder"),
         ('<mujoco><include file="gone.xml"/></mujoco>', "no such file"),
         ('<mujoco><worldbody><body name="a"><joint/></body></worldbody></mujoco>', "does not compile.*mass"),
     ],
@@ -233,8 +233,8 @@ def test_all_faults_are_listed_at_once_with_near_names(tmp_path):
         "markers.Trunk.body: unknown body 'trnk'; did you mean 'trunk'?",
         "markers.Arm.offset: expected three finite numbers (metres), got [0.0, 1.0]",
         "root_keypoint: unknown keypoint 'Trunc'; did you mean 'Trunk'?",
-        "trunk_keypoints: 'Arm' stands there 2 times",
-        "keypoint_order: lacks marker 'Arm'",
+        "trunk_keypoints: 'Arm' is listed 2 times",
+        "keypoint_order: marker 'Arm' is missing",
         "parts.limb: unknown body or joint 'sholder'; did you mean 'shoulder'",
         "parts.none: no joint moves ['world']",
         "end_effectors: unknown body 'hand'",
@@ -255,10 +255,10 @@ def test_scale_must_be_positive(tmp_path, scale):
     ("changes", "message"),
     [
         ({"mjcf": "nowhere.xml"}, "no file 'nowhere.xml'"),
-        ({"mjcf": None}, "has no model of its own: give body.mjcf=PATH"),
+        ({"mjcf": None}, "has no default model: set body.mjcf=PATH"),
         ({"mjcf": None, "default_mjcf": "embedded:cat.xml"}, "names no file"),
         ({"mjcf": None, "default_mjcf": "web:cat.xml"}, "expected embedded:FILE or dm_control:PATH"),
-        ({"markers": {}}, "markers: there are none"),
+        ({"markers": {}}, "markers: empty"),
     ],
 )
 def test_settings_without_a_model(tmp_path, changes, message):
@@ -275,5 +275,5 @@ def test_missing_dm_control_says_how_to_get_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("root", "verb"), [("free", "free 'trunk'"), ("upright", "set 'trunk' upright")])
 def test_root_that_hangs_on_a_joint_cannot_be_changed(tmp_path, root, verb):
     path = write_model(tmp_path, root='<joint name="lift" type="slide"/>')
-    with pytest.raises(BodyError, match=f"cannot {verb}, it hangs on joint 'lift'"):
+    with pytest.raises(BodyError, match=f"cannot {verb}, it has joint 'lift'"):
         load_body(config(path, root=root))

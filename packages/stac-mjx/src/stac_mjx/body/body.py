@@ -1,77 +1,73 @@
-"""A body: an MJCF model, exactly scaled, and the keypoints tied to it.
+"""A body: an exactly scaled MJCF model and its keypoints.
 
-Units: the MJCF keeps its own length unit (the fly's is the centimetre), ``Body.length_unit_m`` says how long that is.
-Offsets and sizes are in metres. Body and dof indices are MuJoCo's; body 0 is the world.
+The MJCF keeps its length unit (the fly's is the centimetre); ``Body.length_unit_m`` gives its size. Offsets and sizes
+are in metres. Body and dof indices are MuJoCo's; body 0 is the world.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from stac_mjx._common.errors import BodyError, raise_all
+from stac_mjx._common.errors import BodyError, raise_all, unknown
 from stac_mjx._common.hdf5.info import model_sha256
-from stac_mjx._common.mjcf import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
+from stac_mjx._common.mjcf import body_labels, joint_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
 from stac_mjx._common.units import METRES_PER_UNIT
-from stac_mjx.body.body_checks import body_faults, part_joints
 from stac_mjx.body.mjcf import compile_spec, locate, read_spec
-from stac_mjx.body.root import set_root
+from stac_mjx.body.root import ROOTS, set_root
 from stac_mjx.body.scale import scale_spec
 from stac_mjx.config import BodyConfig
 
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """A compiled body and its keypoints.
-
-    Attributes:
-        name: name of the body, written to every output.
-        mjcf_xml: the scaled model; compiles with `assets` alone.
-        assets: files the model needs, by bare name.
-        model: the two compiled.
-        unit: length unit of the MJCF ("m", "dm", "cm", "mm", "um").
-        length_unit_m: metres per length unit of the MJCF.
-        scale: factor the model has been scaled by.
-        marker_names: keypoint names; the order of all marker arrays.
-        marker_body: body each keypoint moves with, (keypoint,), MuJoCo body ids.
-        marker_offset: initial offsets in the frame of that body, (keypoint, 3), metres.
-        regularize: how firmly calibration holds each offset to the initial one, (keypoint,); 0: not.
-        keypoint_order: order of the keypoints in files that hold no names.
-        root_keypoint: keypoint closest to the root, or None.
-        trunk_keypoints: keypoints that place the root; empty: all.
-        part_dofs: part name -> dof (qvel) indices, ascending.
-        end_effectors: bodies that touch the world or carry the task.
-        skeleton: pairs of keypoints joined by a line in plots.
-        rate_hz: usual frame rate of this animal's recordings, or None.
-        config: the settings it was made from, or None.
-    """
+    """A compiled body and its keypoints."""
 
     name: str
     mjcf_xml: str
+    """The scaled model; compiles with `assets` alone."""
     assets: dict[str, bytes]
+    """Files of the model, by bare name."""
     model: mujoco.MjModel
     unit: str
+    """Length unit of the MJCF ("m", "dm", "cm", "mm", "um")."""
     length_unit_m: float
+    """Metres per length unit of the MJCF."""
     scale: float
+    """Factor by which the model was scaled."""
     marker_names: tuple[str, ...]
+    """Keypoint names; the order of all marker arrays."""
     marker_body: Int[np.ndarray, " keypoint"]
+    """MuJoCo id of the body that each keypoint moves with."""
     marker_offset: Float[np.ndarray, "keypoint 3"]
+    """Initial offsets in the frame of that body, metres."""
     regularize: Float[np.ndarray, " keypoint"]
+    """Weight that keeps each calibrated offset near the initial one; 0: none."""
     keypoint_order: tuple[str, ...]
+    """Order of the keypoints in files without names."""
     root_keypoint: str | None
+    """Keypoint closest to the root."""
     trunk_keypoints: tuple[str, ...]
+    """Keypoints that place the root; empty: all."""
     part_dofs: dict[str, np.ndarray]
+    """Part name -> dof (qvel) indices, ascending."""
     end_effectors: tuple[str, ...]
+    """Bodies that touch the world or carry the task."""
     skeleton: tuple[tuple[str, str], ...]
+    """Pairs of keypoints joined by a line in plots."""
     rate_hz: float | None = None
+    """Usual frame rate of recordings of this animal."""
     config: BodyConfig | None = None
+    """The settings it was made from."""
 
     @cached_property
     def sha256(self) -> str:
@@ -80,7 +76,7 @@ class Body:
 
     @cached_property
     def marker_rest(self) -> Float[np.ndarray, "keypoint 3"]:
-        """Where the initial offsets put the markers in the default pose, metres."""
+        """Positions of the markers at their initial offsets in the default pose, metres."""
         data = self._at_rest()
         rotation = data.xmat.reshape(-1, 3, 3)[self.marker_body]
         origin = data.xpos[self.marker_body] * self.length_unit_m
@@ -88,7 +84,7 @@ class Body:
 
     @cached_property
     def size_m(self) -> float:
-        """Largest distance between two markers (fewer than two: between two bodies) in the default pose, metres."""
+        """Largest distance between two markers (two bodies, if there are fewer) in the default pose, metres."""
         points = self.marker_rest if len(self.marker_names) > 1 else self._at_rest().xpos[1:] * self.length_unit_m
         return float(np.linalg.norm(points[:, None] - points[None], axis=-1).max(initial=0.0))
 
@@ -99,41 +95,41 @@ class Body:
 
     @cached_property
     def body_names(self) -> tuple[str, ...]:
-        """Name of every body, ``world`` first; unnamed ones are called ``body_<id>``."""
+        """Name of each body, ``world`` first; unnamed ones are called ``body_<id>``."""
         return body_labels(self.model)
 
     @cached_property
     def joint_names(self) -> tuple[str, ...]:
-        """Name of every joint; unnamed ones are called ``joint_<id>``."""
-        return tuple(self.model.joint(i).name or f"joint_{i}" for i in range(self.model.njnt))
+        """Name of each joint; unnamed ones are called ``joint_<id>``."""
+        return joint_labels(self.model)
 
     @cached_property
     def qpos_names(self) -> tuple[str, ...]:
-        """Name of every qpos column: the joint's, or ``<joint>_x .. _qz`` (free), ``<joint>_qw .. _qz`` (ball)."""
+        """Name of each qpos column: the joint's, or ``<joint>_x .. _qz`` (free), ``<joint>_qw .. _qz`` (ball)."""
         return qpos_labels(self.model)
 
     @cached_property
     def qvel_names(self) -> tuple[str, ...]:
-        """Name of every qvel column: the joint's, or ``<joint>_vx .. _wz`` (free), ``<joint>_wx .. _wz`` (ball)."""
+        """Name of each qvel column: the joint's, or ``<joint>_vx .. _wz`` (free), ``<joint>_wx .. _wz`` (ball)."""
         return qvel_labels(self.model)
 
     @cached_property
     def qpos_units(self) -> tuple[str, ...]:
-        """Unit of every qpos column: ``rad``, the MJCF's length unit, or ``1`` for quaternions."""
+        """Unit of each qpos column: ``rad``, the MJCF's length unit, or ``1`` for quaternions."""
         return qpos_units(self.model, self.length_unit_m)
 
     @cached_property
     def qvel_units(self) -> tuple[str, ...]:
-        """Unit of every qvel column: ``rad s-1`` or the MJCF's length unit per second."""
+        """Unit of each qvel column: ``rad s-1`` or the MJCF's length unit per second."""
         return qvel_units(self.model, self.length_unit_m)
 
 
 def load_body(config: BodyConfig) -> Body:
-    """Read, scale and compile the body a configuration describes.
+    """Read, scale and compile the body that a configuration describes.
 
     Raises:
-        BodyError: when the model is missing or does not compile, or when the configuration names bodies, joints or
-            keypoints that do not exist; all faults in one message.
+        BodyError: if the model is missing or does not compile, or the configuration names bodies, joints or keypoints
+            that do not exist; lists all problems.
     """
     path = locate(config.mjcf, config.default_mjcf, config.name)
     spec, assets = read_spec(path)
@@ -141,7 +137,7 @@ def load_body(config: BodyConfig) -> Body:
     if config.scale != 1.0 and 0 < config.scale < math.inf:
         assets = scale_spec(spec, assets, float(config.scale), scale_inertia=bool(config.scale_inertia))
     xml, model = compile_spec(spec, assets, str(path))
-    raise_all(BodyError, f"body {config.name!r} ({path})", body_faults(config, model))
+    raise_all(BodyError, f"body {config.name!r} ({path})", body_problems(config, model))
     used = without(config, config.leave_out)
     markers = used.markers
     return Body(
@@ -168,7 +164,7 @@ def load_body(config: BodyConfig) -> Body:
 
 
 def without(config: BodyConfig, keypoints: Sequence[str]) -> BodyConfig:
-    """The settings of the same body with some keypoints fewer."""
+    """Return the settings of the same body without some keypoints."""
     return replace(
         config,
         markers={name: marker for name, marker in config.markers.items() if name not in keypoints},
@@ -179,8 +175,103 @@ def without(config: BodyConfig, keypoints: Sequence[str]) -> BodyConfig:
 
 
 def _part_dofs(model: mujoco.MjModel, names: list[str]) -> np.ndarray:
-    """Dof indices of the joints a part names, ascending."""
+    """Return the dof indices of the joints that a part names, ascending."""
     widths = (6, 3, 1, 1)
     joints = sorted({joint for name in names for joint in part_joints(model, name) or ()})
     dofs = [model.jnt_dofadr[j] + k for j in joints for k in range(widths[model.jnt_type[j]])]
     return np.array(dofs, dtype=np.int64)
+
+
+def body_problems(config: BodyConfig, model: mujoco.MjModel) -> list[str]:
+    """List all problems of a body's configuration with its compiled model."""
+    bodies = [model.body(i).name for i in range(model.nbody) if model.body(i).name]
+    joints = [model.joint(i).name for i in range(model.njnt) if model.joint(i).name]
+    return [
+        *_plain_problems(config),
+        *_marker_problems(config, bodies),
+        *_keypoint_problems(config),
+        *_part_problems(config, model, bodies, joints),
+        *(f"end_effectors: {unknown('body', name, bodies)}" for name in config.end_effectors if name not in bodies),
+        *_repeats("end_effectors", config.end_effectors),
+    ]
+
+
+def part_joints(model: mujoco.MjModel, name: str) -> list[int] | None:
+    """Return the ids of the joints that a part names: all joints of a body, else a joint; None if there is neither.
+
+    Bodies come first, because in several models a body has the same name as one of its joints. A name with ``*`` or
+    ``?`` means all matching bodies, or all matching joints if no body matches.
+    """
+    bodies = [i for i in range(model.nbody) if fnmatchcase(model.body(i).name, name)]
+    if bodies:
+        return [int(model.body_jntadr[i]) + k for i in bodies for k in range(model.body_jntnum[i])]
+    joints = [i for i in range(model.njnt) if fnmatchcase(model.joint(i).name, name)]
+    return joints or None
+
+
+def _plain_problems(config: BodyConfig) -> list[str]:
+    problems = []
+    if config.unit not in METRES_PER_UNIT:
+        problems.append(f"unit: {unknown('length unit', str(config.unit), list(METRES_PER_UNIT))}")
+    if not (math.isfinite(config.scale) and config.scale > 0):
+        problems.append(f"scale: expected a positive number, got {config.scale}")
+    if config.rate_hz is not None and not 0 < config.rate_hz < math.inf:
+        problems.append(f"rate_hz: expected a positive number, got {config.rate_hz}")
+    if config.root not in ROOTS:
+        problems.append(f"root: expected {', '.join(ROOTS[:-1])} or {ROOTS[-1]}, got {config.root!r}")
+    if not config.markers:
+        problems.append("markers: empty; set the keypoints and the bodies they move with")
+    return problems
+
+
+def _marker_problems(config: BodyConfig, bodies: list[str]) -> list[str]:
+    problems = []
+    for name, marker in config.markers.items():
+        if marker.body not in bodies:
+            problems.append(f"markers.{name}.body: {unknown('body', marker.body, bodies)}")
+        offset = list(marker.offset)
+        if len(offset) != 3 or not all(math.isfinite(value) for value in offset):
+            problems.append(f"markers.{name}.offset: expected three finite numbers (metres), got {offset}")
+        if not 0 <= marker.regularize < math.inf:
+            problems.append(f"markers.{name}.regularize: expected 0 or more, got {marker.regularize}")
+    return problems
+
+
+def _keypoint_problems(config: BodyConfig) -> list[str]:
+    markers = [str(name) for name in config.markers]
+    problems = []
+    if config.root_keypoint is not None and config.root_keypoint not in markers:
+        problems.append(f"root_keypoint: {unknown('keypoint', config.root_keypoint, markers)}")
+    problems += [f"leave_out: {unknown('keypoint', name, markers)}" for name in config.leave_out if name not in markers]
+    if markers and set(markers) <= set(config.leave_out):
+        problems.append("leave_out: leaves no keypoint")
+    for name in config.trunk_keypoints:
+        problems += [f"trunk_keypoints: {unknown('keypoint', name, markers)}"] if name not in markers else []
+    for pair in config.skeleton:
+        if len(pair) != 2:
+            problems.append(f"skeleton: expected pairs of keypoints, got {list(pair)}")
+        problems += [f"skeleton: {unknown('keypoint', name, markers)}" for name in pair if name not in markers]
+    order = list(config.keypoint_order)
+    if order:
+        missing = [name for name in markers if name not in order]
+        problems += [f"keypoint_order: marker {name!r} is missing" for name in missing]
+    return problems + _repeats("keypoint_order", order) + _repeats("trunk_keypoints", config.trunk_keypoints)
+
+
+def _part_problems(config: BodyConfig, model: mujoco.MjModel, bodies: list[str], joints: list[str]) -> list[str]:
+    problems = []
+    for part, names in config.parts.items():
+        joint_ids = {name: part_joints(model, name) for name in names}
+        problems += [
+            f"parts.{part}: {unknown('body or joint', name, [*bodies, *joints])}"
+            for name, ids in joint_ids.items()
+            if ids is None
+        ]
+        if None not in joint_ids.values() and not any(joint_ids.values()):
+            problems.append(f"parts.{part}: no joint moves {list(names)}; name joints, or bodies with joints")
+        problems += _repeats(f"parts.{part}", names)
+    return problems
+
+
+def _repeats(where: str, names: Sequence[str]) -> list[str]:
+    return [f"{where}: {name!r} is listed {count} times" for name, count in Counter(names).items() if count > 1]

@@ -1,4 +1,4 @@
-"""The bodies that ship with the package: one YAML file each in conf/body."""
+"""The bodies that ship with the package, one YAML file each in conf/body. Needs no MuJoCo, for ``--help``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from stac_mjx.config import BodyConfig
 
 
 def preset_names() -> list[str]:
-    """Names of all body presets, in alphabetical order."""
+    """Return the names of all body presets in alphabetical order."""
     return cli.preset_names("body")
 
 
 def body_preset(name: str, **changes: Any) -> BodyConfig:
-    """Return the settings of a preset, some of them changed: ``body_preset("rat", mjcf="rodent.xml")``.
+    """Return the settings of a preset with changes: ``body_preset("rat", mjcf="rodent.xml")``.
 
     Raises:
-        ConfigError: when there is no such preset, or a change is no setting of a body.
+        ConfigError: for an unknown preset, or a change that is not a setting of a body.
     """
     from omegaconf import OmegaConf
 

@@ -3,10 +3,11 @@
 Scaled: positions of bodies, inertial frames, joint anchors, geoms, sites, cameras, lights and frames; sizes of geoms,
 sites, meshes, height fields and skins; ranges, references and springs of slide joints; lengths, ranges, springs and
 widths of tendons that have a length; lengths in equality constraints, keyframes, contact margins and actuator length
-ranges; the statistics that renderers go by. Angles, orientations, gains, stiffness, damping, friction and gravity stay.
+ranges; the statistics used by renderers. Angles, orientations, gains, stiffness, damping, friction and gravity do not
+change.
 
-Mass: without `scale_inertia` every body keeps its mass, and its inertia follows its size (second power). With it mass
-goes with the third power and inertia with the fifth, as in a body of the same density.
+Without `scale_inertia`, masses do not change and inertias scale with the second power. With it, mass scales with the
+third power and inertia with the fifth, as in a body of the same density.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ def scale_spec(
 ) -> dict[str, bytes]:
     """Scale a body in place, so that its kinematics are `factor` times those of the original.
 
-    Translations in qpos (free joints, slides) are lengths: forward kinematics of the scaled body at qpos with these
-    scaled equal `factor` times the original's at qpos.
+    Translations in qpos (free joints, slides) are lengths. If they are scaled too, forward kinematics of the scaled
+    body gives `factor` times the positions of the original.
 
     Returns:
-        The assets the scaled spec needs: skins are rewritten, all other files are scaled by the spec.
+        The assets of the scaled spec: skin files are rewritten, the spec scales all others.
 
     Raises:
-        BodyError: when the model has flexes, or a fixed tendon that mixes angles and lengths.
+        BodyError: if the model has flexes, or a fixed tendon that mixes angles and lengths.
     """
     if spec.flexes:
         raise BodyError("body.scale: a model with flexes cannot be scaled; set body.scale=1 and scale the file itself")
@@ -55,14 +56,14 @@ def scale_spec(
 
 
 def _multiply(element: Any, fields: tuple[str, ...], factor: float) -> None:
-    """Multiply numeric fields of a spec element; unset ones are NaN and stay so."""
+    """Multiply numeric fields of a spec element; unset ones are NaN and remain NaN."""
     for name in fields:
         value = getattr(element, name)
         setattr(element, name, value * factor if isinstance(value, float) else np.asarray(value) * factor)
 
 
 def _scale_tree(spec: mujoco.MjSpec, factor: float) -> None:
-    """Positions and sizes of what hangs in the tree."""
+    """Scale positions and sizes of all elements of the tree."""
     for body in spec.bodies:
         _multiply(body, ("pos", "ipos"), factor)
     for frame in spec.frames:
@@ -80,7 +81,7 @@ def _scale_tree(spec: mujoco.MjSpec, factor: float) -> None:
 
 
 def _scale_mass(spec: mujoco.MjSpec, factor: float, scale_inertia: bool) -> None:
-    """Masses and inertias, written or implied by geoms; the module docstring states the rule."""
+    """Scale masses and inertias, explicit or derived from geoms; the module docstring states the rule."""
     mass = factor**3 if scale_inertia else 1.0
     shells = {mesh.name for mesh in spec.meshes if mesh.inertia == mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL}
     for body in spec.bodies:
@@ -104,15 +105,11 @@ def _scale_joints(spec: mujoco.MjSpec, factor: float) -> None:
 
 
 def _tendon_has_length(tendon: Any) -> bool:
-    """Whether a tendon's coordinate is a length: a spatial one, or a fixed one of slide joints only.
-
-    Raises:
-        BodyError: when a fixed tendon mixes slides and hinges.
-    """
+    """Return whether a tendon's coordinate is a length: a spatial tendon, or a fixed one of slide joints only."""
     joints = [wrap.target for wrap in tendon.path if wrap.type == mujoco.mjtWrap.mjWRAP_JOINT]
     slides = [joint.type == mujoco.mjtJoint.mjJNT_SLIDE for joint in joints]
     if any(slides) and not all(slides):
-        raise BodyError(f"body.scale: tendon {tendon.name!r} adds angles to lengths, so it has no scaled counterpart")
+        raise BodyError(f"body.scale: tendon {tendon.name!r} adds angles to lengths, so it cannot be scaled")
     return not joints or all(slides)
 
 
@@ -122,12 +119,12 @@ def _scale_tendons(spec: mujoco.MjSpec, with_length: list[Any], factor: float) -
     for tendon in with_length:
         _multiply(tendon, ("range", "margin"), factor)
         rest = np.asarray(tendon.springlength)
-        # -1 means "the length in the spring pose" and is no length
+        # -1 means "the length in the spring pose"
         tendon.springlength = np.where(rest >= 0, rest * factor, rest)
 
 
 def _scale_actuators(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], factor: float) -> None:
-    """Length ranges and cranks; gains, biases and control ranges stay."""
+    """Scale length ranges and cranks, but not gains, biases and control ranges."""
     by_kind = {
         mujoco.mjtTrn.mjTRN_JOINT: slides,
         mujoco.mjtTrn.mjTRN_JOINTINPARENT: slides,
@@ -141,7 +138,7 @@ def _scale_actuators(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], f
 
 
 def _scale_equalities(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], factor: float) -> None:
-    """Anchors of connect and weld; the polynomial coefficients that couple joints or tendons."""
+    """Scale anchors of connect and weld, and polynomial coefficients that couple joints or tendons."""
     for equality in spec.equalities:
         data = np.array(equality.data)
         if equality.type == mujoco.mjtEq.mjEQ_CONNECT:
@@ -157,7 +154,7 @@ def _scale_equalities(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], 
 
 
 def _scale_keys(spec: mujoco.MjSpec, factor: float) -> None:
-    """Translations in keyframes: free joints, slides, mocap bodies. Compiles the unscaled spec to learn the columns."""
+    """Scale translations in keyframes (free joints, slides, mocap bodies); compile the unscaled spec for the columns."""
     if not spec.keys:
         return
     model = spec.compile()
@@ -173,7 +170,7 @@ def _scale_keys(spec: mujoco.MjSpec, factor: float) -> None:
 
 
 def _scale_shapes(spec: mujoco.MjSpec, assets: dict[str, bytes], factor: float) -> dict[str, bytes]:
-    """Meshes, height fields and skins; returns the assets with skin files rewritten."""
+    """Scale meshes, height fields and skins; return the assets with rewritten skin files."""
     scaled = dict(assets)
     for mesh in spec.meshes:
         _multiply(mesh, ("scale",), factor)

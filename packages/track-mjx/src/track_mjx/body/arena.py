@@ -84,6 +84,7 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     set_actuators(spec, arena.actuators, arena.servo_hz, end_effectors)
     _set_options(spec, physics)
     try:
+        quick_compile(spec)
         xml = exact_xml(spec)
         model = mujoco.MjModel.from_xml_string(xml, dict(clips.assets))
     except (ValueError, mujoco.FatalError) as error:
