@@ -118,7 +118,7 @@ def test_free_root_is_added_once(tmp_path):
 
 def test_upright_root_slides_and_turns_but_does_not_tilt(tmp_path):
     path = write_model(tmp_path)
-    # a body that lies turned in its parent, and a default that a free joint would ignore
+    # a body rotated in its parent, and a default that a free joint would ignore
     text = path.read_text().replace('<body name="trunk" pos="0 0 1">', '<body name="trunk" pos="0 0 1" euler="1 2 3">')
     path.write_text(
         text.replace("<asset>", '<default><joint armature="0.5" damping="2" stiffness="3"/></default><asset>')

@@ -20,7 +20,7 @@ def walker_clips(folder: Path) -> Clips:
 
 
 def touching(arena: Arena) -> set[frozenset[str]]:
-    """Pairs of geoms MuJoCo finds in contact when the body lies deep in the floor."""
+    """Pairs of geoms MuJoCo finds in contact when the body is deep in the floor."""
     data = mujoco.MjData(arena.model)
     data.qpos[2] -= 0.2
     mujoco.mj_forward(arena.model, data)
@@ -46,7 +46,7 @@ def test_a_fixed_root_gets_no_floor_and_a_moving_one_does(tmp_path: Path) -> Non
     assert build_arena(walker_clips(tmp_path), ArenaConfig(floor="off"), PhysicsConfig()).floor == ""
 
 
-def test_the_floor_lies_where_the_feet_stand(tmp_path: Path) -> None:
+def test_the_floor_is_at_the_height_of_the_feet(tmp_path: Path) -> None:
     clips = walker_clips(tmp_path)
     arena = build_arena(clips, ArenaConfig(), PhysicsConfig())
     data = mujoco.MjData(arena.model)

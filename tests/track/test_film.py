@@ -44,7 +44,7 @@ ANIMAL = """
 
 
 def animal(length: float, off: float = 0.0, n: int = 20) -> tuple[Body, Footage]:
-    """A capsule as long as `length` mm that walks two lengths along x, its reference `off` lengths beside it."""
+    """A capsule as long as `length` mm that walks two lengths along x, its reference `off` lengths above it."""
     body = Body(ANIMAL.format(far=40 * length, thick=0.1 * length, long=0.5 * length), {}, 1e-3, "capsule")
     qpos = np.tile([0, 0, 0.3 * length, 1, 0, 0, 0], (n, 1)).astype(np.float64)
     qpos[:, 0] = np.linspace(0, 2 * length, n)

@@ -154,7 +154,7 @@ def _scale_equalities(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], 
 
 
 def _scale_keys(spec: mujoco.MjSpec, factor: float) -> None:
-    """Scale translations in keyframes (free joints, slides, mocap bodies); compile the unscaled spec for the columns."""
+    """Scale translations in keyframes (free joints, slides, mocap bodies); columns are those of the unscaled model."""
     if not spec.keys:
         return
     model = spec.compile()
