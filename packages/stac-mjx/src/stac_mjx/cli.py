@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stac_mjx._common.cli import App, Verb
-from stac_mjx._common.errors import ConfigError, OutputError, counted, unknown
+from stac_mjx._common.errors import ConfigError, counted, unknown
 from stac_mjx._common.settings import require
 
 if TYPE_CHECKING:
@@ -190,7 +190,9 @@ def report(config: ReportConfig) -> None:
 def render(config: RenderConfig) -> None:
     """Write an mp4 of one clip."""
     require(config.clips, "clips", "results/clips.h5")
-    _import_mujoco()
+    from stac_mjx._common.render import import_mujoco
+
+    import_mujoco()
     from stac_mjx._common.progress import reporting
     from stac_mjx.render import render_clip
 
@@ -204,21 +206,6 @@ def render(config: RenderConfig) -> None:
 
         path = render_clip(config, progress)
         log.info(str(path))
-
-
-def _import_mujoco() -> None:
-    """Import MuJoCo, which at once loads the libraries that MUJOCO_GL names.
-
-    Raises:
-        OutputError: when they are missing.
-    """
-    try:
-        import mujoco  # noqa: F401
-    except (ImportError, AttributeError, RuntimeError, OSError) as error:
-        raise OutputError(
-            f"MuJoCo does not load: {' '.join(str(error).split())}. If MUJOCO_GL is set, unset it or install what it "
-            "names (egl: libegl1; osmesa: libosmesa6)"
-        ) from error
 
 
 def convert(config: ConvertConfig) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,12 +10,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.colors import to_rgb
 
-from stac_mjx._common.errors import ConfigError, raise_all
+from stac_mjx._common.errors import ConfigError
 from stac_mjx._common.figures import ON_BODY, RECORDED, RED
 from stac_mjx._common.render.canvas import open_canvas
 from stac_mjx._common.render.extent import Extent, Motion, Surface, measure, pose, travels
 from stac_mjx._common.render.scene import CAPSULE, SPHERE, Stage, stage_model
-from stac_mjx._common.render.video import Captions, Picture, film, require_ffmpeg
+from stac_mjx._common.render.video import Captions, Picture, film, film_path, film_problems, require_ffmpeg
+from stac_mjx._common.settings import validate
 from stac_mjx.config import RenderConfig
 from stac_mjx.records import ReferenceClips, read_clips
 
@@ -24,7 +24,6 @@ LONGEST_S = 20.0
 """Longest stretch shown by default, s."""
 X_RAY = 0.7
 """Markers inside the body shine through it this strongly."""
-_SMALLEST, _LARGEST = 64, 8192
 _LINK = (0.60, 0.60, 0.62)
 
 
@@ -44,7 +43,7 @@ def render_clip(config: RenderConfig, progress: Callable[[int, int], None] = lam
     require_ffmpeg()
     clips = read_clips(Path(config.clips).expanduser(), [config.clip])
     frames = shown_frames(clips, config)
-    out = _film_path(config, clips.clip_name[0])
+    out = film_path(config.out, Path(config.clips).expanduser(), clips.clip_name[0])
     model = stage_model(clips.info.mjcf_xml, clips.info.assets, config.width, config.height)
     with open_canvas(model, config.width, config.height) as canvas:
         scene = MarkerScene(clips, canvas)
@@ -59,22 +58,8 @@ def render_clip(config: RenderConfig, progress: Callable[[int, int], None] = lam
 
 
 def _check(config: RenderConfig) -> None:
-    problems = []
-    for name in ("width", "height"):
-        pixels = getattr(config, name)
-        if not _SMALLEST <= pixels <= _LARGEST or pixels % 2:
-            problems.append(f"{name}={pixels}: expected an even number from {_SMALLEST} to {_LARGEST}")
-    if not 1 <= config.fps <= 240:
-        problems.append(f"fps={config.fps}: expected a number from 1 to 240")
-    if not 0 < config.speed < np.inf:
-        problems.append(f"speed={config.speed}: expected a number above 0")
-    if config.duration_s is not None and not config.duration_s > 0:
-        problems.append(f"duration_s={config.duration_s}: expected a number above 0")
-    if not isinstance(config.clip, int | str):
-        problems.append(f"clip={config.clip!r}: expected one name or number")
-    if config.out is not None and not config.out.lower().endswith(".mp4"):
-        problems.append(f"out={config.out}: expected a file that ends in .mp4")
-    raise_all(ConfigError, "settings", problems)
+    clip = [] if isinstance(config.clip, int | str) else [f"clip={config.clip!r}: expected one name or number"]
+    validate(config, "settings", [*film_problems(config), *clip])
 
 
 def shown_frames(clips: ReferenceClips, config: RenderConfig) -> Int[np.ndarray, " picture"]:
@@ -91,13 +76,6 @@ def shown_frames(clips: ReferenceClips, config: RenderConfig) -> Int[np.ndarray,
     count = max(1, round(stretch / config.speed * config.fps))
     times = config.start_s + np.arange(count) * config.speed / config.fps
     return np.minimum(np.round(times * rate).astype(np.int64), clips.n_frames - 1)
-
-
-def _film_path(config: RenderConfig, clip: str) -> Path:
-    if config.out is not None:
-        return Path(config.out).expanduser()
-    path = Path(config.clips).expanduser()
-    return path.with_name(f"{path.stem}_{re.sub(r'[^A-Za-z0-9._-]+', '_', clip)[:80]}.mp4")
 
 
 def _caption(clips: ReferenceClips, frame: int, config: RenderConfig, scene: MarkerScene) -> str:

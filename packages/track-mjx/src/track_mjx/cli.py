@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from track_mjx._common.cli import App, Verb
-from track_mjx._common.errors import ConfigError, OutputError, counted, shorten
+from track_mjx._common.errors import ConfigError, counted, shorten
 from track_mjx._common.settings import require
 
 if TYPE_CHECKING:
@@ -183,7 +183,9 @@ def rollout(config: RolloutConfig) -> None:
 def render(config: RenderConfig) -> None:
     """Write an mp4 of rollouts."""
     require(config.rollouts, "rollouts", "run/rollouts.h5")
-    _import_mujoco()
+    from track_mjx._common.render import import_mujoco
+
+    import_mujoco()
     from track_mjx._common.progress import counting_bar, reporting
     from track_mjx.render.render import render
 
@@ -191,21 +193,6 @@ def render(config: RenderConfig) -> None:
         with counting_bar(console, "render") as show:
             path = render(config, show)
         log.info("%s", path)
-
-
-def _import_mujoco() -> None:
-    """Import MuJoCo, which at once loads the libraries that MUJOCO_GL names.
-
-    Raises:
-        OutputError: when they are missing.
-    """
-    try:
-        import mujoco  # noqa: F401
-    except (ImportError, AttributeError, RuntimeError, OSError) as error:
-        raise OutputError(
-            f"MuJoCo does not load: {' '.join(str(error).split())}. If MUJOCO_GL is set, unset it or install what it "
-            "names (egl: libegl1; osmesa: libosmesa6)"
-        ) from error
 
 
 def check(config: CheckConfig) -> None:

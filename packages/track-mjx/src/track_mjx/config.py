@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from track_mjx._common.settings import setting
+
 
 @dataclass
 class ArenaConfig:
@@ -301,7 +303,7 @@ class CheckConfig:
 
 @dataclass
 class RenderConfig:
-    """What `track-mjx render` can be told."""
+    """Settings of `track-mjx render`."""
 
     rollouts: str = ""
     """A mimic.rollouts file, as `track-mjx rollout` writes it."""
@@ -310,21 +312,21 @@ class RenderConfig:
     seed: int | None = None
     """The repeat shown, in a file of several seeds; empty: the first."""
     out: str | None = None
-    """The video (mp4); empty: beside the rollouts."""
-    ghost: float = 0.45
+    """The film (mp4); empty: next to the rollouts."""
+    ghost: float = setting(0.45, ge=0, le=1)
     """How opaque the reference is: 0 (not shown) to 1 (solid)."""
-    start_s: float = 0.0
-    """Time in the rollout at which the video starts, s."""
-    duration_s: float | None = None
+    start_s: float = setting(0.0, ge=0)
+    """Time in the rollout at which the film starts, s."""
+    duration_s: float | None = setting(None, gt=0)
     """Length of the stretch shown, s; empty: to the end, at most 20 s."""
-    speed: float | None = None
-    """Playback speed: 0.1 is ten times slower than life; empty: 1, or slower for rollouts of less than 3 s."""
-    fps: int = 30
-    """Pictures per second of the video."""
-    width: int = 960
-    """Width of the picture, pixels."""
-    height: int = 720
-    """Height of the picture, pixels."""
+    speed: float | None = setting(None, gt=0)
+    """Playback speed: 0.1 is ten times slower than in life; empty: 1, or slower for rollouts of less than 3 s."""
+    fps: int = setting(30, ge=1, le=240)
+    """Pictures per second of the film."""
+    width: int = setting(960, ge=64, le=8192)
+    """Width of the picture, pixels; even."""
+    height: int = setting(720, ge=64, le=8192)
+    """Height of the picture, pixels; even."""
     camera: str | None = None
     """Camera of the model; empty: one that follows the animal."""
     azimuth: float = 120.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import mujoco
 import numpy as np
 from jaxtyping import Int
 
-from track_mjx._common.errors import ConfigError, raise_all
+from track_mjx._common.errors import ConfigError
 from track_mjx._common.render.canvas import open_canvas
 from track_mjx._common.render.scene import stage_model
-from track_mjx._common.render.video import Captions, Colour, film, require_ffmpeg
+from track_mjx._common.render.video import Captions, Colour, film, film_path, film_problems, require_ffmpeg
+from track_mjx._common.settings import validate
 from track_mjx.config import RenderConfig
 from track_mjx.render.footage import Footage, read_footage
 from track_mjx.render.scene import GHOST, TIGHT, GhostScene, muscles_of_tendons
@@ -25,7 +25,6 @@ _PLEASANT_S = 5.0
 _SPEEDS = tuple(step / power for power in (1, 10, 100, 1000) for step in (1.0, 0.5, 0.2))
 _HELD_S = 0.8
 """A rollout that ended early holds its last state this long."""
-_SMALLEST, _LARGEST = 64, 8192
 
 
 def render(config: RenderConfig, progress: Callable[[int, int], None] = lambda _done, _of: None) -> Path:
@@ -40,13 +39,16 @@ def render(config: RenderConfig, progress: Callable[[int, int], None] = lambda _
         UserError: if the rollouts cannot be read.
         OutputError: if this machine cannot draw or the film cannot be written.
     """
-    check(config)
+    _check(config)
     require_ffmpeg()
     body, takes = read_footage(config.rollouts, wanted_clips(config.clip), config.seed)
     model = stage_model(body.mjcf_xml, body.assets, config.width, config.height)
     speeds = [config.speed or pleasant_speed(take) for take in takes]
     plans = [shown_states(take, config, speed) for take, speed in zip(takes, speeds, strict=True)]
-    out, total, done = _film_path(config, takes), sum(len(plan) for plan in plans), 0
+    source = Path(config.rollouts).expanduser()
+    name = takes[0].clip if len(takes) == 1 else f"{len(takes)}_clips"
+    out = film_path(config.out, source / "rollouts.h5" if source.is_dir() else source, name)
+    total, done = sum(len(plan) for plan in plans), 0
     captions = Captions(config.height, _legend(model, config))
     with open_canvas(model, config.width, config.height) as canvas, film(out, config.fps) as write:
         for take, speed, states in zip(takes, speeds, plans, strict=True):
@@ -61,33 +63,12 @@ def render(config: RenderConfig, progress: Callable[[int, int], None] = lambda _
     return out
 
 
-def check(config: RenderConfig) -> None:
-    """Reject invalid settings.
-
-    Raises:
-        ConfigError: with all problems.
-    """
-    problems = []
-    for name in ("width", "height"):
-        pixels = getattr(config, name)
-        if not _SMALLEST <= pixels <= _LARGEST or pixels % 2:
-            problems.append(f"{name}={pixels}: expected an even number from {_SMALLEST} to {_LARGEST}")
-    if not 1 <= config.fps <= 240:
-        problems.append(f"fps={config.fps}: expected a number from 1 to 240")
-    for name in ("speed", "duration_s"):
-        value = getattr(config, name)
-        if value is not None and not 0 < value < np.inf:
-            problems.append(f"{name}={value}: expected a number above 0")
-    if not 0 <= config.start_s < np.inf:
-        problems.append(f"start_s={config.start_s}: expected 0 or more")
-    if not 0 <= config.ghost <= 1:
-        problems.append(f"ghost={config.ghost}: expected 0 (no reference) to 1 (solid)")
+def _check(config: RenderConfig) -> None:
+    problems = film_problems(config)
     several = config.clip if isinstance(config.clip, list) else [config.clip]
     if not several or not all(isinstance(one, int | str) and not isinstance(one, bool) for one in several):
         problems.append(f"clip={config.clip!r}: expected a name or number, a list of these, or all")
-    if config.out is not None and not config.out.lower().endswith(".mp4"):
-        problems.append(f"out={config.out}: expected a file that ends in .mp4")
-    raise_all(ConfigError, "settings", problems)
+    validate(config, "settings", problems)
 
 
 def wanted_clips(clip: int | str | list) -> Sequence[int | str]:
@@ -121,15 +102,6 @@ def shown_states(footage: Footage, config: RenderConfig, speed: float) -> Int[np
     if footage.ending and to_the_end:
         states = np.concatenate([states, np.full(round(_HELD_S * config.fps), len(footage.time) - 1)])
     return states.astype(np.int64)
-
-
-def _film_path(config: RenderConfig, takes: Sequence[Footage]) -> Path:
-    if config.out is not None:
-        return Path(config.out).expanduser()
-    path = Path(config.rollouts).expanduser()
-    path = path / "rollouts.h5" if path.is_dir() else path
-    name = takes[0].clip if len(takes) == 1 else f"{len(takes)}_clips"
-    return path.with_name(f"{path.stem}_{re.sub(r'[^A-Za-z0-9._-]+', '_', name)[:80]}.mp4")
 
 
 def _legend(model: mujoco.MjModel, config: RenderConfig) -> list[tuple[str, Colour]]:
