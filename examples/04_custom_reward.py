@@ -17,24 +17,24 @@ from pathlib import Path
 import jax.numpy as jnp
 from jaxtyping import Float
 from track_mjx.cli import main as track_mjx
-from track_mjx.physics.fields import Arrayish
+from track_mjx.physics.fields import AnyArray
 from track_mjx.task.registry import cost, reward
-from track_mjx.task.step import Scene
-from track_mjx.task.terms.kernels import gaussian
+from track_mjx.task.step import Step
+from track_mjx.task.terms.rewards import gaussian
 
 
 @reward
-def height_of(scene: Scene, *, bodies: list[str], sigma: float) -> Float[Arrayish, " env"]:
+def height_of(step: Step, *, bodies: list[str], sigma: float) -> Float[AnyArray, " env"]:
     """Bodies are as high as they should be: a Gaussian of the vertical distance, m."""
-    ids = scene.body.body_ids(bodies)
-    error = scene.now.xpos[:, ids, 2] - scene.target.xpos[:, ids, 2]
-    return gaussian((error**2).sum(-1), sigma, None, scene.body.to_model_units)
+    ids = step.body.body_ids(bodies)
+    error = step.now.xpos[:, ids, 2] - step.target.xpos[:, ids, 2]
+    return gaussian((error**2).sum(-1), sigma, None, step.body.to_model_units)
 
 
 @cost
-def gentle(scene: Scene) -> Float[Arrayish, " env"]:
+def gentle(step: Step) -> Float[AnyArray, " env"]:
     """Mean squared muscle activation."""
-    return jnp.mean(scene.now.act**2, axis=-1)
+    return jnp.mean(step.now.act**2, axis=-1)
 
 
 def run(*arguments: str) -> None:

@@ -45,11 +45,11 @@ def main(folder: Path, engine: str) -> None:
     one, four = trained(folder, engine, 1), trained(folder, engine, jax.device_count())
     found: dict[str, Any] = {
         "devices": four.devices.count,
-        "batch_on": len(four.episode.latent.sharding.device_set),
+        "batch_on": len(four.carry.latent.sharding.device_set),
         "parameters_on": len(jax.tree.leaves(four.learner.parameters)[0].sharding.device_set),
         "state_on": 0 if engine == "native" else len(four.physics.qpos.sharding.device_set),
     }
-    for part in ("learner", "episode", "physics"):
+    for part in ("learner", "carry", "physics"):
         a, b = flatten(one.state()[part]), flatten(four.state()[part])
         same = {name: np.allclose(a[name], b[name], rtol=1e-3, atol=1e-4) for name in a}
         largest = max(np.abs(a[n].astype(float) - b[n].astype(float)).max(initial=0) for n in a if a[n].dtype != bool)

@@ -43,7 +43,7 @@ def test_an_arm_with_muscles_trains_on_mjx_without_leaving_the_device(tmp_path: 
     run = trainer(setup)
     trains(run, 8)
     assert run.progress.steps == 2560
-    arguments = (run.learner.policy, run.followed, run.physics, run.episode, jax.random.key(0))
+    arguments = (run.learner.policy, run.followed, run.physics, run.carry, jax.random.key(0))
     program = run.collector._scan.lower(*arguments).as_text()
     assert "while" in program
     assert "callback" not in program

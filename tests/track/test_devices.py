@@ -40,7 +40,7 @@ def test_four_devices_train_as_one_does(tmp_path: Path, engine: str) -> None:
     found = json.loads(done.stdout.splitlines()[-1])  # MuJoCo may say before that Warp is not there
     assert found["devices"] == found["batch_on"] == found["parameters_on"] == 4
     assert found["state_on"] == (0 if engine == "native" else 4)
-    for part in ("learner", "episode", "physics"):
+    for part in ("learner", "carry", "physics"):
         assert found[part]["differ"] == [], part
     assert found["learner"]["largest"] > 0.0, "sums are taken in another order; equality would mean one device"
 

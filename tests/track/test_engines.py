@@ -17,7 +17,7 @@ from track_mjx.body.arena import Arena, build_arena
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
 from track_mjx.physics.engine import engine_name, make_engine
-from track_mjx.physics.fields import Fields
+from track_mjx.physics.fields import PhysicsState
 from track_mjx.physics.native import NativeEngine
 
 # solved to the end, because engines stop half-way at different places
@@ -34,7 +34,7 @@ def arena_of(folder: Path, xml: str) -> Arena:
     return build_arena(read_clips(path), ArenaConfig(floor_height_m=0.03 if walker else None), PHYSICS)
 
 
-def play(engine: Any, arena: Arena, n_steps: int) -> list[Fields]:
+def play(engine: Any, arena: Arena, n_steps: int) -> list[PhysicsState]:
     """Reset three of four simulations, then step under random controls; the fields after each call."""
     step = jax.jit(engine.step) if engine.traceable else engine.step
     reset = jax.jit(engine.reset) if engine.traceable else engine.reset
@@ -42,14 +42,14 @@ def play(engine: Any, arena: Arena, n_steps: int) -> list[Fields]:
     qpos = np.repeat(arena.model.qpos0[None], 4, 0).astype(np.float32)
     qvel = rng.normal(size=(4, arena.model.nv)).astype(np.float32) * 0.2
     state = reset(engine.init(4), np.array([True, True, True, False]), qpos, qvel)
-    out = [jax.tree.map(np.array, engine.fields(state))]
+    out = [jax.tree.map(np.array, engine.read(state))]
     for _ in range(n_steps):
         state = step(state, rng.random((4, arena.model.nu)).astype(np.float32))
-        out.append(jax.tree.map(np.array, engine.fields(state)))
+        out.append(jax.tree.map(np.array, engine.read(state)))
     return out
 
 
-def truth(arena: Arena, n_steps: int) -> list[Fields]:
+def truth(arena: Arena, n_steps: int) -> list[PhysicsState]:
     """The same with MuJoCo, one simulation at a time."""
     rng = np.random.default_rng(0)
     qvel = rng.normal(size=(4, arena.model.nv)).astype(np.float32) * 0.2
@@ -70,18 +70,20 @@ def truth(arena: Arena, n_steps: int) -> list[Fields]:
             mujoco.mj_forward(arena.model, now)
             run.append(_snapshot(now, data))
         runs.append(run)
-    return [Fields(*(np.stack(parts) for parts in zip(*states, strict=True))) for states in zip(*runs, strict=True)]
+    return [
+        PhysicsState(*(np.stack(parts) for parts in zip(*states, strict=True))) for states in zip(*runs, strict=True)
+    ]
 
 
-def _snapshot(now: mujoco.MjData, last: mujoco.MjData) -> Fields:
+def _snapshot(now: mujoco.MjData, last: mujoco.MjData) -> PhysicsState:
     """What belongs to the state reached, and the forces of the last physics step."""
-    parts = {name: np.array(getattr(now, name), np.float32) for name in Fields._fields}
+    parts = {name: np.array(getattr(now, name), np.float32) for name in PhysicsState._fields}
     for name in ("actuator_force", "qfrc_actuator"):
         parts[name] = np.array(getattr(last, name), np.float32)
-    return Fields(**parts)
+    return PhysicsState(**parts)
 
 
-def largest_difference(ours: list[Fields], theirs: list[Fields], name: str) -> float:
+def largest_difference(ours: list[PhysicsState], theirs: list[PhysicsState], name: str) -> float:
     scale = max(1e-6, *(np.abs(getattr(f, name)).max(initial=0.0) for f in theirs))
     pairs = zip(ours, theirs, strict=True)
     return max(float(np.abs(getattr(a, name) - getattr(b, name)).max(initial=0.0)) for a, b in pairs) / scale
@@ -91,7 +93,7 @@ def largest_difference(ours: list[Fields], theirs: list[Fields], name: str) -> f
 def test_native_is_mujoco_to_single_precision(tmp_path: Path, xml: str) -> None:
     arena = arena_of(tmp_path, xml)
     ours, theirs = play(NativeEngine(arena.model, arena.n_substeps, 2), arena, 30), truth(arena, 30)
-    for name in Fields._fields:
+    for name in PhysicsState._fields:
         assert largest_difference(ours, theirs, name) < 1e-7, name
 
 
@@ -101,7 +103,7 @@ def test_native_does_not_depend_on_threads_or_on_the_fields_wanted(tmp_path: Pat
         play(NativeEngine(arena.model, arena.n_substeps, threads, wanted), arena, 20)
         for threads, wanted in ((1, None), (2, None), (2, {"xpos"}))
     )
-    for name in Fields._fields:
+    for name in PhysicsState._fields:
         assert largest_difference(two, one, name) == 0.0, name
     for name in ("qpos", "qvel", "xpos"):
         assert largest_difference(few, one, name) == 0.0, name
@@ -123,7 +125,7 @@ def test_simulations_share_buffers_where_memory_is_short_and_compute_the_same(
     shared = play(engine, arena, 20)
     assert apart
     assert not engine.init(4).batch.persistent
-    for name in Fields._fields:
+    for name in PhysicsState._fields:
         assert largest_difference(shared, own, name) == 0.0, name
 
 
@@ -151,13 +153,13 @@ def test_a_simulation_that_blows_up_stays_so_and_harms_no_other(
     qvel[1] = np.nan
     state = engine.reset(engine.init(3), np.ones(3, bool), qpos, qvel)
     state = engine.step(state, np.zeros((3, arena.model.nu), np.float32))
-    fields = engine.fields(state)
+    fields = engine.read(state)
     assert not np.isfinite(fields.qpos[1]).any(), "MuJoCo does not put it back in silence"
     assert np.isfinite(fields.qpos[[0, 2]]).all()
     state = engine.reset(
         state, np.array([False, True, False]), arena.model.qpos0[None].repeat(3, 0), 0 * qvel[:1].repeat(3, 0)
     )
-    assert np.isfinite(engine.fields(state).qpos).all()
+    assert np.isfinite(engine.read(state).qpos).all()
     assert not (tmp_path / "MUJOCO_LOG.TXT").exists()
     assert capfd.readouterr().err == ""
 

@@ -17,7 +17,7 @@ from track_mjx.body.arena import Arena, build_arena
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
 from track_mjx.physics.engine import make_engine
-from track_mjx.physics.fields import Fields
+from track_mjx.physics.fields import PhysicsState
 
 WARP = pytest.param(
     "warp", marks=pytest.mark.skipif(not importlib.util.find_spec("warp"), reason="pip install 'track-mjx[warp]'")
@@ -27,7 +27,7 @@ RAT = PhysicsConfig(sim_dt_s=0.002, ctrl_dt_s=0.01, iterations=20, ls_iterations
 FEET = ("foot_L", "foot_R", "hand_L", "hand_R")
 
 
-def play(kind: str, arena: Arena, physics: PhysicsConfig, start: tuple[Any, Any], n_steps: int) -> list[Fields]:
+def play(kind: str, arena: Arena, physics: PhysicsConfig, start: tuple[Any, Any], n_steps: int) -> list[PhysicsState]:
     """Two simulations from one start under different random controls; the fields after each control step."""
     engine = make_engine(replace(physics, engine=kind), arena.model, arena.n_substeps)
     step = jax.jit(engine.step) if engine.traceable else engine.step
@@ -39,11 +39,11 @@ def play(kind: str, arena: Arena, physics: PhysicsConfig, start: tuple[Any, Any]
     for _ in range(n_steps):
         control = low + (high - low) * rng.random((2, model.nu))
         state = step(state, control.astype(np.float32))
-        out.append(Fields(*(np.array(values) for values in engine.fields(state))))
+        out.append(PhysicsState(*(np.array(values) for values in engine.read(state))))
     return out
 
 
-def largest(ours: list[Fields], theirs: list[Fields], name: str) -> float:
+def largest(ours: list[PhysicsState], theirs: list[PhysicsState], name: str) -> float:
     pairs = zip(ours, theirs, strict=True)
     return max(float(np.abs(getattr(a, name) - getattr(b, name)).max()) for a, b in pairs)
 

@@ -22,7 +22,7 @@ from track_mjx.clips import read_clips
 from track_mjx.evaluation.survival import episodes_of
 from track_mjx.learning.setup import Setup, build
 from track_mjx.policy.metrics import interval_over_clips, parts_of
-from track_mjx.policy.play import Played, Player, Realignment, reasons_of
+from track_mjx.policy.play import Player, Realignment, Rollout, reasons_of
 from track_mjx.policy.policy import Policy, empty_statistics
 
 FIGURES = ("survival", "error_per_clip", "error_per_region", "error_over_time", "reward_terms")
@@ -67,7 +67,7 @@ def test_clips_are_cut_into_episodes_at_their_ends() -> None:
 # re-alignment
 
 
-def play(setup: Setup, **options: Any) -> Played:
+def play(setup: Setup, **options: Any) -> Rollout:
     policy = Policy(setup.networks.init(jax.random.key(1), setup.observation), empty_statistics(setup.observation))
     player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
     return player.play(policy, setup.on_device(setup.followed), np.arange(4), seed=3, **options)
@@ -76,8 +76,8 @@ def play(setup: Setup, **options: Any) -> Played:
 def test_an_episode_that_ends_goes_on_from_the_reference_at_the_frame_reached(tmp_path: Path) -> None:
     setup = walker(tmp_path, {"terminations": {"too_far": {"limit_m": 0.004}}})
     played = play(setup, record=True, realign=Realignment())
-    assert played.recorded is not None
-    states, reference = played.recorded.states, setup.reference
+    assert played.recording is not None
+    states, reference = played.recording.states, setup.reference
     ends = [(c, k) for c, k in np.argwhere(played.ended_by > 0).tolist() if k + 1 < reference.length[c] - 1]
     assert len(ends) > 8
     for clip, step in ends:

@@ -15,16 +15,16 @@ from track.small_setups import arm, walker
 from track_mjx._common import rotations
 from track_mjx._common.errors import ConfigError, InputError
 from track_mjx.learning.setup import Setup, split
-from track_mjx.physics.fields import Fields, zero_fields
+from track_mjx.physics.fields import PhysicsState, zero_physics
 from track_mjx.task.actions import to_ctrl
 from track_mjx.task.reference import sample_times
 
 
-def fields_at(setup: Setup, row: int, n: int = 1) -> Fields:
+def fields_at(setup: Setup, row: int, n: int = 1) -> PhysicsState:
     """Physics that stands exactly on a frame of the reference."""
     reference, model = setup.reference, setup.task.body.model
     pose = {name: np.repeat(getattr(reference, name)[row][None], n, 0) for name in ("qpos", "qvel", "xpos", "xquat")}
-    return zero_fields(model, n)._replace(**pose)
+    return zero_physics(model, n)._replace(**pose)
 
 
 def at(setup: Setup, clip: int, frame: int, n: int = 1) -> Any:
@@ -37,10 +37,10 @@ def test_the_clock_never_misses_a_frame(tmp_path: Path) -> None:
     task, reference = setup.task, setup.reference
     n = int(reference.length[0]) - 1
     clock = task.start_at(reference, np.zeros(n, int), np.arange(n))[0]
-    after = zero_fields(task.body.model, n)._replace(
+    after = zero_physics(task.body.model, n)._replace(
         qpos=reference.qpos[1:], qvel=reference.qvel[1:], xpos=reference.xpos[1:], xquat=reference.xquat[1:]
     )
-    moved, terms, _ = task.measure(reference, after, clock, np.zeros((n, 3), np.float32))
+    moved, terms, _ = task.evaluate_terms(reference, after, clock, np.zeros((n, 3), np.float32))
     assert np.array_equal(moved.frame, np.arange(1, n + 1))
     assert np.asarray(terms["joints"]).tolist() == [1.0] * n
 
@@ -100,14 +100,17 @@ def test_a_reset_within_a_run_starts_elsewhere(tmp_path: Path) -> None:
     clock = at(setup, 1, end, 64)
     fields = fields_at(setup, int(setup.reference.start[1]) + end + 1, 64)
     still = np.zeros((64, 3), np.float32)
-    first, second = (setup.task.judge(setup.reference, fields, clock, still, jax.random.key(seed)) for seed in (1, 2))
-    assert np.asarray(first.truncated).all()
-    assert not np.asarray(first.terminated).any()
-    assert len(set(np.asarray(first.clock.frame).tolist())) > 20
-    assert not np.array_equal(first.clock.frame, second.clock.frame)
-    rows = setup.reference.start[np.asarray(first.clock.clip)] + np.asarray(first.clock.frame)
-    assert np.array_equal(first.qpos, setup.reference.qpos[rows])
-    assert np.array_equal(first.qvel, setup.reference.qvel[rows]), "reference velocities at reset"
+    result = setup.task.step(setup.reference, fields, clock, still)
+    assert np.asarray(result.truncated).all()
+    assert not np.asarray(result.terminated).any()
+    (first, qpos, qvel), (second, _, _) = (
+        setup.task.restart(setup.reference, result, jax.random.key(seed)) for seed in (1, 2)
+    )
+    assert len(set(np.asarray(first.frame).tolist())) > 20
+    assert not np.array_equal(first.frame, second.frame)
+    rows = setup.reference.start[np.asarray(first.clip)] + np.asarray(first.frame)
+    assert np.array_equal(qpos, setup.reference.qpos[rows])
+    assert np.array_equal(qvel, setup.reference.qvel[rows]), "reference velocities at reset"
 
 
 def test_an_episode_ends_where_its_own_clip_ends(tmp_path: Path) -> None:
@@ -117,20 +120,18 @@ def test_an_episode_ends_where_its_own_clip_ends(tmp_path: Path) -> None:
     for clip in range(4):
         for frame, over in ((lengths[clip] - 3, False), (lengths[clip] - 2, True)):
             fields = fields_at(setup, int(setup.reference.start[clip] + frame + 1))
-            outcome = setup.task.judge(
-                setup.reference, fields, at(setup, clip, frame), np.zeros((1, 3), np.float32), jax.random.key(0)
-            )
-            assert bool(outcome.truncated[0]) == over
-            assert float(outcome.metrics["joints"][0]) == 1.0, "the target never freezes before the end"
+            result = setup.task.step(setup.reference, fields, at(setup, clip, frame), np.zeros((1, 3), np.float32))
+            assert bool(result.truncated[0]) == over
+            assert float(result.metrics["joints"][0]) == 1.0, "the target never freezes before the end"
 
 
 def test_the_previous_action_reaches_the_cost_before_it_is_replaced(tmp_path: Path) -> None:
     setup = arm(tmp_path)
     task, fields = setup.task, fields_at(setup, 6)
     first = np.full((1, 3), 0.5, np.float32)
-    clock, terms, _ = task.measure(setup.reference, fields, at(setup, 0, 5), first)
+    clock, terms, _ = task.evaluate_terms(setup.reference, fields, at(setup, 0, 5), first)
     assert float(terms["control_difference"][0]) == 0.0, "the first step of an episode is free"
-    _, terms, _ = task.measure(setup.reference, fields, clock, -first)
+    _, terms, _ = task.evaluate_terms(setup.reference, fields, clock, -first)
     assert float(terms["control_difference"][0]) == pytest.approx(3.0)
 
 
@@ -139,9 +140,10 @@ def test_nothing_of_the_last_episode_is_left_after_a_reset(tmp_path: Path) -> No
     task, reference = setup.task, setup.reference
     clock = at(setup, 0, 0)
     for _ in range(3):
-        clock = task.measure(reference, fields_at(setup, 9), clock, np.ones((1, 3), np.float32))[0]
+        clock = task.evaluate_terms(reference, fields_at(setup, 9), clock, np.ones((1, 3), np.float32))[0]
     clock = clock._replace(frame=jnp.array([reference.length[0] - 2]))
-    fresh = task.judge(reference, fields_at(setup, 9), clock, np.ones((1, 3), np.float32), jax.random.key(0)).clock
+    result = task.step(reference, fields_at(setup, 9), clock, np.ones((1, 3), np.float32))
+    fresh, _, _ = task.restart(reference, result, jax.random.key(0))
     assert int(fresh.history.age[0]) == 0
     assert np.abs(np.asarray(fresh.action)).max() == 0
     assert np.abs(np.asarray(fresh.history.action)).max() == 0
@@ -195,7 +197,7 @@ def test_egocentric_means_world_to_body(tmp_path: Path) -> None:
     qpos, qvel = reference.qpos[20].copy(), reference.qvel[20].copy()
     qpos[3:7] = (turn * Rotation.from_quat(qpos[3:7], scalar_first=True)).as_quat(scalar_first=True)
     qvel[:3] = turn.apply(qvel[:3])
-    fields = zero_fields(task.body.model, 1)._replace(
+    fields = zero_physics(task.body.model, 1)._replace(
         qpos=qpos[None], qvel=qvel[None], xpos=turned.xpos[20][None], xquat=turned.xquat[20][None]
     )
     turned_seen = task.observe(turned, fields, at(setup, 0, 20))
@@ -210,10 +212,8 @@ def test_non_finite_physics_ends_the_episode_and_is_told_apart(tmp_path: Path) -
     bad[1] = np.nan
     far = fields.xpos.copy()
     far[2] += 1.0
-    outcome = task.judge(
-        setup.reference, fields._replace(qvel=bad, xpos=far), at(setup, 0, 4, 3), np.zeros((3, 2), np.float32),
-        jax.random.key(0),
-    )  # fmt: skip
+    still = np.zeros((3, 2), np.float32)
+    outcome = task.step(setup.reference, fields._replace(qvel=bad, xpos=far), at(setup, 0, 4, 3), still)
     assert np.asarray(outcome.terminated).tolist() == [False, True, True]
     assert [task.reasons[i] for i in np.asarray(outcome.reason)] == ["clip_end", "non_finite", "too_far"]
     assert np.isfinite(np.asarray(outcome.reward)).all()
@@ -299,9 +299,9 @@ def test_impossible_tasks_are_refused(tmp_path: Path) -> None:
         ({"rewards": {}}, "nothing to learn"),
         ({"window": []}, "window"),
         ({"action": "affin"}, "affine"),
-        ({"pose_noise": -1.0}, "negative"),
+        ({"pose_noise": -1.0}, "pose_noise"),
         ({"regions": {"wrist": ["hnad"]}}, "hand"),
-        ({"costs": {"joints": {"term": "energy", "weight": 1.0}}}, "name of a reward"),
+        ({"costs": {"joints": {"term": "energy", "weight": 1.0}}}, "same name"),
     ]:
         with pytest.raises(ConfigError, match=message):
             arm(tmp_path, task)

@@ -15,10 +15,10 @@ from track.small_runs import trained
 from track.small_setups import arm
 from track_mjx.learning.collect import Collector
 from track_mjx.learning.setup import Setup, split
-from track_mjx.physics.fields import zero_fields
+from track_mjx.physics.fields import zero_physics
 from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.runs.checkpoints import flatten
-from track_mjx.task.step import Scene
+from track_mjx.task.step import Step
 from track_mjx.task.terms import observations
 
 
@@ -67,10 +67,10 @@ def test_muscle_activation_length_and_velocity_are_seen(tmp_path: Path) -> None:
         assert np.array_equal(getattr(observations, f"muscle_{name}")(scene), values), name
 
 
-def scene_of(setup: Setup, **fields: Any) -> Scene:
+def scene_of(setup: Setup, **fields: Any) -> Step:
     clock = setup.task.start_at(setup.reference, np.zeros(2, int), np.zeros(2, int))[0]
-    now = zero_fields(setup.task.body.model, 2)._replace(**fields)
-    return setup.task.scene(setup.reference, now, clock, np.zeros((2, 3), np.float32))
+    now = zero_physics(setup.task.body.model, 2)._replace(**fields)
+    return setup.task.context(setup.reference, now, clock, np.zeros((2, 3), np.float32))
 
 
 def test_the_reference_stays_an_argument_of_the_training_loop(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_reference_stays_an_argument_of_the_training_loop(tmp_path: Path) ->
         state, episode = collector.begin(here, jax.random.key(1), 8)
         _, _, (transition, _), _ = collector.collect(policy, reference, state, episode, jax.random.key(2))
         rewards.append(np.asarray(transition.reward))
-        programs = (collector._think, collector._judge)
+        programs = (collector._step._act_compiled, collector._step._evaluate_compiled)
         compiled.append([getattr(program, "_cache_size")() for program in programs])  # noqa: B009
     assert not np.allclose(rewards[0], rewards[1])
     assert compiled[0] == compiled[1]

@@ -47,7 +47,7 @@ def test_going_on_equals_never_having_stopped(tmp_path: Path) -> None:
     again.restore()
     assert again.progress.iteration == 5
     again.run()
-    for part in ("learner", "episode", "physics", "key", "iteration", "steps"):
+    for part in ("learner", "carry", "physics", "key", "iteration", "steps"):
         assert same(again.state()[part], whole.state()[part]), part
     lines = again.folder.metrics()
     assert [line["iteration"] for line in lines] == list(range(1, 11)), "no gap, no repeat"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,22 @@ from track_mjx.evaluation.assess import assess
 from track_mjx.evaluation.text import summary_text
 from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
-from track_mjx.physics.fields import zero_fields
+from track_mjx.physics.fields import zero_physics
 from track_mjx.rollouts.playback import roll_out
 from track_mjx.runs.run_folder import RunFolder
-from track_mjx.task.registry import KINDS, _terms, resolve, reward, terms_of
-from track_mjx.task.step import Scene
+from track_mjx.task.registry import resolve, reward
+from track_mjx.task.step import Step
 from track_mjx.task.terms import costs, rewards, terminations
-from track_mjx.task.terms.kernels import gaussian
+from track_mjx.task.terms.rewards import gaussian
 
 
-def scene(setup: Setup, row: int = 7, n: int = 2, **fields: Any) -> Scene:
+def scene(setup: Setup, row: int = 7, n: int = 2, **fields: Any) -> Step:
     """A scene that stands exactly on the reference, but for the fields given."""
     task, reference = setup.task, setup.reference
     clock = task.start_at(reference, np.zeros(n, int), np.full(n, row))[0]
     exact = {name: np.repeat(getattr(reference, name)[row][None], n, 0) for name in ("qpos", "qvel", "xpos", "xquat")}
-    now = zero_fields(task.body.model, n)._replace(**{**exact, **fields})
-    return task.scene(reference, now, clock, np.zeros((n, task.body.model.nu), np.float32))
+    now = zero_physics(task.body.model, n)._replace(**{**exact, **fields})
+    return task.context(reference, now, clock, np.zeros((n, task.body.model.nu), np.float32))
 
 
 def test_a_gaussian_of_sigma_is_the_papers_exp_scale() -> None:
@@ -96,8 +95,8 @@ def test_variance_and_jerk_look_back_to_the_reset_and_no_further(tmp_path: Path)
     rng = np.random.default_rng(1)
     actions, speeds = rng.normal(size=(7, 1, 3)).astype(np.float32), rng.normal(size=(7, 1, 2)).astype(np.float32)
     for k in range(7):
-        fields = zero_fields(task.body.model, 1)._replace(qvel=speeds[k], xquat=reference.xquat[:1])
-        clock, terms, _ = task.measure(reference, fields, clock, actions[k])
+        fields = zero_physics(task.body.model, 1)._replace(qvel=speeds[k], xquat=reference.xquat[:1])
+        clock, terms, _ = task.evaluate_terms(reference, fields, clock, actions[k])
         seen = actions[max(0, k - 3) : k + 1, 0]
         assert float(terms["variance"][0]) == pytest.approx(seen.var(0).mean(), rel=1e-4, abs=1e-6)
         jerk = 0.0 if k < 2 else (((speeds[k] - 2 * speeds[k - 1] + speeds[k - 2]) / 0.005**2) ** 2).mean()
@@ -129,23 +128,12 @@ def test_terminations_have_limits_in_metres_and_radians(tmp_path: Path) -> None:
     assert np.asarray(terminations.fall(exact, low_m=10.0)).all()
 
 
-@pytest.fixture
-def clean_registry() -> Iterator[None]:
-    """Terms a test adds are gone afterwards."""
-    terms_of("reward")
-    before = {kind: dict(_terms[kind]) for kind in KINDS}
-    yield
-    for kind in KINDS:
-        _terms[kind].clear()
-        _terms[kind].update(before[kind])
-
-
 @pytest.mark.usefixtures("clean_registry")
 def test_a_new_term_is_one_function_and_one_line_of_config(tmp_path: Path) -> None:
     @reward
-    def calm(scene: Scene, *, scale: float) -> jax.Array:
+    def calm(step: Step, *, scale: float) -> jax.Array:
         """Slow joints are rewarded."""
-        return jnp.exp(-scale * (scene.now.qvel**2).sum(-1))
+        return jnp.exp(-scale * (step.now.qvel**2).sum(-1))
 
     setup = arm(
         tmp_path, {"rewards": {"joints": {"weight": 1.0, "sigma": 0.3}, "calm": {"weight": 0.5, "scale": 0.01}}}

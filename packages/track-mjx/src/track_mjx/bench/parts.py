@@ -19,9 +19,11 @@ from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
 from track_mjx.physics.engine import make_engine
 from track_mjx.physics.fields import Engine
+from track_mjx.policy.control import ControlStep
 from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.runs.run_folder import RunFolder
 from track_mjx.task.reference import Reference
+from track_mjx.task.step import StepResult
 
 PARTS = {
     "physics": "simulation alone, under random controls",
@@ -75,8 +77,8 @@ def _actions(setup: Setup, n_envs: int, n_steps: int) -> np.ndarray:
     return np.random.default_rng(setup.config.seed).uniform(-1, 1, shape).astype(np.float32)
 
 
-def _begin(setup: Setup, engine: Engine, reference: Reference, n_envs: int) -> tuple[Any, Any, Any]:
-    """Clock, poses and velocities at random frames of the clips."""
+def _begin(setup: Setup, reference: Reference, n_envs: int) -> tuple[Any, Any, Any]:
+    """Episodes, poses and velocities at random frames of the clips."""
     start = jax.jit(setup.task.start, static_argnames="n_envs")
     return start(reference, jax.random.key(setup.config.seed), n_envs=n_envs)
 
@@ -84,7 +86,7 @@ def _begin(setup: Setup, engine: Engine, reference: Reference, n_envs: int) -> t
 def _physics(setup: Setup, n_envs: int, n_steps: int) -> Block:
     arena = setup.task.body.arena
     engine = make_engine(setup.config.physics, arena.model, arena.n_substeps, ())
-    _, qpos, qvel = _begin(setup, engine, setup.on_device(setup.followed), n_envs)
+    _, qpos, qvel = _begin(setup, setup.on_device(setup.followed), n_envs)
     controls = np.asarray(jax.jit(setup.task.ctrl)(_actions(setup, n_envs, n_steps).reshape(-1, arena.model.nu)))
     controls = controls.reshape(n_steps, n_envs, -1)
     everyone, qpos, qvel = np.ones(n_envs, bool), np.asarray(qpos), np.asarray(qvel)
@@ -108,40 +110,37 @@ def _physics(setup: Setup, n_envs: int, n_steps: int) -> Block:
 
 
 def _task(setup: Setup, n_envs: int, n_steps: int) -> Block:
-    """The loop of `Collector`, with random actions in place of the policy's."""
+    """The control step with random actions in place of the policy's."""
     task, engine, reference = setup.task, setup.engine(), setup.on_device(setup.followed)
-    clock, qpos, qvel = _begin(setup, engine, reference, n_envs)
+    episode, qpos, qvel = _begin(setup, reference, n_envs)
     actions, key = _actions(setup, n_envs, n_steps), jax.random.key(setup.config.seed)
     begin = jax.jit(engine.reset) if engine.traceable else engine.reset
     state = begin(engine.init(n_envs), np.ones(n_envs, bool), np.asarray(qpos), np.asarray(qvel))
-    holder: dict[str, Any] = {"state": state, "clock": clock}
-    think = jax.jit(lambda fields, clock, action: (task.observe(reference, fields, clock), task.ctrl(action)))
-    judge = jax.jit(lambda fields, clock, action, key: task.judge(reference, fields, clock, action, key))
+    holder: dict[str, Any] = {"state": state, "episode": episode}
 
-    def step(carry: tuple[Any, Any], action_key: tuple[Any, Any]) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-        state, clock = carry
-        action, step_key = action_key
-        seen, ctrl = think(engine.fields(state), clock, action)
-        state = engine.step(state, ctrl)
-        outcome = judge(engine.fields(state), clock, action, step_key)
-        state = engine.reset(state, outcome.terminated | outcome.truncated, outcome.qpos, outcome.qvel)
-        return (state, outcome.clock), (seen, outcome.reward)
+    def finish(reference: Any, physics: Any, act: Any, result: StepResult, own: Any, key: Any) -> tuple[Any, ...]:
+        return *task.restart(reference, result, key), result.done, act.observation, result.reward
 
-    scan = jax.jit(lambda state, clock: jax.lax.scan(step, (state, clock), (actions, jax.random.split(key, n_steps))))
+    control = ControlStep(task, engine, lambda policy, observation, action: (action, None), finish)
+
+    def step(carry: tuple[Any, Any], inputs: tuple[Any, Any]) -> tuple[tuple[Any, Any], Any]:
+        state, outcome = control.traced(None, reference, carry[0], carry[1], None, inputs)
+        episode, qpos, qvel, done, *kept = outcome
+        return (engine.reset(state, done, qpos, qvel), episode), kept
+
+    scan = jax.jit(lambda carry: jax.lax.scan(step, carry, (actions, jax.random.split(key, n_steps))))
 
     def run() -> None:
         if engine.traceable:
-            (holder["state"], holder["clock"]), seen = scan(holder["state"], holder["clock"])
-            jax.block_until_ready(seen)
+            (holder["state"], holder["episode"]), kept = scan((holder["state"], holder["episode"]))
+            jax.block_until_ready(kept)
             return
         for action in actions:
-            _, ctrl = think(engine.fields(holder["state"]), holder["clock"], action)
-            state = engine.step(holder["state"], np.asarray(ctrl))
-            outcome = judge(engine.fields(state), holder["clock"], action, key)
-            done = np.asarray(outcome.terminated) | np.asarray(outcome.truncated)
-            if done.any():
-                state = engine.reset(state, done, np.asarray(outcome.qpos), np.asarray(outcome.qvel))
-            holder["state"], holder["clock"] = state, outcome.clock
+            state, _, _, outcome = control(None, reference, holder["state"], holder["episode"], None, (action, key))
+            episode, qpos, qvel, done, *_ = outcome
+            if np.asarray(done).any():
+                state = engine.reset(state, np.asarray(done), np.asarray(qpos), np.asarray(qvel))
+            holder["state"], holder["episode"] = state, episode
 
     return Block(_nothing, run, n_envs * n_steps)
 

@@ -20,7 +20,7 @@ from track_mjx.evaluation.survival import Episodes, episodes_of, survival
 from track_mjx.learning.runs import load_policy, open_setup, sets_of
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.metrics import Parts, interval_over_clips, parts_of, summary
-from track_mjx.policy.play import Played, Player, Realignment, reasons_of
+from track_mjx.policy.play import Player, Realignment, Rollout, reasons_of
 from track_mjx.runs.run_folder import RunFolder
 
 
@@ -37,8 +37,8 @@ class Assessed:
     """
 
     setup: Setup
-    played: Played
-    realigned: Played
+    played: Rollout
+    realigned: Rollout
     clips: tuple[int, ...]
     rows: Mapping[str, list[int]]
 
@@ -57,7 +57,7 @@ class Assessed:
         """The sets without `all`, which repeats the others."""
         return [name for name in self.rows if name != "all"]
 
-    def some(self, name: str, *, realigned: bool = False) -> Played:
+    def some(self, name: str, *, realigned: bool = False) -> Rollout:
         """The clips of one set."""
         played, rows = self.realigned if realigned else self.played, self.rows[name]
         chosen = {key: value[rows] for key, value in played._asdict().items() if isinstance(value, np.ndarray)}

@@ -20,10 +20,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from track_mjx.config import PpoConfig
 from track_mjx.devices import Devices
-from track_mjx.physics.fields import Arrayish
+from track_mjx.physics.fields import AnyArray
 from track_mjx.policy.networks import Networks, action_distribution, log_probability
 from track_mjx.policy.policy import ObservationStatistics, Policy, normalized, update_statistics
-from track_mjx.task.imitation import Observation
+from track_mjx.task.step import Observation
 
 
 class Transition(NamedTuple):
@@ -42,14 +42,14 @@ class Transition(NamedTuple):
     """
 
     observation: Observation
-    raw: Array
-    log_prob: Array
-    noise: Array
-    previous_latent: Array
-    first: Array
-    reward: Array
-    terminated: Array
-    truncated: Array
+    raw: AnyArray
+    log_prob: AnyArray
+    noise: AnyArray
+    previous_latent: AnyArray
+    first: AnyArray
+    reward: AnyArray
+    terminated: AnyArray
+    truncated: AnyArray
 
 
 class Learner(NamedTuple):
@@ -75,13 +75,13 @@ class Sample(NamedTuple):
     """A part of a batch, flat, with normalised observations and what was computed from whole unrolls."""
 
     observation: Observation
-    raw: Array
-    log_prob: Array
-    noise: Array
-    previous_latent: Array
-    first: Array
-    advantage: Array
-    value_target: Array
+    raw: AnyArray
+    log_prob: AnyArray
+    noise: AnyArray
+    previous_latent: AnyArray
+    first: AnyArray
+    advantage: AnyArray
+    value_target: AnyArray
 
 
 def optimizer(config: PpoConfig) -> optax.GradientTransformation:
@@ -90,8 +90,8 @@ def optimizer(config: PpoConfig) -> optax.GradientTransformation:
 
 
 def advantages(
-    transition: Transition, values: Float[Arrayish, "step1 env"], config: PpoConfig
-) -> tuple[Float[Arrayish, "step env"], Float[Arrayish, "step env"]]:
+    transition: Transition, values: Float[AnyArray, "step1 env"], config: PpoConfig
+) -> tuple[Float[AnyArray, "step env"], Float[AnyArray, "step env"]]:
     """Generalised advantage estimates (Schulman et al. 2016) and value targets.
 
     A terminated step has no future. The future of a truncated one is unknown, since the clip ends there: it teaches
@@ -108,7 +108,7 @@ def advantages(
     delta = jnp.where(transition.truncated, 0.0, delta)
     decay = config.discount * config.gae_lambda * jnp.where(ended, 0.0, 1.0)
 
-    def back(carry: Array, step: tuple[Arrayish, Array]) -> tuple[Arrayish, Array]:
+    def back(carry: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
         carry = step[0] + step[1] * carry
         return carry, carry
 
@@ -117,12 +117,12 @@ def advantages(
 
 
 def prior_divergence(
-    mean: Float[Arrayish, "*batch latent"],
-    logvar: Float[Arrayish, "*batch latent"],
-    previous: Float[Arrayish, "*batch latent"],
-    first: Bool[Arrayish, "*batch"],
+    mean: Float[AnyArray, "*batch latent"],
+    logvar: Float[AnyArray, "*batch latent"],
+    previous: Float[AnyArray, "*batch latent"],
+    first: Bool[AnyArray, "*batch"],
     alpha: float,
-) -> Float[Arrayish, "*batch"]:
+) -> Float[AnyArray, "*batch"]:
     """KL divergence of N(mean, exp(logvar)) from the AR(1) prior, summed over dimensions.
 
     The prior is N(alpha * previous, 1 - alpha^2), and N(0, 1) where `first`.
@@ -135,7 +135,7 @@ def prior_divergence(
 
 def loss(
     networks: Networks, config: PpoConfig, parameters: Any, sample: Sample, kl_weight: Array, key: Array
-) -> tuple[Arrayish, dict[str, Array]]:
+) -> tuple[AnyArray, dict[str, Array]]:
     """Loss of a minibatch, and its parts for the log."""
     out = networks.policy(parameters, sample.observation, sample.noise)
     ratio = jnp.exp(log_probability(out.location, out.scale, sample.raw) - sample.log_prob)
@@ -217,7 +217,7 @@ def update(
     transform = optimizer(config)
     grad = jax.grad(lambda p, s, k: loss(networks, config, p, s, kl_weight, k), has_aux=True)
 
-    def minibatch(carry: tuple[Any, Any], xs: tuple[Arrayish, Array]) -> tuple[tuple[Any, Any], dict[str, Array]]:
+    def minibatch(carry: tuple[Any, Any], xs: tuple[AnyArray, Array]) -> tuple[tuple[Any, Any], dict[str, Array]]:
         parameters, state = carry
         rows, step_key = xs
         gradient, parts = grad(parameters, devices.divided(jax.tree.map(lambda x: x[rows], flat)), step_key)

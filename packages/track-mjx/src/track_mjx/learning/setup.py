@@ -17,11 +17,12 @@ from track_mjx.clips import Clips, cut
 from track_mjx.config import TrainConfig
 from track_mjx.limits import check_limits
 from track_mjx.physics.engine import engine_name, make_engine
-from track_mjx.physics.fields import Engine, zero_fields
+from track_mjx.physics.fields import Engine, zero_physics
 from track_mjx.policy.networks import Networks
 from track_mjx.task.actions import holding_ranges
-from track_mjx.task.imitation import Imitation, Observation, used_fields
+from track_mjx.task.imitation import Imitation, used_fields
 from track_mjx.task.reference import Reference, build_reference, choose
+from track_mjx.task.step import Observation
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,8 @@ class Setup:
     @cached_property
     def observation(self) -> Observation:
         """An observation of one simulation, zeros, for its shape."""
-        fields = zero_fields(self.task.body.model, 1)
-        shapes = jax.eval_shape(lambda: self.task.observe(self.followed, fields, self.task.clock(1)))
+        physics = zero_physics(self.task.body.model, 1)
+        shapes = jax.eval_shape(lambda: self.task.observe(self.followed, physics, self.task.episode(1)))
         return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
@@ -85,7 +86,9 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     raise_all(ConfigError, "task.regions", [unknown("body", n, body.bodies) for n in regions if n not in body.bodies])
     reference = build_reference(clips, body)
     if config.task.action == "reference" and not config.task.action_range:
-        config.task.action_range = holding_ranges(body, reference.qpos)  # kept in the run's config: other clips use it
+        config.task.action_range = holding_ranges(
+            body, np.asarray(reference.qpos)
+        )  # kept in the run's config: other clips use it
     task = Imitation(body, config.task)
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
     setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed)

@@ -20,7 +20,7 @@ import numpy as np
 from track_mjx._common.errors import ConfigError, RunError, raise_all
 from track_mjx.devices import devices_for
 from track_mjx.learning import ppo
-from track_mjx.learning.collect import Collector, Episode, Totals
+from track_mjx.learning.collect import Carry, Collector, Totals
 from track_mjx.learning.setup import Setup
 from track_mjx.physics.engine import engine_name, verify_division
 from track_mjx.policy.metrics import score, summary
@@ -28,7 +28,7 @@ from track_mjx.policy.play import Player
 from track_mjx.policy.policy import empty_statistics
 from track_mjx.runs.checkpoints import flatten, unflatten
 from track_mjx.runs.run_folder import RunFolder
-from track_mjx.task.imitation import Observation
+from track_mjx.task.step import Observation
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Trainer:
         optimizer_state = ppo.optimizer(config.ppo).init(parameters)
         self.learner = self.devices.copy(ppo.Learner(parameters, optimizer_state, empty_statistics(setup.observation)))
         begin_key = self.devices.copy(jax.random.fold_in(self.key, 1))
-        self.physics, self.episode = self.collector.begin(self.followed, begin_key, config.ppo.n_envs)
+        self.physics, self.carry = self.collector.begin(self.followed, begin_key, config.ppo.n_envs)
         self._update = jax.jit(lambda *args: ppo.update(setup.networks, config.ppo, *args, devices=self.devices))
         self._join = jax.jit(join_unrolls)
         self._totals: list[Totals] = []
@@ -99,8 +99,8 @@ class Trainer:
         learn_key, *keys = self.devices.copy(list(drawn))
         unrolls = []
         for key in keys:
-            self.physics, self.episode, unroll, totals = self.collector.collect(
-                self.learner.policy, self.followed, self.physics, self.episode, key
+            self.physics, self.carry, unroll, totals = self.collector.collect(
+                self.learner.policy, self.followed, self.physics, self.carry, key
             )
             unrolls.append(unroll)
             self._totals.append(totals)
@@ -235,7 +235,7 @@ class Trainer:
         """Everything that going on needs."""
         return {
             "learner": self.learner,
-            "episode": self.devices.whole(self.episode),
+            "carry": self.devices.whole(self.carry),
             "physics": self.devices.whole(self.collector.engine.save(self.physics)),
             "key": self.key,
             "iteration": np.int64(self.progress.iteration),
@@ -263,7 +263,7 @@ class Trainer:
         state = unflatten(flat, self.state(), str(self.folder.checkpoints.path(step)))
         devices = self.devices
         self.learner = devices.copy(jax.tree.map(jnp.asarray, state["learner"]))
-        self.episode = devices.spread(Episode(*jax.tree.map(jnp.asarray, devices.part(state["episode"]))))
+        self.carry = devices.spread(Carry(*jax.tree.map(jnp.asarray, devices.part(state["carry"]))))
         self.physics = self.collector.engine.load(self.physics, devices.part(state["physics"]))
         self.key = state["key"]
         self.progress = Progress(int(state["iteration"]), int(state["steps"]), float(state["seconds"]))

@@ -8,7 +8,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from track_mjx.devices import AXIS, Devices
-from track_mjx.physics.fields import Engine, Fields
+from track_mjx.physics.fields import Engine, PhysicsState
 
 
 class DividedEngine:
@@ -41,9 +41,9 @@ class DividedEngine:
         """Start the simulations in `mask` anew."""
         return self._on_each(self._engine.reset)(state, mask, qpos, qvel)
 
-    def fields(self, state: Any) -> Fields:
-        """Return what the task sees."""
-        return self._engine.fields(state)
+    def read(self, state: Any) -> PhysicsState:
+        """Return what the task reads."""
+        return self._engine.read(state)
 
     def save(self, state: Any) -> dict[str, Any]:
         """Return all arrays of the simulations, still divided."""

@@ -1,80 +1,77 @@
-"""What the task sees of the physics, whichever engine runs: one record of arrays, batch first."""
+"""The state of the physics as the task reads it, and the interface of an engine."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+import jax
 import mujoco
 import numpy as np
 from jaxtyping import Bool, Float
 
-Arrayish: TypeAlias = Any
-"""An array of JAX or of NumPy; shapes in signatures are checked all the same."""
+AnyArray: TypeAlias = jax.Array | np.ndarray
+"""An array of JAX or of NumPy."""
 
 
-class Fields(NamedTuple):
+class PhysicsState(NamedTuple):
     """State and derived quantities of all simulations after a control step; float32, MuJoCo's units and order.
 
-    All belong to the state reached, `sensordata` (contacts) too; only `actuator_force` and `qfrc_actuator` are forces
-    during the last physics step.
+    All belong to the state reached, `sensordata` (contacts) included. Only `actuator_force` and `qfrc_actuator` are
+    forces during the last physics step.
     """
 
-    qpos: Arrayish
-    qvel: Arrayish
-    act: Arrayish
-    ctrl: Arrayish
-    xpos: Arrayish
-    xquat: Arrayish
-    actuator_length: Arrayish
-    actuator_velocity: Arrayish
-    actuator_force: Arrayish
-    qfrc_actuator: Arrayish
-    sensordata: Arrayish
+    qpos: AnyArray
+    qvel: AnyArray
+    act: AnyArray
+    ctrl: AnyArray
+    xpos: AnyArray
+    xquat: AnyArray
+    actuator_length: AnyArray
+    actuator_velocity: AnyArray
+    actuator_force: AnyArray
+    qfrc_actuator: AnyArray
+    sensordata: AnyArray
 
 
-def zero_fields(model: mujoco.MjModel, n_envs: int) -> Fields:
-    """Fields of the right shapes, all zero."""
+def zero_physics(model: mujoco.MjModel, n_envs: int) -> PhysicsState:
+    """Return a state with the right shapes, all zero."""
     shapes = {
         "qpos": (model.nq,), "qvel": (model.nv,), "act": (model.na,), "ctrl": (model.nu,), "xpos": (model.nbody, 3),
         "xquat": (model.nbody, 4), "actuator_length": (model.nu,), "actuator_velocity": (model.nu,),
         "actuator_force": (model.nu,), "qfrc_actuator": (model.nv,), "sensordata": (model.nsensordata,),
     }  # fmt: skip
-    return Fields(**{name: np.zeros((n_envs, *shapes[name]), np.float32) for name in Fields._fields})
+    return PhysicsState(**{name: np.zeros((n_envs, *shapes[name]), np.float32) for name in PhysicsState._fields})
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """Many simulations of one model.
-
-    Attributes:
-        name: engine and version, as files carry it.
-        traceable: `step` and `reset` are pure and may be called inside a compiled function; otherwise the state is a
-            handle that they change.
-    """
+    """Many simulations of one model; they are held in a handle whose type is the engine's own."""
 
     name: str
+    """Engine and version, as written to files."""
     traceable: bool
+    """`step` and `reset` are pure and may be compiled; otherwise they change the handle in place."""
 
     def init(self, n_envs: int) -> Any:
-        """Return the state of `n_envs` simulations at the model's reference pose."""
+        """Return `n_envs` simulations at the model's reference pose."""
         ...
 
-    def step(self, state: Any, ctrl: Float[Arrayish, "env actuator"]) -> Any:
+    def step(self, state: Any, ctrl: Float[AnyArray, "env actuator"]) -> Any:
         """Advance all simulations by one control step."""
         ...
 
-    def reset(self, state: Any, mask: Bool[Arrayish, " env"], qpos: Arrayish, qvel: Arrayish) -> Any:
-        """Start the simulations in `mask` anew from these poses and velocities, at rest otherwise."""
+    def reset(self, state: Any, mask: Bool[AnyArray, " env"], qpos: AnyArray, qvel: AnyArray) -> Any:
+        """Restart the simulations in `mask` from these poses and velocities, at rest otherwise."""
         ...
 
-    def fields(self, state: Any) -> Fields:
-        """Return what the task sees."""
+    def read(self, state: Any) -> PhysicsState:
+        """Return what the task reads."""
         ...
 
     def save(self, state: Any) -> dict[str, np.ndarray]:
-        """Return all that is needed to go on exactly, as arrays."""
+        """Return all arrays needed to resume exactly."""
         ...
 
     def load(self, state: Any, saved: dict[str, np.ndarray]) -> Any:
-        """Return a state that goes on exactly where `save` was called."""
+        """Return the simulations as they were when `save` was called."""
         ...

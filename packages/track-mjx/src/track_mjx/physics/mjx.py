@@ -19,7 +19,7 @@ import numpy as np
 from mujoco import mjx
 
 from track_mjx._common.errors import ConfigError
-from track_mjx.physics.fields import Fields
+from track_mjx.physics.fields import PhysicsState
 
 _CONTACTS_PER_SIMULATION = 32
 _SPLIT = (int(mujoco.mjtIntegrator.mjINT_EULER), int(mujoco.mjtIntegrator.mjINT_IMPLICITFAST))
@@ -118,9 +118,9 @@ class MjxEngine:
         n = state.qpos.shape[0]
         return jax.vmap(lambda _: self._blank(n))(jnp.arange(n))
 
-    def fields(self, state: Any) -> Fields:
-        """Return what the task sees."""
-        return Fields(**{name: _get(state, name) for name in Fields._fields})
+    def read(self, state: Any) -> PhysicsState:
+        """Return what the task reads."""
+        return PhysicsState(**{name: _get(state, name) for name in PhysicsState._fields})
 
     def save(self, state: Any) -> dict[str, np.ndarray]:
         """Return all arrays of the simulations."""

@@ -12,7 +12,7 @@ import numpy as np
 from mujoco.batch import Batch
 
 from track_mjx._common.system import n_cores
-from track_mjx.physics.fields import Fields
+from track_mjx.physics.fields import PhysicsState
 
 _log = logging.getLogger(__name__)
 
@@ -53,14 +53,14 @@ class NativeEngine:
         self._model = model
         self._n_substeps = n_substeps
         self._threads = threads or n_cores()
-        self._wanted = set(Fields._fields if wanted is None else wanted) | {"qpos", "qvel"}
+        self._wanted = set(PhysicsState._fields if wanted is None else wanted) | {"qpos", "qvel"}
         # MuJoCo would print warnings and leave a log file; simulations that blow up are found and counted by the task
         mujoco.set_mju_user_warning(lambda text: _log.debug("MuJoCo: %s", text))
 
     def init(self, n_envs: int) -> NativeState:
         """Return `n_envs` simulations at the model's reference pose."""
         batch = _make_batch(self._model, n_envs, self._threads)
-        bound = {name: batch.bind(name) for name in Fields._fields}
+        bound = {name: batch.bind(name) for name in PhysicsState._fields}
         current = {name: np.zeros(array.shape, np.float32) for name, array in bound.items()}
         state = NativeState(batch, {name: bound[name] for name in self._wanted | {"ctrl", "act"}}, current)
         batch.forward()
@@ -88,9 +88,9 @@ class NativeEngine:
             state.current[name][ids] = state.bound[name][ids]
         return state
 
-    def fields(self, state: NativeState) -> Fields:
-        """Return what the task sees; the arrays change with the next call."""
-        return Fields(**state.current)
+    def read(self, state: NativeState) -> PhysicsState:
+        """Return what the task reads; the arrays change with the next call."""
+        return PhysicsState(**state.current)
 
     def _copy(self, state: NativeState) -> None:
         for name in self._wanted:

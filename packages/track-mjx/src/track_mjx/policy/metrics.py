@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from track_mjx._common.regions import regions_by_name
 from track_mjx.body.anatomy import Anatomy
-from track_mjx.policy.play import Played, reasons_of
+from track_mjx.policy.play import Rollout, reasons_of
 from track_mjx.task.imitation import Imitation
 
 
@@ -20,9 +20,9 @@ class Parts:
     """What the columns of errors are.
 
     Attributes:
-        regions: region -> columns of ``Played.body_error_m``.
+        regions: region -> columns of ``Rollout.body_error_m``.
         bodies: name of every such column.
-        joints: name of every column of ``Played.joint_error_rad``.
+        joints: name of every column of ``Rollout.joint_error_rad``.
         angles: those columns that are angles; the others are slides.
     """
 
@@ -67,7 +67,7 @@ def parts_of(task: Imitation) -> Parts:
     )
 
 
-def clip_numbers(task: Imitation, played: Played, index: int) -> dict[str, Any]:
+def clip_numbers(task: Imitation, played: Rollout, index: int) -> dict[str, Any]:
     """Numbers of one clip: errors over the steps taken, and reward a step."""
     valid, parts = played.valid[index], parts_of(task)
     error_mm = played.body_error_m[index][valid] * 1e3
@@ -83,7 +83,7 @@ def clip_numbers(task: Imitation, played: Played, index: int) -> dict[str, Any]:
     }
 
 
-def ending(task: Imitation, played: Played, index: int) -> dict[str, Any]:
+def ending(task: Imitation, played: Rollout, index: int) -> dict[str, Any]:
     """How far one clip was followed: the length of its first episode, what ended it, and how many ended early."""
     ends = np.flatnonzero(played.ended_by[index])
     followed = int(ends[0]) + 1 if len(ends) else int(played.valid[index].sum())
@@ -95,7 +95,7 @@ def ending(task: Imitation, played: Played, index: int) -> dict[str, Any]:
     }
 
 
-def summary(task: Imitation, played: Played) -> dict[str, Any]:
+def summary(task: Imitation, played: Rollout) -> dict[str, Any]:
     """Numbers of a set of clips: means over all steps taken, and the part of the clips followed to their end."""
     valid, parts = played.valid, parts_of(task)
     if not valid.any():

@@ -20,8 +20,8 @@ from jaxtyping import Array, Float
 
 from track_mjx._common.errors import ConfigError
 from track_mjx.config import NetworkConfig
-from track_mjx.physics.fields import Arrayish
-from track_mjx.task.imitation import Observation
+from track_mjx.physics.fields import AnyArray
+from track_mjx.task.step import Observation
 
 with warnings.catch_warnings():
     # distrax loads TensorFlow Probability, which uses names that JAX has deprecated
@@ -42,7 +42,7 @@ class Mlp(nn.Module):
     activation: Any = nn.silu
 
     @nn.compact
-    def __call__(self, x: Float[Arrayish, "*batch n"]) -> list[Array]:
+    def __call__(self, x: Float[AnyArray, "*batch n"]) -> list[Array]:
         """Activations of all hidden layers, first to last."""
         layers = []
         for i, width in enumerate(self.widths):
@@ -60,7 +60,7 @@ class Encoder(nn.Module):
     layer_norm: bool
 
     @nn.compact
-    def __call__(self, reference: Float[Arrayish, "*batch n"]) -> tuple[Arrayish, Array, list[Array]]:
+    def __call__(self, reference: Float[AnyArray, "*batch n"]) -> tuple[AnyArray, Array, list[Array]]:
         """Mean and log variance of the latent, and all hidden activations."""
         layers = Mlp(self.widths, self.layer_norm, name="hidden")(reference)
         out = nn.Dense(2 * self.latent, kernel_init=_INIT, name="latent")(layers[-1] if layers else reference)
@@ -76,7 +76,7 @@ class Decoder(nn.Module):
     last_factor: float
 
     @nn.compact
-    def __call__(self, x: Float[Arrayish, "*batch n"]) -> tuple[Arrayish, list[Array]]:
+    def __call__(self, x: Float[AnyArray, "*batch n"]) -> tuple[AnyArray, list[Array]]:
         """Location and unconstrained scale, and all hidden activations."""
         layers = Mlp(self.widths, self.layer_norm, name="hidden")(x)
         init = nn.initializers.variance_scaling(self.last_factor**2, "fan_in", "uniform")
@@ -89,7 +89,7 @@ class Critic(nn.Module):
     widths: Sequence[int]
 
     @nn.compact
-    def __call__(self, x: Float[Arrayish, "*batch n"]) -> Float[Arrayish, "*batch"]:
+    def __call__(self, x: Float[AnyArray, "*batch n"]) -> Float[AnyArray, "*batch"]:
         """Value of each state."""
         layers = Mlp(self.widths, False, nn.relu, name="hidden")(x)
         return nn.Dense(1, kernel_init=_INIT, name="value")(layers[-1] if layers else x)[..., 0]
@@ -176,7 +176,7 @@ class Networks:
         scale = jax.nn.softplus(out[..., self.n_actions :] + shift) + self.config.min_std
         return PolicyOutput(Intention(mean, logvar, latent), out[..., : self.n_actions], scale, activations)
 
-    def value(self, parameters: Any, observation: Observation) -> Float[Arrayish, "*batch"]:
+    def value(self, parameters: Any, observation: Observation) -> Float[AnyArray, "*batch"]:
         """Value of each state."""
         value: Any = self.critic.apply(parameters["critic"], jnp.concatenate(list(observation), -1))
         return value

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from track_mjx.physics.fields import Arrayish
+from track_mjx.physics.fields import AnyArray
 
 CLIP = 10.0
 """Normalised observations are cut here."""
@@ -32,7 +32,7 @@ def empty(n: int) -> Statistics:
     return Statistics(jnp.zeros(()), jnp.zeros(n), jnp.zeros(n))
 
 
-def update(statistics: Statistics, batch: Float[Arrayish, "*batch n"]) -> Statistics:
+def update(statistics: Statistics, batch: Float[AnyArray, "*batch n"]) -> Statistics:
     """Merge a batch into the statistics."""
     flat = batch.reshape(-1, batch.shape[-1])
     count = jnp.asarray(flat.shape[0], jnp.float32)
@@ -47,7 +47,7 @@ def update(statistics: Statistics, batch: Float[Arrayish, "*batch n"]) -> Statis
     )
 
 
-def normalize(statistics: Statistics, batch: Float[Arrayish, "*batch n"]) -> Float[Arrayish, "*batch n"]:
+def normalize(statistics: Statistics, batch: Float[AnyArray, "*batch n"]) -> Float[AnyArray, "*batch n"]:
     """Bring observations to mean 0 and standard deviation 1, as far as is known; constants become 0."""
     variance = statistics.deviations / jnp.maximum(statistics.count, 1.0)
     known = statistics.count > 1

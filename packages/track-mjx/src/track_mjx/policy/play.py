@@ -1,6 +1,7 @@
-"""Playing clips from their beginning to their end, all side by side: for evaluation and rollouts.
+"""Playing clips from beginning to end, all at the same time: for evaluation and rollouts.
 
-An episode that ends early is the last of its clip, or the next one begins where it ended, on the reference.
+An episode that ends early is the last of its clip; with `Realignment`, the next one begins on the reference where it
+ended.
 """
 
 from __future__ import annotations
@@ -13,120 +14,109 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from track_mjx.physics.fields import Arrayish, Engine, Fields
+from track_mjx.physics.fields import AnyArray, Engine, PhysicsState
+from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks, PolicyOutput
 from track_mjx.policy.policy import Policy, act
 from track_mjx.task.differences import joint_error
-from track_mjx.task.imitation import Clock, Imitation, is_finite
+from track_mjx.task.imitation import Imitation, choose
 from track_mjx.task.reference import Reference
+from track_mjx.task.step import NON_FINITE, EpisodeState, Observation, StepResult
 
 
-class Judgement(NamedTuple):
-    """What a control step led to; the arrays of `Played`, of one step."""
+class PlayedStep(NamedTuple):
+    """One control step of all clips."""
 
-    reward: Arrayish
-    metrics: dict[str, Arrayish]
-    stops: Arrayish
-    body_error: Arrayish
-    joint_error: Arrayish
+    result: StepResult
+    body_error_m: AnyArray
+    joint_error_rad: AnyArray
 
 
-class Recorded(NamedTuple):
-    """States and what the policy computed, for rollout files.
+class Recording(NamedTuple):
+    """Physics and what the policy computed, for rollout files."""
 
-    Attributes:
-        states: fields of states 0..T: each (clip, state, ...).
-        ctrl, action: (clip, step, actuator).
-        output: what the policy computed: each (clip, step, ...).
-    """
-
-    states: Fields
+    states: PhysicsState
+    """States 0..T: each (clip, state, ...)."""
     ctrl: np.ndarray
+    """(clip, step, actuator)."""
     action: np.ndarray
+    """(clip, step, actuator)."""
     output: PolicyOutput
+    """Each (clip, step, ...)."""
 
 
-class Played(NamedTuple):
-    """Clips that were played; (clip, step, ...). Values of steps that were not taken do not count.
-
-    Attributes:
-        valid: the step was taken.
-        terminated: the step ended the episode early.
-        ended_by: (clip, step) what ended an episode in this step, an index into `reasons_of`; 0 where nothing did.
-        reason: (clip,) what ended the first episode of each clip; 0 for the clip's end.
-        reward: sum of the weighted terms.
-        metrics: every reward and cost term, unweighted, by name.
-        body_error_m: (clip, step, body) distance of every moving body from its reference after the step, metres.
-        joint_error_rad: (clip, step, joint) angle, or model units for slides.
-        recorded: None unless asked for.
-    """
+class Rollout(NamedTuple):
+    """Clips that were played; (clip, step, ...). Values where `valid` is False have no meaning."""
 
     valid: np.ndarray
+    """The step was taken and led to a finite state."""
     terminated: np.ndarray
+    """The step ended the episode early."""
     ended_by: np.ndarray
+    """(clip, step) what ended an episode in this step, an index into `reasons_of`; 0: nothing."""
     reason: np.ndarray
+    """(clip,) what ended the first episode of each clip; 0: the end of the clip."""
     reward: np.ndarray
+    """Sum of the weighted terms."""
     metrics: dict[str, np.ndarray]
+    """Every reward and cost term, unweighted, by name."""
     body_error_m: np.ndarray
+    """(clip, step, body) distance of every moving body from its reference after the step."""
     joint_error_rad: np.ndarray
-    recorded: Recorded | None
+    """(clip, step, joint) angle, or model units for slides."""
+    recording: Recording | None
+    """None unless `record` was set."""
 
 
 @dataclass(frozen=True)
 class Realignment:
-    """Episodes that ended early start anew on the reference, at the frame they had reached (paper B, section 2.2).
-
-    Attributes:
-        limit_m: an episode also ends where the mean distance of some bodies from the reference passes this; None: by
-            the task's terminations alone.
-        columns: which bodies, as columns of ``Played.body_error_m``.
-    """
+    """Episodes that ended early restart on the reference, at the frame they had reached (paper B, section 2.2)."""
 
     limit_m: float | None = None
+    """An episode also ends where the mean distance of some bodies from the reference exceeds this; None: only by the
+    task's terminations."""
     columns: tuple[int, ...] = ()
+    """Those bodies, as columns of ``Rollout.body_error_m``."""
 
 
 def reasons_of(task: Imitation) -> tuple[str, ...]:
-    """Meaning of ``Played.ended_by`` and ``Played.reason``: the task's reasons, then `Realignment.limit_m`."""
+    """Meaning of ``Rollout.ended_by`` and ``Rollout.reason``: the task's reasons, then `Realignment.limit_m`."""
     return (*task.reasons, "deviation")
 
 
-class _Tape:
-    """What playing leaves behind, step by step."""
+class _Recorder:
+    """Collects the steps of a rollout."""
 
     def __init__(self, n_clips: int) -> None:
         self.valid: list[np.ndarray] = []
         self.terminated: list[np.ndarray] = []
         self.ended_by: list[np.ndarray] = []
-        self.judgements: list[Judgement] = []
-        self.states: list[Fields] = []
+        self.steps: list[PlayedStep] = []
+        self.states: list[PhysicsState] = []
         self.acts: list[Any] = []
         self.reason = np.zeros(n_clips, np.uint8)
 
-    def add(self, taken: np.ndarray, ended_by: np.ndarray, judgement: Judgement) -> None:
-        """Note a step; one into nowhere counts as none: the one before was the last."""
-        broken, stopped = judgement.stops[0], ended_by > 0
+    def add(self, taken: np.ndarray, ended_by: np.ndarray, step: PlayedStep) -> None:
+        """Append a step. A non-finite step is invalid; the previous one becomes terminal."""
+        broken, stopped = step.result.reason == NON_FINITE, ended_by > 0
         if self.terminated:
             self.terminated[-1] = self.terminated[-1] | (stopped & broken)
         self.valid.append(taken & ~broken)
         self.terminated.append(stopped & ~broken)
         self.ended_by.append(ended_by)
-        self.judgements.append(judgement)
+        self.steps.append(step)
         self.reason = np.where(self.reason > 0, self.reason, ended_by)
 
-    def played(self) -> Played:
-        """All of it."""
-        judged = _stacked(self.judgements)
-        return Played(
-            valid=np.stack(self.valid, 1),
-            terminated=np.stack(self.terminated, 1),
-            ended_by=np.stack(self.ended_by, 1),
-            reason=self.reason,
-            reward=judged.reward,
-            metrics=judged.metrics,
-            body_error_m=judged.body_error,
-            joint_error_rad=judged.joint_error,
-            recorded=Recorded(_stacked(self.states), *_stacked(self.acts)) if self.states else None,
+    def rollout(self) -> Rollout:
+        """Return all steps."""
+        steps = _stacked([(s.result.reward, s.result.metrics, s.body_error_m, s.joint_error_rad) for s in self.steps])
+        return Rollout(
+            np.stack(self.valid, 1),
+            np.stack(self.terminated, 1),
+            np.stack(self.ended_by, 1),
+            self.reason,
+            *steps,
+            recording=Recording(_stacked(self.states), *_stacked(self.acts)) if self.states else None,
         )
 
 
@@ -137,79 +127,71 @@ class Player:
         task: the task.
         networks: the policy.
         engine: the physics.
-        recorded: what errors are measured against, clip by clip; None: what is followed.
+        recorded: reference for the errors, clip by clip; None: the one that is followed.
     """
 
     def __init__(self, task: Imitation, networks: Networks, engine: Engine, recorded: Reference | None = None) -> None:
         self.task, self.networks, self.engine, self.recorded = task, networks, engine, recorded
-        self._act = jax.jit(self._act_once)
-        self._after = jax.jit(self._judge_once)
+        self._step = ControlStep(task, engine, self._decide, self._finish)
         self._start = jax.jit(task.start_at)
-        self._step = jax.jit(engine.step) if engine.traceable else engine.step
         self._states: dict[int, Any] = {}
 
     def play(
         self,
         policy: Policy,
         reference: Reference,
-        clips: Arrayish,
+        clips: AnyArray,
         *,
         seed: int | None = None,
         record: bool = False,
         realign: Realignment | None = None,
-    ) -> Played:
+    ) -> Rollout:
         """Play clips from their first frame.
 
         Args:
-            policy: what acts.
+            policy: parameters and statistics.
             reference: the clips.
             clips: (clip,) numbers in the reference.
-            seed: of sampled intentions and actions; None: the policy acts on its means.
+            seed: of sampled intentions and actions; None: the policy uses its means.
             record: keep states and what the policy computed.
-            realign: go on to the end of every clip, in a new episode where one ended early; None: stop there.
+            realign: continue to the end of every clip, in a new episode where one ended early; None: stop there.
         """
         clips = np.asarray(clips, np.int32)
         n_steps = np.asarray(reference.length)[clips] - 1
-        clock, qpos, qvel = self._start(reference, clips, np.zeros_like(clips))
+        episode, qpos, qvel = self._start(reference, clips, np.zeros_like(clips))
         state = self._begin(len(clips), qpos, qvel)
-        key = None if seed is None else jax.random.key(seed)
-        running, tape = np.ones(len(clips), bool), _Tape(len(clips))
-        for step in range(int(n_steps.max())):
-            before = self.engine.fields(state)
+        running, recorder = np.ones(len(clips), bool), _Recorder(len(clips))
+        for i in range(int(n_steps.max())):
             if record:
-                tape.states.append(_copied(before))
-            step_key = None if key is None else jax.random.fold_in(key, step)
-            action, output, ctrl = self._act(policy, reference, before, clock, step_key)
-            state = self._step(state, ctrl if self.engine.traceable else np.asarray(ctrl))
-            clock, judgement = self._after(
-                reference, self.recorded or reference, self.engine.fields(state), clock, action
+                recorder.states.append(self._physics(state))
+            key = None if seed is None else jax.random.fold_in(jax.random.key(seed), i)
+            state, ctrl, chosen, outcome = self._step(
+                policy, reference, state, episode, self.recorded or reference, (key, None)
             )
-            judgement = jax.tree.map(np.asarray, judgement)
-            taken = running & (step < n_steps)
-            ended_by = np.where(taken, _ended_by(judgement, realign), 0).astype(np.uint8)
-            tape.add(taken, ended_by, judgement)
+            episode, outcome = outcome.result.episode, jax.tree.map(np.asarray, outcome)
+            taken = running & (i < n_steps)
+            ended_by = np.where(taken, _ended_by(self.task, outcome, realign), 0).astype(np.uint8)
+            recorder.add(taken, ended_by, outcome)
             if record:
-                tape.acts.append(jax.tree.map(np.asarray, (ctrl, action, output)))
+                recorder.acts.append(jax.tree.map(np.asarray, (ctrl, chosen.action, chosen.details)))
             if realign is None:
                 running = running & (ended_by == 0)
-            if not (running & (step + 1 < n_steps)).any():
+            if not (running & (i + 1 < n_steps)).any():
                 break
-            anew = (ended_by > 0) if realign is not None else judgement.stops[0]
-            if anew.any():
-                state, clock = self._begin_again(reference, state, clock, anew)
+            restart = (ended_by > 0) if realign is not None else outcome.result.reason == NON_FINITE
+            if restart.any():
+                state, episode = self._restart(reference, state, episode, restart)
         if record:
-            tape.states.append(_copied(self.engine.fields(state)))
-        return tape.played()
+            recorder.states.append(self._physics(state))
+        return recorder.rollout()
 
-    def _begin_again(self, reference: Reference, state: Any, clock: Clock, which: np.ndarray) -> tuple[Any, Clock]:
+    def _restart(
+        self, reference: Reference, state: Any, episode: EpisodeState, which: np.ndarray
+    ) -> tuple[Any, EpisodeState]:
         """Put some simulations on the reference, at the frames they have reached."""
-        fresh, qpos, qvel = self._start(reference, clock.clip, clock.frame)
+        fresh, qpos, qvel = self._start(reference, episode.clip, episode.frame)
         state = self.engine.reset(state, which, np.asarray(qpos), np.asarray(qvel))
-
-        def choose(new: Array, old: Array) -> Array:
-            return jnp.where(which.reshape(-1, *[1] * (old.ndim - 1)), new, old)
-
-        return state, jax.tree.map(choose, fresh, clock)
+        return state, choose(which, fresh, episode)
 
     def _begin(self, n: int, qpos: Array, qvel: Array) -> Any:
         state = self._states.get(n)
@@ -217,45 +199,31 @@ class Player:
             state = self._states[n] = self.engine.init(n)
         return self.engine.reset(state, np.ones(n, bool), qpos, qvel)
 
-    def _act_once(
-        self, policy: Policy, reference: Reference, fields: Fields, clock: Clock, key: Array | None
-    ) -> tuple[Arrayish, PolicyOutput, Array]:
-        action, output = act(self.networks, policy, self.task.observe(reference, fields, clock), key)
-        return action, output, self.task.ctrl(action)
+    def _physics(self, state: Any) -> PhysicsState:
+        """Copy the physics, because the engine overwrites it in the next step."""
+        return jax.tree.map(lambda x: np.array(x), self.engine.read(state))
 
-    def _judge_once(
-        self, reference: Reference, recorded: Reference, fields: Fields, clock: Clock, action: Arrayish
-    ) -> tuple[Clock, Judgement]:
-        task = self.task
-        after, terms, stops = task.measure(reference, fields, clock, action)
-        finite = is_finite(fields)
-        metrics = {name: jnp.where(finite, value, 0.0) for name, value in terms.items()}
-        pairs = zip(metrics.values(), task.metric_weights, strict=True)
-        reward = sum((weight * value for value, weight in pairs), jnp.zeros(action.shape[0]))
-        scene = task.scene(recorded, fields, after, action)
-        bodies = task.body.moving_bodies
-        distance = jnp.linalg.norm(scene.target.xpos[:, bodies] - fields.xpos[:, bodies], axis=-1)
-        return after, Judgement(
-            reward=reward,
-            metrics=metrics,
-            stops=jnp.stack([~finite, *(stop & finite for stop in stops.values())]),
-            body_error=distance * task.body.length_unit_m,
-            joint_error=jnp.abs(joint_error(scene)),
-        )
+    def _decide(self, policy: Policy, observation: Observation, key: Array | None) -> tuple[AnyArray, PolicyOutput]:
+        return act(self.networks, policy, observation, key)
+
+    def _finish(
+        self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, recorded: Reference, key: None
+    ) -> PlayedStep:
+        """Measure the errors against the reference as recorded."""
+        body = self.task.body
+        step = self.task.context(recorded, physics, result.episode, act.action)
+        moving = np.asarray(body.moving_bodies, np.int32)
+        distance = jnp.linalg.norm(step.target.xpos[:, moving] - physics.xpos[:, moving], axis=-1)
+        return PlayedStep(result, distance * body.length_unit_m, jnp.abs(joint_error(step)))
 
 
-def _ended_by(judgement: Judgement, realign: Realignment | None) -> np.ndarray:
-    """(clip,) index into `reasons_of` of what ends an episode in this step; 0 where nothing does."""
-    stops = judgement.stops
-    if realign is not None and realign.limit_m is not None:
-        far = judgement.body_error[:, list(realign.columns)].mean(1) > realign.limit_m
-        stops = np.concatenate([stops, far[None]])
-    return np.where(stops.any(0), 1 + stops.argmax(0), 0)
-
-
-def _copied(fields: Fields) -> Fields:
-    """Fields that stay as they are when the engine goes on."""
-    return jax.tree.map(lambda x: np.array(x), fields)
+def _ended_by(task: Imitation, step: PlayedStep, realign: Realignment | None) -> np.ndarray:
+    """(clip,) index into `reasons_of` of what ends an episode in this step; 0: nothing."""
+    ended_by = np.asarray(step.result.reason)
+    if realign is None or realign.limit_m is None:
+        return ended_by
+    far = step.body_error_m[:, list(realign.columns)].mean(1) > realign.limit_m
+    return np.where((ended_by == 0) & far, len(task.reasons), ended_by)
 
 
 def _stacked(steps: list[Any]) -> Any:

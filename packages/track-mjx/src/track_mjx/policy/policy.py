@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from track_mjx.physics.fields import Arrayish
+from track_mjx.physics.fields import AnyArray
 from track_mjx.policy import normalizer
 from track_mjx.policy.networks import Networks, PolicyOutput, log_probability
 from track_mjx.policy.normalizer import Statistics
-from track_mjx.task.imitation import Observation
+from track_mjx.task.step import Observation
 
 
 class ObservationStatistics(NamedTuple):
@@ -65,7 +65,7 @@ def empty_statistics(observation: Observation) -> ObservationStatistics:
     return ObservationStatistics(*(normalizer.empty(part.shape[-1]) for part in observation))
 
 
-def sample(networks: Networks, policy: Policy, observation: Observation, key: Array) -> tuple[Arrayish, Acting]:
+def sample(networks: Networks, policy: Policy, observation: Observation, key: Array) -> tuple[AnyArray, Acting]:
     """Draw latents and actions; return the actions in [-1, 1] and what learning needs."""
     latent_key, action_key = jax.random.split(key)
     batch = observation.reference.shape[:-1]
@@ -78,7 +78,7 @@ def sample(networks: Networks, policy: Policy, observation: Observation, key: Ar
 
 def act(
     networks: Networks, policy: Policy, observation: Observation, key: Array | None
-) -> tuple[Arrayish, PolicyOutput]:
+) -> tuple[AnyArray, PolicyOutput]:
     """Act on the means (no key), or draw latents and actions; return actions in [-1, 1] and all the policy computed."""
     seen = normalized(policy.statistics, observation)
     if key is None:

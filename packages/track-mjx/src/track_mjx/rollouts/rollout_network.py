@@ -6,12 +6,12 @@ import numpy as np
 
 from track_mjx._common.hdf5.contract_writing import Variable
 from track_mjx.learning.setup import Setup
-from track_mjx.policy.play import Recorded
+from track_mjx.policy.play import Recording
 from track_mjx.rollouts.variables import blanked
 
 
 def network_values(
-    setup: Setup, recorded: Recorded, valid: np.ndarray, *, deterministic: bool, activations: bool
+    setup: Setup, recorded: Recording, valid: np.ndarray, *, deterministic: bool, activations: bool
 ) -> dict[str, Variable]:
     """Intentions (mean, log variance, sample) and, where asked for, every hidden layer; NaN where not valid."""
     axes, found = ("clip", "step_time"), {}

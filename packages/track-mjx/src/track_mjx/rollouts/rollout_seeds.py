@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from track_mjx._common.hdf5.contract_writing import Variable
-from track_mjx.policy.play import Played
+from track_mjx.policy.play import Rollout
 
 
 def stacked(name: str, parts: Sequence[Variable]) -> Variable:
@@ -21,7 +21,7 @@ def stacked(name: str, parts: Sequence[Variable]) -> Variable:
     return Variable(("seed", *first.dims), values, first.meaning, first.units, first.attributes)
 
 
-def padded(played: Played, length: int) -> Played:
+def padded(played: Rollout, length: int) -> Rollout:
     """Lengthen a pass that ended early; what is added is not valid."""
     missing = length - played.valid.shape[1]
     if missing == 0:

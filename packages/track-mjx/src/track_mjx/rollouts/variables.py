@@ -10,12 +10,12 @@ import numpy as np
 from track_mjx._common.hdf5.contract_writing import Variable
 from track_mjx._common.mjcf import actuator_force_units, actuator_path_units, qpos_units, qvel_units
 from track_mjx.learning.setup import Setup
-from track_mjx.policy.play import Played, Recorded
+from track_mjx.policy.play import Recording, Rollout
 
 _WXYZ = {"quaternion_order": "wxyz"}
 
 
-def clip_values(setup: Setup, clips: Sequence[int], played: Played) -> dict[str, Variable]:
+def clip_values(setup: Setup, clips: Sequence[int], played: Rollout) -> dict[str, Variable]:
     """Names of the clips, and how each rollout ended."""
     source, reasons = setup.clips, setup.task.reasons
     flags = {"flag_values": np.arange(len(reasons), dtype=np.uint8), "flag_meanings": " ".join(reasons)}
@@ -35,7 +35,7 @@ def blanked(values: Any, valid: np.ndarray) -> np.ndarray:
     return np.where(mask, values, np.nan).astype(np.float32)
 
 
-def state_values(setup: Setup, clips: Sequence[int], recorded: Recorded, valid: np.ndarray) -> dict[str, Variable]:
+def state_values(setup: Setup, clips: Sequence[int], recorded: Recording, valid: np.ndarray) -> dict[str, Variable]:
     """Pose, velocity and muscles in states 0..T."""
     body, source = setup.task.body, setup.clips
     unit = source.length_unit_m
@@ -73,7 +73,7 @@ def state_values(setup: Setup, clips: Sequence[int], recorded: Recorded, valid: 
     return out
 
 
-def step_values(setup: Setup, played: Played, recorded: Recorded, valid: np.ndarray) -> dict[str, Variable]:
+def step_values(setup: Setup, played: Rollout, recorded: Recording, valid: np.ndarray) -> dict[str, Variable]:
     """Controls, forces, reward and its terms in steps 0..T-1.
 
     Controls have no unit of their own in MuJoCo: what they mean is up to each actuator.
@@ -107,7 +107,7 @@ def step_values(setup: Setup, played: Played, recorded: Recorded, valid: np.ndar
     }  # fmt: skip
 
 
-def contacts(setup: Setup, recorded: Recorded, valid: np.ndarray) -> dict[str, Variable]:
+def contacts(setup: Setup, recorded: Recording, valid: np.ndarray) -> dict[str, Variable]:
     """Which end effectors touched the world in each step."""
     flags = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "off on"}
     sensors = np.asarray(recorded.states.sensordata)[:, 1:]

@@ -20,7 +20,7 @@ from track_mjx._common.mjcf import actuator_labels, body_labels, qpos_labels, qv
 from track_mjx._common.system import environment, generator, now
 from track_mjx.clips import hash_of_model
 from track_mjx.learning.setup import Setup
-from track_mjx.policy.play import Played
+from track_mjx.policy.play import Rollout
 from track_mjx.rollouts.rollout_network import network_values
 from track_mjx.rollouts.rollout_seeds import padded, stacked
 from track_mjx.rollouts.variables import clip_values, contacts, reference_values, state_values, step_values
@@ -59,7 +59,9 @@ def policy_sha256(leaves: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def write_rollouts(path: Path, setup: Setup, clips: Sequence[int], played: Sequence[Played], info: RolloutInfo) -> None:
+def write_rollouts(
+    path: Path, setup: Setup, clips: Sequence[int], played: Sequence[Rollout], info: RolloutInfo
+) -> None:
     """Write played clips, one pass a seed.
 
     Args:
@@ -113,8 +115,8 @@ def _attributes(setup: Setup, clips: Sequence[int], info: RolloutInfo) -> dict[s
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _variables(setup: Setup, clips: Sequence[int], played: Played, info: RolloutInfo) -> dict[str, Variable]:
-    recorded = played.recorded
+def _variables(setup: Setup, clips: Sequence[int], played: Rollout, info: RolloutInfo) -> dict[str, Variable]:
+    recorded = played.recording
     assert recorded is not None
     valid = played.valid
     states = np.concatenate([np.ones_like(valid[:, :1]), valid], axis=1)

@@ -23,6 +23,8 @@ from track_mjx._common.files import write_text
 
 _BEST = "best.json"
 _DIGITS = 15
+RENAMED_LEAVES = {"episode/clock/": "carry/episode/", "episode/": "carry/"}
+"""Beginnings of the names of leaves in checkpoints of earlier versions, and those of today."""
 _MARGIN_BYTES = 1 << 20
 """Room wanted besides the arrays themselves."""
 
@@ -169,4 +171,12 @@ class Checkpoints:
         except (ValueError, OSError, KeyError) as error:
             text = " ".join(str(error).split())[:300]
             raise RunError(f"{self.path(step)}: the checkpoint is damaged: {text}") from error
-        return step, {name: np.asarray(leaf) for name, leaf in flat.items()}
+        return step, {_present_name(name): np.asarray(leaf) for name, leaf in flat.items()}
+
+
+def _present_name(name: str) -> str:
+    """Name of a leaf today, for one that an earlier version wrote."""
+    for old, new in RENAMED_LEAVES.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from track_mjx._common.errors import ConfigError, unknown
 from track_mjx.body.anatomy import Anatomy
-from track_mjx.physics.fields import Arrayish
+from track_mjx.physics.fields import AnyArray
 
 MAPPINGS = ("affine", "reference", "tanh_clip")
 SPREAD = 4.0
@@ -21,8 +21,8 @@ Ranges = Mapping[str, list[float]]
 
 
 def to_ctrl(
-    body: Anatomy, action: Float[Arrayish, "env actuator"], mapping: str, ranges: Ranges | None = None
-) -> Float[Arrayish, "env actuator"]:
+    body: Anatomy, action: Float[AnyArray, "env actuator"], mapping: str, ranges: Ranges | None = None
+) -> Float[AnyArray, "env actuator"]:
     """Controls of an action.
 
     ``affine`` spreads [-1, 1] over the control range, so that all of it can be reached and an idle muscle is -1.
@@ -49,13 +49,13 @@ def to_ctrl(
     raise ConfigError(f"task.action: {unknown('mapping', mapping, MAPPINGS)}")
 
 
-def range_faults(body: Anatomy, ranges: Ranges) -> list[str]:
+def range_problems(body: Anatomy, ranges: Ranges) -> list[str]:
     """What is wrong with the ranges of a config."""
-    faults = [unknown("actuator", name, body.actuators) for name in ranges if name not in body.actuators]
+    problems = [unknown("actuator", name, body.actuators) for name in ranges if name not in body.actuators]
     for name, ends in ranges.items():
         if len(ends) != 2 or not ends[0] < ends[1]:
-            faults.append(f"{name}: expected [lowest, highest], got {list(ends)}")
-    return faults
+            problems.append(f"{name}: expected [lowest, highest], got {list(ends)}")
+    return problems
 
 
 def holding_ranges(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> dict[str, list[float]]:

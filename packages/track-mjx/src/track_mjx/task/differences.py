@@ -9,46 +9,46 @@ from jaxtyping import Float
 
 from track_mjx._common import rotations
 from track_mjx._common.errors import ConfigError
-from track_mjx.physics.fields import Arrayish
-from track_mjx.task.step import Poses, Scene
+from track_mjx.physics.fields import AnyArray
+from track_mjx.task.step import Poses, Step
 
 
-def joint_error(scene: Scene, joints: Sequence[str] | None = None) -> Float[Arrayish, "env joint"]:
+def joint_error(step: Step, joints: Sequence[str] | None = None) -> Float[AnyArray, "env joint"]:
     """Angles (rad) and slides (model units) from the body to its reference; ball joints as rotation vectors.
 
     The root of a floating body does not count.
     """
-    columns, _ = scene.body.joint_columns(joints)
-    parts = [scene.target.qpos[:, columns] - scene.now.qpos[:, columns]]
+    columns, _ = step.body.joint_columns(joints)
+    parts = [step.target.qpos[:, columns] - step.now.qpos[:, columns]]
     if joints is None:
-        for q, _ in scene.body.balls:
-            parts.append(rotations.difference(scene.target.qpos[:, q : q + 4], scene.now.qpos[:, q : q + 4]))
+        for q, _ in step.body.balls:
+            parts.append(rotations.difference(step.target.qpos[:, q : q + 4], step.now.qpos[:, q : q + 4]))
     return jnp.concatenate(parts, axis=-1)
 
 
-def body_error(scene: Scene, bodies: Sequence[str] | None) -> Float[Arrayish, "env body 3"]:
+def body_error(step: Step, bodies: Sequence[str] | None) -> Float[AnyArray, "env body 3"]:
     """Vectors in the world from bodies to where they should be, in model units; None: all that move."""
-    ids = scene.body.body_ids(bodies)
-    return scene.target.xpos[:, ids] - scene.now.xpos[:, ids]
+    ids = step.body.body_ids(bodies)
+    return step.target.xpos[:, ids] - step.now.xpos[:, ids]
 
 
-def end_effector_names(scene: Scene, bodies: Sequence[str] | None) -> Sequence[str]:
+def end_effector_names(step: Step, bodies: Sequence[str] | None) -> Sequence[str]:
     """The bodies given, or the end effectors of the arena.
 
     Raises:
         ConfigError: when there are none: a distance over nothing would always be 0.
     """
-    names = scene.body.arena.end_effectors if bodies is None else bodies
+    names = step.body.arena.end_effectors if bodies is None else bodies
     if not names:
         raise ConfigError("the clips file names no end effectors; name some bodies: arena.end_effectors=[...]")
     return names
 
 
-def root_pose(scene: Scene) -> tuple[Float[Arrayish, "env 3"], Float[Arrayish, "env 4"]]:
+def root_pose(step: Step) -> tuple[Float[AnyArray, "env 3"], Float[AnyArray, "env 4"]]:
     """Position and orientation of the root body."""
-    return scene.now.xpos[:, scene.body.root], scene.now.xquat[:, scene.body.root]
+    return step.now.xpos[:, step.body.root], step.now.xquat[:, step.body.root]
 
 
-def root_target(scene: Scene, poses: Poses) -> tuple[Float[Arrayish, "*batch 3"], Float[Arrayish, "*batch 4"]]:
+def root_target(step: Step, poses: Poses) -> tuple[Float[AnyArray, "*batch 3"], Float[AnyArray, "*batch 4"]]:
     """The same of reference poses."""
-    return poses.xpos[..., scene.body.root, :], poses.xquat[..., scene.body.root, :]
+    return poses.xpos[..., step.body.root, :], poses.xquat[..., step.body.root, :]

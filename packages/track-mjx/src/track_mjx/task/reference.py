@@ -17,7 +17,7 @@ from track_mjx._common import rotations
 from track_mjx._common.errors import InputError
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.clips import Clips
-from track_mjx.physics.fields import Arrayish
+from track_mjx.physics.fields import AnyArray
 
 
 class Reference(NamedTuple):
@@ -29,12 +29,12 @@ class Reference(NamedTuple):
         start, length: (clip,) stretches of the frame axis.
     """
 
-    qpos: Arrayish
-    qvel: Arrayish
-    xpos: Arrayish
-    xquat: Arrayish
-    start: Arrayish
-    length: Arrayish
+    qpos: AnyArray
+    qvel: AnyArray
+    xpos: AnyArray
+    xquat: AnyArray
+    start: AnyArray
+    length: AnyArray
 
 
 def build_reference(clips: Clips, anatomy: Anatomy, smoothing_s: float = 0.0) -> Reference:

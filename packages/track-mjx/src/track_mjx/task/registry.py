@@ -1,9 +1,9 @@
 """Terms by name: one pure function each, its parameters in config.
 
-A term is a function of a :class:`Scene` and keyword parameters, decorated with its kind::
+A term is a function of a :class:`Step` and keyword parameters, decorated with its kind::
 
     @reward
-    def joints(scene: Scene, *, sigma: float) -> Float[Arrayish, " env"]: ...
+    def joints(step: Step, *, sigma: float) -> Float[AnyArray, " env"]: ...
 
 ``task.rewards: {joints: {weight: 5, sigma: 0.3}}`` then puts it to use, and it appears under its name in logs, in
 evaluation and in rollout files. ``{elbow: {term: bodies, ...}}`` uses a function under another name.
@@ -68,14 +68,14 @@ class Term:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
 
-    def __call__(self, scene: Any) -> Any:
-        """The term's value for a scene.
+    def __call__(self, step: Any) -> Any:
+        """The term's value for a step.
 
         Raises:
             ConfigError: when a parameter cannot be used.
         """
         try:
-            return self.function(scene, **self.parameters)
+            return self.function(step, **self.parameters)
         except ConfigError as error:  # a term does not know under which name it is used
             raise ConfigError(f"{self.where or self.name}: {error}") from error
 

@@ -1,57 +1,102 @@
-"""What a term is given: the physics after a step, the reference it should match, and what was done."""
+"""Records of one control step: the state of an episode, what a term receives, and the result of the step.
+
+Arrays have the simulations first. Lengths are in the MJCF's units.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
+
 from track_mjx.body.anatomy import Anatomy
-from track_mjx.physics.fields import Arrayish, Fields
+from track_mjx.physics.fields import AnyArray, PhysicsState
+
+NON_FINITE = 1
+"""Value of `StepResult.reason` for a state or a term that is not finite."""
+
+
+class Observation(NamedTuple):
+    """Input of the networks; the critic receives both parts."""
+
+    reference: AnyArray
+    """For the encoder."""
+    proprioception: AnyArray
+    """For the decoder."""
 
 
 class Poses(NamedTuple):
     """Reference poses; leading axes (env,) or, for the window of future ones, (env, ahead)."""
 
-    qpos: Arrayish
-    qvel: Arrayish
-    xpos: Arrayish
-    xquat: Arrayish
+    qpos: AnyArray
+    qvel: AnyArray
+    xpos: AnyArray
+    xquat: AnyArray
 
 
 class History(NamedTuple):
-    """The last control steps of every simulation, newest last; what lies before a reset repeats the first value.
+    """The last control steps of every simulation, newest last; entries before a reset repeat the first value."""
 
-    Attributes:
-        action: (env, step, actuator) policy outputs, the present one included.
-        qvel: (env, step, dof) velocities, the present ones included.
-        age: (env,) control steps since the reset, the present one included.
-    """
+    action: AnyArray
+    """(env, step, actuator) policy outputs, the present one included."""
+    qvel: AnyArray
+    """(env, step, dof) velocities, the present ones included."""
+    age: AnyArray
+    """(env,) control steps since the reset, the present one included."""
 
-    action: Arrayish
-    qvel: Arrayish
-    age: Arrayish
+
+class EpisodeState(NamedTuple):
+    """Position of every simulation in the reference, and its history."""
+
+    clip: AnyArray
+    """Number of the clip in the reference."""
+    frame: AnyArray
+    """Frame within the clip, at the control rate."""
+    action: AnyArray
+    """Last action; zero after a reset."""
+    history: History
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
-    """One control step of all simulations, batch first, in the MJCF's units.
-
-    Attributes:
-        body: names and places of bodies, joints and actuators.
-        now: the physics after the step.
-        target: reference at the same time as `now`.
-        window: reference at the times ahead that the encoder sees.
-        action: the policy's output in this step, in [-1, 1].
-        previous_action: that of the step before; zero after a reset.
-        history: the last steps, as far back as any term asked for.
-        time_s: (env,) seconds since the start of the clip.
-    """
+class Step:
+    """What a term receives: one control step of all simulations."""
 
     body: Anatomy
-    now: Fields
+    """Names and places of bodies, joints and actuators."""
+    now: PhysicsState
+    """Physics after the step."""
     target: Poses
+    """Reference at the same time as `now`."""
     window: Poses
-    action: Arrayish
-    previous_action: Arrayish
+    """Reference at the future times that the encoder receives."""
+    action: AnyArray
+    """Output of the policy in this step, in [-1, 1]."""
+    previous_action: AnyArray
+    """Output of the policy in the step before; zero after a reset."""
     history: History
-    time_s: Arrayish
+    """The last steps, as many as the longest `window` of any term."""
+    time_s: AnyArray
+    """(env,) seconds since the start of the clip."""
+
+
+class StepResult(NamedTuple):
+    """Result of one control step, before any reset."""
+
+    episode: EpisodeState
+    """After the step."""
+    reward: AnyArray
+    """(env,) weighted sum of the terms; 0 where the step is not finite."""
+    terminated: AnyArray
+    """The episode ended early."""
+    truncated: AnyArray
+    """The episode ended with its clip."""
+    reason: AnyArray
+    """0: none or the end of the clip; 1: not finite; then the terminations in their order."""
+    metrics: dict[str, jax.Array]
+    """Every reward and cost term, unweighted, by name; 0 where the step is not finite."""
+
+    @property
+    def done(self) -> AnyArray:
+        """Whether the episode ended."""
+        return self.terminated | self.truncated
