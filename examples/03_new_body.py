@@ -66,7 +66,7 @@ TRUE_OFFSETS = {
     "Toe": ("foot", [0.02, 0, 0]),
 }  # fmt: skip
 TRAINING = (
-    "preset=mouse_arm_quick", "task.rewards.bodies.bodies=[foot]",
+    "preset=mouse_arm_quick", "task.rewards.body_position_exp.bodies=[foot]",
     "~task.regions.elbow", "~task.regions.wrist", "task.regions.foot=[foot]",
     "task.proprioception.muscle_activation=null", "physics.sim_dt_s=0.001", "physics.ctrl_dt_s=0.01", "task.clip_s=1.0",
 )  # fmt: skip

@@ -96,7 +96,7 @@ def test_names_are_those_of_the_body(mouse_arm: tuple[Path, mujoco.MjModel]) -> 
         assert all(file[name].attrs["width"] == 512 for name in layers("decoder"))
     assert words["actuator"] == [model.actuator(i).name for i in range(9)]
     assert words["names_qpos"] == ["sh_elv", "sh_extension", "sh_rotation", "elbow"]
-    assert words["metric"] == ["joints", "control_difference"]
+    assert words["metric"] == ["joint_position_exp", "control_difference"]
     assert units == ["rad"] * 4
     assert len(stages) == 1
     assert stages.pop().strip()

@@ -15,15 +15,18 @@ from track_mjx.learning.setup import Setup, build
 ARM_TASK: dict[str, Any] = {
     "window": [1, 3],
     "reference": {"joints_ahead": {}, "target_velocities": {}},
-    "proprioception": {"joints": {}, "velocities": {}, "muscle_activation": {}, "previous_action": {}},
-    "rewards": {"joints": {"weight": 1.0, "sigma": 0.3}},
+    "proprioception": {"joints": {}, "velocities_b": {}, "muscle_activation": {}, "previous_action": {}},
+    "rewards": {"joint_position_exp": {"weight": 1.0, "sigma": 0.3}},
     "costs": {"control_difference": {"weight": 0.1}},
 }
 WALKER_TASK: dict[str, Any] = {
     "window": [1, 2],
-    "reference": {"joints_ahead": {}, "root_ahead": {}, "orientation_ahead": {}, "bodies_ahead": {}},
-    "proprioception": {"joints": {}, "velocities": {}, "up_direction": {}, "end_effectors": {}, "touch": {}},
-    "rewards": {"position": {"weight": 1.0, "sigma": 0.05}, "joints": {"weight": 1.0, "exp_scale": 0.25}},
+    "reference": {"joints_ahead": {}, "root_ahead_b": {}, "orientation_ahead_b": {}, "bodies_ahead_b": {}},
+    "proprioception": {"joints": {}, "velocities_b": {}, "up_direction_b": {}, "end_effectors_b": {}, "touch": {}},
+    "rewards": {
+        "root_position_exp": {"weight": 1.0, "sigma": 0.05},
+        "joint_position_exp": {"weight": 1.0, "exp_scale": 0.25},
+    },
     "terminations": {"too_far": {"limit_m": 0.05}},
 }
 
@@ -57,7 +60,7 @@ def walker(folder: Path, task: dict[str, Any] | None = None, **ppo: Any) -> Setu
 def command(folder: Path, *more: str) -> list[str]:
     """The command that trains the arm on FOLDER/clips.h5 into FOLDER/run: very small, quick to compile."""
     regions = {"regions": {"elbow": ["fore"], "wrist": ["hand"]}}
-    rewards = {"rewards": {**ARM_TASK["rewards"], "bodies": None}}
+    rewards = {"rewards": {**ARM_TASK["rewards"], "body_position_exp": None}}
     task = json.dumps({**ARM_TASK, **regions, **rewards}).replace('"', "")
     return [
         sys.executable, "-m", "track_mjx", "train", f"clips={folder / 'clips.h5'}", f"out={folder / 'run'}",

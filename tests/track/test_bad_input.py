@@ -20,7 +20,8 @@ from track.small_runs import trained
 from track.small_setups import arm
 from track_mjx.cli import main
 
-TASK = ("task.rewards.bodies.bodies=[hand]", "task.regions={elbow: [fore], wrist: [hand]}")
+JOINTS = "task.rewards.joint_position_exp"
+TASK = ("task.rewards.body_position_exp.bodies=[hand]", "task.regions={elbow: [fore], wrist: [hand]}")
 """What the default preset needs to fit the small arm."""
 SMALL = (
     "network.encoder=[8]", "network.decoder=[8]", "network.critic=[8]", "network.latent=2", "ppo.n_envs=8",
@@ -190,11 +191,11 @@ CASES: dict[str, Case] = {
         "clip_start", "end to end", given=lambda p: p.changed(put("clip_start", np.array([0, 10, 20, 30])))
     ),
     "clips that are missing end effectors a term needs": clips(
-        "arena.end_effectors", "task.rewards.end_effectors", given=lambda p: p.written(end_effectors=()),
-        more=("task.rewards.end_effectors.weight=1", "task.rewards.end_effectors.sigma=0.01"),
+        "arena.end_effectors", "task.rewards.end_effector_position_exp", given=lambda p: p.written(end_effectors=()),
+        more=("task.rewards.end_effector_position_exp.weight=1", "task.rewards.end_effector_position_exp.sigma=0.01"),
     ),
     "a reward of no body": settings(
-        "task.rewards.bodies", "the list is empty", given=["task.rewards.bodies.bodies=[]"]
+        "task.rewards.body_position_exp", "the list is empty", given=["task.rewards.body_position_exp.bodies=[]"]
     ),
     # presets and settings
     "unknown preset": preset("unknown preset 'mouse_am'", "'mouse_arm'", given=["preset=mouse_am"]),
@@ -228,40 +229,40 @@ CASES: dict[str, Case] = {
         "task.rewards", "unknown reward term 'joint'", "'joints'", given=["task.rewards.joint.weight=1"]
     ),
     "unknown parameter of a term": settings(
-        "task.rewards.joints", "unknown parameter 'sgma'", "'sigma'", given=["task.rewards.joints.sgma=1"]
+        JOINTS, "unknown parameter 'sgma'", "'sigma'", given=[f"{JOINTS}.sgma=1"]
     ),
     "negative sigma": settings(
-        "task.rewards.joints", "positive", "-0.3", given=["task.rewards.joints.sigma=-0.3"]
+        JOINTS, "positive", "-0.3", given=[f"{JOINTS}.sigma=-0.3"]
     ),
-    "sigma zero": settings("task.rewards.joints", "positive", "0", given=["task.rewards.joints.sigma=0"]),
+    "sigma zero": settings(JOINTS, "positive", "0", given=[f"{JOINTS}.sigma=0"]),
     "two widths": settings(
-        "task.rewards.joints", "either sigma or exp_scale", given=["task.rewards.joints.exp_scale=1"]
+        JOINTS, "either sigma or exp_scale", given=[f"{JOINTS}.exp_scale=1"]
     ),
     "sigma that is no number": settings(
-        "task.rewards.joints.sigma", "expected a number", "'wide'", given=["task.rewards.joints.sigma=wide"]
+        f"{JOINTS}.sigma", "expected a number", "'wide'", given=[f"{JOINTS}.sigma=wide"]
     ),
     "weight that is no number": settings(
-        "task.rewards.joints.weight", "expected a number", "'much'", given=["task.rewards.joints.weight=much"]
+        f"{JOINTS}.weight", "expected a number", "'much'", given=[f"{JOINTS}.weight=much"]
     ),
     "term without a limit": settings(
         "task.terminations.too_far", "'limit_m' is missing", given=["task.terminations.too_far={}"]
     ),
     "bodies that are no list": settings(
-        "task.rewards.bodies.bodies", "list", "'hand'",
-        given=["task.rewards.bodies.bodies=hand"],
+        "task.rewards.body_position_exp.bodies", "list", "'hand'",
+        given=["task.rewards.body_position_exp.bodies=hand"],
     ),
     "unknown body of a term": settings(
-        "task.rewards.bodies", "unknown body 'hnd'", "'hand'",
-        given=["task.rewards.bodies.bodies=[hnd]"],
+        "task.rewards.body_position_exp", "unknown body 'hnd'", "'hand'",
+        given=["task.rewards.body_position_exp.bodies=[hnd]"],
     ),
     "unknown joint of a term": settings(
-        "task.rewards.joints", "'elbw'", "'elbow'", given=["task.rewards.joints.joints=[elbw]"]
+        JOINTS, "'elbw'", "'elbow'", given=[f"{JOINTS}.joints=[elbw]"]
     ),
     "window of a term": settings(
         "task.costs.variance.window", "0", given=["task.costs.variance.weight=1", "task.costs.variance.window=0"]
     ),
     "no reward": settings(
-        "task.rewards", "nothing to learn", given=["task.rewards.joints=null", "task.rewards.bodies=null"]
+        "task.rewards", "nothing to learn", given=[f"{JOINTS}=null", "task.rewards.body_position_exp=null"]
     ),
     "unknown region": settings("task.regions", "'hnd'", "'hand'", given=["task.regions.paw=[hnd]"]),
     "unknown action mapping": settings("task.action", "'afine'", "'affine'", given=["task.action=afine"]),

@@ -17,7 +17,7 @@ from track_mjx._common.errors import RunError
 from track_mjx.cli import main
 from track_mjx.config import TrainConfig
 from track_mjx.runs import compare as comparison
-from track_mjx.runs.comparison_files import as_text, compare
+from track_mjx.runs.compare import as_text, compare
 from track_mjx.runs.run_folder import CONFIG, METRICS, RECORD, RunFolder, config_yaml
 
 

@@ -17,11 +17,9 @@ from track.small_setups import command
 from track_mjx._common.errors import ConfigError
 from track_mjx.clips import read_clips
 from track_mjx.config import DistributedConfig, PpoConfig, TrainConfig
-from track_mjx.devices import Devices, devices_for
-from track_mjx.learning.runs import open_setup
-from track_mjx.learning.setup import Setup, build, split
+from track_mjx.devices import Devices, devices_for, join_processes
+from track_mjx.learning.setup import Setup, build, open_setup, split
 from track_mjx.learning.trainer import Trainer
-from track_mjx.processes import join_processes
 from track_mjx.runs.run_folder import RunFolder
 
 TESTS = Path(__file__).resolve().parents[1]

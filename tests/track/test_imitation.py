@@ -42,7 +42,7 @@ def test_the_clock_never_misses_a_frame(tmp_path: Path) -> None:
     )
     moved, terms, _ = task.evaluate_terms(reference, after, clock, np.zeros((n, 3), np.float32))
     assert np.array_equal(moved.frame, np.arange(1, n + 1))
-    assert np.asarray(terms["joints"]).tolist() == [1.0] * n
+    assert np.asarray(terms["joint_position_exp"]).tolist() == [1.0] * n
 
 
 def test_control_steps_between_frames_are_interpolated_and_frames_are_met(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_an_episode_ends_where_its_own_clip_ends(tmp_path: Path) -> None:
             fields = fields_at(setup, int(setup.reference.start[clip] + frame + 1))
             result = setup.task.step(setup.reference, fields, at(setup, clip, frame), np.zeros((1, 3), np.float32))
             assert bool(result.truncated[0]) == over
-            assert float(result.metrics["joints"][0]) == 1.0, "the target never freezes before the end"
+            assert float(result.metrics["joint_position_exp"][0]) == 1.0, "the target never freezes before the end"
 
 
 def test_the_previous_action_reaches_the_cost_before_it_is_replaced(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_impossible_tasks_are_refused(tmp_path: Path) -> None:
         ({"action": "affin"}, "affine"),
         ({"pose_noise": -1.0}, "pose_noise"),
         ({"regions": {"wrist": ["hnad"]}}, "hand"),
-        ({"costs": {"joints": {"term": "energy", "weight": 1.0}}}, "same name"),
+        ({"costs": {"joint_position_exp": {"term": "energy", "weight": 1.0}}}, "same name"),
     ]:
         with pytest.raises(ConfigError, match=message):
             arm(tmp_path, task)

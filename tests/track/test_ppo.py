@@ -15,7 +15,7 @@ from track.small_setups import arm
 from track_mjx.config import NetworkConfig, PpoConfig
 from track_mjx.learning import ppo
 from track_mjx.learning.collect import Collector
-from track_mjx.policy import normalizer
+from track_mjx.policy import policy as normalizer
 from track_mjx.policy.networks import Networks, log_probability
 from track_mjx.policy.policy import empty_statistics, normalized
 from track_mjx.task.imitation import Observation

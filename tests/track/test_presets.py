@@ -60,7 +60,7 @@ def test_physics_aware_adds_the_costs_of_paper_a_table_2() -> None:
     plain, aware = settings("mouse_arm"), settings("mouse_arm_physics_aware")
     assert plain.task.costs == {}
     assert {name: term["weight"] for name, term in aware.task.costs.items()} == {"control": 0.15, "energy": 0.01}
-    assert aware.task.rewards == plain.task.rewards == {"joints": {"weight": 5.0, "exp_scale": 0.2}}
+    assert aware.task.rewards == plain.task.rewards == {"joint_position_exp": {"weight": 5.0, "exp_scale": 0.2}}
     assert aware.ppo == plain.ppo
 
 
@@ -70,8 +70,8 @@ def test_physics_aware_adds_the_costs_of_paper_a_table_2() -> None:
         (["preset=mouse_arm_quik"], "did you mean 'mouse_arm_quick'"),
         (["ppo.learning_rat=1"], "did you mean 'ppo.learning_rate'"),
         (["task.rewards.joint.weight=1"], "did you mean 'joints'"),
-        (["task.rewards.joints.sigm=1"], "did you mean 'sigma'"),
-        (["task.rewards.joints.exp_scale=1"], "either sigma or exp_scale"),
+        (["task.rewards.joint_position_exp.sigm=1"], "did you mean 'sigma'"),
+        (["task.rewards.joint_position_exp.exp_scale=1"], "either sigma or exp_scale"),
         (["physics.ctrl_dt_s=0.003"], "whole multiple"),
         (["arena.end_effectors=[hnad]"], "did you mean 'hand'"),
         (["physics.engine=nativ"], "did you mean 'native'"),
@@ -85,7 +85,7 @@ def test_mistakes_give_one_message_and_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     write_clips(tmp_path / "clips.h5")
-    small = ["task.rewards.bodies.bodies=[hand]", "task.regions={elbow: [fore], wrist: [hand]}"]
+    small = ["task.rewards.body_position_exp.bodies=[hand]", "task.regions={elbow: [fore], wrist: [hand]}"]
     assert main(["train", f"clips={tmp_path / 'clips.h5'}", f"out={tmp_path / 'run'}", *small, *arguments]) == 2
     err = capsys.readouterr().err
     assert message in err

@@ -17,8 +17,7 @@ from track.clip_files import write_clips
 from track.small_setups import arm, command, walker
 from track_mjx._common.errors import ConfigError, OutputError, RunError
 from track_mjx.config import EvaluateConfig, RolloutConfig
-from track_mjx.learning.runs import load_policy, open_setup
-from track_mjx.learning.setup import Setup, split
+from track_mjx.learning.setup import Setup, load_policy, open_setup, split
 from track_mjx.learning.trainer import Trainer, verify
 from track_mjx.rollouts.playback import roll_out
 from track_mjx.runs.checkpoints import Checkpoints, flatten

@@ -15,13 +15,14 @@ from track.small_setups import arm, walker
 from track_mjx._common.errors import ConfigError
 from track_mjx.config import EvaluateConfig, RolloutConfig
 from track_mjx.evaluation.assess import assess
-from track_mjx.evaluation.text import summary_text
+from track_mjx.evaluation.tables import summary_text
 from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
 from track_mjx.physics.fields import zero_physics
+from track_mjx.renamed import TERMS, with_present_names
 from track_mjx.rollouts.playback import roll_out
 from track_mjx.runs.run_folder import RunFolder
-from track_mjx.task.registry import resolve, reward
+from track_mjx.task.registry import _parameter_problems, resolve, reward, terms_of
 from track_mjx.task.step import Step
 from track_mjx.task.terms import costs, rewards, terminations
 from track_mjx.task.terms.rewards import gaussian
@@ -53,24 +54,31 @@ def test_rewards_are_one_on_the_reference_and_fall_with_the_distance(tmp_path: P
     setup = walker(tmp_path)
     exact = scene(setup)
     sigma = 0.05
-    for term in (rewards.position, rewards.quaternion, rewards.joints, rewards.joint_velocities, rewards.bodies,
-                 rewards.end_effectors):  # fmt: skip
+    for name, term in terms_of("reward").items():
+        if not name.endswith("_exp"):
+            continue
         assert np.asarray(term(exact, sigma=sigma)) == pytest.approx([1.0, 1.0], abs=1e-4), term.__name__
     moved = exact.now.xpos.copy()
     moved[:, setup.task.body.root] += [0.03, 0.0, 0.04]
     off = scene(setup, xpos=moved)
-    assert np.asarray(rewards.position(off, sigma=sigma))[0] == pytest.approx(np.exp(-0.5), rel=1e-3)
+    assert np.asarray(rewards.root_position_exp(off, sigma=sigma))[0] == pytest.approx(np.exp(-0.5), rel=1e-3)
     turned = exact.now.xquat.copy()
     turned[:, setup.task.body.root] = [np.cos(0.2), np.sin(0.2), 0, 0]
     target = exact.target.xquat[:, setup.task.body.root]
     cosine = abs(float((np.asarray(target)[0] * turned[0, setup.task.body.root]).sum()))
     expected = np.exp(-(np.arccos(min(1.0, cosine)) ** 2) / (2 * 0.3**2))
-    assert np.asarray(rewards.quaternion(scene(setup, xquat=turned), sigma=0.3))[0] == pytest.approx(expected, rel=1e-3)
+    assert np.asarray(rewards.root_orientation_exp(scene(setup, xquat=turned), sigma=0.3))[0] == pytest.approx(
+        expected, rel=1e-3
+    )
     joints = exact.now.qpos.copy()
     column = setup.task.body.joint_columns(["hip_R"])[0][0]
     joints[:, column] += 0.1
-    assert np.asarray(rewards.joints(scene(setup, qpos=joints), sigma=0.1))[0] == pytest.approx(np.exp(-0.5), rel=1e-3)
-    assert np.asarray(rewards.joints(scene(setup, qpos=joints), sigma=0.1, joints=["hip_L"]))[0] == pytest.approx(1.0)
+    assert np.asarray(rewards.joint_position_exp(scene(setup, qpos=joints), sigma=0.1))[0] == pytest.approx(
+        np.exp(-0.5), rel=1e-3
+    )
+    assert np.asarray(rewards.joint_position_exp(scene(setup, qpos=joints), sigma=0.1, joints=["hip_L"]))[
+        0
+    ] == pytest.approx(1.0)
 
 
 def test_costs_follow_their_definitions(tmp_path: Path) -> None:
@@ -136,7 +144,8 @@ def test_a_new_term_is_one_function_and_one_line_of_config(tmp_path: Path) -> No
         return jnp.exp(-scale * (step.now.qvel**2).sum(-1))
 
     setup = arm(
-        tmp_path, {"rewards": {"joints": {"weight": 1.0, "sigma": 0.3}, "calm": {"weight": 0.5, "scale": 0.01}}}
+        tmp_path,
+        {"rewards": {"joint_position_exp": {"weight": 1.0, "sigma": 0.3}, "calm": {"weight": 0.5, "scale": 0.01}}},
     )
     folder = RunFolder.create(setup.config, setup.clips, [0, 1, 2], [3])
     trainer = Trainer(setup, folder, [0, 1, 2], [3])
@@ -157,7 +166,7 @@ def test_a_new_term_is_one_function_and_one_line_of_config(tmp_path: Path) -> No
     with h5py.File(tmp_path / "rollouts.h5") as file:
         names = ("metric", "metric_weight", "metrics", "valid", "reward", "qvel", "clip_name")
         stored = {name: np.asarray(file[name]) for name in names}
-    assert [name.decode() for name in stored["metric"]] == ["joints", "calm", "control_difference"]
+    assert [name.decode() for name in stored["metric"]] == ["joint_position_exp", "calm", "control_difference"]
     assert stored["metric_weight"].tolist() == pytest.approx([1.0, 0.5, -0.1])
     total, valid = (stored["metrics"] * stored["metric_weight"]).sum(-1), stored["valid"] != 0
     assert stored["reward"][valid] == pytest.approx(total[valid], rel=1e-4)
@@ -167,8 +176,32 @@ def test_a_new_term_is_one_function_and_one_line_of_config(tmp_path: Path) -> No
         assert per_clip[name.decode()] == pytest.approx(by_hand[clip][valid[clip]].mean(), rel=1e-4)
 
 
-def test_unknown_terms_and_parameters_are_told_all_at_once() -> None:
+def test_unknown_terms_and_parameters_are_reported_together() -> None:
+    config = {
+        "joint_positions_exp": {"weight": 1}, "body_position_exp": {"weight": 1, "bodys": []},
+        "root_position_exp": {"sigma": 1},
+    }  # fmt: skip
     with pytest.raises(ConfigError) as error:
-        resolve("reward", {"joint": {"weight": 1}, "bodies": {"weight": 1, "bodys": []}, "position": {"sigma": 1}}, "r")
-    assert all(text in str(error.value) for text in ("'joints'", "'bodies'", "position.weight"))
-    assert resolve("reward", {"joints": None, "bodies": {"weight": 0, "sigma": 1}}, "r") == ()
+        resolve("reward", config, "r")
+    assert all(text in str(error.value) for text in ("'joint_position_exp'", "'bodies'", "root_position_exp.weight"))
+    assert resolve("reward", {"joints": None, "body_position_exp": {"weight": 0, "sigma": 1}}, "r") == ()
+
+
+@pytest.mark.parametrize(("kind", "old", "new"), [(k, old, new) for k, t in TERMS.items() for old, new in t.items()])
+def test_earlier_names_are_refused_with_the_new_one(kind: str, old: str, new: str) -> None:
+    weight = {"weight": 1, "sigma": 0.1} if kind == "reward" else {}
+    for config in ({old: weight}, {"own": {"term": old, **weight}}):
+        with pytest.raises(ConfigError, match=f"'{old}' is now '{new}'"):
+            resolve(kind, config, "r")
+    section = "rewards" if kind == "reward" else "reference"
+    saved = with_present_names({section: {old: weight}})
+    (term,) = resolve(kind, saved[section], "r")
+    assert (term.name, term.function.__name__) == (old, new), "a run folder keeps the name in its logs and files"
+
+
+def test_types_of_parameters_are_checked_whatever_the_annotations_are() -> None:
+    def plain(step, *, sigma: float, bodies: list[str] | None = None, limit: float | None = None): ...
+
+    assert _parameter_problems(plain, {"sigma": 1, "bodies": ["hand"], "limit": None}) == []
+    problems = _parameter_problems(plain, {"sigma": "wide", "bodies": "hand", "limit": True})
+    assert [problem.split(":")[0] for problem in problems] == [".sigma", ".bodies", ".limit"]

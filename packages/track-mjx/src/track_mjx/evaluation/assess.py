@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,65 +10,13 @@ import numpy as np
 
 from track_mjx._common.errors import ConfigError
 from track_mjx._common.files import output_folder, write_text
-from track_mjx._common.survival import Survival
 from track_mjx.config import EvaluateConfig
 from track_mjx.evaluation import tables
-from track_mjx.evaluation.survival import Episodes, episodes_of, survival
-from track_mjx.learning.runs import load_policy, open_setup, sets_of
-from track_mjx.learning.setup import Setup
-from track_mjx.policy.metrics import Parts, interval_over_clips, parts_of, summary
-from track_mjx.policy.play import Player, Realignment, Rollout, reasons_of
+from track_mjx.evaluation.assessed import Assessed
+from track_mjx.learning.setup import load_policy, open_setup, sets_of
+from track_mjx.policy.metrics import interval_over_clips, parts_of, summary
+from track_mjx.policy.play import Player, Realignment, reasons_of
 from track_mjx.runs.run_folder import RunFolder
-
-
-@dataclass(frozen=True, eq=False)
-class Assessed:
-    """Clips that were played, and which set each belongs to.
-
-    Attributes:
-        setup: task and clips.
-        played: all clips, each to its end or to where its episode ended early.
-        realigned: the same, to their ends: where an episode ended, the next began on the reference.
-        clips: number of each row in the clips file.
-        rows: set -> rows; no set is empty.
-    """
-
-    setup: Setup
-    played: Rollout
-    realigned: Rollout
-    clips: tuple[int, ...]
-    rows: Mapping[str, list[int]]
-
-    @cached_property
-    def parts(self) -> Parts:
-        """What the columns of errors are."""
-        return parts_of(self.setup.task)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Name of each row's clip."""
-        return tuple(self.setup.clips.clip_name[clip] for clip in self.clips)
-
-    @property
-    def shown(self) -> list[str]:
-        """The sets without `all`, which repeats the others."""
-        return [name for name in self.rows if name != "all"]
-
-    def some(self, name: str, *, realigned: bool = False) -> Rollout:
-        """The clips of one set."""
-        played, rows = self.realigned if realigned else self.played, self.rows[name]
-        chosen = {key: value[rows] for key, value in played._asdict().items() if isinstance(value, np.ndarray)}
-        return played._replace(**chosen, metrics={key: value[rows] for key, value in played.metrics.items()})
-
-    def episodes(self, name: str) -> Episodes:
-        """The episodes of one set."""
-        rows = self.rows[name]
-        length = np.asarray(self.setup.reference.length)[[self.clips[row] for row in rows]]
-        return episodes_of(self.realigned.ended_by[rows] > 0, length.astype(np.int64) - 1)
-
-    def survival(self, name: str) -> Survival:
-        """The survival curve of one set."""
-        return survival(self.episodes(name))
 
 
 def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, Any]:
@@ -103,7 +48,7 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
     rows = {name: [clips.index(clip) for clip in chosen] for name, chosen in sets.items() if chosen}
     assessed = Assessed(setup, played, realigned, clips, rows)
     numbers = {name: set_numbers(assessed, name) for name in rows}
-    found = {
+    report = {
         "run": folder.path.name,
         "checkpoint_step": step,
         "engine": player.engine.name,
@@ -118,8 +63,8 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
     }
     tables.write_all(assessed, target)
     draw_all(assessed, numbers, target)
-    write_text(target / "summary.json", json.dumps(tables.plain(found), indent=1) + "\n")
-    return found
+    write_text(target / "summary.json", json.dumps(tables.plain(report), indent=1) + "\n")
+    return report
 
 
 def set_numbers(assessed: Assessed, name: str) -> dict[str, Any]:
@@ -127,7 +72,7 @@ def set_numbers(assessed: Assessed, name: str) -> dict[str, Any]:
 
     Errors and rewards are those before an episode ends: being put back on the reference makes none of them better.
     """
-    played, realigned = assessed.some(name), assessed.some(name, realigned=True)
+    played, realigned = assessed.rollout(name), assessed.rollout(name, realigned=True)
     episodes, curve = assessed.episodes(name), assessed.survival(name)
     dt = assessed.setup.task.body.ctrl_dt
     reported = assessed.parts.reported
@@ -135,11 +80,11 @@ def set_numbers(assessed: Assessed, name: str) -> dict[str, Any]:
     reasons = reasons_of(assessed.setup.task)
     counts = np.bincount(realigned.ended_by[realigned.ended_by > 0], minlength=len(reasons))
     return {
-        **summary(assessed.setup.task, played),
+        **summary(assessed.parts, played),
         "mean_body_error_mm_low": low,
         "mean_body_error_mm_high": high,
         "unterminated_fraction": float((realigned.reason == 0).mean()),
-        "mean_body_error_mm_realigned": summary(assessed.setup.task, realigned)["mean_body_error_mm"],
+        "mean_body_error_mm_realigned": summary(assessed.parts, realigned)["mean_body_error_mm"],
         "seconds_realigned": float(realigned.valid.sum()) * dt,
         "episodes": len(episodes.steps),
         "ended_early": {reason: int(count) for reason, count in zip(reasons, counts, strict=True) if count},

@@ -15,7 +15,7 @@ from track_mjx.evaluation.tables import errors_over_time
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from track_mjx.evaluation.assess import Assessed
+    from track_mjx.evaluation.assessed import Assessed
 
 COLOURS = {"train": "#0072B2", "test": "#D55E00"}
 LABELS = {"train": "train", "test": "held out"}
@@ -120,7 +120,7 @@ def _per_region(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
     regions = regions if len(assessed.parts.regions) > 1 else dict(assessed.parts.regions)
     width = 0.7 / len(assessed.shown)
     for k, name in enumerate(assessed.shown):
-        played = assessed.some(name)
+        played = assessed.rollout(name)
         clips = [pair for pair in zip(played.body_error_m, played.valid, strict=True) if pair[1].any()]
         means = [
             [1e3 * float(error[valid][:, columns].mean()) for error, valid in clips] for columns in regions.values()

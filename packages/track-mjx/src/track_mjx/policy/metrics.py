@@ -1,4 +1,4 @@
-"""How well clips are followed, in millimetres and degrees: numbers of played clips."""
+"""How well clips are followed, in millimetres and degrees: numbers of a rollout."""
 
 from __future__ import annotations
 
@@ -17,19 +17,16 @@ from track_mjx.task.imitation import Imitation
 
 @dataclass(frozen=True)
 class Parts:
-    """What the columns of errors are.
-
-    Attributes:
-        regions: region -> columns of ``Rollout.body_error_m``.
-        bodies: name of every such column.
-        joints: name of every column of ``Rollout.joint_error_rad``.
-        angles: those columns that are angles; the others are slides.
-    """
+    """Meaning of the columns of errors."""
 
     regions: Mapping[str, list[int]]
+    """Region -> columns of ``Rollout.body_error_m``."""
     bodies: tuple[str, ...]
+    """Name of every such column."""
     joints: tuple[str, ...]
+    """Name of every column of ``Rollout.joint_error_rad``."""
     angles: list[int]
+    """Columns of `joints` that are angles; the others are slides."""
 
     @property
     def reported(self) -> list[int]:
@@ -38,7 +35,7 @@ class Parts:
 
 
 def parts_of(task: Imitation) -> Parts:
-    """Regions as the config names them, else by the names of bodies; joints as `joint_error` puts them."""
+    """Return regions as configured, else by the names of bodies, and joints in the order of `joint_error`."""
     import mujoco
 
     body: Anatomy = task.body
@@ -52,9 +49,9 @@ def parts_of(task: Imitation) -> Parts:
     if not regions:
         regions = {region: [names.index(n) for n in members] for region, members in regions_by_name(names).items()}
     columns, _ = body.joint_columns(None)
-    at = {int(q): joint for joint, q in enumerate(body.model.jnt_qposadr)}
-    simple = [at[column] for column in columns]
-    balls = [at[q] for q, _ in body.balls]
+    joint_at = {int(q): joint for joint, q in enumerate(body.model.jnt_qposadr)}
+    simple = [joint_at[column] for column in columns]
+    balls = [joint_at[q] for q, _ in body.balls]
     slide = int(mujoco.mjtJoint.mjJNT_SLIDE)
     angles = [i for i, joint in enumerate(simple) if int(body.model.jnt_type[joint]) != slide]
     labels = [body.model.joint(joint).name or f"joint_{joint}" for joint in (*simple, *balls)]
@@ -67,57 +64,55 @@ def parts_of(task: Imitation) -> Parts:
     )
 
 
-def clip_numbers(task: Imitation, played: Rollout, index: int) -> dict[str, Any]:
-    """Numbers of one clip: errors over the steps taken, and reward a step."""
-    valid, parts = played.valid[index], parts_of(task)
-    error_mm = played.body_error_m[index][valid] * 1e3
-    joint_deg = np.degrees(played.joint_error_rad[index][valid][:, parts.angles])
+def clip_numbers(parts: Parts, rollout: Rollout, index: int) -> dict[str, Any]:
+    """Return numbers of one clip: errors over its valid steps, and reward per step."""
+    valid = rollout.valid[index]
+    error_mm = rollout.body_error_m[index][valid] * 1e3
+    joint_deg = np.degrees(rollout.joint_error_rad[index][valid][:, parts.angles])
     return {
         "steps": int(valid.sum()),
         "mean_body_error_mm": _mean(error_mm[:, parts.reported]),
         "max_body_error_mm": float(error_mm[:, parts.reported].max(initial=0.0)),
         "mean_joint_error_deg": _mean(joint_deg),
-        "reward": _mean(played.reward[index][valid]),
+        "reward": _mean(rollout.reward[index][valid]),
         **{f"body_error_mm/{region}": _mean(error_mm[:, group]) for region, group in parts.regions.items()},
-        **{f"terms/{name}": _mean(values[index][valid]) for name, values in played.metrics.items()},
+        **{f"terms/{name}": _mean(values[index][valid]) for name, values in rollout.metrics.items()},
     }
 
 
-def ending(task: Imitation, played: Rollout, index: int) -> dict[str, Any]:
-    """How far one clip was followed: the length of its first episode, what ended it, and how many ended early."""
-    ends = np.flatnonzero(played.ended_by[index])
-    followed = int(ends[0]) + 1 if len(ends) else int(played.valid[index].sum())
+def ending(task: Imitation, rollout: Rollout, index: int) -> dict[str, Any]:
+    """Return how far one clip was followed: its first episode, what ended it, and how many ended early."""
+    ends = np.flatnonzero(rollout.ended_by[index])
+    followed = int(ends[0]) + 1 if len(ends) else int(rollout.valid[index].sum())
     return {
         "followed_s": followed * task.body.ctrl_dt,
-        "followed_to_end": bool(played.reason[index] == 0),
-        "reason": reasons_of(task)[int(played.reason[index])],
+        "followed_to_end": bool(rollout.reason[index] == 0),
+        "reason": reasons_of(task)[int(rollout.reason[index])],
         "ended_early": len(ends),
     }
 
 
-def summary(task: Imitation, played: Rollout) -> dict[str, Any]:
-    """Numbers of a set of clips: means over all steps taken, and the part of the clips followed to their end."""
-    valid, parts = played.valid, parts_of(task)
-    if not valid.any():
-        return {}
-    error_mm = played.body_error_m[valid] * 1e3
-    followed = played.reason == 0
+def summary(parts: Parts, rollout: Rollout) -> dict[str, Any]:
+    """Return numbers of a set of clips: means over all valid steps (NaN if there is none), and the part followed."""
+    valid = rollout.valid
+    error_mm = rollout.body_error_m[valid] * 1e3
+    reported = error_mm[:, parts.reported]
     return {
         "clips": len(valid),
-        "mean_body_error_mm": _mean(error_mm[:, parts.reported]),
-        "median_body_error_mm": float(np.median(error_mm[:, parts.reported])),
-        "mean_joint_error_deg": float(np.degrees(_mean(played.joint_error_rad[valid][:, parts.angles]))),
-        "unterminated_fraction": float(followed.mean()),
-        "reward": _mean(played.reward[valid]),
+        "mean_body_error_mm": _mean(reported),
+        "median_body_error_mm": float(np.median(reported)) if reported.size else float("nan"),
+        "mean_joint_error_deg": float(np.degrees(_mean(rollout.joint_error_rad[valid][:, parts.angles]))),
+        "unterminated_fraction": float((rollout.reason == 0).mean()),
+        "reward": _mean(rollout.reward[valid]),
         **{f"body_error_mm/{region}": _mean(error_mm[:, group]) for region, group in parts.regions.items()},
-        **{f"terms/{name}": _mean(values[valid]) for name, values in played.metrics.items()},
+        **{f"terms/{name}": _mean(values[valid]) for name, values in rollout.metrics.items()},
     }
 
 
 def interval_over_clips(
     values: Float[np.ndarray, "clip step"], valid: Bool[np.ndarray, "clip step"], seed: int = 0
 ) -> tuple[float, float]:
-    """95 % interval of the mean over all steps, by drawing whole clips again; NaN for fewer than two clips."""
+    """Return a 95 % interval of the mean over all steps by a bootstrap over whole clips; NaN for less than two."""
     if len(values) < 2:
         return float("nan"), float("nan")
     total, count = np.where(valid, values, 0.0).sum(1, dtype=np.float64), valid.sum(1)
@@ -128,7 +123,7 @@ def interval_over_clips(
 
 
 def score(numbers: Mapping[str, Any]) -> float:
-    """One number to choose the best checkpoint by: reward a step, times the part of clips followed to their end."""
+    """Return the number that chooses the best checkpoint: reward per step times the part of clips followed."""
     return float(numbers["reward"]) * float(numbers["unterminated_fraction"])
 
 

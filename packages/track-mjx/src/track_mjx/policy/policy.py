@@ -1,4 +1,4 @@
-"""Acting: normalise what is seen, draw the intention and the action, and remember the latent for the AR(1) prior."""
+"""Acting: normalise the observation, draw the intention and the action, keep the latent for the AR(1) prior."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from track_mjx.physics.fields import AnyArray
-from track_mjx.policy import normalizer
 from track_mjx.policy.networks import Networks, PolicyOutput, log_probability
-from track_mjx.policy.normalizer import Statistics
 from track_mjx.task.step import Observation
+
+CLIP = 10.0
+"""Normalised observations are clipped to this magnitude."""
+
+
+class Statistics(NamedTuple):
+    """Running mean and variance by Welford's algorithm, merged batch by batch (Chan et al. 1983)."""
+
+    count: Array
+    """() number of observations."""
+    mean: Array
+    """(n,)."""
+    deviations: Array
+    """(n,) sum of squared deviations from the mean."""
 
 
 class ObservationStatistics(NamedTuple):
@@ -23,46 +35,67 @@ class ObservationStatistics(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """All that acting needs.
-
-    Attributes:
-        parameters: of the networks.
-        statistics: of the observations.
-    """
+    """Everything that acting needs."""
 
     parameters: Any
+    """Of the networks."""
     statistics: ObservationStatistics
 
 
 class Acting(NamedTuple):
-    """What a sampled action leaves behind for learning.
+    """What learning needs of a sampled action."""
 
-    Attributes:
-        raw: the action before tanh.
-        log_prob: its log density, of the action after tanh.
-        noise: standard normal numbers that made the latent, replayed in learning.
-        latent: the latent used.
-    """
+    raw: AnyArray
+    """The action before tanh."""
+    log_prob: AnyArray
+    """Log density of the action after tanh."""
+    noise: AnyArray
+    """Standard normal numbers behind the latent; learning replays them."""
+    latent: AnyArray
 
-    raw: Array
-    log_prob: Array
-    noise: Array
-    latent: Array
+
+def empty(n: int) -> Statistics:
+    """Return statistics of no observation."""
+    return Statistics(jnp.zeros(()), jnp.zeros(n), jnp.zeros(n))
+
+
+def update(statistics: Statistics, batch: Float[AnyArray, "*batch n"]) -> Statistics:
+    """Merge a batch into the statistics."""
+    flat = batch.reshape(-1, batch.shape[-1])
+    count = jnp.asarray(flat.shape[0], jnp.float32)
+    mean = flat.mean(0)
+    deviations = ((flat - mean) ** 2).sum(0)
+    total = statistics.count + count
+    shift = mean - statistics.mean
+    return Statistics(
+        total,
+        statistics.mean + shift * (count / total),
+        statistics.deviations + deviations + shift**2 * (statistics.count * (count / total)),
+    )
+
+
+def normalize(statistics: Statistics, batch: Float[AnyArray, "*batch n"]) -> Float[AnyArray, "*batch n"]:
+    """Scale observations to mean 0 and standard deviation 1 by the statistics so far; constants become 0."""
+    variance = statistics.deviations / jnp.maximum(statistics.count, 1.0)
+    known = statistics.count > 1
+    deviation = jnp.where(known, jnp.sqrt(variance), 1.0)
+    scale = jnp.where(deviation > 1e-6, 1.0 / jnp.maximum(deviation, 1e-6), 0.0)
+    return jnp.clip((batch - statistics.mean) * scale, -CLIP, CLIP)
 
 
 def normalized(statistics: ObservationStatistics, observation: Observation) -> Observation:
-    """Bring both parts to mean 0 and standard deviation 1."""
-    return Observation(*(normalizer.normalize(s, o) for s, o in zip(statistics, observation, strict=True)))
+    """Normalise both parts."""
+    return Observation(*(normalize(s, o) for s, o in zip(statistics, observation, strict=True)))
 
 
 def update_statistics(statistics: ObservationStatistics, observation: Observation) -> ObservationStatistics:
     """Merge a batch of observations."""
-    return ObservationStatistics(*(normalizer.update(s, o) for s, o in zip(statistics, observation, strict=True)))
+    return ObservationStatistics(*(update(s, o) for s, o in zip(statistics, observation, strict=True)))
 
 
 def empty_statistics(observation: Observation) -> ObservationStatistics:
-    """Statistics of nothing, for observations of this shape."""
-    return ObservationStatistics(*(normalizer.empty(part.shape[-1]) for part in observation))
+    """Return statistics of no observation, for observations of this shape."""
+    return ObservationStatistics(*(empty(part.shape[-1]) for part in observation))
 
 
 def sample(networks: Networks, policy: Policy, observation: Observation, key: Array) -> tuple[AnyArray, Acting]:
@@ -79,12 +112,12 @@ def sample(networks: Networks, policy: Policy, observation: Observation, key: Ar
 def act(
     networks: Networks, policy: Policy, observation: Observation, key: Array | None
 ) -> tuple[AnyArray, PolicyOutput]:
-    """Act on the means (no key), or draw latents and actions; return actions in [-1, 1] and all the policy computed."""
-    seen = normalized(policy.statistics, observation)
+    """Use the means (no key), or draw latents and actions; return actions in [-1, 1] and the policy's output."""
+    normal = normalized(policy.statistics, observation)
     if key is None:
-        out = networks.policy(policy.parameters, seen, None)
+        out = networks.policy(policy.parameters, normal, None)
         return jnp.tanh(out.location), out
     latent_key, action_key = jax.random.split(key)
     noise = jax.random.normal(latent_key, (*observation.reference.shape[:-1], networks.config.latent))
-    out = networks.policy(policy.parameters, seen, noise)
+    out = networks.policy(policy.parameters, normal, noise)
     return jnp.tanh(out.location + out.scale * jax.random.normal(action_key, out.location.shape)), out

@@ -8,7 +8,7 @@ import numpy as np
 
 from track_mjx._common.files import output_file
 from track_mjx.config import RolloutConfig
-from track_mjx.learning.runs import load_policy, open_setup, sets_of
+from track_mjx.learning.setup import load_policy, open_setup, sets_of
 from track_mjx.policy.play import Player
 from track_mjx.rollouts.writing import RolloutInfo, policy_sha256, write_rollouts
 from track_mjx.runs.run_folder import RunFolder, config_yaml

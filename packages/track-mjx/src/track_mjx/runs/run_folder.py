@@ -24,6 +24,7 @@ from track_mjx._common.settings import plain_yaml
 from track_mjx._common.system import environment, now
 from track_mjx.clips import Clips
 from track_mjx.config import TrainConfig
+from track_mjx.renamed import with_present_names
 from track_mjx.runs.checkpoints import Checkpoints
 
 CONFIG, RECORD, METRICS, TABLE = "config.yaml", "run.json", "metrics.jsonl", "metrics.csv"
@@ -118,7 +119,10 @@ class RunFolder:
             text = (self.path / CONFIG).read_text(encoding="utf-8")
             if "${" in text:
                 raise ValueError("the settings of a run are plain values, without ${...}")
-            merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), plain_yaml(text))
+            values = plain_yaml(text)
+            if isinstance(values, dict) and isinstance(values.get("task"), dict):
+                values["task"] = with_present_names(values["task"])
+            merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), values)
             found: Any = OmegaConf.to_object(merged)
             return found
         except (OmegaConfBaseException, ValueError, OSError) as error:

@@ -1,23 +1,28 @@
 """Terms by name: one pure function each, its parameters in config.
 
-A term is a function of a :class:`Step` and keyword parameters, decorated with its kind::
+A term is a function of a :class:`~track_mjx.task.step.Step` and keyword parameters, decorated with its kind::
 
     @reward
-    def joints(step: Step, *, sigma: float) -> Float[AnyArray, " env"]: ...
+    def joint_position_exp(step: Step, *, sigma: float) -> Float[AnyArray, " env"]: ...
 
-``task.rewards: {joints: {weight: 5, sigma: 0.3}}`` then puts it to use, and it appears under its name in logs, in
-evaluation and in rollout files. ``{elbow: {term: bodies, ...}}`` uses a function under another name.
+``task.rewards: {joint_position_exp: {weight: 5, sigma: 0.3}}`` enables it. It appears under its name in logs, in
+evaluation and in rollout files. ``{elbow: {term: body_position_exp, ...}}`` uses a function under another name.
 """
 
 from __future__ import annotations
 
+import collections.abc
 import inspect
+import types
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, TypeVar
 
 from track_mjx._common.errors import ConfigError, raise_all, unknown
+from track_mjx.renamed import TERMS
+from track_mjx.task.step import Step
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -34,17 +39,17 @@ def _register(kind: str) -> Callable[[Function], Function]:
 
 
 observation = _register("observation")
-"""Mark a function that returns what the policy sees: (env, ...)."""
+"""Register a function that returns an input of the policy: (env, ...)."""
 reward = _register("reward")
-"""Mark a function that returns how well the reference is met: (env,), 0 to 1."""
+"""Register a function that returns how well the reference is followed: (env,), 0 to 1."""
 cost = _register("cost")
-"""Mark a function that returns what is charged: (env,), at least 0."""
+"""Register a function that returns what is subtracted from the reward: (env,), at least 0."""
 termination = _register("termination")
-"""Mark a function that returns whether the episode must end: (env,) truth values."""
+"""Register a function that returns whether the episode must end: (env,) truth values."""
 
 
 def terms_of(kind: str) -> dict[str, Callable[..., Any]]:
-    """All terms of a kind, by name."""
+    """Return all terms of a kind, by name."""
     for module in ("observations", "rewards", "costs", "terminations"):
         import_module(f"track_mjx.task.terms.{module}")
     return dict(_terms[kind])
@@ -52,36 +57,27 @@ def terms_of(kind: str) -> dict[str, Callable[..., Any]]:
 
 @dataclass(frozen=True)
 class Term:
-    """A term put to use.
-
-    Attributes:
-        name: its name in config, logs and files.
-        function: what computes it.
-        weight: its weight in the reward; 1 for observations and terminations.
-        parameters: its other parameters.
-        where: its key in the config.
-    """
+    """A term in use."""
 
     name: str
+    """Its name in config, logs and files."""
     function: Callable[..., Any]
     weight: float = 1.0
+    """Its weight in the reward; 1 for observations and terminations."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
+    """Its key in the config."""
 
-    def __call__(self, step: Any) -> Any:
-        """The term's value for a step.
-
-        Raises:
-            ConfigError: when a parameter cannot be used.
-        """
+    def __call__(self, step: Step) -> Any:
+        """Return the value of the term; errors name its key in the config."""
         try:
             return self.function(step, **self.parameters)
-        except ConfigError as error:  # a term does not know under which name it is used
+        except ConfigError as error:
             raise ConfigError(f"{self.where or self.name}: {error}") from error
 
     @property
     def window(self) -> int:
-        """Control steps of history the term looks at, the present one included."""
+        """Control steps of history that the term reads, the present one included."""
         default = inspect.signature(self.function).parameters.get("window")
         return int(self.parameters.get("window", default.default if default else 1) or 1)
 
@@ -90,70 +86,92 @@ def resolve(kind: str, config: Mapping[str, Any], where: str) -> tuple[Term, ...
     """Turn the config of terms into terms, in the order of the config.
 
     Raises:
-        ConfigError: when a term or a parameter does not exist, or a value is missing; all faults at once.
+        ConfigError: for unknown or renamed terms and parameters and for missing or invalid values; all at once.
     """
     available = terms_of(kind)
-    faults: list[str] = []
+    problems: list[str] = []
     terms = []
     for name, raw in config.items():
         if raw is None:
             continue
         if not isinstance(raw, Mapping):
-            faults.append(f"{where}.{name}: expected parameters by name, as {{weight: 1}}, got {raw!r}")
+            problems.append(f"{where}.{name}: expected parameters by name, as {{weight: 1}}, got {raw!r}")
             continue
         parameters = dict(raw)
-        function = available.get(parameters.pop("term", name))
+        wanted = str(parameters.pop("term", name))
+        function = available.get(wanted)
         if function is None:
-            faults.append(f"{where}: {unknown(f'{kind} term', str(raw.get('term', name)), sorted(available))}")
+            renamed = TERMS.get(kind, {}).get(wanted)
+            message = (
+                f"{wanted!r} is now {renamed!r}" if renamed else unknown(f"{kind} term", wanted, sorted(available))
+            )
+            problems.append(f"{where}: {message}")
             continue
         weighted = kind in ("reward", "cost")
         weight = parameters.pop("weight", None) if weighted else 1.0
         if weighted and (isinstance(weight, bool) or not isinstance(weight, int | float)):
-            faults.append(f"{where}.{name}.weight: expected a number, got {weight!r}")
+            problems.append(f"{where}.{name}.weight: expected a number, got {weight!r}")
             continue
-        problems = _parameter_faults(function, parameters)
-        faults += [f"{where}.{name}{problem}" for problem in problems]
-        if weight != 0 and not problems:
+        wrong = _parameter_problems(function, parameters)
+        problems += [f"{where}.{name}{problem}" for problem in wrong]
+        if weight != 0 and not wrong:
             terms.append(Term(name, function, float(weight), _as_declared(function, parameters), f"{where}.{name}"))
-    raise_all(ConfigError, "terms", faults)
+    raise_all(ConfigError, "terms", problems)
     return tuple(terms)
 
 
-def _as_declared(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Whole numbers of YAML become floats where the term wants floats."""
-    wanted = {name: str(p.annotation) for name, p in inspect.signature(function).parameters.items()}
-    whole = {name for name, value in given.items() if isinstance(value, int) and not isinstance(value, bool)}
-    return {n: float(v) if n in whole and "float" in wanted[n] else v for n, v in given.items()}
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Types of the parameters of a term; nothing for names that exist only for type checkers."""
+    try:
+        return typing.get_type_hints(function)
+    except NameError:
+        return {}
 
 
-def _parameter_faults(function: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
+def _as_declared(function: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn whole numbers of YAML into floats where the term takes floats."""
+    hints = _hints(function)
+    floats = {name for name, hint in hints.items() if float in _options(hint) and int not in _options(hint)}
+    whole = {name for name, value in parameters.items() if isinstance(value, int) and not isinstance(value, bool)}
+    return {name: float(value) if name in whole & floats else value for name, value in parameters.items()}
+
+
+def _parameter_problems(function: Callable[..., Any], parameters: Mapping[str, Any]) -> list[str]:
     known = {n: p for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    faults = [f": {unknown('parameter', name, list(known) or ['(none)'])}" for name in given if name not in known]
-    missing = [name for name, p in known.items() if p.default is p.empty and name not in given]
-    faults += [f": parameter {name!r} is missing" for name in missing]
-    wrong = {n: _type_fault(str(known[n].annotation), value) for n, value in given.items() if n in known}
-    window = given.get("window", 1)
+    problems = [f": {unknown('parameter', n, list(known) or ['(none)'])}" for n in parameters if n not in known]
+    missing = [n for n, p in known.items() if p.default is p.empty and n not in parameters]
+    problems += [f": parameter {name!r} is missing" for name in missing]
+    hints = _hints(function)
+    wrong = {name: _type_problem(hints.get(name, Any), value) for name, value in parameters.items() if name in known}
+    window = parameters.get("window", 1)
     if isinstance(window, int) and window < 1:
         wrong["window"] = f"expected at least 1 control step, got {window}"
-    return faults + [f".{name}: {fault}" for name, fault in wrong.items() if fault]
+    return problems + [f".{name}: {problem}" for name, problem in wrong.items() if problem]
 
 
-_TYPES: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
-    ("Mapping", Mapping, "values by name"),
-    ("Sequence[str]", (list, tuple), "a list of names"),
-    ("Sequence", (list, tuple), "a list"),
-    ("float", (int, float), "a number"),
-    ("int", int, "a whole number"),
-    ("str", str, "a name"),
-)
-"""How the annotation of a parameter begins, what it takes, and how that is called."""
+def _options(hint: Any) -> tuple[Any, ...]:
+    """Return the alternatives of a union, else the type itself."""
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
-def _type_fault(annotation: str, value: Any) -> str:
-    """What is wrong with the type of a parameter; empty where nothing is, or where any type will do."""
-    if value is None and "None" in annotation:
+_TYPES: dict[Any, tuple[Any, str]] = {
+    float: ((int, float), "a number"),
+    int: (int, "a whole number"),
+    str: (str, "a name"),
+    list: ((list, tuple), "a list"),
+    collections.abc.Sequence: ((list, tuple), "a list"),
+    collections.abc.Mapping: (Mapping, "values by name"),
+}
+"""Type of a parameter: types of YAML it accepts, and their description."""
+
+
+def _type_problem(hint: Any, value: Any) -> str:
+    """Say what is wrong with the type of a value; empty where nothing is, or where the type is not in `_TYPES`."""
+    options = _options(hint)
+    rows = [_TYPES.get(typing.get_origin(option) or option) for option in options if option is not types.NoneType]
+    accepted = tuple(row for row in rows if row)
+    if len(accepted) < len(rows) or (value is None and types.NoneType in options):
         return ""
-    found = next(((types, words) for start, types, words in _TYPES if annotation.startswith(start)), None)
-    if found is None or (isinstance(value, found[0]) and not isinstance(value, bool)):
+    if not isinstance(value, bool) and any(isinstance(value, row[0]) for row in accepted):
         return ""
-    return f"expected {found[1]}, got {value!r}"
+    return f"expected {' or '.join(row[1] for row in accepted)}, got {value!r}"

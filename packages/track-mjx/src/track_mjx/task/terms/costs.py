@@ -1,4 +1,4 @@
-"""Cost terms: what movement is charged for, each at least 0 (paper A, section 2.6; paper B, table 1)."""
+"""Cost terms, subtracted from the reward, each at least 0 (paper A, section 2.6; paper B, table 1)."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ def control(step: Step, *, of: str = "ctrl") -> Float[AnyArray, " env"]:
     """Sum of squared controls.
 
     Args:
-        step: the step.
-        of: ``ctrl``, what reaches the actuators (so that an idle muscle costs nothing), or ``action``, what the policy
-            puts out.
+        step: the control step.
+        of: ``ctrl``, the input of the actuators, so that an idle muscle costs nothing, or ``action``, the output of the
+            policy.
     """
     if of not in ("ctrl", "action"):
-        raise ConfigError(f"cost control: of: expected ctrl or action, got {of!r}")
+        raise ConfigError(f"of: expected ctrl or action, got {of!r}")
     return ((step.now.ctrl if of == "ctrl" else step.action) ** 2).sum(-1)
 
 
 @cost
 def control_difference(step: Step) -> Float[AnyArray, " env"]:
-    """Sum of squared changes of the action since the step before; the first step of an episode is free."""
+    """Sum of squared changes of the action since the previous step; the first step of an episode costs nothing."""
     first = (step.history.age <= 1)[:, None]
     return jnp.where(first, 0.0, (step.action - step.previous_action) ** 2).sum(-1)
 
 
 @cost
 def energy(step: Step, *, limit: float | None = None) -> Float[AnyArray, " env"]:
-    """Mechanical power of the actuators: sum over degrees of freedom of |velocity| |force|; cut at `limit`, if given.
+    """Mechanical power of the actuators: sum over degrees of freedom of |velocity| |force|; at most `limit`, if given.
 
     In the model's units: W in an MJCF of metres and kilograms.
     """
@@ -71,7 +71,7 @@ def emg(
     """Squared difference between muscle activation and a recorded envelope, mean over muscles.
 
     Args:
-        step: the step.
+        step: the control step.
         target: actuator name -> envelope over the time of the clip, 0..1, first sample at the clip's start; held at its
             last value afterwards.
         rate_hz: samples per second of the envelopes.
@@ -79,9 +79,9 @@ def emg(
     """
     names = list(target)
     columns = [step.body.act_columns[i] for i in step.body.actuator_ids(names)]
-    still = [name for name, column in zip(names, columns, strict=True) if column < 0]
-    if still:
-        raise ConfigError(f"cost emg: actuators without activation: {', '.join(still)}")
+    passive = [name for name, column in zip(names, columns, strict=True) if column < 0]
+    if passive:
+        raise ConfigError(f"actuators without activation: {', '.join(passive)}")
     wanted = jnp.stack(
         [
             jnp.interp(step.time_s * rate_hz, np.arange(len(target[n])), np.asarray(target[n], np.float32))

@@ -1,7 +1,7 @@
-"""Observation terms: what encoder and decoder see (paper B, section 4.4.2). Any shape (env, ...); it is flattened.
+"""Observation terms: inputs of encoder and decoder (paper B, section 4.4.2). Any shape (env, ...); it is flattened.
 
-Vectors are egocentric where the root moves: world to body, by the inverse of the root's orientation. Lengths are in the
-model's units; running statistics bring all to the same scale.
+``_b`` is the frame of the root: vectors are rotated from the world by the inverse of the root's orientation. Lengths
+are in the model's units; running statistics normalise them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from jaxtyping import Float
 
 from track_mjx._common import rotations
 from track_mjx.physics.fields import AnyArray
-from track_mjx.task.differences import end_effector_names, root_pose, root_target
+from track_mjx.task.differences import end_effector_names, root_pose_w, root_target_w
 from track_mjx.task.registry import observation
 from track_mjx.task.step import Step
 
-# what lies ahead: for the encoder
+# the reference ahead: for the encoder
 
 
 @observation
@@ -37,34 +37,36 @@ def joint_velocities_ahead(step: Step) -> Float[AnyArray, "env ahead joint"]:
 
 
 @observation
-def root_ahead(step: Step) -> Float[AnyArray, "env ahead 3"]:
-    """Vector from the root to where it should be ahead, egocentric."""
-    position, orientation = root_pose(step)
-    return rotations.to_body(orientation[:, None], root_target(step, step.window)[0] - position[:, None])
+def root_ahead_b(step: Step) -> Float[AnyArray, "env ahead 3"]:
+    """Vectors from the root to its reference ahead."""
+    position, orientation = root_pose_w(step)
+    return rotations.to_body(orientation[:, None], root_target_w(step, step.window)[0] - position[:, None])
 
 
 @observation
-def orientation_ahead(step: Step) -> Float[AnyArray, "env ahead 4"]:
-    """Turn from the root's orientation to those ahead, egocentric, as a quaternion with w >= 0."""
-    relative = rotations.multiply(rotations.conjugate(root_pose(step)[1])[:, None], root_target(step, step.window)[1])
+def orientation_ahead_b(step: Step) -> Float[AnyArray, "env ahead 4"]:
+    """Rotations from the root's orientation to those ahead, as quaternions with w >= 0."""
+    relative = rotations.multiply(
+        rotations.conjugate(root_pose_w(step)[1])[:, None], root_target_w(step, step.window)[1]
+    )
     return jnp.where(relative[..., :1] < 0, -relative, relative)
 
 
 @observation
-def bodies_ahead(step: Step, *, bodies: Sequence[str] | None = None) -> Float[AnyArray, "env ahead body 3"]:
-    """Vectors from bodies to where they should be ahead, egocentric; all that move unless named."""
+def bodies_ahead_b(step: Step, *, bodies: Sequence[str] | None = None) -> Float[AnyArray, "env ahead body 3"]:
+    """Vectors from bodies to their reference ahead; all that move unless named."""
     ids = step.body.body_ids(bodies)
     vectors = step.window.xpos[:, :, ids] - step.now.xpos[:, None, ids]
-    return rotations.to_body(root_pose(step)[1][:, None, None], vectors)
+    return rotations.to_body(root_pose_w(step)[1][:, None, None], vectors)
 
 
 @observation
 def target_velocities(step: Step) -> Float[AnyArray, "env joint"]:
-    """Reference joint velocities at the present moment."""
+    """Reference joint velocities at the present time."""
     return step.target.qvel[:, step.body.joint_columns(None)[1]]
 
 
-# what the body feels: for the decoder
+# the senses of the body: for the decoder
 
 
 @observation
@@ -77,8 +79,8 @@ def joints(step: Step) -> Float[AnyArray, "env joint"]:
 
 
 @observation
-def velocities(step: Step) -> Float[AnyArray, "env dof"]:
-    """All velocities; the linear ones of a free root egocentric."""
+def velocities_b(step: Step) -> Float[AnyArray, "env dof"]:
+    """All velocities; those of a free root in its own frame."""
     velocity = step.now.qvel
     for q, v in step.body.quaternions:
         if (q, v) not in step.body.balls:
@@ -96,20 +98,20 @@ def joint_torques(step: Step) -> Float[AnyArray, "env dof"]:
 @observation
 def root_height(step: Step) -> Float[AnyArray, "env 1"]:
     """Height of the root."""
-    return root_pose(step)[0][:, 2:]
+    return root_pose_w(step)[0][:, 2:]
 
 
 @observation
-def up_direction(step: Step) -> Float[AnyArray, "env 3"]:
-    """The world's vertical as seen from the root, as by a vestibular sense."""
-    return rotations.to_body(root_pose(step)[1], jnp.array([0.0, 0.0, 1.0]))
+def up_direction_b(step: Step) -> Float[AnyArray, "env 3"]:
+    """The world's vertical, as a vestibular sense measures it."""
+    return rotations.to_body(root_pose_w(step)[1], jnp.array([0.0, 0.0, 1.0]))
 
 
 @observation
-def end_effectors(step: Step, *, bodies: Sequence[str] | None = None) -> Float[AnyArray, "env body 3"]:
-    """End effectors relative to the root, egocentric."""
+def end_effectors_b(step: Step, *, bodies: Sequence[str] | None = None) -> Float[AnyArray, "env body 3"]:
+    """End effectors relative to the root."""
     ids = step.body.body_ids(end_effector_names(step, bodies))
-    position, orientation = root_pose(step)
+    position, orientation = root_pose_w(step)
     return rotations.to_body(orientation[:, None], step.now.xpos[:, ids] - position[:, None])
 
 
@@ -121,19 +123,19 @@ def muscle_activation(step: Step) -> Float[AnyArray, "env activation"]:
 
 @observation
 def muscle_length(step: Step) -> Float[AnyArray, "env actuator"]:
-    """Length of each actuator's path, as a muscle spindle senses it."""
+    """Length of each actuator's path, as a muscle spindle measures it."""
     return jnp.asarray(step.now.actuator_length)
 
 
 @observation
 def muscle_velocity(step: Step) -> Float[AnyArray, "env actuator"]:
-    """Its velocity."""
+    """Velocity of each actuator's path."""
     return jnp.asarray(step.now.actuator_velocity)
 
 
 @observation
 def muscle_force(step: Step) -> Float[AnyArray, "env actuator"]:
-    """Force of each actuator in the last physics step, as a tendon organ senses it."""
+    """Force of each actuator in the last physics step, as a tendon organ measures it."""
     return jnp.asarray(step.now.actuator_force)
 
 

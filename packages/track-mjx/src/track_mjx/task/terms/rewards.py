@@ -1,7 +1,8 @@
-"""Reward terms: how well the reference is met, each between 0 and 1 (paper B, section 4.4.2; paper A, section 2.6).
+"""Reward terms: how well the reference is followed, 0 to 1 (paper B, section 4.4.2; paper A, section 2.6).
 
-Every kernel is a Gaussian, exp(-d^2 / (2 sigma^2)), of a distance d that sums squares over joints or bodies; `sigma`
-is in metres or radians. The papers' ``exp_scale`` s is taken instead, in the model's units: sigma = 1 / sqrt(2 s).
+A name ends with its kernel. ``_exp`` is a Gaussian, exp(-d^2 / (2 sigma^2)), of a distance d that sums squares over
+joints or bodies; `sigma` is in metres or radians. `exp_scale` is the papers' parameter s in the model's units instead:
+exp(-s d^2), so sigma = 1 / sqrt(2 s). Positions and orientations are in the world frame.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from jaxtyping import Float
 from track_mjx._common import rotations
 from track_mjx._common.errors import ConfigError
 from track_mjx.physics.fields import AnyArray
-from track_mjx.task.differences import body_error, end_effector_names, joint_error, root_pose, root_target
+from track_mjx.task.differences import (
+    body_error_w,
+    end_effector_names,
+    joint_error,
+    root_error_w,
+    root_pose_w,
+    root_target_w,
+)
 from track_mjx.task.registry import reward
 from track_mjx.task.step import Step
 
@@ -27,7 +35,7 @@ def gaussian(
     Args:
         squared: squared distance, in the model's units.
         sigma: width in physical units (m, rad).
-        exp_scale: the papers' form instead, exp(-s d^2) in the model's units; sigma = 1 / sqrt(2 s).
+        exp_scale: instead of `sigma`: exp(-s d^2) in the model's units.
         unit: model units per physical unit, applied to `sigma`.
 
     Raises:
@@ -35,29 +43,32 @@ def gaussian(
     """
     if (sigma is None) == (exp_scale is None):
         raise ConfigError("a reward term needs either sigma or exp_scale")
-    value = float(sigma if sigma is not None else exp_scale)  # type: ignore[arg-type]
-    if not value > 0:
-        raise ConfigError(f"a reward term's sigma or exp_scale must be positive, got {value}")
+    name, value = ("sigma", sigma) if sigma is not None else ("exp_scale", exp_scale)
+    if value is None or not value > 0:
+        raise ConfigError(f"{name} must be positive, got {value}")
     scale = 0.5 / (value * unit) ** 2 if sigma is not None else value
     return jnp.exp(-scale * squared)
 
 
 @reward
-def position(step: Step, *, sigma: float | None = None, exp_scale: float | None = None) -> Float[AnyArray, " env"]:
-    """Where the root is in the world."""
-    error = root_target(step, step.target)[0] - root_pose(step)[0]
-    return gaussian((error**2).sum(-1), sigma, exp_scale, step.body.to_model_units)
+def root_position_exp(
+    step: Step, *, sigma: float | None = None, exp_scale: float | None = None
+) -> Float[AnyArray, " env"]:
+    """Position of the root."""
+    return gaussian((root_error_w(step) ** 2).sum(-1), sigma, exp_scale, step.body.to_model_units)
 
 
 @reward
-def quaternion(step: Step, *, sigma: float | None = None, exp_scale: float | None = None) -> Float[AnyArray, " env"]:
-    """Which way the root points; the distance is half the angle between the orientations, rad."""
-    angle = rotations.half_angle(root_pose(step)[1], root_target(step, step.target)[1])
+def root_orientation_exp(
+    step: Step, *, sigma: float | None = None, exp_scale: float | None = None
+) -> Float[AnyArray, " env"]:
+    """Orientation of the root; the distance is half the angle between the orientations, rad."""
+    angle = rotations.half_angle(root_pose_w(step)[1], root_target_w(step, step.target)[1])
     return gaussian(angle**2, sigma, exp_scale)
 
 
 @reward
-def joints(
+def joint_position_exp(
     step: Step, *, sigma: float | None = None, exp_scale: float | None = None, joints: Sequence[str] | None = None
 ) -> Float[AnyArray, " env"]:
     """Joint angles."""
@@ -65,7 +76,7 @@ def joints(
 
 
 @reward
-def joint_velocities(
+def joint_velocity_exp(
     step: Step, *, sigma: float | None = None, exp_scale: float | None = None, joints: Sequence[str] | None = None
 ) -> Float[AnyArray, " env"]:
     """Joint velocities, rad/s."""
@@ -75,18 +86,18 @@ def joint_velocities(
 
 
 @reward
-def bodies(
+def body_position_exp(
     step: Step, *, sigma: float | None = None, exp_scale: float | None = None, bodies: Sequence[str] | None = None
 ) -> Float[AnyArray, " env"]:
-    """Positions of bodies in the world; all that move unless named."""
-    squared = (body_error(step, bodies) ** 2).sum((-1, -2))
+    """Positions of bodies; all that move unless named."""
+    squared = (body_error_w(step, bodies) ** 2).sum((-1, -2))
     return gaussian(squared, sigma, exp_scale, step.body.to_model_units)
 
 
 @reward
-def end_effectors(
+def end_effector_position_exp(
     step: Step, *, sigma: float | None = None, exp_scale: float | None = None, bodies: Sequence[str] | None = None
 ) -> Float[AnyArray, " env"]:
-    """Positions of the end effectors in the world."""
-    squared = (body_error(step, end_effector_names(step, bodies)) ** 2).sum((-1, -2))
+    """Positions of the end effectors."""
+    squared = (body_error_w(step, end_effector_names(step, bodies)) ** 2).sum((-1, -2))
     return gaussian(squared, sigma, exp_scale, step.body.to_model_units)

@@ -1,6 +1,6 @@
 """Conditions that end an episode before its clip does (paper B, section 4.4.2); limits in metres and radians.
 
-Simulations that become non-finite always end, and are counted; that is no term.
+Simulations that are not finite always end, and are counted; that is not a term.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from track_mjx._common import rotations
 from track_mjx.physics.fields import AnyArray
-from track_mjx.task.differences import joint_error, root_pose, root_target
+from track_mjx.task.differences import joint_error, root_error_w, root_pose_w, root_target_w
 from track_mjx.task.registry import termination
 from track_mjx.task.step import Step
 
@@ -18,24 +18,23 @@ from track_mjx.task.step import Step
 @termination
 def fall(step: Step, *, low_m: float, high_m: float = float("inf")) -> Bool[AnyArray, " env"]:
     """The root is lower or higher than is healthy."""
-    height = root_pose(step)[0][:, 2] * step.body.length_unit_m
+    height = root_pose_w(step)[0][:, 2] * step.body.length_unit_m
     return (height < low_m) | (height > high_m)
 
 
 @termination
 def too_far(step: Step, *, limit_m: float) -> Bool[AnyArray, " env"]:
-    """The root is far from where it should be."""
-    error = root_target(step, step.target)[0] - root_pose(step)[0]
-    return jnp.sqrt((error**2).sum(-1)) * step.body.length_unit_m > limit_m
+    """The root is far from its reference."""
+    return jnp.sqrt((root_error_w(step) ** 2).sum(-1)) * step.body.length_unit_m > limit_m
 
 
 @termination
 def too_rotated(step: Step, *, limit_rad: float) -> Bool[AnyArray, " env"]:
-    """The root points elsewhere; the limit is on the whole angle."""
-    return 2 * rotations.half_angle(root_pose(step)[1], root_target(step, step.target)[1]) > limit_rad
+    """The angle between the orientations of the root and of its reference is large."""
+    return 2 * rotations.half_angle(root_pose_w(step)[1], root_target_w(step, step.target)[1]) > limit_rad
 
 
 @termination
 def pose_error(step: Step, *, limit_rad: float) -> Bool[AnyArray, " env"]:
-    """The joint angles are wrong in aggregate: the length of their error vector."""
+    """The norm of the joint errors is large."""
     return jnp.sqrt((joint_error(step) ** 2).sum(-1)) > limit_rad

@@ -1,0 +1,61 @@
+"""Clips that were played for an evaluation, by set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from track_mjx._common.survival import Survival
+from track_mjx.evaluation.survival import Episodes, episodes_of, survival
+from track_mjx.learning.setup import Setup
+from track_mjx.policy.metrics import Parts, parts_of
+from track_mjx.policy.play import Rollout
+
+
+@dataclass(frozen=True, eq=False)
+class Assessed:
+    """Clips that were played, and the set of each."""
+
+    setup: Setup
+    played: Rollout
+    """All clips, each to its end or to where its episode ended early."""
+    realigned: Rollout
+    """The same, to their ends: where an episode ended, the next began on the reference."""
+    clips: tuple[int, ...]
+    """Number of each row in the clips file."""
+    rows: Mapping[str, list[int]]
+    """Set -> rows; no set is empty."""
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Meaning of the columns of errors."""
+        return parts_of(self.setup.task)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each row's clip."""
+        return tuple(self.setup.clips.clip_name[clip] for clip in self.clips)
+
+    @property
+    def shown(self) -> list[str]:
+        """The sets without `all`, which repeats the others."""
+        return [name for name in self.rows if name != "all"]
+
+    def rollout(self, name: str, *, realigned: bool = False) -> Rollout:
+        """Return the clips of one set."""
+        played, rows = self.realigned if realigned else self.played, self.rows[name]
+        chosen = {key: value[rows] for key, value in played._asdict().items() if isinstance(value, np.ndarray)}
+        return played._replace(**chosen, metrics={key: value[rows] for key, value in played.metrics.items()})
+
+    def episodes(self, name: str) -> Episodes:
+        """Return the episodes of one set."""
+        rows = self.rows[name]
+        length = np.asarray(self.setup.reference.length)[[self.clips[row] for row in rows]]
+        return episodes_of(self.realigned.ended_by[rows] > 0, length.astype(np.int64) - 1)
+
+    def survival(self, name: str) -> Survival:
+        """Return the survival curve of one set."""
+        return survival(self.episodes(name))

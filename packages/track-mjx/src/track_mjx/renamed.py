@@ -1,0 +1,49 @@
+"""Earlier names of terms: refused on the command line with the name of today, read in the settings of old runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TERMS: Mapping[str, Mapping[str, str]] = {
+    "observation": {
+        "root_ahead": "root_ahead_b",
+        "orientation_ahead": "orientation_ahead_b",
+        "bodies_ahead": "bodies_ahead_b",
+        "end_effectors": "end_effectors_b",
+        "velocities": "velocities_b",
+        "up_direction": "up_direction_b",
+    },
+    "reward": {
+        "position": "root_position_exp",
+        "quaternion": "root_orientation_exp",
+        "joints": "joint_position_exp",
+        "joint_velocities": "joint_velocity_exp",
+        "bodies": "body_position_exp",
+        "end_effectors": "end_effector_position_exp",
+    },
+}
+"""Kind -> earlier name of a term -> its name today."""
+_SECTIONS = {"reference": "observation", "proprioception": "observation", "rewards": "reward"}
+
+
+def with_present_names(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the saved settings of a task with today's terms; a term keeps its name in logs and files.
+
+    Args:
+        task: the settings ``task`` of a run folder, possibly of an earlier version.
+    """
+    out = dict(task)
+    for section, kind in _SECTIONS.items():
+        terms = out.get(section)
+        if isinstance(terms, Mapping):
+            known = TERMS[kind]
+            out[section] = {name: _present(name, parameters, known) for name, parameters in terms.items()}
+    return out
+
+
+def _present(name: str, parameters: Any, known: Mapping[str, str]) -> Any:
+    if not isinstance(parameters, Mapping):
+        return parameters
+    wanted = parameters.get("term", name)
+    return {**parameters, "term": known[wanted]} if wanted in known else parameters
