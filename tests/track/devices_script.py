@@ -45,7 +45,7 @@ def main(folder: Path, engine: str) -> None:
     one, four = trained(folder, engine, 1), trained(folder, engine, jax.device_count())
     found: dict[str, Any] = {
         "devices": four.devices.count,
-        "batch_on": len(four.carry.latent.sharding.device_set),
+        "batch_on": len(jax.tree.leaves(four.carry.latent)[0].sharding.device_set),
         "parameters_on": len(jax.tree.leaves(four.learner.parameters)[0].sharding.device_set),
         "state_on": 0 if engine == "native" else len(four.physics.qpos.sharding.device_set),
     }

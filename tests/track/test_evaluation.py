@@ -102,7 +102,7 @@ def test_the_first_episodes_are_those_without_realignment(tmp_path: Path) -> Non
         assert alone.terminated[clip, n - 1]
         assert np.array_equal(alone.body_error_m[clip, :n], on.body_error_m[clip, :n])
         assert int(np.flatnonzero(on.ended_by[clip])[0]) == n - 1
-    lasted = episodes_of(on.ended_by > 0, setup.reference.length - 1)
+    lasted = episodes_of(on.ended_by > 0, np.asarray(setup.reference.length) - 1)
     assert np.bincount(lasted.clip, lasted.steps).tolist() == (setup.reference.length - 1).tolist()
 
 

@@ -27,7 +27,7 @@ def fields_at(setup: Setup, row: int, n: int = 1) -> PhysicsState:
     return zero_physics(model, n)._replace(**pose)
 
 
-def at(setup: Setup, clip: int, frame: int, n: int = 1) -> Any:
+def at(setup: Setup, clip: int, frame: Any, n: int = 1) -> Any:
     return setup.task.start_at(setup.reference, np.full(n, clip), np.full(n, frame))[0]
 
 

@@ -18,7 +18,7 @@ from track_mjx.learning.collect import Collector
 from track_mjx.policy import policy as normalizer
 from track_mjx.policy.networks import Networks, log_probability
 from track_mjx.policy.policy import empty_statistics, normalized
-from track_mjx.task.imitation import Observation
+from track_mjx.task.step import Observation
 
 
 def transition(reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray) -> ppo.Transition:

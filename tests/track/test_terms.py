@@ -58,7 +58,7 @@ def test_rewards_are_one_on_the_reference_and_fall_with_the_distance(tmp_path: P
         if not name.endswith("_exp"):
             continue
         assert np.asarray(term(exact, sigma=sigma)) == pytest.approx([1.0, 1.0], abs=1e-4), term.__name__
-    moved = exact.now.xpos.copy()
+    moved = np.array(exact.now.xpos)
     moved[:, setup.task.body.root] += [0.03, 0.0, 0.04]
     off = scene(setup, xpos=moved)
     assert np.asarray(rewards.root_position_exp(off, sigma=sigma))[0] == pytest.approx(np.exp(-0.5), rel=1e-3)

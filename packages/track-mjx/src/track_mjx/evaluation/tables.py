@@ -31,7 +31,7 @@ def write_all(assessed: Assessed, folder: Path) -> None:
         "survival": survival_rows(assessed),
         "error_over_time": time_rows(assessed),
     }.items():
-        write_text(folder / f"{name}.csv", _table(rows))
+        write_text(folder / f"{name}.csv", _csv(rows))
 
 
 def clip_rows(assessed: Assessed) -> list[dict[str, Any]]:
@@ -122,7 +122,7 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     table.writeheader()

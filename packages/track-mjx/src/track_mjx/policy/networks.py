@@ -148,7 +148,7 @@ class Networks:
             parameters["encoder"] = self.encoder.init(keys[0], observation.reference)
         return parameters
 
-    def policy(self, parameters: Any, observation: Observation, noise: Array | None) -> PolicyOutput:
+    def policy(self, parameters: Any, observation: Observation, noise: AnyArray | None) -> PolicyOutput:
         """Run encoder and decoder.
 
         Args:
@@ -182,12 +182,12 @@ class Networks:
         return value
 
 
-def action_distribution(location: Array, scale: Array) -> distrax.Distribution:
+def action_distribution(location: AnyArray, scale: AnyArray) -> distrax.Distribution:
     """The action before tanh."""
     return distrax.Independent(distrax.Normal(location, scale), 1)
 
 
-def log_probability(location: Array, scale: Array, raw: Array) -> Array:
+def log_probability(location: AnyArray, scale: AnyArray, raw: AnyArray) -> Array:
     """Log density of the action tanh(`raw`); kept before tanh, because its inverse is not stable near 1."""
     squash = jnp.asarray(distrax.Tanh().forward_log_det_jacobian(raw)).sum(-1)
     return jnp.asarray(action_distribution(location, scale).log_prob(raw)) - squash
