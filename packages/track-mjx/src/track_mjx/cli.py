@@ -105,10 +105,9 @@ def train(config: TrainConfig) -> int:
     """Train from the start in a new run folder."""
     from track_mjx._common.progress import use_compilation_cache
     from track_mjx.clips import read_clips
-    from track_mjx.learning.learning import learn
+    from track_mjx.devices import by_chief, join_processes
     from track_mjx.learning.setup import build, split
-    from track_mjx.learning.trainer import verify
-    from track_mjx.processes import by_chief, join_processes
+    from track_mjx.learning.trainer import learn, verify
     from track_mjx.runs.run_folder import RunFolder
 
     require(config.clips, "clips", "results/clips.h5")
@@ -127,10 +126,9 @@ def train(config: TrainConfig) -> int:
 def resume(config: ResumeConfig) -> int:
     """Continue from the last checkpoint of a run."""
     from track_mjx._common.progress import use_compilation_cache
-    from track_mjx.learning.learning import learn
-    from track_mjx.learning.runs import open_setup
-    from track_mjx.learning.trainer import verify
-    from track_mjx.processes import join_processes
+    from track_mjx.devices import join_processes
+    from track_mjx.learning.setup import open_setup
+    from track_mjx.learning.trainer import learn, verify
     from track_mjx.runs.run_folder import RunFolder
 
     folder = RunFolder.open(require(config.run, "run", "run"))
@@ -151,7 +149,7 @@ def evaluate(config: EvaluateConfig) -> None:
     """Play train and held-out clips on the policy's means, write summary, tables and figures, and print the summary."""
     from track_mjx._common.progress import use_compilation_cache
     from track_mjx.evaluation.assess import assess
-    from track_mjx.evaluation.text import summary_text
+    from track_mjx.evaluation.tables import summary_text
     from track_mjx.runs.run_folder import RunFolder
 
     folder = RunFolder.open(require(config.run, "run", "run"))
@@ -251,8 +249,7 @@ def strength_lines(body: Anatomy, clips: Clips) -> list[str]:
 
 def compare(config: CompareConfig) -> None:
     """Write table, JSON and learning curves of runs, and print the table."""
-    from track_mjx.runs.compare import find_runs
-    from track_mjx.runs.comparison_files import compare
+    from track_mjx.runs.compare import compare, find_runs
 
     runs = require(config.runs, "runs", "'sweep/*'")
     parents = {folder.parent for folder in find_runs(runs)}
@@ -262,8 +259,7 @@ def compare(config: CompareConfig) -> None:
 
 def compare_sweep(verb: str, folder: Path) -> None:
     """Compare the runs of a training after a multirun."""
-    from track_mjx.runs.compare import has_runs
-    from track_mjx.runs.comparison_files import compare
+    from track_mjx.runs.compare import compare, has_runs
 
     if verb == "train" and has_runs(folder):
         sys.stdout.write(compare(folder, str(folder)))
