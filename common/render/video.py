@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..errors import OutputError
 from ..files import output_folder, replace_file
 from ..mjcf import one_line
+from .settings import FilmConfig
 
 Picture = UInt8[np.ndarray, "row column 3"]
 Colour = tuple[float, float, float]
@@ -25,7 +26,7 @@ _INK, _ALARM = "#222222", "#B00020"
 _PROBE = bytes(1 << 20)
 
 
-def film_problems(config: Any) -> list[str]:
+def film_problems(config: FilmConfig) -> list[str]:
     """List problems of the settings `width`, `height` and `out` that limits of a field cannot express."""
     sizes = [(name, getattr(config, name)) for name in ("width", "height")]
     problems = [f"{name}={pixels}: expected an even number" for name, pixels in sizes if pixels % 2]

@@ -1,4 +1,4 @@
-"""Videos: framing and light by the animal's size, the right frame at the right time, and clear words where it fails."""
+"""Films of clips: framing and light by the animal's size, the right frame at the right time, clear messages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from contract import examples
 from matplotlib.colors import to_rgb
+from pictures import GREEN, SIZE, assert_body_fills, assert_film, capsule, near
 from stac_mjx import cli, render
 from stac_mjx._common.errors import BodyError, ConfigError, InputError, OutputError
 from stac_mjx._common.figures import ON_BODY, RECORDED
@@ -24,29 +25,10 @@ from stac_mjx._common.render.scene import stage_model
 from stac_mjx.config import RenderConfig
 from stac_mjx.records import ReferenceClips, write_clips
 
-SIZE = (240, 180)
-BODY = """
-<mujoco>
-  <asset><texture type="skybox" builtin="flat" rgb1="1 0 0" width="8" height="48"/></asset>
-  <worldbody>
-    <light pos="0 0 {far}"/>
-    <camera name="above" pos="0 0 {far}"/>
-    <geom type="plane" size="{far} {far} 1" rgba="1 0 0 1"/>
-    <body name="trunk" pos="0 0 {far}">
-      {joint}
-      <inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>
-      <geom type="capsule" size="{thick}" fromto="-{long} 0 0 {long} 0 0" rgba=".2 .6 .2 1"/>
-      <site name="big" size="{far}" rgba="1 0 0 1"/>
-    </body>
-  </worldbody>
-</mujoco>
-"""
-
 
 def animal(length: float, n_frames: int = 20, joint: str = "<freejoint/>") -> ReferenceClips:
     """A capsule as long as `length` (units of its MJCF, each 1 mm) that walks two lengths along x."""
-    sizes = {"far": 40 * length, "thick": 0.1 * length, "long": 0.5 * length}
-    xml = BODY.format(**sizes, joint=joint)
+    xml = capsule(length, joint)
     model = mujoco.MjModel.from_xml_string(xml)
     place = np.zeros((n_frames, 3))
     place[:, 2] = 0.3 * length
@@ -96,23 +78,13 @@ def picture(clips: ReferenceClips, frame: int) -> np.ndarray:
         return scene.picture(frame, scene.stage.camera(None, 90.0, -20.0)).astype(float) / 255
 
 
-def near(pixels: np.ndarray, colour: tuple[float, ...]) -> np.ndarray:
-    """Where a picture has the hue of a colour, however bright."""
-    unit = pixels / np.maximum(np.linalg.norm(pixels, axis=-1, keepdims=True), 1e-6)
-    return unit @ (np.array(colour) / np.linalg.norm(colour)) > 0.985
-
-
 @pytest.mark.usefixtures("canvas_here")
 @pytest.mark.parametrize("length", [1e-3, 1.0, 300.0])
 def test_animals_of_any_size_fill_the_picture_and_are_lit_alike(length):
     clips = animal(length)
     for frame in (0, 19):
         pixels = picture(clips, frame)
-        body = near(pixels, (0.2, 0.6, 0.2))
-        columns = np.nonzero(body.any(axis=0))[0]
-        assert 0.4 * SIZE[0] < np.ptp(columns) < SIZE[0] - 1
-        assert 0.15 < pixels[body].max() < 0.9
-        assert not near(pixels, (1, 0, 0)).any()  # its own sky, floor and sites are gone
+        assert_body_fills(pixels)
         assert near(pixels, to_rgb(RECORDED)).sum() > 10
         assert near(pixels, to_rgb(ON_BODY)).sum() > 10
         corner = pixels[:8, :8].mean(axis=(0, 1))
@@ -125,7 +97,7 @@ def test_a_marker_inside_the_body_shines_through():
     clips = examples.changed(clips, kp_data=np.full_like(clips.kp_data, np.nan))
     inside = examples.changed(clips, marker_sites=clips.xpos[:, 1:] + 0.3 * clips.offsets)
     outside, shining = (picture(record, 5) for record in (clips, inside))
-    body = near(outside, (0.2, 0.6, 0.2)) & (np.abs(shining - outside).max(-1) > 0.05)
+    body = near(outside, GREEN) & (np.abs(shining - outside).max(-1) > 0.05)
     assert (shining[body, 2] > shining[body, 1]).any()
 
 
@@ -180,17 +152,13 @@ def written(tmp_path: Path, clips: ReferenceClips) -> str:
 
 @pytest.mark.usefixtures("canvas_here")
 def test_command_writes_a_video_of_the_right_length(tmp_path: Path):
-    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    pytest.importorskip("imageio_ffmpeg")
     path = written(tmp_path, examples.clips())
     config = RenderConfig(clips=path, clip="walk_1", speed=0.05, fps=20, width=SIZE[0], height=SIZE[1])
     cli.render(config)
     video = tmp_path / "clips_walk_1.mp4"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clips.h5", video.name]
-    frames = ffmpeg.read_frames(str(video))
-    about = next(frames)
-    frames.close()
-    assert (about["size"], about["fps"], about["codec"]) == (SIZE, 20.0, "h264")
-    assert ffmpeg.count_frames_and_secs(str(video))[0] == 6  # 3 frames at 200 Hz, 20 times slower, at 20 pictures/s
+    assert_film(video, 20.0, 6)  # 3 frames at 200 Hz, 20 times slower, at 20 pictures/s
 
 
 @pytest.mark.usefixtures("canvas_here")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from stac_mjx._common.render.settings import FilmConfig
 from stac_mjx._common.settings import setting
 
 
@@ -216,33 +217,20 @@ class ReportConfig:
 
 
 @dataclass
-class RenderConfig:
-    """Settings of `stac-mjx render`."""
+class ShownClip:
+    """The clip of a film."""
 
     clips: str = ""
     """A mimic.reference_clips file."""
     clip: Any = 0
     """Name or number of the clip."""
-    out: str | None = None
-    """The film (mp4); empty: next to the clips."""
-    start_s: float = setting(0.0, ge=0)
-    """Time in the clip at which the film starts, s."""
-    duration_s: float | None = setting(None, gt=0)
-    """Length of the stretch shown, s; empty: to the end of the clip, at most 20 s."""
     speed: float = setting(1.0, gt=0)
     """Playback speed: 0.1 is ten times slower than in life."""
-    fps: int = setting(30, ge=1, le=240)
-    """Frames per second of the film."""
-    width: int = setting(960, ge=64, le=8192)
-    """Width of the picture, pixels; even."""
-    height: int = setting(720, ge=64, le=8192)
-    """Height of the picture, pixels; even."""
-    camera: str | None = None
-    """Camera of the model; empty: one that follows the animal."""
-    azimuth: float = 120.0
-    """Direction of the following camera, degrees."""
-    elevation: float = -20.0
-    """Height angle of the following camera, degrees."""
+
+
+@dataclass
+class RenderConfig(FilmConfig, ShownClip):  # the fields of the last base come first
+    """Settings of `stac-mjx render`."""
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from track_mjx._common.render.settings import FilmConfig
 from track_mjx._common.settings import setting
 
 
@@ -302,8 +303,8 @@ class CheckConfig:
 
 
 @dataclass
-class RenderConfig:
-    """Settings of `track-mjx render`."""
+class ShownRollouts:
+    """The rollouts of a film."""
 
     rollouts: str = ""
     """A mimic.rollouts file, as `track-mjx rollout` writes it."""
@@ -311,28 +312,15 @@ class RenderConfig:
     """Name or number of the clip, a list of these, or all: several are shown one after another."""
     seed: int | None = None
     """The repeat shown, in a file of several seeds; empty: the first."""
-    out: str | None = None
-    """The film (mp4); empty: next to the rollouts."""
     ghost: float = setting(0.45, ge=0, le=1)
     """How opaque the reference is: 0 (not shown) to 1 (solid)."""
-    start_s: float = setting(0.0, ge=0)
-    """Time in the rollout at which the film starts, s."""
-    duration_s: float | None = setting(None, gt=0)
-    """Length of the stretch shown, s; empty: to the end, at most 20 s."""
     speed: float | None = setting(None, gt=0)
     """Playback speed: 0.1 is ten times slower than in life; empty: 1, or slower for rollouts of less than 3 s."""
-    fps: int = setting(30, ge=1, le=240)
-    """Pictures per second of the film."""
-    width: int = setting(960, ge=64, le=8192)
-    """Width of the picture, pixels; even."""
-    height: int = setting(720, ge=64, le=8192)
-    """Height of the picture, pixels; even."""
-    camera: str | None = None
-    """Camera of the model; empty: one that follows the animal."""
-    azimuth: float = 120.0
-    """Direction of the following camera, degrees."""
-    elevation: float = -20.0
-    """Height angle of the following camera, degrees."""
+
+
+@dataclass
+class RenderConfig(FilmConfig, ShownRollouts):  # the fields of the last base come first
+    """Settings of `track-mjx render`."""
 
 
 @dataclass
