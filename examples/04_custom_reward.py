@@ -2,7 +2,7 @@
 
     python examples/04_custom_reward.py [--out results_gentle] [--steps 300000] [--clips clips.h5]
 
-`height_of` rewards bodies at the height of the reference. `gentle` is a cost on muscle activation. A run folder
+`body_height_exp` rewards bodies at the height of the reference. `gentle` is a cost on muscle activation. A run folder
 contains no code, so a program that opens such a run (evaluate, resume, rollout) must also define the two functions.
 This script therefore starts all of them.
 """
@@ -24,8 +24,8 @@ from track_mjx.task.terms.rewards import gaussian
 
 
 @reward
-def height_of(step: Step, *, bodies: list[str], sigma: float) -> Float[AnyArray, " env"]:
-    """Bodies are as high as they should be: a Gaussian of the vertical distance, m."""
+def body_height_exp(step: Step, *, bodies: list[str], sigma: float) -> Float[AnyArray, " env"]:
+    """Height of bodies, relative to the reference: a Gaussian of the vertical distance, m."""
     ids = step.body.body_ids(bodies)
     error = step.now.xpos[:, ids, 2] - step.target.xpos[:, ids, 2]
     return gaussian((error**2).sum(-1), sigma, None, step.body.to_model_units)
@@ -56,7 +56,10 @@ def main() -> None:
     if clips is None:
         clips = arguments.out / "registered" / "clips.h5"
         subprocess.run([sys.executable, "-m", "stac_mjx", "fit", f"out={clips.parent}", "report=false"], check=True)
-    terms = ("task.rewards.height_of={weight: 0.2, sigma: 0.002, bodies: [wrist_body]}", "task.costs.gentle.weight=0.1")
+    terms = (
+        "task.rewards.body_height_exp={weight: 0.2, sigma: 0.002, bodies: [wrist_body]}",
+        "task.costs.gentle.weight=0.1",
+    )
     run(
         "train", "preset=mouse_arm_quick", f"clips={clips}", f"out={controller}", f"run.steps={arguments.steps}", *terms
     )

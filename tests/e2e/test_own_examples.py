@@ -74,7 +74,7 @@ def test_the_embedded_arm_has_the_strength_for_the_embedded_reaches(
 def test_custom_reward(example: Run, clips: Path, tmp_path: Path) -> None:
     example("04_custom_reward.py", "--clips", str(clips), "--out", "gentle", "--steps", "10240")
     header = (tmp_path / "gentle" / "run" / "metrics.csv").read_text().splitlines()[0]
-    assert {"terms/height_of", "terms/gentle"} <= set(header.split(","))
+    assert {"terms/body_height_exp", "terms/gentle"} <= set(header.split(","))
 
 
 @pytest.mark.slow
