@@ -1,1 +1,1 @@
-"""Videos of rollouts: the body that was simulated, and its reference as a ghost."""
+"""Films of rollouts: the simulated body, and its reference as a ghost."""

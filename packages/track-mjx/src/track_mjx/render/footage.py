@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import mujoco
@@ -48,19 +47,19 @@ class Footage:
     """Reason of an early end; empty if the clip was followed to its end."""
 
 
-def read_footage(path: str | Path, wanted: Sequence[int | str], seed: int | None) -> tuple[Body, list[Footage]]:
+def read_footage(path: str | Path, clips: Sequence[int | str], seed: int | None) -> tuple[Body, list[Footage]]:
     """Read rollouts of some clips.
 
     Args:
-        path: a rollouts file, or a folder that holds a rollouts.h5.
-        wanted: names or numbers of clips; empty: all.
+        path: a rollouts file, or a folder with a rollouts.h5.
+        clips: names or numbers of clips; empty: all.
         seed: the repeat, in a file with several; None: the first.
 
     Raises:
-        InputError: when the file cannot be opened.
-        ContractError: when it is of another kind or version, or departs from the schema.
-        ConfigError: when it does not hold a clip or seed that is wanted.
-        BodyError: when its body does not compile.
+        InputError: if the file cannot be opened.
+        ContractError: if it has another kind or version, or departs from the schema.
+        ConfigError: if it has no such clip or seed.
+        BodyError: if its body does not compile.
     """
     path = Path(path).expanduser()
     if path.is_dir() and (path / "rollouts.h5").is_file():
@@ -70,12 +69,12 @@ def read_footage(path: str | Path, wanted: Sequence[int | str], seed: int | None
         _verify_labels(file, compile_enclosed(body.mjcf_xml, body.assets))
         names = read_strings(require(file, "clip_name"))
         if not names:
-            raise InputError(f"{path}: holds no rollout")
-        rows = _rows(path, names, wanted)
+            raise InputError(f"{path}: contains no rollouts")
+        rows = _rows(path, names, clips)
         arrays = _read_arrays(file, _repeat(file, seed))
         ending = attribute(require(file, "termination_reason"), "flag_meanings")
     reasons = ending.split() if isinstance(ending, str) else []
-    return body, [_one(arrays, reasons, names[row], row) for row in rows]
+    return body, [_footage(arrays, reasons, names[row], row) for row in rows]
 
 
 def _read_body(file: h5py.File) -> Body:
@@ -92,37 +91,37 @@ def _read_body(file: h5py.File) -> Body:
 
 
 def _verify_labels(file: h5py.File, model: mujoco.MjModel) -> None:
-    faults = []
+    problems = []
     for scale, expected in (("names_qpos", qpos_labels(model)), ("actuator", actuator_labels(model))):
-        found = read_strings(require(file, scale))
-        if found != expected:
-            odd = [label for label in found if label not in expected] or ["another order or number"]
-            faults.append(f"{scale} differs from the enclosed body: {shorten(odd, 4)}")
-    raise_all(ContractError, str(file.filename), faults)
+        labels = read_strings(require(file, scale))
+        if labels != expected:
+            odd = [label for label in labels if label not in expected] or ["another order or number"]
+            problems.append(f"{scale} differs from the enclosed body: {shorten(odd, 4)}")
+    raise_all(ContractError, str(file.filename), problems)
 
 
-def _rows(path: Path, names: tuple[str, ...], wanted: Sequence[int | str]) -> list[int]:
-    """Numbers of the clips that are wanted."""
-    rows, faults = [], []
-    for one in wanted:
-        if isinstance(one, int) and 0 <= one < len(names):
-            rows.append(one)
-        elif isinstance(one, int):
-            faults.append(f"clip={one}: expected 0 to {len(names) - 1}; there are {len(names)} clips")
-        elif one in names:
-            rows.append(names.index(one))
+def _rows(path: Path, names: tuple[str, ...], clips: Sequence[int | str]) -> list[int]:
+    """Return the rows of clips given by name or number; of all if there are none."""
+    rows, problems = [], []
+    for clip in clips:
+        if isinstance(clip, int) and 0 <= clip < len(names):
+            rows.append(clip)
+        elif isinstance(clip, int):
+            problems.append(f"clip={clip}: expected 0 to {len(names) - 1}; there are {len(names)} clips")
+        elif clip in names:
+            rows.append(names.index(clip))
         else:
-            faults.append(f"clip: {unknown('clip', one, names)}")
-    raise_all(ConfigError, str(path), faults)
+            problems.append(f"clip: {unknown('clip', clip, names)}")
+    raise_all(ConfigError, str(path), problems)
     return rows or list(range(len(names)))
 
 
 def _repeat(file: h5py.File, seed: int | None) -> int | None:
-    """Number of the repeat; None for a file without repeats."""
+    """Return the number of the repeat; None for a file without repeats."""
     scale = find(file, "seed")
     if not isinstance(scale, h5py.Dataset):
         if seed is not None:
-            raise ConfigError(f"{file.filename}: seed={seed}: the file holds one pass; leave seed out")
+            raise ConfigError(f"{file.filename}: seed={seed}: the file has no repeats; leave seed out")
         return None
     seeds = read_numbers(scale, (None,)).tolist()
     if seed is not None and seed not in seeds:
@@ -130,8 +129,8 @@ def _repeat(file: h5py.File, seed: int | None) -> int | None:
     return 0 if seed is None else seeds.index(seed)
 
 
-def _read_arrays(file: h5py.File, repeat: int | None) -> dict[str, Any]:
-    """Arrays (clip, ...) of one repeat, and the times of the states."""
+def _read_arrays(file: h5py.File, repeat: int | None) -> dict[str, np.ndarray]:
+    """Return the arrays (clip, ...) of one repeat, and the times of the states."""
     n_qpos, n_act = require(file, "names_qpos").size, require(file, "actuator").size
     n_states, n_clips = require(file, "state_time").size or 0, require(file, "clip_name").size
     shapes = {
@@ -141,17 +140,17 @@ def _read_arrays(file: h5py.File, repeat: int | None) -> dict[str, Any]:
         "valid": (n_clips, n_states - 1),
         "termination_reason": (n_clips,),
     }
-    found: dict[str, Any] = {"time": read_numbers(require(file, "state_time"), (None,)).astype(np.float64)}
+    arrays = {"time": read_numbers(require(file, "state_time"), (None,)).astype(np.float64)}
     for name, shape in shapes.items():
         if name == "act" and find(file, name) is None:
-            found[name] = np.full(shape, np.nan)
+            arrays[name] = np.full(shape, np.nan)
             continue
         values = read_numbers(require(file, name), shape if repeat is None else (None, *shape))
-        found[name] = values if repeat is None else values[repeat]
-    return found
+        arrays[name] = values if repeat is None else values[repeat]
+    return arrays
 
 
-def _one(arrays: Mapping[str, Any], reasons: Sequence[str], clip: str, row: int) -> Footage:
+def _footage(arrays: Mapping[str, np.ndarray], reasons: Sequence[str], clip: str, row: int) -> Footage:
     n_states = 1 + int((arrays["valid"][row] != 0).sum())
     qpos = arrays["qpos"][row, :n_states].astype(np.float64)
     target = arrays["qpos_ref"][row, :n_states].astype(np.float64)
