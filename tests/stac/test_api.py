@@ -15,12 +15,12 @@ import pytest
 import stac_mjx
 from stac.quick import ARM_NAMES
 from stac_mjx._common.errors import BodyError, ConfigError, InputError
-from stac_mjx.api import Registration
 from stac_mjx.body.body import Body
 from stac_mjx.body.presets import body_preset
 from stac_mjx.check import errors_in
 from stac_mjx.config import AlignmentConfig, BodyConfig
 from stac_mjx.keypoints.alignment import Similarity, prepared
+from stac_mjx.results import Registration
 
 QUICK: dict[str, Any] = {"calibration": {"frames": 10, "max_rounds": 2}}
 
@@ -96,10 +96,25 @@ def test_ik_result_serves_as_offsets_again_and_saves_no_offsets(
 ) -> None:
     keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
     known = stac_mjx.ik(body, keypoints, result)
-    assert "offsets: known beforehand" in str(known)
+    assert "offsets: given" in str(known)
     out = known.save(tmp_path, report=False)
     assert not (out / "offsets.h5").exists()
     np.testing.assert_array_equal(stac_mjx.ik(body, keypoints, known).clips.qpos, known.clips.qpos)
+
+
+def test_offsets_of_an_ik_result_are_matched_by_name_and_body(
+    result: Registration, body: Body, arm_recording: Path
+) -> None:
+    keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
+    known = stac_mjx.ik(body, keypoints, result)
+    order = [2, 0, 1]
+    names = tuple(body.marker_names[k] for k in order)
+    shuffled = replace(
+        body, marker_names=names, marker_body=body.marker_body[order], marker_offset=body.marker_offset[order]
+    )
+    np.testing.assert_allclose(stac_mjx.ik(shuffled, keypoints, known).offsets, known.offsets[order])
+    with pytest.raises(BodyError, match="mouse_arm"):
+        stac_mjx.ik(replace(body, name="another"), keypoints, known)
 
 
 def test_keypoints_made_by_hand(body: Body, arm_positions: np.ndarray) -> None:

@@ -158,8 +158,8 @@ def test_what_the_file_said_is_reported(tmp_path: Path, model: list[str]) -> Non
     assert file["qvel"]["median_ratio"] == pytest.approx(5.0, rel=1e-2)
     assert file["qvel"]["largest"] == 4.0
     assert file["qvel"]["clipped_fraction"] == pytest.approx((np.abs(5 * velocity) >= 4).mean(), abs=0.02)
-    assert file["marker_error_mm"]["computed"] == pytest.approx(summary["mean_error_mm"], rel=1e-3)
-    assert file["marker_error_mm"]["file"] > file["marker_error_mm"]["computed"]
+    assert file["marker_error_mm"]["computed"]["mean"] == pytest.approx(summary["mean_error_mm"], rel=1e-3)
+    assert file["marker_error_mm"]["file"]["mean"] > file["marker_error_mm"]["computed"]["mean"]
     log = (tmp_path / "out" / "convert.log").read_text()
     assert "body positions of the files are 3 mm" in log
     assert "velocities of the files are 5 times" in log
@@ -220,7 +220,7 @@ def test_several_files_and_offsets_of_their_own(tmp_path: Path, model: list[str]
     mean = (20 * OFFSETS + 10 * moved)[order] / 30
     np.testing.assert_allclose(read_offsets(tmp_path / "out" / "offsets.h5").offsets, mean, atol=1e-7)
     assert {source.path.name for source in clips.info.source_files} == {first.name, second.name}
-    assert "offsets of their own" in (tmp_path / "out" / "convert.log").read_text()
+    assert "different offsets" in (tmp_path / "out" / "convert.log").read_text()
 
 
 def test_clips_end_to_end_in_one_file_do_not_share_velocities(tmp_path: Path, model: list[str]) -> None:
@@ -312,8 +312,8 @@ BAD: dict[str, tuple[Callable[[h5py.File], None], list[str], list[str]]] = {
     "unknown body": (other_pairs("pw"), [], ["unknown body 'pw'", "did you mean 'paw'", "body_rename={pw:NAME}"]),
     "body that moves": (other_pairs("trunk"), [], ["'Paw'", "body.markers.Paw.body=trunk"]),
     "unknown keypoint": (unchanged, ["keypoint_rename={Paw:Hand}"], ["unknown keypoint 'Paw'", "keypoint_rename"]),
-    "rate zero": (unchanged, ["rate_hz=0"], ["rate_hz", "above 0, got 0"]),
-    "clips of nothing": (unchanged, ["clip_frames=0"], ["clip_frames", "at least 1, got 0"]),
+    "rate zero": (unchanged, ["rate_hz=0"], ["rate_hz", "got 0"]),
+    "clips of nothing": (unchanged, ["clip_frames=0"], ["clip_frames", "got 0"]),
     "no path": (unchanged, ["path=null"], ["path is not set"]),
     "missing": (unchanged, ["path=wakl.h5"], ["path: wakl.h5: does not exist", "did you mean 'walk.h5'"]),
 }

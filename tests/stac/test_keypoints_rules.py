@@ -12,9 +12,8 @@ from stac.keypoint_files import NAMES, movement, scores, write_csv, write_mat, w
 from stac_mjx._common.errors import InputError
 from stac_mjx.config import KeypointsConfig
 from stac_mjx.keypoints import load_keypoints, select
-from stac_mjx.keypoints.cleaning import clean
+from stac_mjx.keypoints.cleaning import clean, spacing
 from stac_mjx.keypoints.paths import make_unique, natural_key
-from stac_mjx.keypoints.timing import spacing
 
 X = movement()
 P = scores()
@@ -33,14 +32,14 @@ def test_glob_is_sorted_naturally_and_each_file_is_a_clip(tmp_path):
     assert recording.clip_starts.tolist() == [0, 1, 3]
     np.testing.assert_array_equal(recording.positions, np.concatenate([X[:1] + 1, X[:2] + 2, X[:3] + 10]))
     assert [source.path.name for source in recording.sources] == ["trial1.h5", "trial2.h5", "trial10.h5"]
-    assert "all 3 files: frame rate 50 Hz, as the file says" in recording.notes
+    assert "all 3 files: frame rate 50 Hz (file)" in recording.notes
 
 
 def test_list_keeps_its_order_and_files_met_twice_are_read_once(tmp_path):
     paths = [str(write_sleap(tmp_path / f"{name}.h5", X)) for name in "ba"]
     recording = load([*paths, str(tmp_path / "*.h5")])
     assert recording.clip_names == ("b", "a")
-    assert any("given twice" in note for note in recording.notes)
+    assert any("listed twice" in note for note in recording.notes)
 
 
 def test_same_stem_in_two_folders_gives_two_clip_names(tmp_path):
@@ -101,7 +100,7 @@ def test_settings_override_the_file_and_say_so(tmp_path):
     np.testing.assert_array_equal(recording.positions, X * 0.01)
     assert recording.rate_hz == 50.0
     assert any("keypoints.unit" in note for note in recording.notes)
-    assert any("in place of the file's 30 Hz" in note for note in recording.notes)
+    assert any("instead of 30 Hz in the file" in note for note in recording.notes)
 
 
 def test_names_given_for_a_file_without(tmp_path):
@@ -161,11 +160,11 @@ def test_keypoint_never_seen_is_allowed_and_noted(tmp_path):
 @pytest.mark.parametrize(
     ("stored", "expected", "words"),
     [
-        ([0.5, 0.9, 1.02, 0.7], [0.5, 0.9, 1.0, 0.7], "cut to 1"),
+        ([0.5, 0.9, 1.02, 0.7], [0.5, 0.9, 1.0, 0.7], "clipped to 1"),
         ([50.0, 90.0, 100.0, 0.5], [0.5, 0.9, 1.0, 0.005], "divided by the largest"),
-        ([0.5, np.nan, 1.0, 0.7], [0.5, 1.0, 1.0, 0.7], "without a confidence count fully"),
-        ([0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], "count alike"),
-        ([np.nan] * 4, [1.0, 1.0, 1.0, 1.0], "count alike"),
+        ([0.5, np.nan, 1.0, 0.7], [0.5, 1.0, 1.0, 0.7], "weight 1"),
+        ([0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], "weight 1"),
+        ([np.nan] * 4, [1.0, 1.0, 1.0, 1.0], "weight 1"),
         ([0.5, -0.1, 1.0, 0.7], [0.5, 0.0, 1.0, 0.7], "below 0"),
     ],
 )

@@ -14,10 +14,9 @@ from stac_mjx._common.errors import BodyError
 from stac_mjx.body.body import Body, load_body
 from stac_mjx.cli import main
 from stac_mjx.config import AlignmentConfig, FitConfig
-from stac_mjx.inputs import match
+from stac_mjx.inputs import is_mirrored, match, size_ratio
 from stac_mjx.keypoints import Keypoints
-from stac_mjx.plausibility import is_mirrored, size_ratio
-from stac_mjx.results import marker_warnings
+from stac_mjx.report.accuracy import marker_warnings
 from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
 
 
@@ -126,7 +125,7 @@ def test_flip_and_leave_out_on_the_command_line(
     ]
     assert main(["fit", *given]) == 0
     err = capfd.readouterr().err
-    assert "INFO     sign of y turned round, as keypoints.flip says\n" in err
+    assert "keypoints.flip" in err
     [closing] = [line for line in err.splitlines() if "mean error" in line]
     assert closing.startswith("INFO     20 frames, 2 keypoints: mean error 0.")
     assert main(["fit", *given, "keypoints.flip=w"]) == 2

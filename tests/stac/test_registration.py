@@ -1,21 +1,21 @@
 """The whole registration at its edges: one clip, one frame, one keypoint, short clips, segments, rates, smoothness."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from stac import bodies_for_tests as bodies
+from stac_mjx import registration
 from stac_mjx.body.body import Body
 from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig, TrajectoryConfig
 from stac_mjx.inputs import Inputs, match
-from stac_mjx.inverse_kinematics.batches import Observation
-from stac_mjx.inverse_kinematics.tracker import Tracker
+from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
+from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.kinematics.trajectory import steps
-from stac_mjx.kinematics.tree import build_tree
-from stac_mjx.registration import Registration, register
-from stac_mjx.results import clips_of, summary_of
+from stac_mjx.results import Registration, register
 from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
 
 QUICK = CalibrationConfig(frames=60, max_rounds=6)
@@ -41,9 +41,9 @@ def test_any_number_of_clips_and_frames(body: Body, n_clips: int, n_frames: int)
     assert len(result.trajectory.qpos) == n_clips * n_frames
     assert result.trajectory.clip_lengths.tolist() == [n_frames] * n_clips
     assert np.isfinite(result.trajectory.qvel).all()
-    clips = clips_of(result)
+    clips = result.clips
     assert clips.n_frames == n_clips * n_frames
-    assert summary_of(result, 1.0)["failed_frames"] == 0
+    assert result.summary()["failed_frames"] == 0
 
 
 def test_one_keypoint(tmp_path: Path) -> None:
@@ -59,14 +59,20 @@ def test_one_keypoint_on_a_floating_body(tmp_path: Path) -> None:
     assert np.nanmax(registered(body, truth.keypoints).trajectory.error_mm) < 1.0
 
 
-def test_segments_of_a_long_recording_join_without_a_seam(body: Body) -> None:
+def test_segments_of_a_long_recording_join_without_a_seam(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
     truth = make_truth(body, Motion(n_frames=300, amplitude=0.4), Flaws(noise_m=1e-3), seed=2)
-    inputs = match(body, truth.keypoints, FitConfig())
-    whole, parts = (
-        register(inputs, FitConfig(trajectory=TrajectoryConfig(segment=size, overlap=20)), offsets=truth.offsets)
-        for size in (1000, 110)
-    )
-    away = np.asarray(steps(build_tree(body.model), whole.trajectory.qpos, parts.trajectory.qpos))
+    inputs, totals, ticks = match(body, truth.keypoints, FitConfig()), [], []
+
+    def stage(_name: str, total: int | None) -> Callable[[int], None]:
+        totals.append(total)
+        return ticks.append
+
+    whole = register(inputs, FitConfig(), offsets=truth.offsets)
+    monkeypatch.setattr(registration, "SEGMENT", 110)
+    monkeypatch.setattr(registration, "OVERLAP", 20)
+    parts = register(inputs, FitConfig(), offsets=truth.offsets, stage=stage)
+    assert sum(ticks) == sum(totals) > 300, "progress ends at its total, overlaps included"
+    away = np.asarray(steps(body.tree, whole.trajectory.qpos, parts.trajectory.qpos))
     assert np.median(np.abs(away)) < 2e-3
     jump = np.linalg.norm(np.diff(parts.trajectory.marker_sites, axis=0), axis=-1).max()
     assert jump <= 1.5 * np.linalg.norm(np.diff(truth.positions, axis=0), axis=-1).max() + 5e-3
@@ -74,7 +80,7 @@ def test_segments_of_a_long_recording_join_without_a_seam(body: Body) -> None:
 
 def test_clips_do_not_touch_one_another(body: Body) -> None:
     truth = make_truth(body, Motion(n_frames=25, n_clips=3, amplitude=0.4), Flaws(noise_m=2e-3), seed=3)
-    settings = FitConfig(solver=SolverConfig(smoothness_mm=30.0, smoothing_passes=5, robust="none"))
+    settings = FitConfig(solver=SolverConfig(smoothness_mm=30.0, robust="none"))
     together = register(match(body, truth.keypoints, settings), settings, offsets=truth.offsets)
     second = replace(
         truth.keypoints,
@@ -85,19 +91,18 @@ def test_clips_do_not_touch_one_another(body: Body) -> None:
     )
     alone = register(match(body, second, settings), settings, offsets=truth.offsets)
     np.testing.assert_allclose(together.trajectory.qvel[25:50], alone.trajectory.qvel, atol=2e-2)
-    away = np.asarray(steps(build_tree(body.model), together.trajectory.qpos[25:50], alone.trajectory.qpos))
+    away = np.asarray(steps(body.tree, together.trajectory.qpos[25:50], alone.trajectory.qpos))
     assert np.abs(away).max() < 2e-3
 
 
 def test_smoothness_lowers_its_objective_and_the_errors_of_a_noisy_recording(tmp_path: Path) -> None:
     body = bodies.finger(tmp_path)
-    tree = build_tree(body.model)
     truth = make_truth(body, Motion(n_frames=120, amplitude=0.6, cutoff_hz=1.0), Flaws(noise_m=4e-3), seed=4)
     seen = Observation(truth.keypoints.positions, np.ones((120, 4)), np.array([120]))
     weight, errors, objectives = 40.0, [], []
     for smoothness in (0.0, weight):
-        tracker = Tracker(tree, body, SolverConfig(smoothness_mm=smoothness, robust="none"))
-        fit = tracker.solve(truth.offsets, seen)
+        ik = pose_solver(body, SolverConfig(smoothness_mm=smoothness, robust="none"))
+        fit = solve(ik, seen, truth.offsets)
         errors.append(np.abs(fit.qpos - truth.qpos).mean())
         data = 4 * (fit.error_mm**2).sum()
         objectives.append(data + weight**2 * (np.diff(fit.qpos, axis=0) ** 2).sum())
@@ -149,7 +154,7 @@ def test_markers_tied_to_the_wrong_body_are_named(tmp_path: Path) -> None:
     mistaken = replace(body, marker_body=wrong)
     config = FitConfig(calibration=QUICK)
     inputs: Inputs = match(mistaken, truth.keypoints, config)
-    summary = summary_of(register(inputs, config), 1.0)
+    summary = register(inputs, config).summary()
     assert any(warning.startswith("k8: mean error") for warning in summary["warnings"])
     errors = summary["per_keypoint_mm"]
     assert errors["k8"] == max(errors.values())

@@ -29,7 +29,7 @@ from stac_mjx.report.accuracy import (
     three_digits,
     time_bins,
 )
-from stac_mjx.report.page import summary_beside, write_report
+from stac_mjx.report.page import matching_summary, write_report
 
 SIDE = np.array([[1.0, 0, 0], [0, 0, 1.0]])
 PICTURE = re.compile(r'src="data:image/png;base64,[A-Za-z0-9+/=]+"')
@@ -295,14 +295,14 @@ def test_command_finds_what_lies_beside_the_clips(tmp_path: Path):
 )
 def test_summary_of_another_fit_is_left_alone(text, tmp_path: Path):
     (tmp_path / "fit_summary.json").write_text(text)
-    assert summary_beside(examples.clips(), tmp_path / "clips.h5") is None
+    assert matching_summary(examples.clips(), tmp_path / "clips.h5") is None
 
 
 def test_summary_of_the_same_fit_adds_only_what_the_clips_do_not_know(tmp_path: Path):
     clips = examples.clips()
     told = {**figures_of(clips), "warnings": ["look"], "wall_s": "an hour", "frames_per_s": 2.5, "solver_status": 7}
     (tmp_path / "fit_summary.json").write_text(json.dumps(told))
-    assert summary_beside(clips, tmp_path / "clips.h5") == {"warnings": ["look"], "frames_per_s": 2.5}
+    assert matching_summary(clips, tmp_path / "clips.h5") == {"warnings": ["look"], "frames_per_s": 2.5}
 
 
 def test_command_refuses_what_it_cannot_use(tmp_path: Path):

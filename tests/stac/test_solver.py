@@ -10,22 +10,21 @@ from stac import bodies_for_tests as bodies
 from stac_mjx.body.body import Body
 from stac_mjx.config import SolverConfig
 from stac_mjx.inverse_kinematics import levenberg as solver
-from stac_mjx.inverse_kinematics.batches import Observation
 from stac_mjx.inverse_kinematics.levenberg import Status
-from stac_mjx.inverse_kinematics.tracker import Tracker
+from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
+from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.kinematics import articulated
 from stac_mjx.kinematics import forward as kinematics
 from stac_mjx.kinematics.forward import marker_positions
-from stac_mjx.kinematics.tree import build_tree
 from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
 
 
 def step_and_truth(body: Body, seed: int, free_fraction: float) -> tuple[np.ndarray, np.ndarray]:
     """Steps by the articulated-body algorithm and by dense Cholesky-like algebra, for four random frames."""
     rng = np.random.default_rng(seed)
-    tree, n_frames = build_tree(body.model), 4
-    qpos = jnp.asarray(bodies.random_qpos(body.model, n_frames, seed), jnp.float32)
-    offsets = jnp.asarray(body.marker_offset / body.length_unit_m, jnp.float32)
+    tree, n_frames = body.tree, 4
+    qpos = jnp.asarray(tree.from_model(bodies.random_qpos(body.model, n_frames, seed)), jnp.float32)
+    offsets = jnp.asarray(body.marker_offset, jnp.float32)
     node = jnp.asarray(tree.body_node[body.marker_body])
     pose = kinematics.node_poses(tree, qpos.T)
     markers = kinematics.points_on_nodes(pose, node, kinematics.marker_locals(tree, body.marker_body, offsets))
@@ -33,7 +32,7 @@ def step_and_truth(body: Body, seed: int, free_fraction: float) -> tuple[np.ndar
     axes = kinematics.screws(tree, pose, origin)
     weight = rng.uniform(0.2, 1.0, (len(body.marker_names), n_frames)).astype(np.float32)
     residual = rng.normal(size=(3, *weight.shape)).astype(np.float32)
-    size = float(np.asarray(solver.damping_scale(tree, body.marker_body, np.asarray(offsets), 1.0)).max())
+    size = float(np.asarray(solver.damping_scale(tree, body.marker_body, np.asarray(offsets))).max())
     diagonal = rng.uniform(0.01, 0.1, (tree.n_dof, n_frames)).astype(np.float32) * size
     free = (rng.random((tree.n_dof, n_frames)) < free_fraction).astype(np.float32)
     tau = rng.normal(size=(tree.n_dof, n_frames)).astype(np.float32) * np.sqrt(size)
@@ -69,7 +68,7 @@ def test_articulated_step_of_real_bodies_equals_dense_normal_equations(data_dir:
 
 def test_joint_forces_are_the_gradient(tmp_path: Path) -> None:
     body = bodies.every_joint(tmp_path)
-    tree, rng = build_tree(body.model), np.random.default_rng(2)
+    tree, rng = body.tree, np.random.default_rng(2)
     qpos = jnp.asarray(bodies.random_qpos(body.model, 3, 2), jnp.float32)
     offsets = jnp.asarray(body.marker_offset, jnp.float32)
     node = jnp.asarray(tree.body_node[body.marker_body])
@@ -85,7 +84,7 @@ def test_joint_forces_are_the_gradient(tmp_path: Path) -> None:
 
 def scipy_optimum(body: Body, offsets: np.ndarray, target: np.ndarray, start: np.ndarray, prior: np.ndarray) -> float:
     """Smallest cost (mm^2) SciPy's bounded trust-region solver finds from `start`; hinges only."""
-    tree, mm = build_tree(body.model), 1000 * body.length_unit_m
+    tree, mm = body.tree, 1000
     low, high = tree.lower, tree.upper
     local = jnp.asarray(offsets, jnp.float32)
 
@@ -101,17 +100,17 @@ def scipy_optimum(body: Body, offsets: np.ndarray, target: np.ndarray, start: np
 def test_the_optimum_within_limits_is_scipys(tmp_path: Path) -> None:
     body = bodies.finger(tmp_path)
     settings = SolverConfig(robust="none", tolerance_mm=1e-5, max_iterations=200)
-    tracker = Tracker(build_tree(body.model), body, settings)
+    ik = pose_solver(body, settings)
     rng = np.random.default_rng(0)
     truth = make_truth(body, Motion(n_frames=12, amplitude=1.0), seed=3)
     target = truth.keypoints.positions + rng.normal(0, 0.01, truth.keypoints.positions.shape)
     seen = Observation(target, np.ones((12, 4)), np.array([12]))
-    fit = tracker.solve(body.marker_offset, seen)
-    at_limit = (fit.qpos <= tracker.tree.lower + 1e-6) | (fit.qpos >= tracker.tree.upper - 1e-6)
+    fit = solve(ik, seen, body.marker_offset)
+    at_limit = (fit.qpos <= ik.tree.lower + 1e-6) | (fit.qpos >= ik.tree.upper - 1e-6)
     assert at_limit.any(), "the case is meant to press joints against their limits"
     for frame in range(12):
         prior = np.full(3, settings.pose_prior_mm**2)
-        prior[tracker.tree.root_dofs] = 0.0
+        prior[ik.tree.root_dofs] = 0.0
         truth_cost = scipy_optimum(body, body.marker_offset, target[frame], fit.qpos[frame], prior)
         ours = 4 * fit.error_mm[frame] ** 2 + (prior * fit.qpos[frame] ** 2).sum()
         assert ours <= truth_cost * 1.001 + 1e-3
@@ -119,35 +118,35 @@ def test_the_optimum_within_limits_is_scipys(tmp_path: Path) -> None:
 
 def test_limits_hold_exactly(tmp_path: Path) -> None:
     body = bodies.finger(tmp_path)
-    tracker = Tracker(build_tree(body.model), body, SolverConfig())
+    ik = pose_solver(body, SolverConfig())
     far = np.random.default_rng(0).normal(size=(40, 4, 3))
-    fit = tracker.solve(body.marker_offset, Observation(far, np.ones((40, 4)), np.array([40])))
-    assert (fit.qpos >= tracker.tree.lower.astype(np.float32)).all()
-    assert (fit.qpos <= tracker.tree.upper.astype(np.float32)).all()
+    fit = solve(ik, Observation(far, np.ones((40, 4)), np.array([40])), body.marker_offset)
+    assert (fit.qpos >= ik.tree.lower.astype(np.float32)).all()
+    assert (fit.qpos <= ik.tree.upper.astype(np.float32)).all()
     assert np.isfinite(fit.qpos).all()
 
 
 def test_exact_keypoints_give_exact_poses(tmp_path: Path) -> None:
     body = bodies.every_joint(tmp_path)
     settings = SolverConfig(pose_prior_mm=1e-3, robust="none", tolerance_mm=1e-6)
-    tracker = Tracker(build_tree(body.model), body, settings)
+    ik = pose_solver(body, settings)
     truth = make_truth(body, Motion(n_frames=50, amplitude=0.4), seed=4)
     seen = Observation(truth.keypoints.positions, np.ones((50, 7)), np.array([50]))
-    fit = tracker.solve(truth.offsets, seen)
+    fit = solve(ik, seen, truth.offsets)
     assert fit.error_mm.max() < 0.5  # of a body 0.8 m long
     assert (fit.status == Status.CONVERGED).mean() > 0.9
 
 
 def test_status_says_what_happened_and_broken_frames_spread_nothing(tmp_path: Path) -> None:
     body = bodies.finger(tmp_path)
-    tracker = Tracker(build_tree(body.model), body, SolverConfig(max_iterations=40))
+    ik = pose_solver(body, SolverConfig(max_iterations=40))
     truth = make_truth(body, Motion(n_frames=30, amplitude=0.5), seed=5)
     target, weight = truth.keypoints.positions.copy(), np.ones((30, 4))
-    clean = tracker.solve(truth.offsets, Observation(target, weight, np.array([30])))
+    clean = solve(ik, Observation(target, weight, np.array([30])), truth.offsets)
     weight[7] = 0.0
     target[7] = np.nan
     target[20, 2], weight[20, 2] = np.nan, 0.0
-    fit = tracker.solve(truth.offsets, Observation(target, weight, np.array([30])))
+    fit = solve(ik, Observation(target, weight, np.array([30])), truth.offsets)
     assert fit.status[7] == Status.NO_MARKERS
     assert (np.delete(fit.status, 7) == Status.CONVERGED).all()
     assert np.isfinite(fit.qpos).all()
@@ -157,11 +156,11 @@ def test_status_says_what_happened_and_broken_frames_spread_nothing(tmp_path: Pa
 
 def test_a_missing_marker_leaves_its_joint_between_the_neighbours(tmp_path: Path) -> None:
     body = bodies.finger(tmp_path)
-    tracker = Tracker(build_tree(body.model), body, SolverConfig())
+    ik = pose_solver(body, SolverConfig())
     truth = make_truth(body, Motion(n_frames=60, amplitude=0.5, cutoff_hz=1.0), seed=6)
     target, weight = truth.keypoints.positions.copy(), np.ones((60, 4))
     target[25:35, 2:], weight[25:35, 2:] = np.nan, 0.0
-    fit = tracker.solve(truth.offsets, Observation(target, weight, np.array([60])))
+    fit = solve(ik, Observation(target, weight, np.array([60])), truth.offsets)
     elbow, ends = fit.qpos[24:36, 2], fit.qpos[[24, 35], 2]
     np.testing.assert_allclose(elbow, np.linspace(ends[0], ends[1], 12), atol=0.02)
 
@@ -171,10 +170,10 @@ def test_robust_loss_ignores_outliers(tmp_path: Path) -> None:
     flaws = Flaws(noise_m=1e-3, outlier_fraction=0.05, outlier_m=0.3)
     truth = make_truth(body, Motion(n_frames=150, amplitude=0.4), flaws, seed=7)
     seen = Observation(truth.keypoints.positions, np.ones((150, 7)), np.array([150]))
-    tree, errors = build_tree(body.model), {}
+    tree, errors = body.tree, {}
     for name in ("none", "cauchy"):
-        tracker = Tracker(tree, body, SolverConfig(robust=name, robust_mm=5.0))
-        fit = tracker.solve(truth.offsets, seen)
+        ik = pose_solver(body, SolverConfig(robust=name, robust_mm=5.0))
+        fit = solve(ik, seen, truth.offsets)
         found = marker_positions(tree, body.marker_body, jnp.asarray(fit.qpos), jnp.asarray(truth.offsets, jnp.float32))
         errors[name] = np.linalg.norm(np.asarray(found) - truth.positions, axis=-1).mean()
     assert errors["cauchy"] < 0.5 * errors["none"]
@@ -183,12 +182,12 @@ def test_robust_loss_ignores_outliers(tmp_path: Path) -> None:
 def test_a_batch_gives_what_single_frames_give(tmp_path: Path) -> None:
     body = bodies.finger(tmp_path)
     truth = make_truth(body, Motion(n_frames=5), Flaws(noise_m=1e-3), seed=8)
-    settings = SolverConfig(keyframe_stride=1, robust="none")
-    tracker = Tracker(build_tree(body.model), body, settings)
+    settings = SolverConfig(robust="none")
+    ik = pose_solver(body, settings)
     seen = Observation(truth.keypoints.positions, np.ones((5, 4)), np.ones(5, np.int64))
-    together = tracker.solve(truth.offsets, seen)
+    together = solve(ik, seen, truth.offsets)
     for frame in range(5):
-        alone = tracker.solve(truth.offsets, seen.take(np.array([frame])))
+        alone = solve(ik, seen.take(np.array([frame])), truth.offsets)
         np.testing.assert_allclose(alone.qpos[0], together.qpos[frame], atol=1e-5)
 
 

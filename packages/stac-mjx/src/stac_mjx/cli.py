@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING
 
 from stac_mjx._common.cli import App, Verb
 from stac_mjx._common.errors import ConfigError, counted, unknown
-from stac_mjx._common.settings import require
+from stac_mjx._common.settings import require, validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-
-    from stac_mjx.body.body import Body
     from stac_mjx.config import BenchConfig, CheckConfig, ConvertConfig, FitConfig, RenderConfig, ReportConfig
-    from stac_mjx.keypoints.alignment import Similarity
 
 VERBS = {
     "fit": Verb(
@@ -103,18 +99,21 @@ def ik(config: FitConfig) -> None:
 def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
     """Run `fit` or `ik`, from settings to files."""
     begin = time.perf_counter()
-    from stac_mjx.validation import check_fit
+    from stac_mjx.config import keypoints_problems
 
-    check_fit(config)
+    validate(config, further=keypoints_problems(config.keypoints))
     from stac_mjx._common.files import output_folder
     from stac_mjx._common.progress import reporting, use_compilation_cache
+    from stac_mjx.calibration.known_offsets import known_offsets
     from stac_mjx.inputs import load_inputs
-    from stac_mjx.outputs import STEPS, save_registration
-    from stac_mjx.registration import register
+    from stac_mjx.results import SAVE_STEPS, register
 
-    inputs = load_inputs(config)
-    offsets, similarity, warnings = _known_offsets(offsets_file, inputs.body, config)
-    inputs = replace(inputs, warnings=(*inputs.warnings, *warnings))
+    inputs, known = load_inputs(config), {}
+    if offsets_file is not None:
+        offsets = known_offsets(offsets_file, inputs.body, config.alignment)
+        known = {"offsets": offsets.offsets, "similarity": offsets.similarity}
+        inputs = replace(inputs, warnings=(*inputs.warnings, *offsets.warnings))
+    read_s = time.perf_counter() - begin
     # created only now, so that a mistake in the settings or the recording leaves nothing behind
     out = output_folder(config.out, "stac_results")
     with reporting(out / "fit.log") as (log, stage):
@@ -123,25 +122,13 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
             log.info(note)
         for warning in inputs.warnings:
             log.warning(warning)
-        registration = register(inputs, config, offsets=offsets, similarity=similarity, stage=stage)
-        summary = save_registration(registration, out, begin, stage("write", STEPS))
+        registration = register(inputs, config, stage=stage, **known)
+        registration.timings["read_s"] = read_s
+        registration.save(out, report=config.report, tick=stage("write", SAVE_STEPS))
+        summary = registration.summary()
         for warning in summary["warnings"][len(inputs.warnings) :]:
             log.warning(warning)
         log.info(closing_line(summary, out))
-
-
-def _known_offsets(
-    path: str | None, body: Body, config: FitConfig
-) -> tuple[np.ndarray | None, Similarity, tuple[str, ...]]:
-    """Offsets of an earlier fit, the transform its recording needs, and warnings about them."""
-    from stac_mjx.calibration.known_offsets import offsets_for, similarity_for
-    from stac_mjx.keypoints.alignment import IDENTITY
-
-    if path is None:
-        return None, IDENTITY, ()
-    known = offsets_for(path, body)
-    similarity, warnings = similarity_for(known, config.alignment)
-    return known.offsets, similarity, (*known.warnings, *warnings)
 
 
 def closing_line(summary: dict, out: Path) -> str:
@@ -175,14 +162,14 @@ def report(config: ReportConfig) -> None:
     with reporting(None) as (log, stage):
         tick = stage("read", 2)
         from stac_mjx.records import read_clips, read_offsets
-        from stac_mjx.report.page import summary_beside, write_report
+        from stac_mjx.report.page import matching_summary, write_report
 
         clips = read_clips(path)
         default = path.parent / "offsets.h5"
         chosen = Path(config.offsets).expanduser() if config.offsets else default if default.exists() else None
         offsets = None if chosen is None else read_offsets(chosen)
         tick(1)
-        page = write_report(clips, offsets, summary_beside(clips, path), output_folder(config.out, str(path.parent)))
+        page = write_report(clips, offsets, matching_summary(clips, path), output_folder(config.out, str(path.parent)))
         tick(1)
         log.info(f"{page}: open it in a browser")
 
@@ -214,14 +201,13 @@ def convert(config: ConvertConfig) -> None:
     require(config.path, "path", "'old/*_ik.h5'")
     from stac_mjx._common.files import output_folder, write_text
     from stac_mjx._common.progress import reporting, use_compilation_cache
-    from stac_mjx.convert.convert import convert
-    from stac_mjx.convert.convert_report import conversion_summary, report_lines
+    from stac_mjx.convert.convert import conversion_summary, convert, report_lines
     from stac_mjx.records import write_clips, write_offsets
     from stac_mjx.results import config_yaml
 
     use_compilation_cache()
     conversion = convert(config)
-    summary = conversion_summary(conversion, time.perf_counter() - begin)
+    summary = conversion_summary(conversion)
     out = output_folder(config.out, "stac_converted")
     with reporting(out / "convert.log") as (log, _stage):
         for note in conversion.registration.inputs.notes:
@@ -239,7 +225,7 @@ def convert(config: ConvertConfig) -> None:
 
 
 def bench(config: BenchConfig) -> None:
-    """Measure, print the table and write ``bench.json``, ``bench.md`` and ``bench.png``."""
+    """Measure, print the table and write ``bench.json`` and ``bench.md``."""
     from stac_mjx._common.files import output_folder
     from stac_mjx._common.progress import reporting, use_compilation_cache
     from stac_mjx.body.presets import preset_names
@@ -247,22 +233,19 @@ def bench(config: BenchConfig) -> None:
     for name in config.bodies:
         if name not in preset_names():
             raise ConfigError(f"bodies: {unknown('body', name, preset_names())}")
-    if not config.bodies or config.frames < 1 or config.repeats < 1:
-        raise ConfigError("bench needs at least one body, one frame and one repeat")
+    validate(config, further=[] if config.bodies else ["bodies: expected at least one"])
     out = output_folder(config.out, "bench")
     data = data_folder(config.data)
     with reporting(out / "bench.log") as (log, stage):
-        from stac_mjx.bench import run_bodies, run_scaling
-        from stac_mjx.bench_report import write_bench
+        from stac_mjx.bench import run_bodies, write_bench
 
         use_compilation_cache()
         log.info("real recordings from %s", data) if data else log.info("no data folder: synthetic recordings")
         tick, rows = stage("bodies", len(config.bodies)), []
         for row in run_bodies(config, data, log.info):
-            rows.append(row)
+            rows += [] if row is None else [row]
             tick(1)
-        scaling = run_scaling(config, data, log.info) if config.scaling else {}
-        text = write_bench(rows, scaling, out)
+        text = write_bench(rows, out)
     sys.stdout.write(text)
 
 

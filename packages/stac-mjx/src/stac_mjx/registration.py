@@ -1,6 +1,6 @@
 """The whole registration: calibrate on some frames, solve all of them, and derive everything a clips file holds.
 
-Pure of files: `inputs` reads before, `results` writes after.
+No files here: `inputs` reads before, `results` writes after. Lengths are in metres.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,46 +18,46 @@ from stac_mjx.body.body import Body
 from stac_mjx.calibration.calibrate import Calibration, calibrate
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs, confidence_weights
-from stac_mjx.inverse_kinematics.batches import Fit, Observation
 from stac_mjx.inverse_kinematics.levenberg import Status
-from stac_mjx.inverse_kinematics.tracker import Tracker
+from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, pad_rows, pose_solver, slices
+from stac_mjx.inverse_kinematics.solve import pilot, solve
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity
 from stac_mjx.kinematics import trajectory
 from stac_mjx.kinematics.forward import body_poses, marker_positions
-from stac_mjx.kinematics.tree import Tree, build_tree
-from stac_mjx.validation import check_fit
+from stac_mjx.kinematics.tree import Tree
 
 LIMIT_TOLERANCE = 1e-4
-"""A joint within this part of its range of a limit counts as sitting on it."""
+"""A joint within this part of its range of a limit counts as being at the limit."""
+SEGMENT, OVERLAP = 32768, 40
+"""Frames solved at once, and frames that two segments of a longer clip share; these are crossfaded."""
+KINEMATICS_BATCH = 4096
 Stage = Callable[[str, int | None], "Callable[[int], None]"]
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Poses of all frames and what follows from them; metres except `qpos` and `qvel` (model units).
-
-    Attributes:
-        qpos, qvel: (frame, nq), (frame, dof).
-        xpos, xquat: (frame, body, 3), (frame, body, 4).
-        marker_sites: (frame, keypoint, 3).
-        at_limit: (frame, nq) bool.
-        status: (frame,) `solver.Status`.
-        clip_lengths: frames a clip.
-        rate_hz: frames per second.
-        keypoints: the recording these frames belong to, in the frame of the body, at the same rate.
-    """
+    """Poses of all frames and what follows from them."""
 
     qpos: Float[np.ndarray, "frame nq"]
+    """Poses, in the length unit of the MJCF."""
     qvel: Float[np.ndarray, "frame dof"]
+    """Velocities, in the length unit of the MJCF."""
     xpos: Float[np.ndarray, "frame body 3"]
+    """Body positions, metres."""
     xquat: Float[np.ndarray, "frame body 4"]
+    """Body orientations, wxyz."""
     marker_sites: Float[np.ndarray, "frame keypoint 3"]
+    """Marker positions, metres."""
     at_limit: np.ndarray
+    """Whether each coordinate is at a limit, (frame, nq) bool."""
     status: Int[np.ndarray, " frame"]
+    """`levenberg.Status` of each frame."""
     clip_lengths: Int[np.ndarray, " clip"]
+    """Frames of each clip."""
     rate_hz: float
     keypoints: Keypoints
+    """The recording of these frames, in the frame of the body and at the same rate."""
 
     @property
     def error_mm(self) -> Float[np.ndarray, "frame keypoint"]:
@@ -65,129 +66,119 @@ class Trajectory:
         return np.where(self.keypoints.observed, away, np.nan)
 
 
-@dataclass(frozen=True)
-class Registration:
-    """The result of a fit.
+class Poses(NamedTuple):
+    """Solved poses (frame, nq), metres, and the `levenberg.Status` of each frame."""
 
-    Attributes:
-        inputs: body and recording.
-        config: settings.
-        offsets: marker offsets in the frames of their bodies, (keypoint, 3), metres.
-        calibration: how they came about; None where they were given.
-        trajectory: poses and what follows.
-        timings: seconds a stage took.
-    """
+    qpos: Float[np.ndarray, "frame nq"]
+    status: Int[np.ndarray, " frame"]
 
-    inputs: Inputs
-    config: FitConfig
+
+class Solution(NamedTuple):
+    """What a registration finds."""
+
     offsets: Float[np.ndarray, "keypoint 3"]
+    """Marker offsets in the frames of their bodies, metres."""
+    similarity: Similarity
+    """T_body_recording: transform from the prepared recording to the frame of the body."""
     calibration: Calibration | None
+    """How the offsets were found; None where they were given."""
     trajectory: Trajectory
     timings: dict[str, float]
-
-    @property
-    def body(self) -> Body:
-        """The body."""
-        return self.inputs.body
+    """Seconds each stage took."""
 
 
 def no_stage(_name: str, _total: int | None) -> Callable[[int], None]:
-    """Report progress to nobody."""
+    """Report no progress."""
     return lambda _n: None
 
 
-def register(
+def solve_recording(
     inputs: Inputs,
     config: FitConfig,
     *,
     offsets: np.ndarray | None = None,
     similarity: Similarity = IDENTITY,
     stage: Stage = no_stage,
-) -> Registration:
-    """Calibrate (unless `offsets` are given, metres) and solve all frames.
+) -> Solution:
+    """Calibrate (unless `offsets` are given) and solve all frames.
 
     Args:
         inputs: body and recording.
         config: settings.
         offsets: known marker offsets, (keypoint, 3), metres.
-        similarity: with known offsets, the transform from the recording to the body's frame.
+        similarity: with known offsets, T_body_recording.
         stage: called as ``stage(name, total)`` when a stage begins; what it returns is called with the amount done.
-
-    Raises:
-        ConfigError: when settings are impossible.
     """
-    check_fit(config)
-    body = inputs.body
-    tracker = Tracker(build_tree(body.model), body, config.solver)
-    unit = body.length_unit_m
-    weight = confidence_weights(inputs.keypoints)
-    seen = Observation(inputs.keypoints.positions / unit, weight, inputs.keypoints.clip_lengths)
+    solver = pose_solver(inputs.body, config.solver)
+    recorded = inputs.keypoints
+    observation = Observation(recorded.positions, confidence_weights(recorded), recorded.clip_lengths)
     timings, begin = {}, time.perf_counter()
     calibration = None
     if offsets is None:
-        tick = stage("calibrate", config.calibration.max_rounds)
+        tick, mode = stage("calibrate", config.calibration.max_rounds), config.alignment.mode
         calibration = calibrate(
-            tracker, seen, config.calibration, mode=config.alignment.mode, seed=config.seed, progress=lambda _e: tick(1)
+            solver, observation, config.calibration, mode=mode, seed=config.seed, progress=lambda _e: tick(1)
         )
         offsets, similarity = calibration.offsets, calibration.similarity
         timings["calibrate_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
-    keypoints = replace(inputs.keypoints, positions=similarity.apply(inputs.keypoints.positions))
-    seen = replace(seen, target=keypoints.positions / unit)
-    if calibration is None:
-        tracker.pilot(offsets / unit, seen)
-    fit = solve_all(tracker, offsets / unit, seen, config, stage("solve", seen.n_frames))
+    keypoints = replace(recorded, positions=similarity.apply(recorded.positions))
+    observation = replace(observation, target=keypoints.positions)
+    robust_mm = pilot(solver, observation, offsets) if calibration is None else calibration.robust_mm
+    poses = solve_segments(solver, observation, offsets, robust_mm, stage)
     timings["solve_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
-    result = derive(tracker, offsets, fit, keypoints, config.trajectory.rate_hz)
+    result = derive(inputs.body, offsets, poses, keypoints, config.trajectory.rate_hz)
     timings["derive_s"] = time.perf_counter() - begin
-    return Registration(inputs, config, offsets, calibration, result, timings)
+    return Solution(offsets, similarity, calibration, result, timings)
 
 
-def solve_all(
-    tracker: Tracker, offsets: np.ndarray, seen: Observation, config: FitConfig, tick: Callable[[int], None]
-) -> Fit:
-    """Solve segment by segment, and join overlapping segments of one clip by a crossfade (MIMIC-MJX section 4.3.1)."""
-    qpos = np.empty((seen.n_frames, tracker.tree.n_qpos), np.float32)
-    error, status = np.empty(seen.n_frames), np.empty(seen.n_frames, np.int64)
-    for part in trajectory.segments(seen.clip_lengths, config.trajectory.segment, config.trajectory.overlap):
+def solve_segments(
+    solver: PoseSolver, observation: Observation, offsets: np.ndarray, robust_mm: np.ndarray, stage: Stage = no_stage
+) -> Poses:
+    """Solve segment by segment; crossfade overlapping segments of one clip (MIMIC-MJX section 4.3.1)."""
+    qpos = np.empty((observation.n_frames, solver.tree.n_qpos), np.float32)
+    status = np.empty(observation.n_frames, np.int64)
+    parts = trajectory.segments(observation.clip_lengths, SEGMENT, OVERLAP)
+    tick = stage("solve", sum(part.stop - part.start for part in parts))
+    for part in parts:
         span = slice(part.start, part.stop)
-        lengths = _lengths_within(seen.clip_lengths, part.start, part.stop)
-        fit = tracker.solve(offsets, Observation(seen.target[span], seen.weight[span], lengths), tick)
-        shared = part.overlap
+        lengths = _lengths_within(observation.clip_lengths, part.start, part.stop)
+        frames = Observation(observation.target[span], observation.weight[span], lengths)
+        fit = solve(solver, frames, offsets, robust_mm=robust_mm, progress=tick)
+        shared, fresh = part.overlap, slice(part.start + part.overlap, part.stop)
         if shared:
             fade = slice(part.start, part.start + shared)
-            qpos[fade] = trajectory.crossfade(tracker.tree, qpos[fade], fit.qpos[:shared])
+            qpos[fade] = trajectory.crossfade(solver.tree, qpos[fade], fit.qpos[:shared])
             status[fade] = np.maximum(status[fade], fit.status[:shared])
-        fresh = slice(part.start + shared, part.stop)
-        qpos[fresh], error[fresh], status[fresh] = fit.qpos[shared:], fit.error_mm[shared:], fit.status[shared:]
-    return Fit(qpos, error, status)
+        qpos[fresh], status[fresh] = fit.qpos[shared:], fit.status[shared:]
+    return Poses(qpos, status)
 
 
 def _lengths_within(clip_lengths: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Lengths of the pieces of clips that lie in frames `start` to `stop`."""
+    """Return the lengths of the pieces of clips within frames `start` to `stop`."""
     stops = np.cumsum(clip_lengths)
     pieces = np.minimum(stops, stop) - np.maximum(stops - clip_lengths, start)
     return pieces[pieces > 0]
 
 
-def derive(tracker: Tracker, offsets: np.ndarray, fit: Fit, keypoints: Keypoints, rate_hz: float | None) -> Trajectory:
-    """Kinematics, velocities and limits of solved poses; at another rate if asked. `offsets` in metres."""
-    tree, body = tracker.tree, tracker.body
-    qpos, status = fit.qpos, fit.status
+def derive(body: Body, offsets: np.ndarray, poses: Poses, keypoints: Keypoints, rate_hz: float | None) -> Trajectory:
+    """Compute kinematics, velocities and limits of solved poses, at `rate_hz` if given."""
+    tree, (qpos, status) = body.tree, poses
     old_rate = float(keypoints.rate_hz or 1.0)
     if rate_hz is not None and rate_hz != old_rate:
         plan = trajectory.resampling(keypoints.clip_lengths, old_rate, float(rate_hz))
         keypoints = _resampled(keypoints, plan, float(rate_hz))
         status = np.maximum(status[plan.first], status[plan.last])
-        poses, fraction = jnp.asarray(qpos), jnp.asarray(plan.fraction, jnp.float32)
-        qpos = np.asarray(trajectory.between(tree, poses[plan.first], poses[plan.last], fraction))
+        before, fraction = jnp.asarray(qpos), jnp.asarray(plan.fraction, jnp.float32)
+        qpos = np.asarray(trajectory.between(tree, before[plan.first], before[plan.last], fraction))
     qpos = trajectory.unwound(tree, qpos, keypoints.clip_lengths)
     rate = float(keypoints.rate_hz or 1.0)
-    xpos, xquat, sites = _kinematics(tree, body, qpos, offsets)
+    qvel = trajectory.velocities(tree, qpos, keypoints.clip_lengths, rate)
+    xpos, xquat, sites = _kinematics(body, qpos, offsets)
     return Trajectory(
-        qpos=qpos,
-        qvel=trajectory.velocities(tree, qpos, keypoints.clip_lengths, rate),
+        qpos=tree.to_model(qpos),
+        qvel=(qvel / tree.dof_unit).astype(np.float32),
         xpos=xpos,
         xquat=xquat,
         marker_sites=sites,
@@ -200,7 +191,7 @@ def derive(tracker: Tracker, offsets: np.ndarray, fit: Fit, keypoints: Keypoints
 
 
 def _resampled(keypoints: Keypoints, plan: trajectory.Resampling, rate_hz: float) -> Keypoints:
-    """The recording at a new rate, linearly interpolated; a point next to a missing one is missing."""
+    """Interpolate the recording linearly to a new rate; a point next to a missing one is missing."""
     fraction = plan.fraction[:, None, None]
     first, last = keypoints.positions[plan.first], keypoints.positions[plan.last]
     positions = np.where(fraction == 0, first, (1 - fraction) * first + fraction * last)
@@ -214,28 +205,24 @@ def _resampled(keypoints: Keypoints, plan: trajectory.Resampling, rate_hz: float
     )
 
 
-def _kinematics(
-    tree: Tree, body: Body, qpos: np.ndarray, offsets: np.ndarray, size: int = 4096
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Body positions (m), orientations and marker sites (m), in portions of one size."""
-    n_frames, unit = len(qpos), body.length_unit_m
-    size = min(size, n_frames)
+def _kinematics(body: Body, qpos: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return body positions, orientations and marker sites, computed in batches of one size."""
+    tree, n_frames = body.tree, len(qpos)
+    size = min(KINEMATICS_BATCH, n_frames)
     xpos = np.empty((n_frames, len(tree.body_node), 3), np.float32)
     xquat = np.empty((n_frames, len(tree.body_node), 4), np.float32)
     sites = np.empty((n_frames, len(offsets), 3), np.float32)
-    local = jnp.asarray(offsets / unit, jnp.float32)
-    for start in range(0, n_frames, size):
-        start = min(start, n_frames - size)
-        part = slice(start, start + size)
-        poses = jnp.asarray(qpos[part])
+    local = jnp.asarray(offsets, jnp.float32)
+    for part in slices(n_frames, size):
+        poses, count = jnp.asarray(pad_rows(qpos[part], size)), part.stop - part.start
         bodies = body_poses(tree, poses)
-        xpos[part], xquat[part] = np.asarray(bodies.xpos) * unit, np.asarray(bodies.xquat)
-        sites[part] = np.asarray(marker_positions(tree, body.marker_body, poses, local)) * unit
+        xpos[part], xquat[part] = np.asarray(bodies.xpos)[:count], np.asarray(bodies.xquat)[:count]
+        sites[part] = np.asarray(marker_positions(tree, body.marker_body, poses, local))[:count]
     return xpos, xquat, sites
 
 
 def at_limit(tree: Tree, qpos: Float[np.ndarray, "frame nq"]) -> np.ndarray:
-    """Whether each coordinate sits on a limit of its joint, (frame, nq) bool."""
+    """Return whether each coordinate is at a limit of its joint, (frame, nq) bool."""
     out = np.zeros(qpos.shape, bool)
     dof, qadr = tree.scalar_dof, tree.scalar_qadr
     low, high = tree.lower[dof], tree.upper[dof]
@@ -245,5 +232,5 @@ def at_limit(tree: Tree, qpos: Float[np.ndarray, "frame nq"]) -> np.ndarray:
 
 
 def failed(status: np.ndarray) -> np.ndarray:
-    """Frames whose pose must not be used."""
+    """Return which frames have no usable pose."""
     return status >= Status.NO_MARKERS

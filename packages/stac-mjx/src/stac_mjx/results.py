@@ -1,30 +1,135 @@
-"""What a registration leaves behind: numbers, records and files."""
+"""A registration: what was found, its records, its summary and its files."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-from stac_mjx._common.files import write_text
+from stac_mjx._common.errors import counted
+from stac_mjx._common.files import output_folder, write_text
 from stac_mjx._common.hdf5.info import environment_json
 from stac_mjx._common.system import peak_rss_mb
-from stac_mjx.keypoints.alignment import prepared
-from stac_mjx.records import SOLVER_STATUS, FileInfo, Offsets, ReferenceClips, write_clips, write_offsets
-from stac_mjx.registration import Registration, failed
-from stac_mjx.report.accuracy import error_figures, frames_at_limit, means, rounded, three_digits
+from stac_mjx.body.body import Body
+from stac_mjx.calibration.calibrate import Calibration
+from stac_mjx.config import FitConfig
+from stac_mjx.inputs import Inputs
+from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared
+from stac_mjx.records import FileInfo, Offsets, ReferenceClips, write_clips, write_offsets
+from stac_mjx.registration import Stage, Trajectory, failed, no_stage, solve_recording
+from stac_mjx.report.accuracy import distances_mm, figures_of, marker_warnings
 
-POOR_FIT = 2.5
-"""A marker whose mean error exceeds this multiple of the median over markers is reported."""
-FAR_OFFSET = 0.35
-"""So is one whose offset is longer than this part of the body."""
+SAVE_STEPS = 3
+"""Times that `Registration.save` calls `tick`."""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The result of a fit."""
+
+    inputs: Inputs
+    """Body and recording."""
+    config: FitConfig
+    """Settings."""
+    offsets: Float[np.ndarray, "keypoint 3"]
+    """Marker offsets in the frames of their bodies, metres."""
+    similarity: Similarity
+    """T_body_recording: transform from the prepared recording to the frame of the body."""
+    calibration: Calibration | None
+    """How the offsets were found; None where they were given."""
+    trajectory: Trajectory
+    """Poses and what follows from them."""
+    timings: dict[str, float]
+    """Seconds each stage took."""
+
+    @property
+    def body(self) -> Body:
+        """The body."""
+        return self.inputs.body
+
+    @cached_property
+    def clips(self) -> ReferenceClips:
+        """What ``clips.h5`` will hold."""
+        return clips_of(self)
+
+    def summary(self) -> dict[str, Any]:
+        """Return errors in mm, failed frames, warnings and times, as in ``fit_summary.json``."""
+        return figures_of(self.clips) | _run_figures(self)
+
+    def save(self, out: str | Path, *, report: bool = True, tick: Callable[[int], None] = lambda _n: None) -> Path:
+        """Write all files of the registration to folder `out` and return the folder.
+
+        Files: ``offsets.h5`` (where calibrated), ``clips.h5``, ``config.yaml``, ``fit_summary.json``, and with `report`
+        also ``report.html`` and ``figures``. `tick` is called with 1 after each of `SAVE_STEPS` steps.
+
+        Raises:
+            OutputError: when the folder or a file cannot be written; each file is the old one or the whole new one.
+        """
+        begin, folder = time.perf_counter(), output_folder(str(out), "")
+        offsets = None if self.calibration is None else offsets_of(self)
+        if offsets is not None:
+            write_offsets(folder / "offsets.h5", offsets)
+        write_clips(folder / "clips.h5", self.clips)
+        tick(1)
+        write_text(folder / "config.yaml", config_yaml(self.config))
+        summary = self.summary()
+        if report:
+            from stac_mjx.report.page import write_report
+
+            write_report(self.clips, offsets, summary, folder)
+        tick(1)
+        self.timings["write_s"] = time.perf_counter() - begin
+        write_text(folder / "fit_summary.json", json.dumps(summary | _run_figures(self), indent=2) + "\n")
+        tick(1)
+        return folder
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        n_frames, error = len(self.trajectory.qpos), np.nanmean(self.trajectory.error_mm)
+        return f"<Registration of {self.body.name!r}: {n_frames} frames, mean error {error:.3f} mm>"
+
+    def __str__(self) -> str:
+        """Say what was registered, and how well."""
+        figures = self.summary()
+        worst = sorted(((e, name) for name, e in figures["per_keypoint_mm"].items() if e is not None), reverse=True)[:5]
+        frames, clips = counted(figures["frames"], "frame"), counted(figures["clips"], "clip")
+        lines = [
+            f"{figures['body']}: {frames} ({clips}) at {figures['rate_hz']:g} Hz, "
+            f"{counted(figures['keypoints'], 'keypoint')}, {figures['degrees_of_freedom']} degrees of freedom",
+            f"error: mean {figures['mean_error_mm']:.3f} mm, median {figures['median_error_mm']:.3f} mm, "
+            f"rmse {figures['rmse_mm']:.3f} mm, 95 % below {figures['p95_mm']:.3f} mm",
+            f"largest: {', '.join(f'{name} {error:.3f} mm' for error, name in worst)}",
+            f"failed frames: {figures['failed_frames']}; at a joint limit: {figures['frames_at_limit']}",
+            f"offsets: calibrated on {figures['calibration_frames']} frames in {figures['calibration_rounds']} rounds"
+            if self.calibration is not None
+            else "offsets: given",
+        ]
+        return "\n".join([*lines, *(f"note: {warning}" for warning in figures["warnings"])])
+
+
+def register(
+    inputs: Inputs,
+    config: FitConfig,
+    *,
+    offsets: np.ndarray | None = None,
+    similarity: Similarity = IDENTITY,
+    stage: Stage = no_stage,
+) -> Registration:
+    """Register a recording; see `registration.solve_recording` for the arguments."""
+    solution = solve_recording(inputs, config, offsets=offsets, similarity=similarity, stage=stage)
+    return Registration(inputs, config, *solution)
 
 
 def info_of(registration: Registration) -> FileInfo:
-    """What the files of this registration say about themselves."""
+    """Return the description that the files of this registration carry."""
     body, config = registration.body, registration.config
     return FileInfo(
         title=f"{body.name}: keypoints registered to a MuJoCo body",
@@ -37,29 +142,28 @@ def info_of(registration: Registration) -> FileInfo:
         random_seed=config.seed,
         subject_id=config.subject_id,
         session_id=config.session_id,
-        root_body=root_body(registration),
+        root_body=_root_body(body),
         end_effectors=body.end_effectors,
         skeleton=body.skeleton,
         config_yaml=config_yaml(config),
     )
 
 
-def root_body(registration: Registration) -> str | None:
-    """Body that stands for the animal's position: the first one that moves."""
-    model = registration.body.model
-    moving = [b for b in range(1, model.nbody) if model.body_jntnum[b]]
-    return registration.body.body_names[moving[0]] if moving else None
+def _root_body(body: Body) -> str | None:
+    """Return the first body that moves: it gives the animal's position."""
+    moving = [b for b in range(1, body.model.nbody) if body.model.body_jntnum[b]]
+    return body.body_names[moving[0]] if moving else None
 
 
 def config_yaml(config: Any) -> str:
-    """The resolved settings as YAML."""
+    """Return the resolved settings as YAML."""
     from omegaconf import OmegaConf
 
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
 def clips_of(registration: Registration) -> ReferenceClips:
-    """The registration as a `mimic.reference_clips` record."""
+    """Return the registration as a `mimic.reference_clips` record."""
     body, result = registration.body, registration.trajectory
     keypoints = result.keypoints
     confidence = np.where(keypoints.observed, keypoints.confidence, 0.0)
@@ -83,7 +187,7 @@ def clips_of(registration: Registration) -> ReferenceClips:
         kp_names=body.marker_names,
         qpos_units=body.qpos_units,
         qvel_units=body.qvel_units,
-        kp_body=tuple(body.body_names[b] for b in body.marker_body),
+        kp_body=body.marker_body_names,
         offsets=registration.offsets.astype(np.float32),
         clip_label=registration.inputs.labels or None,
         events=dict(registration.inputs.events),
@@ -91,106 +195,52 @@ def clips_of(registration: Registration) -> ReferenceClips:
 
 
 def offsets_of(registration: Registration) -> Offsets:
-    """The registration as a `mimic.offsets` record."""
-    body, calibration = registration.body, registration.calibration
-    assert calibration is not None, "offsets that were read are not written again"
-    alignment = registration.config.alignment
-    fitted = alignment.mode != "none"
-    whole = calibration.similarity.after(prepared(alignment))
+    """Return the offsets as a `mimic.offsets` record; where they were given, it has no history."""
+    body, calibration, alignment = registration.body, registration.calibration, registration.config.alignment
+    aligned = registration.similarity is not IDENTITY or (calibration is not None and alignment.mode != "none")
+    T_body_file = registration.similarity.after(prepared(alignment))
+    history = {} if calibration is None else {
+        "offset_std": calibration.standard_error.astype(np.float32),
+        "fit_frames": np.asarray(calibration.frames, np.int64),
+        "mean_error_history": calibration.mean_error_mm / 1000,
+    }  # fmt: skip
     return Offsets(
         info=info_of(registration),
         kp_names=body.marker_names,
-        kp_body=tuple(body.body_names[b] for b in body.marker_body),
-        offsets=calibration.offsets.astype(np.float32),
+        kp_body=body.marker_body_names,
+        offsets=registration.offsets.astype(np.float32),
         offset_initial=body.marker_offset.astype(np.float32),
         regularised=(body.regularize > 0).astype(np.uint8),
         scale_factor=body.scale,
-        keypoint_scale_factor=float(whole.scale),
-        loss_history=(calibration.rmse_mm / 1000) ** 2,
-        offset_std=calibration.standard_error.astype(np.float32),
-        fit_frames=np.asarray(calibration.frames, np.int64),
-        mean_error_history=calibration.mean_error_mm / 1000,
-        alignment_rotation=whole.rotation if fitted else None,
-        alignment_translation=whole.translation if fitted else None,
+        keypoint_scale_factor=float(T_body_file.scale),
+        loss_history=np.empty(0) if calibration is None else calibration.loss,
+        alignment_rotation=T_body_file.rotation if aligned else None,
+        alignment_translation=T_body_file.translation if aligned else None,
+        **history,
     )
 
 
-def marker_warnings(names: tuple[str, ...], error_mm: np.ndarray, offsets: np.ndarray, size_m: float) -> list[str]:
-    """One sentence for each marker that does not fit the body; `error_mm` is (frame, keypoint)."""
-    mean = means(error_mm, axis=0)
-    typical = float(np.median(mean[np.isfinite(mean)])) if np.isfinite(mean).any() else 0.0
-    length = np.linalg.norm(offsets, axis=1)
-    far = (length > FAR_OFFSET * size_m) & (size_m > 0)
-    out = []
-    if len(names) > 3 and far.mean() > 0.5:
-        middle, size = (three_digits(1000 * metres) for metres in (float(np.median(length)), size_m))
-        out.append(
-            f"{far.sum()} of {len(names)} keypoints sit far from their bodies (median {middle} mm on a body of {size} "
-            "mm): recording and body do not share a frame. Set alignment.up where another axis than z points up, "
-            "alignment.mode=rigid where the root is fixed and the rig has axes of its own, and see that keypoints.unit "
-            "and body.scale are right"
-        )
-        far[:] = False
-    for k, name in enumerate(names):
-        if len(names) > 3 and mean[k] > POOR_FIT * typical:
-            worse = f"mean error {mean[k]:.2f} mm, {mean[k] / typical:.1f} times the median of all keypoints"
-            out.append(f"{name}: {worse}; is it tied to the right body, and named as in the recording?")
-        if far[k]:
-            place = f"{1000 * length[k]:.1f} mm from the origin of its body"
-            out.append(f"{name}: sits {place}; is it tied to the right one?")
-    return out
-
-
-def summary_of(registration: Registration, wall_s: float) -> dict[str, Any]:
-    """Figures of a fit, as written to ``fit_summary.json``."""
-    body, result, inputs = registration.body, registration.trajectory, registration.inputs
-    error = result.error_mm
-    counts = np.bincount(result.status, minlength=len(SOLVER_STATUS))
-    calibration = registration.calibration
-    warnings = [*inputs.warnings, *marker_warnings(body.marker_names, error, registration.offsets, body.size_m)]
+def _run_figures(registration: Registration) -> dict[str, Any]:
+    """Return the figures of a fit that only the run itself knows."""
+    inputs, calibration, body = registration.inputs, registration.calibration, registration.body
+    clips, timings = registration.clips, registration.timings
+    warnings = [
+        *inputs.warnings,
+        *marker_warnings(body.marker_names, distances_mm(clips), registration.offsets, body.size_m),
+    ]
+    rounds = 0 if calibration is None else len(calibration.mean_error_mm)
     if calibration is not None and not calibration.converged:
-        rounds = len(calibration.mean_error_mm)
-        warnings.append(f"calibration still gained after {rounds} rounds; raise calibration.max_rounds for more")
+        warnings.append(
+            f"calibration had not converged after {rounds} rounds. Raise calibration.max_rounds for smaller errors"
+        )
     return {
-        "body": body.name,
-        "frames": len(result.qpos),
-        "clips": len(result.clip_lengths),
-        "keypoints": len(body.marker_names),
-        "degrees_of_freedom": int(body.model.nv),
-        "rate_hz": result.rate_hz,
-        **error_figures(error[np.isfinite(error)]),
-        "per_keypoint_mm": {
-            name: rounded(mean) if np.isfinite(mean) else None
-            for name, mean in zip(body.marker_names, means(error, axis=0), strict=True)
-        },
-        "frames_at_limit": frames_at_limit(result.qpos, result.at_limit),
-        "failed_frames": int(failed(result.status).sum()),
-        "solver_status": {name: int(n) for name, n in zip(SOLVER_STATUS, counts, strict=True)},
         "calibration_frames": 0 if calibration is None else len(calibration.frames),
-        "calibration_rounds": 0 if calibration is None else len(calibration.mean_error_mm),
-        "wall_s": round(wall_s, 3),
-        "frames_per_s": round(len(result.qpos) / max(registration.timings["solve_s"], 1e-9), 1),
-        "timings": {name: round(seconds, 3) for name, seconds in registration.timings.items()},
+        "calibration_rounds": rounds,
+        "wall_s": round(sum(timings.values()), 3),
+        "frames_per_s": round(clips.n_frames / max(timings.get("solve_s", 0.0), 1e-9), 1),
+        "timings": {name: round(seconds, 3) for name, seconds in timings.items()},
         "peak_rss_mb": round(peak_rss_mb(), 1),
         "warnings": warnings,
         "notes": list(inputs.notes),
         "versions": json.loads(environment_json()),
     }
-
-
-def write_results(registration: Registration, out: Path) -> ReferenceClips:
-    """Write ``clips.h5``, and ``offsets.h5`` where offsets were calibrated, to folder `out`; return the clips.
-
-    Raises:
-        OutputError: when a file cannot be written; the others stay as they were.
-    """
-    clips = clips_of(registration)
-    if registration.calibration is not None:
-        write_offsets(out / "offsets.h5", offsets_of(registration))
-    write_clips(out / "clips.h5", clips)
-    return clips
-
-
-def write_summary(summary: dict[str, Any], out: Path) -> None:
-    """Write ``fit_summary.json`` to folder `out`."""
-    write_text(out / "fit_summary.json", json.dumps(summary, indent=2) + "\n")

@@ -21,11 +21,13 @@ from jaxtyping import Float, Int
 from stac_mjx._common.errors import BodyError, raise_all, unknown
 from stac_mjx._common.hdf5.info import model_sha256
 from stac_mjx._common.mjcf import body_labels, joint_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
+from stac_mjx._common.settings import limit_faults
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.body.mjcf import compile_spec, locate, read_spec
-from stac_mjx.body.root import ROOTS, set_root
+from stac_mjx.body.root import set_root
 from stac_mjx.body.scale import scale_spec
 from stac_mjx.config import BodyConfig
+from stac_mjx.kinematics.tree import Tree, build_tree
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,16 @@ class Body:
     def sha256(self) -> str:
         """SHA-256 of the XML and of all assets with their names."""
         return model_sha256(self.mjcf_xml, self.assets)
+
+    @cached_property
+    def tree(self) -> Tree:
+        """Kinematic tree, in metres."""
+        return build_tree(self.model, self.length_unit_m)
+
+    @cached_property
+    def marker_body_names(self) -> tuple[str, ...]:
+        """Name of the body that each keypoint moves with."""
+        return tuple(self.body_names[b] for b in self.marker_body)
 
     @cached_property
     def marker_rest(self) -> Float[np.ndarray, "keypoint 3"]:
@@ -187,7 +199,8 @@ def body_problems(config: BodyConfig, model: mujoco.MjModel) -> list[str]:
     bodies = [model.body(i).name for i in range(model.nbody) if model.body(i).name]
     joints = [model.joint(i).name for i in range(model.njnt) if model.joint(i).name]
     return [
-        *_plain_problems(config),
+        *limit_faults(config),
+        *([] if config.markers else ["markers: none; name the keypoints and the bodies they move with"]),
         *_marker_problems(config, bodies),
         *_keypoint_problems(config),
         *_part_problems(config, model, bodies, joints),
@@ -209,21 +222,6 @@ def part_joints(model: mujoco.MjModel, name: str) -> list[int] | None:
     return joints or None
 
 
-def _plain_problems(config: BodyConfig) -> list[str]:
-    problems = []
-    if config.unit not in METRES_PER_UNIT:
-        problems.append(f"unit: {unknown('length unit', str(config.unit), list(METRES_PER_UNIT))}")
-    if not (math.isfinite(config.scale) and config.scale > 0):
-        problems.append(f"scale: expected a positive number, got {config.scale}")
-    if config.rate_hz is not None and not 0 < config.rate_hz < math.inf:
-        problems.append(f"rate_hz: expected a positive number, got {config.rate_hz}")
-    if config.root not in ROOTS:
-        problems.append(f"root: expected {', '.join(ROOTS[:-1])} or {ROOTS[-1]}, got {config.root!r}")
-    if not config.markers:
-        problems.append("markers: empty; set the keypoints and the bodies they move with")
-    return problems
-
-
 def _marker_problems(config: BodyConfig, bodies: list[str]) -> list[str]:
     problems = []
     for name, marker in config.markers.items():
@@ -232,8 +230,6 @@ def _marker_problems(config: BodyConfig, bodies: list[str]) -> list[str]:
         offset = list(marker.offset)
         if len(offset) != 3 or not all(math.isfinite(value) for value in offset):
             problems.append(f"markers.{name}.offset: expected three finite numbers (metres), got {offset}")
-        if not 0 <= marker.regularize < math.inf:
-            problems.append(f"markers.{name}.regularize: expected 0 or more, got {marker.regularize}")
     return problems
 
 

@@ -11,8 +11,6 @@ import numpy as np
 from stac_mjx._common.errors import BodyError
 from stac_mjx.body.mjcf import compile_spec
 
-ROOTS = ("keep", "free", "upright")
-
 
 def set_root(spec: mujoco.MjSpec, assets: dict[str, bytes], root: str, where: str) -> None:
     """Change the root of a model according to ``body.root``; `body_problems` reports invalid values.

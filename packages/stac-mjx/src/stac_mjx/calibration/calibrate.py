@@ -1,150 +1,81 @@
 """Where the keypoints sit on the body: STAC, the alternation of poses and marker offsets.
 
-With the poses held, the best offset of a keypoint has a closed form (a weighted mean of where it was seen in the frame
-of its body, pulled toward its initial offset where asked):
+With the poses held, the best offset of a keypoint has a closed form: a weighted mean of the keypoint in the frame of
+its body, pulled toward its initial offset where asked:
 
-    m = (mean_t w R_t' (y_t - p_t) + lambda d m0) / (mean_t w + lambda d)
+    m = (mean_t w R_t' (y_t - p_t) + lambda m0) / (mean_t w + lambda)
 
 The pull is always toward the *initial* offset and in units of one observation a frame, so it neither drifts over rounds
-nor depends on how many frames are used. The alternation creeps where an offset and the mean angle of a joint can trade
-places, and would seem to stand still long before it has arrived; rounds are therefore combined (`acceleration`).
-Optionally the frame of the recording is fitted along with the offsets.
-Arrays are (frame, keypoint, xyz), lengths in model units; only `Calibration` speaks metres.
+nor depends on how many frames are used. The alternation converges slowly where an offset and the mean angle of a joint
+can compensate each other; rounds are therefore combined (`Anderson`). Optionally the frame of the recording is fitted
+along with the offsets. Arrays are (frame, keypoint, xyz), lengths in metres.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from stac_mjx.calibration.acceleration import Anderson
-from stac_mjx.calibration.precision import offset_errors_mm
+from stac_mjx.calibration.precision import offset_errors
+from stac_mjx.calibration.sampling import spread_frames
 from stac_mjx.config import CalibrationConfig
-from stac_mjx.inverse_kinematics.batches import Fit, Observation
+from stac_mjx.inverse_kinematics.batches import improve
 from stac_mjx.inverse_kinematics.levenberg import Status, loss
-from stac_mjx.inverse_kinematics.tracker import Tracker
+from stac_mjx.inverse_kinematics.pose_solver import (
+    Fit,
+    Observation,
+    PoseSolver,
+    distances_mm,
+    fit_target,
+    markers_at,
+)
+from stac_mjx.inverse_kinematics.solve import robust_scale, solve
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity, procrustes, robust_procrustes
-from stac_mjx.kinematics.forward import body_poses, marker_positions
+from stac_mjx.kinematics import trajectory
+from stac_mjx.kinematics.forward import body_poses
 from stac_mjx.kinematics.tree import Tree
 
+ANCHOR = 0.001
+"""Pull of every keypoint toward its initial offset, in units of one observation a frame: settles what the recording
+leaves open, such as the zero of a joint's angle."""
 CALM_ROUNDS = 4
-"""Rounds in a row that must gain next to nothing before calibration stops."""
+"""Calibration stops after this many rounds in a row without a gain."""
 WORSE = 1.001
-"""A round that raises the mean error by more than this factor makes the acceleration start anew."""
+"""A round that raises the mean error by more than this factor restarts the acceleration."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Marker offsets and how they came about.
-
-    Attributes:
-        offsets: in the frames of the bodies, (keypoint, 3), metres.
-        standard_error: of each offset under the noise that the fit leaves, (keypoint, 3), metres; NaN where unknown.
-        frames: frames of the recording that were used, (frame,).
-        mean_error_mm, rmse_mm: mean and root mean square distance of keypoints to markers after every round, (round,).
-        similarity: transform from the recording to the frame of the body, metres.
-        converged: False when the rounds ran out first.
-    """
+    """Marker offsets and how they were found."""
 
     offsets: Float[np.ndarray, "keypoint 3"]
+    """In the frames of the bodies, metres."""
     standard_error: Float[np.ndarray, "keypoint 3"]
+    """Of each offset under the noise that the fit leaves, metres; NaN where unknown."""
     frames: Int[np.ndarray, " frame"]
+    """Frames of the recording that were used."""
     mean_error_mm: Float[np.ndarray, " round"]
-    rmse_mm: Float[np.ndarray, " round"]
+    """Mean distance of keypoints to markers after every round."""
+    loss: Float[np.ndarray, " round"]
+    """Objective after every round (`objective`), square metres."""
     similarity: Similarity
+    """T_body_recording: transform from the recording to the frame of the body."""
+    robust_mm: Float[np.ndarray, " keypoint"]
+    """Scale of the robust loss in the last round."""
     converged: bool
-
-
-class Sample(NamedTuple):
-    """Frames chosen for calibration, ascending, and how much of the recording each stands for (mean 1)."""
-
-    frames: Int[np.ndarray, " frame"]
-    importance: Float[np.ndarray, " frame"]
-
-
-def spread_frames(seen: Observation, count: int, trunk: np.ndarray, rng: np.random.Generator) -> Sample:
-    """Choose `count` frames that spread over the postures of a recording.
-
-    Postures are keypoint sets turned onto one of them by their trunk; each next frame is drawn with a probability that
-    grows with its distance from those chosen (k-means++ seeding), among frames whose keypoints are mostly there. Rare
-    postures would so count for more than they are; each frame is therefore weighted by how many it is nearest to.
-    """
-    there = (seen.weight > 0).sum(axis=1)
-    candidates = np.flatnonzero(there >= max(3, np.median(there) - 0.25 * seen.weight.shape[1]))
-    if not len(candidates):
-        candidates = np.flatnonzero(there > 0)
-    if len(candidates) <= count:
-        return Sample(candidates, np.ones(len(candidates)))
-    candidates = np.sort(rng.choice(candidates, min(len(candidates), 20 * count), replace=False))
-    posture = _postures(seen.target[candidates], seen.weight[candidates], trunk)
-    chosen = [int(rng.integers(len(candidates)))]
-    nearest, owner = np.full(len(candidates), np.inf), np.zeros(len(candidates), np.int64)
-    while True:
-        distance = ((posture - posture[chosen[-1]]) ** 2).sum(axis=1)
-        owner = np.where(distance < nearest, len(chosen) - 1, owner)
-        nearest = np.minimum(nearest, distance)
-        if len(chosen) == count:
-            break
-        odds = np.sqrt(nearest)
-        odds[chosen] = 0.0
-        chosen.append(int(rng.choice(len(candidates), p=odds / odds.sum())) if odds.sum() > 0 else _unused(chosen))
-    importance = np.bincount(owner, minlength=count) * (count / len(candidates))
-    order = np.argsort(candidates[chosen])
-    return Sample(candidates[chosen][order], importance[order])
-
-
-def _unused(chosen: list[int]) -> int:
-    return next(i for i in range(len(chosen) + 1) if i not in chosen)
-
-
-def _postures(target: np.ndarray, weight: np.ndarray, trunk: np.ndarray) -> Float[np.ndarray, "frame coordinate"]:
-    present = (weight > 0)[..., None]
-    on_trunk = np.where((weight > 0) & trunk, 1.0, 0.0)
-    enough = (on_trunk.sum(axis=1, keepdims=True)) >= 3
-    on_trunk = np.where(enough, on_trunk, weight > 0)
-    reference = target[np.argmax((weight > 0).sum(axis=1))]
-    both = on_trunk * np.isfinite(reference).all(axis=-1)
-    fit = procrustes(target, np.broadcast_to(reference, target.shape), both)
-    turned = np.einsum("fij,fkj->fki", fit.rotation, np.where(present, target, 0.0)) + fit.translation[:, None]
-    count = np.maximum(present.sum(axis=0), 1)
-    mean = (turned * present).sum(axis=0) / count
-    return np.where(present, turned - mean, 0.0).reshape(len(target), -1)
-
-
-@partial(jax.jit, static_argnames="tree")
-def in_body_frames(tree: Tree, body: jax.Array, qpos: jax.Array, target: jax.Array) -> jax.Array:
-    """Keypoints (frame, keypoint, 3) expressed in the frames of their bodies at poses `qpos`."""
-    poses = body_poses(tree, qpos)
-    position, quat = poses.xpos[:, body], poses.xquat[:, body]
-    away = target - position
-    w, v = quat[..., :1], -quat[..., 1:]
-    turn = 2 * jnp.cross(v, away)
-    return away + w * turn + jnp.cross(v, turn)
-
-
-def best_offsets(
-    local: Float[np.ndarray, "frame keypoint 3"],
-    weight: Float[np.ndarray, "frame keypoint"],
-    initial: Float[np.ndarray, "keypoint 3"],
-    pull: Float[np.ndarray, " keypoint"],
-) -> Float[np.ndarray, "keypoint 3"]:
-    """The closed form above; keypoints never seen keep their initial offset."""
-    mean_weight = weight.mean(axis=0)
-    seen = np.where(weight[..., None] > 0, weight[..., None] * local, 0.0).mean(axis=0)
-    total = (mean_weight + pull)[:, None]
-    return np.where(total > 0, (seen + pull[:, None] * initial) / np.where(total > 0, total, 1.0), initial)
+    """False when `calibration.max_rounds` ended it."""
 
 
 def calibrate(
-    tracker: Tracker,
-    seen: Observation,
+    solver: PoseSolver,
+    observation: Observation,
     config: CalibrationConfig,
     *,
     mode: str = "none",
@@ -154,108 +85,197 @@ def calibrate(
     """Find the offsets of all keypoints (and with `mode` rigid or similarity the frame of the recording).
 
     Args:
-        tracker: body, tree and solver settings.
-        seen: the whole recording, model units.
+        solver: body and settings.
+        observation: the whole recording.
         config: settings.
         mode: alignment.mode.
         seed: chooses the frames.
         progress: called after every round with the mean error in mm.
     """
-    body = tracker.body
-    unit = body.length_unit_m
     rng = np.random.default_rng(seed)
-    frames, importance = spread_frames(seen, config.frames, tracker.trunk, rng)
-    raw = Observation(seen.target[frames], seen.weight[frames], np.ones(len(frames), np.int64))
-    initial = body.marker_offset / unit
-    pull = config.anchor + config.regularization * body.regularize
-    fit, sample, similarity = _first_fit(tracker, raw, initial, mode)
-    tracker.choose_scale(tracker.distances_mm(initial, sample, fit.qpos), sample.weight > 0)
-    offsets, errors, calm, accelerated = initial, [], 0, Anderson()
+    frames, importance = spread_frames(observation, config.frames, solver.trunk, rng)
+    # one frame a clip: the sampled frames are not neighbours in time
+    raw = replace(observation.take(frames), clip_lengths=np.ones(len(frames), np.int64))
+    state = _first_state(solver, raw, mode)
+    pull = ANCHOR + config.regularization * solver.body.regularize
+    errors, losses, calm, accelerated = [], [], 0, Anderson()
     for turn in range(config.max_rounds):
-        # one at a time: both would take up the same error, and overshoot
+        # one at a time: both together would correct the same error, and overshoot
         if mode != "none" and turn % 2 == 0:
-            similarity = _next_similarity(tracker, raw, fit, offsets, mode)
-            sample = replace(raw, target=similarity.apply(raw.target))
+            state = _next_similarity(solver, raw, state, mode)
         else:
-            weight = _trust(tracker, offsets, sample, fit) * importance[:, None]
-            best = best_offsets(_local(tracker, fit.qpos, sample.target), weight, initial, pull)
-            offsets = accelerated.propose(offsets, best)
-        fit = tracker.refine(offsets, sample, fit.qpos, config.iterations)
-        errors.append(_errors_mm(tracker, offsets, sample, fit, importance))
+            weight = _trust(solver, state) * importance[:, None]
+            best = best_offsets(_in_body_frames(solver, state), weight, solver.body.marker_offset, pull)
+            state = replace(state, offsets=accelerated.propose(state.offsets, best))
+        state = _refine(solver, state, config.iterations)
+        errors.append(_mean_error_mm(solver, state, importance))
+        losses.append(objective(solver, state, importance, pull))
         if progress is not None:
-            progress(errors[-1][0])
-        ratio = errors[-1][0] / errors[-2][0] if len(errors) > 1 and errors[-2][0] > 0 else 0.0
+            progress(errors[-1])
+        ratio = errors[-1] / errors[-2] if len(errors) > 1 and errors[-2] > 0 else 0.0
         if ratio > WORSE:
-            accelerated.forget()
+            accelerated.reset()
         calm = calm + 1 if ratio > 1 - config.tolerance else 0
         if calm >= CALM_ROUNDS:
             break
-    known = replace(sample, weight=_trust(tracker, offsets, sample, fit))
-    metric = replace(similarity, translation=similarity.translation * unit)
+    known = replace(state.sample, weight=_trust(solver, state))
     return Calibration(
-        offsets=offsets * unit,
-        standard_error=offset_errors_mm(tracker, fit.qpos, offsets, known, pull) / 1000,
+        offsets=state.offsets,
+        standard_error=offset_errors(solver, state.fit.qpos, state.offsets, known, pull),
         frames=frames,
-        mean_error_mm=np.array(errors)[:, 0],
-        rmse_mm=np.array(errors)[:, 1],
-        similarity=metric,
+        mean_error_mm=np.array(errors),
+        loss=np.array(losses),
+        similarity=state.similarity,
+        robust_mm=state.robust_mm,
         converged=calm >= CALM_ROUNDS,
     )
 
 
-def _errors_mm(
-    tracker: Tracker, offsets: np.ndarray, sample: Observation, fit: Fit, importance: np.ndarray
-) -> tuple[float, float]:
-    """Mean and root mean square distance of keypoints to markers; also sets the scale of the robust loss by them."""
-    distances = tracker.distances_mm(offsets, sample, fit.qpos)
-    tracker.choose_scale(distances, sample.weight > 0)
-    count = importance[:, None] * (sample.weight > 0)
-    mean, square = ((count * distances**power).sum() / count.sum() for power in (1, 2))
-    return float(mean), float(np.sqrt(square))
+@dataclass(frozen=True)
+class Alternation:
+    """Current values of everything that calibration fits."""
+
+    sample: Observation
+    """The sampled frames, in the frame of the body."""
+    fit: Fit
+    offsets: Float[np.ndarray, "keypoint 3"]
+    similarity: Similarity
+    robust_mm: Float[np.ndarray, " keypoint"]
+
+    def distances_mm(self, solver: PoseSolver) -> Float[np.ndarray, "frame keypoint"]:
+        """Return the distances between keypoints and markers."""
+        return distances_mm(solver, self.offsets, self.sample, self.fit.qpos)
 
 
-def _trust(tracker: Tracker, offsets: np.ndarray, sample: Observation, fit: Fit) -> Float[np.ndarray, "frame keypoint"]:
-    """Weight of every keypoint for the offsets: its confidence, less where the robust loss sees an outlier."""
-    squared = jnp.asarray(tracker.distances_mm(offsets, sample, fit.qpos) ** 2, jnp.float32)
-    reweight = np.asarray(loss(squared, jnp.asarray(tracker.robust_mm, jnp.float32), tracker.robust)[1])
-    return np.where((fit.status < Status.NO_MARKERS)[:, None], sample.weight * reweight, 0.0)
+def objective(solver: PoseSolver, state: Alternation, importance: np.ndarray, pull: np.ndarray) -> float:
+    """Return what calibration minimises, m^2: the weighted mean of the loss on squared distances, plus regularisation.
+
+    Weights are the confidence of a keypoint times the importance of its frame. The loss is the robust one at its
+    current scale. Regularisation is the pull of the offsets toward the initial ones and of the poses toward the neutral
+    one, divided by the sum of the weights as well.
+    """
+    weight = importance[:, None] * state.sample.weight
+    squared = jnp.asarray(state.distances_mm(solver) ** 2, jnp.float32)
+    rho = np.asarray(loss(squared, jnp.asarray(state.robust_mm, jnp.float32), solver.robust)[0])
+    neutral = jnp.asarray(np.tile(solver.neutral, (len(importance), 1)))
+    away = np.asarray(trajectory.steps(solver.tree, jnp.asarray(state.fit.qpos), neutral))
+    poses = (importance * (solver.prior_weight * away**2).sum(axis=1)).sum()
+    moved_mm = 1000 * np.linalg.norm(state.offsets - solver.body.marker_offset, axis=1)
+    offsets = len(importance) * (pull * moved_mm**2).sum()
+    return float(((weight * rho).sum() + poses + offsets) / max(weight.sum(), 1e-12)) * 1e-6
 
 
-def _local(tracker: Tracker, qpos: np.ndarray, target: np.ndarray) -> np.ndarray:
-    body = jnp.asarray(tracker.body.marker_body)
-    return np.asarray(in_body_frames(tracker.tree, body, jnp.asarray(qpos), jnp.asarray(target, jnp.float32)))
+def best_offsets(
+    local: Float[np.ndarray, "frame keypoint 3"],
+    weight: Float[np.ndarray, "frame keypoint"],
+    initial: Float[np.ndarray, "keypoint 3"],
+    pull: Float[np.ndarray, " keypoint"],
+) -> Float[np.ndarray, "keypoint 3"]:
+    """Return the closed form above; keypoints that are never observed keep their initial offset."""
+    mean_weight = weight.mean(axis=0)
+    mean = np.where(weight[..., None] > 0, weight[..., None] * local, 0.0).mean(axis=0)
+    total = (mean_weight + pull)[:, None]
+    return np.where(total > 0, (mean + pull[:, None] * initial) / np.where(total > 0, total, 1.0), initial)
 
 
-def _first_fit(
-    tracker: Tracker, raw: Observation, offsets: np.ndarray, mode: str
-) -> tuple[Fit, Observation, Similarity]:
-    """Poses from the neutral one, in the frame the recording came in or the one fitted to it, whichever fits."""
-    tries = []
-    for similarity in [IDENTITY] if mode == "none" else [IDENTITY, _to_neutral(tracker, raw, offsets, mode)]:
-        # one frame a clip: the sampled frames are no neighbours in time
+@partial(jax.jit, static_argnames="tree")
+def in_body_frames(tree: Tree, body: jax.Array, qpos: jax.Array, target: jax.Array) -> jax.Array:
+    """Express keypoints (frame, keypoint, 3) in the frames of their bodies at poses `qpos`."""
+    poses = body_poses(tree, qpos)
+    position, quat = poses.xpos[:, body], poses.xquat[:, body]
+    away = target - position
+    w, v = quat[..., :1], -quat[..., 1:]
+    turn = 2 * jnp.cross(v, away)
+    return away + w * turn + jnp.cross(v, turn)
+
+
+def _in_body_frames(solver: PoseSolver, state: Alternation) -> np.ndarray:
+    body, target = jnp.asarray(solver.body.marker_body), jnp.asarray(state.sample.target, jnp.float32)
+    return np.asarray(in_body_frames(solver.tree, body, jnp.asarray(state.fit.qpos), target))
+
+
+def _refine(solver: PoseSolver, state: Alternation, iterations: int) -> Alternation:
+    """Improve the poses, then estimate the scale of the robust loss again."""
+    target = fit_target(solver, state.sample, state.offsets, state.robust_mm)
+    return _with_scale(solver, replace(state, fit=improve(solver, target, state.fit.qpos, iterations=iterations)))
+
+
+def _with_scale(solver: PoseSolver, state: Alternation) -> Alternation:
+    return replace(state, robust_mm=robust_scale(solver, state.distances_mm(solver), state.sample.present))
+
+
+def _mean_error_mm(solver: PoseSolver, state: Alternation, importance: np.ndarray) -> float:
+    count = importance[:, None] * state.sample.present
+    return float((count * state.distances_mm(solver)).sum() / count.sum())
+
+
+def _trust(solver: PoseSolver, state: Alternation) -> Float[np.ndarray, "frame keypoint"]:
+    """Return the weight of every keypoint for the offsets: its confidence, reduced by the robust loss."""
+    squared = jnp.asarray(state.distances_mm(solver) ** 2, jnp.float32)
+    reweight = np.asarray(loss(squared, jnp.asarray(state.robust_mm, jnp.float32), solver.robust)[1])
+    return np.where((state.fit.status < Status.NO_MARKERS)[:, None], state.sample.weight * reweight, 0.0)
+
+
+def _first_state(solver: PoseSolver, raw: Observation, mode: str) -> Alternation:
+    """Solve from the neutral pose, in the frame of the recording or the one fitted to it, whichever fits."""
+    offsets, best, least = solver.body.marker_offset, None, np.inf
+    for similarity in [IDENTITY] if mode == "none" else [IDENTITY, _to_neutral(solver, raw, offsets, mode)]:
         sample = replace(raw, target=similarity.apply(raw.target))
-        fit = tracker.solve(offsets, sample)
-        # compared in the size of the recording, so that shrinking it is no gain
-        tries.append((float(np.median(fit.error_mm)) / float(similarity.scale), fit, sample, similarity))
-    return min(tries, key=lambda entry: entry[0])[1:]
+        fit = solve(solver, sample, offsets)
+        # compared in the size of the recording, so that a smaller scale is not an advantage
+        error = float(np.median(fit.error_mm)) / float(similarity.scale)
+        if best is None or error < least:
+            best, least = Alternation(sample, fit, offsets, similarity, solver.default_robust_mm), error
+    assert best is not None
+    return _with_scale(solver, best)
 
 
-def _to_neutral(tracker: Tracker, raw: Observation, offsets: np.ndarray, mode: str) -> Similarity:
-    """Median keypoints onto the neutral pose (MIMIC-MJX section 4.2, fruit fly)."""
-    neutral = jnp.asarray(tracker.neutral)[None]
-    body = tracker.body
-    rest = marker_positions(tracker.tree, body.marker_body, neutral, jnp.asarray(offsets, jnp.float32))[0]
-    points = np.where(raw.weight[..., None] > 0, raw.target, np.nan)
-    seen = np.isfinite(points).all(axis=-1).any(axis=0)
+def _to_neutral(solver: PoseSolver, raw: Observation, offsets: np.ndarray, mode: str) -> Similarity:
+    """Fit the median keypoints to the neutral pose (MIMIC-MJX section 4.2, fruit fly)."""
+    rest = np.asarray(markers_at(solver, offsets, solver.neutral[None])[0], np.float64)
+    points = np.where(raw.present[..., None], raw.target, np.nan)
+    observed = np.isfinite(points).all(axis=-1).any(axis=0)
     middle = np.zeros(points.shape[1:])
-    middle[seen] = np.nanmedian(points[:, seen], axis=0)
-    fit = robust_procrustes(np.asarray(rest, np.float64), middle, seen.astype(float), with_scale=mode == "similarity")
-    return fit.inverse()
+    middle[observed] = np.nanmedian(points[:, observed], axis=0)
+    T_recording_body = robust_procrustes(rest, middle, observed.astype(float), with_scale=mode == "similarity")
+    return T_recording_body.inverse()
 
 
-def _next_similarity(tracker: Tracker, raw: Observation, fit: Fit, offsets: np.ndarray, mode: str) -> Similarity:
-    """Refit the frame of the recording: the body is fitted to the recording, for the reverse would shrink both."""
-    body = tracker.body
-    markers = marker_positions(tracker.tree, body.marker_body, jnp.asarray(fit.qpos), jnp.asarray(offsets, jnp.float32))
-    source, target = np.asarray(markers, np.float64).reshape(-1, 3), raw.target.reshape(-1, 3)
-    return procrustes(source, target, raw.weight.reshape(-1), with_scale=mode == "similarity").inverse()
+def _next_similarity(solver: PoseSolver, raw: Observation, state: Alternation, mode: str) -> Alternation:
+    """Refit the frame of the recording: the body is fitted to the recording, because the reverse would shrink both."""
+    markers = np.asarray(markers_at(solver, state.offsets, state.fit.qpos), np.float64)
+    weight, scaled = raw.weight.reshape(-1), mode == "similarity"
+    T_recording_body = procrustes(markers.reshape(-1, 3), raw.target.reshape(-1, 3), weight, with_scale=scaled)
+    similarity = T_recording_body.inverse()
+    return replace(state, similarity=similarity, sample=replace(raw, target=similarity.apply(raw.target)))
+
+
+class Anderson:
+    """Anderson acceleration: fewer rounds for an alternation that converges slowly.
+
+    An alternation repeats x <- g(x). The next x is the combination of the last results g(x_i) whose steps g(x_i) - x_i
+    cancel best (Walker and Ni 2011, Anderson acceleration for fixed-point iterations, SIAM Journal on Numerical
+    Analysis 49:1715). Near a solution this is a quasi-Newton method, for the price of a small least-squares problem.
+    """
+
+    DEPTH = 4
+    """Earlier rounds that are combined with the last one."""
+    SMALLEST = 1e-3
+    """Combinations of differences below this part of the largest are noise and left out."""
+
+    def __init__(self) -> None:
+        self._rounds: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.DEPTH + 1)
+
+    def propose(self, x: np.ndarray, result: np.ndarray) -> np.ndarray:
+        """Return the next `x` after a round led from `x` to `result`; the first time `result`."""
+        self._rounds.append((x.ravel().copy(), result.ravel().copy()))
+        if len(self._rounds) == 1:
+            return result
+        results = np.array([g for _, g in self._rounds])
+        steps = results - [x for x, _ in self._rounds]
+        share = np.linalg.lstsq(np.diff(steps, axis=0).T, steps[-1], rcond=self.SMALLEST)[0]
+        return (results[-1] - np.diff(results, axis=0).T @ share).reshape(x.shape)
+
+    def reset(self) -> None:
+        """Forget earlier rounds, after a proposal that raised the error."""
+        self._rounds.clear()

@@ -20,101 +20,81 @@ SCALE_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class KnownOffsets:
-    """Offsets that can be used with a body.
-
-    Attributes:
-        offsets: in the frames of the bodies, in the order of the body's markers, (keypoint, 3), metres.
-        keypoint_scale_factor: factor their recording was multiplied by, besides its unit.
-        alignment: transform from their recording (metres) to the world of the body; None where none was fitted.
-        warnings: what the user should look at.
-    """
+    """Offsets that can be used with a body and a recording."""
 
     offsets: Float[np.ndarray, "keypoint 3"]
-    keypoint_scale_factor: float = 1.0
-    alignment: Similarity | None = None
+    """In the frames of the bodies, in the order of the body's markers, metres."""
+    similarity: Similarity = IDENTITY
+    """T_body_recording: transform from the prepared recording to the world of the body."""
     warnings: tuple[str, ...] = ()
 
 
-def offsets_for(path: str | Path, body: Body) -> KnownOffsets:
-    """Read an offsets file for a body.
+def known_offsets(offsets: Offsets | str | Path, body: Body, config: AlignmentConfig) -> KnownOffsets:
+    """Match the offsets of an earlier fit, or of a file, to a body and a recording prepared as `config` says.
 
     Raises:
         InputError: when the file cannot be opened.
-        ContractError: when it is no mimic.offsets file that this version can read.
-        BodyError: when it belongs to another body, or lacks a keypoint; all faults in one message.
+        ContractError: when it is not a mimic.offsets file that this version can read.
+        BodyError: when the offsets belong to another body, another scale or other bodies of keypoints, or lack one; all
+            problems in one message.
     """
-    return match_offsets(read_offsets(path), body, str(path))
-
-
-def match_offsets(known: Offsets, body: Body, where: str) -> KnownOffsets:
-    """Bring offsets to the order of a body's markers.
-
-    Raises:
-        BodyError: when they belong to another body, another scale or other bodies of keypoints, or lack one.
-    """
-    raise_all(BodyError, f"{where}: does not fit body {body.name!r}", _faults(known, body))
+    where = "offsets" if isinstance(offsets, Offsets) else str(offsets)
+    known = offsets if isinstance(offsets, Offsets) else read_offsets(offsets)
+    raise_all(BodyError, f"{where}: does not fit body {body.name!r}", _problems(known, body))
     order = [known.kp_names.index(name) for name in body.marker_names]
-    rotation, translation = known.alignment_rotation, known.alignment_translation
-    alignment = None
-    if rotation is not None and translation is not None:
-        alignment = Similarity(rotation, translation, np.asarray(known.keypoint_scale_factor))
-    return KnownOffsets(
-        np.asarray(known.offsets, np.float64)[order],
-        known.keypoint_scale_factor,
-        alignment,
-        tuple(_warnings(known, body, where)),
-    )
+    similarity, notes = _similarity(known, config)
+    warnings = (*_warnings(known, body, where), *notes)
+    return KnownOffsets(np.asarray(known.offsets, np.float64)[order], similarity, warnings)
 
 
-def similarity_for(known: KnownOffsets, config: AlignmentConfig) -> tuple[Similarity, tuple[str, ...]]:
-    """Transform a recording that `config` has prepared still needs, and what has to be said about it.
+def _similarity(known: Offsets, config: AlignmentConfig) -> tuple[Similarity, list[str]]:
+    """Return the transform that a recording prepared by `config` still needs, and warnings.
 
-    The transform of the offsets holds as a whole: what `config` did to the recording already is taken into account.
+    The transform stored with the offsets starts from the unprepared recording, so the preparation is undone first.
     """
-    factor = known.keypoint_scale_factor
-    said = []
+    factor, rotation, translation = known.keypoint_scale_factor, known.alignment_rotation, known.alignment_translation
+    notes = []
     if config.mode != "none":
-        why = "is fitted along with offsets only" if known.alignment is None else "came with the offsets and is used"
-        said.append(f"alignment.mode={config.mode} has no effect here: the transform of the recording {why}")
-    if known.alignment is not None:
-        return known.alignment.after(prepared(config).inverse()), tuple(said)
+        why = "it is fitted together with offsets" if rotation is None else "that of the offsets is used"
+        notes.append(f"alignment.mode={config.mode} has no effect: no transform of the recording is fitted here, {why}")
+    if rotation is not None and translation is not None:
+        T_body_file = Similarity(rotation, translation, np.asarray(factor))
+        return T_body_file.after(prepared(config).inverse()), notes
     if abs(factor - config.scale) > SCALE_TOLERANCE * factor:
-        said.append(
-            f"the offsets were calibrated on keypoints multiplied by {factor:g}, here they are by {config.scale:g}; "
-            f"for the same rig set alignment.scale={factor:g}"
+        notes.append(
+            f"the offsets were calibrated on keypoints multiplied by {factor:g}, here the factor is {config.scale:g}. "
+            f"For the same rig set alignment.scale={factor:g}"
         )
-    return IDENTITY, tuple(said)
+    return IDENTITY, notes
 
 
-def _faults(known: Offsets, body: Body) -> list[str]:
-    faults = []
+def _problems(known: Offsets, body: Body) -> list[str]:
+    problems = []
     if known.info.model_name != body.name:
-        faults.append(f"belongs to body {known.info.model_name!r}; set body to that one, or fit offsets for this one")
+        problems.append(f"belongs to body {known.info.model_name!r}. Set body to that one, or fit offsets for this one")
     if abs(known.scale_factor - body.scale) > SCALE_TOLERANCE * body.scale:
-        faults.append(
+        problems.append(
             f"was fitted at body.scale={known.scale_factor:g}, not {body.scale:g}; "
             f"set body.scale={known.scale_factor:g}"
         )
     for name, index in zip(body.marker_names, body.marker_body.tolist(), strict=True):
         if name not in known.kp_names:
-            faults.append(f"kp_names: {unknown('keypoint', name, known.kp_names)}")
+            problems.append(f"kp_names: {unknown('keypoint', name, known.kp_names)}")
             continue
         theirs, ours = known.kp_body[known.kp_names.index(name)], body.body_names[index]
         if theirs != ours:
-            faults.append(
-                f"keypoint {name!r} sits on body {theirs!r} there, here on {ours!r} (body.markers.{name}.body)"
-            )
-    return faults
+            problems.append(f"keypoint {name!r} is on body {theirs!r}, expected {ours!r} (body.markers.{name}.body)")
+    return problems
 
 
 def _warnings(known: Offsets, body: Body, where: str) -> list[str]:
-    found = []
+    warnings = []
     if known.info.model_sha256 != body.sha256:
-        found.append(
-            f"{where}: was calibrated with another version of model {body.name!r} (its hash begins with "
-            f"{known.info.model_sha256[:8]}, this one's with {body.sha256[:8]}); markers may sit elsewhere"
+        warnings.append(
+            f"{where}: calibrated with another version of model {body.name!r} (its hash begins with "
+            f"{known.info.model_sha256[:8]}, this one's with {body.sha256[:8]}); marker positions may differ"
         )
     unused = [name for name in known.kp_names if name not in body.marker_names]
     if unused:
-        found.append(f"{where}: offsets of keypoints the body has no marker for are not used: {shorten(unused)}")
-    return found
+        warnings.append(f"{where}: offsets of keypoints the body has no marker for are not used: {shorten(unused)}")
+    return warnings

@@ -9,9 +9,9 @@ and the rotations R of the bodies for the offsets, so noise n of standard deviat
 
 (the normal equations of both together, with the poses eliminated by a Schur complement: bundle adjustment). Without
 priors these are the Cramer-Rao bounds. `resolution` says how far an estimate comes from the data (1) or the prior (0).
-Joints that sit on a limit are taken as fixed. Offsets and the mean angle of a joint can trade places (turning a marker
-about a hinge looks like turning the hinge): along such directions only the initial offsets decide, and the error of the
-initial offsets, given as `initial_mm`, is part of what must be expected.
+Joints that sit on a limit are taken as fixed. Offsets and the mean angle of a joint can compensate each other (turning
+a marker about a hinge looks like turning the hinge): along such directions only the initial offsets decide, and the
+error of the initial offsets, given as `initial_mm`, is part of what must be expected.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from stac_mjx._common.rotations import quat_to_mat
-from stac_mjx.inverse_kinematics.batches import Observation
-from stac_mjx.inverse_kinematics.tracker import Tracker
+from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, distances_mm
 from stac_mjx.kinematics.forward import body_poses, marker_jacobian
 
 MOST_FRAMES = 500
@@ -33,65 +32,61 @@ MOST_FRAMES = 500
 
 @dataclass(frozen=True)
 class Precision:
-    """Expected standard errors.
-
-    Attributes:
-        joint: (frame, dof), rad or model units.
-        resolution: (frame, dof) part of each estimate that comes from the keypoints.
-        offset_covariance: of all coordinates of all offsets in the frames of the bodies, (3 keypoint, 3 keypoint),
-            mm^2; zero where offsets were taken as known. Some directions are known far better than others: hold errors
-            against it as a whole, since a median over coordinates says little.
-    """
+    """Expected standard errors."""
 
     joint: Float[np.ndarray, "frame dof"]
+    """Of every degree of freedom, rad (slides: metres)."""
     resolution: Float[np.ndarray, "frame dof"]
+    """Part of each estimate that comes from the keypoints."""
     offset_covariance: Float[np.ndarray, "size size"]
+    """Of all coordinates of all offsets in the frames of the bodies, (3 keypoint, 3 keypoint), mm^2; zero where offsets
+    were taken as known. Some directions are known far better than others: compare errors with it as a whole, because a
+    median over coordinates says little."""
 
     @property
     def offset_mm(self) -> Float[np.ndarray, "keypoint 3"]:
-        """Standard error of every coordinate of every offset."""
+        """Standard error of every coordinate of every offset, mm."""
         return np.sqrt(np.diag(self.offset_covariance)).reshape(-1, 3)
 
 
 @dataclass(frozen=True)
 class OffsetPrior:
-    """What is known of the offsets beforehand: pull (observations a frame), standard error (mm).
-
-    Where the standard error is not known (None), the pull is taken for it: an initial offset that is to count as much
-    as `pull` observations in every frame is claimed to be that good.
-    """
+    """What is known of the offsets beforehand."""
 
     pull: Float[np.ndarray, " keypoint"]
+    """Pull toward the initial offsets, observations a frame."""
     initial_mm: float | None = None
+    """Standard error of the initial offsets. None: the pull stands for it, because an initial offset that counts as
+    much as `pull` observations in every frame is claimed to be that good."""
 
 
 def expected_errors(
-    tracker: Tracker,
+    solver: PoseSolver,
     qpos: Float[np.ndarray, "frame nq"],
     offsets: Float[np.ndarray, "keypoint 3"],
-    seen: Observation,
+    observation: Observation,
     noise_mm: float,
     prior: OffsetPrior | None = None,
 ) -> Precision:
-    """Standard errors of poses (and, with `prior`, of offsets calibrated on these frames) under noise.
+    """Return standard errors of poses (and, with `prior`, of offsets calibrated on these frames) under noise.
 
     Args:
-        tracker: body and solver settings.
+        solver: body and settings.
         qpos: poses around which to linearise.
-        offsets: marker offsets, model units.
-        seen: which keypoints were seen, with what weight.
+        offsets: marker offsets, metres.
+        observation: which keypoints were observed, with what weight.
         noise_mm: standard deviation of the noise on each coordinate.
         prior: None where the offsets are known.
     """
-    body, tree = tracker.body, tracker.tree
+    body, tree = solver.body, solver.tree
     poses, local = jnp.asarray(qpos, jnp.float32), jnp.asarray(offsets, jnp.float32)
-    jacobian = tracker.mm * np.asarray(marker_jacobian(tree, body.marker_body, poses, local), np.float64)
+    jacobian = 1000 * np.asarray(marker_jacobian(tree, body.marker_body, poses, local), np.float64)
     n_frames, n_keypoints, _, n_dof = jacobian.shape
-    jacobian = jacobian.reshape(n_frames, 3 * n_keypoints, n_dof) * _movable(tracker, qpos)[:, None, :]
-    weight = np.repeat(seen.weight, 3, axis=1)[..., None]
+    jacobian = jacobian.reshape(n_frames, 3 * n_keypoints, n_dof) * _movable(solver, qpos)[:, None, :]
+    weight = np.repeat(observation.weight, 3, axis=1)[..., None]
     weighted = np.swapaxes(weight * jacobian, 1, 2)
     normal = weighted @ jacobian
-    ridge = np.maximum(tracker.prior_weight, 1e-9)
+    ridge = np.maximum(solver.prior_weight, 1e-9)
     gain = np.linalg.solve(normal + np.eye(n_dof) * ridge, weighted)
     resolution = np.einsum("fik,fki->fi", gain, jacobian)
     variance = noise_mm**2 * (gain**2).sum(axis=2)
@@ -104,32 +99,34 @@ def expected_errors(
     return Precision(np.sqrt(variance), np.clip(resolution, 0.0, 1.0), covariance)
 
 
-def offset_errors_mm(
-    tracker: Tracker,
+def offset_errors(
+    solver: PoseSolver,
     qpos: Float[np.ndarray, "frame nq"],
     offsets: Float[np.ndarray, "keypoint 3"],
-    seen: Observation,
+    observation: Observation,
     pull: Float[np.ndarray, " keypoint"],
 ) -> Float[np.ndarray, "keypoint 3"]:
-    """Standard errors of calibrated offsets, mm, under the noise that the fit itself leaves; NaN where unknown.
+    """Return standard errors of calibrated offsets, metres, under the noise that the fit itself leaves; NaN: unknown.
 
     The variance of a coordinate is the weighted sum of squares over the number of coordinates less the parameters they
-    determine: the resolutions of all poses, and three an offset. Args as for `expected_errors`; the pull stands for how
-    well the initial offsets are known. Many frames are thinned, since errors fall with the root of their number.
+    determine: the resolutions of all poses, and three an offset. Args as for `expected_errors`; the pull represents how
+    well the initial offsets are known. Long recordings are thinned, because errors fall with the root of the number of
+    frames.
     """
     frames = np.unique(np.linspace(0, len(qpos) - 1, min(len(qpos), MOST_FRAMES)).astype(int))
-    some, poses = seen.take(frames), qpos[frames]
-    per_mm = expected_errors(tracker, poses, offsets, some, 1.0, OffsetPrior(pull))
-    squares = float((some.weight * tracker.distances_mm(offsets, some, poses) ** 2).sum())
-    freedom = 3 * int((some.weight > 0).sum()) - float(per_mm.resolution.sum()) - offsets.size
-    noise = np.sqrt(squares / freedom) if freedom > 0 else np.nan
-    ever = np.asarray((seen.weight > 0).any(axis=0))
-    return np.where(ever[:, None], noise * per_mm.offset_mm * np.sqrt(len(frames) / len(qpos)), np.nan)
+    thinned, poses = observation.take(frames), qpos[frames]
+    per_mm = expected_errors(solver, poses, offsets, thinned, 1.0, OffsetPrior(pull))
+    squares = float((thinned.weight * distances_mm(solver, offsets, thinned, poses) ** 2).sum())
+    freedom = 3 * int(thinned.present.sum()) - float(per_mm.resolution.sum()) - offsets.size
+    noise_mm = np.sqrt(squares / freedom) if freedom > 0 else np.nan
+    ever = observation.present.any(axis=0)
+    error_mm = noise_mm * per_mm.offset_mm * np.sqrt(len(frames) / len(qpos))
+    return np.where(ever[:, None], error_mm / 1000, np.nan)
 
 
-def _movable(tracker: Tracker, qpos: np.ndarray) -> Float[np.ndarray, "frame dof"]:
-    """1 where a joint is off its limits, else 0."""
-    tree = tracker.tree
+def _movable(solver: PoseSolver, qpos: np.ndarray) -> Float[np.ndarray, "frame dof"]:
+    """Return 1 where a joint is off its limits, else 0."""
+    tree = solver.tree
     out = np.ones((len(qpos), tree.n_dof))
     dof, qadr = tree.scalar_dof, tree.scalar_qadr
     out[:, dof] = (qpos[:, qadr] > tree.lower[dof] + 1e-6) & (qpos[:, qadr] < tree.upper[dof] - 1e-6)
@@ -137,7 +134,7 @@ def _movable(tracker: Tracker, qpos: np.ndarray) -> Float[np.ndarray, "frame dof
 
 
 def _times_turn(matrix: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Product of (frame, row, 3 keypoint) with the block-diagonal rotations (frame, keypoint, 3, 3)."""
+    """Return the product of (frame, row, 3 keypoint) with the block-diagonal rotations (frame, keypoint, 3, 3)."""
     blocks = matrix.reshape(*matrix.shape[:2], -1, 3)
     return np.einsum("frkc,fkcd->frkd", blocks, turn).reshape(matrix.shape)
 
@@ -145,7 +142,7 @@ def _times_turn(matrix: np.ndarray, turn: np.ndarray) -> np.ndarray:
 def _offset_covariance(
     jacobian: np.ndarray, gain: np.ndarray, weight: np.ndarray, turn: np.ndarray, noise_mm: float, prior: OffsetPrior
 ) -> np.ndarray:
-    """Covariance of all offsets (3 keypoint, 3 keypoint), mm^2: noise through the Schur complement, and the prior's."""
+    """Return the covariance of all offsets, mm^2: noise through the Schur complement, and the prior's."""
     n_frames, size, _ = jacobian.shape
     projection = weight * (np.eye(size) - jacobian @ gain)  # W P
     left = np.swapaxes(_times_turn(np.swapaxes(projection, 1, 2), turn), 1, 2)  # R' W P

@@ -1,4 +1,4 @@
-"""Joints, bodies and keypoints of a public stac-mjx file, matched by name to those of a body."""
+"""Match joints, bodies and keypoints of a public stac-mjx file by name to those of a body."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from stac_mjx._common.errors import BodyError, InputError, raise_all, unknown
 from stac_mjx.body.body import Body
 from stac_mjx.config import ConvertConfig
 from stac_mjx.convert.public_files import PublicOutput
-from stac_mjx.kinematics.tree import build_tree
 
 _WIDTHS = {int(mujoco.mjtJoint.mjJNT_FREE): (7, 6), int(mujoco.mjtJoint.mjJNT_BALL): (4, 3)}
 _ONE = (1, 1)
 
 
 class Columns(NamedTuple):
-    """Where the model's coordinates, in its order, stand among a file's columns of qpos and of qvel."""
+    """Columns of the model's coordinates, in its order, in qpos and qvel of a file."""
 
     qpos: Int[np.ndarray, " nq"]
     qvel: Int[np.ndarray, " nv"]
 
 
 class MarkerOffsets(NamedTuple):
-    """Offsets a file ended with and started from, in the frames of our bodies, metres; whether it held them near."""
+    """Final and initial offsets of a file, in the frames of our bodies, metres; whether it regularised them."""
 
     final: Float[np.ndarray, "keypoint 3"]
     initial: Float[np.ndarray, "keypoint 3"]
@@ -36,11 +35,7 @@ class MarkerOffsets(NamedTuple):
 
 
 def match_columns(output: PublicOutput, body: Body, rename: Mapping[str, str]) -> Columns:
-    """Find the model's joints in a file.
-
-    Raises:
-        BodyError: when the joints are not those of the model.
-    """
+    """Find the model's joints in a file."""
     model, n_columns = body.model, output.qpos.shape[1]
     kinds = [_WIDTHS.get(int(kind), _ONE) for kind in model.jnt_type]
     width = dict(zip(body.joint_names, kinds, strict=True))
@@ -49,16 +44,16 @@ def match_columns(output: PublicOutput, body: Body, rename: Mapping[str, str]) -
             raise BodyError(f"{output.path}: qpos has {n_columns} columns and no names, the model has {model.nq}")
         return Columns(np.arange(model.nq), np.arange(model.nv))
     joints = _joints(output.joints, n_columns, width, rename)
-    raise_all(BodyError, f"{output.path}: does not fit body {body.name!r}", _joint_faults(joints, width, n_columns))
+    raise_all(BodyError, f"{output.path}: does not fit body {body.name!r}", _joint_problems(joints, width, n_columns))
     return Columns(_columns(joints, width, 0), _columns(joints, width, 1))
 
 
 def _joints(
     names: Sequence[str], n_columns: int, width: Mapping[str, tuple[int, int]], rename: Mapping[str, str]
 ) -> list[tuple[str, int]]:
-    """Joints of a file, as the model calls them, with their numbers of columns.
+    """Return the joints of a file, under their names in the model, with their numbers of columns.
 
-    Names are one a column, or one a joint. A single free joint is ours whatever its name: it often has none.
+    Names are one a column, or one a joint. A single free joint is matched under any name: it often has none.
     """
     if len(names) == n_columns:
         joints = [(rename.get(name, name), len(list(same))) for name, same in groupby(names)]
@@ -71,24 +66,24 @@ def _joints(
     return joints
 
 
-def _joint_faults(joints: list[tuple[str, int]], width: Mapping[str, tuple[int, int]], n_columns: int) -> list[str]:
-    there, found = list(width), dict(joints)
-    faults = [
-        f"names_qpos: {unknown('joint', name, there)} (to map it: joint_rename={{{name}:NAME}})"
-        for name in found
+def _joint_problems(joints: list[tuple[str, int]], width: Mapping[str, tuple[int, int]], n_columns: int) -> list[str]:
+    expected, stored = list(width), dict(joints)
+    problems = [
+        f"names_qpos: {unknown('joint', name, expected)} (to map it: joint_rename={{{name}:NAME}})"
+        for name in stored
         if name not in width
     ]
-    faults += [f"names_qpos: lacks joint {name!r} of the model" for name in there if name not in found]
-    faults += [
+    problems += [f"names_qpos: missing joint {name!r} of the model" for name in expected if name not in stored]
+    problems += [
         f"names_qpos: joint {name!r} has {n} columns, expected {width[name][0]}"
         for name, n in joints
         if name in width and n != width[name][0]
     ]
-    if len(found) < len(joints):
-        faults.append("names_qpos: a joint stands there at two places")
-    if not faults and sum(found.values()) != n_columns:
-        faults.append(f"names_qpos: its joints have {sum(found.values())} coordinates, qpos has {n_columns}")
-    return faults
+    if len(stored) < len(joints):
+        problems.append("names_qpos: a joint is listed at two places")
+    if not problems and sum(stored.values()) != n_columns:
+        problems.append(f"names_qpos: its joints have {sum(stored.values())} coordinates, qpos has {n_columns}")
+    return problems
 
 
 def _columns(joints: list[tuple[str, int]], width: Mapping[str, tuple[int, int]], which: int) -> np.ndarray:
@@ -100,13 +95,9 @@ def _columns(joints: list[tuple[str, int]], width: Mapping[str, tuple[int, int]]
 
 
 def match_offsets(output: PublicOutput, body: Body, config: ConvertConfig) -> MarkerOffsets:
-    """Offsets of the body's markers, in the frames of the bodies they are tied to here.
+    """Return the offsets of the body's markers, in the frames of their bodies here.
 
-    A keypoint that the file ties to another body of the same rigid piece is carried over exactly.
-
-    Raises:
-        InputError: when the file has not one offset a keypoint.
-        BodyError: when a keypoint is tied to a body that does not exist, or that moves against ours.
+    A keypoint that the file ties to another body of the same rigid piece is converted exactly.
     """
     rename = config.keypoint_rename
     names = [rename.get(name, name) for name in output.kp_names or body.keypoint_order]
@@ -129,27 +120,27 @@ def match_offsets(output: PublicOutput, body: Body, config: ConvertConfig) -> Ma
 
 
 def _carrier(output: PublicOutput, body: Body, pairs: Mapping[str, str]) -> Any:
-    """A function that takes offsets (keypoint, 3) from the frames of the file's bodies to those of ours."""
+    """Return a function that converts offsets (keypoint, 3) from the frames of the file's bodies to ours."""
     data = mujoco.MjData(body.model)
     mujoco.mj_kinematics(body.model, data)
     turn, place = data.xmat.reshape(-1, 3, 3), data.xpos * body.length_unit_m
-    piece, ours = build_tree(body.model).body_node, body.marker_body
-    theirs, faults = ours.copy(), []
+    piece, ours = body.tree.body_node, body.marker_body
+    theirs, problems = ours.copy(), []
     for k, name in enumerate(body.marker_names):
         other = pairs.get(name, body.body_names[ours[k]])
         if other not in body.body_names:
-            faults.append(
+            problems.append(
                 f"keypoint {name!r} is tied to {unknown('body', other, body.body_names)} "
                 f"(to map it: body_rename={{{other}:NAME}})"
             )
             continue
         theirs[k] = body.body_names.index(other)
         if piece[theirs[k]] != piece[ours[k]]:
-            faults.append(
+            problems.append(
                 f"keypoint {name!r} is tied to body {other!r}, here to {body.body_names[ours[k]]!r}, which moves "
-                f"against it; set body.markers.{name}.body={other}"
+                f"relative to it. Set body.markers.{name}.body={other}"
             )
-    raise_all(BodyError, f"{output.path}: does not fit body {body.name!r}", faults)
+    raise_all(BodyError, f"{output.path}: does not fit body {body.name!r}", problems)
 
     def carry(points: np.ndarray) -> np.ndarray:
         world = place[theirs] + np.einsum("kij,kj->ki", turn[theirs], points)
@@ -164,7 +155,7 @@ def _renamed(value: Any, rename: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _vector(value: Any) -> np.ndarray | None:
-    """Three numbers from ``"0. 0. 0."`` or a list; None where they are not."""
+    """Return three numbers from ``"0. 0. 0."`` or a list, else None."""
     parts = value.split() if isinstance(value, str) else value
     try:
         numbers = np.array([float(part) for part in parts])

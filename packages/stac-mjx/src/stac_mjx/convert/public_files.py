@@ -1,7 +1,7 @@
-"""Files of the public stac-mjx as they are: poses, offsets and settings beside the keypoints.
+"""Read files of the public stac-mjx: poses, offsets and settings next to the keypoints.
 
-Layouts met: main and the arm, stick and fly branches. ``names_qpos`` names the joint of every column (a free joint
-seven times), ``config`` is YAML, ``qvel`` may be empty, keypoints are sorted by name or not. Older ones call qpos
+Layouts: main and the arm, stick and fly branches. ``names_qpos`` names the joint of every column (a free joint
+seven times), ``config`` is YAML, ``qvel`` may be empty, keypoints are sorted by name or not. In older ones qpos is
 ``q``, xpos ``x`` and marker_sites ``walker_body_sites``.
 """
 
@@ -22,31 +22,25 @@ from stac_mjx.keypoints.formats import reading as hdf5
 
 @dataclass(frozen=True)
 class PublicOutput:
-    """One file of the public stac-mjx; lengths in metres.
-
-    Attributes:
-        path: the file.
-        qpos: poses, (frame, nq).
-        joints: name of the joint each column of `qpos` belongs to; None where the file does not say.
-        kp_names: keypoint names in the order of `offsets` and `marker_sites`; None where the file does not say.
-        offsets: (keypoint, 3).
-        xpos: body positions, (frame, body, 3), or None.
-        bodies: names of the bodies of `xpos`, or None.
-        marker_sites: (frame, keypoint, 3), or None.
-        qvel: (frame, nv), or None where absent or empty.
-        settings: what ``config`` holds; empty where there is none.
-    """
+    """One file of the public stac-mjx; lengths in metres."""
 
     path: Path
     qpos: Float[np.ndarray, "frame nq"]
+    """Poses."""
     joints: tuple[str, ...] | None
+    """Name of the joint each column of `qpos` belongs to, or None."""
     kp_names: tuple[str, ...] | None
+    """Keypoint names in the order of `offsets` and `marker_sites`, or None."""
     offsets: Float[np.ndarray, "keypoint 3"]
     xpos: Float[np.ndarray, "frame body 3"] | None
+    """Body positions, or None."""
     bodies: tuple[str, ...] | None
+    """Names of the bodies of `xpos`, or None."""
     marker_sites: Float[np.ndarray, "frame keypoint 3"] | None
     qvel: Float[np.ndarray, "frame nv"] | None
+    """Velocities, or None where absent or empty."""
     settings: Mapping[str, Any]
+    """Content of ``config``; empty where there is none."""
 
     @property
     def model_settings(self) -> Mapping[str, Any]:
@@ -59,7 +53,7 @@ def read_public_output(path: Path) -> PublicOutput:
     """Read one file.
 
     Raises:
-        InputError: when it lacks poses or offsets, or its arrays do not fit each other.
+        InputError: when poses or offsets are missing, or its arrays differ in shape.
     """
     with hdf5.opened(path) as file:
         arrays = {name: _array(file, aliases) for name, aliases in _ALIASES.items()}
@@ -69,7 +63,7 @@ def read_public_output(path: Path) -> PublicOutput:
     qpos, offsets = arrays["qpos"], arrays["offsets"]
     assert qpos is not None
     assert offsets is not None
-    raise_all(InputError, str(path), _shape_faults(arrays))
+    raise_all(InputError, str(path), _shape_problems(arrays))
     return PublicOutput(
         path=path,
         qpos=qpos,
@@ -94,7 +88,7 @@ _ALIASES = {
 
 
 def _array(file: Any, names: tuple[str, ...]) -> np.ndarray | None:
-    """The first of these datasets; None where there is none or it is empty."""
+    """Return the first of these data sets that is not empty, or None."""
     found = hdf5.first_member(file, names)
     if found is None:
         return None
@@ -107,7 +101,7 @@ def _texts(file: Any, name: str) -> tuple[str, ...] | None:
     return hdf5.strings(found[1]) if found is not None and hdf5.holds_text(found[1]) else None
 
 
-def _shape_faults(arrays: Mapping[str, np.ndarray | None]) -> list[str]:
+def _shape_problems(arrays: Mapping[str, np.ndarray | None]) -> list[str]:
     qpos, offsets = arrays["qpos"], arrays["offsets"]
     assert qpos is not None
     assert offsets is not None
@@ -121,19 +115,19 @@ def _shape_faults(arrays: Mapping[str, np.ndarray | None]) -> list[str]:
         "marker_sites": (frames, keypoints, 3),
         "qvel": (frames, None),
     }
-    faults = []
+    problems = []
     for name, shape in expected.items():
         array = arrays[name]
         if array is not None and not (
             array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
         ):
             words = " x ".join("any" if size is None else str(size) for size in shape)
-            faults.append(f"{name}: wrong axes {array.shape}; expected {words} (qpos has {frames} frames)")
-    return faults
+            problems.append(f"{name}: wrong axes {array.shape}; expected {words} (qpos has {frames} frames)")
+    return problems
 
 
 def _settings(texts: tuple[str, ...] | None) -> Mapping[str, Any]:
-    """The settings as plain data; empty where they cannot be read, which costs only checks."""
+    """Return the settings as plain data; empty where they cannot be read, which only skips checks."""
     if not texts:
         return {}
     try:

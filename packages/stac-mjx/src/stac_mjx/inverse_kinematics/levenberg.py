@@ -7,10 +7,10 @@ Each frame minimises, over poses q within the joint limits,
 with y_k the observed keypoints, p_k the markers, w_k confidences (0 = missing), rho an optional robust loss, and a
 quadratic pull toward a reference pose m (pose prior, or the neighbours in time). Steps live in the tangent space, so
 free and ball joints turn by proper SO(3) increments. Bounds are exact: a joint that sits on its limit and is pushed
-outward is locked (projected Newton, Bertsekas 1982), the rest of the step is cut off at the limits.
+outward is locked (projected Newton, Bertsekas 1982); the rest of the step is clipped at the limits.
 
-A frame costs one forward pass and one linear-time solve (`articulated`) an iteration; a step that does not lower the
-cost is shortened and the damping raised. How a frame ended is a value (`Status`), never an exception.
+An iteration costs one forward pass and one linear-time solve (`articulated`). A step that does not lower the cost is
+shortened, and the damping grows. The result of a frame is a value (`Status`), never an exception.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from stac_mjx.kinematics.articulated import JointTerms, PointMasses, damped_step
 from stac_mjx.kinematics.forward import Vec, difference, marker_jacobian, node_poses, points_on_nodes, retract, screws
 from stac_mjx.kinematics.tree import Tree
 
+MM = 1000.0
+"""Costs are in mm^2, as tolerances are in mm; poses and positions are in metres."""
 LARGEST_TURN = 1.0
 """Largest rotation of one joint in one iteration, rad; longer steps are shortened as a whole."""
 DAMPING_FIRST, DAMPING_LEAST, DAMPING_MOST = 1e-2, 1e-5, 1e4
@@ -36,7 +38,7 @@ DAMPING_DOWN, DAMPING_UP, SHORTEN = 0.25, 6.0, 0.3
 
 
 class Status(enum.IntEnum):
-    """How the solver left a frame."""
+    """Result of a frame."""
 
     CONVERGED = 0
     MAX_ITERATIONS = 1
@@ -53,64 +55,63 @@ class Robust(enum.StrEnum):
 
 
 class Problem(NamedTuple):
-    """Everything a batch of frames is fitted to; lengths in model units, batch last.
-
-    Attributes:
-        target: 3 arrays (keypoint, batch); any finite number where the weight is 0.
-        weight: (keypoint, batch).
-        local: 3 arrays (keypoint, 1), marker positions in the frames of their nodes.
-        node: (keypoint,) int, node of each marker.
-        prior: (nq, batch) reference pose m.
-        prior_weight: (dof, batch) or (dof, 1), mm^2 per squared rad or model unit.
-        movable: (dof, 1) 1 where a degree of freedom takes part.
-        scale: (dof, 1) damping scale, mm^2 per squared rad or model unit (`damping_scale`).
-        mm: () millimetres per model unit.
-        robust_mm: (keypoint, 1) scale of the robust loss.
-    """
+    """What a batch of frames is fitted to; lengths in metres, batch last."""
 
     target: Vec
+    """Keypoints, 3 arrays (keypoint, batch); any finite number where the weight is 0."""
     weight: Array
+    """(keypoint, batch)."""
     local: Vec
+    """Marker positions in the frames of their nodes, 3 arrays (keypoint, 1)."""
     node: Array
+    """Node of each marker, (keypoint,) int."""
     prior: Array
+    """Reference pose m, (nq, batch)."""
     prior_weight: Array
+    """(dof, batch) or (dof, 1), mm^2 per squared rad (slides: metre)."""
     movable: Array
-    scale: Array
-    mm: Array
+    """1 where a degree of freedom is fitted, (dof, 1)."""
+    damping: Array
+    """Scale of the damping (`damping_scale`), (dof, 1), mm^2 per squared rad (slides: metre)."""
     robust_mm: Array
+    """Scale of the robust loss, (keypoint, 1)."""
 
 
 class State(NamedTuple):
-    """Progress of a batch. Batch last.
-
-    Attributes:
-        qpos: best pose so far, of cost `cost` (mm^2) and with markers at `markers`.
-        trial: pose to judge next: `length` times `step` away from `qpos`.
-        damping: Levenberg-Marquardt damping, in units of `Problem.scale`.
-        gain_mm: what the last iteration gained in root mean square error; for a step that failed, a bound on what is
-            left to gain (a tenth of the distance the markers would have moved).
-    """
+    """Progress of a batch; batch last."""
 
     qpos: Array
+    """Best pose so far."""
     trial: Array
+    """Pose to evaluate next: `length` times `step` away from `qpos`."""
     step: Array
     cost: Array
+    """Cost of `qpos`, mm^2."""
     damping: Array
+    """Levenberg-Marquardt damping, in units of `Problem.damping`."""
     length: Array
     markers: Vec
+    """Marker positions at `qpos`."""
     gain_mm: Array
+    """What the last iteration gained in root mean square error; for a step that failed, a bound on what is left to gain
+    (a tenth of the distance the markers would have moved)."""
 
 
-def damping_scale(tree: Tree, marker_body: np.ndarray, offsets: np.ndarray, mm: float) -> Float[np.ndarray, "dof 1"]:
-    """Diagonal of J'J at the reference pose, in mm^2: how far the markers move, in squared mm, per rad or unit."""
+def damping_scale(tree: Tree, marker_body: np.ndarray, offsets: np.ndarray) -> Float[np.ndarray, "dof 1"]:
+    """Return the diagonal of J'J at the reference pose: squared mm that markers move per squared rad (slides: metre).
+
+    A floor keeps degrees of freedom that move no marker well conditioned. It counts slides in the model's own unit.
+    """
     pose, local = jnp.asarray(tree.qpos0, jnp.float32)[None], jnp.asarray(offsets, jnp.float32)
     jacobian = marker_jacobian(tree, marker_body, pose, local)
-    diagonal = (np.asarray(jacobian[0], np.float64) ** 2).sum(axis=(0, 1)) * mm**2
-    return np.maximum(diagonal, 1e-4 * diagonal.max(initial=1e-6))[:, None].astype(np.float32)
+    unit = tree.dof_unit
+    diagonal = (np.asarray(jacobian[0], np.float64) ** 2).sum(axis=(0, 1)) * (MM * unit) ** 2
+    floored = np.maximum(diagonal, 1e-4 * diagonal.max(initial=1e-6))
+    return (floored / unit**2)[:, None].astype(np.float32)
 
 
 def loss(squared: Array, scale: Array, robust: Robust) -> tuple[Array, Array]:
-    """Robust loss of a squared distance, and its derivative (the weight of iteratively reweighted least squares)."""
+    """Return the robust loss of a squared distance, and its derivative (the weight of reweighted least squares)."""
     if robust is Robust.HUBER:
         distance = jnp.sqrt(jnp.maximum(squared, 1e-12))
         inside = distance <= scale
@@ -122,7 +123,7 @@ def loss(squared: Array, scale: Array, robust: Robust) -> tuple[Array, Array]:
 
 
 def start(problem: Problem, qpos: Float[Array, "nq batch"], n_dof: int) -> State:
-    """State that will try `qpos` first."""
+    """Return a state that evaluates `qpos` first."""
     batch, dtype = qpos.shape[1], qpos.dtype
     infinite = jnp.full((batch,), jnp.inf, dtype)
     nowhere = tuple(jnp.full_like(t, jnp.inf) for t in problem.target)
@@ -131,15 +132,15 @@ def start(problem: Problem, qpos: Float[Array, "nq batch"], n_dof: int) -> State
 
 
 def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> State:
-    """Judge the trial pose, keep the better one, and propose the next."""
+    """Evaluate the trial pose, keep the better one, and propose the next."""
     pose = node_poses(tree, state.trial)
     markers = points_on_nodes(pose, problem.node, problem.local)
-    residual = tuple((y - p) * problem.mm for y, p in zip(problem.target, markers, strict=True))
+    residual = tuple((y - p) * MM for y, p in zip(problem.target, markers, strict=True))
     rho, reweight = loss(sum(r * r for r in residual), problem.robust_mm, robust)  # type: ignore[arg-type]
     away = difference(tree, state.trial, problem.prior)
     cost = (problem.weight * rho).sum(0) + (problem.prior_weight * away**2).sum(0)
     better = cost < state.cost
-    moved = sum(((p - q) * problem.mm) ** 2 for p, q in zip(markers, state.markers, strict=True))
+    moved = sum(((p - q) * MM) ** 2 for p, q in zip(markers, state.markers, strict=True))
     total = jnp.maximum(problem.weight.sum(0), 1e-12)
     moved_mm = jnp.sqrt((problem.weight * moved).sum(0) / total)
     gained_mm = jnp.sqrt(state.cost / total) - jnp.sqrt(cost / total)
@@ -151,17 +152,17 @@ def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> Stat
 
     origin = tuple(m.mean(0) for m in markers)
     axes = screws(tree, pose, origin)
-    axes = axes._replace(linear=tuple(problem.mm * a for a in axes.linear))
+    axes = axes._replace(linear=tuple(MM * a for a in axes.linear))
     weight = problem.weight * reweight
     masses = PointMasses(
-        tuple((p - o) * problem.mm for p, o in zip(markers, origin, strict=True)),
+        tuple((p - o) * MM for p, o in zip(markers, origin, strict=True)),
         weight,
         tuple(weight * r for r in residual),
     )
     tau = problem.prior_weight * away
     downhill = joint_forces(tree, problem.node, axes, masses) + tau
     free = problem.movable * _inside(tree, state.trial, downhill)
-    diagonal = damping * problem.scale + problem.prior_weight
+    diagonal = damping * problem.damping + problem.prior_weight
     step = damped_step(tree, problem.node, axes, masses, JointTerms(diagonal, free, jnp.broadcast_to(tau, free.shape)))
     turn = jnp.max(jnp.abs(jnp.where(tree.is_slide[:, None], 0.0, step)), axis=0, initial=0.0)
     step = jnp.where(better, step * jnp.minimum(1.0, LARGEST_TURN / jnp.maximum(turn, 1e-12)), state.step)
@@ -178,7 +179,7 @@ def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> Stat
 
 
 def _inside(tree: Tree, qpos: Array, downhill: Array) -> Array:
-    """1 where a joint may move: not on its limit, or pulled inward."""
+    """Return 1 where a joint may move: not on its limit, or pulled inward."""
     value = jnp.zeros_like(downhill).at[tree.scalar_dof].set(qpos[tree.scalar_qadr])
     low, high = (bound[:, None].astype(qpos.dtype) for bound in (tree.lower, tree.upper))
     stuck = ((value <= low) & (downhill < 0)) | ((value >= high) & (downhill > 0))

@@ -1,5 +1,7 @@
 """Similarity transforms between a recording and a body, fitted to points or set by the user.
 
+Names are from-to: `T_body_recording` maps points of the recording to the frame of the body.
+
 Procrustes with weights in closed form (Umeyama 1991, Least-squares estimation of transformation parameters), batched
 over frames; made robust by reweighting.
 """
@@ -31,12 +33,12 @@ class Similarity:
         return float(self.scale) * points @ self.rotation.T + self.translation
 
     def after(self, first: Similarity) -> Similarity:
-        """The (unbatched) similarity that applies `first`, then this one."""
+        """Return the (unbatched) similarity that applies `first`, then this one."""
         scale = np.asarray(self.scale * first.scale)
         return Similarity(self.rotation @ first.rotation, self.apply(first.translation), scale)
 
     def inverse(self) -> Similarity:
-        """The (unbatched) similarity that undoes this one."""
+        """Return the inverse of an (unbatched) similarity."""
         scale, rotation = 1 / self.scale, self.rotation.T
         return Similarity(rotation, -float(scale) * rotation @ self.translation, np.asarray(scale))
 
@@ -51,9 +53,9 @@ def procrustes(
     *,
     with_scale: bool = False,
 ) -> Similarity:
-    """Weighted least-squares transform of `source` onto `target`; points of weight 0 may be NaN.
+    """Fit T_target_source by weighted least squares; points of weight 0 may be NaN.
 
-    Fewer than three points, or points on a line, leave part of the rotation open; the smallest one is taken.
+    Fewer than three points, or points on a line, do not determine the rotation; the smallest one is taken.
     """
     weight = weight[..., None]
     total = np.maximum(weight.sum(axis=-2, keepdims=True), 1e-12)
@@ -61,7 +63,7 @@ def procrustes(
     source_mean, target_mean = ((weight * points).sum(axis=-2, keepdims=True) / total for points in (source, target))
     a, b = source - source_mean, target - target_mean
     covariance = np.swapaxes(weight * b, -1, -2) @ a
-    # a touch of the identity decides where the points do not, in favour of the smallest rotation
+    # regularise towards the identity, so that degenerate point sets give the smallest rotation
     size = np.abs(covariance).max(axis=(-1, -2), keepdims=True)
     u, singular, vt = np.linalg.svd(covariance + 1e-9 * size * np.eye(3))
     sign = np.ones(singular.shape)
@@ -77,38 +79,30 @@ def procrustes(
 def robust_procrustes(
     source: np.ndarray, target: np.ndarray, weight: np.ndarray, *, with_scale: bool = False, passes: int = 10
 ) -> Similarity:
-    """`procrustes` of one set of points with Cauchy weights on the residuals: a few wrong points do not matter."""
+    """Fit T_target_source like `procrustes`, with Cauchy weights on the residuals against outliers."""
     current = weight
     for _ in range(passes):
         fit = procrustes(source, target, current, with_scale=with_scale)
         distance = np.linalg.norm(target - fit.apply(source), axis=-1)
-        seen = weight > 0
-        scale = max(float(np.median(distance[seen])), 1e-9) if seen.any() else 1.0
-        current = np.where(seen, weight / (1 + (distance / (2 * scale)) ** 2), 0.0)
+        present = weight > 0
+        scale = max(float(np.median(distance[present])), 1e-9) if present.any() else 1.0
+        current = np.where(present, weight / (1 + (distance / (2 * scale)) ** 2), 0.0)
     return fit
 
 
 def turn_up(keypoints: Keypoints, up: str | None) -> Keypoints:
-    """Turn the recording so that its axis `up` becomes +z, by the smallest rotation.
-
-    Raises:
-        ConfigError: when `up` is no axis.
-    """
+    """Rotate the recording so that its axis `up` becomes +z."""
     if up is None or up == "z":
         return keypoints
     return replace(keypoints, positions=keypoints.positions @ up_rotation(up).T)
 
 
 def up_rotation(up: str | None) -> Float[np.ndarray, "3 3"]:
-    """Smallest rotation that turns axis `up` to +z; the identity where there is none to turn.
-
-    Raises:
-        ConfigError: when `up` is no axis.
-    """
+    """Return the smallest rotation that maps axis `up` to +z; None: the identity."""
     if up is None or up == "z":
         return np.eye(3)
     if up not in AXES:
-        raise ConfigError(f"alignment.up: unknown axis {up!r}; there are: {', '.join(AXES)}")
+        raise ConfigError(f"alignment.up: unknown axis {up!r}; available: {', '.join(AXES)}")
     axis, z = np.array(AXES[up], float), np.array([0.0, 0.0, 1.0])
     if up == "-z":
         return np.diag([1.0, -1.0, -1.0])
@@ -118,5 +112,5 @@ def up_rotation(up: str | None) -> Float[np.ndarray, "3 3"]:
 
 
 def prepared(config: AlignmentConfig) -> Similarity:
-    """What `config` says is done to a recording in metres before anything is fitted: `scale`, and `up` turned to +z."""
+    """Return the transform of a recording in metres before anything is fitted: `scale`, and `up` rotated to +z."""
     return Similarity(up_rotation(config.up), np.zeros(3), np.asarray(float(config.scale)))

@@ -1,4 +1,4 @@
-"""What is missing, and how much each point counts.
+"""Clean a recording: missing points, weights, spacing of frames.
 
 After cleaning three things agree for every point: it is NaN in all three coordinates, its weight is 0, it is missing.
 """
@@ -12,10 +12,15 @@ from jaxtyping import Float
 
 from stac_mjx._common.errors import counted
 
+JUMP = 0.5
+"""An interval that departs from the median interval by more than this fraction is a jump."""
+MAX_JUMPS = 0.1
+"""With more than this fraction of jumps the frames are not evenly spaced at all."""
+
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Positions (frame, keypoint, xyz), weights in 0..1 (frame, keypoint), and notes."""
+    """A cleaned recording: positions, weights in 0..1, and notes."""
 
     positions: Float[np.ndarray, "frame keypoint 3"]
     confidence: Float[np.ndarray, "frame keypoint"]
@@ -23,26 +28,26 @@ class Cleaned:
 
 
 def clean(positions: np.ndarray, scores: np.ndarray | None, zeros_are_missing: bool, min_confidence: float) -> Cleaned:
-    """Mark missing points and turn scores into weights; `positions` is changed in place.
+    """Mark missing points and convert scores to weights; change `positions` in place.
 
     Args:
         positions: (frame, keypoint, xyz), in any unit.
-        scores: (frame, keypoint) confidence as stored, or None: all points count alike.
-        zeros_are_missing: the format writes (0, 0, 0) for a point that was not found.
-        min_confidence: weights below it taken as missing.
+        scores: (frame, keypoint) confidence as stored, or None: all points have the same weight.
+        zeros_are_missing: the format writes (0, 0, 0) for a point that was not detected.
+        min_confidence: points with a smaller weight are missing.
     """
     notes: list[str] = []
     missing = _missing(positions, zeros_are_missing, notes)
     if scores is None:
         weights = np.ones(positions.shape[:2])
         if min_confidence > 0:
-            notes.append("keypoints.min_confidence has no effect: the file holds no confidence")
+            notes.append("keypoints.min_confidence has no effect: the file has no confidence")
     else:
         weights = _weights(scores, ~missing, notes)
         low = ~missing & ((weights < min_confidence) | (weights == 0))
         if low.any():
             below = f"confidence below {min_confidence:g}" if min_confidence > 0 else "confidence 0"
-            notes.append(f"{_points(low)} of {below} taken as missing")
+            notes.append(f"{_points(low)} of {below} set to missing")
         missing |= low
     if missing.any():
         positions[missing] = np.nan
@@ -52,52 +57,97 @@ def clean(positions: np.ndarray, scores: np.ndarray | None, zeros_are_missing: b
 
 
 def _missing(positions: np.ndarray, zeros_are_missing: bool, notes: list[str]) -> np.ndarray:
-    """Whether each point is missing as stored, (frame, keypoint)."""
+    """Return whether each point is missing in the file, (frame, keypoint)."""
     finite: np.ndarray = np.isfinite(positions)
     missing = np.asarray(~finite.all(axis=-1))
     if missing.any():
         infinite = np.asarray(np.isinf(positions).any(axis=-1))
         if infinite.any():
-            notes.append(f"{_points(infinite)} with an infinite coordinate taken as missing")
+            notes.append(f"{_points(infinite)} with an infinite coordinate set to missing")
         partial = missing & np.asarray(finite.any(axis=-1)) & ~infinite
         if partial.any():
-            notes.append(f"{_points(partial)} with one or two NaN coordinates taken as missing")
+            notes.append(f"{_points(partial)} with one or two NaN coordinates set to missing")
     if zeros_are_missing:
         zero = np.asarray((positions == 0).all(axis=-1))
-        # A keypoint that is always at the origin defines the frame (egocentric data); it was not lost.
+        # a keypoint that is always at the origin defines the frame (egocentric data)
         zero[:, zero.all(axis=0)] = False
         if zero.any():
-            notes.append(f"{_points(zero)} at exactly (0, 0, 0) taken as missing, as this format writes them")
+            notes.append(f"{_points(zero)} at exactly (0, 0, 0) set to missing (convention of the format)")
             missing |= zero
     return missing
 
 
 def _weights(scores: np.ndarray, seen: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Turn scores into weights in 0..1.
+    """Convert scores to weights in 0..1.
 
-    A few scores above 1 are peaks of a fitted map and are cut to 1. Where most exceed 1 the scale is another one
-    (percent, counts), so all are divided by the largest. A point without a score counts fully; so do all points of a
-    file that scores every one of them 0 or not at all, which is a placeholder.
+    A few scores above 1 are peaks of a fitted map and are clipped to 1. Where most exceed 1 the scale is another one
+    (percent, counts), so all are divided by the largest. A point without a score has weight 1. So have all points of a
+    file whose scores are all 0 or absent, which are placeholders.
     """
     known = seen & np.isfinite(scores)
     values = scores[known]
     if not values.size or not values.any():
-        notes.append("no point has a confidence (all are 0 or absent): all points count alike")
+        notes.append("all confidences are 0 or absent: all points have weight 1")
         return np.ones(scores.shape)
     weights = np.where(np.isfinite(scores), scores, 1.0)
     unscored = seen & ~known
     if unscored.any():
-        notes.append(f"{_points(unscored)} without a confidence count fully")
+        notes.append(f"{_points(unscored)} without a confidence have weight 1")
     above = values > 1
     if above.mean() > 0.5:
         notes.append(f"confidences reach {values.max():g}, most exceed 1: divided by the largest")
         weights[known] /= values.max()
     elif above.any():
-        notes.append(f"{int(above.sum())} confidences above 1 (up to {values.max():g}) are cut to 1")
+        notes.append(f"{int(above.sum())} confidences above 1 (up to {values.max():g}) are clipped to 1")
     if values.min() < 0:
-        notes.append(f"{int((values < 0).sum())} confidences below 0 count as 0")
+        notes.append(f"{int((values < 0).sum())} confidences below 0 are set to 0")
     return np.clip(weights, 0.0, 1.0)
 
 
 def _points(mask: np.ndarray) -> str:
     return counted(int(mask.sum()), "point")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Spacing of the frames of one file."""
+
+    step: float | None
+    """Mean interval between neighbouring frames within clips, in the unit of the times; None for one frame."""
+    clip_lengths: tuple[int, ...]
+    """Frames between jumps; they add up to the number of times."""
+    notes: tuple[str, ...] = ()
+
+
+def spacing(times: np.ndarray, what: str) -> Timing:
+    """Measure the spacing of `times` (frame,), split where they jump or decrease.
+
+    A jump ends a clip: frames on both sides are not neighbours, so neither smoothing nor velocity may connect them.
+
+    Args:
+        times: time or number of each frame, finite.
+        what: what the times are, for messages ("timestamps").
+
+    Raises:
+        ValueError: when the times are not finite, do not increase, or are not evenly spaced apart from single jumps.
+    """
+    if not np.isfinite(times).all():
+        raise ValueError(f"{what} contain NaN or infinite values")
+    if len(times) < 2:
+        return Timing(None, (len(times),))
+    intervals = np.diff(times)
+    typical = float(np.median(intervals))
+    if typical <= 0:
+        raise ValueError(f"{what} do not increase (median interval {typical:g})")
+    jumps = np.abs(intervals - typical) > JUMP * typical
+    if jumps.mean() > MAX_JUMPS and jumps.sum() > 1:
+        raise ValueError(
+            f"{what} are not evenly spaced: {jumps.mean():.0%} of the intervals depart from the median"
+            f" {typical:g} by more than {JUMP:.0%}; resample the recording to a fixed rate first"
+        )
+    lengths = np.diff(np.concatenate([[0], np.flatnonzero(jumps) + 1, [len(times)]]))
+    step = float(intervals[~jumps].mean())
+    notes = ()
+    if jumps.any():
+        notes = (f"{what} jump at {counted(int(jumps.sum()), 'place')}; each part between jumps is a clip",)
+    return Timing(step, tuple(int(length) for length in lengths), notes)

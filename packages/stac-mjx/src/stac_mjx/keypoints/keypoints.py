@@ -1,16 +1,18 @@
-"""The one record that every recording is read into.
+"""The record that every recording is read into.
 
-Axis convention of the package: ``(frame, keypoint, xyz)``. Frames of several clips lie end to end; ``clip_lengths``
-says where each ends, and nothing (smoothing, velocity, crossfade) ever reaches across a border.
+Axis convention of the package: ``(frame, keypoint, xyz)``. Clips are stored end to end. Nothing (smoothing, velocity,
+crossfade) crosses the border between two clips.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from stac_mjx._common.errors import InputError, raise_all, shorten, unknown
 from stac_mjx._common.hdf5.info import Source
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.config import KeypointsConfig
@@ -18,31 +20,28 @@ from stac_mjx.config import KeypointsConfig
 
 @dataclass(frozen=True)
 class Keypoints:
-    """A recording of 3D keypoints: one or several clips, end to end.
-
-    Attributes:
-        positions: keypoint positions, (frame, keypoint, xyz), float64; metres once `unit` is "m". NaN is missing.
-        confidence: weight of each point in 0..1, (frame, keypoint); 0 where the point is missing.
-        names: keypoint names, in the order of the keypoint axis, unique.
-        rate_hz: frames per second, or None where the file does not say.
-        unit: unit of `positions` ("m", "dm", "cm", "mm", "um"), or None where nobody has said it yet.
-        clip_names: one name a clip, unique.
-        clip_lengths: frames a clip; they add up to the number of frames.
-        sources: the files read, in clip order.
-        notes: what the reader assumed or repaired, one sentence each, for the log.
-        config: the settings it was read with, or None where it was not read from files.
-    """
+    """A recording of 3D keypoints: one or several clips, end to end."""
 
     positions: Float[np.ndarray, "frame keypoint 3"]
+    """Keypoint positions, float64; metres once `unit` is "m". NaN is missing."""
     confidence: Float[np.ndarray, "frame keypoint"]
+    """Weight of each point in 0..1; 0 where the point is missing."""
     names: tuple[str, ...]
+    """Keypoint names, in the order of the keypoint axis, unique."""
     rate_hz: float | None
+    """Frames per second, or None where the file does not state it."""
     unit: str | None
+    """Unit of `positions` ("m", "dm", "cm", "mm", "um"), or None where it is unknown."""
     clip_names: tuple[str, ...]
+    """One name a clip, unique."""
     clip_lengths: Int[np.ndarray, " clip"]
+    """Frames of each clip; they add up to the number of frames."""
     sources: tuple[Source, ...] = ()
+    """The files read, in clip order."""
     notes: tuple[str, ...] = ()
+    """What the reader assumed or repaired, one sentence each, for the log."""
     config: KeypointsConfig | None = None
+    """The settings it was read with, or None where it was not read from files."""
 
     @property
     def n_frames(self) -> int:
@@ -61,9 +60,32 @@ class Keypoints:
 
     @property
     def observed(self) -> np.ndarray:
-        """Whether a point was seen, (frame, keypoint) bool."""
+        """Whether a point was observed, (frame, keypoint) bool."""
         return np.isfinite(self.positions).all(axis=-1) & (self.confidence > 0)
 
     def in_metres(self, unit: str) -> Keypoints:
-        """Return the recording in metres, its numbers being given in `unit`."""
+        """Convert the recording, whose numbers are in `unit`, to metres."""
         return replace(self, positions=self.positions * METRES_PER_UNIT[unit], unit="m")
+
+
+def select(keypoints: Keypoints, wanted: Sequence[str]) -> Keypoints:
+    """Return the keypoints called `wanted`, in that order; drop the others with a note."""
+    problems = [unknown("keypoint", name, keypoints.names) for name in wanted if name not in keypoints.names]
+    if len(problems) > 1 and len(problems) == len(wanted):
+        problems = [f"none of {shorten(wanted)}; available: {shorten(keypoints.names)}"]
+    if problems:
+        problems[-1] += ". Map names with keypoints.rename={name in the file: name in the body}"
+    problems += [f"keypoint {name!r} is listed twice" for name in dict.fromkeys(wanted) if list(wanted).count(name) > 1]
+    raise_all(InputError, "keypoints of the body that the recording lacks", problems)
+    dropped = [name for name in keypoints.names if name not in set(wanted)]
+    if tuple(wanted) == keypoints.names:
+        return keypoints
+    columns = [keypoints.names.index(name) for name in wanted]
+    note = (f"dropped keypoints without a marker on the body: {shorten(dropped)}",) if dropped else ()
+    return replace(
+        keypoints,
+        positions=keypoints.positions[:, columns],
+        confidence=keypoints.confidence[:, columns],
+        names=tuple(wanted),
+        notes=keypoints.notes + note,
+    )

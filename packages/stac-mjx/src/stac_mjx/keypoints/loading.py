@@ -1,4 +1,4 @@
-"""From the settings to one recording: find the files, read each, settle names, gaps, unit and rate, join them."""
+"""Load a recording: find the files, read each, settle names, gaps, unit and rate, join them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import hashlib
 import importlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,36 +15,46 @@ import numpy as np
 
 from stac_mjx._common.errors import ConfigError, InputError, raise_all, shorten, unknown
 from stac_mjx._common.hdf5.info import Source
+from stac_mjx._common.settings import limit_faults
 from stac_mjx._common.units import METRES_PER_UNIT
-from stac_mjx.config import KeypointsConfig
+from stac_mjx.config import KeypointsConfig, keypoints_problems
 from stac_mjx.keypoints.cleaning import clean
 from stac_mjx.keypoints.formats.detect import FORMATS, detect
 from stac_mjx.keypoints.formats.keypoints_reading import Reading
-from stac_mjx.keypoints.joining import join
 from stac_mjx.keypoints.keypoints import Keypoints
-from stac_mjx.keypoints.naming import settle_names
-from stac_mjx.keypoints.paths import find_files, unique_stems
+from stac_mjx.keypoints.paths import find_files, make_unique, unique_stems
 
+RATE_TOLERANCE = 1e-4
+"""Frame rates that differ by less than this fraction are the same."""
 AXES = ("x", "y", "z")
-_MODULES = {"stac": "stac_output", "clips": "stac"}
-"""Modules that are not called like their format."""
+_READERS = {
+    "dannce": ("dannce", "read"),
+    "nwb": ("nwb", "read"),
+    "sleap": ("sleap", "read"),
+    "anipose_csv": ("tables", "read_anipose"),
+    "dlc_csv": ("tables", "read_deeplabcut"),
+    "stac": ("stac_output", "read"),
+    "clips": ("stac", "read"),
+}
+"""Module and function of each format."""
 
 
 def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoints:
-    """Read the recording that `config` describes: every file a clip, or the clips it marks itself.
+    """Read the recording that `config` describes; every file is a clip, or holds the clips it marks itself.
 
     Args:
-        config: where the recording lies and what overrides the files.
+        config: which files, and what overrides their content.
         order: keypoint names assumed, in file order, for files that hold none (from the body preset).
 
     Returns:
-        The recording, in metres where somebody said the unit, else in the file's numbers with unit None.
+        The recording, in metres where the unit is known, else in the file's numbers with unit None.
 
     Raises:
         ConfigError: when a setting is impossible.
         InputError: when a file cannot be read, or the files do not belong together.
     """
-    raise_all(ConfigError, "settings of the recording", settings_faults(config))
+    problems = [*limit_faults(config, "keypoints."), *keypoints_problems(config)]
+    raise_all(ConfigError, "settings", problems)
     paths, path_notes = find_files(config.path)
     names = unique_stems(paths)
     joined = join([_load_file(path, name, config, order) for path, name in zip(paths, names, strict=True)])
@@ -51,21 +62,22 @@ def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoi
 
 
 def read_file(path: Path, format: str = "auto", track: int | None = None) -> Reading:
-    """Read one file as it stands, its format told by its content unless given.
+    """Read one file without cleaning; its format is detected from its content unless given.
 
     Raises:
         InputError: when it cannot be read.
     """
     kind = detect(path) if format == "auto" else format
-    # Readers bring h5py and scipy; they are imported only when a file of theirs is met.
-    module = importlib.import_module(f"stac_mjx.keypoints.formats.{_MODULES.get(kind, kind)}")
+    # readers import h5py and scipy, so only the one needed is imported
+    module, function = _READERS[kind]
+    read = getattr(importlib.import_module(f"stac_mjx.keypoints.formats.{module}"), function)
     try:
-        reading: Reading = module.read(path, track)
+        reading: Reading = read(path, track)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     n_frames, n_keypoints = reading.positions.shape[:2]
     if n_frames == 0 or n_keypoints == 0:
-        raise InputError(f"{path}: holds {n_frames} frames of {n_keypoints} keypoints, nothing to register")
+        raise InputError(f"{path}: no data ({n_frames} frames of {n_keypoints} keypoints)")
     return replace(reading, notes=(f"read as {kind} ({FORMATS[kind]})", *reading.notes))
 
 
@@ -75,17 +87,17 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
     names, name_notes = settle_names(path, reading, config, order)
     rate_hz, rate_note = _settle_rate(path, reading, config)
     unit, unit_notes = _settle_unit(reading, config)
-    kept, lengths = _kept_frames(path, reading, config)
+    frames, lengths = _chosen_frames(path, reading, config)
     # The readers' arrays may be transposed views; one copy in our order is what everything after works on.
-    positions = np.array(reading.positions[kept], order="C")
-    scores = None if reading.confidence is None else reading.confidence[kept]
+    positions = np.array(reading.positions[frames], order="C")
+    scores = None if reading.confidence is None else reading.confidence[frames]
     cleaned = clean(positions, scores, reading.zeros_are_missing, config.min_confidence)
     if unit is not None:
         positions *= METRES_PER_UNIT[unit]
     flip_note = ()
     if config.flip is not None:
         positions[..., AXES.index(config.flip)] *= -1
-        flip_note = (f"sign of {config.flip} turned round, as keypoints.flip says",)
+        flip_note = (f"flipped the {config.flip} axis (keypoints.flip)",)
     return Keypoints(
         positions=positions,
         confidence=cleaned.confidence,
@@ -99,64 +111,81 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
     )
 
 
-def settings_faults(config: KeypointsConfig) -> list[str]:
-    """Return every fault of the settings that can be told without reading a file, one sentence each."""
-    faults: list[str] = []
-    if config.format != "auto" and config.format not in FORMATS:
-        faults.append(f"keypoints.format: {unknown('format', config.format, ['auto', *FORMATS])}")
-    if config.unit is not None and config.unit not in METRES_PER_UNIT:
-        faults.append(f"keypoints.unit: {unknown('length unit', config.unit, list(METRES_PER_UNIT))}")
-    if config.rate_hz is not None and not (math.isfinite(config.rate_hz) and config.rate_hz > 0):
-        faults.append(f"keypoints.rate_hz: must be above 0, got {config.rate_hz:g}")
-    if not 0 <= config.min_confidence <= 1:
-        faults.append(f"keypoints.min_confidence: must lie in 0..1, got {config.min_confidence:g}")
-    if config.start < 0 or (config.stop is not None and config.stop <= config.start):
-        faults.append(f"keypoints.start, stop: must hold 0 <= start < stop, got {config.start} and {config.stop}")
-    if config.flip is not None and config.flip not in AXES:
-        faults.append(f"keypoints.flip: {unknown('axis', config.flip, AXES)}")
-    if config.track is not None and config.track < 0:
-        faults.append(f"keypoints.track: must be 0 or more, got {config.track}")
-    return faults
+def settle_names(
+    path: Path, reading: Reading, config: KeypointsConfig, order: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the keypoints of `reading`, renamed, and notes on the origin of the names.
+
+    Names in the file take precedence. ``keypoints.names`` may replace them by other names, but not by the same names in
+    another order, which would silently swap body parts. Files without names take ``keypoints.names``, else `order`.
+    """
+    names, note = _chosen(path, reading, list(config.names or ()), tuple(order))
+    if len(names) != reading.n_keypoints:
+        raise InputError(
+            f"{path}: {reading.n_keypoints} keypoints, but {len(names)} names ({note}): {shorten(names)}. "
+            "Set keypoints.names in file order"
+        )
+    problems = [f"keypoints.rename: {unknown('keypoint', old, names)}" for old in config.rename if old not in names]
+    renamed = tuple(config.rename.get(name, name) for name in names)
+    problems += [f"keypoint name {name!r} occurs {n} times" for name, n in Counter(renamed).items() if n > 1]
+    problems += ["a keypoint name is empty"] if "" in renamed else []
+    raise_all(InputError, str(path), problems)
+    return renamed, (f"names of the {len(names)} keypoints: {note}",)
+
+
+def _chosen(path: Path, reading: Reading, given: list[str], order: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Return the names before renaming, and their origin."""
+    stored = reading.names
+    if stored is None and given:
+        return tuple(given), "keypoints.names"
+    if stored is None and order:
+        return order, "body.keypoint_order, because the file has none"
+    if stored is None:
+        raise InputError(f"{path}: {reading.n_keypoints} keypoints without names. Set keypoints.names in file order")
+    if given and tuple(given) != stored:
+        if sorted(given) == sorted(stored):
+            raise InputError(
+                f"{path}: keypoints.names has the names of the file in another order (file: {shorten(stored)};"
+                f" given: {shorten(given)}); leave keypoints.names empty: the order of the file is used"
+            )
+        return tuple(given), f"keypoints.names, instead of those in the file ({shorten(stored)})"
+    return stored, "the file"
 
 
 def _settle_rate(path: Path, reading: Reading, config: KeypointsConfig) -> tuple[float | None, str]:
-    """Return the frame rate and a note on who said it."""
-    own = reading.rate_hz
+    """Return the frame rate and a note on its origin."""
+    stated = reading.rate_hz
     if config.rate_hz is not None:
-        instead = f", in place of the file's {own:g} Hz" if own not in (None, config.rate_hz) else ""
-        return float(config.rate_hz), f"frame rate {config.rate_hz:g} Hz, as keypoints.rate_hz says{instead}"
-    if own is None:
+        instead = f", instead of {stated:g} Hz in the file" if stated not in (None, config.rate_hz) else ""
+        return float(config.rate_hz), f"frame rate {config.rate_hz:g} Hz (keypoints.rate_hz{instead})"
+    if stated is None:
         return None, "the file holds no frame rate"
-    if not (math.isfinite(own) and own > 0):
-        raise InputError(f"{path}: says a frame rate of {own:g}; set keypoints.rate_hz")
-    return own, f"frame rate {own:g} Hz, as the file says"
+    if not (math.isfinite(stated) and stated > 0):
+        raise InputError(f"{path}: invalid frame rate {stated:g} Hz in the file. Set keypoints.rate_hz")
+    return stated, f"frame rate {stated:g} Hz (file)"
 
 
 def _settle_unit(reading: Reading, config: KeypointsConfig) -> tuple[str | None, tuple[str, ...]]:
-    """Return the unit and a note where the settings override it; the reader has noted what the file says."""
+    """Return the unit, and a note where the settings override the file."""
     if config.unit is None:
         return reading.unit, ()
-    return config.unit, (f"length unit {config.unit}, as keypoints.unit says",)
+    return config.unit, (f"length unit {config.unit} (keypoints.unit)",)
 
 
-def _kept_frames(path: Path, reading: Reading, config: KeypointsConfig) -> tuple[slice | np.ndarray, list[int]]:
-    """Return the frames between start and stop of each clip, and how many each clip keeps.
-
-    Raises:
-        InputError: when a clip has no frame left.
-    """
+def _chosen_frames(path: Path, reading: Reading, config: KeypointsConfig) -> tuple[slice | np.ndarray, list[int]]:
+    """Return the frames between start and stop of each clip, and how many each clip keeps."""
     n_frames = len(reading.positions)
     lengths = reading.clip_lengths or (n_frames,)
     stops = [length if config.stop is None else min(config.stop, length) for length in lengths]
     short = [f"{index} ({n} frames)" for index, n in enumerate(lengths) if n <= config.start]
     if short:
         raise InputError(f"{path}: keypoints.start={config.start} leaves no frame of clip {shorten(short)}")
-    kept = [stop - config.start for stop in stops]
+    counts = [stop - config.start for stop in stops]
     if len(lengths) == 1:
-        return slice(config.start, stops[0]), kept
+        return slice(config.start, stops[0]), counts
     firsts = np.cumsum(lengths) - lengths
     ranges = [np.arange(first + config.start, first + stop) for first, stop in zip(firsts, stops, strict=True)]
-    return np.concatenate(ranges), kept
+    return np.concatenate(ranges), counts
 
 
 def _clip_names(name: str, reading: Reading, n_clips: int) -> tuple[str, ...]:
@@ -169,15 +198,11 @@ def _clip_names(name: str, reading: Reading, n_clips: int) -> tuple[str, ...]:
 
 
 def _finished(joined: Keypoints, path_notes: tuple[str, ...]) -> Keypoints:
-    """Note keypoints that are never seen.
-
-    Raises:
-        InputError: when no keypoint is ever seen.
-    """
-    seen = joined.observed.any(axis=0)
-    if not seen.any():
+    """Note keypoints that are never observed; refuse a recording without any."""
+    observed = joined.observed.any(axis=0)
+    if not observed.any():
         raise InputError(f"{joined.sources[0].path}: no keypoint was observed in any frame; {'; '.join(joined.notes)}")
-    never = [name for name, once in zip(joined.names, np.ravel(seen), strict=True) if not once]
+    never = [name for name, once in zip(joined.names, np.ravel(observed), strict=True) if not once]
     notes = (f"never observed: {shorten(never)}",) if never else ()
     return replace(joined, notes=(*path_notes, *joined.notes, *notes))
 
@@ -185,3 +210,74 @@ def _finished(joined: Keypoints, path_notes: tuple[str, ...]) -> Keypoints:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def join(pieces: Sequence[Keypoints]) -> Keypoints:
+    """Put the clips of all `pieces`, one a file, end to end; match keypoints by name to the order of the first file."""
+    first = pieces[0]
+    problems = [problem for piece in pieces[1:] for problem in _differences(first, piece)]
+    raise_all(InputError, f"keypoints.path: the {len(pieces)} files do not belong together", problems)
+    orders = [[piece.names.index(name) for name in first.names] for piece in pieces]
+    return replace(
+        first,
+        positions=_stack([_ordered(p.positions, order) for p, order in zip(pieces, orders, strict=True)]),
+        confidence=_stack([_ordered(p.confidence, order) for p, order in zip(pieces, orders, strict=True)]),
+        clip_names=tuple(make_unique([name for piece in pieces for name in piece.clip_names])),
+        clip_lengths=np.concatenate([piece.clip_lengths for piece in pieces]),
+        sources=tuple(source for piece in pieces for source in piece.sources),
+        notes=_merged_notes(pieces),
+    )
+
+
+def _differences(first: Keypoints, piece: Keypoints) -> list[str]:
+    """Return what of `piece` does not match the first file."""
+    name, reference = piece.sources[0].path, first.sources[0].path.name
+    problems: list[str] = []
+    lacking = [keypoint for keypoint in first.names if keypoint not in piece.names]
+    extra = [keypoint for keypoint in piece.names if keypoint not in first.names]
+    if lacking or extra:
+        words = [f"lacks {shorten(lacking)}"] * bool(lacking) + [f"also has {shorten(extra)}"] * bool(extra)
+        problems.append(f"{name}: {' and '.join(words)} (compared with {reference})")
+    if not _same_rate(first.rate_hz, piece.rate_hz):
+        problems.append(
+            f"{name}: frame rate {_rate_text(piece.rate_hz)}, {reference} has {_rate_text(first.rate_hz)}."
+            " Set keypoints.rate_hz if they are the same"
+        )
+    if first.unit != piece.unit:
+        problems.append(
+            f"{name}: the length unit is known of one file only (the other: {reference}); set keypoints.unit"
+        )
+    return problems
+
+
+def _same_rate(rate: float | None, other: float | None) -> bool:
+    if rate is None or other is None:
+        return rate is None and other is None
+    return abs(rate - other) <= RATE_TOLERANCE * max(rate, other)
+
+
+def _rate_text(rate: float | None) -> str:
+    return "unknown" if rate is None else f"{rate:g} Hz"
+
+
+def _ordered(values: np.ndarray, order: list[int]) -> np.ndarray:
+    """Reorder the keypoint axis, without a copy where nothing changes."""
+    return values if order == list(range(len(order))) else values[:, order]
+
+
+def _stack(arrays: list[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _merged_notes(pieces: Sequence[Keypoints]) -> tuple[str, ...]:
+    """Give notes that hold for all files once, and others with the names of the files."""
+    if len(pieces) == 1:
+        return pieces[0].notes
+    files: dict[str, list[str]] = {}
+    for piece in pieces:
+        for note in piece.notes:
+            files.setdefault(note, []).append(piece.sources[0].path.name)
+    return tuple(
+        f"all {len(pieces)} files: {note}" if len(names) == len(pieces) else f"{shorten(names, 3)}: {note}"
+        for note, names in files.items()
+    )

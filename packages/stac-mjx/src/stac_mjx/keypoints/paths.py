@@ -1,4 +1,4 @@
-"""From ``keypoints.path`` to the files it means, each with a unique clip name."""
+"""Find the files of ``keypoints.path``, each with a unique clip name."""
 
 from __future__ import annotations
 
@@ -16,26 +16,23 @@ _MAGIC = "*?["
 
 
 def find_files(path: Any) -> tuple[list[Path], tuple[str, ...]]:
-    """Return the files meant by `path`, and notes: a file, a glob (in natural order), or a list of both (in its order).
+    """Return the files of `path`, and notes: a file, a glob (in natural order), or a list of both (in its order).
 
-    ``~`` and ``$VAR`` are expanded. A file met twice is read once.
-
-    Raises:
-        InputError: listing everything that is empty, a folder, absent, or matches nothing.
+    ``~`` and ``$VAR`` are expanded. A file listed twice is read once.
     """
     entries = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
     entries = [entry for entry in entries if entry not in (None, "")]
     if not entries:
-        raise InputError("keypoints.path: is empty; give a file, a list of files or a glob")
+        raise InputError("keypoints.path is empty. Set it to a file, a list of files or a glob")
     files: list[Path] = []
-    faults: list[str] = []
+    problems: list[str] = []
     for entry in entries:
-        found, fault = _expand(os.path.expandvars(os.path.expanduser(os.fspath(entry))))
-        files += found
-        faults += [fault] if fault else []
-    raise_all(InputError, "keypoints.path", faults)
+        matches, problem = _expand(os.path.expandvars(os.path.expanduser(os.fspath(entry))))
+        files += matches
+        problems += [problem] if problem else []
+    raise_all(InputError, "keypoints.path", problems)
     unique = list(dict.fromkeys(files))
-    notes = (f"{len(files) - len(unique)} files given twice are read once",) if len(unique) < len(files) else ()
+    notes = (f"{len(files) - len(unique)} files listed twice are read once",) if len(unique) < len(files) else ()
     return unique, notes
 
 
@@ -56,30 +53,30 @@ def unique_stems(files: Sequence[Path]) -> list[str]:
 def make_unique(names: Sequence[str]) -> list[str]:
     """Number the repeats of a name: ``a, a, b`` becomes ``a, a_2, b``."""
     taken: set[str] = set(names)
-    seen: set[str] = set()
+    used: set[str] = set()
     unique: list[str] = []
     for name in names:
         candidate, number = name, 1
-        while candidate in seen or (number > 1 and candidate in taken):
+        while candidate in used or (number > 1 and candidate in taken):
             number += 1
             candidate = f"{name}_{number}"
-        seen.add(candidate)
+        used.add(candidate)
         unique.append(candidate)
     return unique
 
 
 def _expand(text: str) -> tuple[list[Path], str]:
-    """Return the files of one entry, or what is wrong with it."""
+    """Return the files of one entry, and the problem with it."""
     path = Path(text)
     if path.is_dir():
         inside = sorted((entry.name for entry in path.iterdir() if entry.is_file()), key=natural_key)
         example = str(path / "*")
         return (
             [],
-            f"{text}: is a folder; give files or a glob, such as {example!r} (it holds {shorten(inside) or 'none'})",
+            f"{text}: is a folder (it contains {shorten(inside) or 'no file'}). Give a glob such as {example!r}",
         )
     if path.exists():
-        return ([path], "") if path.is_file() else ([], f"{text}: is no regular file (a pipe, a socket or a device)")
+        return ([path], "") if path.is_file() else ([], f"{text}: not a regular file (a pipe, a socket or a device)")
     if any(sign in text for sign in _MAGIC):
         matches = [Path(match) for match in glob.glob(text, recursive=True)]
         matches = sorted((match for match in matches if match.is_file()), key=natural_key)
@@ -88,15 +85,15 @@ def _expand(text: str) -> tuple[list[Path], str]:
 
 
 def _nearby(path: Path) -> str:
-    """Say what lies where `path` was looked for."""
+    """Describe the folder that `path` points to."""
     unset = re.findall(r"\$\{?\w+\}?", str(path))
     if unset:
         return f" ({', '.join(unset)} is not set)"
     folder = path.parent
     if not folder.is_dir():
-        return f"; there is no folder {str(folder)!r}"
+        return f"; missing folder {str(folder)!r}"
     names = sorted((entry.name for entry in folder.iterdir() if entry.is_file()), key=natural_key)
     close = nearest(path.name, names)
     if close:
         return f"; did you mean {' or '.join(map(repr, close))}?"
-    return f"; {str(folder)!r} holds {shorten(names) or 'no file'}"
+    return f"; {str(folder)!r} contains {shorten(names) or 'no file'}"

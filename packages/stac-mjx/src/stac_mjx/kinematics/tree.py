@@ -4,12 +4,13 @@ A hinge or slide joint is one node. A ball joint is three nodes in a row: the fi
 carry one axis of its tangent space each. A free joint is three slides along the world axes followed by a ball. Bodies
 hang on the node of their last joint by a constant transform, so welded bodies cost nothing.
 
-Every transform here is ``node <- parent``; quaternions are wxyz; lengths are in the model's own unit.
+Every transform here is ``node <- parent``; quaternions are wxyz; lengths are in metres. `Tree.from_model` and
+`Tree.to_model` convert coordinates from and to the length unit of the MJCF.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -25,44 +26,72 @@ class Tree:
     """The kinematic tree of a model. Hashed by identity, so it can be a static argument of a jitted function.
 
     Node 0 is the world; node ``i + 1`` is degree of freedom ``i`` of MuJoCo (`qvel` order). Sizes: ``n_dof`` = nv.
-
-    Attributes:
-        parent: (dof,) node each node hangs on.
-        depth: (dof,) number of degrees of freedom up to and including this one.
-        const_pos, const_mat: (dof, 3), (dof, 3, 3) fixed part of the transform from the parent node.
-        anchor, axis: (dof, 3) joint anchor and axis in the node's own frame.
-        is_slide: (dof,) bool; a translation along `axis`, otherwise a rotation about it.
-        scalar_dof, scalar_qadr, scalar_ref: hinge and slide degrees of freedom, their place in qpos, their qpos0.
-        ball_dof, ball_qadr, ball_limit: first dof and first qpos place of each rotation joint; largest angle
-            (rad, or inf).
-        lower, upper: (dof,) limits of `qpos` for scalar joints, -inf/inf elsewhere.
-        body_node, body_pos, body_mat: node each body hangs on and its constant pose in that node's frame.
-        root_dofs: degrees of freedom of the first moving body.
-        qpos0: (nq,) reference configuration.
-        ancestors: (dof + 1, dof) bool; whether a degree of freedom moves a node.
     """
 
     parent: np.ndarray
+    """Node each node hangs on, (dof,)."""
     depth: np.ndarray
+    """Number of degrees of freedom up to and including this one, (dof,)."""
     const_pos: np.ndarray
+    """Fixed part of the transform from the parent node, (dof, 3)."""
     const_mat: np.ndarray
+    """Its rotation, (dof, 3, 3)."""
     anchor: np.ndarray
+    """Joint anchor in the node's own frame, (dof, 3)."""
     axis: np.ndarray
+    """Joint axis in the node's own frame, (dof, 3)."""
     is_slide: np.ndarray
+    """Whether the node translates along `axis` rather than rotates about it, (dof,) bool."""
     scalar_dof: np.ndarray
+    """Hinge and slide degrees of freedom."""
     scalar_qadr: np.ndarray
+    """Their place in qpos."""
     scalar_ref: np.ndarray
+    """Their value in the reference pose of the model."""
     ball_dof: np.ndarray
+    """First degree of freedom of each rotation joint."""
     ball_qadr: np.ndarray
+    """Its first place in qpos."""
     ball_limit: np.ndarray
+    """Its largest angle, rad, or inf."""
     lower: np.ndarray
+    """Lower limits of scalar joints, -inf elsewhere, (dof,)."""
     upper: np.ndarray
+    """Upper limits of scalar joints, inf elsewhere, (dof,)."""
     body_node: np.ndarray
+    """Node each body hangs on, (body,)."""
     body_pos: np.ndarray
+    """Its constant position in the frame of that node, (body, 3)."""
     body_mat: np.ndarray
+    """Its constant rotation in the frame of that node, (body, 3, 3)."""
     root_dofs: np.ndarray
+    """Degrees of freedom of the first moving body."""
     qpos0: np.ndarray
+    """Reference configuration, (nq,)."""
     ancestors: np.ndarray
+    """Whether a degree of freedom moves a node, (dof + 1, dof) bool."""
+    length_unit_m: float = 1.0
+    """Length unit of the MJCF, metres."""
+
+    @property
+    def dof_unit(self) -> np.ndarray:
+        """Metres (rotations: rad) per unit of each degree of freedom of the MJCF, (dof,)."""
+        return np.where(self.is_slide, self.length_unit_m, 1.0)
+
+    @property
+    def qpos_unit(self) -> np.ndarray:
+        """Metres (rotations: 1) per unit of each coordinate of the MJCF, (nq,)."""
+        out = np.ones(self.n_qpos)
+        out[self.scalar_qadr] = self.dof_unit[self.scalar_dof]
+        return out
+
+    def from_model(self, qpos: np.ndarray) -> np.ndarray:
+        """Convert coordinates (frame, nq) from the length unit of the MJCF to metres."""
+        return (qpos * self.qpos_unit).astype(qpos.dtype)
+
+    def to_model(self, qpos: np.ndarray) -> np.ndarray:
+        """Convert coordinates (frame, nq) from metres to the length unit of the MJCF."""
+        return (qpos / self.qpos_unit).astype(qpos.dtype)
 
     @property
     def n_dof(self) -> int:
@@ -105,8 +134,19 @@ def _joint_nodes(model: mujoco.MjModel, joint: int, parent: int, pos: np.ndarray
     return nodes
 
 
-def build_tree(model: mujoco.MjModel) -> Tree:
-    """Read the kinematic tree of a compiled model."""
+def build_tree(model: mujoco.MjModel, length_unit_m: float = 1.0) -> Tree:
+    """Read the kinematic tree of a compiled model whose length unit is `length_unit_m` metres."""
+    tree = _tree_in_model_units(model)
+    if length_unit_m == 1.0:
+        return tree
+    tree = replace(tree, length_unit_m=length_unit_m)
+    lengths = {name: length_unit_m * getattr(tree, name) for name in ("const_pos", "anchor", "body_pos")}
+    limits = {name: tree.dof_unit * getattr(tree, name) for name in ("lower", "upper")}
+    reference = tree.dof_unit[tree.scalar_dof] * tree.scalar_ref
+    return replace(tree, **lengths, **limits, scalar_ref=reference, qpos0=tree.from_model(tree.qpos0))
+
+
+def _tree_in_model_units(model: mujoco.MjModel) -> Tree:
     nodes: list[_Node] = []
     body_node = np.zeros(model.nbody, np.int32)
     body_pos, body_mat = np.zeros((model.nbody, 3)), np.tile(np.eye(3), (model.nbody, 1, 1))

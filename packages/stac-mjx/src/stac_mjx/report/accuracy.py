@@ -16,6 +16,10 @@ from stac_mjx.records import SOLVER_STATUS, ReferenceClips
 
 MOST_FRAMES = 20_000
 """Frames that percentiles of single keypoints are taken from; longer recordings are thinned evenly."""
+POOR_FIT = 2.5
+"""A marker whose mean error exceeds this multiple of the median over markers is reported."""
+FAR_OFFSET = 0.35
+"""A marker whose offset is longer than this part of the body is reported."""
 MOST_BINS = 1200
 """Points of a curve over time."""
 
@@ -143,11 +147,41 @@ def figures_of(clips: ReferenceClips) -> dict[str, Any]:
         "degrees_of_freedom": len(clips.names_qvel),
         "rate_hz": clips.info.rate_hz,
         **error_figures(seen),
+        "per_keypoint_mm": {
+            name: rounded(mean) if np.isfinite(mean) else None
+            for name, mean in zip(clips.kp_names, means(distances, axis=0), strict=True)
+        },
         "frames_at_limit": frames_at_limit(clips.qpos, np.asarray(clips.at_joint_limit) == 1),
         "failed_frames": int((~usable(clips)).sum()),
         "solver_status": dict(zip(SOLVER_STATUS, status.tolist(), strict=False)),
         "warnings": [],
     }
+
+
+def marker_warnings(names: tuple[str, ...], error_mm: np.ndarray, offsets: np.ndarray, size_m: float) -> list[str]:
+    """Return one sentence for each marker that does not fit the body; `error_mm` is (frame, keypoint)."""
+    mean = means(error_mm, axis=0)
+    typical = float(np.median(mean[np.isfinite(mean)])) if np.isfinite(mean).any() else 0.0
+    length = np.linalg.norm(offsets, axis=1)
+    far = (length > FAR_OFFSET * size_m) & (size_m > 0)
+    out = []
+    if len(names) > 3 and far.mean() > 0.5:
+        middle, size = (three_digits(1000 * metres) for metres in (float(np.median(length)), size_m))
+        out.append(
+            f"{far.sum()} of {len(names)} keypoints are far from their bodies (median {middle} mm on a body of {size} "
+            "mm): recording and body have different frames. Set alignment.up where another axis than z points up, "
+            "alignment.mode=rigid where the root is fixed and the rig has axes of its own, and check keypoints.unit "
+            "and body.scale"
+        )
+        far[:] = False
+    for k, name in enumerate(names):
+        if len(names) > 3 and mean[k] > POOR_FIT * typical:
+            worse = f"mean error {mean[k]:.2f} mm, {mean[k] / typical:.1f} times the median of all keypoints"
+            out.append(f"{name}: {worse}. Check its body (body.markers.{name}.body) and its name in the recording")
+        if far[k]:
+            place = f"{1000 * length[k]:.1f} mm from the origin of its body"
+            out.append(f"{name}: {place}. Check its body (body.markers.{name}.body)")
+    return out
 
 
 def three_digits(value: float | int | None) -> str:

@@ -1,4 +1,4 @@
-"""The report of a fit: ``report.html``, one page that stands alone, and its pictures in ``figures/``."""
+"""Write the report of a fit: ``report.html``, one self-contained page, and its pictures in ``figures/``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from stac_mjx._common.mjcf import compile_enclosed
 from stac_mjx.records import Offsets, ReferenceClips
 from stac_mjx.report import body_plots, joint_plots
 from stac_mjx.report import error_plots as plots
-from stac_mjx.report.accuracy import distances_mm, figures_of, figures_per_clip, thinned
+from stac_mjx.report.accuracy import distances_mm, figures_of, figures_per_clip, marker_warnings, thinned
+from stac_mjx.report.html import Page, Section, html_of
 from stac_mjx.report.joint_plots import JointRanges
-from stac_mjx.report.report_page import Page, Section, html_of
 
 SAME_ERROR = 1e-3
-"""A summary belongs to clips whose mean error is the same within this part."""
+"""Relative tolerance of the mean error by which a summary is matched to its clips."""
 
 
 def write_report(clips: ReferenceClips, offsets: Offsets | None, summary: dict[str, Any] | None, out: Path) -> Path:
@@ -83,16 +83,18 @@ def enclosed_model(clips: ReferenceClips) -> mujoco.MjModel:
     return model
 
 
-def summary_beside(clips: ReferenceClips, path: Path) -> dict[str, Any] | None:
-    """What the ``fit_summary.json`` in the folder of `path` tells beyond the clips; None where it is of another fit."""
+def matching_summary(clips: ReferenceClips, path: Path) -> dict[str, Any] | None:
+    """Return what ``fit_summary.json`` next to `path` adds to the clips; None where it is of another fit."""
     try:
         summary = json.loads((path.parent / "fit_summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    own = figures_of(clips)
-    if not isinstance(summary, dict) or any(summary.get(key) != own[key] for key in ("frames", "clips", "keypoints")):
+    figures = figures_of(clips)
+    if not isinstance(summary, dict) or any(
+        summary.get(key) != figures[key] for key in ("frames", "clips", "keypoints")
+    ):
         return None
-    mean, stated = own["mean_error_mm"], summary.get("mean_error_mm")
+    mean, stated = figures["mean_error_mm"], summary.get("mean_error_mm")
     if not isinstance(stated, float) or mean is None or abs(stated - mean) > SAME_ERROR * mean:
         return None
     kinds = {"warnings": list, "notes": list, "wall_s": float, "frames_per_s": float}
@@ -100,11 +102,9 @@ def summary_beside(clips: ReferenceClips, path: Path) -> dict[str, Any] | None:
 
 
 def _warnings(clips: ReferenceClips) -> list[str]:
-    """Markers that do not fit the body."""
+    """Return a warning for each marker that does not fit the body."""
     if clips.offsets is None:
         return []
-    from stac_mjx.results import marker_warnings
-
     sites = clips.marker_sites[thinned(clips.n_frames, 50)]
     size = np.linalg.norm(sites[:, :, None] - sites[:, None], axis=-1).max(axis=(1, 2))
     return marker_warnings(clips.kp_names, distances_mm(clips), clips.offsets, float(np.nanmedian(size)))
@@ -131,13 +131,13 @@ def _sections(
     pose = body_plots.reference_pose(model, clips.info.length_unit_m)
     yield _section(
         "Error of each keypoint",
-        "Distance from the recorded keypoint to its site on the body. One far worse than the rest is tied to the wrong "
-        "body, misnamed, or badly tracked.",
+        "Distance from the recorded keypoint to its site on the body. A keypoint far worse than the rest is tied to "
+        "the wrong body, misnamed, or badly tracked.",
         keypoint_errors=plots.keypoint_errors(clips),
     )
     yield _section(
         "Error over time",
-        "Peaks are moments the camera or the body model does not follow; a slow rise is a rig that moved.",
+        "Peaks are moments that camera or body model do not follow. A slow rise means that the rig moved.",
         errors_over_time=plots.errors_over_time(clips),
     )
     if len(clips.clip_name) > 1:
@@ -149,25 +149,25 @@ def _sections(
         )
     yield _section(
         "Worst frames",
-        "If keypoints lie wrong here, the recording is at fault; if the body lies wrong, the fit is.",
+        "Wrong keypoints point to the recording, a wrong pose of the body to the fit.",
         worst_frames=body_plots.worst_frames(clips, pose.shapes),
     )
     yield _section(
         "Offsets on the body",
-        "Blue dots are where the keypoints sit on the body; they should lie where they are on the animal.",
+        "Blue dots are the keypoints on the body. They should be where they are on the animal.",
         offsets_on_body=body_plots.offsets_on_body(clips, offsets, pose),
     )
     pages = joint_plots.joint_ranges(ranges) if ranges else []
     still = f" Joints that no keypoint moves: {shorten(ranges.still)}." if ranges and ranges.still else ""
     yield _section(
         "Joint ranges",
-        "Joints that stay at a limit (red) want wider limits, another scale of the body, or other offsets." + still,
+        "Joints that stay at a limit (red) need wider limits, another scale of the body, or other offsets." + still,
         **{f"joint_ranges_{k + 1}" if k else "joint_ranges": figure for k, figure in enumerate(pages)},
     )
     if offsets is not None and len(offsets.loss_history):
-        text = "Poses and offsets are fitted in turn, until the error stops falling."
+        text = "Poses and offsets are fitted alternately until the error stops falling."
         yield _section("Calibration", text, calibration_history=plots.calibration_history(offsets))
-    text = "Poses of frames with few keypoints rest on the neutral pose and on their neighbours."
+    text = "Poses of frames with few keypoints depend on the neutral pose and on neighbouring frames."
     yield _section("Missing keypoints", text, missing_keypoints=plots.missing_keypoints(clips))
 
 
@@ -176,7 +176,7 @@ def _section(title: str, text: str, **figures: Figure | None) -> Section:
 
 
 def _write_pictures(sections: tuple[Section, ...], folder: Path) -> None:
-    """Write the pictures; those of an earlier report that this one lacks are removed."""
+    """Write the pictures and remove those of an earlier report that this one does not have."""
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

@@ -1,7 +1,7 @@
 """Keypoints with known poses and offsets, for any body.
 
 Poses are smooth and within the joint limits; markers follow by MuJoCo's own kinematics (C), so the truth does not
-depend on the kinematics under test; then noise, gaps and outliers are laid over them. Everything follows from the seed.
+depend on the kinematics under test. Then noise, gaps and outliers are added. Everything follows from the seed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Flaws:
-    """What the recording does to the true positions."""
+    """Errors that the recording adds to the true positions."""
 
     noise_m: float = 0.0
     """Standard deviation of the noise on each coordinate, metres."""
@@ -49,51 +49,48 @@ class Flaws:
     gap_frames: float = 10.0
     """Mean length of a gap, frames."""
     outlier_fraction: float = 0.0
-    """Fraction of points that lie somewhere else."""
+    """Fraction of points that are moved away."""
     outlier_m: float = 0.05
     """Mean distance of an outlier from the truth, metres; they spread evenly from half to one and a half times this."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A recording of which everything is known.
-
-    Attributes:
-        qpos: true poses, (frame, nq), in the MJCF's units.
-        offsets: true marker offsets in the frames of their bodies, (keypoint, 3), metres.
-        positions: true keypoint positions, (frame, keypoint, 3), metres.
-        outliers: points that were moved away, (frame, keypoint).
-        keypoints: what was "recorded": noisy, with gaps and outliers, in metres.
-        events: event name -> time of it in each clip, seconds from the clip's start.
-        labels: one label a clip (the target of a reach); empty where there is none.
-    """
+    """A recording of which everything is known."""
 
     qpos: Float[np.ndarray, "frame nq"]
+    """True poses, in the length unit of the MJCF."""
     offsets: Float[np.ndarray, "keypoint 3"]
+    """True marker offsets in the frames of their bodies, metres."""
     positions: Float[np.ndarray, "frame keypoint 3"]
+    """True keypoint positions, metres."""
     outliers: Bool[np.ndarray, "frame keypoint"]
+    """Points that were moved away."""
     keypoints: Keypoints
+    """The recording: with noise, gaps and outliers, in metres."""
     events: dict[str, np.ndarray] = field(default_factory=dict)
+    """Event name -> time of it in each clip, seconds from the start of the clip."""
     labels: tuple[str, ...] = ()
+    """One label a clip (the target of a reach)."""
 
 
 def make_truth(
     body: Body, motion: Motion | None = None, flaws: Flaws | None = None, *, offset_sd_m: float = 0.0, seed: int = 0
 ) -> Truth:
-    """Let a body move at random and record it.
+    """Move a body at random and record it.
 
     Args:
         body: the body, with its initial marker offsets.
         motion: how it moves.
-        flaws: what is wrong with the recording.
+        flaws: errors of the recording.
         offset_sd_m: true offsets are the initial ones plus noise of this standard deviation, metres.
         seed: everything follows from it.
 
     Raises:
-        ConfigError: when a number of `motion` or `flaws` makes no sense.
+        ConfigError: when a number of `motion` or `flaws` is impossible.
     """
     motion, flaws = motion or Motion(), flaws or Flaws()
-    raise_all(ConfigError, "synthetic", _faults(motion, flaws))
+    raise_all(ConfigError, "synthetic", _problems(motion, flaws))
     rng = np.random.default_rng(seed)
     offsets = body.marker_offset + rng.normal(0.0, offset_sd_m, body.marker_offset.shape)
     qpos = np.concatenate([random_poses(body, motion, rng) for _ in range(motion.n_clips)])
@@ -123,16 +120,16 @@ def record(
     """Record known poses with known offsets: true positions, then noise, outliers and gaps."""
     positions = marker_positions(body, qpos, offsets)
     shape = positions.shape[:2]
-    seen = positions + rng.normal(0.0, flaws.noise_m, positions.shape)
+    measured = positions + rng.normal(0.0, flaws.noise_m, positions.shape)
     outliers = rng.random(shape) < flaws.outlier_fraction
     direction = rng.normal(size=positions.shape)
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     distance = flaws.outlier_m * rng.uniform(0.5, 1.5, (*shape, 1))
-    seen = np.where(outliers[..., None], seen + distance * direction, seen)
+    measured = np.where(outliers[..., None], measured + distance * direction, measured)
     missing = gaps(shape, flaws, rng)
-    seen[missing] = np.nan
+    measured[missing] = np.nan
     keypoints = Keypoints(
-        positions=seen,
+        positions=measured,
         confidence=(~missing).astype(np.float64),
         names=body.marker_names,
         rate_hz=clips.rate_hz,
@@ -147,7 +144,7 @@ def record(
 def marker_positions(
     body: Body, qpos: Float[np.ndarray, "frame nq"], offsets: Float[np.ndarray, "keypoint 3"]
 ) -> Float[np.ndarray, "frame keypoint 3"]:
-    """Marker positions in the world, metres, by MuJoCo's own kinematics."""
+    """Compute marker positions in the world, metres, by MuJoCo's own kinematics."""
     data = mujoco.MjData(body.model)
     positions = np.empty((len(qpos), len(offsets), 3))
     for frame, pose in enumerate(qpos):
@@ -200,7 +197,7 @@ def smooth_noise(motion: Motion, n_signals: int, rng: np.random.Generator) -> Fl
 
 
 def gaps(shape: tuple[int, int], flaws: Flaws, rng: np.random.Generator) -> Bool[np.ndarray, "frame keypoint"]:
-    """Runs of missing points, geometric in length, so that `flaws.missing_fraction` of all is missing on average."""
+    """Draw runs of missing points of geometric length; `flaws.missing_fraction` of all is missing on average."""
     n_frames, n_keypoints = shape
     missing = np.zeros(shape, dtype=bool)
     fraction = flaws.missing_fraction
@@ -237,25 +234,25 @@ def _turned(quat: np.ndarray, rotvec: np.ndarray) -> np.ndarray:
     return turned
 
 
-def _faults(motion: Motion, flaws: Flaws) -> list[str]:
-    faults = [
+def _problems(motion: Motion, flaws: Flaws) -> list[str]:
+    problems = [
         f"motion.{name}: expected a positive number, got {value}"
         for name, value in vars(motion).items()
         if name != "amplitude" and not value > 0
     ]
     if motion.rate_hz > 0 and not 2 * motion.cutoff_hz <= motion.rate_hz:
-        faults.append(
+        problems.append(
             f"motion.cutoff_hz: expected at most half the rate ({motion.rate_hz / 2}), got {motion.cutoff_hz}"
         )
     for name in ("missing_fraction", "outlier_fraction"):
         value = getattr(flaws, name)
         if not 0.0 <= value < 1.0:
-            faults.append(f"flaws.{name}: expected a number from 0 to below 1, got {value}")
+            problems.append(f"flaws.{name}: expected a number from 0 to below 1, got {value}")
     if not flaws.gap_frames >= 1:
-        faults.append(f"flaws.gap_frames: expected at least 1, got {flaws.gap_frames}")
-    faults += [
-        f"flaws.{name}: expected no negative number, got {getattr(flaws, name)}"
+        problems.append(f"flaws.gap_frames: expected at least 1, got {flaws.gap_frames}")
+    problems += [
+        f"flaws.{name}: expected at least 0, got {getattr(flaws, name)}"
         for name in ("noise_m", "outlier_m")
         if not getattr(flaws, name) >= 0
     ]
-    return faults
+    return problems

@@ -91,7 +91,7 @@ def _detect_hdf5(path: Path) -> str:
 
 
 def _detect_text(path: Path, head: bytes) -> str:
-    from stac_mjx.keypoints.formats import dlc_csv
+    from stac_mjx.keypoints.formats.tables import FIRST_TITLE
 
     try:
         line = head.splitlines()[0].decode("utf-8-sig")
@@ -100,12 +100,12 @@ def _detect_text(path: Path, head: bytes) -> str:
         if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head:
             raise InputError(f"{path}: is text, but not in UTF-8; export it as CSV in UTF-8") from None
         raise _unknown(path, "neither HDF5 nor MATLAB nor text") from None
-    if titles and titles[0] == dlc_csv.FIRST_TITLE:
+    if titles and titles[0] == FIRST_TITLE:
         return "dlc_csv"
     if any(title.lower().endswith("_x") for title in titles):
         return "anipose_csv"
     for sign, called in {";": "semicolons", "\t": "tabs"}.items():
-        if sign in line and re.search(rf"_x\s*{sign}|^{dlc_csv.FIRST_TITLE}{sign}", line, re.IGNORECASE):
+        if sign in line and re.search(rf"_x\s*{sign}|^{FIRST_TITLE}{sign}", line, re.IGNORECASE):
             raise InputError(
                 f"{path}: is a table with {called} between its columns; export it with commas between columns and "
                 "points in numbers"

@@ -1,41 +1,39 @@
 """Numbers and text of MATLAB files, version 5 and 7.3, as MATLAB sees them.
 
-Version 7.3 is HDF5, written with the axes in reverse order and text as 16-bit codes; here they are put right.
+Version 7.3 is HDF5 with the axes in reverse order and text as 16-bit codes; both are converted here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+from scipy.io import loadmat, whosmat
 
 from stac_mjx._common.errors import InputError
-from stac_mjx.keypoints import mat5
 from stac_mjx.keypoints.formats import reading as hdf5
 
 
 @dataclass(frozen=True)
 class MatlabFile:
-    """The variables of one file that were asked for.
-
-    Attributes:
-        arrays: variable name -> float64 array, axes in MATLAB's order.
-        texts: variable name -> its strings (char array, cell array of char).
-        inventory: every variable of the file with its shape, for messages.
-    """
+    """The requested variables of one file."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    """Variable name -> float64 array, axes in MATLAB's order."""
     texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Variable name -> its strings (char array, cell array of char)."""
     inventory: str = ""
+    """All variables of the file with their shapes, for messages."""
 
 
 def load(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabFile:
     """Read the `numeric` and `text` variables that `path` has; ``struct.field`` reaches into a structure.
 
     Raises:
-        InputError: when the file is damaged, or a variable holds something else.
+        InputError: when the file is corrupt, or a variable has another type.
     """
     if h5py.is_hdf5(path):
         with hdf5.opened(path) as file:
@@ -44,60 +42,63 @@ def load(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabF
 
 
 def _load_v5(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabFile:
-    roots = {name.split(".")[0] for name in (*numeric, *text)}
+    wanted = {name.split(".")[0] for name in (*numeric, *text)}
     try:
-        values, inventory = mat5.read_variables(path, roots)
-    except mat5.Mat5Error as error:
-        raise InputError(f"{path}: not a complete MATLAB file ({error}); copy or export it again") from error
-    listed = ", ".join(f"{name} {shape}" for name, shape in inventory) or "no variable"
-    result = MatlabFile(inventory=listed)
+        shapes = whosmat(path)
+        values = loadmat(path, variable_names=[name for name, _, _ in shapes if name in wanted], struct_as_record=False)
+    except OSError:
+        raise
+    # scipy raises errors of many types on corrupt files
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a complete MATLAB file ({reason}). Copy or export it again") from error
+    result = MatlabFile(inventory=", ".join(f"{name} {shape}" for name, shape, _ in shapes) or "no variable")
     for name in numeric:
-        if _holds(values, name):
-            result.arrays[name] = _v5_array(path, name, _inside(values, name))
+        value = _field(values, name)
+        if value is not None:
+            result.arrays[name] = _v5_array(path, name, value)
     for name in text:
-        if _holds(values, name):
-            result.texts[name] = _v5_strings(path, name, _inside(values, name))
+        value = _field(values, name)
+        if value is not None:
+            result.texts[name] = _v5_strings(path, name, value)
     return result
 
 
-def _inside(values: dict[str, mat5.Value], name: str) -> mat5.Value:
-    root, _, inner = name.partition(".")
-    value = values[root]
-    return value[inner] if inner and isinstance(value, dict) else value
-
-
-def _holds(values: dict[str, mat5.Value], name: str) -> bool:
+def _field(values: dict[str, Any], name: str) -> Any:
+    """Return the variable `name`, or the field of a structure; None where there is none."""
     root, _, inner = name.partition(".")
     value = values.get(root)
-    return root in values and (not inner or (isinstance(value, dict) and inner in value))
+    if not inner or value is None:
+        return value
+    first = value.flat[0] if isinstance(value, np.ndarray) and value.dtype == object and value.size else None
+    return getattr(first, inner, None)
 
 
-def _v5_array(path: Path, name: str, value: mat5.Value) -> np.ndarray:
-    if not isinstance(value, np.ndarray):
+def _v5_array(path: Path, name: str, value: Any) -> np.ndarray:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
         raise InputError(f"{path}: {name}: expected an array of real numbers, got {_called(value)}")
-    return np.asarray(value, dtype=np.float64)
+    return value.astype(np.float64)
 
 
-def _v5_strings(path: Path, name: str, value: mat5.Value) -> tuple[str, ...]:
-    """Strings of a char array (rows) or of a cell array of char."""
-    texts: list[str] = []
-    for item in value if isinstance(value, tuple) else (None,):
-        whole = "".join(item) if isinstance(item, tuple) and all(isinstance(row, str) for row in item) else item
-        if not isinstance(whole, str):
-            raise InputError(f"{path}: {name}: expected text, got {_called(value)}")
-        texts.append(hdf5.as_text(whole))
-    return tuple(texts)
+def _v5_strings(path: Path, name: str, value: Any) -> tuple[str, ...]:
+    """Return the strings of a char array (rows) or of a cell array of char."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        cells = [np.ravel(cell) for cell in value.T.flat]
+        if all(cell.dtype.kind == "U" for cell in cells):
+            return tuple(hdf5.as_text("".join(cell)) for cell in cells)
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "U":
+        return tuple(hdf5.as_text(row) for row in value.flat)
+    raise InputError(f"{path}: {name}: expected text, got {_called(value)}")
 
 
-def _called(value: mat5.Value) -> str:
-    """Name what a variable holds, in MATLAB's words."""
-    if isinstance(value, np.ndarray):
-        return f"numbers {value.shape}"
-    if isinstance(value, dict):
-        return f"a structure with the fields {', '.join(value)}"
-    if isinstance(value, tuple):
-        return "text" if all(isinstance(item, str) for item in value) else "a cell array"
-    return "an object, or complex or sparse numbers"
+def _called(value: Any) -> str:
+    """Name the content of a variable, in MATLAB's words."""
+    if not isinstance(value, np.ndarray):
+        return "an object or sparse numbers"
+    if value.dtype == object:
+        names = getattr(value.flat[0], "_fieldnames", None) if value.size else None
+        return f"a structure with the fields {', '.join(names)}" if names else "a cell array"
+    return {"U": "text", "c": "complex numbers"}.get(value.dtype.kind, f"numbers {value.shape}")
 
 
 def _load_v73(path: Path, file: h5py.File, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabFile:
@@ -118,7 +119,7 @@ def _load_v73(path: Path, file: h5py.File, numeric: tuple[str, ...], text: tuple
 
 
 def _v73_strings(file: h5py.File, node: h5py.Dataset) -> tuple[str, ...]:
-    """Strings of a cell array (references to 16-bit codes), a char array, or plain HDF5 text."""
+    """Return the strings of a cell array (references to 16-bit codes), a char array, or plain HDF5 text."""
     if hdf5.holds_text(node):
         return hdf5.strings(node)
     if not hdf5.holds_references(node):
@@ -127,7 +128,7 @@ def _v73_strings(file: h5py.File, node: h5py.Dataset) -> tuple[str, ...]:
 
 
 def _decode_rows(node: h5py.Dataset) -> tuple[str, ...]:
-    """Rows of a MATLAB char array: HDF5 (width, row) of character codes; an empty one is stored as its size."""
+    """Return the rows of a MATLAB char array: HDF5 (width, row) of character codes; an empty one is its size."""
     if hdf5.number_attribute(node, "MATLAB_empty"):
         return ()
     codes = hdf5.numbers(node, np.int64)

@@ -14,9 +14,9 @@ import numpy as np
 
 from stac_mjx._common.errors import InputError, raise_all, shorten
 from stac_mjx._common.units import said_unit
+from stac_mjx.keypoints.cleaning import Timing, spacing
 from stac_mjx.keypoints.formats import reading as hdf5
 from stac_mjx.keypoints.formats.keypoints_reading import Reading, choose_track
-from stac_mjx.keypoints.timing import Timing, spacing
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,12 @@
-"""Text tables with one row a frame and columns ``<keypoint>_x, _y, _z``, with ``_score`` where known.
+"""Text tables with one row a frame: Anipose ``.csv`` and DeepLabCut ``.csv`` of triangulated keypoints.
 
-Anipose and others write them; formats that call their columns otherwise hand in a function that brings their titles to
-this form. Axes may be capitals (DLTdv). A column ``fnum`` is the frame number and tells borders; others are not used.
+Anipose (Karashchuk et al. 2021, Cell Reports 36:109730) has columns ``<keypoint>_x, _y, _z``, with ``_score`` where
+known; axes may be capitals (DLTdv). A column ``fnum`` is the frame number, which gives the borders of clips;
+``_error``, ``_ncams`` and the frame ``M_00``.., ``center_0``.. are not used.
+
+DeepLabCut (the tables that its ``triangulate`` writes; Nath et al. 2019, Nature Protocols 14:2152) has the title rows
+``scorer``, ``bodyparts`` and ``coords`` (x, y, z, and ``likelihood`` where known); with several animals a row
+``individuals`` comes second.
 """
 
 from __future__ import annotations
@@ -17,12 +22,17 @@ from typing import TextIO
 import numpy as np
 
 from stac_mjx._common.errors import InputError, raise_all, shorten
-from stac_mjx.keypoints.formats.keypoints_reading import Reading, refuse_track
-from stac_mjx.keypoints.timing import spacing
+from stac_mjx.keypoints.cleaning import spacing
+from stac_mjx.keypoints.formats.keypoints_reading import Reading, choose_track, refuse_track
 
 _AXES = ("_x", "_y", "_z")
 _ABSENT = re.compile(r"(^|,)(?:NA|N/A|null|)(?=,|$)")
-"""A cell that holds nothing, as Anipose, R and spreadsheets write it."""
+"""An empty cell, as Anipose, R and spreadsheets write it."""
+FIRST_TITLE = "scorer"
+"""First cell of a DeepLabCut table."""
+_SUFFIX = {"likelihood": "score"}
+_SINGLE = "single"
+"""Individual that DeepLabCut gives to points without an animal."""
 
 Titles = Callable[[Path, Iterator[list[str]], int | None], list[str]]
 """Reads the title rows of a table (path, rows, track) and returns one title a column."""
@@ -30,7 +40,7 @@ Titles = Callable[[Path, Iterator[list[str]], int | None], list[str]]
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which column of the table holds what."""
+    """Meaning of the columns of the table."""
 
     names: tuple[str, ...]
     xyz: tuple[int, ...]
@@ -44,18 +54,50 @@ class _Columns:
         return [*self.xyz, *scores, *([] if self.frame_number is None else [self.frame_number])]
 
 
-def first_row(path: Path, rows: Iterator[list[str]], track: int | None) -> list[str]:
-    """Titles as the first row has them."""
-    refuse_track(path, track, "a table of this form")
+def _anipose_titles(path: Path, rows: Iterator[list[str]], track: int | None) -> list[str]:
+    """Return the titles of an Anipose table, and tables like it: its first row."""
+    refuse_track(path, track, "an Anipose table")
     return next(rows, [])
 
 
-def read_table(path: Path, track: int | None, titles: Titles) -> Reading:
-    """Read one table.
+def _deeplabcut_titles(path: Path, rows: Iterator[list[str]], track: int | None) -> list[str]:
+    """Return titles ``<bodypart>_<coord>``; empty for the frame number and for animals that were not chosen."""
+    levels: dict[str, list[str]] = {}
+    for row in rows:
+        levels[row[0] if row else ""] = row[1:]
+        if "coords" in levels or len(levels) > 3:
+            break
+    needed = (FIRST_TITLE, "bodyparts", "coords")
+    raise_all(InputError, str(path), [f"missing title row {name!r}" for name in needed if name not in levels])
+    parts, coords = levels["bodyparts"], levels["coords"]
+    owners = levels.get("individuals", ["the only animal"] * len(parts))
+    if not len(parts) == len(coords) == len(owners):
+        raise InputError(f"{path}: the title rows differ in length: {len(parts)}, {len(coords)} and {len(owners)}")
+    animals = [name for name in dict.fromkeys(owners) if name != _SINGLE] or [_SINGLE]
+    chosen = animals[choose_track(path, track, animals)]
+    columns = zip(parts, coords, owners, strict=True)
+    return ["", *(f"{part}_{_SUFFIX.get(coord, coord)}" if owner == chosen else "" for part, coord, owner in columns)]
+
+
+def read_anipose(path: Path, track: int | None = None) -> Reading:
+    """Read an Anipose table, or one like it.
 
     Raises:
-        InputError: when it is no such table, lacks a coordinate, or holds something that is no number.
+        InputError: when it is not such a table, a keypoint lacks a coordinate, or a cell contains text.
     """
+    return _read_table(path, track, _anipose_titles)
+
+
+def read_deeplabcut(path: Path, track: int | None = None) -> Reading:
+    """Read a DeepLabCut table.
+
+    Raises:
+        InputError: as for `read_anipose`, and when it holds several animals and none was chosen.
+    """
+    return _read_table(path, track, _deeplabcut_titles)
+
+
+def _read_table(path: Path, track: int | None, titles: Titles) -> Reading:
     try:
         with open(path, encoding="utf-8-sig") as stream:
             columns = _columns(path, titles(path, csv.reader(stream), track))
@@ -70,36 +112,30 @@ def read_table(path: Path, track: int | None, titles: Titles) -> Reading:
         confidence=_scores(columns, table[:, n_xyz:]),
         names=columns.names,
         clip_lengths=lengths,
-        notes=(*notes, "the file holds no length unit and no frame rate (tables of this form never do)"),
+        notes=(*notes, "the file has no length unit and no frame rate (this format never has)"),
     )
 
 
 def _columns(path: Path, header: list[str]) -> _Columns:
-    """Find the coordinates, scores and frame number in the header.
-
-    Raises:
-        InputError: when a column occurs twice, there are no keypoints, or a keypoint lacks a coordinate.
-    """
+    """Find the coordinates, scores and frame number in the header."""
     header = [re.sub(r"_[XYZ]$", lambda axis: axis[0].lower(), title.strip()) for title in header]
     position = {title: column for column, title in enumerate(header)}
     names = tuple(title[:-2] for title in header if title.endswith("_x") and len(title) > 2)
     if not names:
         raise InputError(
-            f"{path}: holds no keypoints; expected columns <keypoint>_x, _y, _z, found {shorten(header) or 'none'}"
+            f"{path}: no keypoints (got columns {shorten(header) or 'none'}, expected <keypoint>_x, _y, _z)"
         )
     if not any(f"{name}_z" in position for name in names):
-        raise InputError(
-            f"{path}: is 2D (no column ends in _z); 3D positions are needed: triangulate the cameras first"
-        )
+        raise InputError(f"{path}: 2D data (no column ends in _z), expected 3D. Triangulate the cameras first")
     repeated = [title for title in position if title and header.count(title) > 1]
-    faults = [f"column {title!r} occurs {header.count(title)} times" for title in repeated]
-    faults += [
-        f"keypoint {name!r} lacks the column {name + axis!r}"
+    problems = [f"column {title!r} occurs {header.count(title)} times" for title in repeated]
+    problems += [
+        f"keypoint {name!r}: missing column {name + axis!r}"
         for name in names
         for axis in _AXES
         if name + axis not in position
     ]
-    raise_all(InputError, str(path), faults)
+    raise_all(InputError, str(path), problems)
     return _Columns(
         names=names,
         xyz=tuple(position[name + axis] for name in names for axis in _AXES),
@@ -109,15 +145,15 @@ def _columns(path: Path, header: list[str]) -> _Columns:
 
 
 def _numbers(path: Path, stream: TextIO, columns: list[int]) -> np.ndarray:
-    """Read the rest of the table, (row, column); an empty cell is NaN."""
+    """Read the rest of the table, (row, column); empty cells are NaN."""
     lines = _rows(stream)
     first = next(lines, None)
     if first is None:
-        raise InputError(f"{path}: holds a header and no frame")
+        raise InputError(f"{path}: a header and no frames")
     try:
         return np.loadtxt(chain([first], lines), delimiter=",", usecols=columns, comments=None, quotechar='"', ndmin=2)
     except ValueError as error:
-        raise InputError(f"{path}: a row is incomplete or holds something that is no number: {error}") from error
+        raise InputError(f"{path}: a row is incomplete or contains text: {error}") from error
 
 
 def _rows(stream: TextIO) -> Iterator[str]:
@@ -127,12 +163,12 @@ def _rows(stream: TextIO) -> Iterator[str]:
 
 
 def _fill_empty(line: str) -> str:
-    """Write ``nan`` into cells that hold nothing, which the number parser refuses."""
+    """Write ``nan`` into empty cells, which the number parser refuses."""
     return _ABSENT.sub(r"\1nan", line.rstrip("\r\n"))
 
 
 def _scores(columns: _Columns, table: np.ndarray) -> np.ndarray | None:
-    """Scores (frame, keypoint); a keypoint without a score column has NaN, an unknown confidence."""
+    """Return scores (frame, keypoint); NaN (unknown) for a keypoint without a score column."""
     if all(column is None for column in columns.scores):
         return None
     scores = np.full((len(table), len(columns.names)), np.nan)
@@ -142,7 +178,7 @@ def _scores(columns: _Columns, table: np.ndarray) -> np.ndarray | None:
 
 
 def _borders(path: Path, columns: _Columns, table: np.ndarray) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
-    """Clips between jumps of the frame number: tables of several trials, or with dropped frames."""
+    """Split clips where the frame number jumps: tables of several trials, or with dropped frames."""
     if columns.frame_number is None:
         return None, ()
     try:
@@ -151,5 +187,5 @@ def _borders(path: Path, columns: _Columns, table: np.ndarray) -> tuple[tuple[in
         raise InputError(f"{path}: {error}") from error
     notes = timing.notes
     if timing.step is not None and timing.step != 1:
-        notes += (f"frame numbers (fnum) advance by {timing.step:g}: the rate is that of the frames kept",)
+        notes += (f"frame numbers (fnum) advance by {timing.step:g}: the rate is that of the stored frames",)
     return (timing.clip_lengths if len(timing.clip_lengths) > 1 else None), notes

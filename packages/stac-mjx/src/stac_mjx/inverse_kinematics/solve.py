@@ -1,0 +1,258 @@
+"""Inverse kinematics of a recording with known offsets: staged start, gaps, restarts, smoothness.
+
+`batches.improve` improves poses; this module decides where each frame starts and which frames need more work:
+
+1. Some keyframes are solved from the neutral pose in stages (Algorithm 1 of MIMIC-MJX): the root by Procrustes and a
+   few steps on the trunk keypoints, each part on its own keypoints, then all joints on all keypoints.
+2. The other keyframes start between those, and all other frames between the keyframes. Each level is solved in
+   parallel; no frame waits for the one before.
+3. Frames whose error stays far above the rest start again from their neighbours' poses; the better result is kept.
+4. Frames with missing keypoints are solved again with the neighbours in time, instead of the neutral pose, as prior.
+
+Arrays are (frame, ...); lengths are in metres unless the name ends in ``_mm``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.spatial.transform import Rotation
+
+from stac_mjx.inverse_kinematics.batches import Progress, Pull, improve
+from stac_mjx.inverse_kinematics.levenberg import Robust, Status
+from stac_mjx.inverse_kinematics.pose_solver import (
+    Fit,
+    Observation,
+    PoseSolver,
+    Target,
+    distances_mm,
+    errors_mm,
+    fit_target,
+)
+from stac_mjx.keypoints.alignment import procrustes
+from stac_mjx.kinematics import trajectory
+from stac_mjx.kinematics.forward import marker_positions, retract
+from stac_mjx.kinematics.tree import Tree
+
+ROBUST_MEDIANS, ROBUST_LEAST, PILOT_FRAMES = 4.0, 0.005, 200
+"""Scale of the robust loss: medians of the marker distances, but at least this part of the body, because a narrower
+loss has no slope to follow; frames it is estimated from where offsets are known."""
+KEYFRAME_STRIDE, COARSE = 10, 8
+"""Every so many frames one is a keyframe; of every so many keyframes one is solved from the neutral pose."""
+KEYFRAME_ITERATIONS = (32, 12)
+"""Iterations of keyframes from the neutral pose, and between others; they are starts, so they need not converge."""
+PART_ITERATIONS, ROOT_ITERATIONS = 4, 6
+RESTART_FACTOR = 3.0
+"""Frames whose error exceeds this multiple of the median start again from a neighbour's pose."""
+RESTARTS, RESTART_ITERATIONS, STUCK = 3, 12, 0.95
+"""Passes that look for stuck frames, iterations each gets, and the part of a frame's own error below which the error of
+a neighbour's pose shows that the frame is stuck."""
+SMOOTHING_PASSES = 20
+"""Passes over the frames that spread the smoothness term."""
+
+
+def solve(
+    solver: PoseSolver,
+    observation: Observation,
+    offsets: Float[np.ndarray, "keypoint 3"],
+    *,
+    robust_mm: Float[np.ndarray, " keypoint"] | None = None,
+    progress: Progress | None = None,
+) -> Fit:
+    """Find the poses of all frames from nothing but the keypoints.
+
+    Args:
+        solver: body and settings.
+        observation: the frames.
+        offsets: marker offsets, metres.
+        robust_mm: scale of the robust loss of each keypoint (see `pilot`); None: the one of the settings.
+        progress: called with the number of frames that are done.
+    """
+    target, lengths = fit_target(solver, observation, offsets, robust_mm), observation.clip_lengths
+    known, qpos = np.zeros(observation.n_frames, bool), np.tile(solver.neutral, (observation.n_frames, 1))
+    for level, step in enumerate((COARSE * KEYFRAME_STRIDE, KEYFRAME_STRIDE)):
+        keys = keyframes(observation, step)
+        keys = keys[~known[keys]]
+        if not len(keys):
+            continue
+        part = target.take(keys)
+        begin = qpos[keys] if level else start(solver, part)
+        fit = improve(solver, part, begin, iterations=KEYFRAME_ITERATIONS[level])
+        fit = _restart(solver, part, fit)
+        known[keys], qpos[keys] = fit.status < Status.NO_MARKERS, fit.qpos
+        qpos = trajectory.fill(solver.tree, qpos, known, lengths).copy()
+    fit = improve(solver, target, qpos, progress=progress)
+    fit = _restart(solver, target, fit)
+    fit = _bridge_gaps(solver, target, fit)
+    return _smooth(solver, target, fit)
+
+
+def pilot(solver: PoseSolver, observation: Observation, offsets: np.ndarray) -> Float[np.ndarray, " keypoint"]:
+    """Estimate the scale of the robust loss (mm) from some frames spread over the recording."""
+    if solver.robust is Robust.NONE or solver.settings.robust_mm is not None:
+        return solver.default_robust_mm
+    frames = np.unique(np.linspace(0, observation.n_frames - 1, min(PILOT_FRAMES, observation.n_frames)).astype(int))
+    sample = replace(observation.take(frames), clip_lengths=np.ones(len(frames), np.int64))
+    fit = solve(solver, sample, offsets)
+    return robust_scale(solver, distances_mm(solver, offsets, sample, fit.qpos), sample.present)
+
+
+def robust_scale(
+    solver: PoseSolver, distances: Float[np.ndarray, "frame keypoint"], present: np.ndarray
+) -> Float[np.ndarray, " keypoint"]:
+    """Derive the scale of the robust loss (mm) from `distances` (mm) between keypoints and markers.
+
+    A scale in the settings takes precedence. Each keypoint has its own scale, at least that of all together, so that a
+    keypoint with a large error in every frame keeps its weight.
+    """
+    if solver.settings.robust_mm is not None or not present.any():
+        return solver.default_robust_mm
+    common = float(np.median(distances[present]))
+    medians = [
+        np.median(column[there]) if there.any() else common
+        for column, there in zip(distances.T, present.T, strict=True)
+    ]
+    least = ROBUST_LEAST * 1000 * solver.body.size_m
+    return np.maximum(ROBUST_MEDIANS * np.maximum(medians, common), max(least, 1e-3))
+
+
+def start(solver: PoseSolver, target: Target) -> Float[np.ndarray, "frame nq"]:
+    """Solve from the neutral pose in stages: the root, then each part (Algorithm 1)."""
+    tree, body = solver.tree, solver.body
+    qpos = _place_root(solver, target, np.tile(solver.neutral, (target.observation.n_frames, 1)))
+    if len(tree.root_dofs) == tree.n_dof:
+        return qpos
+    if len(body.part_dofs) or len(tree.root_dofs) >= 3:
+        part = target.only(solver.trunk, tree.root_dofs)
+        qpos = improve(solver, part, qpos, iterations=ROOT_ITERATIONS).qpos
+    marker_node = tree.body_node[body.marker_body]
+    for dofs in body.part_dofs.values():
+        moved = np.logical_or.reduce(tree.ancestors[marker_node][:, dofs], axis=1)
+        qpos = improve(solver, target.only(moved, dofs), qpos, iterations=PART_ITERATIONS).qpos
+    return qpos
+
+
+def _place_root(solver: PoseSolver, target: Target, qpos: np.ndarray) -> np.ndarray:
+    """Place the root of a floating body by Procrustes of the trunk (of all keypoints where the trunk is missing)."""
+    tree, observation = solver.tree, target.observation
+    root = tree.root_dofs
+    if len(root) != 6 or not len(tree.ball_dof) or tree.ball_dof[0] != root[3]:
+        return qpos
+    rest_pose = solver.neutral.copy()
+    rest_pose[:3], rest_pose[3:7] = 0.0, (1.0, 0.0, 0.0, 0.0)
+    offsets = jnp.asarray(target.offsets, jnp.float32)
+    markers = marker_positions(tree, solver.body.marker_body, jnp.asarray(rest_pose)[None], offsets)
+    rest = np.broadcast_to(np.asarray(markers, np.float64), observation.target.shape)
+    weight = observation.weight * solver.trunk
+    weight = np.where((weight > 0).sum(axis=1, keepdims=True) >= 3, weight, observation.weight)
+    fit = procrustes(rest, observation.target, weight)
+    qpos = qpos.copy()
+    qpos[:, :3] = fit.translation
+    qpos[:, 3:7] = Rotation.from_matrix(fit.rotation).as_quat(scalar_first=True)
+    return qpos
+
+
+def _restart(solver: PoseSolver, target: Target, fit: Fit) -> Fit:
+    """Free stuck frames: those whose keypoints a neighbour's pose explains nearly as well as their own pose.
+
+    They start again from that pose, and so do frames whose error is far above the rest; the better result is kept.
+    Good poses spread from frame to frame, so a few passes free long stretches.
+    """
+    offset = 1
+    for _ in range(RESTARTS):
+        usable = fit.status < Status.NO_MARKERS
+        if usable.sum() < 2:
+            return fit
+        far = fit.error_mm > RESTART_FACTOR * np.median(fit.error_mm[usable])
+        best, source = _best_neighbour(solver, target, fit, usable, offset)
+        stuck = np.flatnonzero(usable & (source >= 0) & (far | (best < STUCK * fit.error_mm)))
+        offset *= 3
+        if not len(stuck):
+            continue
+        again = improve(solver, target.take(stuck), fit.qpos[source[stuck]], iterations=RESTART_ITERATIONS)
+        better = again.error_mm < 0.98 * fit.error_mm[stuck]
+        fit = fit.with_frames(stuck[better], again, better)
+    return fit
+
+
+def _best_neighbour(
+    solver: PoseSolver, target: Target, fit: Fit, usable: np.ndarray, offset: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the error (mm) of the better of the poses `offset` frames before and after, and its frame (-1: none)."""
+    n_frames, lengths = len(usable), target.observation.clip_lengths
+    clip = np.repeat(np.arange(len(lengths)), lengths)
+    best, source = np.full(n_frames, np.inf), np.full(n_frames, -1)
+    for shift in (-offset, offset):
+        other = np.clip(np.arange(n_frames) + shift, 0, n_frames - 1)
+        valid = (clip[other] == clip) & (np.abs(other - np.arange(n_frames)) == offset) & usable[other]
+        error = np.where(valid, errors_mm(solver, target, fit.qpos[other]), np.inf)
+        source = np.where(error < best, other, source)
+        best = np.minimum(best, error)
+    return best, source
+
+
+def _bridge_gaps(solver: PoseSolver, target: Target, fit: Fit) -> Fit:
+    """Solve incomplete frames again with the pose between their complete neighbours as prior.
+
+    Joints that no marker observes then follow their neighbours through the gap instead of falling to neutral.
+    """
+    lengths, present = target.observation.clip_lengths, target.observation.present
+    usable = fit.status < Status.NO_MARKERS
+    complete = usable & present[:, present.any(axis=0)].all(axis=1)
+    incomplete = np.flatnonzero(usable & ~complete)
+    if len(incomplete) and complete.any():
+        between = trajectory.fill(solver.tree, fit.qpos, complete, lengths)[incomplete]
+        pull = Pull(between, np.tile(solver.prior_weight, (len(incomplete), 1)))
+        again = improve(solver, target.take(incomplete), between, pull=pull)
+        keep = again.error_mm < 1.05 * fit.error_mm[incomplete] + 1e-3
+        fit = fit.with_frames(incomplete[keep], again, keep)
+    return replace(fit, qpos=trajectory.fill(solver.tree, fit.qpos, usable, lengths))
+
+
+def _smooth(solver: PoseSolver, target: Target, fit: Fit) -> Fit:
+    """Add the smoothness term by majorisation: every pass pulls each frame to the middle of its neighbours.
+
+    For a pair of neighbours a, b now at a0, b0:  |a - b|^2 <= 2 |a - m|^2 + 2 |b - m|^2  with m = (a0 + b0) / 2,
+    and equal at a0, b0. So passes over independent frames lower the sum over the whole clip, in any order.
+    """
+    weight, n_frames, tree = solver.settings.smoothness_mm**2, target.observation.n_frames, solver.tree
+    if weight == 0 or n_frames < 2:
+        return fit
+    first = np.zeros(n_frames, bool)
+    first[np.concatenate([[0], np.cumsum(target.observation.clip_lengths)[:-1]]).astype(int)] = True
+    last = np.roll(first, -1)
+    neutral = jnp.asarray(np.tile(solver.neutral, (n_frames, 1)))
+    total = 2 * weight * ((~first).astype(float) + ~last)[:, None] + solver.prior_weight
+    for _ in range(SMOOTHING_PASSES):
+        poses = jnp.asarray(fit.qpos)
+        back = np.asarray(trajectory.steps(tree, poses, jnp.roll(poses, 1, axis=0))) * ~first[:, None]
+        ahead = np.asarray(trajectory.steps(tree, poses, jnp.roll(poses, -1, axis=0))) * ~last[:, None]
+        home = np.asarray(trajectory.steps(tree, poses, neutral))
+        step = (weight * (back + ahead) + solver.prior_weight * home) / np.maximum(total, 1e-12)
+        middle = np.asarray(_retract(tree, poses, jnp.asarray(step, jnp.float32)))
+        pull = Pull(middle, np.broadcast_to(total, step.shape).astype(np.float32))
+        fit = improve(solver, target, fit.qpos, iterations=2, pull=pull)
+    return fit
+
+
+@partial(jax.jit, static_argnames="tree")
+def _retract(tree: Tree, qpos: jax.Array, step: jax.Array) -> jax.Array:
+    return retract(tree, qpos.T, step.T).T
+
+
+def keyframes(observation: Observation, stride: int) -> Int[np.ndarray, " keyframe"]:
+    """Choose the first, the last and every `stride`-th frame of every clip, moved to a well-observed neighbour."""
+    quality = observation.present.sum(axis=1)
+    out = []
+    start = 0
+    for length in observation.clip_lengths.tolist():
+        for frame in np.unique(np.append(np.arange(0, length, max(1, stride)), length - 1)):
+            near = np.arange(start + frame, min(start + frame + max(1, stride // 2), start + length))
+            out.append(near[np.argmax(quality[near])])
+        start += length
+    return np.unique(np.array(out, np.int64))
