@@ -119,11 +119,11 @@ CASES: dict[str, Case] = {
         fit=lambda p: [p.tracks(1000 * p.positions[:, None])],
     ),
     "two-dimensional": recorded(
-        "bad.h5", "is 2D", "triangulate", fit=lambda p: [p.tracks(p.positions[:, None, :, :2])]
+        "bad.h5", "2D", "Triangulate", fit=lambda p: [p.tracks(p.positions[:, None, :, :2])]
     ),
     "no frames": recorded("bad.h5", "0 frames", fit=lambda p: [p.tracks(p.positions[:0, None])]),
     "trunk keypoint never seen": recorded(
-        "bad.h5", "never seen", "Elbow", "trunk",
+        "bad.h5", "never observed", "Elbow", "trunk",
         fit=lambda p: [p.tracks(without(p.positions, 1)[:, None]), "body.trunk_keypoints=[Elbow]"],
     ),
     "nothing seen": recorded(

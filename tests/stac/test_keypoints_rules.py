@@ -215,7 +215,7 @@ def test_select_names_what_is_missing_and_what_is_near(tmp_path):
     recording = load(str(write_sleap(tmp_path / "a.h5", X)))
     with pytest.raises(InputError, match=r"2 faults(.|\n)*'hand_l'; did you mean 'HandL'(.|\n)*'Wing'"):
         select(recording, ["hand_l", "Wing", "Snout"])
-    with pytest.raises(InputError, match="lacks: none of Wing, Tail; available: Snout, TailBase, HandL, HandR; map"):
+    with pytest.raises(InputError, match="none of Wing, Tail"):
         select(recording, ["Wing", "Tail"])
 
 

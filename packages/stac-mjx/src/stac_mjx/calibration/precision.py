@@ -56,7 +56,7 @@ class OffsetPrior:
     pull: Float[np.ndarray, " keypoint"]
     """Pull toward the initial offsets, observations a frame."""
     initial_mm: float | None = None
-    """Standard error of the initial offsets. None: the pull stands for it, because an initial offset that counts as
+    """Standard error of the initial offsets. None: derived from the pull, because an initial offset that counts as
     much as `pull` observations in every frame is claimed to be that good."""
 
 

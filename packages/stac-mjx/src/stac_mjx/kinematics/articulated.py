@@ -39,17 +39,14 @@ class PointMasses(NamedTuple):
 
 
 class JointTerms(NamedTuple):
-    """What joints add to the equations, (dof, batch) each.
-
-    Attributes:
-        diagonal: damping and prior, positive.
-        free: 1 where a degree of freedom may move, else 0.
-        tau: generalised force in addition to the pull of the markers.
-    """
+    """What joints add to the equations, (dof, batch) each."""
 
     diagonal: Array
+    """Damping and prior, positive."""
     free: Array
+    """1 where a degree of freedom may move, else 0."""
     tau: Array
+    """Generalised force in addition to the pull of the markers."""
 
 
 def _symmetric_product(matrix: Vec, vector: Vec) -> Vec:

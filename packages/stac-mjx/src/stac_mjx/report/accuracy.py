@@ -26,16 +26,14 @@ MOST_BINS = 1200
 
 @dataclass(frozen=True)
 class TimeBins:
-    """Stretches of frames that are one point of a curve; none reaches across a clip border.
-
-    Attributes:
-        start, stop: first frame, and the one after the last.
-        time: middle of each bin, seconds, all clips laid end to end.
-    """
+    """Runs of frames that are one point of a curve; none crosses a clip border."""
 
     start: Int[np.ndarray, " bin"]
+    """First frame."""
     stop: Int[np.ndarray, " bin"]
+    """Frame after the last one."""
     time: Float[np.ndarray, " bin"]
+    """Middle of each bin, seconds, with all clips end to end."""
 
 
 def distances_mm(clips: ReferenceClips) -> Float[np.ndarray, "frame keypoint"]:
@@ -46,7 +44,7 @@ def distances_mm(clips: ReferenceClips) -> Float[np.ndarray, "frame keypoint"]:
 
 
 def thinned(n_frames: int, most: int = MOST_FRAMES) -> Int[np.ndarray, " frame"]:
-    """At most `most` frames, evenly spread."""
+    """Return at most `most` frames, evenly spread."""
     if n_frames <= most:
         return np.arange(n_frames)
     return np.linspace(0, n_frames - 1, most).astype(np.int64)
@@ -55,10 +53,7 @@ def thinned(n_frames: int, most: int = MOST_FRAMES) -> Int[np.ndarray, " frame"]
 def percentiles(
     values: Float[np.ndarray, "row column"], wanted: Sequence[float | int]
 ) -> Float[np.ndarray, "wanted row"]:
-    """Percentiles of the numbers in each row, skipping NaN; NaN for a row of nothing else.
-
-    Does what ``numpy.nanpercentile`` does, without its loop over the rows.
-    """
+    """Return percentiles of each row, skipping NaN: ``numpy.nanpercentile`` without its loop over the rows."""
     ordered = np.sort(values, axis=1)
     count = np.isfinite(values).sum(axis=1)
     out = np.full((len(wanted), len(values)), np.nan)
@@ -73,10 +68,10 @@ def percentiles(
 
 
 def means(values: Float[np.ndarray, "row column"], axis: int) -> Float[np.ndarray, " other"]:
-    """Means along an axis, skipping NaN; NaN where there is nothing else."""
-    seen = np.isfinite(values)
-    count = seen.sum(axis=axis)
-    total = np.where(seen, values, 0.0).sum(axis=axis, dtype=np.float64)
+    """Return means along an axis, skipping NaN; NaN where all values are."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis=axis)
+    total = np.where(finite, values, 0.0).sum(axis=axis, dtype=np.float64)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -109,7 +104,7 @@ def pooled(values: Float[np.ndarray, "frame keypoint"], bins: TimeBins) -> Float
 
 
 def usable(clips: ReferenceClips) -> Bool[np.ndarray, " frame"]:
-    """Frames whose pose may be used."""
+    """Return which frames have a usable pose."""
     return np.asarray(clips.valid) == 1
 
 
@@ -125,17 +120,17 @@ def error_figures(distances: Float[np.ndarray, " point"]) -> dict[str, float | N
 
 
 def rounded(value: float) -> float:
-    """A figure for people: six significant digits."""
+    """Round to six significant digits."""
     return float(f"{value:.6g}")
 
 
 def frames_at_limit(qpos: Float[np.ndarray, "frame nq"], at_limit: Bool[np.ndarray, "frame nq"]) -> int:
-    """Frames in which a joint sits on a limit, leaving out joints that never leave it: nothing observes those."""
+    """Count frames with a joint at a limit, without joints that never leave it: no keypoint observes those."""
     return int((at_limit & (np.ptp(qpos, axis=0) > 1e-4)).any(axis=1).sum())
 
 
 def figures_of(clips: ReferenceClips) -> dict[str, Any]:
-    """Figures of a fit from its clips alone: those of ``fit_summary.json`` that do not need the run itself."""
+    """Return the figures of ``fit_summary.json`` that follow from the clips alone."""
     distances = distances_mm(clips)
     seen = distances[np.isfinite(distances)].astype(np.float64)
     status = np.bincount(np.asarray(clips.solver_status, np.int64), minlength=len(SOLVER_STATUS))
@@ -185,7 +180,7 @@ def marker_warnings(names: tuple[str, ...], error_mm: np.ndarray, offsets: np.nd
 
 
 def three_digits(value: float | int | None) -> str:
-    """A number with three significant digits; "-" for none."""
+    """Format with three significant digits; "-" for none."""
     if value is None or not np.isfinite(value):
         return "-"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
@@ -204,7 +199,7 @@ class ClipFigures:
 
 
 def figures_per_clip(clips: ReferenceClips) -> list[ClipFigures]:
-    """One record a clip, in the order of the file."""
+    """Return one record a clip, in the order of the file."""
     distances, bad = distances_mm(clips), ~usable(clips)
     out = []
     for name, start, length in zip(clips.clip_name, clips.clip_start, clips.clip_length, strict=True):

@@ -22,7 +22,7 @@ N_WORST = 4
 NAMED = 3
 """Keypoints of a worst frame that are named with their distance."""
 LISTED = 14
-"""Offsets listed beside the body."""
+"""Offsets listed next to the body."""
 _APART_S = 0.25
 """Worst frames are at least this far apart, or they would all show one event."""
 _VIEWS = (
@@ -200,7 +200,7 @@ def pick_worst(
 
 
 def _own_views(points: Float[np.ndarray, "keypoint 3"]) -> tuple[np.ndarray, np.ndarray]:
-    """Views from the side and from above, turned about z so that the animal lies along the page."""
+    """Views from the side and from above, rotated about z so that the animal is along the page."""
     flat = points[np.isfinite(points).all(axis=1)][:, :2]
     along = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=True)[2][0]
     across = np.array([-along[1], along[0], 0.0])

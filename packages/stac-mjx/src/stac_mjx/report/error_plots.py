@@ -26,9 +26,9 @@ from stac_mjx.report.accuracy import (
 WIDTH = 9.6
 """Width of a figure, inches."""
 MOST_BORDERS = 120
-"""More clips than this, and their borders are not drawn."""
+"""Borders of more clips are not drawn."""
 MOST_CLIP_NAMES = 60
-"""More clips than this, and they are numbered rather than named."""
+"""More clips are numbered rather than named."""
 
 
 def keypoint_errors(clips: ReferenceClips) -> Figure:
@@ -44,7 +44,7 @@ def keypoint_errors(clips: ReferenceClips) -> Figure:
     axes.barh(y, marks[3] - marks[1], left=marks[1], height=0.6, color=SKY, alpha=0.7, label="25 to 75 %")
     axes.vlines(marks[2], y - 0.3, y + 0.3, color=BLUE, lw=1.5, label="median")
     axes.plot(mean[order], y, "o", ms=4, color=RED, label="mean")
-    _right_figures(axes, [three_digits(m) if np.isfinite(m) else "never seen" for m in mean[order]], "mean")
+    _right_figures(axes, [three_digits(m) if np.isfinite(m) else "never observed" for m in mean[order]], "mean")
     axes.set_yticks(y, [label(clips.kp_names[k]) for k in order])
     axes.set(ylim=(n - 0.4, -0.6), xlabel="distance from keypoint to its site, mm")
     axes.set_xlim(left=0)
@@ -56,7 +56,7 @@ def keypoint_errors(clips: ReferenceClips) -> Figure:
 
 
 def errors_over_time(clips: ReferenceClips) -> Figure:
-    """Median distance over the keypoints and the band that holds 95 % of them; frames not to be used in red."""
+    """Median distance over the keypoints and the band that holds 95 % of them; unusable frames in red."""
     distances, bins = distances_mm(clips), time_bins(clips)
     low, middle, high = percentiles(pooled(distances, bins), (2.5, 50, 97.5))
     figure, [[axes]] = panels(WIDTH, 2.9, Margins(top=0.6))
@@ -66,7 +66,7 @@ def errors_over_time(clips: ReferenceClips) -> Figure:
         axes.plot(time[part], middle[part], color=BLUE, lw=1, marker="." if len(time[part]) < 3 else "", label="median")
     bad = np.add.reduceat(~usable(clips), bins.start) > 0
     if bad.any():
-        axes.plot(time[bad], np.zeros(bad.sum()), "|", ms=9, color=RED, label="frames not to be used", clip_on=False)
+        axes.plot(time[bad], np.zeros(bad.sum()), "|", ms=9, color=RED, label="unusable frames", clip_on=False)
     _clip_borders(axes, clips)
     axes.set(xlabel=_time_label(clips), ylabel="distance, mm")
     axes.set_ylim(bottom=0)

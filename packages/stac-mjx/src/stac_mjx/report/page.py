@@ -144,7 +144,7 @@ def _sections(
         figure = plots.errors_per_clip(clips, figures_per_clip(clips))
         yield _section(
             "Error of each clip",
-            "A clip that stands out may belong to another animal or session.",
+            "A clip with other errors may belong to another animal or session.",
             errors_per_clip=figure,
         )
     yield _section(

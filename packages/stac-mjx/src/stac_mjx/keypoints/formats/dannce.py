@@ -1,8 +1,8 @@
-"""DANNCE and label3d ``.mat``: predicted or labelled keypoints, MATLAB version 5 or 7.3.
+"""Read DANNCE and label3d ``.mat``: predicted or labelled keypoints, MATLAB version 5 or 7.3.
 
 DANNCE (Dunn et al. 2021, Nature Methods 18:564) writes ``pred`` as (frame, 3, keypoint), with an animal axis after the
 frames where several were predicted, and the peak of each probability map as ``p_max``. label3d writes ``data_3D`` as
-(frame, 3 * keypoint), xyz fastest. Both work in millimetres and write zeros where nothing was found.
+(frame, 3 * keypoint), xyz fastest. Both work in millimetres and write zeros for points that were not detected.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stac_mjx.keypoints.formats import matlab
 from stac_mjx.keypoints.formats.keypoints_reading import Reading, choose_track
 
 POSITIONS = ("pred", "data_3D", "data_3d")
-"""Variables that hold positions, first match taken."""
+"""Variables with positions; the first match is used."""
 _NAMES = ("node_names", "kp_names", "keypoint_names", "joint_names", "names", "skeleton.joint_names")
 _RATES = ("fps", "frame_rate", "rate_hz")
 
@@ -25,14 +25,13 @@ def read(path: Path, track: int | None = None) -> Reading:
     """Read one DANNCE or label3d file.
 
     Raises:
-        InputError: when the file is damaged, holds no positions, or its axes do not fit.
+        InputError: when the file is corrupt, has no positions, or its axes do not fit.
     """
     file = matlab.load(path, (*POSITIONS, "p_max", *_RATES), _NAMES)
     key = next((key for key in POSITIONS if key in file.arrays), None)
     if key is None:
         raise InputError(
-            f"{path}: holds no DANNCE or label3d positions; expected one of {', '.join(POSITIONS)},"
-            f" found {file.inventory}"
+            f"{path}: no DANNCE or label3d positions (got {file.inventory}, expected one of {', '.join(POSITIONS)})"
         )
     where = f"{path}: {key}"
     values, scores = _one_animal(path, key, file.arrays[key], file.arrays.get("p_max"), track)
@@ -46,7 +45,7 @@ def read(path: Path, track: int | None = None) -> Reading:
         rate_hz=float(rates[0][0]) if rates and rates[0].size == 1 else None,
         unit="mm",
         zeros_are_missing=True,
-        notes=(*notes, "length unit mm, the convention of DANNCE and label3d (the file holds none)"),
+        notes=(*notes, "length unit mm, the convention of DANNCE and label3d (the file has none)"),
     )
 
 
@@ -64,10 +63,10 @@ def _one_animal(
 
 
 def _frame_keypoint_xyz(where: str, values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Bring positions to (frame, keypoint, xyz): the coordinate axis is the one of length 3."""
+    """Reorder positions to (frame, keypoint, xyz): the coordinate axis has length 3."""
     shape = values.shape
     if values.ndim == 2 and shape[1] and shape[1] % 3 == 0:
-        # MATLAB drops trailing axes of length 1, so one keypoint, (frame, 3, 1), arrives here too.
+        # also one keypoint, (frame, 3, 1), because MATLAB drops trailing axes of length 1
         return values.reshape(shape[0], shape[1] // 3, 3), ()
     if values.ndim == 3 and shape[1] == 3:
         both = "axes of length 3 and 3: read as (frame, xyz, keypoint), the convention of DANNCE"
@@ -80,10 +79,10 @@ def _frame_keypoint_xyz(where: str, values: np.ndarray) -> tuple[np.ndarray, tup
 
 
 def _frame_keypoint(where: str, scores: np.ndarray | None, expected: tuple[int, ...]) -> np.ndarray | None:
-    """Bring scores to (frame, keypoint), whatever axes of length 1 they carry."""
+    """Reshape scores to (frame, keypoint), dropping axes of length 1."""
     if scores is None or scores.size == 0:
         return None
     lengths = [length for length in scores.shape if length != 1]
     if lengths != [length for length in expected if length != 1]:
-        raise InputError(f"{where}: wrong axes {scores.shape}; the positions need (frame, keypoint) {expected}")
+        raise InputError(f"{where}: wrong axes {scores.shape}; expected (frame, keypoint) {expected}")
     return scores.reshape(expected)

@@ -1,4 +1,4 @@
-"""Which format a file is in, told by what it holds, not by what it is called."""
+"""Detect the format of a file from its content, not from its name."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FORMATS = {
     "stac": "public STAC output .h5: kp_data",
     "clips": "clips of this package .h5: mimic.reference_clips",
 }
-"""Formats read, with what each is known by."""
+"""Formats, and how each is recognised."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 1 << 16
 _OTHER_HDF5 = {
-    "df_with_missing": "a DeepLabCut table for pandas; give the .csv that DeepLabCut writes beside it",
+    "df_with_missing": "a DeepLabCut table for pandas; give the .csv that DeepLabCut writes next to it",
     "videos_json": "a SLEAP project, which is 2D; triangulate the cameras first",
 }
-"""Groups and datasets that tell files of the field which are not read, and what to do about each."""
+"""Groups and data sets of known files that are not read, and what to do with each."""
 _FOREIGN = {
     b"\x93NUMPY": "a NumPy .npy array",
     b"PK\x03\x04": "a zip archive (.npz, .xlsx, .slp in a package)",
@@ -45,7 +45,7 @@ def detect(path: Path) -> str:
     """Return the format of `path`, a key of FORMATS.
 
     Raises:
-        InputError: when the file is empty or unreadable, or is in no format known; lists what it holds.
+        InputError: when the file is empty, unreadable or of an unknown format; describes its content.
     """
     try:
         with open(path, "rb") as stream:
@@ -53,7 +53,7 @@ def detect(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     if not head:
-        raise InputError(f"{path}: is empty (0 bytes)")
+        raise InputError(f"{path}: empty file (0 bytes)")
     if any(head[offset : offset + 8] == _HDF5 for offset in (0, 512, 1024, 2048, 4096, 8192, 16384, 32768)):
         return _detect_hdf5(path)
     if head[126:128] in (b"IM", b"MI") and head[:6] == b"MATLAB":
@@ -65,7 +65,7 @@ def detect(path: Path) -> str:
 
 
 def _detect_hdf5(path: Path) -> str:
-    # h5py is imported only once an HDF5 file is met, so that the package stays light to import.
+    # import h5py only for HDF5 files, so that the package is fast to import
     from stac_mjx.keypoints.formats import dannce, nwb, sleap
     from stac_mjx.keypoints.formats import reading as hdf5
     from stac_mjx.keypoints.formats import stac as clips
@@ -75,7 +75,7 @@ def _detect_hdf5(path: Path) -> str:
         if schema == clips.SCHEMA:
             return "clips"
         if schema is not None and schema.startswith("mimic."):
-            raise InputError(f"{path}: is a file of {schema}, which holds no recording")
+            raise InputError(f"{path}: a {schema} file, which has no recording")
         if hdf5.member(file, "kp_data") is not None:
             return "stac"
         if hdf5.member(file, sleap.POSITIONS) is not None:
@@ -107,12 +107,12 @@ def _detect_text(path: Path, head: bytes) -> str:
     for sign, called in {";": "semicolons", "\t": "tabs"}.items():
         if sign in line and re.search(rf"_x\s*{sign}|^{FIRST_TITLE}{sign}", line, re.IGNORECASE):
             raise InputError(
-                f"{path}: is a table with {called} between its columns; export it with commas between columns and "
+                f"{path}: a table with {called} between its columns. Export it with commas between columns and "
                 "points in numbers"
             )
     raise _unknown(path, f"text whose first line has the columns {shorten(titles)[:300] or 'none'}")
 
 
-def _unknown(path: Path, found: str) -> InputError:
+def _unknown(path: Path, content: str) -> InputError:
     known = "\n".join(f"  - {name}: {what}" for name, what in FORMATS.items())
-    return InputError(f"{path}: no recording in a format known; found {found}. Formats known:\n{known}")
+    return InputError(f"{path}: unknown format ({content}). Known formats:\n{known}")

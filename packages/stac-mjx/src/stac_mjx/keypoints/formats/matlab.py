@@ -46,10 +46,10 @@ def _load_v5(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> Mat
     try:
         shapes = whosmat(path)
         values = loadmat(path, variable_names=[name for name, _, _ in shapes if name in wanted], struct_as_record=False)
-    except OSError:
-        raise
-    # scipy raises errors of many types on corrupt files
+    # scipy raises errors of many types on corrupt files, among them OSError without a number
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a complete MATLAB file ({reason}). Copy or export it again") from error
     result = MatlabFile(inventory=", ".join(f"{name} {shape}" for name, shape, _ in shapes) or "no variable")

@@ -32,7 +32,7 @@ class _Series:
 
 def containers(file: h5py.File) -> list[h5py.Group]:
     """Return the groups of the file that hold pose estimates, in file order."""
-    found: list[h5py.Group] = []
+    estimates: list[h5py.Group] = []
     processing = hdf5.subgroup(file, "processing")
     modules = [] if processing is None else [f"processing/{name}" for name in hdf5.child_names(processing)]
     for module_name in modules:
@@ -40,22 +40,22 @@ def containers(file: h5py.File) -> list[h5py.Group]:
         for name in [] if module is None else hdf5.child_names(module):
             group = hdf5.subgroup(file, f"{module_name}/{name}")
             if group is not None and _is_estimate(group, name):
-                found.append(group)
-    return found
+                estimates.append(group)
+    return estimates
 
 
 def read(path: Path, track: int | None = None) -> Reading:
     """Read one NWB file with ndx-pose estimates.
 
     Raises:
-        InputError: when it holds none, or 2D ones, when its series do not fit together, or their times are uneven.
+        InputError: when it has none, or 2D ones, or its series differ in length or times, or the times are uneven.
     """
     with hdf5.opened(path) as file:
         groups = containers(file)
         if not groups:
             raise InputError(
-                f"{path}: holds no pose estimates; expected processing/<module>/PoseEstimation with one series"
-                f" a keypoint (ndx-pose), found {hdf5.contents(file)}"
+                f"{path}: no pose estimates (got {hdf5.contents(file)}; expected processing/<module>/PoseEstimation "
+                "with one series a keypoint, ndx-pose)"
             )
         group = groups[choose_track(path, track, [str(group.name) for group in groups])]
         names, order_note = _ordered_names(path, group)
@@ -76,7 +76,7 @@ def read(path: Path, track: int | None = None) -> Reading:
 
 
 def _is_estimate(group: h5py.Group, name: str) -> bool:
-    """Whether a group says, or where it says nothing is called, PoseEstimation, and holds series."""
+    """Return whether the type or name of a group is PoseEstimation, and it has series."""
     kind = hdf5.text_attribute(group, "neurodata_type") or name
     return kind.startswith("PoseEstimation") and bool(_series_names(group))
 
@@ -86,21 +86,17 @@ def _series_names(group: h5py.Group) -> list[str]:
 
 
 def _ordered_names(path: Path, group: h5py.Group) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the series in the order of ``nodes``, and a note where there is no such order.
-
-    Raises:
-        InputError: when nodes and series are not the same names.
-    """
+    """Return the names of the series in the order of ``nodes``, and a note where the file has no nodes."""
     stored = _series_names(group)
-    found = hdf5.first_member(group, ("nodes", "skeleton/nodes"))
-    if found is None:
-        return tuple(stored), ("the file holds no nodes: keypoints in the order HDF5 lists the series",)
-    nodes = hdf5.strings(found[1])
-    faults = [f"node {name!r} has no series" for name in nodes if name not in stored]
-    faults += [f"series {name!r} is not among the nodes" for name in stored if name not in nodes]
-    if faults and not set(nodes) & set(stored):
-        faults = [f"nodes ({shorten(nodes)}) and series ({shorten(stored)}) have no name in common"]
-    raise_all(InputError, f"{path}: {group.name}", faults)
+    listed = hdf5.first_member(group, ("nodes", "skeleton/nodes"))
+    if listed is None:
+        return tuple(stored), ("the file has no nodes: keypoints are in the order of the series in HDF5",)
+    nodes = hdf5.strings(listed[1])
+    problems = [f"node {name!r} has no series" for name in nodes if name not in stored]
+    problems += [f"series {name!r} is not one of the nodes" for name in stored if name not in nodes]
+    if problems and not set(nodes) & set(stored):
+        problems = [f"nodes ({shorten(nodes)}) and series ({shorten(stored)}) have no name in common"]
+    raise_all(InputError, f"{path}: {group.name}", problems)
     return nodes, ()
 
 
@@ -110,14 +106,13 @@ def _read_series(path: Path, group: h5py.Group, name: str) -> _Series:
     if not isinstance(data, h5py.Dataset) or len(data.shape) != 2 or data.shape[1] not in (2, 3):
         raise InputError(f"{where}: expected (frame, 3), got {getattr(data, 'shape', None)}")
     if data.shape[1] == 2:
-        raise InputError(f"{where}: is 2D {data.shape}; 3D positions are needed: triangulate the cameras first")
+        raise InputError(f"{where}: 2D data {data.shape}, expected 3D. Triangulate the cameras first")
     start = hdf5.member(group, f"{name}/starting_time")
     conversion = hdf5.number_attribute(data, "conversion")
     offset = hdf5.number_attribute(data, "offset")
     positions = hdf5.numbers(data)
-    # what grows beyond all numbers becomes infinite, which no recording may hold
+    # values that overflow become inf, which cleaning marks as missing
     with np.errstate(over="ignore", invalid="ignore"):
-        # Multiplying by one would be harmless, but the common case should hand on the stored bits.
         if conversion not in (None, 1.0):
             positions = positions * conversion
         if offset not in (None, 0.0):
@@ -137,25 +132,21 @@ def _column(group: h5py.Group, name: str) -> np.ndarray | None:
 
 
 def _check_same(path: Path, names: tuple[str, ...], series: list[_Series]) -> None:
-    """Check that all series have the frames, the times and the rate of the first.
-
-    Raises:
-        InputError: listing those that do not.
-    """
+    """Check that all series have the frames, times and rate of the first."""
     first = series[0]
     n_frames = len(first.positions)
-    faults: list[str] = []
+    problems: list[str] = []
     for name, one in zip(names, series, strict=True):
         if len(one.positions) != n_frames:
-            faults.append(f"{name!r} has {len(one.positions)} frames, {names[0]!r} has {n_frames}")
+            problems.append(f"{name!r} has {len(one.positions)} frames, {names[0]!r} has {n_frames}")
             continue
         if one.confidence is not None and len(one.confidence) != n_frames:
-            faults.append(f"{name!r} has {len(one.confidence)} confidences for {n_frames} frames")
+            problems.append(f"{name!r} has {len(one.confidence)} confidences for {n_frames} frames")
         if one.times is not None and len(one.times) != n_frames:
-            faults.append(f"{name!r} has {len(one.times)} timestamps for {n_frames} frames")
+            problems.append(f"{name!r} has {len(one.times)} timestamps for {n_frames} frames")
         elif one.rate_hz != first.rate_hz or not _same_times(one.times, first.times):
-            faults.append(f"{name!r} is timed differently from {names[0]!r}")
-    raise_all(InputError, str(path), faults)
+            problems.append(f"{name!r} is timed differently from {names[0]!r}")
+    raise_all(InputError, str(path), problems)
 
 
 def _same_times(times: np.ndarray | None, other: np.ndarray | None) -> bool:
@@ -165,7 +156,7 @@ def _same_times(times: np.ndarray | None, other: np.ndarray | None) -> bool:
 
 
 def _timing(path: Path, series: _Series) -> tuple[Timing | None, float | None]:
-    """Clip borders and rate, from the timestamps where there are any, else from the stated rate."""
+    """Return clip borders and rate from the timestamps, or without them the stated rate."""
     if series.times is None:
         return None, series.rate_hz
     try:
@@ -184,7 +175,7 @@ def _unit(path: Path, names: tuple[str, ...], series: list[_Series]) -> tuple[st
 
 
 def _confidence(columns: list[np.ndarray | None], n_frames: int) -> np.ndarray | None:
-    """Confidence (frame, keypoint); NaN, unknown, for a series without."""
+    """Return confidence (frame, keypoint); NaN (unknown) for a series without it."""
     if all(column is None for column in columns):
         return None
     unknown = np.full(n_frames, np.nan)

@@ -1,7 +1,7 @@
-"""SLEAP and Anipose ``.h5``: ``tracks`` with any order of axes in use, ``node_names``, ``point_scores``.
+"""Read SLEAP and Anipose ``.h5``: ``tracks`` in any common order of axes, ``node_names``, ``point_scores``.
 
 Triangulated 3D tracks are (frame, track, keypoint, xyz), or (frame, keypoint, xyz) for one animal. SLEAP's own analysis
-file, written column-major, is (track, coordinate, keypoint, frame); with two coordinates it is 2D and refused.
+file, written column-major, is (track, coordinate, keypoint, frame); two coordinates are 2D and refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stac_mjx.keypoints.formats import reading as hdf5
 from stac_mjx.keypoints.formats.keypoints_reading import Reading, choose_track
 
 POSITIONS = "tracks"
-"""The dataset that holds the positions."""
+"""Data set of the positions."""
 _NAMES = ("node_names", "keypoint_names", "kp_names", "names")
 _RATES = ("fps", "frame_rate", "framerate", "rate_hz")
 _UNITS = ("units", "unit")
@@ -40,12 +40,12 @@ def read(path: Path, track: int | None = None) -> Reading:
     """Read one SLEAP or Anipose file.
 
     Raises:
-        InputError: when it holds no 3D tracks, its axes do not fit, or it holds several tracks and none was chosen.
+        InputError: when it has no 3D tracks, its axes do not fit, or it has several tracks and none was chosen.
     """
     with hdf5.opened(path) as file:
         dataset = hdf5.member(file, POSITIONS)
         if not isinstance(dataset, h5py.Dataset):
-            raise InputError(f"{path}: expected the dataset 'tracks', found {hdf5.contents(file)}")
+            raise InputError(f"{path}: missing data set 'tracks' (got {hdf5.contents(file)})")
         names = _texts(file, _NAMES)
         tracks = _oriented(f"{path}: tracks", dataset, names, hdf5.first_member(file, ("point_scores",)))
         labels = _texts(file, ("track_names",))
@@ -57,7 +57,7 @@ def read(path: Path, track: int | None = None) -> Reading:
     if tracks.layout not in ("ftkx", "fkx"):
         notes.append(f"tracks read as ({', '.join(_WORDS[axis] for axis in tracks.layout)})")
     if lengths is not None:
-        notes.append(f"{len(lengths)} clips, as the file says (clip_starts)")
+        notes.append(f"{len(lengths)} clips (clip_starts of the file)")
     return Reading(
         positions=tracks.positions[:, index],
         confidence=None if tracks.scores is None else tracks.scores[:, index],
@@ -72,7 +72,7 @@ def read(path: Path, track: int | None = None) -> Reading:
 def _oriented(
     where: str, dataset: h5py.Dataset, names: tuple[str, ...] | None, scores: tuple[str, h5py.Dataset] | None
 ) -> _Tracks:
-    """Find which stored order of axes fits the shape, the names and the scores best, and bring it to ours."""
+    """Find which order of axes fits the shape, the names and the scores best, and reorder to ours."""
     layout = _best_layout(where, dataset.shape, names, None if scores is None else scores[1].shape)
     values = _reordered(hdf5.numbers(dataset), layout, "ftkx")
     if scores is None:
@@ -81,18 +81,14 @@ def _oriented(
     sizes = dict(zip(layout, dataset.shape, strict=True))
     expected = tuple(sizes[axis] for axis in axes)
     if not _same_but_ones(scores[1].shape, expected):
-        raise InputError(f"{where}: point_scores {scores[1].shape} do not fit tracks {dataset.shape}")
+        raise InputError(f"{where}: point_scores {scores[1].shape} do not match tracks {dataset.shape}")
     return _Tracks(values, _reordered(hdf5.numbers(scores[1]).reshape(expected), axes, "ftk"), layout)
 
 
 def _best_layout(
     where: str, shape: tuple[int, ...], names: tuple[str, ...] | None, scores: tuple[int, ...] | None
 ) -> str:
-    """Return the layout whose xyz axis has length 3, preferring those that agree with names and scores.
-
-    Raises:
-        InputError: when the tracks are 2D, or no axis can be xyz.
-    """
+    """Return the layout whose xyz axis has length 3, preferring those that agree with names and scores."""
     ranked: list[tuple[bool, bool, bool, str]] = []
     for layout in _LAYOUTS.get(len(shape), ()):
         sizes = dict(zip(layout, shape, strict=True))
@@ -108,12 +104,12 @@ def _best_layout(
         )
     best = max(ranked, key=lambda rank: rank[:3])  # max keeps the first of equals: the more usual order
     if not best[2]:
-        raise InputError(f"{where}: is 2D {shape}; 3D positions are needed: triangulate the cameras first")
+        raise InputError(f"{where}: 2D data {shape}, expected 3D. Triangulate the cameras first")
     return best[3]
 
 
 def _same_but_ones(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Whether two shapes agree apart from axes of length 1."""
+    """Return whether two shapes agree apart from axes of length 1."""
     return [n for n in shape if n != 1] == [n for n in other if n != 1]
 
 
@@ -125,16 +121,16 @@ def _reordered(values: np.ndarray, axes: str, wanted: str) -> np.ndarray:
 
 
 def _labels(positions: np.ndarray, names: tuple[str, ...] | None) -> list[str]:
-    """Describe each track for a message: its name and the frames in which anything of it was seen."""
+    """Describe each track for a message: its name and the number of frames in which it was observed."""
     n_tracks = positions.shape[1]
-    seen = [int(np.isfinite(positions[:, track]).any(axis=(1, 2)).sum()) for track in range(n_tracks)]
+    counts = [int(np.isfinite(positions[:, track]).any(axis=(1, 2)).sum()) for track in range(n_tracks)]
     known = names if names is not None and len(names) == n_tracks else ("unnamed",) * n_tracks
-    return [f"{name} ({count} frames)" for name, count in zip(known, seen, strict=True)]
+    return [f"{name} ({count} frames)" for name, count in zip(known, counts, strict=True)]
 
 
 def _texts(file: h5py.File, names: tuple[str, ...]) -> tuple[str, ...] | None:
-    found = hdf5.first_member(file, names)
-    return None if found is None or found[1].size == 0 else hdf5.strings(found[1])
+    member = hdf5.first_member(file, names)
+    return None if member is None or member[1].size == 0 else hdf5.strings(member[1])
 
 
 def _text_of(file: h5py.File, dataset: h5py.Dataset, names: tuple[str, ...]) -> str | None:
@@ -146,19 +142,19 @@ def _rate(file: h5py.File, dataset: h5py.Dataset) -> float | None:
         rate = hdf5.number_attribute(node, *_RATES)
         if rate is not None:
             return rate
-    found = hdf5.first_member(file, _RATES)
-    return float(hdf5.numbers(found[1]).ravel()[0]) if found is not None and found[1].size == 1 else None
+    member = hdf5.first_member(file, _RATES)
+    return float(hdf5.numbers(member[1]).ravel()[0]) if member is not None and member[1].size == 1 else None
 
 
 def _clip_lengths(file: h5py.File, n_frames: int) -> tuple[int, ...] | None:
-    """Lengths of the clips whose first frames the file lists in ``clip_starts``."""
-    found = hdf5.first_member(file, ("clip_starts",))
-    if found is None:
+    """Return the lengths of the clips, from ``clip_starts``."""
+    member = hdf5.first_member(file, ("clip_starts",))
+    if member is None:
         return None
-    starts = hdf5.numbers(found[1]).ravel()
+    starts = hdf5.numbers(member[1]).ravel()
     lengths = np.diff(np.append(starts, n_frames))
     if not len(starts) or starts[0] != 0 or (lengths <= 0).any() or (starts % 1).any():
         raise InputError(
-            f"{file.filename}: clip_starts must grow from 0 and stay below the {n_frames} frames, got {starts.tolist()}"
+            f"{file.filename}: clip_starts: expected increasing frames from 0 below {n_frames}, got {starts.tolist()}"
         )
     return tuple(int(length) for length in lengths)

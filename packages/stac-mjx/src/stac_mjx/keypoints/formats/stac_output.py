@@ -1,4 +1,4 @@
-"""Output of the public stac-mjx: ``kp_data`` (frame, 3 * keypoint) with ``kp_names``, beside qpos, xpos and offsets."""
+"""Output of the public stac-mjx: ``kp_data`` (frame, 3 * keypoint) with ``kp_names``."""
 
 from __future__ import annotations
 
