@@ -87,16 +87,6 @@ def without(positions: np.ndarray, keypoint: int | slice) -> np.ndarray:
     return out
 
 
-def truncated(place: Place) -> list[str]:
-    return [f"keypoints.path={place.text('cut.h5', place.recording.read_bytes()[:3000])}"]
-
-
-def foreign(place: Place) -> list[str]:
-    with h5py.File(place.folder / "foreign.h5", "w") as file:
-        file["temperature"] = np.zeros(3)
-    return [f"keypoints.path={place.folder / 'foreign.h5'}"]
-
-
 def version(text: str) -> Callable[[h5py.File], None]:
     def change(file: h5py.File) -> None:
         file.attrs["schema_version"] = text
@@ -110,47 +100,17 @@ CASES: dict[str, Case] = {
         "unknown keypoint 'Shoulder'", "did you mean 'Shouldr'", "keypoints.rename",
         fit=lambda p: [p.tracks(p.positions[:, None], ("Shouldr", "Elbow", "Wrist"))],
     ),
-    "wrong axis order": recorded(
-        "bad.h5", "tracks", "wrong axes (3, 1, 3, 60)", "(frame, track, keypoint, 3)",
-        fit=lambda p: [p.tracks(np.swapaxes(p.positions, 0, 2)[:, None])],
-    ),
     "millimetres given as metres": recorded(
         "bad.h5", "times the size of body 'mouse_arm'", "keypoints.unit",
         fit=lambda p: [p.tracks(1000 * p.positions[:, None])],
     ),
-    "two-dimensional": recorded(
-        "bad.h5", "2D", "Triangulate", fit=lambda p: [p.tracks(p.positions[:, None, :, :2])]
-    ),
-    "no frames": recorded("bad.h5", "0 frames", fit=lambda p: [p.tracks(p.positions[:0, None])]),
     "trunk keypoint never seen": recorded(
         "bad.h5", "never observed", "Elbow", "trunk",
         fit=lambda p: [p.tracks(without(p.positions, 1)[:, None]), "body.trunk_keypoints=[Elbow]"],
     ),
-    "nothing seen": recorded(
-        "bad.h5", "no keypoint was observed", fit=lambda p: [p.tracks(without(p.positions, slice(None))[:, None])]
-    ),
-    "empty file": recorded(
-        "empty.h5", "empty", fit=lambda p: [f"keypoints.path={p.text('empty.h5', '')}"]
-    ),
-    "truncated HDF5": recorded("cut.h5", "not a complete HDF5 file", fit=truncated),
-    "foreign HDF5": recorded("foreign.h5", "temperature", fit=foreign),
-    "a folder": recorded("is a folder", "glob", fit=lambda p: [f"keypoints.path={p.folder}"]),
     "missing file": recorded(
         "does not exist", "did you mean 'reach.h5'", fit=lambda p: [f"keypoints.path={p.recording.parent / 'rech.h5'}"]
     ),
-    "glob without match": recorded(
-        "matches no file", fit=lambda p: [f"keypoints.path='{p.recording.parent / '*.mat'}'"]
-    ),
-    "too few names": recorded(
-        "bad.h5", "3 keypoints", "2 names", "keypoints.names",
-        fit=lambda p: [p.tracks(p.positions[:, None], None), "keypoints.names=[Shoulder,Elbow]"],
-    ),
-    "names that repeat": recorded(
-        "bad.h5", "'Elbow' occurs 2 times",
-        fit=lambda p: [p.tracks(p.positions[:, None], None), "keypoints.names=[Shoulder,Elbow,Elbow]"],
-    ),
-    "start beyond the end": settings("reach.h5", "keypoints.start=60", "no frame", given=["keypoints.start=60"]),
-    "no such animal": settings("keypoints.track=3", "does not exist", given=["keypoints.track=3"]),
     "recording of no body": recorded("keypoints.path is empty", fit=lambda p: ["body.default_mjcf=''", _arm(p)]),
     # the body
     "unknown preset": settings("unknown preset 'ratt'", "did you mean 'rat'", given=["body=ratt"]),
@@ -199,15 +159,11 @@ CASES: dict[str, Case] = {
     "unknown mode": settings("alignment.mode", "did you mean 'similarity'", given=["alignment.mode=similar"]),
     "unknown axis": settings("alignment.up", "'up'", "-z", given=["alignment.up=up"]),
     "unknown loss": settings("solver.robust", "did you mean 'huber'", given=["solver.robust=hubert"]),
-    "unknown format": settings("keypoints.format", "did you mean 'dannce'", given=["keypoints.format=dance"]),
     "unknown unit": settings("keypoints.unit", "furlong", "m, dm, cm, mm", given=["keypoints.unit=furlong"]),
-    "rate zero": settings("keypoints.rate_hz", "got 0", given=["keypoints.rate_hz=0"]),
-    "rate negative": settings("keypoints.rate_hz", "-50", given=["keypoints.rate_hz=-50"]),
     "new rate negative": settings("trajectory.rate_hz", "-1", given=["trajectory.rate_hz=-1"]),
     "stop before start": settings(
         "keypoints.stop", "5", "2", given=["keypoints.start=5", "keypoints.stop=2"]
     ),
-    "confidence beyond one": settings("keypoints.min_confidence", "2", given=["keypoints.min_confidence=2"]),
     "two faults at once": settings("2 faults", "seed", "solver.robust", given=["seed=-1", "solver.robust=x"]),
     "two unknown settings": settings("2 faults", "'seeds'", "'bodi'", given=["seeds=1", "bodi=rat"]),
     "no equals sign": settings("'report'", "name=value", given=["report"]),
