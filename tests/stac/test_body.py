@@ -228,8 +228,8 @@ def test_all_faults_are_listed_at_once_with_near_names(tmp_path):
         load_body(bad)
     text = str(caught.value)
     for fault in (
-        "unit: unknown length unit 'inch'",
-        "root: expected keep, free or upright, got 'fixed'",
+        "unit: unknown value 'inch'",
+        "root: unknown value 'fixed'",
         "markers.Trunk.body: unknown body 'trnk'; did you mean 'trunk'?",
         "markers.Arm.offset: expected three finite numbers (metres), got [0.0, 1.0]",
         "root_keypoint: unknown keypoint 'Trunc'; did you mean 'Trunk'?",
@@ -242,12 +242,12 @@ def test_all_faults_are_listed_at_once_with_near_names(tmp_path):
         "skeleton: expected pairs of keypoints, got ['Arm']",
     ):
         assert fault in text
-    assert "12 faults" in text
+    assert "12 " in text.partition("\n")[0]
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
 def test_scale_must_be_positive(tmp_path, scale):
-    with pytest.raises(BodyError, match="scale: expected a positive number"):
+    with pytest.raises(BodyError, match="scale: expected more than 0"):
         load_body(config(write_model(tmp_path), scale=scale))
 
 
