@@ -91,10 +91,10 @@ def test_keypoints_far_from_their_bodies_are_one_warning() -> None:
     near, far = np.full((4, 3), 0.01), np.full((4, 3), 3.0)
     assert marker_warnings(names, error, near, 0.4) == []
     [warning] = marker_warnings(names, error, far, 0.4)
-    assert "4 of 4 keypoints sit far from their bodies (median 5,196 mm on a body of 400 mm)" in warning
+    assert "4 of 4 keypoints are far from their bodies (median 5,196 mm on a body of 400 mm)" in warning
     assert "alignment.mode=rigid" in warning
     [warning] = marker_warnings(names, error, np.where(np.arange(4)[:, None] == 2, far, near), 0.4)
-    assert warning.startswith("c: sits 5196.2 mm from the origin of its body")
+    assert warning.startswith("c: 5196.2 mm from the origin of its body")
 
 
 def test_a_body_without_some_keypoints(body: Body) -> None:

@@ -200,7 +200,7 @@ def body_problems(config: BodyConfig, model: mujoco.MjModel) -> list[str]:
     joints = [model.joint(i).name for i in range(model.njnt) if model.joint(i).name]
     return [
         *limit_faults(config),
-        *([] if config.markers else ["markers: none; name the keypoints and the bodies they move with"]),
+        *([] if config.markers else ["markers: empty; set the keypoints and the bodies they move with"]),
         *_marker_problems(config, bodies),
         *_keypoint_problems(config),
         *_part_problems(config, model, bodies, joints),
