@@ -26,28 +26,23 @@ _STILL = 1e-3
 
 @dataclass(frozen=True)
 class JointRanges:
-    """Motion of hinges and slides, those longest at a limit first; degrees or mm.
-
-    Attributes:
-        names: joint names.
-        unit: ° or mm.
-        limited: whether the joint has limits; else `low` and `high` are a full turn around zero, or what is used.
-        low, high: limits.
-        marks: 0, 1, 99 and 100th percentile of the usable frames, (4, joint).
-        at_limit: part of the usable frames spent on a limit.
-        still: names of joints that do not move; they are in none of the arrays.
-        n_frames: usable frames.
-    """
+    """Motion of hinges and slides in degrees or mm; those at a limit most often come first."""
 
     names: tuple[str, ...]
     unit: tuple[str, ...]
+    """° or mm."""
     limited: Bool[np.ndarray, " joint"]
+    """Whether the joint has limits; else `low` and `high` are a full turn around zero, or the range used."""
     low: Float[np.ndarray, " joint"]
     high: Float[np.ndarray, " joint"]
     marks: Float[np.ndarray, "4 joint"]
+    """0, 1, 99 and 100th percentile of the usable frames."""
     at_limit: Float[np.ndarray, " joint"]
+    """Part of the usable frames at a limit."""
     still: tuple[str, ...]
+    """Names of joints that do not move; they are in none of the arrays."""
     n_frames: int
+    """Usable frames."""
 
     @property
     def held(self) -> int:
@@ -56,7 +51,7 @@ class JointRanges:
 
 
 def ranges_used(clips: ReferenceClips, model: mujoco.MjModel) -> JointRanges | None:
-    """What the hinges and slides of a fit do; None when there are none, or no usable frame."""
+    """Summarise the motion of hinges and slides; None without joints or usable frames."""
     hinge = int(mujoco.mjtJoint.mjJNT_HINGE)
     joints = np.nonzero(model.jnt_type >= int(mujoco.mjtJoint.mjJNT_SLIDE))[0]
     frames = np.nonzero(usable(clips))[0]
@@ -111,7 +106,7 @@ def _page(ranges: JointRanges, joints: Int[np.ndarray, " joint"]) -> Figure:
     which = (
         f"{n} joints that move" if len(joints) == n else f"joints {joints[0] + 1} to {joints[-1] + 1} of {n} that move"
     )
-    text = f"{which}, {ranges.n_frames:,} frames; those longest at a limit first"
+    text = f"{which}, {ranges.n_frames:,} frames; those at a limit most often first"
     figure.text(0.01, 1 - 0.06 / figure.get_figheight(), text, fontsize=10, va="top")
     key = (
         "grey: between the limits (dashed: no limits, a full turn); thin: all frames; thick: 1 to 99 %; tick: zero; "
@@ -129,7 +124,7 @@ def _column(ax: Axes, ranges: JointRanges, joints: Int[np.ndarray, " joint"], ro
     colour = np.where(share > 0, RED, BLUE)
     ax.barh(y[limited], np.ones(limited.sum()), height=0.75, color="#EBEBEB", lw=0)
     ax.hlines(y[~limited], 0, 1, color=LIGHT, lw=1, ls="--")
-    # what leaves the limits by rounding, or turns more than once, ends at the edge
+    # clip what exceeds the limits by rounding, or turns more than once
     shown = marks.clip(-0.03, 1.03)
     ax.hlines(y, shown[0], shown[3], color=colour, lw=1)
     ax.hlines(y, shown[1], shown[2], color=colour, lw=4.5)

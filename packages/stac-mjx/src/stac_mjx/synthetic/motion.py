@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 
 from stac_mjx._common.errors import ConfigError, raise_all
+from stac_mjx._common.settings import limit_faults, setting
 from stac_mjx.body.body import Body
 from stac_mjx.keypoints.keypoints import Keypoints
 
@@ -26,13 +27,13 @@ _FREE, _BALL, _SLIDE = (
 class Motion:
     """How the body moves."""
 
-    n_frames: int = 200
+    n_frames: int = setting(200, ge=1)
     """Frames a clip."""
-    n_clips: int = 1
+    n_clips: int = setting(1, ge=1)
     """Independent clips."""
-    rate_hz: float = 100.0
+    rate_hz: float = setting(100.0, gt=0)
     """Frames per second."""
-    cutoff_hz: float = 3.0
+    cutoff_hz: float = setting(3.0, gt=0)
     """Nothing moves faster than this."""
     amplitude: float = 1.0
     """0: the default pose; 1: most of each joint's range; more: closer to the limits."""
@@ -42,15 +43,15 @@ class Motion:
 class Flaws:
     """Errors that the recording adds to the true positions."""
 
-    noise_m: float = 0.0
+    noise_m: float = setting(0.0, ge=0)
     """Standard deviation of the noise on each coordinate, metres."""
-    missing_fraction: float = 0.0
+    missing_fraction: float = setting(0.0, ge=0, lt=1)
     """Expected fraction of points that are missing."""
-    gap_frames: float = 10.0
+    gap_frames: float = setting(10.0, ge=1)
     """Mean length of a gap, frames."""
-    outlier_fraction: float = 0.0
+    outlier_fraction: float = setting(0.0, ge=0, lt=1)
     """Fraction of points that are moved away."""
-    outlier_m: float = 0.05
+    outlier_m: float = setting(0.05, ge=0)
     """Mean distance of an outlier from the truth, metres; they spread evenly from half to one and a half times this."""
 
 
@@ -90,7 +91,10 @@ def make_truth(
         ConfigError: when a number of `motion` or `flaws` is impossible.
     """
     motion, flaws = motion or Motion(), flaws or Flaws()
-    raise_all(ConfigError, "synthetic", _problems(motion, flaws))
+    problems = [*limit_faults(motion, "motion."), *limit_faults(flaws, "flaws.")]
+    if 2 * motion.cutoff_hz > motion.rate_hz:
+        problems.append(f"motion.cutoff_hz: expected at most half of rate_hz={motion.rate_hz}, got {motion.cutoff_hz}")
+    raise_all(ConfigError, "synthetic", problems)
     rng = np.random.default_rng(seed)
     offsets = body.marker_offset + rng.normal(0.0, offset_sd_m, body.marker_offset.shape)
     qpos = np.concatenate([random_poses(body, motion, rng) for _ in range(motion.n_clips)])
@@ -232,27 +236,3 @@ def _turned(quat: np.ndarray, rotvec: np.ndarray) -> np.ndarray:
     flips = np.cumprod(np.where((turned[1:] * turned[:-1]).sum(axis=-1) < 0, -1.0, 1.0))
     turned[1:] *= flips[:, None]
     return turned
-
-
-def _problems(motion: Motion, flaws: Flaws) -> list[str]:
-    problems = [
-        f"motion.{name}: expected a positive number, got {value}"
-        for name, value in vars(motion).items()
-        if name != "amplitude" and not value > 0
-    ]
-    if motion.rate_hz > 0 and not 2 * motion.cutoff_hz <= motion.rate_hz:
-        problems.append(
-            f"motion.cutoff_hz: expected at most half the rate ({motion.rate_hz / 2}), got {motion.cutoff_hz}"
-        )
-    for name in ("missing_fraction", "outlier_fraction"):
-        value = getattr(flaws, name)
-        if not 0.0 <= value < 1.0:
-            problems.append(f"flaws.{name}: expected a number from 0 to below 1, got {value}")
-    if not flaws.gap_frames >= 1:
-        problems.append(f"flaws.gap_frames: expected at least 1, got {flaws.gap_frames}")
-    problems += [
-        f"flaws.{name}: expected at least 0, got {getattr(flaws, name)}"
-        for name in ("noise_m", "outlier_m")
-        if not getattr(flaws, name) >= 0
-    ]
-    return problems
