@@ -9,6 +9,7 @@ import pytest
 from stac import bodies_for_tests as bodies
 from stac_mjx import registration
 from stac_mjx.body.body import Body
+from stac_mjx.calibration.known_offsets import KnownOffsets
 from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig, TrajectoryConfig
 from stac_mjx.inputs import Inputs, match
 from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
@@ -67,10 +68,10 @@ def test_segments_of_a_long_recording_join_without_a_seam(body: Body, monkeypatc
         totals.append(total)
         return ticks.append
 
-    whole = register(inputs, FitConfig(), offsets=truth.offsets)
+    whole = register(inputs, FitConfig(), known=KnownOffsets(truth.offsets))
     monkeypatch.setattr(registration, "SEGMENT", 110)
     monkeypatch.setattr(registration, "OVERLAP", 20)
-    parts = register(inputs, FitConfig(), offsets=truth.offsets, stage=stage)
+    parts = register(inputs, FitConfig(), known=KnownOffsets(truth.offsets), stage=stage)
     assert sum(ticks) == sum(totals) > 300, "progress ends at its total, overlaps included"
     away = np.asarray(steps(body.tree, whole.trajectory.qpos, parts.trajectory.qpos))
     assert np.median(np.abs(away)) < 2e-3
@@ -81,7 +82,7 @@ def test_segments_of_a_long_recording_join_without_a_seam(body: Body, monkeypatc
 def test_clips_do_not_touch_one_another(body: Body) -> None:
     truth = make_truth(body, Motion(n_frames=25, n_clips=3, amplitude=0.4), Flaws(noise_m=2e-3), seed=3)
     settings = FitConfig(solver=SolverConfig(smoothness_mm=30.0, robust="none"))
-    together = register(match(body, truth.keypoints, settings), settings, offsets=truth.offsets)
+    together = register(match(body, truth.keypoints, settings), settings, known=KnownOffsets(truth.offsets))
     second = replace(
         truth.keypoints,
         positions=truth.keypoints.positions[25:50],
@@ -89,7 +90,7 @@ def test_clips_do_not_touch_one_another(body: Body) -> None:
         clip_names=("b",),
         clip_lengths=np.array([25]),
     )
-    alone = register(match(body, second, settings), settings, offsets=truth.offsets)
+    alone = register(match(body, second, settings), settings, known=KnownOffsets(truth.offsets))
     np.testing.assert_allclose(together.trajectory.qvel[25:50], alone.trajectory.qvel, atol=2e-2)
     away = np.asarray(steps(body.tree, together.trajectory.qpos[25:50], alone.trajectory.qpos))
     assert np.abs(away).max() < 2e-3
@@ -115,7 +116,7 @@ def test_resampled_clips_have_the_new_rate_and_the_same_motion(body: Body) -> No
     truth = make_truth(body, motion, seed=5)
     inputs = match(body, truth.keypoints, FitConfig())
     slow, fast = (
-        register(inputs, FitConfig(trajectory=TrajectoryConfig(rate_hz=rate)), offsets=truth.offsets)
+        register(inputs, FitConfig(trajectory=TrajectoryConfig(rate_hz=rate)), known=KnownOffsets(truth.offsets))
         for rate in (None, 100.0)
     )
     assert fast.trajectory.rate_hz == 100.0
@@ -132,7 +133,7 @@ def test_a_turned_recording_gives_the_turned_pose(body: Body) -> None:
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
     turned = replace(truth.keypoints, positions=truth.keypoints.positions @ turn.T)
     first, second = (
-        register(match(body, keypoints, FitConfig()), FitConfig(), offsets=truth.offsets).trajectory
+        register(match(body, keypoints, FitConfig()), FitConfig(), known=KnownOffsets(truth.offsets)).trajectory
         for keypoints in (truth.keypoints, turned)
     )
     np.testing.assert_allclose(second.xpos[:, 1:], first.xpos[:, 1:] @ turn.T, atol=3e-3)

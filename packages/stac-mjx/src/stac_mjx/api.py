@@ -29,12 +29,11 @@ from stac_mjx._common.settings import configure, validate
 from stac_mjx.body.body import Body
 from stac_mjx.body.body import load_body as body_from
 from stac_mjx.body.presets import body_preset
-from stac_mjx.calibration.known_offsets import known_offsets
+from stac_mjx.calibration.known_offsets import KnownOffsets, known_offsets
 from stac_mjx.config import BodyConfig, FitConfig, KeypointsConfig
 from stac_mjx.inputs import embedded, match
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.keypoints import load_keypoints as keypoints_from
-from stac_mjx.keypoints.alignment import IDENTITY, Similarity
 from stac_mjx.records import Offsets
 from stac_mjx.registration import Stage, no_stage
 from stac_mjx.results import Registration, offsets_of, register
@@ -118,9 +117,9 @@ def ik(
         InputError: when recording and body do not match, or the offsets file cannot be read.
     """
     config, inputs = _inputs(body, keypoints, settings)
-    known, similarity = _known(body, offsets, config)
+    known = _known(body, offsets, config)
     with _bars(progress) as stage:
-        return register(inputs, config, offsets=known, similarity=similarity, stage=stage)
+        return register(inputs, config, known=known, stage=stage)
 
 
 def _inputs(body: Body, keypoints: Keypoints | None, settings: dict[str, Any]) -> tuple[FitConfig, Any]:
@@ -142,20 +141,18 @@ def _inputs(body: Body, keypoints: Keypoints | None, settings: dict[str, Any]) -
     return config, inputs
 
 
-def _known(
-    body: Body, offsets: Registration | Offsets | np.ndarray | str | Path, config: FitConfig
-) -> tuple[np.ndarray, Similarity]:
-    """Return offsets in the order of the body's markers (metres), and T_body_recording."""
+def _known(body: Body, offsets: Registration | Offsets | np.ndarray | str | Path, config: FitConfig) -> KnownOffsets:
+    """Match offsets to the body and the recording."""
     if isinstance(offsets, np.ndarray):
         expected = (len(body.marker_names), 3)
         if offsets.shape != expected or not np.isfinite(offsets).all():
             raise InputError(f"offsets: expected finite numbers of shape {expected}, metres; got {offsets.shape}")
-        return offsets.astype(np.float64), IDENTITY
+        return KnownOffsets(offsets.astype(np.float64))
     record = offsets_of(offsets) if isinstance(offsets, Registration) else offsets
     known = known_offsets(record, body, config.alignment)
     for warning in known.warnings:
         _log.warning(warning)
-    return known.offsets, known.similarity
+    return known
 
 
 @contextmanager

@@ -108,11 +108,10 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
     from stac_mjx.inputs import load_inputs
     from stac_mjx.results import SAVE_STEPS, register
 
-    inputs, known = load_inputs(config), {}
+    inputs, known = load_inputs(config), None
     if offsets_file is not None:
-        offsets = known_offsets(offsets_file, inputs.body, config.alignment)
-        known = {"offsets": offsets.offsets, "similarity": offsets.similarity}
-        inputs = replace(inputs, warnings=(*inputs.warnings, *offsets.warnings))
+        known = known_offsets(offsets_file, inputs.body, config.alignment)
+        inputs = replace(inputs, warnings=(*inputs.warnings, *known.warnings))
     read_s = time.perf_counter() - begin
     # created only now, so that a mistake in the settings or the recording leaves nothing behind
     out = output_folder(config.out, "stac_results")
@@ -122,7 +121,7 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
             log.info(note)
         for warning in inputs.warnings:
             log.warning(warning)
-        registration = register(inputs, config, stage=stage, **known)
+        registration = register(inputs, config, known=known, stage=stage)
         registration.timings["read_s"] = read_s
         registration.save(out, report=config.report, tick=stage("write", SAVE_STEPS))
         summary = registration.summary()

@@ -16,13 +16,14 @@ from jaxtyping import Float, Int
 
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.calibrate import Calibration, calibrate
+from stac_mjx.calibration.known_offsets import KnownOffsets
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs, confidence_weights
 from stac_mjx.inverse_kinematics.levenberg import Status
 from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, pad_rows, pose_solver, slices
 from stac_mjx.inverse_kinematics.solve import pilot, solve
 from stac_mjx.keypoints import Keypoints
-from stac_mjx.keypoints.alignment import IDENTITY, Similarity
+from stac_mjx.keypoints.alignment import Similarity
 from stac_mjx.kinematics import trajectory
 from stac_mjx.kinematics.forward import body_poses, marker_positions
 from stac_mjx.kinematics.tree import Tree
@@ -93,35 +94,26 @@ def no_stage(_name: str, _total: int | None) -> Callable[[int], None]:
 
 
 def solve_recording(
-    inputs: Inputs,
-    config: FitConfig,
-    *,
-    offsets: np.ndarray | None = None,
-    similarity: Similarity = IDENTITY,
-    stage: Stage = no_stage,
+    inputs: Inputs, config: FitConfig, *, known: KnownOffsets | None = None, stage: Stage = no_stage
 ) -> Solution:
-    """Calibrate (unless `offsets` are given) and solve all frames.
+    """Calibrate, unless offsets are `known`, and solve all frames.
 
-    Args:
-        inputs: body and recording.
-        config: settings.
-        offsets: known marker offsets, (keypoint, 3), metres.
-        similarity: with known offsets, T_body_recording.
-        stage: called as ``stage(name, total)`` when a stage begins; what it returns is called with the amount done.
+    `stage` is called as ``stage(name, total)`` when a stage begins; what it returns is called with the amount done.
     """
     solver = pose_solver(inputs.body, config.solver)
     recorded = inputs.keypoints
     observation = Observation(recorded.positions, confidence_weights(recorded), recorded.clip_lengths)
     timings, begin = {}, time.perf_counter()
-    calibration = None
-    if offsets is None:
+    calibration, used = None, known
+    if used is None:
         tick, mode = stage("calibrate", config.calibration.max_rounds), config.alignment.mode
         calibration = calibrate(
             solver, observation, config.calibration, mode=mode, seed=config.seed, progress=lambda _e: tick(1)
         )
-        offsets, similarity = calibration.offsets, calibration.similarity
+        used = KnownOffsets(calibration.offsets, calibration.similarity)
         timings["calibrate_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
+    offsets, similarity = used.offsets, used.similarity
     keypoints = replace(recorded, positions=similarity.apply(recorded.positions))
     observation = replace(observation, target=keypoints.positions)
     robust_mm = pilot(solver, observation, offsets) if calibration is None else calibration.robust_mm

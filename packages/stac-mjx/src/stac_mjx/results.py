@@ -20,6 +20,7 @@ from stac_mjx._common.hdf5.info import environment_json
 from stac_mjx._common.system import peak_rss_mb
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.calibrate import Calibration
+from stac_mjx.calibration.known_offsets import KnownOffsets
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared
@@ -116,16 +117,10 @@ class Registration:
 
 
 def register(
-    inputs: Inputs,
-    config: FitConfig,
-    *,
-    offsets: np.ndarray | None = None,
-    similarity: Similarity = IDENTITY,
-    stage: Stage = no_stage,
+    inputs: Inputs, config: FitConfig, *, known: KnownOffsets | None = None, stage: Stage = no_stage
 ) -> Registration:
     """Register a recording; see `registration.solve_recording` for the arguments."""
-    solution = solve_recording(inputs, config, offsets=offsets, similarity=similarity, stage=stage)
-    return Registration(inputs, config, *solution)
+    return Registration(inputs, config, *solve_recording(inputs, config, known=known, stage=stage))
 
 
 def info_of(registration: Registration) -> FileInfo:
