@@ -12,8 +12,9 @@ from matplotlib.colors import to_rgb
 
 from stac_mjx._common.errors import ConfigError
 from stac_mjx._common.figures import ON_BODY, RECORDED, RED
+from stac_mjx._common.mjcf import travels
 from stac_mjx._common.render.canvas import open_canvas
-from stac_mjx._common.render.extent import Extent, Motion, Surface, measure, pose, travels
+from stac_mjx._common.render.extent import Extent, Motion, Surface, measure, pose
 from stac_mjx._common.render.scene import CAPSULE, SPHERE, Stage, stage_model
 from stac_mjx._common.render.video import Captions, Picture, film, film_path, film_problems, require_ffmpeg
 from stac_mjx._common.settings import validate

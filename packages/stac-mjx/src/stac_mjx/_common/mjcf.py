@@ -145,6 +145,13 @@ def _exact_numbers() -> Iterator[None]:
             library._mjPRIVATE__set_xml_precision(digits)
 
 
+def travels(model: mujoco.MjModel) -> bool:
+    """Return whether the body travels: a free joint, or sliding joints on a body of the first level."""
+    kinds = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+    joints = zip(model.jnt_type.tolist(), model.jnt_bodyid.tolist(), strict=True)
+    return any(kind in kinds and model.body_parentid[body] == 0 for kind, body in joints)
+
+
 def unit_name(length_unit_m: float) -> str:
     """Return the name of a length unit given in metres; a unit without a name is a multiple of the metre."""
     for name, metres in METRES_PER_UNIT.items():

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from track_mjx._common.errors import BodyError, ConfigError, raise_all, unknown
-from track_mjx._common.mjcf import exact_xml, one_line, quick_compile
+from track_mjx._common.mjcf import exact_xml, one_line, quick_compile, travels
 from track_mjx.body.servos import set_actuators
 from track_mjx.clips import Clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
@@ -77,7 +77,7 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     if root not in names:
         problems.append(f"arena.root_body: {unknown('body', root, names)}")
     raise_all(BodyError, str(clips.path), problems)
-    floor = _floor(spec, arena, _root_moves(original))
+    floor = _floor(spec, arena, travels(original))
     contact_geoms = _contacts(spec, arena.contacts, floor, end_effectors)
     _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
     _contact_sensors(spec, floor, contact_geoms)
@@ -121,13 +121,6 @@ def _name_geoms(spec: mujoco.MjSpec) -> None:
                 name += "_"
             geom.name = name
             taken.add(name)
-
-
-def _root_moves(model: mujoco.MjModel) -> bool:
-    """Return whether the body travels: a free joint, or sliding joints on a body of the first level."""
-    kinds = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_SLIDE))
-    joints = zip(model.jnt_type.tolist(), model.jnt_bodyid.tolist(), strict=True)
-    return any(kind in kinds and model.body_parentid[body] == 0 for kind, body in joints)
 
 
 def _floor(spec: mujoco.MjSpec, arena: ArenaConfig, root_moves: bool) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.ndimage import gaussian_filter1d
 
+from ..mjcf import travels
 from .shapes import body_shapes
 
 _FOLLOW_S = 0.4
@@ -20,13 +21,6 @@ _IN_VIEW = 95.0
 """Percentage of the states in which all of an animal that travels is in view."""
 _GHOST_SPACE = 1.6
 """A reference far from the body makes the picture at most this many times wider."""
-
-
-def travels(model: mujoco.MjModel) -> bool:
-    """Return whether the body travels: a free joint, or sliding joints on a body of the first level."""
-    kinds = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_SLIDE))
-    joints = zip(model.jnt_type.tolist(), model.jnt_bodyid.tolist(), strict=True)
-    return any(kind in kinds and model.body_parentid[body] == 0 for kind, body in joints)
 
 
 def pose(model: mujoco.MjModel, data: mujoco.MjData, qpos: Float[np.ndarray, " qpos"]) -> None:
