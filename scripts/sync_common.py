@@ -14,9 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WITHOUT = {"reach_analysis": ("mjcf.py", "render", "rotations.py"), "stac_mjx": ("regions.py", "survival.py")}
+WITHOUT = {
+    "reach_analysis": ("mjcf.py", "render", "rotations.py", "hdf5/enclosed.py"),
+    "stac_mjx": ("regions.py", "survival.py"),
+}
 """Files and folders of common/ that a package does not get."""
-UNIFIED = ()
+UNIFIED = ("hdf5",)
 """Top-level names of which common/ is the only source: anything else of that name in a package is removed."""
 
 
@@ -26,7 +29,7 @@ def differences(root: Path = ROOT) -> Iterator[tuple[Path | None, Path]]:
     files = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.is_file() and _is_kept(path)]
     for target in sorted(root.glob("packages/*/src/*/_common")):
         without = WITHOUT.get(target.parent.name, ())
-        wanted = [file for file in files if file.parts[0] not in without]
+        wanted = [file for file in files if not any(file.is_relative_to(name) for name in without)]
         for file in wanted:
             copy = target / file
             if not copy.is_file() or copy.read_bytes() != (source / file).read_bytes():

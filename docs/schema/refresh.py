@@ -1,6 +1,7 @@
-"""Bring everything that follows from the JSON pages up to date: the tables in the pages, the copies in the packages.
+"""Generate the tables of these pages from the JSON in common/hdf5/schemas.
 
-Run ``python docs/schema/refresh.py`` after changing a JSON page; a test fails while anything is out of date.
+Run ``python docs/schema/refresh.py`` after changing a JSON file; a test fails while a page is out of date. The copies
+in the packages are written by ``python scripts/sync_common.py``.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
-COPIES = (FOLDER.parents[1] / "packages/stac-mjx/src/stac_mjx/_common/hdf5/schemas",)
+SCHEMAS = FOLDER.parents[1] / "common/hdf5/schemas"
 KINDS = ("reference_clips", "offsets", "rollouts")
 START, END = "<!-- tables: start -->", "<!-- tables: end -->"
 
 
 def page_name(kind: str) -> str:
-    """File name of the machine-readable page of a kind."""
+    """Return the file name of the machine-readable page of a kind."""
     return f"mimic.{kind}-1.0.json"
 
 
 def tables(kind: str) -> str:
-    """Markdown tables of one kind's attributes, dimensions and data sets."""
-    page = json.loads((FOLDER / page_name(kind)).read_text(encoding="utf-8"))
+    """Return Markdown tables of one kind's attributes, dimensions and data sets."""
+    page = json.loads((SCHEMAS / page_name(kind)).read_text(encoding="utf-8"))
     out = ["### Attributes of the file", "", "| attribute | | type | meaning |", "|---|---|---|---|"]
     for name, rule in page["attributes"].items():
         out.append(f"| `{name}` | {rule['level'].upper()} | {rule['type']} | {rule['meaning']} |")
@@ -38,13 +39,13 @@ def tables(kind: str) -> str:
 
 
 def dataset_row(path: str, rule: dict[str, Any]) -> str:
-    """One line of the table of data sets."""
+    """Return one line of the table of data sets."""
     meaning = rule["meaning"]
     if isinstance(rule.get("flags"), dict):
         pairs = zip(rule["flags"]["values"], rule["flags"]["meanings"], strict=True)
         meaning += "; flags: " + ", ".join(f"{value} {word}" for value, word in pairs)
     elif rule.get("flags") == "any":
-        meaning += "; flags of the file's own"
+        meaning += "; flags of the file"
     if rule.get("finite"):
         meaning += {"always": "; finite", "where valid": "; finite where valid", "may be NaN": ""}[rule["finite"]]
     bounds = [
@@ -72,10 +73,10 @@ CHECKS = {
     "bodies_exist": "Every body named in the file MUST be one of the model's.",
     "skeleton_exists": "`skeleton` MUST name keypoints of the file.",
     "poses_follow_model": "MuJoCo's kinematics of `qpos`, times `length_unit_m`, MUST give `xpos` within 1e-5 of the "
-    "body's length (the diagonal of the box around all bodies at qpos0) beside float32 rounding, "
+    "body's length (the diagonal of the box around all bodies at qpos0) plus float32 rounding, "
     "and `xquat` within 1e-3 rad.",
-    "sites_follow_offsets": "Where `kp_body` and `offsets` are given, `marker_sites` MUST be the offsets carried along "
-    "by their bodies.",
+    "sites_follow_offsets": "Where `kp_body` and `offsets` are given, `marker_sites` MUST be the offsets moved with "
+    "their bodies.",
     "rollout_times": "`ctrl_dt_s` MUST be `n_substeps` x `sim_dt_s`, `rate_hz` its inverse; `state_time` MUST have one "
     "element more than `step_time`, both on a grid of `ctrl_dt_s` from 0.",
     "rollout_valid_prefix": "`valid` MUST be ones, then zeros; `terminated` MAY be 1 in the last valid step only.",
@@ -84,18 +85,16 @@ CHECKS = {
 
 
 def render(kind: str) -> str:
-    """The page of a kind with its tables up to date."""
+    """Return the page of a kind with its tables up to date."""
     text = (FOLDER / f"{kind}.md").read_text(encoding="utf-8")
     before, _, rest = text.partition(START)
     return f"{before}{START}\n\n{tables(kind)}\n\n{END}{rest.partition(END)[2]}"
 
 
 def main() -> None:
-    """Rewrite the tables and the copies."""
+    """Rewrite the tables."""
     for kind in KINDS:
         (FOLDER / f"{kind}.md").write_text(render(kind), encoding="utf-8")
-        for folder in COPIES:
-            (folder / page_name(kind)).write_bytes((FOLDER / page_name(kind)).read_bytes())
 
 
 if __name__ == "__main__":

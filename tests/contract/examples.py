@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import mujoco
 import numpy as np
-from stac_mjx._common.hdf5.info import Source, info_attributes, info_strings
+from stac_mjx._common.hdf5.info import Source, info_attributes, info_values
 from stac_mjx._common.hdf5.schema import load_schema
 from stac_mjx._common.mjcf import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
 from stac_mjx.records import FileInfo, Offsets, ReferenceClips
@@ -191,8 +191,9 @@ def write_rollouts(path: Path, n_clips: int = 2, n_steps: int = 6, seeds: tuple[
     }  # fmt: skip
     text = h5py.string_dtype("utf-8")
     with h5py.File(path, "w", track_order=True) as file:
-        for name, value in info_attributes(info(skeleton=()), schema.kind, schema.version).items():
-            file.attrs[name] = value
+        for name, value in info_attributes(info(skeleton=()), schema.kind).items():
+            if value is not None:
+                file.attrs[name] = value
         for name, value in {
             "ctrl_dt_s": 0.005, "sim_dt_s": 0.00125, "n_substeps": 4, "rate_hz": 200.0, "reference_rate_hz": 200.0,
             "checkpoint_sha256": "cd" * 32, "checkpoint_step": 1_000_000, "engine": "mujoco 3.17.0", "deterministic": 1,
@@ -218,12 +219,12 @@ def write_rollouts(path: Path, n_clips: int = 2, n_steps: int = 6, seeds: tuple[
         n_poses = int(np.prod([*lead, n_clips, n_steps + 1]))
         qpos, _, xpos, xquat = poses(n_poses, rng, beetle)
         moving = {"qpos": qpos, "xpos": xpos, "xquat": xquat}
-        strings = {**info_strings(info()), "clip_name": ("walk_0", "walk_1"), "trial_id": ("trial 0", "trial 1")}
+        strings = {**info_values(info()), "clip_name": ("walk_0", "walk_1"), "trial_id": ("trial 0", "trial 1")}
         for where in [*paths, "contact/femur", "provenance/assets/shell.stl"]:
             rule = schema.dataset(where)
             assert rule is not None
             if rule.dtype == "string":
-                value = list(strings[where]) if rule.dims else strings[where][0]
+                value = list(strings[where]) if rule.dims else strings[where]
                 dataset = file.create_dataset(where, data=value, dtype=text)
                 dims = rule.dims
             elif where.startswith("provenance/assets/"):

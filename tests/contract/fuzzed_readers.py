@@ -201,11 +201,11 @@ def _read_offsets(path: Path) -> None:
 
 def _check(path: Path) -> None:
     from stac_mjx._common.errors import ContractError
-    from stac_mjx.check import check_file, errors_in, format_departures
+    from stac_mjx.check import check_file, errors_in, format_violations
 
-    departures = check_file(path)
-    if errors_in(departures):
-        raise ContractError(format_departures(path, departures))
+    violations = check_file(path)
+    if errors_in(violations):
+        raise ContractError(format_violations(path, violations))
 
 
 def _read_keypoints(path: Path) -> None:
@@ -287,11 +287,11 @@ def _read_rollouts(path: Path) -> None:
 
 def _check_rollouts(path: Path) -> None:
     from reach_analysis._common.errors import ContractError
-    from reach_analysis._common.hdf5.check import check_rollouts, format_departures
+    from reach_analysis._common.hdf5.check import check_file, errors_in, format_violations
 
-    departures = check_rollouts(path)
-    if any(departure.severity == "error" for departure in departures):
-        raise ContractError(format_departures(path, departures))
+    violations = check_file(path)
+    if errors_in(violations):
+        raise ContractError(format_violations(path, violations))
 
 
 def _read_reach_clips(path: Path) -> None:

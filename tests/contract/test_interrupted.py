@@ -26,12 +26,11 @@ import track_mjx._common.errors
 from contract import disks, examples
 from contract.disks import OLD
 from reach_analysis._common.files import write_bytes, write_json, write_table
-from reach_analysis._common.hdf5.writing import whole_hdf5
+from reach_analysis._common.hdf5.writing import atomic_hdf5
 from stac_mjx._common.files import write_text as stac_text
 from stac_mjx.records import write_clips
 from track_mjx._common.files import output_folder as track_folder
 from track_mjx._common.files import write_text as track_text
-from track_mjx._common.hdf5.contract_writing import Variable, write_file
 from track_mjx.runs.checkpoints import Checkpoints
 
 LARGE = 1 << 21
@@ -42,14 +41,8 @@ ERRORS = (
 )
 
 
-def _rollouts(path: Path) -> None:
-    values = np.random.default_rng(0).normal(size=(200, LARGE // 1600))
-    scales = {name: Variable((name,), np.arange(n), "numbers") for name, n in zip("ab", values.shape, strict=True)}
-    write_file(path, {"title": "x"}, {**scales, "values": Variable(("a", "b"), values, "values")})
-
-
 def _reach_hdf5(path: Path) -> None:
-    with whole_hdf5(path) as (file, _):
+    with atomic_hdf5(path) as file:
         file["values"] = np.random.default_rng(0).normal(size=LARGE // 8)
 
 
@@ -66,7 +59,6 @@ def _figure(path: Path) -> None:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "stac clips": lambda path: write_clips(path, examples.clips((4000,))),
     "stac text": lambda path: stac_text(path, "x" * LARGE),
-    "track rollouts": _rollouts,
     "track text": lambda path: track_text(path, "x" * LARGE),
     "track figure": _figure,
     "reach hdf5": _reach_hdf5,
@@ -151,8 +143,8 @@ for number in itertools.count():
     if number == 0:
         print("ready", flush=True)
 """
-_HDF5 = "from {0}.contract.sink import whole_hdf5"
-_WITH = "with whole_hdf5(path) as (file, _): file['values'] = values"
+_HDF5 = "from {0}._common.hdf5.writing import atomic_hdf5"
+_WITH = "with atomic_hdf5(path) as file: file['values'] = values"
 _TEXT = "write_text(path, str(number % 7) * 300_000)"
 LOOPS = {
     "stac hdf5": (_HDF5.format("stac_mjx"), _WITH),

@@ -11,7 +11,7 @@ import pytest
 from contract.examples import write_rollouts
 from contract.kit import assert_conforms
 from reach_analysis._common.errors import DataError
-from reach_analysis._common.hdf5.check import check_rollouts
+from reach_analysis._common.hdf5.check import check_file, errors_in
 from reach_analysis.data.rollouts import read_rollouts
 from synthetic.reach import ReachSettings, write_reaches
 from synthetic.walk import WalkSettings, write_walks
@@ -27,7 +27,7 @@ def test_synthetic_rollouts_conform(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seeds", [(), (5, 9)])
 def test_both_checkers_agree_on_a_sound_file(tmp_path: Path, seeds: tuple[int, ...]) -> None:
     write_rollouts(tmp_path / "rollouts.h5", seeds=seeds)
-    assert [str(d) for d in check_rollouts(tmp_path / "rollouts.h5") if d.severity == "error"] == []
+    assert errors_in(check_file(tmp_path / "rollouts.h5")) == []
 
 
 def test_repeats_are_read_one_seed_at_a_time(tmp_path: Path) -> None:
@@ -38,6 +38,6 @@ def test_repeats_are_read_one_seed_at_a_time(tmp_path: Path) -> None:
     assert read_rollouts(path).seeds == (5, 9)
     np.testing.assert_array_equal(read_rollouts(path).series("qpos").padded(), qpos[0])
     np.testing.assert_array_equal(read_rollouts(path, seed=9).series("qpos").padded(), qpos[1])
-    with pytest.raises(DataError, match="unknown seed '7'"):
+    with pytest.raises(DataError, match="rollouts_seed: unknown seed '7'"):
         read_rollouts(path, seed=7)
-    assert [d for d in check_rollouts(path) if d.severity == "error"] == []
+    assert errors_in(check_file(path)) == []

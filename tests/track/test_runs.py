@@ -19,7 +19,7 @@ from track_mjx._common.errors import ConfigError, OutputError, RunError
 from track_mjx.config import EvaluateConfig, RolloutConfig
 from track_mjx.learning.setup import Setup, load_policy, open_setup, split
 from track_mjx.learning.trainer import Trainer, verify
-from track_mjx.rollouts.playback import roll_out
+from track_mjx.rollouts.writing import roll_out
 from track_mjx.runs.checkpoints import Checkpoints, flatten
 from track_mjx.runs.run_folder import RunFolder
 

@@ -20,7 +20,7 @@ from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
 from track_mjx.physics.fields import zero_physics
 from track_mjx.renamed import TERMS, with_present_names
-from track_mjx.rollouts.playback import roll_out
+from track_mjx.rollouts.writing import roll_out
 from track_mjx.runs.run_folder import RunFolder
 from track_mjx.task.registry import _parameter_problems, resolve, reward, terms_of
 from track_mjx.task.step import Step

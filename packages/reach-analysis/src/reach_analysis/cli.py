@@ -58,15 +58,15 @@ def report(config: Any) -> None:
 
 
 def check(config: Any) -> int:
-    """Print all departures of each file; return 2 when one has an error."""
-    from reach_analysis._common.hdf5.check import check_rollouts, format_departures
+    """Print all violations of each file; return 2 when one has an error."""
+    from reach_analysis._common.hdf5.check import check_file, errors_in, format_violations
 
     files = require(config.file, "file", "rollouts.h5")
     wrong = False
     for path in [files] if isinstance(files, str) else list(files):
-        departures = check_rollouts(Path(path))
-        sys.stdout.write(format_departures(Path(path), departures) + "\n")
-        wrong |= any(departure.severity == "error" for departure in departures)
+        violations = check_file(Path(path))
+        sys.stdout.write(format_violations(Path(path), violations) + "\n")
+        wrong |= bool(errors_in(violations))
     return 2 if wrong else 0
 
 

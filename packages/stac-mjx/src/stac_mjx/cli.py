@@ -140,15 +140,15 @@ def closing_line(summary: dict, out: Path) -> str:
 
 
 def check(config: CheckConfig) -> int:
-    """Print all departures of each file; return 2 when one has an error."""
-    from stac_mjx.check import check_file, errors_in, format_departures
+    """Print all violations of each file; return 2 when one has an error."""
+    from stac_mjx.check import check_file, errors_in, format_violations
 
     files = require(config.file, "file", "results/clips.h5")
     wrong = False
     for path in [files] if isinstance(files, str) else list(files):
-        departures = check_file(path)
-        sys.stdout.write(format_departures(path, departures) + "\n")
-        wrong |= bool(errors_in(departures))
+        violations = check_file(path)
+        sys.stdout.write(format_violations(path, violations) + "\n")
+        wrong |= bool(errors_in(violations))
     return 2 if wrong else 0
 
 

@@ -16,10 +16,11 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from stac_mjx._common.errors import ContractError, InputError, raise_all, unknown
-from stac_mjx._common.hdf5.info import FileInfo, info_attributes, info_from, info_strings
+from stac_mjx._common.hdf5.check import load_record
+from stac_mjx._common.hdf5.info import FileInfo, info_attributes, info_from, info_values
 from stac_mjx._common.hdf5.reading import open_contract, read_numbers, read_strings, require
 from stac_mjx._common.hdf5.record import Record
-from stac_mjx._common.hdf5.writing import build_record, load_record, write_record
+from stac_mjx._common.hdf5.writing import Variable, build_record, write_record
 
 __all__ = [
     "SOLVER_STATUS",
@@ -175,23 +176,27 @@ def write_clips(path: str | Path, clips: ReferenceClips) -> None:
     """Write registered clips; a reader sees the old file or the whole new one.
 
     Raises:
-        ContractError: when shapes, names or values do not fit together; all faults in one message.
+        ContractError: when shapes or names do not fit together; all problems in one message.
         OutputError: when the file cannot be written.
     """
-    target = Path(path)
-    _raise_faults(target, clips)
+    raise_all(ContractError, str(path), _clip_problems(clips))
+    write_record(Path(path), clips_record(clips))
+
+
+def clips_record(clips: ReferenceClips) -> Record:
+    """Return registered clips as the content of a file."""
     fields = ("clip_name", "trial_id", "clip_label", "clip_start", "clip_length", "frame_clip", "time", "qpos", "qvel")
     fields += ("xpos", "xquat", "kp_data", "marker_sites", "residual", "kp_confidence", "at_joint_limit", "valid")
     fields += ("solver_status", "kp_body", "offsets", "names_qpos", "names_qvel", "names_xpos", "kp_names")
     values = {name: getattr(clips, name) for name in fields}
     values |= {f"events/{name}": times for name, times in clips.events.items()}
-    own = {
+    attributes = {
         "clip_length": {"sample_dimension": "frame"},
         "qpos": {"column_units": clips.qpos_units, **_WXYZ},
         "qvel": {"column_units": clips.qvel_units, "method": clips.qvel_method, "rate_hz": clips.info.rate_hz},
         "xquat": _WXYZ,
     }
-    write_record(target, _with_info(CLIPS, clips.info, values, own))
+    return _record(CLIPS, clips.info, values | {n: Variable(values[n], own) for n, own in attributes.items()})
 
 
 def read_clips(path: str | Path, clips: Sequence[int | str] | None = None) -> ReferenceClips:
@@ -206,26 +211,25 @@ def read_clips(path: str | Path, clips: Sequence[int | str] | None = None) -> Re
         ContractError: when it departs from the schema.
     """
     rows = _stretches(Path(path), clips) if clips is not None else None
-    record, assets = load_record(Path(path), CLIPS, rows)
+    record = load_record(Path(path), CLIPS, rows)
     strings: dict[str, Any] = dict(record.strings)
     numbers: dict[str, Any] = dict(record.numbers)
     if rows is not None:
         picked = [start for start, _ in rows["clip"]]
-        for name, dims in record.dims.items():
-            if name in strings and dims == ("clip",):
-                strings[name] = tuple(strings[name][i] for i in picked)
+        for name in [name for name, dims in record.dims.items() if name in strings and dims == ("clip",)]:
+            strings[name] = tuple(strings[name][i] for i in picked)
     arrays = ("clip_length", "qpos", "qvel", "xpos", "xquat", "kp_data", "marker_sites", "kp_confidence")
     arrays += ("at_joint_limit", "valid", "solver_status")
     labels = ("clip_name", "names_qpos", "names_qvel", "names_xpos", "kp_names")
     fields: dict[str, Any] = {name: numbers[name] for name in arrays} | {name: strings[name] for name in labels}
     fields |= {name: strings.get(name) for name in ("kp_body", "trial_id", "clip_label")}
     return ReferenceClips(
-        info=_info(record, assets),
+        info=info_from(record),
         **fields,
         offsets=numbers.get("offsets"),
         qpos_units=_columns(record, "qpos"),
         qvel_units=_columns(record, "qvel"),
-        qvel_method=record.own_attributes["qvel"]["method"],
+        qvel_method=record.dataset_attributes["qvel"]["method"],
         events={name.removeprefix("events/"): numbers[name] for name in numbers if name.startswith("events/")},
     )
 
@@ -234,14 +238,18 @@ def write_offsets(path: str | Path, offsets: Offsets) -> None:
     """Write marker offsets; a reader sees the old file or the whole new one.
 
     Raises:
-        ContractError: when shapes, names or values do not fit together; all faults in one message.
+        ContractError: when shapes or names do not fit together; all problems in one message.
         OutputError: when the file cannot be written.
     """
+    write_record(Path(path), offsets_record(offsets))
+
+
+def offsets_record(offsets: Offsets) -> Record:
+    """Return marker offsets as the content of a file."""
     fields = ("kp_names", "kp_body", "offsets", "offset_initial", "offset_std", "regularised", "scale_factor")
     fields += ("keypoint_scale_factor", "fit_frames", "loss_history", "mean_error_history")
     fields += ("alignment_rotation", "alignment_translation")
-    values = {name: getattr(offsets, name) for name in fields}
-    write_record(Path(path), _with_info(OFFSETS, offsets.info, values, {}))
+    return _record(OFFSETS, offsets.info, {name: getattr(offsets, name) for name in fields})
 
 
 def read_offsets(path: str | Path) -> Offsets:
@@ -251,13 +259,13 @@ def read_offsets(path: str | Path) -> Offsets:
         InputError: when the file cannot be opened.
         ContractError: when it departs from the schema.
     """
-    record, assets = load_record(Path(path), OFFSETS)
+    record = load_record(Path(path), OFFSETS)
     numbers: dict[str, Any] = dict(record.numbers)
     fields = {name: numbers[name] for name in ("offsets", "offset_initial", "regularised", "loss_history")}
     optional = ("offset_std", "fit_frames", "mean_error_history", "alignment_rotation", "alignment_translation")
     fields |= {name: numbers.get(name) for name in optional}
     return Offsets(
-        info=_info(record, assets),
+        info=info_from(record),
         kp_names=record.strings["kp_names"],
         kp_body=record.strings["kp_body"],
         scale_factor=float(numbers["scale_factor"]),
@@ -266,42 +274,33 @@ def read_offsets(path: str | Path) -> Offsets:
     )
 
 
-def _with_info(kind: str, info: FileInfo, values: dict, own: Mapping[str, Mapping]) -> Record:
-    """Add to values what every file carries, and build the record to write."""
-    assets = {f"provenance/assets/{n}": np.frombuffer(data, np.uint8) for n, data in info.assets.items()}
-    return build_record(kind, info_attributes(info, kind, "1.0"), {**values, **info_strings(info), **assets}, own)
-
-
-def _info(record: Record, assets: Mapping[str, bytes]) -> FileInfo:
-    prefix = "provenance/"
-    texts = {name.removeprefix(prefix): v[0] for name, v in record.strings.items() if name.startswith(prefix)}
-    return info_from(record.attributes, texts, assets)
+def _record(kind: str, info: FileInfo, values: Mapping[str, Any]) -> Record:
+    return build_record(kind, info_attributes(info, kind), {**values, **info_values(info)})
 
 
 def _columns(record: Record, name: str) -> tuple[str, ...]:
-    units = record.own_attributes[name]["column_units"]
+    units = record.dataset_attributes[name]["column_units"]
     return (units,) if isinstance(units, str) else units
 
 
-def _raise_faults(path: Path, clips: ReferenceClips) -> None:
-    """Report what would keep the derived fields (time, residual, frame_clip) from being computed."""
-    faults = []
+def _clip_problems(clips: ReferenceClips) -> list[str]:
+    """Return what would keep the derived fields (time, residual, frame_clip) from being computed."""
+    problems = []
     if clips.info.rate_hz is None or not clips.info.rate_hz > 0:
-        faults.append(f"info.rate_hz: expected frames per second above 0, got {clips.info.rate_hz}")
+        problems.append(f"info.rate_hz: expected frames per second above 0, got {clips.info.rate_hz}")
     lengths = np.asarray(clips.clip_length)
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or lengths.min(initial=1) < 1:
-        faults.append(f"clip_length: expected a list of whole numbers of at least 1, got {lengths!r:.80}")
+        problems.append(f"clip_length: expected a list of whole numbers of at least 1, got {lengths!r:.80}")
     if np.shape(clips.kp_data) != np.shape(clips.marker_sites):
-        faults.append(
-            f"kp_data {np.shape(clips.kp_data)} and marker_sites {np.shape(clips.marker_sites)} differ in shape"
-        )
+        shapes = f"kp_data {np.shape(clips.kp_data)} and marker_sites {np.shape(clips.marker_sites)}"
+        problems.append(f"{shapes} differ in shape")
     for name, units, labels in (
         ("qpos", clips.qpos_units, clips.names_qpos),
         ("qvel", clips.qvel_units, clips.names_qvel),
     ):
         if len(units) != len(labels):
-            faults.append(f"{name}_units: expected one unit for each of the {len(labels)} columns, got {len(units)}")
-    raise_all(ContractError, str(path), faults)
+            problems.append(f"{name}_units: expected one unit for each of the {len(labels)} columns, got {len(units)}")
+    return problems
 
 
 def _clip_index(clip: int | str, names: Sequence[str]) -> int:

@@ -162,7 +162,7 @@ def evaluate(config: EvaluateConfig) -> None:
 def rollout(config: RolloutConfig) -> None:
     """Play the clips, once for each seed, and write a mimic.rollouts file."""
     from track_mjx._common.progress import use_compilation_cache
-    from track_mjx.rollouts.playback import roll_out
+    from track_mjx.rollouts.writing import roll_out
     from track_mjx.runs.run_folder import RunFolder
 
     if not config.seeds:

@@ -1,6 +1,7 @@
 """Reference clips: what `stac-mjx fit` writes and controllers are trained on; see docs/schema/reference_clips.md.
 
-A clips file is complete: it carries the scaled body, so nothing else is needed. Frames of all clips lie end to end.
+A clips file is complete: it holds the scaled body, so nothing else is needed. Frames of all clips are stored end to
+end.
 """
 
 from __future__ import annotations
@@ -19,53 +20,61 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from track_mjx._common.errors import BodyError, ContractError, InputError, raise_all, shorten
-from track_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
+from track_mjx._common.hdf5.info import model_sha256
+from track_mjx._common.hdf5.reading import (
+    attribute,
+    find,
+    open_contract,
+    read_assets,
+    read_numbers,
+    read_strings,
+    require,
+)
+from track_mjx._common.hdf5.schema import load_schema
+from track_mjx._common.hdf5.structure import attribute_violations
 from track_mjx._common.mjcf import body_labels, compile_enclosed, qpos_labels, qvel_labels
 
 KIND = "mimic.reference_clips"
-MAX_ASSET_BYTES = 1 << 29
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """Registered clips and the body they belong to.
-
-    Attributes:
-        path: the file they come from.
-        sha256: hash of that file.
-        mjcf_xml, assets: the body; compiles with `assets` alone.
-        model_name, model_sha256: its name and hash.
-        length_unit_m: metres per length unit of the MJCF.
-        rate_hz: frames per second.
-        root_body: body that stands for the animal's position; empty where the file does not say.
-        end_effectors: bodies that touch the world or carry the task.
-        clip_name: one unique name a clip.
-        trial_id: trial of each clip, where known.
-        clip_start, clip_length: stretches of the frame axis.
-        qpos: poses in the MJCF's coordinates.
-        qvel: velocities in MuJoCo's convention.
-    """
+    """Registered clips and the body they belong to."""
 
     path: Path
+    """The file they come from."""
     sha256: str
+    """Hash of that file."""
     mjcf_xml: str
+    """The body; compiles with `assets` alone."""
     assets: Mapping[str, bytes]
     model_name: str
     model_sha256: str
+    """Hash of `mjcf_xml` and `assets`."""
     length_unit_m: float
+    """Metres per length unit of the MJCF."""
     rate_hz: float
+    """Frames per second."""
     root_body: str
+    """Body that represents the animal's position; empty where the file does not name it."""
     end_effectors: tuple[str, ...]
+    """Bodies that touch the world or carry the task."""
     clip_name: tuple[str, ...]
+    """Unique names."""
     trial_id: tuple[str, ...] | None
+    """Trial of each clip, where known."""
     clip_start: Int[np.ndarray, " clip"]
+    """First frame of each clip."""
     clip_length: Int[np.ndarray, " clip"]
+    """Frames of each clip."""
     qpos: Float[np.ndarray, "frame qpos"]
+    """Poses in the MJCF's coordinates."""
     qvel: Float[np.ndarray, "frame qvel"]
+    """Velocities in MuJoCo's convention."""
 
     def model(self) -> mujoco.MjModel:
-        """Compile the body as it stands in the file."""
+        """Compile the body."""
         return compile_enclosed(self.mjcf_xml, self.assets)
 
 
@@ -83,24 +92,22 @@ def read_clips(path: str | Path) -> Clips:
     if path.is_dir() and (path / "clips.h5").is_file():
         path = path / "clips.h5"
     with open_contract(path, KIND) as file:
-        texts = {name: read_strings(require(file, f"provenance/{name}"))[0] for name in ("mjcf_xml",)}
-        assets = _read_assets(file)
+        xml, assets = read_strings(require(file, "provenance/mjcf_xml"))[0], read_assets(file)
         labels = {name: read_strings(require(file, name)) for name in ("names_qpos", "names_qvel", "names_xpos")}
-        strings = {name: read_strings(require(file, name)) for name in ("clip_name",)}
-        trials = find(file, "trial_id")
+        clip_name, trials = read_strings(require(file, "clip_name")), find(file, "trial_id")
         trial_id = read_strings(trials) if isinstance(trials, h5py.Dataset) else None
-        if trial_id is not None and len(trial_id) != len(strings["clip_name"]):
-            raise ContractError(f"{path}: trial_id names {len(trial_id)} clips, clip_name {len(strings['clip_name'])}")
+        if trial_id is not None and len(trial_id) != len(clip_name):
+            raise ContractError(f"{path}: trial_id names {len(trial_id)} clips, clip_name {len(clip_name)}")
         numbers = _read_arrays(file, len(labels["names_qpos"]), len(labels["names_qvel"]))
         attributes = _read_attributes(file)
-    _verify_model(path, texts["mjcf_xml"], assets, labels, attributes["model_sha256"])
-    _verify_borders(path, numbers, len(strings["clip_name"]))
+    _verify_model(path, xml, assets, labels, attributes["model_sha256"])
+    _verify_borders(path, numbers, len(clip_name))
     clips = Clips(
         path=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        mjcf_xml=texts["mjcf_xml"],
+        mjcf_xml=xml,
         assets=assets,
-        clip_name=strings["clip_name"],
+        clip_name=clip_name,
         trial_id=trial_id,
         clip_start=numbers["clip_start"],
         clip_length=numbers["clip_length"],
@@ -112,55 +119,37 @@ def read_clips(path: str | Path) -> Clips:
 
 
 def _read_attributes(file: h5py.File) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, kind in (("model_name", str), ("model_sha256", str), ("length_unit_m", float), ("rate_hz", float)):
-        value = attribute(file, name)
-        value = float(value) if kind is float and isinstance(value, int) else value
-        if not isinstance(value, kind) or (isinstance(value, float) and not value > 0):
-            raise ContractError(f"{file.filename}: attribute {name}: expected a {kind.__name__}, got {value!r}")
-        found[name] = value
-    for name, absent in (("root_body", ""), ("end_effectors", "[]")):
-        found[name] = attribute(file, name) if name in file.attrs else absent
-        if not isinstance(found[name], str):
-            raise ContractError(f"{file.filename}: attribute {name}: expected text, got {found[name]!r}")
-    try:
-        names = json.loads(found["end_effectors"] or "[]")
-    except json.JSONDecodeError as error:
-        raise ContractError(f"{file.filename}: attribute end_effectors: expected a JSON list: {error}") from error
-    if not isinstance(names, list):
-        raise ContractError(f"{file.filename}: attribute end_effectors: expected a JSON list, got {names!r}")
-    found["end_effectors"] = tuple(str(name) for name in names)
-    return found
-
-
-def _read_assets(file: h5py.File) -> dict[str, bytes]:
-    group = find(file, "provenance/assets")
-    if not isinstance(group, h5py.Group):
-        return {}
-    data = {str(name): require(file, f"provenance/assets/{name}") for name in group}
-    total = sum(dataset.size or 0 for dataset in data.values())
-    if total > MAX_ASSET_BYTES:
-        raise ContractError(f"{file.filename}: the assets have {total} bytes; at most {MAX_ASSET_BYTES} are read")
-    return {name: read_numbers(dataset, (None,)).astype(np.uint8).tobytes() for name, dataset in data.items()}
+    names = ("model_name", "model_sha256", "length_unit_m", "rate_hz", "root_body", "end_effectors")
+    values = {name: attribute(file, name) for name in names if name in file.attrs}
+    rules = tuple(rule for rule in load_schema(KIND).attributes if rule.name in names)
+    problems = [str(violation) for violation in attribute_violations(values, rules) if violation.severity == "error"]
+    raise_all(ContractError, str(file.filename), problems)
+    return {
+        **{name: values[name] for name in ("model_name", "model_sha256")},
+        **{name: float(values[name]) for name in ("length_unit_m", "rate_hz")},
+        "root_body": values.get("root_body", ""),
+        "end_effectors": tuple(json.loads(values.get("end_effectors", "[]"))),
+    }
 
 
 def _read_arrays(file: h5py.File, n_qpos: int, n_qvel: int) -> dict[str, np.ndarray]:
-    return {
-        "clip_start": read_numbers(require(file, "clip_start"), (None,)),
-        "clip_length": read_numbers(require(file, "clip_length"), (None,)),
-        "valid": read_numbers(require(file, "valid"), (None,)),
-        "qpos": read_numbers(require(file, "qpos"), (None, n_qpos)),
-        "qvel": read_numbers(require(file, "qvel"), (None, n_qvel)),
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "clip_start": (None,),
+        "clip_length": (None,),
+        "valid": (None,),
+        "qpos": (None, n_qpos),
+        "qvel": (None, n_qvel),
     }
+    return {name: read_numbers(require(file, name), shape) for name, shape in shapes.items()}
 
 
 def _verify_model(
     path: Path, xml: str, assets: Mapping[str, bytes], labels: Mapping[str, tuple[str, ...]], stored_hash: str
 ) -> None:
     """Compare names and hash of the file with those of the enclosed body."""
-    faults = []
-    if stored_hash != hash_of_model(xml, assets):
-        faults.append("model_sha256 is not the hash of the enclosed MJCF and assets; the file was altered")
+    problems = []
+    if stored_hash != model_sha256(xml, assets):
+        problems.append("model_sha256 is not the hash of the enclosed MJCF and assets; the file was altered")
     try:
         model = compile_enclosed(xml, assets)
     except BodyError as error:
@@ -169,16 +158,8 @@ def _verify_model(
     for name, names in expected.items():
         if labels[name] != names:
             odd = [label for label in labels[name] if label not in names] or ["another order"]
-            faults.append(f"{name} differs from the enclosed body: {shorten(odd, 4)}")
-    raise_all(ContractError, str(path), faults)
-
-
-def hash_of_model(mjcf_xml: str, assets: Mapping[str, bytes]) -> str:
-    """SHA-256 of the XML and, in the order of their names, of each asset's name, a zero byte and its own SHA-256."""
-    digest = hashlib.sha256(mjcf_xml.encode())
-    for name in sorted(assets):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(assets[name]).digest())
-    return digest.hexdigest()
+            problems.append(f"{name} differs from the enclosed body: {shorten(odd, 4)}")
+    raise_all(ContractError, str(path), problems)
 
 
 def _verify_borders(path: Path, numbers: Mapping[str, np.ndarray], n_clips: int) -> None:
@@ -187,7 +168,7 @@ def _verify_borders(path: Path, numbers: Mapping[str, np.ndarray], n_clips: int)
     ends = np.concatenate([[0], np.cumsum(length)])
     if len(start) != n_clips or len(length) != n_clips or not np.array_equal(start, ends[:-1]) or ends[-1] != n_frames:
         raise ContractError(
-            f"{path}: clip_start and clip_length: clips must lie end to end and fill all {n_frames} frames"
+            f"{path}: clip_start and clip_length: clips must be stored end to end and fill all {n_frames} frames"
         )
     if len(numbers["qvel"]) != n_frames or len(numbers["valid"]) != n_frames:
         raise ContractError(f"{path}: qpos, qvel and valid differ in their number of frames")

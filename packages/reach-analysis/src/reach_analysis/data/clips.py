@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -11,35 +11,35 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from reach_analysis._common.errors import ContractError, shorten, unknown
-from reach_analysis._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
+from reach_analysis._common.hdf5.reading import attribute, find, keep_open, read_numbers, read_strings, require
 
 KIND = "mimic.reference_clips"
 
 
 @dataclass(frozen=True)
 class Clips:
-    """What a clips file holds; frames of all clips lie end to end and are read a clip at a time.
-
-    Attributes:
-        path: the file.
-        rate_hz: frames a second.
-        names: clip names.
-        start, length: first frame and number of frames of each clip.
-        keypoints: keypoint names.
-        bodies: body names.
-        keypoint_bodies: body each keypoint moves with; empty where the file does not say.
-        offsets: position of each keypoint in the frame of its body, m; None where the file does not say.
-    """
+    """What a clips file holds; frames of all clips are stored end to end and are read a clip at a time."""
 
     path: Path
+    """The file."""
+    file: h5py.File = field(repr=False, compare=False)
+    """The open file."""
     rate_hz: float
+    """Frames a second."""
     names: tuple[str, ...]
+    """Clip names."""
     start: Int[np.ndarray, " clip"]
+    """First frame of each clip."""
     length: Int[np.ndarray, " clip"]
+    """Frames of each clip."""
     keypoints: tuple[str, ...]
+    """Keypoint names."""
     bodies: tuple[str, ...]
+    """Body names."""
     keypoint_bodies: tuple[str, ...]
+    """Body each keypoint moves with; empty where the file does not name it."""
     offsets: Float[np.ndarray, "keypoint 3"] | None
+    """Position of each keypoint in the frame of its body, m; None where the file does not hold it."""
 
     def frames(self, clip: str) -> slice | None:
         """Frames of a clip; of a part of one, named ``CLIP[first:last]`` as track-mjx cuts them; None: not there."""
@@ -61,15 +61,11 @@ class Clips:
         frames = self.frames(clip)
         if frames is None:
             raise ContractError(f"{self.path}: {unknown('clip', clip, self.names)}")
-        with open_contract(self.path, KIND) as file:
-            stored, flags = require(file, dataset), require(file, "valid")
-            if flags.ndim != 1 or stored.shape[:1] != flags.shape or len(flags) < frames.stop:
-                raise ContractError(
-                    f"{self.path}: {dataset} {stored.shape} and valid {flags.shape} do not fit the clips"
-                )
-            values = read_numbers(stored, frames).astype(float)
-            valid = read_numbers(flags, frames) == 1
-        values[~valid] = np.nan
+        stored, flags = require(self.file, dataset), require(self.file, "valid")
+        if flags.ndim != 1 or stored.shape[:1] != flags.shape or len(flags) < frames.stop:
+            raise ContractError(f"{self.path}: {dataset} {stored.shape} and valid {flags.shape} do not fit the clips")
+        values = read_numbers(stored, index=frames).astype(float)
+        values[read_numbers(flags, index=frames) != 1] = np.nan
         return values
 
 
@@ -81,46 +77,35 @@ def read_clips(path: str | Path) -> Clips:
         ContractError: when it is of another kind or major version, or lacks what every such file must have.
     """
     path = Path(path)
-    with open_contract(path, KIND) as file:
-        rate = attribute(file, "rate_hz")
-        if not isinstance(rate, int | float) or rate <= 0:
-            raise ContractError(f"{path}: rate_hz must be a positive number, got {rate!r}")
-        body, keypoints = find(file, "kp_body"), read_strings(require(file, "kp_names"))
-        names = read_strings(require(file, "clip_name"))
-        start, length = (_whole_numbers(require(file, name)) for name in ("clip_start", "clip_length"))
-        if not len(names) == len(start) == len(length):
-            raise ContractError(f"{path}: clip_name, clip_start and clip_length disagree about the number of clips")
-        clips = Clips(
-            path=path,
-            rate_hz=float(rate),
-            names=names,
-            start=start,
-            length=length,
-            keypoints=keypoints,
-            bodies=read_strings(require(file, "names_xpos")),
-            keypoint_bodies=read_strings(body) if isinstance(body, h5py.Dataset) else (),
-            offsets=_offsets(find(file, "offsets"), len(keypoints)),
-        )
+    file = keep_open(path, KIND)
+    rate = attribute(file, "rate_hz")
+    if not isinstance(rate, int | float) or rate <= 0:
+        raise ContractError(f"{path}: rate_hz must be a positive number, got {rate!r}")
+    body, offsets = find(file, "kp_body"), find(file, "offsets")
+    names, keypoints = (read_strings(require(file, name)) for name in ("clip_name", "kp_names"))
+    start, length = (_whole_numbers(require(file, name), len(names)) for name in ("clip_start", "clip_length"))
+    clips = Clips(
+        path=path,
+        file=file,
+        rate_hz=float(rate),
+        names=names,
+        start=start,
+        length=length,
+        keypoints=keypoints,
+        bodies=read_strings(require(file, "names_xpos")),
+        keypoint_bodies=read_strings(body) if isinstance(body, h5py.Dataset) else (),
+        offsets=read_numbers(offsets, (len(keypoints), 3)).astype(float) if isinstance(offsets, h5py.Dataset) else None,
+    )
     if (clips.length < 1).any() or (np.cumsum(clips.length) - clips.length != clips.start).any():
-        raise ContractError(f"{path}: clip_start and clip_length: the clips do not lie end to end")
+        raise ContractError(f"{path}: clip_start and clip_length: the clips are not stored end to end")
     strange = sorted(set(clips.keypoint_bodies) - set(clips.bodies))
     if strange or (clips.keypoint_bodies and len(clips.keypoint_bodies) != len(clips.keypoints)):
         raise ContractError(f"{path}: kp_body does not name one body of the file for each keypoint: {shorten(strange)}")
     return clips
 
 
-def _whole_numbers(dataset: h5py.Dataset) -> Int[np.ndarray, " clip"]:
-    values = read_numbers(dataset)
-    if values.ndim != 1 or values.dtype.kind not in "iu":
-        expected = "expected whole numbers, one for each clip"
-        raise ContractError(f"{dataset.file.filename}: {dataset.name}: {expected}, got {values.dtype} {values.shape}")
+def _whole_numbers(dataset: h5py.Dataset, count: int) -> Int[np.ndarray, " clip"]:
+    values = read_numbers(dataset, (count,))
+    if values.dtype.kind not in "iu":
+        raise ContractError(f"{dataset.file.filename}: {dataset.name}: expected whole numbers, got {values.dtype}")
     return values.astype(np.int64)
-
-
-def _offsets(found: h5py.Dataset | h5py.Group | None, n_keypoints: int) -> Float[np.ndarray, "keypoint 3"] | None:
-    if not isinstance(found, h5py.Dataset):
-        return None
-    values = read_numbers(found).astype(float)
-    if values.shape != (n_keypoints, 3):
-        raise ContractError(f"{found.file.filename}: offsets: expected ({n_keypoints}, 3), got {values.shape}")
-    return values

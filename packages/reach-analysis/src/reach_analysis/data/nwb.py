@@ -60,7 +60,7 @@ def read_nwb(path: Path, layout: NwbLayout) -> tuple[TrialSeries, TrialTable]:
                 left_out[name] = "has no reach" if last > first else "lies outside the recording"
                 continue
             first, last = int(first), int(last)
-            rows = read_numbers(data, np.s_[first:last]).reshape(last - first, -1)
+            rows = read_numbers(data, index=np.s_[first:last]).reshape(last - first, -1)
             values.append(rows[:, list(layout.channels.values())].astype(float) * factor)
             starts.append(begin + first / rate)
             keep.append(number)

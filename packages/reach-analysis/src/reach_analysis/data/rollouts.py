@@ -1,8 +1,8 @@
-"""Rollouts of a controller, read lazily: names and lengths at once, every array only when it is asked for.
+"""Rollouts of a controller: names and lengths are read at once, every array only when it is needed.
 
 Everything is looked up by name. A trial is named by the file's ``trial_id`` where it has them, else by ``clip_name``;
-times count from the start of the reference clip, so that recordings of the same trial line up. After the end of a
-rollout nothing is returned: trials simply are shorter.
+times count from the start of the reference clip, so that recordings of the same trial line up. Nothing is returned
+after the end of a rollout: trials are shorter.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,13 @@ from reach_analysis._common.errors import ContractError, DataError, raise_all, s
 from reach_analysis._common.hdf5.reading import (
     attribute,
     find,
-    link_fault,
-    open_contract,
+    keep_open,
+    link_problem,
     read_numbers,
     read_strings,
     require,
 )
-from reach_analysis._common.hdf5.schema import dataset_rule
+from reach_analysis._common.hdf5.schema import load_schema
 from reach_analysis.data.series import TrialSeries, index_of
 
 KIND = "mimic.rollouts"
@@ -36,44 +36,42 @@ KIND = "mimic.rollouts"
 
 @dataclass(frozen=True)
 class Rollouts:
-    """What a rollouts file holds; arrays stay in the file until they are asked for.
-
-    Attributes:
-        path: the file.
-        attributes: attributes of the file.
-        rate_hz: control steps per second.
-        reference_rate_hz: frames per second of the reference clips.
-        trials: name of each clip, as it is joined with recordings.
-        clip_names: name of each clip in its clips file.
-        n_steps: steps taken in each clip before it ended.
-        clip_start_s: time in the reference clip at each rollout's first state, s.
-        names: labels of each dimension that has names: names_qpos, actuator, metric, ...
-        layers: hidden layers, as "encoder/layer_0", in the order of the network.
-        contacts: geoms or bodies whose contact is stored.
-        ended: why each rollout ended; None where the clip's end was reached.
-        seeds: seeds of the repeats in the file; empty where there are none.
-        seed: number of the repeat that is read, where there are several.
-    """
+    """What a rollouts file holds; arrays are read from the file, which stays open, when they are needed."""
 
     path: Path
+    """The file."""
+    file: h5py.File = field(repr=False, compare=False)
+    """The open file."""
     attributes: dict[str, Any]
+    """Attributes of the file."""
     rate_hz: float
+    """Control steps per second."""
     reference_rate_hz: float
+    """Frames per second of the reference clips."""
     trials: tuple[str, ...]
+    """Name of each clip, as it is joined with recordings."""
     clip_names: tuple[str, ...]
+    """Name of each clip in its clips file."""
     n_steps: Int[np.ndarray, " trial"]
+    """Steps taken in each clip before it ended."""
     clip_start_s: Float[np.ndarray, " trial"]
+    """Time in the reference clip at each rollout's first state, s."""
     names: dict[str, tuple[str, ...]]
+    """Labels of each dimension that has names: names_qpos, actuator, metric, ..."""
     layers: tuple[str, ...]
+    """Hidden layers, as "encoder/layer_0", in the order of the network."""
     contacts: tuple[str, ...]
+    """Geoms or bodies whose contact is stored."""
     ended: tuple[str | None, ...]
+    """Why each rollout ended; None where the clip's end was reached."""
     seeds: tuple[int, ...] = ()
+    """Seeds of the repeats in the file; empty where there are none."""
     seed: int = 0
+    """Number of the repeat that is read, where there are several."""
 
     def has(self, path: str) -> bool:
-        """Say whether the file holds this data set."""
-        with open_contract(self.path, KIND) as file:
-            return isinstance(find(file, path), h5py.Dataset)
+        """Return whether the file holds this data set."""
+        return isinstance(find(self.file, path), h5py.Dataset)
 
     def series(self, path: str) -> TrialSeries:
         """One data set as trials x time x channel: ``act``, ``ctrl``, ``qpos``, ``latent_mean``, ``metrics``, ...
@@ -81,23 +79,21 @@ class Rollouts:
         Raises:
             ContractError: when the file does not have it, or it departs from docs/schema.
         """
-        rule = dataset_rule(path)
-        if rule is None or len(rule["dims"]) < 2 or rule["dims"][1] not in ("state_time", "step_time"):
-            raise ContractError(f"{path} is no data set of clips over time in {KIND}")
-        with open_contract(self.path, KIND) as file:
-            dataset = require(file, path)
-            array = self._repeat(path, read_numbers(dataset)).astype(float)
-            unit = attribute(dataset, "units")
-        if array.ndim != len(rule["dims"]):
-            raise ContractError(f"{self.path}: {path}: expected the axes {rule['dims']}, got shape {array.shape}")
-        extra = 1 if rule["dims"][1] == "state_time" else 0
-        channels = self._channels(path, rule["dims"][2:], array.shape[2:])
+        rule = load_schema(KIND).dataset(path)
+        if rule is None or len(rule.dims) < 2 or rule.dims[1] not in ("state_time", "step_time"):
+            raise ContractError(f"{path} is not a data set of clips over time in {KIND}")
+        array = _of_repeat(self.file, path, self.seed if self.seeds else None).astype(float)
+        if array.ndim != len(rule.dims):
+            raise ContractError(f"{self.path}: {path}: expected the axes {rule.dims}, got shape {array.shape}")
+        extra = 1 if rule.dims[1] == "state_time" else 0
+        channels = self._channels(path, rule.dims[2:], array.shape[2:])
         if array.shape[0] != len(self.trials) or array.shape[1] < self.n_steps.max(initial=0) + extra:
             raise ContractError(
                 f"{self.path}: {path}: shape {array.shape} does not fit the clips and steps of the file"
             )
         flat = array.reshape(*array.shape[:2], -1)
         values = tuple(rows[: count + extra] for rows, count in zip(flat, self.n_steps, strict=True))
+        unit = attribute(require(self.file, path), "units")
         unit = unit if isinstance(unit, str) and unit else "1"
         return TrialSeries(path, unit, self.rate_hz, self.trials, channels, values, self.clip_start_s)
 
@@ -133,8 +129,7 @@ class Rollouts:
         Raises:
             ContractError: when it has none.
         """
-        with open_contract(self.path, KIND) as file:
-            units = attribute(require(file, path), "column_units")
+        units = attribute(require(self.file, path), "column_units")
         units = (units,) if isinstance(units, str) else units
         if not isinstance(units, tuple):
             raise ContractError(f"{self.path}: {path}@column_units is missing")
@@ -146,8 +141,7 @@ class Rollouts:
         Raises:
             ContractError: when the file does not have it.
         """
-        with open_contract(self.path, KIND) as file:
-            return read_strings(require(file, path))[0]
+        return read_strings(require(self.file, path))[0]
 
     def sha256(self) -> str:
         """Hash of the file."""
@@ -167,19 +161,16 @@ class Rollouts:
             raise DataError(f"clip pattern {pattern!r} is no regular expression: {error}") from error
         hits = [compiled.search(name) for name in self.clip_names]
         lost = [name for name, hit in zip(self.clip_names, hits, strict=True) if hit is None]
-        faults = [f"clip pattern {pattern!r} finds nothing in {shorten(lost, 4)}"] if lost else []
+        problems = [f"clip pattern {pattern!r} finds nothing in {shorten(lost, 4)}"] if lost else []
         if compiled.groups != 1:
-            faults.append(f"clip pattern {pattern!r} needs exactly one group in parentheses")
-        raise_all(DataError, str(self.path), faults)
+            problems.append(f"clip pattern {pattern!r} needs exactly one group in parentheses")
+        raise_all(DataError, str(self.path), problems)
         names = tuple(plain_number(hit[1] or "") for hit in hits if hit is not None)
         if len(set(names)) < len(names):
             raise DataError(f"{self.path}: clip pattern {pattern!r} names several clips alike: {shorten(names)}")
         return replace(self, trials=names)
 
-    def _repeat(self, path: str, array: np.ndarray) -> np.ndarray:
-        return _of_repeat(self.path, path, array, self.seed) if self.seeds else array
-
-    def _channels(self, path: str, dims: list[str], shape: tuple[int, ...]) -> tuple[str, ...]:
+    def _channels(self, path: str, dims: tuple[str, ...], shape: tuple[int, ...]) -> tuple[str, ...]:
         """Names of the columns: the labels of the dimensions, joined by "/" where there are two."""
         if not dims:
             return (path.rsplit("/", 1)[-1],)
@@ -205,40 +196,34 @@ def read_rollouts(path: str | Path, seed: int | None = None) -> Rollouts:
         DataError: for a seed that the file does not have.
     """
     path = Path(path)
-    with open_contract(path, KIND) as file:
-        attributes = {name: attribute(file, name) for name in file.attrs}
-        rate, reference_rate = attributes.get("rate_hz"), attributes.get("reference_rate_hz")
-        if not (
-            isinstance(rate, int | float) and isinstance(reference_rate, int | float) and min(rate, reference_rate) > 0
-        ):
-            raise ContractError(f"{path}: rate_hz and reference_rate_hz must be positive numbers")
-        seeds, chosen = _seeds(file, seed)
-        valid = read_numbers(require(file, "valid"))
-        starts = read_numbers(require(file, "clip_start_time")).astype(float)
-        if seeds:
-            valid, starts = (
-                _of_repeat(path, "valid", valid, chosen),
-                _of_repeat(path, "clip_start_time", starts, chosen),
-            )
-        clip_names = read_strings(require(file, "clip_name"))
-        if valid.shape[:1] != (len(clip_names),) or starts.shape != (len(clip_names),):
-            raise ContractError(f"{path}: clip_name, valid and clip_start_time disagree about the number of clips")
-        return Rollouts(
-            path=path,
-            attributes=attributes,
-            rate_hz=float(rate),
-            reference_rate_hz=float(reference_rate),
-            trials=_trial_names(file, clip_names),
-            clip_names=clip_names,
-            n_steps=(valid == 1).sum(axis=1),
-            clip_start_s=starts,
-            names=_labels(file),
-            layers=_layers(file),
-            contacts=_members(file, "contact"),
-            ended=_ends(file, chosen if seeds else None),
-            seeds=seeds,
-            seed=chosen,
-        )
+    file = keep_open(path, KIND)
+    attributes = {name: attribute(file, name) for name in file.attrs}
+    rates = [attributes.get(name) for name in ("rate_hz", "reference_rate_hz")]
+    if not all(isinstance(rate, int | float) and rate > 0 for rate in rates):
+        raise ContractError(f"{path}: rate_hz and reference_rate_hz must be positive numbers, got {rates}")
+    seeds, chosen = _seeds(file, seed)
+    repeat = chosen if seeds else None
+    valid, starts = (_of_repeat(file, name, repeat) for name in ("valid", "clip_start_time"))
+    clip_names = read_strings(require(file, "clip_name"))
+    if valid.shape[:1] != (len(clip_names),) or starts.shape != (len(clip_names),):
+        raise ContractError(f"{path}: clip_name, valid and clip_start_time disagree about the number of clips")
+    return Rollouts(
+        path=path,
+        file=file,
+        attributes=attributes,
+        rate_hz=float(attributes["rate_hz"]),
+        reference_rate_hz=float(attributes["reference_rate_hz"]),
+        trials=_trial_names(file, clip_names),
+        clip_names=clip_names,
+        n_steps=(valid == 1).sum(axis=1),
+        clip_start_s=starts.astype(float),
+        names=_labels(file),
+        layers=_layers(file),
+        contacts=_members(file, "contact"),
+        ended=_ends(file, repeat),
+        seeds=seeds,
+        seed=chosen,
+    )
 
 
 def plain_number(text: str) -> str:
@@ -269,11 +254,13 @@ def _seeds(file: h5py.File, seed: int | None) -> tuple[tuple[int, ...], int]:
     scale = find(file, "seed")
     if not isinstance(scale, h5py.Dataset):
         if seed is not None and seed != attribute(file, "random_seed"):
-            raise DataError(f"{file.filename}: holds no repeats under several seeds; leave the setting seed empty")
+            raise DataError(f"{file.filename}: holds no repeats under several seeds; leave rollouts_seed empty")
         return (), 0
     seeds = tuple(int(value) for value in read_numbers(scale))
     if seed is not None and seed not in seeds:
-        raise DataError(f"{file.filename}: {unknown('seed', str(seed), [str(value) for value in seeds])}")
+        raise DataError(
+            f"{file.filename}: rollouts_seed: {unknown('seed', str(seed), [str(value) for value in seeds])}"
+        )
     return seeds, seeds.index(seed) if seed is not None else 0
 
 
@@ -299,7 +286,7 @@ def _members(file: h5py.File, path: str) -> tuple[str, ...]:
     if not isinstance(group, h5py.Group):
         return ()
     return tuple(
-        name for name in map(str, group) if link_fault(group, name) is None and isinstance(group[name], h5py.Dataset)
+        name for name in map(str, group) if link_problem(group, name) is None and isinstance(group[name], h5py.Dataset)
     )
 
 
@@ -311,7 +298,7 @@ def _layers(file: h5py.File) -> tuple[str, ...]:
     found = [
         (part, int(number[1]), name)
         for part in map(str, parts)
-        if link_fault(parts, part) is None and isinstance(parts[part], h5py.Group)
+        if link_problem(parts, part) is None and isinstance(parts[part], h5py.Group)
         for name in _members(file, f"activations/{part}")
         if (number := re.fullmatch(r"layer_(\d+)", name))
     ]
@@ -320,18 +307,18 @@ def _layers(file: h5py.File) -> tuple[str, ...]:
     return tuple(f"{part}/{name}" for part, _, name in found)
 
 
-def _of_repeat(path: object, name: str, values: np.ndarray, repeat: int) -> np.ndarray:
-    """What belongs to one repeat, of values that count repeats first and clips second."""
-    if values.ndim < 2 or len(values) <= repeat:
-        raise ContractError(f"{path}: {name}: shape {values.shape} has no repeat {repeat}")
-    return values[repeat]
+def _of_repeat(file: h5py.File, path: str, repeat: int | None) -> np.ndarray:
+    """Read a data set, or what belongs to one repeat where repeats are its first axis and clips its second."""
+    dataset = require(file, path)
+    if repeat is None:
+        return read_numbers(dataset)
+    if dataset.ndim < 2 or len(dataset) <= repeat:
+        raise ContractError(f"{file.filename}: {path}: shape {dataset.shape} has no repeat {repeat}")
+    return read_numbers(dataset, index=repeat)
 
 
 def _ends(file: h5py.File, repeat: int | None) -> tuple[str | None, ...]:
-    dataset = require(file, "termination_reason")
-    codes = read_numbers(dataset)
-    if repeat is not None:
-        codes = _of_repeat(file.filename, "termination_reason", codes, repeat)
+    dataset, codes = require(file, "termination_reason"), _of_repeat(file, "termination_reason", repeat)
     if codes.ndim != 1:
         raise ContractError(f"{file.filename}: termination_reason: expected one value a clip, got {dataset.shape}")
     values, words = attribute(dataset, "flag_values"), attribute(dataset, "flag_meanings")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reach_analysis._common.errors import ConfigError, ContractError, unknown
-from reach_analysis._common.hdf5.check import check_rollouts, format_departures
+from reach_analysis._common.hdf5.check import check_file, errors_in, format_violations
 from reach_analysis.data.clips import read_clips
 from reach_analysis.data.inputs import conditions
 from reach_analysis.data.rollouts import Rollouts, listed_in
@@ -29,9 +29,9 @@ def gather(config: ReportConfig) -> Inputs:
     """
     found = conditions(config.rollouts, config.clip_pattern, config.rollouts_seed)
     for path in dict.fromkeys(rollouts.path for rollouts in found.values()):
-        departures = [departure for departure in check_rollouts(path) if departure.severity == "error"]
-        if departures:
-            raise ContractError(format_departures(path, departures))
+        errors = errors_in(check_file(path))
+        if errors:
+            raise ContractError(format_violations(path, errors))
     if len({file_safe(name).lower() for name in found}) < len(found):
         raise ConfigError(
             f"rollouts: names of conditions become names of files, and these are alike: {', '.join(found)}"

@@ -20,7 +20,7 @@ from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.config import KeypointsConfig, keypoints_problems
 from stac_mjx.keypoints.cleaning import clean
 from stac_mjx.keypoints.formats.detect import FORMATS, detect
-from stac_mjx.keypoints.formats.keypoints_reading import Reading
+from stac_mjx.keypoints.formats.reading import Reading
 from stac_mjx.keypoints.keypoints import Keypoints
 from stac_mjx.keypoints.paths import find_files, make_unique, unique_stems
 

@@ -32,7 +32,7 @@ class BodyError(UserError):
     """A body model that does not compile, or that lacks a part named in the settings."""
 
 
-class ContractError(UserError):
+class ContractError(InputError):
     """A file that departs from the schema in docs/schema."""
 
 

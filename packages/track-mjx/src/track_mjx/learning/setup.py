@@ -186,13 +186,21 @@ def load_policy(folder: RunFolder, setup: Setup, which: str | int) -> tuple[int,
     Raises:
         RunError: when there is no such checkpoint, or it does not fit.
     """
-    step, flat = folder.checkpoints.load(which)
+    step, leaves = folder.checkpoints.load(which)
+    return step, policy_of(setup, leaves, str(folder.checkpoints.path(step)))
+
+
+def policy_of(setup: Setup, leaves: Mapping[str, np.ndarray], where: str) -> Policy:
+    """Build the policy from the leaves of a checkpoint; `where` names it in messages.
+
+    Raises:
+        RunError: when they do not fit.
+    """
     parameters = setup.networks.init(jax.random.key(0), setup.observation)
     like = {"parameters": parameters, "statistics": empty_statistics(setup.observation)}
     wanted = {
         name.removeprefix("learner/"): leaf
-        for name, leaf in flat.items()
+        for name, leaf in leaves.items()
         if name.startswith(("learner/parameters/", "learner/statistics/"))
     }
-    found = unflatten(wanted, like, str(folder.checkpoints.path(step)))
-    return step, Policy(**jax.tree.map(jnp.asarray, found))
+    return Policy(**jax.tree.map(jnp.asarray, unflatten(wanted, like, where)))

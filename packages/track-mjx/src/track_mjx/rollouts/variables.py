@@ -1,32 +1,116 @@
-"""What body and muscles did, as variables of a rollouts file; what was not reached is NaN."""
+"""The data sets of a rollouts file (mimic.rollouts, docs/schema/rollouts.md) by path; what was not reached is NaN."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
-from track_mjx._common.hdf5.contract_writing import Variable
-from track_mjx._common.mjcf import actuator_force_units, actuator_path_units, qpos_units, qvel_units
+from track_mjx._common.hdf5.schema import load_schema
+from track_mjx._common.hdf5.writing import Variable
+from track_mjx._common.mjcf import (
+    actuator_force_units,
+    actuator_labels,
+    actuator_path_units,
+    body_labels,
+    qpos_labels,
+    qpos_units,
+    qvel_labels,
+    qvel_units,
+)
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.play import Recording, Rollout
+
+Values = dict[str, Any]
+
+KIND = "mimic.rollouts"
 
 _WXYZ = {"quaternion_order": "wxyz"}
 
 
-def clip_values(setup: Setup, clips: Sequence[int], played: Rollout) -> dict[str, Variable]:
-    """Names of the clips, and how each rollout ended."""
-    source, reasons = setup.clips, setup.task.reasons
+def repeated_variables(
+    setup: Setup, clips: Sequence[int], repeats: Sequence[Rollout], *, deterministic: bool, activations: bool
+) -> Values:
+    """Return the data sets of several passes over the same clips: those that differ have a leading axis of seeds."""
+    schema = load_schema(KIND)
+    n_steps = max(rollout.valid.shape[1] for rollout in repeats)
+    passes = [
+        variables(setup, clips, padded(rollout, n_steps), deterministic=deterministic, activations=activations)
+        for rollout in repeats
+    ]
+    merged = dict(passes[0])
+    for name, first in passes[0].items():
+        rule = schema.dataset(name)
+        if rule is None or not schema.takes_leading(name, rule.dims):
+            continue
+        if isinstance(first, Variable):
+            merged[name] = Variable(np.stack([one[name].values for one in passes]), first.attributes)
+        else:
+            merged[name] = np.stack([one[name] for one in passes])
+    return merged
+
+
+def padded(rollout: Rollout, length: int) -> Rollout:
+    """Lengthen a pass that ended early; what is added is not valid."""
+    missing = length - rollout.valid.shape[1]
+    if missing == 0:
+        return rollout
+
+    def pad(array: np.ndarray, mode: Any = "edge") -> np.ndarray:
+        return np.pad(array, [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2), mode=mode)
+
+    fields = rollout._asdict()
+    constant = {"reason": fields.pop("reason")}
+    constant |= {name: pad(fields.pop(name), "constant") for name in ("valid", "terminated")}
+    return rollout._replace(**jax.tree.map(pad, fields), **constant)
+
+
+def variables(
+    setup: Setup, clips: Sequence[int], rollout: Rollout, *, deterministic: bool, activations: bool
+) -> Values:
+    """Return the data sets of one pass over some clips."""
+    recording, valid = rollout.recording, rollout.valid
+    assert recording is not None
+    states = np.concatenate([np.ones_like(valid[:, :1]), valid], axis=1)
+    reasons = setup.task.reasons
     flags = {"flag_values": np.arange(len(reasons), dtype=np.uint8), "flag_meanings": " ".join(reasons)}
-    found = {
-        "clip_name": Variable(("clip",), tuple(source.clip_name[i] for i in clips), "name of the imitated clip"),
-        "clip_start_time": Variable(("clip",), np.zeros(len(clips)), "time in the reference clip at state 0", "s"),
-        "termination_reason": Variable(("clip",), played.reason, "why each rollout ended", "1", flags),
+    return {
+        **scales(setup, valid.shape[1]),
+        **clip_names(setup, clips),
+        "clip_start_time": np.zeros(len(clips)),
+        "termination_reason": Variable(rollout.reason, flags),
+        **state_values(setup, clips, recording, states),
+        **step_values(setup, rollout, recording, valid),
+        **network_values(setup, recording, valid, deterministic=deterministic, activations=activations),
+        **contacts(setup, recording, valid),
+        **reference_values(setup, clips),
     }
-    if source.trial_id is not None:
-        found["trial_id"] = Variable(("clip",), tuple(source.trial_id[i] for i in clips), "trial of the experiment")
-    return found
+
+
+def scales(setup: Setup, n_steps: int) -> Values:
+    """Labels of the dimensions that are not fixed by the page."""
+    model, dt = setup.task.body.model, setup.task.body.ctrl_dt
+    return {
+        "state_time": np.arange(n_steps + 1) * dt,
+        "step_time": np.arange(n_steps) * dt,
+        "names_qpos": qpos_labels(model),
+        "names_qvel": qvel_labels(model),
+        "names_xpos": body_labels(model),
+        "actuator": actuator_labels(model),
+        "metric": tuple(setup.task.metric_names),
+    }
+
+
+def clip_names(setup: Setup, clips: Sequence[int]) -> Values:
+    """Names of the clips, and of their trials where known."""
+    source = setup.clips
+    trials = source.trial_id
+    return {
+        "clip_name": tuple(source.clip_name[i] for i in clips),
+        "trial_id": None if trials is None else tuple(trials[i] for i in clips),
+    }
 
 
 def blanked(values: Any, valid: np.ndarray) -> np.ndarray:
@@ -35,12 +119,9 @@ def blanked(values: Any, valid: np.ndarray) -> np.ndarray:
     return np.where(mask, values, np.nan).astype(np.float32)
 
 
-def state_values(setup: Setup, clips: Sequence[int], recorded: Recording, valid: np.ndarray) -> dict[str, Variable]:
+def state_values(setup: Setup, clips: Sequence[int], recording: Recording, valid: np.ndarray) -> Values:
     """Pose, velocity and muscles in states 0..T."""
-    body, source = setup.task.body, setup.clips
-    unit = source.length_unit_m
-    position, speed = qpos_units(body.model, unit), qvel_units(body.model, unit)
-    states = recorded.states
+    body, unit, states = setup.task.body, setup.clips.length_unit_m, recording.states
     reference = setup.followed
     rows = np.stack([
         np.asarray(reference.start)[clip]
@@ -51,94 +132,79 @@ def state_values(setup: Setup, clips: Sequence[int], recorded: Recording, valid:
     for actuator, column in enumerate(body.act_columns):
         if column >= 0:
             act[..., actuator] = states.act[..., column]
-    axes, lengths = ("clip", "state_time"), actuator_path_units(body.model, unit)
-    qpos = {"column_units": position, **_WXYZ}
-    paths = {"column_units": lengths}
-    speeds = {"column_units": tuple(f"{length} s-1" for length in lengths)}
-    found = {
-        "qpos": (states.qpos, "names_qpos", "generalised coordinates", qpos),
-        "qvel": (states.qvel, "names_qvel", "generalised velocities", {"column_units": speed}),
-        "qpos_ref": (np.asarray(reference.qpos)[rows], "names_qpos", "what the body was asked to follow", qpos),
-        "actuator_length": (states.actuator_length, "actuator", "length of each actuator's path", paths),
-        "actuator_velocity": (states.actuator_velocity, "actuator", "its velocity", speeds),
+    lengths = actuator_path_units(body.model, unit)
+    qpos = {"column_units": qpos_units(body.model, unit), **_WXYZ}
+    attributes: dict[str, tuple[Any, Mapping[str, Any]]] = {
+        "qpos": (states.qpos, qpos),
+        "qvel": (states.qvel, {"column_units": qvel_units(body.model, unit)}),
+        "qpos_ref": (np.asarray(reference.qpos)[rows], qpos),
+        "xpos": (states.xpos * unit, {}),
+        "xquat": (states.xquat, _WXYZ),
+        "act": (act, {}),
+        "actuator_length": (states.actuator_length, {"column_units": lengths}),
+        "actuator_velocity": (
+            states.actuator_velocity,
+            {"column_units": tuple(f"{length} s-1" for length in lengths)},
+        ),
     }
-    out = {
-        name: Variable((*axes, dim), blanked(values, valid), meaning, "per column", attributes)
-        for name, (values, dim, meaning, attributes) in found.items()
-    }
-    xpos, xquat = blanked(states.xpos * unit, valid), blanked(states.xquat, valid)
-    out["xpos"] = Variable((*axes, "names_xpos", "space"), xpos, "position of each body in the world", "m")
-    out["xquat"] = Variable((*axes, "names_xpos", "quat"), xquat, "orientation of each body", "1", _WXYZ)
-    out["act"] = Variable((*axes, "actuator"), blanked(act, valid), "muscle activation or other actuator state", "1")
-    return out
+    return {name: Variable(blanked(values, valid), own) for name, (values, own) in attributes.items()}
 
 
-def step_values(setup: Setup, played: Rollout, recorded: Recording, valid: np.ndarray) -> dict[str, Variable]:
+def step_values(setup: Setup, rollout: Rollout, recording: Recording, valid: np.ndarray) -> Values:
     """Controls, forces, reward and its terms in steps 0..T-1.
 
-    Controls have no unit of their own in MuJoCo: what they mean is up to each actuator.
+    Controls have no unit in MuJoCo: their meaning depends on each actuator.
     """
-    task, axes = setup.task, ("clip", "step_time")
-    force = np.asarray(recorded.states.actuator_force)[:, 1:]
-    metrics = np.stack([played.metrics[name] for name in task.metric_names], axis=-1)
-    weight = np.asarray(task.metric_weights, np.float32)
-    forces = {
-        "column_units": actuator_force_units(task.body.model, setup.clips.length_unit_m),
-        "sampled": "last substep",
+    task = setup.task
+    force = np.asarray(recording.states.actuator_force)[:, 1:]
+    metrics = np.stack([rollout.metrics[name] for name in task.metric_names], axis=-1)
+    units = actuator_force_units(task.body.model, setup.clips.length_unit_m)
+    return {
+        "ctrl": Variable(blanked(recording.ctrl, valid), {"column_units": ("1",) * task.body.model.nu}),
+        "action": blanked(recording.action, valid),
+        "actuator_force": Variable(blanked(force, valid), {"column_units": units, "sampled": "last substep"}),
+        "reward": blanked(rollout.reward, valid),
+        "metrics": blanked(metrics, valid),
+        "metric_weight": np.asarray(task.metric_weights, np.float32),
+        "terminated": rollout.terminated,
+        "valid": valid,
     }
-    running = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "running terminated"}
-    usable = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "invalid valid"}
-    return {
-        "ctrl": Variable(
-            (*axes, "actuator"), blanked(recorded.ctrl, valid), "control applied, after mapping to ctrlrange",
-            "per column", {"column_units": ("1",) * task.body.model.nu},
-        ),
-        "action": Variable((*axes, "actuator"), blanked(recorded.action, valid), "the policy's output", "1"),
-        "actuator_force": Variable(
-            (*axes, "actuator"), blanked(force, valid), "force of each actuator during the step", "per column", forces
-        ),
-        "reward": Variable(axes, blanked(played.reward, valid), "reward of the step", "1"),
-        "metrics": Variable((*axes, "metric"), blanked(metrics, valid), "each reward term and cost, unweighted", "1"),
-        "metric_weight": Variable(("metric",), weight, "weight of each term in the reward; costs negative", "1"),
-        "terminated": Variable(
-            axes, played.terminated.astype(np.uint8), "the step ended the rollout before the clip's end", "1", running
-        ),
-        "valid": Variable(axes, valid.astype(np.uint8), "the step was taken", "1", usable),
-    }  # fmt: skip
 
 
-def contacts(setup: Setup, recorded: Recording, valid: np.ndarray) -> dict[str, Variable]:
+def network_values(
+    setup: Setup, recording: Recording, valid: np.ndarray, *, deterministic: bool, activations: bool
+) -> Values:
+    """Intentions (mean, log variance, sample) and, with `activations`, every hidden layer."""
+    values: Values = {}
+    intention = recording.output.intention
+    if setup.config.network.latent:
+        values["latent_mean"] = blanked(intention.mean, valid)
+        values["latent_logvar"] = blanked(intention.logvar, valid)
+        values["latent"] = Variable(blanked(intention.latent, valid), {"deterministic": int(deterministic)})
+    for name, layer in recording.output.activations.items() if activations else ():
+        attributes = {"stage": setup.networks.layer_stage, "width": layer.shape[-1]}
+        values[f"activations/{name}"] = Variable(blanked(layer, valid), attributes)
+    return values
+
+
+def contacts(setup: Setup, recording: Recording, valid: np.ndarray) -> Values:
     """Which end effectors touched the world in each step."""
-    flags = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "off on"}
-    sensors = np.asarray(recorded.states.sensordata)[:, 1:]
+    sensors = np.asarray(recording.states.sensordata)[:, 1:]
     return {
-        f"contact/{name}": Variable(
-            ("clip", "step_time"),
-            ((sensors[..., columns] > 0).any(-1) & valid).astype(np.uint8),
-            "the body touched the world during the step",
-            "1",
-            flags,
-        )
+        f"contact/{name}": (sensors[..., columns] > 0).any(-1) & valid
         for name, columns in setup.task.body.contact_columns.items()
     }
 
 
-def reference_values(setup: Setup, clips: Sequence[int]) -> dict[str, Variable]:
-    """The clips imitated, once, at their own rate."""
+def reference_values(setup: Setup, clips: Sequence[int]) -> Values:
+    """The clips imitated, once, at their rate."""
     source = setup.clips
     length = source.clip_length[list(clips)].astype(np.int64)
     rows = [np.arange(source.clip_start[i], source.clip_start[i] + source.clip_length[i]) for i in clips]
-    frame = "reference/reference_frame"
     units = {"column_units": qpos_units(setup.task.body.model, source.length_unit_m), **_WXYZ}
-    time = np.concatenate([np.arange(n) / source.rate_hz for n in length])
-    start = np.cumsum(length) - length
     return {
-        frame: Variable((frame,), np.arange(int(length.sum())), "frames of all clips, end to end", "1"),
-        "reference/clip_start": Variable(("clip",), start, "first reference frame of each clip", "1"),
-        "reference/clip_length": Variable(("clip",), length, "reference frames of each clip", "1"),
-        "reference/time": Variable((frame,), time, "time from the start of the clip", "s"),
-        "reference/qpos": Variable(
-            (frame, "names_qpos"), source.qpos[np.concatenate(rows)].astype(np.float32),
-            "the reference once, at its own rate", "per column", units,
-        ),
-    }  # fmt: skip
+        "reference/clip_start": np.cumsum(length) - length,
+        "reference/clip_length": length,
+        "reference/time": np.concatenate([np.arange(n) / source.rate_hz for n in length]),
+        "reference/qpos": Variable(source.qpos[np.concatenate(rows)].astype(np.float32), units),
+    }

@@ -1,1 +1,4 @@
-"""Reading and checking the files of docs/schema, without any other package of this project."""
+"""The file contract: what an HDF5 file of the three packages holds, how it is written, read and checked.
+
+The pages for people are in docs/schema; ``schemas/*.json`` hold the same rules for the program.
+"""

@@ -4,66 +4,67 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stac_mjx._common.system import generator
+import numpy as np
+
+from ..system import environment, generator, now
+from .record import Record
+from .schema import load_schema
 
 
 @dataclass(frozen=True)
 class Source:
-    """One input file: where it lay and what it held (SHA-256 of its bytes)."""
+    """One input file."""
 
     path: Path
+    """Its path; only the name is written to files."""
     sha256: str
+    """SHA-256 of its bytes."""
 
 
 @dataclass(frozen=True)
 class FileInfo:
-    """What a file of the contract says about itself; see docs/schema/README.md.
-
-    Attributes:
-        title: one line for a human reader.
-        model_name: name of the body.
-        mjcf_xml: the scaled body; compiles with `assets` alone.
-        assets: the files the MJCF names, by bare name.
-        length_unit_m: metres per length unit of the MJCF.
-        rate_hz: frames per second; None only where an offsets file does not know it.
-        source_files: the recordings read; only their names are written, not their folders.
-        history: one line per program run; empty: the writer puts its own line.
-        random_seed: seed of all random choices, None where there were none.
-        root_body: body that stands for the animal's position.
-        end_effectors: bodies that touch the world or carry the task.
-        skeleton: pairs of keypoints joined by a line in plots.
-        config_yaml: resolved settings of the run.
-        environment_json: versions of programs; empty: those of this process.
-        generator, created_utc: set by the writer; what a reader found.
-    """
+    """What a file of the contract says about itself; see docs/schema/README.md."""
 
     title: str
+    """One line for a human reader."""
     model_name: str
+    """Name of the body."""
     mjcf_xml: str
+    """The scaled body; compiles with `assets` alone."""
     length_unit_m: float
+    """Metres per length unit of the MJCF."""
     rate_hz: float | None
+    """Frames per second; None only where an offsets file does not know it."""
     assets: Mapping[str, bytes] = field(default_factory=dict)
+    """The files that the MJCF names, by bare name."""
     source_files: tuple[Source, ...] = ()
+    """The files read."""
     history: str = ""
+    """One line per program run; empty: one line of this program is written."""
     random_seed: int | None = None
+    """Seed of all random choices, None where there were none."""
     subject_id: str | None = None
     session_id: str | None = None
     git_commit: str | None = None
     root_body: str | None = None
+    """Body that represents the animal's position."""
     end_effectors: tuple[str, ...] = ()
+    """Bodies that touch the world or carry the task."""
     skeleton: tuple[tuple[str, str], ...] = ()
+    """Pairs of keypoints joined by a line in plots."""
     config_yaml: str = ""
+    """Resolved settings of the run."""
     environment_json: str = ""
+    """Versions of programs; empty: those of this process are written."""
     generator: str = ""
+    """Program that wrote the file; set by the writer."""
     created_utc: str = ""
+    """Time of writing; set by the writer."""
 
     @property
     def model_sha256(self) -> str:
@@ -80,26 +81,20 @@ def model_sha256(mjcf_xml: str, assets: Mapping[str, bytes]) -> str:
 
 
 def environment_json() -> str:
-    """Versions of the package, of Python and of the libraries that computed the results, as a JSON object."""
-    found: dict[str, str] = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in ("stac-mjx", "numpy", "scipy", "jax", "jaxlib", "mujoco", "h5py", "hydra-core"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return json.dumps(found, indent=1)
+    """Return the versions of program, Python and libraries as JSON."""
+    return json.dumps(environment(), indent=1)
 
 
-def info_attributes(info: FileInfo, kind: str, version: str) -> dict[str, Any]:
-    """Return the attributes a file of this kind gets; those that are unknown are left out."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    found: dict[str, Any] = {
+def info_attributes(info: FileInfo, kind: str) -> dict[str, Any]:
+    """Return the attributes a file of this kind gets; None: to be left out."""
+    version = load_schema(kind).version
+    return {
         "Conventions": f"CF-1.11, mimic-{version}",
         "schema_name": kind,
         "schema_version": version,
         "title": info.title,
-        "history": info.history or f"{now} {generator()}",
-        "created_utc": now,
+        "history": info.history or f"{now()} {generator()}",
+        "created_utc": now(),
         "generator": generator(),
         "git_commit": info.git_commit,
         "model_name": info.model_name,
@@ -114,20 +109,21 @@ def info_attributes(info: FileInfo, kind: str, version: str) -> dict[str, Any]:
         "end_effectors": json.dumps(list(info.end_effectors)) if info.end_effectors else None,
         "skeleton": json.dumps([list(pair) for pair in info.skeleton]) if info.skeleton else None,
     }
-    return {name: value for name, value in found.items() if value is not None}
 
 
-def info_strings(info: FileInfo) -> dict[str, tuple[str, ...]]:
-    """Return the texts a file carries under provenance/."""
-    return {
-        "provenance/mjcf_xml": (info.mjcf_xml,),
-        "provenance/config_yaml": (info.config_yaml,),
-        "provenance/environment_json": (info.environment_json or environment_json(),),
+def info_values(info: FileInfo) -> dict[str, Any]:
+    """Return the data sets under provenance/: texts, and the files the MJCF names."""
+    texts = {
+        "provenance/mjcf_xml": info.mjcf_xml,
+        "provenance/config_yaml": info.config_yaml,
+        "provenance/environment_json": info.environment_json or environment_json(),
     }
+    return texts | {f"provenance/assets/{name}": np.frombuffer(data, np.uint8) for name, data in info.assets.items()}
 
 
-def info_from(attributes: Mapping[str, Any], texts: Mapping[str, str], assets: Mapping[str, bytes]) -> FileInfo:
-    """Build the record from a file's attributes, its texts by bare name, and its assets; the file has been checked."""
+def info_from(record: Record) -> FileInfo:
+    """Return what a file that has been checked says about itself."""
+    attributes = record.attributes
     plain = {
         entry.name: attributes[entry.name]
         for entry in fields(FileInfo)
@@ -136,10 +132,8 @@ def info_from(attributes: Mapping[str, Any], texts: Mapping[str, str], assets: M
     sources = json.loads(attributes["source_files"])
     return FileInfo(
         **{"rate_hz": None, **plain},
-        mjcf_xml=texts["mjcf_xml"],
-        config_yaml=texts["config_yaml"],
-        environment_json=texts["environment_json"],
-        assets=dict(assets),
+        **{name: record.strings[f"provenance/{name}"][0] for name in ("mjcf_xml", "config_yaml", "environment_json")},
+        assets=record.assets(),
         source_files=tuple(Source(Path(source["name"]), source["sha256"]) for source in sources),
         end_effectors=tuple(json.loads(attributes.get("end_effectors", "[]"))),
         skeleton=tuple((a, b) for a, b in json.loads(attributes.get("skeleton", "[]"))),

@@ -1,4 +1,4 @@
-"""The rules of docs/schema as records, loaded from the JSON that travels in the wheel.
+"""The rules of docs/schema as records, loaded from the JSON that is installed with the package.
 
 A rule's path may hold ``*``, which stands for one name; a dimension may refer to what the stars stood for as ``{1}``,
 ``{2}``: ``activations/*/layer_*`` has the dimension ``activations/{1}/unit_{2}``.
@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from stac_mjx._common.errors import ContractError, unknown
+from ..errors import ContractError, unknown
 
 KINDS = ("mimic.reference_clips", "mimic.offsets", "mimic.rollouts")
 """Kinds of file this version knows."""
@@ -22,109 +22,92 @@ KINDS = ("mimic.reference_clips", "mimic.offsets", "mimic.rollouts")
 
 @dataclass(frozen=True)
 class AttributeRule:
-    """An attribute of the file or of a dataset.
-
-    Attributes:
-        type: "string", "strings" (a list), "int", "float" or "json" (a string that holds JSON).
-        level: "must", "should" or "may".
-        pattern: regular expression that a string has to match somewhere.
-        above: a number has to be greater than this.
-        json: form of a JSON value: "sources", "names" or "pairs".
-    """
+    """An attribute of the file or of a data set."""
 
     name: str
     type: str
+    """"string", "strings" (a list), "int", "float" or "json" (a string that holds JSON)."""
     level: str
+    """"must", "should" or "may"."""
     meaning: str
     pattern: str | None = None
+    """Regular expression that a string has to match somewhere."""
     above: int | float | None = None
+    """A number has to be greater than this."""
     json: str | None = None
+    """Form of a JSON value: "sources", "names" or "pairs"."""
 
 
 @dataclass(frozen=True)
 class DimensionRule:
-    """A dimension and the dataset that labels it: its scale, found under the dimension's own name.
-
-    Attributes:
-        dtype: "string", "int64" or "float64".
-        index: the labels are 0, 1, 2, ...
-        values: the labels, where they are always the same.
-        coordinates: data sets along this dimension that further label it (CF's attribute ``coordinates``).
-    """
+    """A dimension and the data set that labels it: its scale, stored under the dimension's name."""
 
     name: str
     dtype: str
+    """"string", "int64" or "float64"."""
     meaning: str
     index: bool = False
+    """The labels are 0, 1, 2, ..."""
     values: tuple[str, ...] | None = None
+    """The labels, where they are always the same."""
     coordinates: tuple[str, ...] = ()
+    """Data sets along this dimension that further label it (CF's attribute ``coordinates``)."""
     units: str = "1"
 
 
 @dataclass(frozen=True)
 class DatasetRule:
-    """A dataset.
-
-    Attributes:
-        dims: names of its dimensions; empty for a scalar.
-        dtype: numpy's name of the type, or "string".
-        level: "must", "should" or "may".
-        units: SI unit, "per column" (attribute column_units), or None for strings.
-        finite: "always", "where valid", "may be NaN" or None (no floats).
-        minimum, maximum, above: bounds of the finite values.
-        flag_values, flag_meanings: the values an enumeration may take; empty: none fixed.
-        free_flags: an enumeration whose values and meanings the file itself defines.
-        attributes: attributes besides units and flags.
-        json: "object" where a string holds a JSON object.
-    """
+    """A data set."""
 
     path: str
     dims: tuple[str, ...]
+    """Names of its dimensions; empty for a scalar."""
     dtype: str
+    """NumPy's name of the type, or "string"."""
     level: str
+    """"must", "should" or "may"."""
     meaning: str
     units: str | None = None
+    """SI unit, "per column" (attribute column_units), or None for strings."""
     finite: str | None = None
+    """"always", "where valid", "may be NaN" or None (not a float)."""
     minimum: int | float | None = None
     maximum: int | float | None = None
     above: int | float | None = None
+    """Bound that the values exceed."""
     flag_values: tuple[int, ...] = ()
+    """The values an enumeration may take; empty: none fixed."""
     flag_meanings: tuple[str, ...] = ()
     free_flags: bool = False
+    """An enumeration whose values and meanings the file itself defines."""
     attributes: tuple[AttributeRule, ...] = ()
+    """Attributes besides units and flags."""
     json: str | None = None
+    """"object" where a string holds a JSON object."""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """All rules of one kind of file.
-
-    Attributes:
-        leading_dim: dimension that may precede `leading_before` in every dataset that begins with that one.
-        leading_except: datasets that never have it.
-        checks: names of the rules that relate datasets to each other and to the model.
-    """
+    """All rules of one kind of file."""
 
     kind: str
     version: str
-    title: str
     attributes: tuple[AttributeRule, ...]
     dims: Mapping[str, DimensionRule]
     datasets: Mapping[str, DatasetRule]
     checks: tuple[str, ...]
+    """Names of the rules that relate data sets to each other and to the model."""
     leading_dim: str | None = None
+    """Dimension that may precede `leading_before` in every data set that begins with that one."""
     leading_before: str | None = None
     leading_except: tuple[str, ...] = ()
+    """Data sets that never have the leading dimension."""
 
     @property
-    def major(self) -> int:
-        """Version number that readers must share."""
-        return int(self.version.split(".")[0])
-
-    @property
-    def minor(self) -> int:
-        """Version number that only counts additions."""
-        return int(self.version.split(".")[1])
+    def numbers(self) -> tuple[int, int]:
+        """Major version, which readers must share, and minor version, which only counts additions."""
+        major, minor = self.version.split(".")
+        return int(major), int(minor)
 
     def dataset(self, path: str) -> DatasetRule | None:
         """Return the rule for one path, stars filled in, or None where the page says nothing about it."""
@@ -142,7 +125,7 @@ class Schema:
         return None
 
     def takes_leading(self, path: str, dims: tuple[str, ...]) -> bool:
-        """Say whether the dataset may carry the leading dimension."""
+        """Return whether the data set may carry the leading dimension."""
         return self.leading_dim is not None and dims[:1] == (self.leading_before,) and path not in self.leading_except
 
 
@@ -150,8 +133,8 @@ def _match(pattern: str, path: str) -> tuple[str, ...] | None:
     """Return what the stars of `pattern` stand for in `path`, or None where it does not match."""
     if "*" not in pattern:
         return () if pattern == path else None
-    found = re.fullmatch("([^/]+)".join(re.escape(part) for part in pattern.split("*")), path)
-    return found.groups() if found else None
+    match = re.fullmatch("([^/]+)".join(re.escape(part) for part in pattern.split("*")), path)
+    return match.groups() if match else None
 
 
 def _fill(template: str, stars: tuple[str, ...]) -> str:
@@ -169,13 +152,12 @@ def load_schema(kind: str) -> Schema:
     """
     if kind not in KINDS:
         raise ContractError(unknown("kind of file", kind, KINDS))
-    folder = resources.files("stac_mjx._common.hdf5") / "schemas"
-    page = json.loads((folder / f"{kind}-1.0.json").read_text(encoding="utf-8"))
+    file = resources.files(__package__) / "schemas" / f"{kind}-1.0.json"
+    page = json.loads(file.read_text(encoding="utf-8"))
     leading = page.get("leading", {})
     return Schema(
         kind=page["kind"],
         version=page["version"],
-        title=page["title"],
         attributes=_attribute_rules(page["attributes"]),
         dims={name: _dimension_rule(name, entry) for name, entry in page["dims"].items()},
         datasets={path: _dataset_rule(path, entry) for path, entry in page["datasets"].items()},

@@ -1,240 +1,318 @@
-"""Checks of a file's structure: what is there, of which type, along which labelled axes, and safe to read at all."""
+"""The structure of a file: its data sets, their types, labelled axes and attributes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import h5py
+import numpy as np
 
-from stac_mjx._common.errors import ContractError, shorten
-from stac_mjx._common.hdf5.attributes import attribute_departures, json_problem, unit_departures
-from stac_mjx._common.hdf5.reading import attribute, link_fault, read_strings, storage_faults
-from stac_mjx._common.hdf5.record import Departure, Record, label_departures, shape_departures
-from stac_mjx._common.hdf5.scales import attached_scales, is_scale
-from stac_mjx._common.hdf5.schema import DatasetRule, Schema
+from ..errors import ContractError, shorten
+from .reading import LIBRARY_ERRORS, attached_scales, attribute, is_scale, link_problem, read_strings, storage_problems
+from .record import Record, Violation, label_violations, shape_violations
+from .schema import AttributeRule, DatasetRule, Schema
 
-MAX_OBJECTS = 20_000
-"""Most groups and data sets a file may have."""
-
-# what the dimension-scale convention and netCDF keep for themselves, in types of their own
+# the dimension-scale convention and netCDF write these attributes themselves
 _HOUSEKEEPING = {
-    "DIMENSION_LIST",
-    "REFERENCE_LIST",
-    "CLASS",
-    "NAME",
-    "_Netcdf4Dimid",
-    "_Netcdf4Coordinates",
-    "_NCProperties",
+    "DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_NCProperties",
+}  # fmt: skip
+
+_TYPE_WORDS = {
+    "string": "text",
+    "strings": "a list of texts",
+    "int": "a whole number",
+    "float": "a number",
+    "json": "JSON",
 }
 
 
 @dataclass
-class _Findings:
-    """What is gathered on the way through a file."""
+class _Content:
+    """What is collected while a file is read."""
 
-    departures: list[Departure] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     dims: dict[str, tuple[str, ...]] = field(default_factory=dict)
     strings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     numbers: dict[str, Any] = field(default_factory=dict)
-    own_attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    dataset_attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def report(self, where: str, problem: str) -> None:
+        self.violations.append(Violation(where, problem))
 
 
-def inspect(file: h5py.File, schema: Schema) -> tuple[Record, list[Departure]]:
+def inspect(file: h5py.File, schema: Schema) -> tuple[Record, list[Violation]]:
     """Compare a file's structure with its page.
 
     Returns:
-        The sound part of its content, and all departures found. The data sets of the record belong to the open file.
+        The sound part of its content, whose data sets belong to the open file, and all violations.
     """
-    found = _Findings()
-    datasets = _walk(file, found.departures)
+    content = _Content()
+    datasets = _walk(file, content)
     attributes = _attributes(file)
-    found.departures += attribute_departures(attributes, schema.attributes)
-    used = _missing(schema, datasets, found.departures)
+    content.violations += attribute_violations(attributes, schema.attributes)
+    content.violations += _missing(schema, datasets)
     for path, dataset in datasets.items():
         rule = schema.dataset(path)
         if rule is not None:
-            _take_dataset(dataset, rule, schema, found)
+            _add_dataset(dataset, rule, schema, content)
         elif schema.dimension(path) is not None:
-            _take_scale(dataset, path, schema, found)
+            _add_scale(dataset, path, schema, content)
         else:
-            found.departures += _foreign(dataset, path)
-    used |= {dim for dims in found.dims.values() for dim in dims}
-    missing = sorted(dim for dim in used if dim not in datasets)
-    found.departures += [Departure(dim, "the scale of this dimension is missing") for dim in missing]
-    record = Record(schema, attributes, found.dims, found.strings, found.numbers, found.own_attributes)
-    found.departures += [*_leading(record), *shape_departures(record), *label_departures(record)]
-    return record, found.departures
+            _check_unlisted(dataset, path, content)
+    required = {dim for rule in schema.datasets.values() if rule.level == "must" for dim in rule.dims}
+    required |= {dim for dims in content.dims.values() for dim in dims}
+    for dim in sorted(required - set(datasets)):
+        content.report(dim, "the scale of this dimension is missing")
+    record = Record(schema, attributes, content.dims, content.strings, content.numbers, content.dataset_attributes)
+    violations = [*_leading(record), *shape_violations(record), *label_violations(record)]
+    return record, content.violations + violations
 
 
-def _leading(record: Record) -> Iterator[Departure]:
-    """Report data sets without the leading dimension where others have it."""
-    schema = record.schema
-    if not any(axes[0] == schema.leading_dim for path, axes in record.dims.items() if axes and axes != (path,)):
-        return
-    for path, axes in record.dims.items():
-        if axes != (path,) and schema.takes_leading(path, axes):
-            yield Departure(path, f"lacks the axis {schema.leading_dim!r}, which other data sets of this file have")
-
-
-def _walk(file: h5py.File, departures: list[Departure]) -> dict[str, h5py.Dataset]:
-    """List all data sets by path, following hard links only, each object once."""
+def _walk(file: h5py.File, content: _Content) -> dict[str, h5py.Dataset]:
+    """Return all data sets by path, following hard links only, each object once."""
     datasets: dict[str, h5py.Dataset] = {}
     # two names of one object are equal, and have the same hash
     root: Any = file["/"]
-    seen: set[Any] = {root}
+    visited: set[Any] = {root}
     waiting: list[tuple[str, h5py.Group]] = [("", root)]
     while waiting:
         prefix, group = waiting.pop()
         if not group.id.get_create_plist().get_link_creation_order() & h5py.h5p.CRT_ORDER_TRACKED:
-            problem = (
-                "does not keep the order of creation (h5py: track_order=True), so netCDF cannot append to the file"
-            )
-            departures.append(Departure(prefix or "/", problem))
+            problem = "does not keep the order of creation (h5py: track_order=True), so netCDF cannot append"
+            content.report(prefix or "/", problem)
         for name in map(str, group):
-            path = prefix + name
-            fault = link_fault(group, name)
-            if fault is not None:
-                departures.append(Departure(path, fault))
-                continue
-            try:
-                item = group[name]
-                known = item in seen
-            except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-                departures.append(Departure(path, f"cannot be opened, the file is damaged: {error}"))
-                continue
-            if known:
-                departures.append(Departure(path, "is another name of something already there; store each thing once"))
-                continue
-            seen.add(item)
-            if len(seen) > MAX_OBJECTS:
-                departures.append(
-                    Departure(path, f"more than {MAX_OBJECTS} groups and data sets; the rest is not checked")
-                )
-                return datasets
-            if isinstance(item, h5py.Dataset):
+            path, item = prefix + name, None
+            problem = link_problem(group, name)
+            if problem is None:
+                item, problem = _member(group, name, visited)
+            if problem is not None:
+                content.report(path, problem)
+            elif isinstance(item, h5py.Dataset):
                 datasets[path] = item
             elif isinstance(item, h5py.Group):
                 waiting.append((path + "/", item))
-            else:
-                departures.append(Departure(path, "is neither a group nor a data set"))
     return datasets
+
+
+def _member(group: h5py.Group, name: str, visited: set[Any]) -> tuple[Any, str | None]:
+    """Return a member of a group, and what is wrong with it or None."""
+    try:
+        item: Any = group[name]
+        if item in visited:
+            return None, "is another name of something already listed; store each thing once"
+    except LIBRARY_ERRORS as error:
+        return None, f"cannot be opened, the file is damaged: {error}"
+    visited.add(item)
+    return item, None if isinstance(item, h5py.Dataset | h5py.Group) else "is neither a group nor a data set"
 
 
 def _attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
     return {name: attribute(item, name) for name in item.attrs if name not in _HOUSEKEEPING}
 
 
-def _missing(schema: Schema, datasets: dict[str, h5py.Dataset], departures: list[Departure]) -> set[str]:
-    """Report rules without a data set; return the dimensions that the data sets of MUST rules need."""
-    needed: set[str] = set()
+def _missing(schema: Schema, datasets: Mapping[str, h5py.Dataset]) -> Iterator[Violation]:
     for path, rule in schema.datasets.items():
-        if rule.level == "must":
-            needed |= set(rule.dims)
-        if "*" in path or path in datasets or rule.level == "may":
-            continue
-        severity = "error" if rule.level == "must" else "advice"
-        departures.append(Departure(path, f"is missing: {rule.meaning}", severity))
-    return needed
+        if "*" not in path and path not in datasets and rule.level != "may":
+            yield Violation(path, f"is missing: {rule.meaning}", _severity(rule.level))
 
 
-def type_name(dataset: h5py.Dataset) -> str:
-    """Name the type of a data set as the rules do: numpy's name, "string", or in words what no rule allows."""
+def _severity(level: str) -> str:
+    return "error" if level == "must" else "advice"
+
+
+def _leading(record: Record) -> Iterator[Violation]:
+    """Report data sets without the leading dimension where others have it."""
+    schema = record.schema
+    several = {path: dims for path, dims in record.dims.items() if dims != (path,)}
+    if any(dims[:1] == (schema.leading_dim,) for dims in several.values()):
+        for path, dims in several.items():
+            if schema.takes_leading(path, dims):
+                yield Violation(path, f"lacks the axis {schema.leading_dim!r}, which other data sets of this file have")
+
+
+def _type_name(dataset: h5py.Dataset) -> str:
+    """Return the type of a data set as the rules name it, or in words what no rule allows."""
     try:
         dtype = dataset.dtype
     except (TypeError, ValueError):
         return "a type unknown to h5py"
     text = h5py.check_string_dtype(dtype)
     if text is not None:
-        return (
-            "string" if text.length is None and text.encoding == "utf-8" else f"{text.encoding} string of fixed length"
-        )
+        variable = text.length is None and text.encoding == "utf-8"
+        return "string" if variable else f"{text.encoding} string of fixed length"
     if h5py.check_enum_dtype(dtype) is not None:
         return "bool or another enumeration"
     return "object" if dtype.kind in "OV" else dtype.newbyteorder("=").name
 
 
-def _take_dataset(dataset: h5py.Dataset, rule: DatasetRule, schema: Schema, found: _Findings) -> None:
-    """Check one data set; enter it in the findings where it can be looked at further."""
-    name = type_name(dataset)
-    own = _attributes(dataset)
-    found.departures += unit_departures(own, rule)
-    found.departures += attribute_departures(own, rule.attributes, rule.path)
+def _add_dataset(dataset: h5py.Dataset, rule: DatasetRule, schema: Schema, content: _Content) -> None:
+    """Check one data set; add it to the content where it is sound."""
+    name, attributes = _type_name(dataset), _attributes(dataset)
+    content.violations += unit_violations(attributes, rule)
+    content.violations += attribute_violations(attributes, rule.attributes, rule.path)
     if name != rule.dtype:
-        found.departures.append(Departure(rule.path, f"expected type {rule.dtype}, got {name}"))
-    dims = _axes(dataset, rule, schema, found.departures)
-    if name != rule.dtype or dims is None or not _take_values(dataset, rule.path, name, found):
+        content.report(rule.path, f"expected type {rule.dtype}, got {name}")
+    dims = _axes(dataset, rule, schema, content)
+    if name != rule.dtype or dims is None or not _add_values(dataset, rule.path, name, content):
         return
-    found.dims[rule.path] = dims
-    found.own_attributes[rule.path] = own
-    if rule.json is not None and rule.path in found.strings:
-        problem = json_problem(found.strings[rule.path][0], rule.json)
-        found.departures += [Departure(rule.path, problem)] if problem else []
+    content.dims[rule.path] = dims
+    content.dataset_attributes[rule.path] = attributes
+    if rule.json is not None and rule.path in content.strings:
+        problem = _json_problem(content.strings[rule.path][0], rule.json)
+        content.violations += [Violation(rule.path, problem)] if problem else []
 
 
-def _axes(
-    dataset: h5py.Dataset, rule: DatasetRule, schema: Schema, departures: list[Departure]
-) -> tuple[str, ...] | None:
+def _axes(dataset: h5py.Dataset, rule: DatasetRule, schema: Schema, content: _Content) -> tuple[str, ...] | None:
     """Return the names of a data set's axes, or None where they are not those of the rule."""
     dims = rule.dims
     if dataset.shape is None:
-        departures.append(Departure(rule.path, "is empty"))
+        content.report(rule.path, "is empty")
         return None
     if schema.leading_dim and schema.takes_leading(rule.path, dims) and dataset.ndim == len(dims) + 1:
         dims = (schema.leading_dim, *dims)
     if dataset.ndim != len(dims):
-        departures.append(Departure(rule.path, f"expected the axes ({', '.join(dims)}), got shape {dataset.shape}"))
+        content.report(rule.path, f"expected the axes ({', '.join(dims)}), got shape {dataset.shape}")
         return None
     if dims == (rule.path,):
         if not is_scale(dataset):
-            departures.append(Departure(rule.path, "must be its own dimension scale"))
+            content.report(rule.path, "must be its own dimension scale")
         return dims
     for axis, dim in enumerate(dims):
         attached = attached_scales(dataset, axis)
         if attached != [dim]:
-            shown = shorten(attached) if attached else "none"
-            departures.append(Departure(rule.path, f"axis {axis}: expected the scale {dim!r} attached, got {shown}"))
+            names = shorten(attached) if attached else "none"
+            content.report(rule.path, f"axis {axis}: expected the scale {dim!r} attached, got {names}")
     return dims
 
 
-def _take_scale(dataset: h5py.Dataset, path: str, schema: Schema, found: _Findings) -> None:
-    """Check the labels of a dimension and enter them in the findings."""
-    rule, name = schema.dimension(path), type_name(dataset)
+def _add_scale(dataset: h5py.Dataset, path: str, schema: Schema, content: _Content) -> None:
+    """Check the labels of a dimension; add them to the content."""
+    rule, name = schema.dimension(path), _type_name(dataset)
     assert rule is not None
     if not is_scale(dataset):
-        found.departures.append(Departure(path, "is not marked as a dimension scale"))
+        content.report(path, "is not marked as a dimension scale")
     if name != rule.dtype or dataset.shape is None or dataset.ndim != 1:
-        found.departures.append(Departure(path, f"expected a list of type {rule.dtype}, got {name}, {dataset.shape}"))
+        content.report(path, f"expected a list of type {rule.dtype}, got {name}, {dataset.shape}")
         return
     units = attribute(dataset, "units")
     if rule.dtype != "string" and not (isinstance(units, str) and units == rule.units):
-        found.departures.append(Departure(f"{path}@units", f"expected {rule.units!r}, got {units!r}"))
-    if _take_values(dataset, path, name, found):
-        found.dims[path] = (path,)
+        content.report(f"{path}@units", f"expected {rule.units!r}, got {units!r}")
+    if _add_values(dataset, path, name, content):
+        content.dims[path] = (path,)
 
 
-def _take_values(dataset: h5py.Dataset, path: str, name: str, found: _Findings) -> bool:
-    """Enter strings, or the data set itself for numbers; say whether that could be done."""
-    faults = storage_faults(dataset) or (["has no element"] if dataset.size == 0 else [])
-    found.departures += [Departure(path, fault) for fault in faults]
-    if faults:
-        return False
-    if name != "string":
-        found.numbers[path] = dataset
-        return True
-    try:
-        found.strings[path] = read_strings(dataset)
-    except ContractError as error:
-        found.departures.append(Departure(path, str(error)))
-        return False
-    return True
+def _add_values(dataset: h5py.Dataset, path: str, name: str, content: _Content) -> bool:
+    """Add strings, or for numbers the data set itself; return whether that was possible."""
+    problems = storage_problems(dataset) or (["has no element"] if dataset.size == 0 else [])
+    if name == "string" and not problems:
+        try:
+            content.strings[path] = read_strings(dataset)
+        except ContractError as error:
+            problems = [str(error)]
+    elif not problems:
+        content.numbers[path] = dataset
+    for problem in problems:
+        content.report(path, problem)
+    return not problems
 
 
-def _foreign(dataset: h5py.Dataset, path: str) -> Iterator[Departure]:
-    """Report what must not be even in a data set that the page does not know."""
-    name = type_name(dataset)
+def _check_unlisted(dataset: h5py.Dataset, path: str, content: _Content) -> None:
+    """Report what is refused even in a data set that the page does not list."""
+    name = _type_name(dataset)
     if name.startswith(("object", "bool", "complex", "a type")):
-        yield Departure(path, f"is of type {name}, which not all readers can read")
-    for fault in storage_faults(dataset):
-        yield Departure(path, fault)
+        content.report(path, f"is of type {name}, which not all readers can read")
+    for problem in storage_problems(dataset):
+        content.report(path, problem)
+
+
+def attribute_violations(
+    values: Mapping[str, Any], rules: tuple[AttributeRule, ...], where: str = ""
+) -> Iterator[Violation]:
+    """Report attributes that are missing or wrong; `where` is the data set they belong to, "" the file."""
+    for rule in rules:
+        place, value = f"{where}@{rule.name}", values.get(rule.name)
+        if value is None and rule.name in values:
+            yield Violation(place, f"cannot be read; expected {_TYPE_WORDS[rule.type]}")
+        elif value is None and rule.level != "may":
+            yield Violation(place, f"is missing: {rule.meaning}", _severity(rule.level))
+        problem = _attribute_problem(value, rule) if value is not None else None
+        if problem:
+            yield Violation(place, problem)
+
+
+def _attribute_problem(value: Any, rule: AttributeRule) -> str | None:
+    text = repr(value) if len(repr(value)) < 80 else repr(value)[:77] + "..."
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    fits = {
+        "string": isinstance(value, str),
+        "strings": isinstance(value, tuple | str),
+        "int": is_int,
+        "float": is_int or isinstance(value, float),
+        "json": isinstance(value, str),
+    }[rule.type]
+    if not fits:
+        return f"expected {_TYPE_WORDS[rule.type]}, got {text}"
+    if rule.type in ("int", "float"):
+        bound = -math.inf if rule.above is None else rule.above
+        return None if math.isfinite(value) and value > bound else f"expected a finite number above {bound}, got {text}"
+    if not isinstance(value, str):
+        return None
+    if rule.pattern is not None and not re.search(rule.pattern, value):
+        return f"got {text}; expected {rule.meaning}"
+    if rule.type == "string" and rule.level == "must" and not value.strip():
+        return f"is empty: {rule.meaning}"
+    return _json_problem(value, rule.json) if rule.type == "json" else None
+
+
+def unit_violations(values: Mapping[str, Any], rule: DatasetRule) -> Iterator[Violation]:
+    """Report a wrong unit, and flags that are missing or differ from the page."""
+    unit = values.get("units")
+    if rule.units is not None and not (isinstance(unit, str) and unit == rule.units):
+        yield Violation(f"{rule.path}@units", f"expected {rule.units!r}, got {unit!r}")
+    if not rule.flag_values and not rule.free_flags:
+        return
+    flags, meanings = values.get("flag_values"), values.get("flag_meanings")
+    # a single flag is read as a plain number
+    numbers = tuple(np.atleast_1d(flags).tolist()) if isinstance(flags, int | np.ndarray) else ()
+    words = tuple(meanings.split()) if isinstance(meanings, str) else ()
+    if rule.flag_values and (numbers != rule.flag_values or words != rule.flag_meanings):
+        expected = ", ".join(f"{v} {m}" for v, m in zip(rule.flag_values, rule.flag_meanings, strict=True))
+        yield Violation(f"{rule.path}@flag_values", f"expected {expected}; got {flags!r} and {meanings!r}")
+    elif not numbers or len(numbers) != len(words):
+        yield Violation(f"{rule.path}@flag_values", f"expected a meaning for each flag, got {flags!r}, {meanings!r}")
+
+
+def _json_problem(text: str, form: str | None) -> str | None:
+    """Return why `text` is not JSON of this form ("sources", "names", "pairs", "object"), or None."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return f"expected JSON, got {text[:60]!r}"
+    if form == "object":
+        return None if isinstance(value, dict) else "expected a JSON object"
+    expected, test = {
+        "names": ("names", lambda entry: isinstance(entry, str)),
+        "pairs": ("pairs of names", _is_pair),
+        "sources": ('{"name", "sha256"} without folders in the names', _is_source),
+        None: ("values", lambda _: True),
+    }[form]
+    fits = isinstance(value, list) and all(test(entry) for entry in value)
+    return None if fits else f"expected a JSON list of {expected}, got {text[:60]!r}"
+
+
+def _is_pair(entry: Any) -> bool:
+    return isinstance(entry, list) and len(entry) == 2 and all(isinstance(name, str) for name in entry)
+
+
+def _is_source(entry: Any) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    name, digest = entry.get("name"), entry.get("sha256")
+    if not isinstance(name, str) or not isinstance(digest, str):
+        return False
+    return not set("/\\") & set(name) and re.fullmatch("[0-9a-f]{64}", digest) is not None

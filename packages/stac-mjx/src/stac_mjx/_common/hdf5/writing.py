@@ -1,193 +1,200 @@
-"""Writing a record to a file, and loading one: the same for every kind of file."""
+"""Writing a contract file as docs/schema asks: dimension scales, units, compression; the old file or the whole new one.
+
+The file is put together in memory and then written by Python, because HDF5 cannot recover from a write that failed: on
+a full disk it fails again on closing, prints tracebacks, and may end the process.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from stac_mjx._common.errors import ContractError, raise_all
-from stac_mjx._common.hdf5.check import CONTENT_CHECKS, value_departures
-from stac_mjx._common.hdf5.contract_writing import Output, atomic_hdf5
-from stac_mjx._common.hdf5.reading import open_contract, read_numbers
-from stac_mjx._common.hdf5.record import Departure, Record, label_departures, shape_departures
-from stac_mjx._common.hdf5.schema import DatasetRule, load_schema
-from stac_mjx._common.hdf5.structure import inspect
+from ..errors import ContractError, raise_all
+from ..files import replace_file
+from .content import content_violations
+from .record import Record, Violation, label_violations, shape_violations
+from .schema import DatasetRule, load_schema
 
-_ASSETS = "provenance/assets/"
+CONTIGUOUS_BELOW = 1 << 16
+"""Arrays of fewer bytes than this are neither chunked nor compressed."""
 
-# cheap, and what a reader would stumble over
-_ON_LOADING = ("clip_names_unique", "clips_contiguous")
+CHUNK_BYTES = 1 << 20
+"""Largest chunk before compression: as many whole rows as fit, at least one."""
 
-MAX_ASSET_BYTES = 1 << 29
-"""Most bytes that all files an MJCF needs may take together."""
+_STRING = h5py.string_dtype("utf-8")
 
 
-def record_departures(record: Record) -> list[Departure]:
-    """Report what would be wrong with the file that :func:`write_record` makes of a record, the model aside."""
-    found = list(shape_departures(record)) + list(label_departures(record))
-    if found:
-        return found
-    found += value_departures(record)
-    for name in record.schema.checks:
-        if name in CONTENT_CHECKS:
-            found += CONTENT_CHECKS[name](record)
-    return found
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """The values of a data set together with attributes of its own, besides its meaning, units and fixed flags."""
+
+    values: Any
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def build_record(
-    kind: str,
-    attributes: Mapping[str, Any],
-    values: Mapping[str, np.ndarray | tuple[str, ...] | None],
-    own_attributes: Mapping[str, Mapping[str, Any]],
-) -> Record:
-    """Sort values by path into a record; those that are None are left out, index scales are added.
+def build_record(kind: str, attributes: Mapping[str, Any], values: Mapping[str, Any]) -> Record:
+    """Sort values by path into a record; those that are None are left out, scales with known labels are added.
 
     Args:
         kind: which page of docs/schema the file follows.
-        attributes: attributes of the file.
-        values: data sets and scales by path; strings as tuples.
-        own_attributes: attributes of the data sets besides units and flags.
+        attributes: attributes of the file; those that are None are left out.
+        values: data sets and scales by path: arrays, texts, tuples of texts, or any of these in a :class:`Variable`.
     """
     schema = load_schema(kind)
-    strings = {path: value for path, value in values.items() if isinstance(value, tuple)}
-    numbers = {path: np.asarray(value) for path, value in values.items() if not isinstance(value, tuple | None)}
     dims: dict[str, tuple[str, ...]] = {}
-    for path in [*strings, *numbers]:
+    strings: dict[str, tuple[str, ...]] = {}
+    numbers: dict[str, np.ndarray] = {}
+    dataset_attributes: dict[str, Mapping[str, Any]] = {}
+    for path, value in values.items():
+        if isinstance(value, Variable):
+            dataset_attributes[path], value = value.attributes, value.values
+        if value is None:
+            continue
         rule = schema.dataset(path)
         dims[path] = rule.dims if rule is not None else (path,)
+        if isinstance(value, str | tuple):
+            strings[path] = (value,) if isinstance(value, str) else value
+            continue
+        numbers[path] = np.asarray(value)
+        if schema.takes_leading(path, dims[path]) and numbers[path].ndim == len(dims[path]) + 1:
+            dims[path] = (schema.leading_dim or "", *dims[path])
     for path, axes in list(dims.items()):
         for axis, dim in enumerate(axes):
             rule = schema.dimension(dim)
             if rule is None or dim in dims:
                 continue
-            dims[dim] = (dim,)
             if rule.values is not None:
-                strings[dim] = rule.values
+                dims[dim], strings[dim] = (dim,), rule.values
             elif rule.index:
                 length = len(strings[path]) if path in strings else numbers[path].shape[axis]
-                numbers[dim] = np.arange(length)
-    return Record(schema, attributes, dims, strings, numbers, own_attributes)
+                dims[dim], numbers[dim] = (dim,), np.arange(length)
+    plain = {name: value for name, value in attributes.items() if value is not None}
+    return Record(schema, plain, dims, strings, numbers, dataset_attributes)
 
 
 def write_record(path: Path, record: Record) -> None:
     """Write a record as a file, in the place of whatever is at `path`.
 
     Raises:
-        ContractError: when the record departs from its schema; nothing is written then.
-        OutputError: when the file cannot be written; what was there before stays.
+        ContractError: when shapes or labels do not fit together; nothing is written then.
+        OutputError: when the file cannot be written; what was there before is unchanged.
     """
-    raise_all(ContractError, str(path), [str(departure) for departure in record_departures(record)])
-    with atomic_hdf5(path) as output:
+    violations = [*shape_violations(record), *label_violations(record)]
+    raise_all(ContractError, str(path), [str(violation) for violation in violations])
+    with atomic_hdf5(path) as file:
         for name, value in record.attributes.items():
-            output.file.attrs[name] = value
-        scales = [name for name in record.dims if record.dims[name] == (name,) and record.schema.dataset(name) is None]
+            file.attrs[name] = value
+        scales = [name for name, dims in record.dims.items() if dims == (name,)]
         for name in scales:
-            _write_scale(output, record, name)
-        for name, dims in record.dims.items():
+            _write_scale(file, record, name)
+        for name in record.dims:
             if name not in scales:
-                _write_dataset(output, record, name, dims)
+                _write_dataset(file, record, name)
 
 
-def _write_scale(output: Output, record: Record, name: str) -> None:
-    rule = record.schema.dimension(name)
-    assert rule is not None
-    if name in record.strings:
-        dataset = output.strings(name, record.strings[name])
-    else:
-        dataset = output.numbers(name, np.asarray(record.numbers[name]), rule.dtype)
-        dataset.attrs["units"] = rule.units
-    dataset.attrs["long_name"] = rule.meaning
+def record_violations(record: Record) -> list[Violation]:
+    """Report what a check of the file that :func:`write_record` makes would report, the enclosed model aside."""
+    return [*shape_violations(record), *label_violations(record)] or content_violations(record)
+
+
+@contextmanager
+def atomic_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open a new HDF5 file that takes the place of `path` when the block ends well.
+
+    Raises:
+        OutputError: when it cannot be written; what was at `path` before is unchanged.
+    """
+    content = io.BytesIO()
+    with h5py.File(content, "w", track_order=True) as file:
+        yield file
+    with replace_file(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+def _write_scale(file: h5py.File, record: Record, name: str) -> None:
+    dataset_rule, rule = record.schema.dataset(name), record.schema.dimension(name)
+    dataset = _create(file, record, name, dataset_rule.dtype if dataset_rule else rule.dtype if rule else "")
+    if dataset_rule is not None:
+        _write_attributes(dataset, dataset_rule, record.dataset_attributes.get(name, {}))
+    elif rule is not None:
+        dataset.attrs["long_name"] = rule.meaning
+        if rule.dtype != "string":
+            dataset.attrs["units"] = rule.units
     dataset.make_scale(name.rsplit("/", 1)[-1])
 
 
-def _write_dataset(output: Output, record: Record, name: str, dims: tuple[str, ...]) -> None:
+def _write_dataset(file: h5py.File, record: Record, name: str) -> None:
     rule = record.schema.dataset(name)
     assert rule is not None
-    if name in record.strings:
-        texts = record.strings[name]
-        dataset = output.strings(name, texts if dims else texts[0])
-    else:
-        dataset = output.numbers(name, np.asarray(record.numbers[name]), rule.dtype)
-    _write_attributes(dataset, rule, record.own_attributes.get(name, {}))
-    if dims == (name,):
-        dataset.make_scale(name.rsplit("/", 1)[-1])
-        return
+    dataset = _create(file, record, name, rule.dtype)
+    _write_attributes(dataset, rule, record.dataset_attributes.get(name, {}))
     coordinates: list[str] = []
-    for axis, dim in enumerate(dims):
-        dataset.dims[axis].attach_scale(output.file[dim])
+    for axis, dim in enumerate(record.dims[name]):
+        dataset.dims[axis].attach_scale(file[dim])
         scale = record.schema.dimension(dim)
         coordinates += scale.coordinates if scale is not None else ()
     if coordinates and name not in coordinates:
         dataset.attrs["coordinates"] = " ".join(coordinates)
 
 
-def _write_attributes(dataset: h5py.Dataset, rule: DatasetRule, own: Mapping[str, Any]) -> None:
+def _write_attributes(dataset: h5py.Dataset, rule: DatasetRule, attributes: Mapping[str, Any]) -> None:
     dataset.attrs["long_name"] = rule.meaning
     if rule.units is not None:
         dataset.attrs["units"] = rule.units
     if rule.flag_values:
         dataset.attrs["flag_values"] = np.array(rule.flag_values, dtype=rule.dtype)
         dataset.attrs["flag_meanings"] = " ".join(rule.flag_meanings)
-    for key, value in own.items():
+    for name, value in attributes.items():
         if isinstance(value, tuple):
-            dataset.attrs.create(key, np.array(value, dtype=object), dtype=h5py.string_dtype("utf-8"))
+            dataset.attrs.create(name, np.array(value, dtype=object), dtype=_STRING)
         else:
-            dataset.attrs[key] = value
+            dataset.attrs[name] = value
 
 
-def load_record(
-    path: Path, kind: str, rows: Mapping[str, Sequence[tuple[int, int]]] | None = None
-) -> tuple[Record, dict[str, bytes]]:
-    """Read a file into memory.
+def _create(file: h5py.File, record: Record, name: str, dtype: str) -> h5py.Dataset:
+    """Create one data set; groups keep the order of creation, or netCDF could not append."""
+    group: Any = file
+    *folders, last = name.split("/")
+    for folder in folders:
+        group = group[folder] if folder in group else group.create_group(folder, track_order=True)
+    if name in record.strings:
+        texts = record.strings[name]
+        data = np.array(texts, dtype=object) if record.dims[name] else texts[0]
+        return group.create_dataset(last, data=data, dtype=_STRING, track_order=True)
+    return write_numbers(group, last, np.asarray(record.numbers[name]), dtype)
 
-    Args:
-        path: the file.
-        kind: the kind it has to be of.
-        rows: for a dimension, the (start, stop) stretches to read of every data set that begins with it.
 
-    Returns:
-        The record, arrays in memory, and the assets of its MJCF.
+def write_numbers(group: h5py.Group, name: str, array: np.ndarray, dtype: str) -> h5py.Dataset:
+    """Write an array as `dtype`; a large one in chunks of whole rows, shuffled and deflated.
 
-    Raises:
-        InputError: when the file cannot be opened.
-        ContractError: when its structure or its clip borders depart from the schema; other values are left to
-            :mod:`stac_mjx.check`.
+    Conversion happens chunk by chunk, so that a float64 array is never copied whole.
     """
-    with open_contract(path, kind) as file:
-        record, departures = inspect(file, load_schema(kind))
-        errors = [str(departure) for departure in departures if departure.severity == "error"]
-        if not errors:
-            errors = [
-                str(d) for name in _ON_LOADING if name in record.schema.checks for d in CONTENT_CHECKS[name](record)
-            ]
-        hint = ["`stac-mjx check` lists everything that is wrong"] if len(errors) > 1 else []
-        raise_all(ContractError, str(path), errors[:20] + hint)
-        assets = read_assets(record)
-        numbers = {
-            name: read_numbers(dataset, (rows or {}).get((record.dims[name] or ("",))[0]))
-            for name, dataset in record.numbers.items()
-            if isinstance(dataset, h5py.Dataset) and not name.startswith(_ASSETS)
-        }
-    return replace(record, numbers=numbers), assets
+    item_bytes = np.dtype(dtype).itemsize
+    if array.size * item_bytes < CONTIGUOUS_BELOW:
+        return group.create_dataset(name, data=array.astype(dtype), track_order=True)
+    chunks = chunk_shape(array.shape, item_bytes)
+    dataset = group.create_dataset(
+        name, shape=array.shape, dtype=dtype, chunks=chunks, shuffle=True, compression="gzip", compression_opts=1,
+        track_order=True,
+    )  # fmt: skip
+    for part in dataset.iter_chunks():
+        dataset[part] = array[part].astype(dtype)
+    return dataset
 
 
-def read_assets(record: Record) -> dict[str, bytes]:
-    """Return the files that the MJCF of an open file needs, by name.
-
-    Raises:
-        ContractError: when they are larger together than :data:`MAX_ASSET_BYTES`, or damaged.
-    """
-    stored = {name: data for name, data in record.numbers.items() if name.startswith(_ASSETS)}
-    total = sum(len(data) for data in stored.values())
-    if total > MAX_ASSET_BYTES:
-        raise ContractError(f"the assets have {total} bytes together; at most {MAX_ASSET_BYTES} are read")
-    return {
-        name.removeprefix(_ASSETS): read_numbers(data).tobytes()
-        for name, data in stored.items()
-        if isinstance(data, h5py.Dataset)
-    }
+def chunk_shape(shape: Sequence[int], item_bytes: int) -> tuple[int, ...]:
+    """Return the largest chunk of at most :data:`CHUNK_BYTES` that is contiguous in the array."""
+    chunk, n_bytes = [1] * len(shape), item_bytes
+    for axis in reversed(range(len(shape))):
+        chunk[axis] = max(1, min(shape[axis], CHUNK_BYTES // n_bytes))
+        n_bytes *= chunk[axis]
+        if chunk[axis] < shape[axis]:
+            break
+    return tuple(chunk)

@@ -13,7 +13,7 @@ import numpy as np
 
 from stac_mjx._common.errors import InputError
 from stac_mjx.keypoints.formats import matlab
-from stac_mjx.keypoints.formats.keypoints_reading import Reading, choose_track
+from stac_mjx.keypoints.formats.reading import Reading, choose_track
 
 POSITIONS = ("pred", "data_3D", "data_3d")
 """Variables with positions; the first match is used."""

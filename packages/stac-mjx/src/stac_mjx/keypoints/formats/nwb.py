@@ -16,7 +16,7 @@ from stac_mjx._common.errors import InputError, raise_all, shorten
 from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.cleaning import Timing, spacing
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.keypoints_reading import Reading, choose_track
+from stac_mjx.keypoints.formats.reading import Reading, choose_track
 
 
 @dataclass(frozen=True)

@@ -1,81 +1,86 @@
-"""Careful reading of HDF5: no external link is followed, no virtual or external storage opened, nothing unpickled.
+"""What a format reader returns, and reading HDF5 files that are not of docs/schema.
 
-A foreign or damaged file ends in one InputError that names the file and the place.
+Links out of the file are never followed, virtual or external storage is never opened, nothing is unpickled.
 """
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Float
 
-from stac_mjx._common.errors import InputError, raise_all
-from stac_mjx._common.hdf5.damage import LIBRARY_ERRORS, from_library, heap_fault, reason
-from stac_mjx._common.hdf5.reading import size_faults
+from stac_mjx._common.errors import InputError
+from stac_mjx._common.hdf5.reading import LIBRARY_ERRORS, find, read_numbers, reason, storage_problems
+from stac_mjx._common.hdf5.reading import attribute as whole_attribute
+from stac_mjx._common.hdf5.reading import open_hdf5 as opened
 
-MAX_LINKS = 8
-"""Soft links followed one after the other before the chain is taken for a circle."""
+__all__ = [
+    "Reading", "as_text", "child_names", "choose_track", "contents", "first_member", "holds_references", "holds_text",
+    "member", "number_attribute", "numbers", "opened", "referenced", "refuse_track", "strings", "subgroup",
+    "text_attribute",
+]  # fmt: skip
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
-    """Open `path` for reading.
+@dataclass(frozen=True)
+class Reading:
+    """One recording file, as stored: names, units and gaps are not settled yet."""
+
+    positions: Float[np.ndarray, "frame keypoint 3"]
+    """float64, in the file's unit."""
+    confidence: Float[np.ndarray, "frame keypoint"] | None = None
+    """As stored, or None where the file holds none."""
+    names: tuple[str, ...] | None = None
+    """Keypoint names in file order, or None where the file holds none."""
+    rate_hz: float | None = None
+    """Frames per second."""
+    unit: str | None = None
+    """A key of METRES_PER_UNIT."""
+    clip_lengths: tuple[int, ...] | None = None
+    """Frames a clip, where the file marks borders; None: the file is one clip."""
+    clip_names: tuple[str, ...] | None = None
+    zeros_are_missing: bool = False
+    """The format writes (0, 0, 0) for a point that was not detected."""
+    notes: tuple[str, ...] = ()
+    """What the reader assumed, one sentence each."""
+
+    @property
+    def n_keypoints(self) -> int:
+        """Keypoints of the file."""
+        return self.positions.shape[1]
+
+
+def refuse_track(path: Path, track: int | None, kind: str) -> None:
+    """Refuse a choice of animal for a format that holds one.
 
     Raises:
-        InputError: when it is no HDF5 file, or is truncated or damaged.
+        InputError: when `track` is given and not 0.
     """
-    try:
-        fault = heap_fault(path)
-        if fault is not None:
-            raise InputError(f"{path}: not a complete HDF5 file ({fault}); copy or export it again")
-        file = h5py.File(path, "r", locking="best-effort")
-    except OSError as error:
-        raise InputError(f"{path}: not a complete HDF5 file ({reason(error)}); copy or export it again") from error
-    try:
-        with file:
-            yield file
-    except LIBRARY_ERRORS as error:
-        if not from_library(error):
-            raise
-        raise InputError(f"{path}: the file is damaged ({reason(error)}); copy or export it again") from error
+    if track not in (None, 0):
+        raise InputError(f"{path}: keypoints.track={track}, but {kind} holds one animal; leave keypoints.track empty")
 
 
-def member(group: h5py.Group, name: str, links: int = MAX_LINKS) -> h5py.Group | h5py.Dataset | None:
-    """Return the member `name` (a path with slashes) of `group`, or None where there is none.
-
-    Soft links, which NWB uses to share time stamps, are followed inside the file only.
+def choose_track(path: Path, track: int | None, labels: list[str]) -> int:
+    """Return which of the tracks in `labels` to read: the only one, or the chosen one.
 
     Raises:
-        InputError: when the path leads to another file, in a circle, or through a damaged object.
+        InputError: when there are several and none was chosen, or the chosen one does not exist.
     """
-    where = f"{group.file.filename}: {posixpath.join(group.name or '/', name)}"
-    if links < 0:
-        raise InputError(f"{where}: soft links lead in a circle")
-    node: h5py.Group | h5py.Dataset = group
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    for index, part in enumerate(parts):
-        if not isinstance(node, h5py.Group):
-            return None
-        try:
-            link = node.get(part, getlink=True)
-            if link is None:
-                return None
-            if isinstance(link, h5py.ExternalLink):
-                raise InputError(f"{where}: is a link to another file ({link.filename}), which is never followed")
-            if isinstance(link, h5py.SoftLink):
-                target = posixpath.join(node.name or "/", link.path, *parts[index + 1 :])
-                return member(node.file, target, links - 1)
-            found = node[part]
-        except LIBRARY_ERRORS as error:
-            raise InputError(f"{where}: damaged ({reason(error)})") from error
-        if not isinstance(found, (h5py.Group, h5py.Dataset)):
-            return None
-        node = found
-    return node
+    listing = ", ".join(f"{index}: {label}" for index, label in enumerate(labels))
+    if track is None and len(labels) == 1:
+        return 0
+    if track is None:
+        raise InputError(f"{path}: holds {len(labels)} tracks; choose one with keypoints.track=N ({listing})")
+    if not 0 <= track < len(labels):
+        raise InputError(f"{path}: keypoints.track={track} does not exist; available: {listing}")
+    return track
+
+
+def member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """Return the member `name` (a path) of `group`, or None; soft links, which NWB uses, are followed."""
+    return find(group, name, soft_links=True)
 
 
 def subgroup(group: h5py.Group, name: str) -> h5py.Group | None:
@@ -85,19 +90,12 @@ def subgroup(group: h5py.Group, name: str) -> h5py.Group | None:
 
 
 def child_names(group: h5py.Group) -> list[str]:
-    """Return the names of the members of `group`, in the order the file lists them.
-
-    Raises:
-        InputError: when the list is damaged.
-    """
-    try:
-        return [str(name) for name in group]
-    except LIBRARY_ERRORS as error:
-        raise InputError(f"{group.file.filename}: {group.name}: damaged ({reason(error)})") from error
+    """Return the names of the members of `group`, in the order of the file."""
+    return [str(name) for name in group]
 
 
 def first_member(group: h5py.Group, names: tuple[str, ...]) -> tuple[str, h5py.Dataset] | None:
-    """Return the first of `names` that is a dataset of `group`, with its name; None where there is none."""
+    """Return the first of `names` that is a data set of `group`, with its name, or None."""
     for name in names:
         node = member(group, name)
         if isinstance(node, h5py.Dataset):
@@ -109,22 +107,14 @@ def numbers(dataset: h5py.Dataset, dtype: type = np.float64) -> np.ndarray:
     """Return the numbers of `dataset` as `dtype`.
 
     Raises:
-        InputError: when it holds no real numbers, keeps its data in another file, or cannot be read.
+        InputError: when it does not hold real numbers, or numbers that `dtype` cannot hold, or cannot be read.
     """
-    where = f"{dataset.file.filename}: {dataset.name}"
-    _refuse_storage(dataset, where)
-    stored = _stored_type(dataset, where)
-    if stored.kind not in "fiu":
-        raise InputError(f"{where}: expected real numbers, got {stored}")
-    try:
-        # Some bit patterns of NaN raise the processor's invalid flag when widened; NaN is a legal value here.
-        with np.errstate(invalid="ignore"):
-            values = np.asarray(dataset[()])
-            converted = values.astype(dtype, copy=False)
-    except LIBRARY_ERRORS as error:
-        raise InputError(f"{where}: its data cannot be read ({reason(error)}); the file is damaged") from error
+    # some bit patterns of NaN raise the processor's invalid flag when widened; NaN is a legal value here
+    with np.errstate(invalid="ignore"):
+        values = read_numbers(dataset)
+        converted = values.astype(dtype, copy=False)
     if converted.dtype.kind == "i" and (converted != values).any():
-        raise InputError(f"{where}: expected whole numbers, got others")
+        raise InputError(f"{_place(dataset)}: expected whole numbers")
     return converted
 
 
@@ -132,66 +122,54 @@ def strings(dataset: h5py.Dataset) -> tuple[str, ...]:
     """Return the strings of `dataset`, flat, without padding.
 
     Raises:
-        InputError: when it holds no text, keeps its data in another file, or cannot be read.
+        InputError: when it does not hold text, or cannot be read.
     """
-    where = f"{dataset.file.filename}: {dataset.name}"
-    _refuse_storage(dataset, where)
-    stored = _stored_type(dataset, where)
-    if h5py.check_string_dtype(stored) is None:
-        raise InputError(f"{where}: expected text, got {stored}")
+    problems = storage_problems(dataset) or ([] if holds_text(dataset) else [f"expected text, got {dataset.dtype}"])
+    if problems:
+        raise InputError(f"{_place(dataset)}: {problems[0]}")
     try:
-        values = np.ravel(np.asarray(dataset[()], dtype=object))
-        return tuple(as_text(value) for value in values)
+        return tuple(as_text(value) for value in np.ravel(np.asarray(dataset[()], dtype=object)))
     except LIBRARY_ERRORS as error:
-        raise InputError(f"{where}: its text cannot be read ({reason(error)})") from error
+        raise InputError(f"{_place(dataset)}: its text cannot be read ({reason(error)})") from error
 
 
 def referenced(dataset: h5py.Dataset) -> list[h5py.Dataset]:
-    """Return the datasets of the same file that the references in `dataset` point to, flat.
+    """Return the data sets of the same file that the references in `dataset` point to, flat.
 
     Raises:
-        InputError: when a reference leads nowhere or to no dataset.
+        InputError: when a reference does not lead to a data set.
     """
-    where = f"{dataset.file.filename}: {dataset.name}"
-    _refuse_storage(dataset, where)
     try:
-        targets = [dataset.file[reference] for reference in np.ravel(dataset[()])]
+        problems = storage_problems(dataset)
+        targets = [] if problems else [dataset.file[reference] for reference in np.ravel(dataset[()])]
     except LIBRARY_ERRORS as error:
-        raise InputError(f"{where}: a reference leads nowhere ({reason(error)})") from error
-    datasets = [target for target in targets if isinstance(target, h5py.Dataset)]
-    if len(datasets) < len(targets):
-        raise InputError(f"{where}: a reference leads to no dataset")
-    return datasets
+        raise InputError(f"{_place(dataset)}: a reference does not lead to a data set ({reason(error)})") from error
+    if problems or not all(isinstance(target, h5py.Dataset) for target in targets):
+        problem = problems[0] if problems else "a reference does not lead to a data set"
+        raise InputError(f"{_place(dataset)}: {problem}")
+    return targets
 
 
-def attribute(node: h5py.Group | h5py.Dataset, *names: str) -> object | None:
-    """Return the first attribute of `node` called one of `names`: a number or text, None where there is none.
-
-    Raises:
-        InputError: when the attribute cannot be read.
-    """
+def _attribute(node: h5py.Group | h5py.Dataset, names: tuple[str, ...], kind: type) -> object:
+    """Return the first element of the first attribute called one of `names`, or None where it is of another kind."""
     for name in names:
-        try:
-            if name not in node.attrs:
-                continue
-            value = np.ravel(np.asarray(node.attrs[name], dtype=object))
-            if len(value):
-                return as_text(value[0]) if isinstance(value[0], (bytes, str)) else value[0]
-        except LIBRARY_ERRORS as error:
-            raise InputError(f"{node.file.filename}: {node.name}@{name}: damaged ({reason(error)})") from error
+        value = whole_attribute(node, name)
+        if value is not None and np.size(value):
+            value = np.ravel(np.asarray(value, dtype=object))[0]
+            return value if isinstance(value, kind) else None
     return None
 
 
 def number_attribute(node: h5py.Group | h5py.Dataset, *names: str) -> float | None:
-    """Return the first attribute called one of `names` as a float, or None where it is absent or no number."""
-    value = attribute(node, *names)
-    return float(value) if isinstance(value, (int, float, np.integer, np.floating)) else None
+    """Return the first attribute called one of `names` as a float, or None where it is absent or not a number."""
+    value = _attribute(node, names, (int, float, np.integer, np.floating))
+    return None if value is None else float(value)
 
 
 def text_attribute(node: h5py.Group | h5py.Dataset, *names: str) -> str | None:
-    """Return the first attribute called one of `names` as text, or None where it is absent or no text."""
-    value = attribute(node, *names)
-    return value if isinstance(value, str) else None
+    """Return the first attribute called one of `names` as text, or None where it is absent or not text."""
+    value = _attribute(node, names, str)
+    return as_text(value) if value is not None else None
 
 
 def as_text(value: object) -> str:
@@ -201,41 +179,30 @@ def as_text(value: object) -> str:
 
 
 def contents(file: h5py.File, limit: int = 12) -> str:
-    """List the datasets of `file` with their shapes, for a message; links are not followed."""
-    found: list[str] = []
+    """List the data sets of `file` with their shapes, for a message; links are not followed."""
+    lines: list[str] = []
 
     def note(name: str, node: object) -> None:
         if isinstance(node, h5py.Dataset):
-            found.append(f"{name} {node.shape}")
+            lines.append(f"{name} {node.shape}")
 
     try:
         file.visititems(note)
     except LIBRARY_ERRORS as error:
-        found.append(f"damaged objects ({reason(error)})")
-    if not found:
-        return "no dataset"
-    return ", ".join(found[:limit]) + (f" and {len(found) - limit} more" if len(found) > limit else "")
+        lines.append(f"damaged objects ({reason(error)})")
+    more = f" and {len(lines) - limit} more" if len(lines) > limit else ""
+    return ", ".join(lines[:limit]) + more if lines else "no data set"
 
 
 def holds_text(dataset: h5py.Dataset) -> bool:
-    """Whether the elements of `dataset` are strings."""
-    return h5py.check_string_dtype(_stored_type(dataset, f"{dataset.file.filename}: {dataset.name}")) is not None
+    """Return whether the elements of `dataset` are strings."""
+    return h5py.check_string_dtype(dataset.dtype) is not None
 
 
 def holds_references(dataset: h5py.Dataset) -> bool:
-    """Whether the elements of `dataset` are references to other objects of the file."""
-    return h5py.check_ref_dtype(_stored_type(dataset, f"{dataset.file.filename}: {dataset.name}")) is h5py.Reference
+    """Return whether the elements of `dataset` are references to other objects of the file."""
+    return h5py.check_ref_dtype(dataset.dtype) is h5py.Reference
 
 
-def _stored_type(dataset: h5py.Dataset, where: str) -> np.dtype:
-    """Return the element type; a damaged one fails here, not in the library."""
-    try:
-        return dataset.dtype
-    except LIBRARY_ERRORS as error:
-        raise InputError(f"{where}: its type is damaged ({reason(error)})") from error
-
-
-def _refuse_storage(dataset: h5py.Dataset, where: str) -> None:
-    if dataset.is_virtual or dataset.external:
-        raise InputError(f"{where}: keeps its data in another file, which is never opened; store the data inside")
-    raise_all(InputError, where, size_faults(dataset, slack_bytes=1 << 20))
+def _place(dataset: h5py.Dataset) -> str:
+    return f"{dataset.file.filename}: {dataset.name}"

@@ -15,7 +15,7 @@ import numpy as np
 from stac_mjx._common.errors import InputError
 from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.keypoints_reading import Reading, choose_track
+from stac_mjx.keypoints.formats.reading import Reading, choose_track
 
 POSITIONS = "tracks"
 """Data set of the positions."""

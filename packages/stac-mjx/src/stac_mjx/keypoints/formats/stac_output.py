@@ -8,7 +8,7 @@ import h5py
 
 from stac_mjx._common.errors import InputError
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.keypoints_reading import Reading, refuse_track
+from stac_mjx.keypoints.formats.reading import Reading, refuse_track
 
 
 def read(path: Path, track: int | None = None) -> Reading:

@@ -23,7 +23,7 @@ import numpy as np
 
 from stac_mjx._common.errors import InputError, raise_all, shorten
 from stac_mjx.keypoints.cleaning import spacing
-from stac_mjx.keypoints.formats.keypoints_reading import Reading, choose_track, refuse_track
+from stac_mjx.keypoints.formats.reading import Reading, choose_track, refuse_track
 
 _AXES = ("_x", "_y", "_z")
 _ABSENT = re.compile(r"(^|,)(?:NA|N/A|null|)(?=,|$)")

@@ -1,0 +1,309 @@
+"""Reading HDF5 with one message for whatever is wrong, and without leaving the file.
+
+Links to other files, virtual and external storage are refused before they are followed; soft links are followed where
+a caller asks for it, inside the file only.
+"""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import ContractError, InputError, unknown
+from .schema import KINDS, load_schema
+
+LIBRARY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+"""What h5py raises on files that are damaged."""
+
+UNREADABLE = "something that cannot be read"
+
+_MAX_LINKS = 8
+_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+_log = logging.getLogger(__name__)
+
+Node = h5py.Group | h5py.Dataset
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open a file for reading.
+
+    Raises:
+        InputError: when it is missing, empty, not an HDF5 file, cut short or damaged.
+    """
+    file = _opened(path)
+    try:
+        with file:
+            yield file
+    except LIBRARY_ERRORS as error:
+        if not _raised_by_h5py(error):
+            raise
+        raise InputError(f"{path}: the file is damaged ({reason(error)}); copy or export it again") from error
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty")
+        return h5py.File(path, "r", locking="best-effort")
+    except OSError as error:
+        raise InputError(f"{path}: not a complete HDF5 file ({reason(error)}); copy or export it again") from error
+
+
+def _raised_by_h5py(error: BaseException) -> bool:
+    """Return whether an error was raised inside h5py, and so by the content of the file."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").split(".")[0] == "h5py"
+
+
+def reason(error: BaseException) -> str:
+    """Return the library's words on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def kind_of(file: h5py.File) -> str:
+    """Return the kind of a contract file; warn when its minor version is newer than ours.
+
+    Raises:
+        ContractError: when kind or version are missing or unknown, or the major version is not ours.
+    """
+    where, kind, version = file.filename, attribute(file, "schema_name"), attribute(file, "schema_version")
+    if not isinstance(kind, str) or not isinstance(version, str):
+        raise ContractError(
+            f"{where}: the root attributes schema_name and schema_version are missing; `stac-mjx convert` turns output "
+            "of the public stac-mjx into a file of docs/schema"
+        )
+    if kind not in KINDS:
+        raise ContractError(f"{where}: {unknown('schema_name', kind, KINDS)}")
+    numbers = re.fullmatch(r"(\d{1,6})\.(\d{1,6})(\.\d{1,6})?", version)
+    if numbers is None:
+        raise ContractError(f"{where}: schema_version: expected MAJOR.MINOR as in '1.0', got {version!r}")
+    major, minor = load_schema(kind).numbers
+    if int(numbers[1]) != major:
+        remedy = "update the program" if int(numbers[1]) > major else "convert the file with the program that wrote it"
+        raise ContractError(f"{where}: {kind} has version {version}, this program reads {major}.x only; {remedy}")
+    if int(numbers[2]) > minor:
+        _log.warning("%s: %s %s is newer than %d.%d; what it adds is ignored", where, kind, version, major, minor)
+    return kind
+
+
+@contextmanager
+def open_contract(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
+    """Open a file of docs/schema, of one kind or (None) of any, for reading.
+
+    Raises:
+        InputError: when it cannot be opened as HDF5.
+        ContractError: when it is of another kind or of another major version.
+    """
+    with open_hdf5(path) as file:
+        _require_kind(file, kind)
+        yield file
+
+
+def keep_open(path: Path, kind: str) -> h5py.File:
+    """Open a file of docs/schema for reading, until nothing refers to it any more.
+
+    Raises:
+        InputError, ContractError: as for :func:`open_contract`.
+    """
+    file = _opened(path)
+    _require_kind(file, kind)
+    return file
+
+
+def _require_kind(file: h5py.File, kind: str | None) -> None:
+    actual = kind_of(file)
+    if kind not in (None, actual):
+        raise ContractError(f"{file.filename}: expected a {kind} file, got a {actual} file")
+
+
+def attribute(item: Node, name: str) -> Any:
+    """Return an attribute as str, int, float, tuple of str, or array; None where it is missing or unreadable."""
+    try:
+        value: Any = item.attrs.get(name)
+    except LIBRARY_ERRORS:
+        # what h5py cannot read counts as missing: the checker names the attribute
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind in "OS":
+            return tuple(t.decode("utf-8", "replace") if isinstance(t, bytes) else str(t) for t in value.ravel())
+        return value.reshape(()).item() if value.size == 1 else value
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def link_problem(group: h5py.Group, name: str) -> str | None:
+    """Return why the link `name` in `group` must not be followed, or None."""
+    try:
+        link = group.get(name, getlink=True)
+    except LIBRARY_ERRORS:
+        return "is a link of an unknown kind"
+    if isinstance(link, h5py.ExternalLink):
+        return f"is a link to another file ({link.filename!r}); files must be complete in themselves"
+    return "is a soft link; store the data itself" if isinstance(link, h5py.SoftLink) else None
+
+
+def find(group: h5py.Group, path: str, *, soft_links: bool = False, _left: int = _MAX_LINKS) -> Node | None:
+    """Return the group or data set at `path`, or None.
+
+    Raises:
+        ContractError: when a link on the way leads to another file or in a circle, or is a soft link that is not to be
+            followed.
+    """
+    item: Any = group
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    for number, name in enumerate(parts):
+        if not isinstance(item, h5py.Group) or name not in item:
+            return None
+        problem = link_problem(item, name)
+        link = item.get(name, getlink=True) if soft_links else None
+        if isinstance(link, h5py.SoftLink):
+            if _left == 0:
+                raise ContractError(f"{group.file.filename}: {path}: soft links lead in a circle")
+            target = posixpath.join(item.name or "/", link.path, *parts[number + 1 :])
+            return find(item.file, target, soft_links=True, _left=_left - 1)
+        if problem is not None:
+            raise ContractError(f"{group.file.filename}: {path}: {problem}")
+        try:
+            item = item[name]
+        except LIBRARY_ERRORS as error:
+            raise ContractError(f"{group.file.filename}: {path}: damaged ({reason(error)})") from error
+    return item if isinstance(item, Node) else None
+
+
+def require(group: h5py.Group, path: str, *, soft_links: bool = False) -> h5py.Dataset:
+    """Return the data set at `path`.
+
+    Raises:
+        ContractError: when it is missing, or a link on the way must not be followed.
+    """
+    item = find(group, path, soft_links=soft_links)
+    if not isinstance(item, h5py.Dataset):
+        raise ContractError(f"{group.file.filename}: the data set {path} is missing")
+    return item
+
+
+def storage_problems(dataset: h5py.Dataset) -> list[str]:
+    """Return why the values of a data set must not be read: stored elsewhere, or unreadable for other programs."""
+    if dataset.is_virtual:
+        return ["is a virtual data set; store the data itself"]
+    if dataset.external:
+        return ["keeps its values in another file; store the data itself"]
+    properties = dataset.id.get_create_plist()
+    other = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())} - _FILTERS
+    if other:
+        return [f"uses filters {sorted(other)}; only gzip, shuffle and fletcher32 are readable everywhere"]
+    return []
+
+
+def read_strings(dataset: h5py.Dataset) -> tuple[str, ...]:
+    """Read a string data set of at most one axis; a scalar gives a tuple of one.
+
+    Raises:
+        ContractError: when its storage is refused, or its values are not UTF-8 text.
+    """
+    _refuse(dataset, storage_problems(dataset))
+    try:
+        values = dataset.asstr()[()]
+    except (UnicodeDecodeError, *LIBRARY_ERRORS) as error:
+        raise ContractError(f"{_place(dataset)}: the strings cannot be read: {reason(error)}") from error
+    return (str(values),) if dataset.shape == () else tuple(str(value) for value in np.ravel(values))
+
+
+def read_numbers(dataset: h5py.Dataset, shape: Sequence[int | None] | None = None, *, index: Any = ()) -> np.ndarray:
+    """Read a numeric data set, or the part that `index` selects.
+
+    Args:
+        dataset: what to read.
+        shape: the shape the data set must have, None for any length; None: any shape.
+        index: as for NumPy; empty: everything.
+
+    Raises:
+        ContractError: when shape or type are wrong, or its storage is refused or damaged.
+    """
+    actual = dataset.shape or ()
+    if shape is not None and not _fits(actual, shape):
+        expected = ", ".join("any" if length is None else str(length) for length in shape)
+        _refuse(dataset, [f"expected shape ({expected}), got {actual}"])
+    _refuse(dataset, storage_problems(dataset) or check_numeric(dataset))
+    try:
+        return np.asarray(dataset[index])
+    except LIBRARY_ERRORS as error:
+        raise ContractError(f"{_place(dataset)}: the values are damaged: {reason(error)}") from error
+
+
+def _fits(actual: Sequence[int], shape: Sequence[int | None]) -> bool:
+    return len(actual) == len(shape) and all(want in (None, n) for n, want in zip(actual, shape, strict=True))
+
+
+def read_assets(file: h5py.File) -> dict[str, bytes]:
+    """Return the files that the enclosed MJCF needs, by name.
+
+    Raises:
+        ContractError: as for :func:`read_numbers`.
+    """
+    folder = "provenance/assets"
+    group = find(file, folder)
+    names = [str(name) for name in group] if isinstance(group, h5py.Group) else []
+    return {name: read_numbers(require(file, f"{folder}/{name}"), (None,)).tobytes() for name in names}
+
+
+def read_rows(dataset: h5py.Dataset, rows: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Read (start, stop) stretches of the rows of a numeric data set, end to end.
+
+    Raises:
+        ContractError: as for :func:`read_numbers`.
+    """
+    return np.concatenate([read_numbers(dataset, index=slice(start, stop)) for start, stop in rows])
+
+
+def check_numeric(dataset: h5py.Dataset) -> list[str]:
+    """Return what is wrong with the type of a data set that has to hold real numbers."""
+    try:
+        return [] if dataset.dtype.kind in "fiu" else [f"expected real numbers, got {dataset.dtype}"]
+    except LIBRARY_ERRORS as error:
+        return [f"its type is damaged: {reason(error)}"]
+
+
+def _refuse(dataset: h5py.Dataset, problems: Sequence[str]) -> None:
+    if problems:
+        raise ContractError(f"{_place(dataset)}: {'; '.join(problems)}")
+
+
+def _place(dataset: h5py.Dataset) -> str:
+    return f"{dataset.file.filename}: {(dataset.name or '').lstrip('/')}"
+
+
+def is_scale(dataset: h5py.Dataset) -> bool:
+    """Return whether a data set says that it is a dimension scale.
+
+    Read from the attributes that define scales ("HDF5 Dimension Scale Specification and Design Notes"), because HDF5's
+    own functions end the process where the types of these attributes are wrong.
+    """
+    return attribute(dataset, "CLASS") == "DIMENSION_SCALE"
+
+
+def attached_scales(dataset: h5py.Dataset, axis: int) -> list[str]:
+    """Return the paths of the scales attached to one axis; `UNREADABLE` among them for what is damaged."""
+    try:
+        if "DIMENSION_LIST" not in dataset.attrs:
+            return []
+        if dataset.attrs.get_id("DIMENSION_LIST").get_type().get_class() != h5py.h5t.VLEN:
+            return [UNREADABLE]
+        scales = [dataset.file[reference] for reference in np.ravel(dataset.attrs["DIMENSION_LIST"][axis])]
+        return [str(scale.name).lstrip("/") if isinstance(scale, h5py.Dataset) else UNREADABLE for scale in scales]
+    except (*LIBRARY_ERRORS, IndexError):
+        return [UNREADABLE]

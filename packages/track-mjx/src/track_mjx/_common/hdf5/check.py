@@ -1,0 +1,94 @@
+"""Checking a file against docs/schema: all violations in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import ContractError, raise_all
+from .content import CONTENT_CHECKS, content_violations
+from .reading import LIBRARY_ERRORS, kind_of, open_contract, open_hdf5, read_numbers, read_rows, reason
+from .record import Record, Violation
+from .schema import load_schema
+from .structure import inspect
+
+ModelCheck = Callable[[Record, Mapping[str, bytes]], Iterable[Violation]]
+
+# cheap, and what every use of the file relies on
+_ON_LOADING = ("clip_names_unique", "clips_contiguous")
+
+
+def check_file(path: Path, model_check: ModelCheck | None = None) -> list[Violation]:
+    """Compare a file with its page in docs/schema.
+
+    Args:
+        path: a file of any kind.
+        model_check: compares a record with the MJCF it encloses; None: not checked, because MuJoCo is not installed.
+
+    Returns:
+        All violations: broken MUSTs (severity "error") first, then missing SHOULDs ("advice"). Empty: none.
+
+    Raises:
+        InputError: when it is not a readable HDF5 file.
+        ContractError: when it does not say which kind and version it is, or has another major version.
+    """
+    with open_hdf5(path) as file:
+        record, violations = inspect(file, load_schema(kind_of(file)))
+        # axes of another length than their scale would stop the checks that relate data sets
+        wrong = {violation.where for violation in violations if violation.problem.startswith("expected shape")}
+        sound = replace(
+            record,
+            strings={name: values for name, values in record.strings.items() if name not in wrong},
+            numbers={name: values for name, values in record.numbers.items() if name not in wrong},
+        )
+        try:
+            violations += content_violations(sound)
+            if model_check is not None:
+                violations += model_check(sound, sound.assets())
+        except (ContractError, *LIBRARY_ERRORS) as error:
+            violations.append(Violation("file", f"values cannot be read, the file is damaged: {reason(error)}"))
+    return sorted(violations, key=lambda violation: violation.severity != "error")
+
+
+def errors_in(violations: Sequence[Violation]) -> list[Violation]:
+    """Return the violations that make a file wrong; without any, it conforms."""
+    return [violation for violation in violations if violation.severity == "error"]
+
+
+def format_violations(path: Path, violations: Sequence[Violation]) -> str:
+    """Format a list of violations for a terminal."""
+    errors = errors_in(violations)
+    advice = [violation for violation in violations if violation.severity != "error"]
+    places = "place" if len(errors) == 1 else "places"
+    head = f"violates docs/schema in {len(errors)} {places}" if errors else "conforms to docs/schema"
+    lines = [f"{path}: {head}", *(f"  - {violation}" for violation in errors)]
+    return "\n".join(lines + (["  advice:", *(f"  - {violation}" for violation in advice)] if advice else []))
+
+
+def load_record(path: Path, kind: str, rows: Mapping[str, Sequence[tuple[int, int]]] | None = None) -> Record:
+    """Read a file into memory.
+
+    Args:
+        path: the file.
+        kind: the kind it has to be of.
+        rows: for a dimension, the (start, stop) stretches to read of every data set that begins with it.
+
+    Raises:
+        InputError: when the file cannot be opened.
+        ContractError: when its structure or its clip borders violate the schema; other values are not checked.
+    """
+    rows = rows or {}
+    with open_contract(path, kind) as file:
+        record, violations = inspect(file, load_schema(kind))
+        problems = [str(violation) for violation in errors_in(violations)]
+        if not problems:
+            checks = [CONTENT_CHECKS[name] for name in _ON_LOADING if name in record.schema.checks]
+            problems = [str(violation) for check in checks for violation in check(record)]
+        hint = ["`stac-mjx check` lists everything that is wrong"] if len(problems) > 1 else []
+        raise_all(ContractError, str(path), problems[:20] + hint)
+        numbers = {}
+        for name, data in record.numbers.items():
+            stretches = rows.get(record.dims[name][0] if record.dims[name] else "")
+            numbers[name] = read_numbers(data) if stretches is None else read_rows(data, stretches)
+    return replace(record, numbers=numbers)
