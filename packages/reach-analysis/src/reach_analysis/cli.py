@@ -197,7 +197,7 @@ VERBS = {
             reach-analysis report rollouts=rat.h5 studies.gait.lead=hand_L studies.forecast.permutations=5000""",
     ),
     "check": Verb(
-        "compare rollouts files with the contract in docs/schema and list every departure",
+        "compare files with the contract in docs/schema and list every violation",
         config="config:CheckConfig",
         run="cli:check",
         files="file",

@@ -40,7 +40,7 @@ VERBS = {
         examples="stac-mjx ik offsets=results/offsets.h5 body=rat body.mjcf=rat.xml keypoints.path=day2.mat out=day2",
     ),
     "check": Verb(
-        "compare files with the contract in docs/schema and list every departure",
+        "compare files with the contract in docs/schema and list every violation",
         config="config:CheckConfig",
         run="cli:check",
         files="file",
