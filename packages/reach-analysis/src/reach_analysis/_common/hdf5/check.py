@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import ContractError, raise_all
 from .content import CONTENT_CHECKS, content_violations
-from .reading import LIBRARY_ERRORS, kind_of, open_contract, open_hdf5, read_numbers, read_rows, reason
+from .reading import LIBRARY_ERRORS, kind_of, open_contract, open_hdf5, read_numbers, reason
 from .record import Record, Violation
 from .schema import load_schema
 from .structure import inspect
@@ -90,5 +92,8 @@ def load_record(path: Path, kind: str, rows: Mapping[str, Sequence[tuple[int, in
         numbers = {}
         for name, data in record.numbers.items():
             stretches = rows.get(record.dims[name][0] if record.dims[name] else "")
-            numbers[name] = read_numbers(data) if stretches is None else read_rows(data, stretches)
+            if stretches is None:
+                numbers[name] = read_numbers(data)
+            else:
+                numbers[name] = np.concatenate([read_numbers(data, index=slice(*part)) for part in stretches])
     return replace(record, numbers=numbers)

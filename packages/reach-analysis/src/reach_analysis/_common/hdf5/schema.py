@@ -124,6 +124,14 @@ class Schema:
                 return replace(rule, name=name)
         return None
 
+    def rule(self, path: str) -> DatasetRule | None:
+        """Return the rule for a data set or for the scale of a dimension, or None."""
+        rule, dim = self.dataset(path), self.dimension(path)
+        if rule is not None or dim is None:
+            return rule
+        units = None if dim.dtype == "string" else dim.units
+        return DatasetRule(path, (path,), dim.dtype, "must", dim.meaning, units=units)
+
     def takes_leading(self, path: str, dims: tuple[str, ...]) -> bool:
         """Return whether the data set may carry the leading dimension."""
         return self.leading_dim is not None and dims[:1] == (self.leading_before,) and path not in self.leading_except

@@ -91,12 +91,9 @@ def write_record(path: Path, record: Record) -> None:
     with atomic_hdf5(path) as file:
         for name, value in record.attributes.items():
             file.attrs[name] = value
-        scales = [name for name, dims in record.dims.items() if dims == (name,)]
-        for name in scales:
-            _write_scale(file, record, name)
-        for name in record.dims:
-            if name not in scales:
-                _write_dataset(file, record, name)
+        # scales first: the data sets along them refer to them
+        for name in sorted(record.dims, key=lambda name: record.dims[name] != (name,)):
+            _write_dataset(file, record, name)
 
 
 def record_violations(record: Record) -> list[Violation]:
@@ -118,23 +115,14 @@ def atomic_hdf5(path: Path) -> Iterator[h5py.File]:
         temporary.write_bytes(content.getbuffer())
 
 
-def _write_scale(file: h5py.File, record: Record, name: str) -> None:
-    dataset_rule, rule = record.schema.dataset(name), record.schema.dimension(name)
-    dataset = _create(file, record, name, dataset_rule.dtype if dataset_rule else rule.dtype if rule else "")
-    if dataset_rule is not None:
-        _write_attributes(dataset, dataset_rule, record.dataset_attributes.get(name, {}))
-    elif rule is not None:
-        dataset.attrs["long_name"] = rule.meaning
-        if rule.dtype != "string":
-            dataset.attrs["units"] = rule.units
-    dataset.make_scale(name.rsplit("/", 1)[-1])
-
-
 def _write_dataset(file: h5py.File, record: Record, name: str) -> None:
-    rule = record.schema.dataset(name)
-    assert rule is not None
+    rule = record.schema.rule(name)
+    assert rule is not None, name
     dataset = _create(file, record, name, rule.dtype)
     _write_attributes(dataset, rule, record.dataset_attributes.get(name, {}))
+    if record.dims[name] == (name,):
+        dataset.make_scale(name.rsplit("/", 1)[-1])
+        return
     coordinates: list[str] = []
     for axis, dim in enumerate(record.dims[name]):
         dataset.dims[axis].attach_scale(file[dim])

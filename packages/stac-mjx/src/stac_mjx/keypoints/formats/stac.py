@@ -12,7 +12,7 @@ from stac_mjx._common.hdf5.reading import attribute, find, open_contract, read_n
 from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats.reading import Reading, refuse_track, text_attribute
 
-KIND = "mimic.reference_clips"
+SCHEMA = "mimic.reference_clips"
 
 
 def read(path: Path, track: int | None = None) -> Reading:
@@ -22,7 +22,7 @@ def read(path: Path, track: int | None = None) -> Reading:
         InputError: when it is not a clips file of a version this package reads, or is incomplete.
     """
     refuse_track(path, track, "a clips file")
-    with open_contract(path, KIND) as file:
+    with open_contract(path, SCHEMA) as file:
         points, confidence = require(file, "kp_data"), find(file, "kp_confidence")
         positions = read_numbers(points, (None, None, 3)).astype(np.float64)
         weights = None

@@ -238,8 +238,10 @@ def read_numbers(dataset: h5py.Dataset, shape: Sequence[int | None] | None = Non
     if shape is not None and not _fits(actual, shape):
         expected = ", ".join("any" if length is None else str(length) for length in shape)
         _refuse(dataset, [f"expected shape ({expected}), got {actual}"])
-    _refuse(dataset, storage_problems(dataset) or check_numeric(dataset))
+    _refuse(dataset, storage_problems(dataset))
     try:
+        if dataset.dtype.kind not in "fiu":
+            _refuse(dataset, [f"expected real numbers, got {dataset.dtype}"])
         return np.asarray(dataset[index])
     except LIBRARY_ERRORS as error:
         raise ContractError(f"{_place(dataset)}: the values are damaged: {reason(error)}") from error
@@ -259,23 +261,6 @@ def read_assets(file: h5py.File) -> dict[str, bytes]:
     group = find(file, folder)
     names = [str(name) for name in group] if isinstance(group, h5py.Group) else []
     return {name: read_numbers(require(file, f"{folder}/{name}"), (None,)).tobytes() for name in names}
-
-
-def read_rows(dataset: h5py.Dataset, rows: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Read (start, stop) stretches of the rows of a numeric data set, end to end.
-
-    Raises:
-        ContractError: as for :func:`read_numbers`.
-    """
-    return np.concatenate([read_numbers(dataset, index=slice(start, stop)) for start, stop in rows])
-
-
-def check_numeric(dataset: h5py.Dataset) -> list[str]:
-    """Return what is wrong with the type of a data set that has to hold real numbers."""
-    try:
-        return [] if dataset.dtype.kind in "fiu" else [f"expected real numbers, got {dataset.dtype}"]
-    except LIBRARY_ERRORS as error:
-        return [f"its type is damaged: {reason(error)}"]
 
 
 def _refuse(dataset: h5py.Dataset, problems: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,11 +57,9 @@ def inspect(file: h5py.File, schema: Schema) -> tuple[Record, list[Violation]]:
     content.violations += attribute_violations(attributes, schema.attributes)
     content.violations += _missing(schema, datasets)
     for path, dataset in datasets.items():
-        rule = schema.dataset(path)
+        rule = schema.rule(path)
         if rule is not None:
             _add_dataset(dataset, rule, schema, content)
-        elif schema.dimension(path) is not None:
-            _add_scale(dataset, path, schema, content)
         else:
             _check_unlisted(dataset, path, content)
     required = {dim for rule in schema.datasets.values() if rule.level == "must" for dim in rule.dims}
@@ -180,7 +178,7 @@ def _axes(dataset: h5py.Dataset, rule: DatasetRule, schema: Schema, content: _Co
         return None
     if dims == (rule.path,):
         if not is_scale(dataset):
-            content.report(rule.path, "must be its own dimension scale")
+            content.report(rule.path, "is not marked as a dimension scale")
         return dims
     for axis, dim in enumerate(dims):
         attached = attached_scales(dataset, axis)
@@ -188,22 +186,6 @@ def _axes(dataset: h5py.Dataset, rule: DatasetRule, schema: Schema, content: _Co
             names = shorten(attached) if attached else "none"
             content.report(rule.path, f"axis {axis}: expected the scale {dim!r} attached, got {names}")
     return dims
-
-
-def _add_scale(dataset: h5py.Dataset, path: str, schema: Schema, content: _Content) -> None:
-    """Check the labels of a dimension; add them to the content."""
-    rule, name = schema.dimension(path), _type_name(dataset)
-    assert rule is not None
-    if not is_scale(dataset):
-        content.report(path, "is not marked as a dimension scale")
-    if name != rule.dtype or dataset.shape is None or dataset.ndim != 1:
-        content.report(path, f"expected a list of type {rule.dtype}, got {name}, {dataset.shape}")
-        return
-    units = attribute(dataset, "units")
-    if rule.dtype != "string" and not (isinstance(units, str) and units == rule.units):
-        content.report(f"{path}@units", f"expected {rule.units!r}, got {units!r}")
-    if _add_values(dataset, path, name, content):
-        content.dims[path] = (path,)
 
 
 def _add_values(dataset: h5py.Dataset, path: str, name: str, content: _Content) -> bool:
@@ -295,18 +277,17 @@ def _json_problem(text: str, form: str | None) -> str | None:
         return f"expected JSON, got {text[:60]!r}"
     if form == "object":
         return None if isinstance(value, dict) else "expected a JSON object"
-    expected, test = {
-        "names": ("names", lambda entry: isinstance(entry, str)),
-        "pairs": ("pairs of names", _is_pair),
-        "sources": ('{"name", "sha256"} without folders in the names', _is_source),
-        None: ("values", lambda _: True),
-    }[form]
+    expected, test = _JSON_FORMS[form]
     fits = isinstance(value, list) and all(test(entry) for entry in value)
     return None if fits else f"expected a JSON list of {expected}, got {text[:60]!r}"
 
 
+def _is_name(entry: Any) -> bool:
+    return isinstance(entry, str)
+
+
 def _is_pair(entry: Any) -> bool:
-    return isinstance(entry, list) and len(entry) == 2 and all(isinstance(name, str) for name in entry)
+    return isinstance(entry, list) and len(entry) == 2 and all(map(_is_name, entry))
 
 
 def _is_source(entry: Any) -> bool:
@@ -316,3 +297,10 @@ def _is_source(entry: Any) -> bool:
     if not isinstance(name, str) or not isinstance(digest, str):
         return False
     return not set("/\\") & set(name) and re.fullmatch("[0-9a-f]{64}", digest) is not None
+
+
+_JSON_FORMS: dict[str | None, tuple[str, Callable[[Any], bool]]] = {
+    "names": ("names", _is_name),
+    "pairs": ("pairs of names", _is_pair),
+    "sources": ('{"name", "sha256"} without folders in the names', _is_source),
+}
