@@ -19,7 +19,7 @@ from track_mjx._common.errors import ConfigError, OutputError, RunError
 from track_mjx.config import EvaluateConfig, RolloutConfig
 from track_mjx.learning.setup import Setup, load_policy, open_setup, split
 from track_mjx.learning.trainer import Trainer, verify
-from track_mjx.rollouts.writing import roll_out
+from track_mjx.rollouts.writing import policy_sha256, roll_out
 from track_mjx.runs.checkpoints import Checkpoints, flatten
 from track_mjx.runs.run_folder import RunFolder
 
@@ -97,13 +97,25 @@ def test_the_folder_holds_what_made_it(tmp_path: Path) -> None:
         RunFolder.create(run.config, run.setup.clips, [0], [1])
 
 
-def test_rollouts_hold_what_was_followed_and_what_was_recorded(tmp_path: Path) -> None:
+def test_rollouts_hold_what_was_followed_and_recorded_and_the_policy_that_acted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     setup = arm(tmp_path, {"smoothing_s": 0.05})
     run = trainer(setup)
     run.save()
-    roll_out(run.folder, RolloutConfig(run=str(run.folder.path)), tmp_path / "rollouts.h5")
+    load = Checkpoints.load
+    step, leaves = run.folder.checkpoints.load("last")
+
+    def load_while_a_training_saves(self: Checkpoints, which: str | int) -> tuple[int, dict[str, np.ndarray]]:
+        loaded = load(self, which)
+        self.save(loaded[0] + 80, {name: leaf + 1 for name, leaf in loaded[1].items()})
+        return loaded
+
+    monkeypatch.setattr(Checkpoints, "load", load_while_a_training_saves)
+    roll_out(run.folder, RolloutConfig(run=str(run.folder.path), checkpoint="last"), tmp_path / "rollouts.h5")
     with h5py.File(tmp_path / "rollouts.h5") as file:
         asked, recorded = (np.asarray(file[name]) for name in ("qpos_ref", "reference/qpos"))
+        assert (file.attrs["checkpoint_step"], file.attrs["checkpoint_sha256"]) == (step, policy_sha256(leaves))
     for clip, (start, n) in enumerate(zip(setup.followed.start, setup.followed.length, strict=True)):
         assert asked[clip, :n] == pytest.approx(setup.followed.qpos[start : start + n], abs=1e-6)
     assert recorded == pytest.approx(setup.clips.qpos, abs=1e-6)

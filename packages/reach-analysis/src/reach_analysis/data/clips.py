@@ -73,7 +73,7 @@ def read_clips(path: str | Path) -> Clips:
     """Open a clips file.
 
     Raises:
-        InputError: when it is no readable HDF5 file.
+        InputError: when it is not a readable HDF5 file.
         ContractError: when it is of another kind or major version, or lacks what every such file must have.
     """
     path = Path(path)

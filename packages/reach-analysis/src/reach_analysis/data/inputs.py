@@ -14,19 +14,19 @@ from reach_analysis.data.rollouts import Rollouts, read_rollouts
 
 
 def one_rollout(setting: Any, clip_pattern: str | None, seed: int | None = None) -> Rollouts:
-    """The rollouts of a command that takes one file.
+    """Return the rollouts of a command that takes one file.
 
     Raises:
         ConfigError: when none or several are given.
     """
-    found = conditions(setting, clip_pattern, seed)
-    if len(found) > 1:
-        raise ConfigError(f"rollouts: this command takes one file, got {len(found)}")
-    return next(iter(found.values()))
+    rollouts = conditions(setting, clip_pattern, seed)
+    if len(rollouts) > 1:
+        raise ConfigError(f"rollouts: this command takes one file, got {len(rollouts)}")
+    return next(iter(rollouts.values()))
 
 
 def conditions(setting: Any, clip_pattern: str | None, seed: int | None = None) -> dict[str, Rollouts]:
-    """Rollouts by condition.
+    """Return rollouts by condition.
 
     Args:
         setting: a file; a list of files, each a condition named after the file (or its folder, where files are named
@@ -44,7 +44,7 @@ def conditions(setting: Any, clip_pattern: str | None, seed: int | None = None) 
 
 
 def named_files(setting: Any) -> dict[str, Path]:
-    """Files by name: as given in a map, else after the file or, where several are named alike, its folder.
+    """Return files by name: as given in a map, else after the file or, where several are named alike, its folder.
 
     Raises:
         ConfigError: when something other than file names is given, or names repeat.
@@ -69,7 +69,7 @@ def _expanded(entry: str) -> list[str]:
     text = str(Path(entry).expanduser())
     if not re.search(r"[*?\[]", text) or Path(text).exists():
         return [text]
-    found = sorted(glob(text, recursive=True))
-    if not found:
+    paths = sorted(glob(text, recursive=True))
+    if not paths:
         raise ConfigError(f"no file matches {entry!r}")
-    return found
+    return paths

@@ -1,4 +1,4 @@
-"""What a lab records: raw EMG as CSV with a row a trial, and the table of trials. NWB files: see `nwb`.
+"""Recordings of a lab: raw EMG as CSV with a row a trial, and the table of trials. NWB files: see `nwb`.
 
 In the CSV files of paper A there is one file a muscle, without a header; row i belongs to row i of the trial table, and
 starts when its trial starts. The table's columns count video frames from there. Rows of the table without a reach (a
@@ -28,45 +28,39 @@ START_COLUMNS = ("reach_start", "start")
 
 @dataclass(frozen=True)
 class TableColumns:
-    """How a table of trials is read.
-
-    Attributes:
-        id: column of the trial's name; None: the first of :data:`ID_COLUMNS` there is, else rows are counted from
-            `first_row`.
-        start: column of the start of the reach; None: the first of :data:`START_COLUMNS` there is.
-        end: column of the end of the trial.
-        rate_hz: the columns count frames at this rate; None: they hold seconds.
-        first_row: number of the first row, where rows are counted.
-    """
+    """How a table of trials is read."""
 
     id: str | None = None
+    """Column of the trial's name; None: the first of :data:`ID_COLUMNS` there is, else rows are counted from
+    `first_row`."""
     start: str | None = None
+    """Column of the start of the reach; None: the first of :data:`START_COLUMNS` there is."""
     end: str = "end"
+    """Column of the end of the trial."""
     rate_hz: float | None = 200.0
+    """The columns count frames at this rate; None: they hold seconds."""
     first_row: int = 1
+    """Number of the first row, where rows are counted."""
 
 
 @dataclass(frozen=True)
 class TrialTable:
-    """When trials happen.
-
-    Attributes:
-        source: name of the file, for messages.
-        trials: name of each usable trial.
-        rows: row of the table each stands in, counted from 0.
-        start_s: start of the reach, s from the start of the trial's recording.
-        end_s: end of the trial, s.
-        left_out: trial -> why it cannot be used.
-        rate_note: how frames became seconds, for messages.
-    """
+    """When trials happen."""
 
     source: str
+    """Name of the file, for messages."""
     trials: tuple[str, ...]
+    """Name of each usable trial."""
     rows: Int[np.ndarray, " trial"]
+    """Row of the table for each trial, counted from 0."""
     start_s: Float[np.ndarray, " trial"]
+    """Start of the reach, s from the start of the trial's recording."""
     end_s: Float[np.ndarray, " trial"]
+    """End of the trial, s."""
     left_out: dict[str, str] = field(default_factory=dict)
+    """Trial -> why it cannot be used."""
     rate_note: str = ""
+    """How frames became seconds, for messages."""
 
 
 def read_trials(path: Path, columns: TableColumns | None = None) -> TrialTable:
@@ -158,22 +152,22 @@ def read_emg_csv(files: Mapping[str, Path], table: TrialTable, rate_hz: float, u
     if not files:
         raise ConfigError("no EMG file is given; for example emg={biceps:biceps.csv,triceps:triceps.csv}")
     muscles = {muscle: _rows_of_numbers(path, table.rows) for muscle, path in files.items()}
-    faults = []
+    problems = []
     values = []
     for number, trial in enumerate(table.trials):
         columns = [rows[number] for rows in muscles.values()]
         lengths = {muscle: len(rows[number]) for muscle, rows in muscles.items()}
         if len(set(lengths.values())) > 1:
-            faults.append(f"trial {trial!r} differs in length between muscles: {lengths}")
+            problems.append(f"trial {trial!r} differs in length between muscles: {lengths}")
         else:
             values.append(np.stack(columns, axis=1))
-    raise_all(DataError, "EMG", faults)
+    raise_all(DataError, "EMG", problems)
     return TrialSeries("EMG", unit, rate_hz, table.trials, tuple(files), tuple(values), np.zeros(len(values)))
 
 
 def _rows_of_numbers(path: Path, wanted: Int[np.ndarray, " trial"]) -> list[np.ndarray]:
     """The wanted rows of a CSV without a header, read line by line."""
-    found: dict[int, np.ndarray] = {}
+    rows: dict[int, np.ndarray] = {}
     needed = set(wanted.tolist())
     count = 0
     try:
@@ -182,13 +176,13 @@ def _rows_of_numbers(path: Path, wanted: Int[np.ndarray, " trial"]) -> list[np.n
                 if line.strip() == "":
                     continue
                 if count in needed:
-                    found[count] = _parse_row(line, path, count)
+                    rows[count] = _parse_row(line, path, count)
                 count += 1
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    if len(found) < len(needed):
+    if len(rows) < len(needed):
         raise DataError(f"{path}: has {count} rows, but the trial table needs row {max(needed) + 1} (a row a trial)")
-    return [found[row] for row in wanted.tolist()]
+    return [rows[row] for row in wanted.tolist()]
 
 
 def _parse_row(line: str, path: Path, row: int) -> np.ndarray:

@@ -153,12 +153,12 @@ class Rollouts:
         Numbers lose their leading zeros, so that ``trial07`` and a table's 7 are the same trial.
 
         Raises:
-            DataError: when the pattern is none, finds nothing in a name, or names two clips alike.
+            DataError: when the pattern is invalid, finds nothing in a name, or names two clips alike.
         """
         try:
             compiled = re.compile(pattern)
         except re.error as error:
-            raise DataError(f"clip pattern {pattern!r} is no regular expression: {error}") from error
+            raise DataError(f"clip pattern {pattern!r} is not a regular expression: {error}") from error
         hits = [compiled.search(name) for name in self.clip_names]
         lost = [name for name, hit in zip(self.clip_names, hits, strict=True) if hit is None]
         problems = [f"clip pattern {pattern!r} finds nothing in {shorten(lost, 4)}"] if lost else []
@@ -191,7 +191,7 @@ def read_rollouts(path: str | Path, seed: int | None = None) -> Rollouts:
         seed: which of several repeats to read, by its seed; None: the first.
 
     Raises:
-        InputError: when it is no readable HDF5 file.
+        InputError: when it is not a readable HDF5 file.
         ContractError: when it is of another kind or major version, or lacks what every such file must have.
         DataError: for a seed that the file does not have.
     """
@@ -295,7 +295,7 @@ def _layers(file: h5py.File) -> tuple[str, ...]:
     parts: Any = find(file, "activations")
     if not isinstance(parts, h5py.Group):
         return ()
-    found = [
+    layers = [
         (part, int(number[1]), name)
         for part in map(str, parts)
         if link_problem(parts, part) is None and isinstance(parts[part], h5py.Group)
@@ -303,8 +303,8 @@ def _layers(file: h5py.File) -> tuple[str, ...]:
         if (number := re.fullmatch(r"layer_(\d+)", name))
     ]
     order = {"encoder": 0, "decoder": 1}
-    found.sort(key=lambda layer: (order.get(layer[0], 2), layer[0], layer[1]))
-    return tuple(f"{part}/{name}" for part, _, name in found)
+    layers.sort(key=lambda layer: (order.get(layer[0], 2), layer[0], layer[1]))
+    return tuple(f"{part}/{name}" for part, _, name in layers)
 
 
 def _of_repeat(file: h5py.File, path: str, repeat: int | None) -> np.ndarray:

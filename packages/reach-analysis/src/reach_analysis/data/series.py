@@ -2,11 +2,11 @@
 
 **Time.** A sample stands for the interval that begins at its time and ends where the next one begins; its value is the
 mean over that interval. So a control held for a step, a block average and a raw sample all carry the time at which they
-begin, and averaging blocks does not move anything. Instants (the states of a simulation) are turned into intervals by
-averaging both ends (:func:`over_steps`) before they are compared with such series.
+begin, and averaging blocks does not move anything. Instants (the states of a simulation) become intervals by averaging
+both ends (:func:`over_steps`) before they are compared with such series.
 
 **Trials** have names and may differ in length. They are joined by name, never by position. Series of different rates
-cannot be put side by side: that fails unless one of them is resampled first.
+cannot be compared: one of them has to be resampled first.
 """
 
 from __future__ import annotations
@@ -30,39 +30,36 @@ Rows = Float[np.ndarray, "_time channel"]
 
 @dataclass(frozen=True)
 class TrialSeries:
-    """Values of several channels over several trials, at one rate.
-
-    Attributes:
-        name: what the numbers are, as in "muscle activation".
-        unit: their unit; "1" where there is none.
-        rate_hz: samples per second.
-        trials: name of each trial; unique.
-        channels: name of each channel; unique.
-        values: one array (time, channel) a trial; lengths may differ. NaN marks what is missing.
-        start_s: time of each trial's first sample, s.
-    """
+    """Values of several channels over several trials, at one rate."""
 
     name: str
+    """What the numbers are, as in "muscle activation"."""
     unit: str
+    """Their unit; "1" where there is none."""
     rate_hz: float
+    """Samples per second."""
     trials: tuple[str, ...]
+    """Unique names."""
     channels: tuple[str, ...]
+    """Unique names."""
     values: tuple[Rows, ...]
+    """One array (time, channel) a trial; lengths may differ. NaN marks what is missing."""
     start_s: Float[np.ndarray, " trial"]
+    """Time of each trial's first sample, s."""
 
     def __post_init__(self) -> None:
-        faults = []
+        problems = []
         if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
-            faults.append(f"the rate must be a positive number of samples a second, got {self.rate_hz}")
+            problems.append(f"the rate must be a positive number of samples a second, got {self.rate_hz}")
         for kind, names in (("trial", self.trials), ("channel", self.channels)):
             if len(set(names)) < len(names):
                 repeated = sorted({name for name in names if names.count(name) > 1})
-                faults.append(f"{kind} names must be unique; repeated: {shorten(repeated)}")
+                problems.append(f"{kind} names must be unique; repeated: {shorten(repeated)}")
         if not len(self.trials) == len(self.values) == len(self.start_s):
-            faults.append(f"{len(self.trials)} trials, {len(self.values)} arrays, {len(self.start_s)} starts")
+            problems.append(f"{len(self.trials)} trials, {len(self.values)} arrays, {len(self.start_s)} starts")
         if any(rows.ndim != 2 or rows.shape[1] != len(self.channels) for rows in self.values):
-            faults.append(f"every array must have one column for each of the {len(self.channels)} channels")
-        raise_all(DataError, self.name, faults)
+            problems.append(f"every array must have one column for each of the {len(self.channels)} channels")
+        raise_all(DataError, self.name, problems)
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -166,7 +163,7 @@ def one_trial_each(name: str, values: Sequence[np.ndarray], rate_hz: float, chan
 
 
 def over_steps(series: TrialSeries) -> TrialSeries:
-    """Turn instants into intervals: the mean of each state and the next; one sample fewer."""
+    """Return intervals of instants: the mean of each state and the next; one sample fewer."""
     return series.map(lambda rows: (rows[:-1] + rows[1:]) / 2)
 
 
@@ -177,7 +174,7 @@ def resample(series: TrialSeries, rate_hz: float) -> TrialSeries:
     trial stays what it was. What does not fill a last interval is dropped.
 
     Raises:
-        DataError: when the rate is no positive number.
+        DataError: when the rate is not a positive number.
     """
     if not (np.isfinite(rate_hz) and rate_hz > 0):
         raise DataError(f"{series.name}: cannot resample to {rate_hz} Hz; a positive number is needed")
@@ -214,7 +211,7 @@ def _integral(rows: Rows, edges: Float[np.ndarray, " edge"], whole: Int[np.ndarr
 
 
 def same_rate(first_hz: float, second_hz: float) -> bool:
-    """Say whether two rates are the same but for rounding."""
+    """Return whether two rates are the same but for rounding."""
     return abs(first_hz - second_hz) <= RATE_TOLERANCE * max(abs(first_hz), abs(second_hz))
 
 
@@ -222,28 +219,24 @@ def require_same_rate(first: TrialSeries, second: TrialSeries) -> None:
     """Refuse two series of different rates.
 
     Raises:
-        MismatchError: naming both rates and how to mend it.
+        MismatchError: naming both rates and the remedy.
     """
     if not same_rate(first.rate_hz, second.rate_hz):
         raise MismatchError(
-            f"{first.name} has {first.rate_hz:g} samples a second and {second.name} {second.rate_hz:g}: they cannot "
-            f"be put side by side sample by sample. Resample one first (setting rate_hz), or correct the rate if one "
-            "of them is wrong"
+            f"{first.name} has {first.rate_hz:g} samples a second and {second.name} {second.rate_hz:g}. Resample one "
+            "first (setting rate_hz), or correct the rate if one of them is wrong"
         )
 
 
 @dataclass(frozen=True)
 class Matched:
-    """Two series over the same trials and the same times, sample by sample.
-
-    Attributes:
-        first, second: the series, cut to what both have.
-        only_first, only_second: trials left out because the other series does not have them.
-    """
+    """Two series over the same trials and the same times, sample by sample."""
 
     first: TrialSeries
+    """The first series, cut to what both have."""
     second: TrialSeries
     only_first: tuple[str, ...]
+    """Trials left out because the second series does not have them."""
     only_second: tuple[str, ...]
 
 
