@@ -1,167 +1,206 @@
-"""Damaged and hostile versions of sound files, from a seed: what a bad disk or a stranger may hand over.
-
-Bytes of any file; MATLAB files also inside their compressed parts; texts by characters, cells and lines; one file of a
-folder. HDF5 files: see `mutations_hdf5`.
-"""
+"""Corrupt versions of valid files, each from a seed: bytes, texts, folders, and the structure of HDF5 files."""
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 Rng = np.random.Generator
 
 NAMES = (
-    "", ".", "..", "../../etc/passwd", "/etc/hostname", "a/b", "C:\\x", "nul\0", "\x1b[2J\x1b]0;x\x07", "\u202egnp.exe",
-    "line\nbreak", "9" * 400, "-1", "nan", "é" * 40, "x" * 70_000, "${oc.env:HOME}", "%s%n{0}", "{}", "__class__", " ",
-    "0.0", "clip[0:3]", "clip[5:2]",
-)  # fmt: skip
-"""Names nobody should take at their word."""
-
-NUMBERS = (np.nan, np.inf, -np.inf, -1.0, 0.0, 1e308, -1e-320, 2.0**63, 0.5, 1e9)
-WHOLE = (-1, 0, 1, 2**31 - 1, 2**31, 2**62, -(2**63), 2**63 - 1)
+    "",
+    "..",
+    "../../etc/passwd",
+    "/etc/hostname",
+    "\x1b[2J",
+    "line\nbreak",
+    "9" * 400,
+    "nan",
+    "é" * 40,
+    "${oc.env:HOME}",
+)
+NUMBERS = (np.nan, np.inf, -np.inf, -1.0, 0.0, 1e30, 0.5, 1e9)
 CELLS = (
-    "nan", "inf", "-inf", "1e999", "-1", "0", "0x10", "1_000", "٣", "", " ", '"', '""', "\0", "x", "=1+1", "1e308",
-    "9" * 400, "1,2", "\t", "true", "\x1b[31m", "1e-320", "2.5.1",
-)  # fmt: skip
+    "nan",
+    "inf",
+    "1e999",
+    "-1",
+    "0x10",
+    "",
+    '"',
+    "\0",
+    "x",
+    "1,2",
+    "true",
+    "\x1b[31m",
+    "2.5.1",
+    "[",
+    "{",
+    "&a",
+    "*a",
+)
+YAML = (
+    "!!python/object/apply:os.system ['true']",
+    "_target_: os.system",
+    "${run.steps}",
+    "seed: [1, 2]",
+    "ppo: null",
+    "a: &a [*a]",
+)
+_TEXT = h5py.string_dtype("utf-8")
 
 
 def pick(rng: Rng, values: Sequence[Any]) -> Any:
-    """One of these, as it is."""
     return values[int(rng.integers(len(values)))]
 
 
-# bytes
-
-
-def cut_short(rng: Rng, data: bytearray) -> None:
-    del data[int(rng.integers(len(data) + 1)) :]
-
-
-def flip_bits(rng: Rng, data: bytearray) -> None:
-    for position in rng.integers(len(data), size=int(rng.integers(1, 40))):
-        data[position] ^= 1 << int(rng.integers(8))
-
-
-def fill_block(rng: Rng, data: bytearray) -> None:
-    start, size = int(rng.integers(len(data))), int(rng.integers(1, 1024))
-    size = min(size, len(data) - start)
-    value = int(rng.integers(4))
-    data[start : start + size] = rng.bytes(size) if value == 3 else bytes([(0, 255, 127)[value]]) * size
-
-
-def move_block(rng: Rng, data: bytearray) -> None:
-    size = int(rng.integers(1, min(512, len(data)) + 1))
-    source, goal = rng.integers(len(data) - size + 1, size=2)
-    data[goal : goal + size] = data[source : source + size]
-
-
-def damage_head(rng: Rng, data: bytearray) -> None:
-    for position in rng.integers(min(len(data), 2048), size=int(rng.integers(1, 8))):
-        data[position] = int(rng.integers(256))
-
-
-def huge_number(rng: Rng, data: bytearray) -> None:
-    """Overwrite eight aligned bytes, where HDF5 keeps sizes and addresses."""
-    if len(data) >= 16:
-        start = 8 * int(rng.integers(len(data) // 8))
-        data[start : start + 8] = struct.pack("<Q", pick(rng, (2**64 - 1, 2**63, 2**40, 2**32 - 1, len(data), 0)))
-
-
-def append(rng: Rng, data: bytearray) -> None:
-    data += rng.bytes(int(rng.integers(1, 4096)))
-
-
-BYTES = (cut_short, flip_bits, fill_block, move_block, damage_head, huge_number, append)
-
-
-def mutate_bytes(rng: Rng, path: Path, changes: Sequence[Callable[[Rng, bytearray], None]] = BYTES) -> None:
-    data = bytearray(path.read_bytes())
-    for _ in range(int(rng.integers(1, 4))):
-        if data:
-            pick(rng, changes)(rng, data)
-    path.write_bytes(data)
-
-
-# MATLAB version 5
-
-
-def mutate_mat5(rng: Rng, path: Path) -> None:
-    """Change the bytes; of a compressed file, half of the time inside what is compressed."""
+def cut_short(rng: Rng, path: Path) -> None:
     data = path.read_bytes()
-    kind, size = struct.unpack_from("<II", data, 128)
-    if kind == 15 and rng.integers(3):
-        inner = bytearray(zlib.decompress(data[136 : 136 + size]))
-        pick(rng, BYTES)(rng, inner)
-        packed = zlib.compress(bytes(inner) if rng.integers(8) else bytes(inner) + bytes(1 << 24))
-        path.write_bytes(data[:128] + struct.pack("<II", 15, len(packed)) + packed + data[136 + size :])
-    else:
-        mutate_bytes(rng, path)
+    path.write_bytes(data[: int(rng.integers(len(data) + 1))])
 
 
-# texts
-
-
-def _cell(rng: Rng, lines: list[str]) -> None:
-    row = int(rng.integers(len(lines)))
-    cells = lines[row].split(",")
-    cells[int(rng.integers(len(cells)))] = pick(rng, CELLS)
-    lines[row] = ",".join(cells)
-
-
-def _column(rng: Rng, lines: list[str]) -> None:
-    column = int(rng.integers(lines[0].count(",") + 1))
-    for row, line in enumerate(lines):
-        cells = line.split(",")
-        if column < len(cells):
-            del cells[column]
-        lines[row] = ",".join(cells)
-
-
-def _token(rng: Rng, lines: list[str]) -> None:
-    row = int(rng.integers(len(lines)))
-    place = int(rng.integers(len(lines[row]) + 1))
-    text = pick(rng, (*CELLS, *NAMES, *YAML, "[", "]", "{", "}", ":", "&a", "*a", "!!", "\r", "\n", ";", "#", "|"))
-    lines[row] = lines[row][:place] + text + lines[row][place + int(rng.integers(4)) :]
-
-
-def _line(rng: Rng, lines: list[str]) -> None:
-    row = int(rng.integers(len(lines)))
-    ways = (lines.pop, lambda at: lines.insert(at, lines[at]), lambda at: lines.insert(at, "," * 50), lambda at: None)
-    pick(rng, ways)(row)
-    if not lines:
-        lines.append("")
-
-
-YAML = (
-    "!!python/object/apply:os.system ['touch pwned']", "!!python/name:os.system", "_target_: os.system", "???",
-    "${oc.env:HOME}", "${run.steps}", "seed: [1, 2]", "seed: {a: 1}", "task: 3", "ppo: null", "!!binary aGVsbG8=",
-    "1: 2", "? [a]: b", "2026-01-01", "0o17", "<<: *x", "a: &a [*a]", "- x", "%YAML 9.9", "--- a\n--- b", "\ttab: 1",
-)  # fmt: skip
+def mutate_bytes(rng: Rng, path: Path) -> None:
+    """Flip bits, overwrite a block, or cut the end off."""
+    data = bytearray(path.read_bytes())
+    if data and rng.integers(2):
+        for position in rng.integers(len(data), size=int(rng.integers(1, 40))):
+            data[position] ^= 1 << int(rng.integers(8))
+    elif data:
+        start = int(rng.integers(len(data)))
+        stop = min(start + int(rng.integers(1, 1024)), len(data))
+        data[start:stop] = rng.bytes(stop - start) if rng.integers(2) else bytes(stop - start)
+    path.write_bytes(data)
+    if rng.integers(3) == 0:
+        cut_short(rng, path)
 
 
 def mutate_text(rng: Rng, path: Path) -> None:
+    """Change a cell, insert a token, remove or repeat a line."""
     lines = path.read_text(encoding="utf-8").split("\n")
     for _ in range(1 + int(rng.integers(3))):
-        pick(rng, (_cell, _cell, _column, _token, _token, _line))(rng, lines)
+        row = int(rng.integers(len(lines)))
+        way = int(rng.integers(4))
+        if way == 0:
+            cells = lines[row].split(",")
+            cells[int(rng.integers(len(cells)))] = pick(rng, CELLS)
+            lines[row] = ",".join(cells)
+        elif way == 1:
+            place = int(rng.integers(len(lines[row]) + 1))
+            lines[row] = lines[row][:place] + pick(rng, CELLS + NAMES + YAML) + lines[row][place:]
+        else:
+            lines[row : row + 1] = [] if way == 2 and len(lines) > 1 else [lines[row]] * 2
     path.write_bytes("\n".join(lines).encode("utf-8", "replace"))
-    if rng.integers(5) == 0:
-        mutate_bytes(rng, path)
 
 
 def mutate_folder(rng: Rng, folder: Path) -> None:
-    """Change one file of a folder: texts as texts, others by bytes; or take it away."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    texts = [path for path in files if path.suffix in (".yaml", ".json", ".jsonl", ".csv")]
-    path = pick(rng, texts if rng.integers(3) else files)
-    if rng.integers(10) == 0:
+    """Change or remove one file of a folder."""
+    path = pick(rng, sorted(path for path in folder.rglob("*") if path.is_file()))
+    if rng.integers(8) == 0:
         path.unlink()
-    elif path in texts:
-        mutate_text(rng, path)
     else:
-        mutate_bytes(rng, path)
+        (mutate_text if path.suffix in (".yaml", ".json", ".jsonl", ".csv") else mutate_bytes)(rng, path)
+
+
+# the structure of HDF5 files
+
+
+def _paths(file: h5py.File, kind: type) -> list[str]:
+    paths: list[str] = []
+    file.visititems(lambda name, item: paths.append(name) if isinstance(item, kind) else None)
+    return paths
+
+
+def _replace(file: Any, path: str, **new: Any) -> None:
+    """Replace a data set; attributes stay, scales do not."""
+    attributes = {name: value for name, value in file[path].attrs.items() if not name.isupper()}
+    del file[path]
+    file.create_dataset(path, **new).attrs.update(attributes)
+
+
+def remove(rng: Rng, file: Any, path: str) -> None:
+    del file[pick(rng, [path, *_paths(file, h5py.Group)])]
+
+
+def retype(rng: Rng, file: Any, path: str) -> None:
+    kinds: list[Any] = [
+        "f4", ">f8", "i8", "S5", "c16", "?", "V7", [("x", "f8"), ("y", "i4")], h5py.vlen_dtype(np.dtype("f8")),
+        h5py.ref_dtype, h5py.enum_dtype({"a": 0, "b": 1}), _TEXT,
+    ]  # fmt: skip
+    _replace(file, path, shape=file[path].shape or (), dtype=pick(rng, kinds))
+
+
+def reshape(rng: Rng, file: Any, path: str) -> None:
+    values = np.asarray(file[path])
+    shapes = (values[None], values.ravel(), values.T, values[..., None], values.ravel()[:0], values.ravel()[:1])
+    _replace(file, path, data=pick(rng, shapes), dtype=_TEXT if values.dtype == object else None)
+
+
+def revalue(rng: Rng, file: Any, path: str) -> None:
+    """Put odd numbers or names into a data set."""
+    dataset = file[path]
+    if not dataset.size or dataset.dtype.kind not in "fO":
+        return
+    values = np.asarray(dataset).reshape(-1)
+    where = slice(None) if rng.integers(3) == 0 else int(rng.integers(values.size))
+    values[where] = pick(rng, NUMBERS if dataset.dtype.kind == "f" else [n for n in NAMES if "\0" not in n])
+    dataset[...] = values.reshape(dataset.shape)
+
+
+def relink(rng: Rng, file: Any, path: str) -> None:
+    """Lead out of the file, to itself, or nowhere."""
+    shape = file[path].shape or (1,)
+    del file[path]
+    way = int(rng.integers(5))
+    if way == 0:
+        file.create_dataset(path, shape=shape, dtype="f8", external=[("/etc/hostname", 0, 8 * int(np.prod(shape)))])
+    elif way == 1:
+        layout = h5py.VirtualLayout(shape, "f4")
+        layout[...] = h5py.VirtualSource("elsewhere.h5", path, shape)
+        file.create_virtual_dataset(path, layout)
+    else:
+        targets = (h5py.SoftLink(f"/{path}"), h5py.SoftLink("/nowhere"), h5py.ExternalLink("/etc/hostname", "/"))
+        file[path] = targets[way - 2]
+
+
+def regroup(rng: Rng, file: Any, path: str) -> None:
+    """Replace a data set by a group, a type, or a name of the root."""
+    del file[path]
+    file[path] = pick(rng, (np.dtype("f8"), file["/"])) if rng.integers(2) else file.create_group(f"{path}_")
+
+
+def attribute(rng: Rng, file: Any, path: str) -> None:
+    item = file["/"] if rng.integers(2) else file[path]
+    names = list(item.attrs)
+    values = [*NUMBERS, *NAMES, h5py.Empty("f8"), np.zeros((2, 3)), np.void(b"opaque"), True, "[1, 2]", "null", "2.0"]
+    if names:
+        name = pick(rng, names)
+        del item.attrs[name]
+        if rng.integers(4):
+            item.attrs[name] = pick(rng, values)
+
+
+STRUCTURE: tuple[Callable[[Rng, Any, str], None], ...] = (
+    remove, retype, reshape, revalue, revalue, relink, regroup, attribute, attribute,
+)  # fmt: skip
+
+
+def mutate_structure(rng: Rng, path: Path) -> None:
+    """Change one or two things in an HDF5 file."""
+    with h5py.File(path, "r+") as file:
+        for _ in range(1 + int(rng.integers(2))):
+            names = [
+                name for name in _paths(file, h5py.Dataset) if not file[name].is_virtual and not file[name].external
+            ]
+            try:
+                pick(rng, STRUCTURE)(rng, file, pick(rng, names))
+            except (OSError, RuntimeError, ValueError, TypeError, KeyError):  # an earlier change made it impossible
+                continue
+
+
+def mutate_hdf5(rng: Rng, path: Path) -> None:
+    """Change the structure or the bytes."""
+    (mutate_structure if rng.integers(3) else mutate_bytes)(rng, path)
