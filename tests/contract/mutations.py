@@ -190,6 +190,7 @@ STRUCTURE: tuple[Callable[[Rng, Any, str], None], ...] = (
 
 def mutate_structure(rng: Rng, path: Path) -> None:
     """Change one or two things in an HDF5 file."""
+    file: Any
     with h5py.File(path, "r+") as file:
         for _ in range(1 + int(rng.integers(2))):
             names = [
