@@ -19,7 +19,8 @@ from .errors import output_error
 class Tick(Protocol):
     """Advances a progress bar by an amount; a note is shown at its end."""
 
-    def __call__(self, amount: int, note: str = "") -> None: ...
+    def __call__(self, amount: int, note: str = "") -> None:
+        """Advance by `amount`."""
 
 
 Stage = Callable[[str, int | None], Tick]

@@ -103,7 +103,8 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
 
     validate(config, further=keypoints_problems(config.keypoints))
     from stac_mjx._common.files import output_folder
-    from stac_mjx._common.progress import reporting, use_compilation_cache
+    from stac_mjx._common.progress import reporting
+    from stac_mjx._common.system import use_compilation_cache
     from stac_mjx.calibration.known_offsets import known_offsets
     from stac_mjx.inputs import load_inputs
     from stac_mjx.results import SAVE_STEPS, register
@@ -158,7 +159,7 @@ def report(config: ReportConfig) -> None:
     from stac_mjx._common.files import output_folder
     from stac_mjx._common.progress import reporting
 
-    with reporting(None) as (log, stage):
+    with reporting() as (log, stage):
         tick = stage("read", 2)
         from stac_mjx.records import read_clips, read_offsets
         from stac_mjx.report.page import matching_summary, write_report
@@ -179,18 +180,11 @@ def render(config: RenderConfig) -> None:
     from stac_mjx._common.render import import_mujoco
 
     import_mujoco()
-    from stac_mjx._common.progress import reporting
+    from stac_mjx._common.progress import counter, reporting
     from stac_mjx.render import render_clip
 
-    with reporting(None) as (log, stage):
-        ticks = []
-
-        def progress(_done: int, total: int) -> None:
-            if not ticks:
-                ticks.append(stage("render", total))
-            ticks[0](1)
-
-        path = render_clip(config, progress)
+    with reporting() as (log, stage):
+        path = render_clip(config, counter(stage, "render"))
         log.info(str(path))
 
 
@@ -199,7 +193,8 @@ def convert(config: ConvertConfig) -> None:
     begin = time.perf_counter()
     require(config.path, "path", "'old/*_ik.h5'")
     from stac_mjx._common.files import output_folder, write_text
-    from stac_mjx._common.progress import reporting, use_compilation_cache
+    from stac_mjx._common.progress import reporting
+    from stac_mjx._common.system import use_compilation_cache
     from stac_mjx.convert.convert import conversion_summary, convert, report_lines
     from stac_mjx.records import write_clips, write_offsets
     from stac_mjx.results import config_yaml
@@ -226,7 +221,8 @@ def convert(config: ConvertConfig) -> None:
 def bench(config: BenchConfig) -> None:
     """Measure, print the table and write ``bench.json`` and ``bench.md``."""
     from stac_mjx._common.files import output_folder
-    from stac_mjx._common.progress import reporting, use_compilation_cache
+    from stac_mjx._common.progress import reporting
+    from stac_mjx._common.system import use_compilation_cache
     from stac_mjx.body.presets import preset_names
 
     for name in config.bodies:

@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(config: TrainConfig) -> int:
     """Train from the start in a new run folder."""
-    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx._common.system import use_compilation_cache
     from track_mjx.clips import read_clips
     from track_mjx.devices import by_chief, join_processes
     from track_mjx.learning.setup import build, split
@@ -125,7 +125,7 @@ def train(config: TrainConfig) -> int:
 
 def resume(config: ResumeConfig) -> int:
     """Continue from the last checkpoint of a run."""
-    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx._common.system import use_compilation_cache
     from track_mjx.devices import join_processes
     from track_mjx.learning.setup import open_setup
     from track_mjx.learning.trainer import learn, verify
@@ -147,7 +147,7 @@ def resume(config: ResumeConfig) -> int:
 
 def evaluate(config: EvaluateConfig) -> None:
     """Play train and held-out clips on the policy's means, write summary, tables and figures, and print the summary."""
-    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx._common.system import use_compilation_cache
     from track_mjx.evaluation.assess import assess
     from track_mjx.evaluation.tables import summary_text
     from track_mjx.runs.run_folder import RunFolder
@@ -161,7 +161,7 @@ def evaluate(config: EvaluateConfig) -> None:
 
 def rollout(config: RolloutConfig) -> None:
     """Play the clips, once for each seed, and write a mimic.rollouts file."""
-    from track_mjx._common.progress import use_compilation_cache
+    from track_mjx._common.system import use_compilation_cache
     from track_mjx.rollouts.writing import roll_out
     from track_mjx.runs.run_folder import RunFolder
 
@@ -184,12 +184,11 @@ def render(config: RenderConfig) -> None:
     from track_mjx._common.render import import_mujoco
 
     import_mujoco()
-    from track_mjx._common.progress import counting_bar, reporting
+    from track_mjx._common.progress import counter, reporting
     from track_mjx.render.render import render
 
-    with reporting() as (log, console):
-        with counting_bar(console, "render") as show:
-            path = render(config, show)
+    with reporting() as (log, stage):
+        path = render(config, counter(stage, "render"))
         log.info("%s", path)
 
 
@@ -268,7 +267,8 @@ def compare_sweep(verb: str, folder: Path) -> None:
 def bench(config: BenchConfig) -> None:
     """Measure, print the table and write ``bench.json``, ``bench.md`` and ``bench.png``."""
     from track_mjx._common.files import output_folder
-    from track_mjx._common.progress import reporting, use_compilation_cache
+    from track_mjx._common.progress import reporting
+    from track_mjx._common.system import use_compilation_cache
     from track_mjx.bench.measure import check, engines_at_hand, run_bench, train_config
     from track_mjx.bench.report import write_bench
     from track_mjx.clips import read_clips

@@ -1,6 +1,6 @@
-"""One look for all figures: colours that colour-blind readers can tell apart, plain axes, the same files every time.
+"""One style for all figures: colours that colour-blind readers can distinguish, plain axes, reproducible files.
 
-Figures are made without pyplot, so nothing is kept behind, and no state is changed outside :func:`drawing`.
+Figures are made without pyplot, so none stays open, and no state is changed outside :func:`drawing`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,15 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reach_analysis._common.files import write_bytes
+from . import PROGRAM
+from .files import write_bytes
 
 # Okabe and Ito, "Color universal design", 2008
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 INK, GREY, LIGHT = "#222222", "#777777", "#DDDDDD"
 CYCLE = (BLUE, ORANGE, GREEN, RED, SKY, PURPLE)
-RECORDED = INK
-"""Recordings are dark in every figure; conditions take the colours of :data:`CYCLE` in their order."""
-
+RECORDED, ON_BODY = ORANGE, BLUE
+"""Colours of recorded keypoints and marker sites in every figure and video."""
 SEQUENTIAL = "cividis"
 """Colour map of ordered values; readable without red-green vision and in grey."""
 
@@ -34,7 +35,7 @@ DPI = 144
 _STYLE: Any = {
     "font.size": 9,
     "font.family": "DejaVu Sans",
-    "axes.titlesize": 9.5,
+    "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "axes.labelcolor": INK,
     "axes.edgecolor": GREY,
@@ -50,67 +51,120 @@ _STYLE: Any = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 8,
-    "lines.linewidth": 1.5,
-    # names from files may hold dollar signs, which are no formulas
+    # names from files may contain dollar signs that do not mark formulas
     "text.parse_math": False,
     "svg.fonttype": "none",
     # without a salt, the ids inside an SVG differ from run to run
-    "svg.hashsalt": "reach-analysis",
+    "svg.hashsalt": PROGRAM,
 }
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Space around the axes, inches."""
+
+    left: float = 0.6
+    right: float = 0.15
+    bottom: float = 0.5
+    top: float = 0.35
+    between_columns: float = 0.5
+    between_rows: float = 0.5
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
     """Draw in the style of the package."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        # names may be in scripts the font lacks; they show as boxes
+        # names may be in scripts that the font lacks; they show as boxes
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         yield
 
 
 def panels(
-    width: float, height: float, *, rows: int = 1, columns: int = 1, three_d: bool = False
+    width: float,
+    height: float,
+    margins: Margins | None = None,
+    *,
+    rows: int = 1,
+    columns: int = 1,
+    three_d: bool = False,
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of `width` x `height` inches with a grid of axes, ``axes[row][column]``."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    options = {"projection": "3d"} if three_d else {}
-    grid = figure.subplots(rows, columns, squeeze=False, subplot_kw=options)
-    return figure, [list(row) for row in grid]
+    """A figure of `width` x `height` inches with a grid of axes, ``axes[row][column]``.
+
+    With `margins` all axes are equal; without, Matplotlib makes room for labels.
+    """
+    look: Any = {"layout": "constrained"} if margins is None else {}
+    figure = Figure(figsize=(width, height), **look)
+    grid: Any = {"squeeze": False, "subplot_kw": {"projection": "3d"} if three_d else {}}
+    if margins is not None:
+        wide = (width - margins.left - margins.right - (columns - 1) * margins.between_columns) / columns
+        high = (height - margins.top - margins.bottom - (rows - 1) * margins.between_rows) / rows
+        grid["gridspec_kw"] = {
+            "left": margins.left / width,
+            "right": 1 - margins.right / width,
+            "bottom": margins.bottom / height,
+            "top": 1 - margins.top / height,
+            "wspace": margins.between_columns / wide,
+            "hspace": margins.between_rows / high,
+        }
+    return figure, [list(row) for row in figure.subplots(rows, columns, **grid)]
 
 
 def label(name: str, longest: int = 24) -> str:
-    """A name short enough for an axis."""
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+    """A name short enough for an axis; long ones lose their middle, because names often differ at the ends."""
+    if len(name) <= longest:
+        return name
+    end = longest // 3
+    return f"{name[: longest - end - 1]}…{name[-end:]}"
 
 
 def trial_label(name: str, longest: int = 14) -> str:
-    """A trial's name, short enough for a panel; names of recordings differ at their end, so the end is kept."""
+    """The name of a trial, short enough for a panel; the end is kept, because names of recordings differ there."""
     short = name if len(name) <= longest else f"…{name[1 - longest :]}"
     return short if "trial" in short else f"trial {short}"
 
 
 def layer_label(name: str) -> str:
-    """What a layer is called in the papers: "intention", "decoder 1"; layers count from 1 there."""
+    """The name of a layer as in the papers: "intention", "decoder 1"; layers count from 1 there."""
     if name.startswith("latent_mean"):
         return name.replace("latent_mean", "intention", 1)
-    found = re.match(r"(?:activations/)?(\w+)/layer_(\d+)(.*)", name)
-    return f"{found[1]} {int(found[2]) + 1}{found[3]}" if found else label(name)
+    layer = re.match(r"(?:activations/)?(\w+)/layer_(\d+)(.*)", name)
+    return f"{layer[1]} {int(layer[2]) + 1}{layer[3]}" if layer else label(name)
 
 
-def encode(figure: Figure, kind: str) -> bytes:
+def legend_above(axes: Axes) -> None:
+    """A legend in one row between title and axes, each entry once; the title needs a pad of 20."""
+    handles, names = axes.get_legend_handles_labels()
+    once = dict(zip(names, handles, strict=True))
+    axes.legend(
+        once.values(),
+        once.keys(),
+        loc="lower left",
+        bbox_to_anchor=(-0.006, 0.99),
+        ncols=4,
+        borderaxespad=0.1,
+        borderpad=0.1,
+        columnspacing=1.4,
+        handlelength=1.4,
+    )
+
+
+def encode(figure: Figure, kind: str = "png") -> bytes:
     """The figure as ``png`` or ``svg``; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    with drawing():  # some of the style is looked up only now
-        figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white", metadata=metadata)
+    options: Any = {"metadata": {"Date": None, "Creator": None}}
+    if kind == "png":
+        options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}}
+    with drawing():  # part of the style is applied only when saving
+        figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white", **options)
     return buffer.getvalue()
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
+def save(figure: Figure, folder: Path, name: str, kinds: Sequence[str] = ("svg", "png")) -> None:
     """Write a figure as ``name.svg`` and ``name.png``.
 
     Raises:
         OutputError: when a file cannot be written.
     """
-    for kind in ("svg", "png"):
+    for kind in kinds:
         write_bytes(folder / f"{name}.{kind}", encode(figure, kind))

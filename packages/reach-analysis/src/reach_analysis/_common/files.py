@@ -1,7 +1,9 @@
-"""Files the commands write: whole or not at all, in a folder that is made if need be."""
+"""Small files, written completely or not at all: text, JSON, CSV and Markdown tables, and the folders they go to."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
@@ -12,17 +14,15 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from reach_analysis._common.errors import OutputError, output_error
+from .errors import OutputError, output_error
 
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what is written there takes the place of `path` when the block ends well.
+    """Yield a temporary path in the same folder; the file written there replaces `path` when the block succeeds.
 
     Raises:
-        OutputError: when the file cannot be written; whatever was at `path` stays.
+        OutputError: when the file cannot be written; an earlier file at `path` is unchanged.
     """
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.{path.name[-80:]}")
     try:
@@ -33,80 +33,83 @@ def replace_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise output_error(path, error) from error
     finally:
-        # a read-only disk refuses this even where there is nothing to remove
+        # a read-only disk refuses this even where nothing is to be removed
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file.
-
-    Raises:
-        OutputError: when it cannot be written.
-    """
-    with replace_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a binary file.
-
-    Raises:
-        OutputError: when it cannot be written.
-    """
+    """Write a binary file."""
     with replace_file(path) as temporary:
         temporary.write_bytes(data)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write numbers, texts, arrays and records as JSON; NaN becomes null, as JSON has no NaN.
+def write_text(path: Path, text: str) -> None:
+    """Write a text file with the line ends of `text`."""
+    write_bytes(path, text.encode("utf-8"))
 
-    Raises:
-        OutputError: when it cannot be written.
-    """
+
+def write_json(path: Path, value: Any) -> None:
+    """Write numbers, text, arrays and dataclasses as JSON; NaN becomes null, because JSON has no NaN."""
     write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def plain(value: Any) -> Any:
-    """Turn records and arrays into what JSON knows."""
+    """Convert dataclasses and arrays to what JSON has; paths to the name of the file, other objects to text."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):
         return plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, Path):
-        return value.name
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, str | int | None):
+        return value
+    if isinstance(value, Sequence):
         return [plain(entry) for entry in value]
-    return value
+    return value.name if isinstance(value, Path) else str(value)
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV with the columns of the first one; numbers in full precision, what is missing empty.
-
-    Raises:
-        OutputError: when it cannot be written.
-    """
+    """Write rows as CSV with the columns of all rows; numbers with 10 digits, missing and non-finite ones empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [",".join(columns), *(",".join(_cell(row.get(column)) for column in columns) for row in rows)]
-    write_text(path, "\n".join(lines) + "\n")
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    write_text(path, text.getvalue())
 
 
 def _cell(value: Any) -> str:
-    if value is None or (isinstance(value, float | np.floating) and not math.isfinite(value)):
-        return ""
-    text = f"{float(value):.10g}" if isinstance(value, float | np.floating) else str(value)
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text
+    value = plain(value)
+    return "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str, str]]) -> str:
+    """Rows as a Markdown table; `columns` are key, heading and format, and missing values stay empty."""
+    cells = [[heading for _, heading, _ in columns], ["---"] * len(columns)]
+    cells += [["" if row.get(key) is None else form.format(row[key]) for key, _, form in columns] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def output_file(path: Path) -> Path:
+    """Create the folder of a file and check that it is writable, before anything is computed.
+
+    Raises:
+        OutputError: when it cannot be created or written to.
+    """
+    if path.is_dir():
+        raise OutputError(f"out={path}: is a folder; expected the name of a file")
+    output_folder(str(path.parent), ".")
+    return path
 
 
 def output_folder(out: str | None, default: str) -> Path:
-    """Make the folder results go to, and see that files can be made in it, before anything is computed.
+    """Create the folder of the results and check that it is writable, before anything is computed.
 
     Raises:
-        OutputError: when it cannot be made or written to.
+        OutputError: when it cannot be created or written to.
     """
     folder = Path(os.path.expandvars(out or default)).expanduser()
     try:
@@ -117,5 +120,5 @@ def output_folder(out: str | None, default: str) -> Path:
     except FileExistsError as error:
         raise OutputError(f"out={folder}: is a file; the results need a folder") from error
     except OSError as error:
-        raise OutputError(f"out={folder}: no results can be written there: {error.strerror or error}") from error
+        raise OutputError(f"out={folder}: results cannot be written there: {error.strerror or error}") from error
     return folder

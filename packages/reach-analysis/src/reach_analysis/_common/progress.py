@@ -1,53 +1,109 @@
-"""Progress bars and log lines of the commands: bars on a terminal only, log lines on standard error."""
+"""Progress of long commands: bars on a terminal, log lines on standard error and in a file."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-Stage = Callable[[str, int | None], Callable[[int], None]]
-"""Starts a progress bar of a name and a total, and returns what advances it."""
+from . import PACKAGE
+from .errors import output_error
+
+
+class Tick(Protocol):
+    """Advances a progress bar by an amount; a note is shown at its end."""
+
+    def __call__(self, amount: int, note: str = "") -> None:
+        """Advance by `amount`."""
+
+
+Stage = Callable[[str, int | None], Tick]
+"""Starts a progress bar with a name and a total, and returns the function that advances it."""
+
+
+def silent(name: str, total: int | None) -> Tick:
+    """A stage without a bar, for use as a library."""
+    return lambda amount, note="": None
 
 
 @contextmanager
-def reporting() -> Iterator[tuple[logging.Logger, Stage]]:
-    """Yield a logger for the console and a function that starts a progress bar and returns its tick."""
-    logger = logging.getLogger("reach_analysis")
+def reporting(log_file: Path | None = None, *, append: bool = False) -> Iterator[tuple[logging.Logger, Stage]]:
+    """Yield a logger that writes to standard error and to a file, and a function that starts progress bars.
+
+    Raises:
+        OutputError: when the file cannot be written.
+    """
+    logger = logging.getLogger(PACKAGE)
+    before = logger.level, logger.propagate
+    console = Console(stderr=True)
+    handlers = [_on_screen(console)]
+    if log_file is not None:
+        try:
+            handlers.append(logging.FileHandler(log_file, mode="a" if append else "w", encoding="utf-8"))
+        except OSError as error:
+            raise output_error(log_file, error) from error
+        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
-    logger.addHandler(handler)
+    for handler in handlers:
+        logger.addHandler(handler)
     try:
-        with _bars(console) as stage:
+        with progress_bars(console) as stage:
             yield logger, stage
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = True
-        handler.close()
+        logger.level, logger.propagate = before
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def _on_screen(console: Console) -> logging.Handler:
+    """Coloured and wrapped on a terminal; one line for each message in files and pipes."""
+    if console.is_terminal:
+        return RichHandler(console=console, show_path=False, show_time=False, markup=False)
+    plain = logging.StreamHandler()
+    plain.setFormatter(logging.Formatter("%(levelname)-8s %(message)s"))
+    return plain
 
 
 @contextmanager
-def _bars(console: Console) -> Iterator[Stage]:
+def progress_bars(console: Console | None = None) -> Iterator[Stage]:
+    """Yield a function that starts a progress bar; bars are shown in terminals and notebooks only."""
+    console = console or Console(stderr=True)
     columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    shown = console.is_terminal or console.is_jupyter
-    bars = Progress(*columns, TimeRemainingColumn(), console=console, disable=not shown)
+    notes = (TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    bars = Progress(*columns, *notes, console=console, disable=not (console.is_terminal or console.is_jupyter))
 
-    def stage(name: str, total: int | None) -> Callable[[int], None]:
+    def stage(name: str, total: int | None) -> Tick:
         for earlier in bars.tasks:
             bars.update(earlier.id, total=earlier.completed)
-        bar = bars.add_task(name, total=total)
-        return lambda amount: bars.advance(bar, amount)
+        bar = bars.add_task(name, total=total, note="")
+
+        def tick(amount: int, note: str = "") -> None:
+            bars.update(bar, advance=amount, **({"note": note} if note else {}))
+
+        return tick
 
     with bars:
         yield stage
 
 
-def silent(name: str, total: int | None) -> Callable[[int], None]:
-    """A stage that shows nothing, for use as a library."""
-    return lambda amount: None
+def counter(stage: Stage, name: str) -> Callable[[int, int], None]:
+    """Return a function of (done, total) that shows a bar from its first call on."""
+    bars: list[Tick] = []
+    shown = 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        if not bars:
+            bars.append(stage(name, total))
+        bars[0](done - shown)
+        shown = done
+
+    return show

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from reach_analysis._common.figures import CYCLE, RECORDED, drawing, label, panels, trial_label
+from reach_analysis._common.figures import CYCLE, INK, drawing, label, panels, trial_label
 from reach_analysis.behaviour.muscles import MuscleFit, mean_and_sem
 from reach_analysis.data.series import Matched
 
@@ -53,7 +53,7 @@ def averages(pairs: Mapping[str, Mapping[str, Matched]], signal: str) -> Figure:
         for axis, muscle in zip(axes[0], muscles, strict=True):
             for number, (condition, by_muscle) in enumerate(pairs.items()):
                 if number == 0:
-                    _average(axis, by_muscle[muscle].second, "EMG", RECORDED)
+                    _average(axis, by_muscle[muscle].second, "EMG", INK)
                 _average(axis, by_muscle[muscle].first, f"{label(condition)}, {signal}", CYCLE[number % len(CYCLE)])
             axis.set_title(muscle)
             axis.set_xlabel("time from the start of the reach (ms)")
@@ -92,7 +92,7 @@ def single_trials(pairs: Mapping[str, Mapping[str, Matched]], signal: str) -> Fi
                     place = both.first.trials.index(trial)
                     time = 1e3 * both.first.times(place)
                     if number == 0:
-                        axis.plot(time, both.second.values[place][:, 0], color=RECORDED, lw=1.0, label="EMG")
+                        axis.plot(time, both.second.values[place][:, 0], color=INK, lw=1.0, label="EMG")
                     axis.plot(time, both.first.values[place][:, 0], color=CYCLE[number % len(CYCLE)], lw=1.0,
                               label=label(f"{condition}, {signal}"))  # fmt: skip
                 axis.set_title(trial_label(trial) if row is axes[0] else "")

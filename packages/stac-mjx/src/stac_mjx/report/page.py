@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stac_mjx._common.errors import ContractError, output_error, shorten
-from stac_mjx._common.figures import drawing, png
+from stac_mjx._common.figures import drawing, encode
 from stac_mjx._common.files import replace_file, write_text
 from stac_mjx._common.mjcf import compile_enclosed
 from stac_mjx.records import Offsets, ReferenceClips
@@ -172,7 +172,7 @@ def _sections(
 
 
 def _section(title: str, text: str, **figures: Figure | None) -> Section:
-    return Section(title, text, tuple((name, png(figure)) for name, figure in figures.items() if figure is not None))
+    return Section(title, text, tuple((name, encode(figure)) for name, figure in figures.items() if figure is not None))
 
 
 def _write_pictures(sections: tuple[Section, ...], folder: Path) -> None:

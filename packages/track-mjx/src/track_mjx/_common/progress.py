@@ -1,114 +1,109 @@
-"""Progress of long commands: a bar on a terminal, log lines on standard error and in a file."""
+"""Progress of long commands: bars on a terminal, log lines on standard error and in a file."""
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from typing import Protocol
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from track_mjx._common.errors import output_error
+from . import PACKAGE
+from .errors import output_error
+
+
+class Tick(Protocol):
+    """Advances a progress bar by an amount; a note is shown at its end."""
+
+    def __call__(self, amount: int, note: str = "") -> None:
+        """Advance by `amount`."""
+
+
+Stage = Callable[[str, int | None], Tick]
+"""Starts a progress bar with a name and a total, and returns the function that advances it."""
+
+
+def silent(name: str, total: int | None) -> Tick:
+    """A stage without a bar, for use as a library."""
+    return lambda amount, note="": None
 
 
 @contextmanager
-def reporting(log_file: Path | None = None) -> Iterator[tuple[logging.Logger, Console]]:
-    """Yield a logger that writes to standard error and to a file, and the console it shares with progress bars."""
-    logger = logging.getLogger("track_mjx")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+def reporting(log_file: Path | None = None, *, append: bool = False) -> Iterator[tuple[logging.Logger, Stage]]:
+    """Yield a logger that writes to standard error and to a file, and a function that starts progress bars.
+
+    Raises:
+        OutputError: when the file cannot be written.
+    """
+    logger = logging.getLogger(PACKAGE)
+    before = logger.level, logger.propagate
     console = Console(stderr=True)
-    handlers: list[logging.Handler] = [RichHandler(console=console, show_path=False, show_time=False, markup=False)]
+    handlers = [_on_screen(console)]
     if log_file is not None:
         try:
-            file_handler = logging.FileHandler(log_file, mode="a", encoding="utf-8")
+            handlers.append(logging.FileHandler(log_file, mode="a" if append else "w", encoding="utf-8"))
         except OSError as error:
             raise output_error(log_file, error) from error
-        file_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handlers.append(file_handler)
+        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
     for handler in handlers:
         logger.addHandler(handler)
     try:
-        yield logger, console
+        with progress_bars(console) as stage:
+            yield logger, stage
     finally:
+        logger.level, logger.propagate = before
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
 
 
-@contextmanager
-def training_bar(console: Console, total: int, done: int) -> Iterator[Callable[[Mapping[str, float | int]], None]]:
-    """Yield a function that shows a line of metrics: steps, speed, reward, errors, time left; terminals only."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"))
-    bar = Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    )
-    errors = ""
-
-    with bar:
-        task = bar.add_task("training", total=total, completed=done, numbers="compiling")
-
-        def show(line: Mapping[str, float | int]) -> None:
-            nonlocal errors
-            if "eval/test/mean_body_error_mm" in line or "eval/train/mean_body_error_mm" in line:
-                group = "test" if "eval/test/mean_body_error_mm" in line else "train"
-                errors = (
-                    f"  {group}: {line[f'eval/{group}/mean_body_error_mm']:.2f} mm "
-                    f"{line[f'eval/{group}/mean_joint_error_deg']:.2f} deg"
-                )
-            numbers = (
-                f"{line['steps'] / 1e6:.2f} M steps  {line['control_steps_per_s'] / 1e3:.1f} k/s  "
-                f"reward {line['reward']:.3f}{errors}"
-            )
-            bar.update(task, completed=int(line["steps"]), numbers=numbers)
-
-        yield show
+def _on_screen(console: Console) -> logging.Handler:
+    """Coloured and wrapped on a terminal; one line for each message in files and pipes."""
+    if console.is_terminal:
+        return RichHandler(console=console, show_path=False, show_time=False, markup=False)
+    plain = logging.StreamHandler()
+    plain.setFormatter(logging.Formatter("%(levelname)-8s %(message)s"))
+    return plain
 
 
 @contextmanager
-def counting_bar(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that shows how many parts of how many are done; terminals only."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"))
-    bar = Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    )
-    with bar:
-        task = bar.add_task(name, total=1)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def progress_bars(console: Console | None = None) -> Iterator[Stage]:
+    """Yield a function that starts a progress bar; bars are shown in terminals and notebooks only."""
+    console = console or Console(stderr=True)
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    notes = (TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    bars = Progress(*columns, *notes, console=console, disable=not (console.is_terminal or console.is_jupyter))
+
+    def stage(name: str, total: int | None) -> Tick:
+        for earlier in bars.tasks:
+            bars.update(earlier.id, total=earlier.completed)
+        bar = bars.add_task(name, total=total, note="")
+
+        def tick(amount: int, note: str = "") -> None:
+            bars.update(bar, advance=amount, **({"note": note} if note else {}))
+
+        return tick
+
+    with bars:
+        yield stage
 
 
-@contextmanager
-def stop_on_signals() -> Iterator[Callable[[], str]]:
-    """Yield a function that says which of SIGTERM and SIGINT has come since, if any; a second one ends at once."""
-    received: list[str] = []
+def counter(stage: Stage, name: str) -> Callable[[int, int], None]:
+    """Return a function of (done, total) that shows a bar from its first call on."""
+    bars: list[Tick] = []
+    shown = 0
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        received.append(signal.Signals(number).name)
-        if len(received) > 1:
-            raise KeyboardInterrupt
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        if not bars:
+            bars.append(stage(name, total))
+        bars[0](done - shown)
+        shown = done
 
-    old = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: received[0] if received else ""
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-def use_compilation_cache() -> None:
-    """Keep compiled programs between runs, in $TRACK_MJX_CACHE, else the user's cache folder."""
-    import jax
-
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return
-    base = os.environ.get("TRACK_MJX_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "track-mjx"
-    )
-    jax.config.update("jax_compilation_cache_dir", os.path.join(base, "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    return show

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from . import PROGRAM
+from . import PACKAGE, PROGRAM
 
 
 def generator() -> str:
@@ -63,3 +63,15 @@ def peak_rss_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled JAX programs between runs: in ``$PACKAGE_CACHE`` (such as $STAC_MJX_CACHE) or the user's cache."""
+    import jax
+
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    users = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / PROGRAM
+    folder = Path(os.environ.get(f"{PACKAGE.upper()}_CACHE") or users)
+    jax.config.update("jax_compilation_cache_dir", str(folder / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

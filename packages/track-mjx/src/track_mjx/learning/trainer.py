@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from track_mjx._common.errors import ConfigError, RunError, raise_all
-from track_mjx._common.progress import reporting, stop_on_signals, training_bar
+from track_mjx._common.progress import reporting
+from track_mjx.learning.terminal import stop_on_signals, training_bar
 from track_mjx.devices import devices_for
 from track_mjx.learning import ppo
 from track_mjx.learning.collect import Carry, Collector, Totals
@@ -315,16 +316,16 @@ def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *,
     """Train, or go on training, until the steps are done or a signal comes; return the exit code."""
     if jax.process_index() > 0:
         return assist(setup, folder, sets, resume=resume)
-    with ExitStack() as stack, reporting(folder.path / "train.log") as (log, console), stop_on_signals() as stopped:
+    log_file = folder.path / "train.log"
+    with ExitStack() as stack, reporting(log_file, append=True) as (log, stage), stop_on_signals() as stopped:
         trackers = open_trackers(setup.config, folder.path, stack)
         trainer = Trainer(setup, folder, *sets)
         if resume:
             trainer.go_on()
             log.info("going on from step %d", trainer.progress.steps)
         run = setup.config.run
-        with training_bar(console, run.steps, trainer.progress.steps) as show:
-            trainer.report = in_turn(show, *trackers)
-            trainer.run(lambda: bool(stopped()))
+        trainer.report = in_turn(training_bar(stage, run.steps, trainer.progress.steps), *trackers)
+        trainer.run(lambda: bool(stopped()))
         draw_curves(folder.metrics(), folder.path / CURVES)
         if stopped():
             log.info("stopped by %s at step %d and saved; `track-mjx resume run=%s` goes on", stopped(),
