@@ -86,7 +86,7 @@ def progress_bars(console: Console | None = None) -> Iterator[Stage]:
         bar = bars.add_task(name, total=total, note="")
 
         def tick(amount: int, note: str = "") -> None:
-            bars.update(bar, advance=amount, **({"note": note} if note else {}))
+            bars.update(bar, advance=amount, note=note or bars.tasks[bar].fields["note"])
 
         return tick
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from .. import PROGRAM
 from ..errors import OutputError
 from ..files import output_folder, replace_file
 from ..mjcf import one_line
@@ -53,9 +54,8 @@ def require_ffmpeg() -> ModuleType:
 
         imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:
-        package = __package__.partition(".")[0].replace("_", "-")
         raise OutputError(
-            f"films need imageio with ffmpeg ({one_line(error)}): pip install '{package}[render]'"
+            f"films need imageio with ffmpeg ({one_line(error)}): pip install '{PROGRAM}[render]'"
         ) from error
     return imageio_ffmpeg
 
