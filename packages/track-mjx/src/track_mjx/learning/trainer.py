@@ -20,11 +20,11 @@ import numpy as np
 
 from track_mjx._common.errors import ConfigError, RunError, raise_all
 from track_mjx._common.progress import reporting
-from track_mjx.learning.terminal import stop_on_signals, training_bar
 from track_mjx.devices import devices_for
 from track_mjx.learning import ppo
 from track_mjx.learning.collect import Carry, Collector, Totals
 from track_mjx.learning.setup import Setup
+from track_mjx.learning.terminal import stop_on_signals, training_bar
 from track_mjx.physics.engine import engine_name, verify_division
 from track_mjx.policy.metrics import parts_of, score, summary
 from track_mjx.policy.play import Player
