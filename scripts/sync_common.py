@@ -15,12 +15,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WITHOUT = {
-    "reach_analysis": ("mjcf.py", "render", "rotations.py", "hdf5/enclosed.py"),
+    "reach_analysis": ("mjcf.py", "render", "rotations.py", "units.py", "hdf5/enclosed.py"),
     "stac_mjx": ("regions.py", "survival.py"),
 }
 """Files and folders of common/ that a package does not get."""
-UNIFIED = ("hdf5",)
-"""Top-level names of which common/ is the only source: anything else of that name in a package is removed."""
 
 
 def differences(root: Path = ROOT) -> Iterator[tuple[Path | None, Path]]:
@@ -36,7 +34,7 @@ def differences(root: Path = ROOT) -> Iterator[tuple[Path | None, Path]]:
                 yield source / file, copy
         for path in sorted(target.rglob("*")):
             file = path.relative_to(target)
-            if path.is_file() and _is_kept(path) and file not in wanted and file.parts[0] in UNIFIED:
+            if path.is_file() and _is_kept(path) and file not in wanted:
                 yield None, path
 
 
@@ -56,6 +54,8 @@ def main(arguments: list[str]) -> int:
             print(f"{name}: {'is not in common/' if source is None else f'differs from {source.relative_to(ROOT)}'}")
         elif source is None:
             copy.unlink()
+            if not any(copy.parent.iterdir()):
+                copy.parent.rmdir()
             print(f"removed {name}")
         else:
             copy.parent.mkdir(parents=True, exist_ok=True)
