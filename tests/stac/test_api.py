@@ -18,7 +18,8 @@ from stac_mjx._common.errors import BodyError, ConfigError, InputError
 from stac_mjx.body.body import Body
 from stac_mjx.body.presets import body_preset
 from stac_mjx.check import errors_in
-from stac_mjx.config import AlignmentConfig, BodyConfig
+from stac_mjx.config import AlignmentConfig, BodyConfig, FitConfig
+from stac_mjx.inputs import embedded
 from stac_mjx.keypoints.alignment import Similarity, prepared
 from stac_mjx.results import Registration
 
@@ -136,6 +137,11 @@ def test_embedded_reaches_without_a_path(body: Body) -> None:
     keypoints = stac_mjx.load_keypoints(body=body)
     assert len(keypoints.clip_names) == 46
     assert keypoints.names == ARM_NAMES
+
+
+def test_the_seed_does_not_change_the_embedded_recording(body: Body) -> None:
+    first, second = (embedded(body, FitConfig(seed=seed)).keypoints.positions for seed in (0, 7))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_progress_bars_do_not_show_outside_a_terminal(

@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -287,44 +286,6 @@ def test_full_disk_keeps_the_old_file(
     assert_one_message(last_message(capsys.readouterr().err), "stac-mjx fit", [full, "full", "unchanged"])
     assert (place.out / full).read_bytes() == old
     assert {path.name for path in place.out.iterdir()} == {path.name for path in place.fit.iterdir()}
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the size of files")
-def test_file_size_limit_in_a_process_of_its_own(place: Place) -> None:
-    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))"
-    ended = run_command(
-        fit_command(place), f"import stac_mjx.api, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n{limit}"
-    )
-    assert ended.returncode == 2, ended.stderr
-    assert_one_message(last_message(ended.stderr), "stac-mjx fit", ["offsets.h5", "beyond the size"])
-    assert not [path.name for path in place.out.iterdir() if path.suffix in (".h5", ".tmp")]
-
-
-KILL = """
-import os, signal
-replace = os.replace
-def killed(source, target):
-    if str(target).endswith("clips.h5"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-os.replace = killed
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
-@pytest.mark.parametrize("old", [None, b"the clips of an earlier fit"])
-def test_killed_while_writing(old: bytes | None, place: Place) -> None:
-    place.out.mkdir()
-    if old is not None:
-        (place.out / "clips.h5").write_bytes(old)
-    ended = run_command(fit_command(place), KILL)
-    assert ended.returncode == -signal.SIGKILL
-    left = place.out / "clips.h5"
-    assert left.read_bytes() == old if old is not None else not left.exists()
-    # what could not be removed has a name that no glob for results meets
-    assert [path.name for path in place.out.glob("*.h5") if path.name != "clips.h5"] == ["offsets.h5"]
 
 
 def test_process_ends_with_code_2_and_no_traceback(place: Place) -> None:
