@@ -132,7 +132,7 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
 
 
 def closing_line(summary: dict, out: Path) -> str:
-    """One line with the result of a fit."""
+    """Return one line with the result of a fit."""
     frames, keypoints = counted(summary["frames"], "frame"), counted(summary["keypoints"], "keypoint")
     return (
         f"{frames}, {keypoints}: mean error {summary['mean_error_mm']:.3f} mm, rmse {summary['rmse_mm']:.3f} mm, "
@@ -245,7 +245,7 @@ def bench(config: BenchConfig) -> None:
 
 
 def data_folder(given: str | None) -> Path | None:
-    """The folder of real recordings: the one given, $MIMIC_DATA, or none.
+    """Return the folder of real recordings: the one given, $MIMIC_DATA, or none.
 
     Raises:
         ConfigError: when the one given does not exist.

@@ -54,7 +54,7 @@ class Conversion:
     """What the user should check."""
 
     def frames(self, file: int) -> slice:
-        """Frames of one file."""
+        """Return the frames of one file."""
         start = sum(len(output.qpos) for output in self.outputs[:file])
         return slice(start, start + len(self.outputs[file].qpos))
 
@@ -96,7 +96,7 @@ def convert(config: ConvertConfig) -> Conversion:
 
 
 def _read(config: ConvertConfig, body: Body) -> tuple[Inputs, tuple[PublicOutput, ...], list[str]]:
-    """The recording in the files, the files, and what has to be notes about them."""
+    """Return the recording in the files, the files, and warnings."""
     notes: list[str] = []
     rate = config.rate_hz or body.rate_hz
     if rate is None:

@@ -37,7 +37,7 @@ def find_files(path: Any) -> tuple[list[Path], tuple[str, ...]]:
 
 
 def natural_key(text: object) -> list[tuple[int, int, str]]:
-    """Sort key by which ``trial2`` comes before ``trial10``."""
+    """Return a sort key by which ``trial2`` comes before ``trial10``."""
     pieces = re.split(r"(\d+)", str(text))
     return [(0, int(piece), piece) if piece.isdigit() else (1, 0, piece.lower()) for piece in pieces if piece]
 

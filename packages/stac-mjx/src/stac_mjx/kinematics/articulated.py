@@ -50,12 +50,12 @@ class JointTerms(NamedTuple):
 
 
 def _symmetric_product(matrix: Vec, vector: Vec) -> Vec:
-    """Product of a symmetric 6 x 6 matrix (21 arrays, upper triangle by rows) with a vector of 6 arrays."""
+    """Return the product of a symmetric 6 x 6 matrix (21 arrays, upper triangle by rows) with a vector of 6 arrays."""
     return tuple(dot(tuple(matrix[_PLACE[r, c]] for c in range(6)), vector) for r in range(6))
 
 
 def _point_inertia(pos: Vec, weight: Array) -> Vec:
-    """Spatial inertia of a point mass about the origin: 21 arrays; motion vectors are (angular, linear)."""
+    """Return the spatial inertia of a point mass about the origin: 21 arrays; motion vectors are (angular, linear)."""
     x, y, z = pos
     zero = jnp.zeros_like(weight)
     wx, wy, wz = weight * x, weight * y, weight * z
@@ -83,7 +83,7 @@ def _load_nodes(tree: Tree, node: Array, masses: PointMasses) -> Vec:
 
 
 def joint_forces(tree: Tree, node: Array, axes: Screw, masses: PointMasses) -> Float[Array, "dof batch"]:
-    """``J' W r``: what the pulls of all markers below a joint do along its axis."""
+    """Return ``J' W r``: the force of all markers below a joint along its axis."""
     moves = jnp.asarray(tree.ancestors, masses.weight.dtype)[node]
     wrench = jnp.stack([*cross(masses.pos, masses.pull), *masses.pull], axis=1)
     below = jnp.einsum("ki,kcb->cib", moves, wrench)
@@ -91,21 +91,21 @@ def joint_forces(tree: Tree, node: Array, axes: Screw, masses: PointMasses) -> F
 
 
 def _eliminate(inertia: Vec, force: Vec, axis: Vec, terms: JointTerms) -> tuple[Vec, Vec, Array]:
-    """Column U of the joint, U / D and u / D of Featherstone (7.42 to 7.44), zero where the joint is locked."""
+    """Return column U of the joint, U / D and u / D (Featherstone 7.42 to 7.44); zero where the joint is locked."""
     column = _symmetric_product(inertia, axis)
     inverse = terms.free / (dot(axis, column) + terms.diagonal)
     return column, tuple(c * inverse for c in column), (dot(axis, force) + terms.tau) * inverse
 
 
 def _pass_up(here: Vec, above: Vec, column: Vec, scaled: Vec, gain: Array) -> Vec:
-    """What a node hands to its parent once its joint is eliminated: inertia minus U U'/D, force minus U u / D."""
+    """Return what a node adds to its parent once its joint is eliminated: inertia minus U U'/D, force minus U u / D."""
     inertia = [i - scaled[r] * column[c] for i, (r, c) in zip(here[:21], _PAIRS, strict=True)]
     force = [f - c * gain for f, c in zip(here[21:], column, strict=True)]
     return tuple(a + x for a, x in zip(above, (*inertia, *force), strict=True))
 
 
 def _backward(tree: Tree, loads: Vec, axes: Vec, joints: JointTerms) -> tuple[Vec, Array]:
-    """Leaves to root: eliminate every joint; return U / D (6 arrays) and u / D, each (dof, batch)."""
+    """Eliminate every joint, leaves to root; return U / D (6 arrays) and u / D, each (dof, batch)."""
 
     def step(loads: Vec, joint: tuple) -> tuple[Vec, tuple[Vec, Array]]:
         index, parent, axis, terms = joint
@@ -120,7 +120,7 @@ def _backward(tree: Tree, loads: Vec, axes: Vec, joints: JointTerms) -> tuple[Ve
 
 
 def _forward(tree: Tree, axes: Vec, scaled: Vec, gain: Array) -> Array:
-    """Root to leaves: the step of every joint, given the motion of its parent."""
+    """Return the step of every joint, root to leaves, given the motion of its parent."""
 
     def move(motion: Vec, axis: Vec, scaled: Vec, gain: Array) -> tuple[Vec, Array]:
         step = gain - dot(scaled, motion)

@@ -27,18 +27,18 @@ Vec = tuple[Array, ...]
 
 
 def columns(array: np.ndarray, dtype: Any) -> Vec:
-    """The last axes of a constant (row, 3) or (row, 3, 3), entry by entry, each as a (row, 1) array."""
+    """Split the last axes of a constant (row, 3) or (row, 3, 3) into (row, 1) arrays, one an entry."""
     flat = array.reshape(len(array), -1)
     return tuple(jnp.asarray(flat[:, k, None], dtype) for k in range(flat.shape[1]))
 
 
 def dot(a: Vec, b: Vec) -> Array:
-    """Inner product of two vectors of components."""
+    """Return the inner product of two vectors of components."""
     return sum((x * y for x, y in zip(a[1:], b[1:], strict=True)), a[0] * b[0])
 
 
 def cross(a: Vec, b: Vec) -> Vec:
-    """Cross product of two 3-vectors of components."""
+    """Return the cross product of two 3-vectors of components."""
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
 
 
@@ -48,12 +48,12 @@ def rotate(mat: Vec, v: Vec) -> Vec:
 
 
 def multiply_mats(a: Vec, b: Vec) -> Vec:
-    """Product of two rotations (9-tuples, row order)."""
+    """Return the product of two rotations (9-tuples, row order)."""
     return tuple(dot(a[3 * r : 3 * r + 3], b[c::3]) for r in range(3) for c in range(3))
 
 
 def multiply_quats(a: Vec, b: Vec) -> Vec:
-    """Hamilton product of two quaternions, wxyz."""
+    """Return the Hamilton product of two quaternions, wxyz."""
     return (
         a[0] * b[0] - a[1] * b[1] - a[2] * b[2] - a[3] * b[3],
         a[0] * b[1] + a[1] * b[0] + a[2] * b[3] - a[3] * b[2],
@@ -63,14 +63,14 @@ def multiply_quats(a: Vec, b: Vec) -> Vec:
 
 
 def normalize_quat(quat: Vec) -> Vec:
-    """Unit quaternion; the identity where all components are zero, as MuJoCo does."""
+    """Return the unit quaternion; the identity where all components are zero, as MuJoCo does."""
     norm = jnp.sqrt(dot(quat, quat))
     safe = jnp.where(norm > 0, norm, 1.0)
     return (jnp.where(norm > 0, quat[0] / safe, 1.0), *(c / safe for c in quat[1:]))
 
 
 def mat_from_quat(quat: Vec) -> Vec:
-    """Rotation (9-tuple) of a unit quaternion."""
+    """Return the rotation (9-tuple) of a unit quaternion."""
     w, x, y, z = quat
     return (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
             2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
@@ -78,7 +78,7 @@ def mat_from_quat(quat: Vec) -> Vec:
 
 
 def quat_from_rotvec(v: Vec) -> Vec:
-    """Exponential map: rotation vector (rad) to quaternion, smooth at zero."""
+    """Apply the exponential map: rotation vector (rad) to quaternion, smooth at zero."""
     angle_sq = dot(v, v)
     small = angle_sq < 1e-8
     angle = jnp.sqrt(jnp.where(small, 1.0, angle_sq))
@@ -87,7 +87,7 @@ def quat_from_rotvec(v: Vec) -> Vec:
 
 
 def rotvec_from_quat(quat: Vec) -> Vec:
-    """Logarithm: unit quaternion to the shortest rotation vector (rad)."""
+    """Apply the logarithm: unit quaternion to the shortest rotation vector (rad)."""
     sign = jnp.where(quat[0] < 0, -1.0, 1.0)
     w, v = quat[0] * sign, tuple(c * sign for c in quat[1:])
     sine_sq = dot(v, v)
@@ -111,12 +111,12 @@ def in_own_buffers(function: Callable[..., Any], always: Array, *args: Any) -> A
 
 
 def row(buffer: Array, index: Array) -> Array:
-    """Row `index` of `buffer`."""
+    """Return row `index` of `buffer`."""
     return lax.dynamic_index_in_dim(buffer, index, 0, keepdims=False)
 
 
 def set_row(buffer: Array, value: Array, index: Array) -> Array:
-    """`buffer` with row `index` replaced."""
+    """Return `buffer` with row `index` replaced."""
     return lax.dynamic_update_index_in_dim(buffer, value, index, 0)
 
 
@@ -128,7 +128,7 @@ class Pose(NamedTuple):
 
 
 def joint_quats(tree: Tree, qpos: Float[Array, "nq batch"]) -> Vec:
-    """Rotation of every node about its joint, 4 arrays (dof, batch); the identity for slides and spare ball nodes."""
+    """Return the rotation of every node about its joint, 4 arrays (dof, batch); the identity for slides."""
     batch = qpos.shape[1:]
     half = jnp.zeros((tree.n_dof, *batch), qpos.dtype)
     hinge = ~tree.is_slide[tree.scalar_dof]
@@ -144,7 +144,7 @@ def joint_quats(tree: Tree, qpos: Float[Array, "nq batch"]) -> Vec:
 
 
 def local_transforms(tree: Tree, qpos: Float[Array, "nq batch"]) -> Pose:
-    """Transform of every node from its parent: constant part, then the joint."""
+    """Return the transform of every node from its parent: constant part, then the joint."""
     turn = mat_from_quat(joint_quats(tree, qpos))
     dtype = qpos.dtype
     anchor = columns(tree.anchor, dtype)
@@ -166,7 +166,7 @@ def _compose(parent: Vec, local: Vec) -> Vec:
 
 
 def node_poses(tree: Tree, qpos: Float[Array, "nq batch"]) -> Pose:
-    """World pose of every node (node 0 is the world) at configurations `qpos`."""
+    """Return the world pose of every node (node 0 is the world) at configurations `qpos`."""
     n, batch, dtype = tree.n_dof, qpos.shape[1], qpos.dtype
     buffers = tuple(jnp.full((n + 1, batch), 1.0 if k in (0, 4, 8) else 0.0, dtype) for k in range(12))
     if n == 0:
@@ -184,13 +184,13 @@ def node_poses(tree: Tree, qpos: Float[Array, "nq batch"]) -> Pose:
 
 
 def points_on_nodes(pose: Pose, node: np.ndarray | Array, local: Vec) -> Vec:
-    """World positions of points fixed to nodes; `local` holds 3 arrays (point, batch or 1)."""
+    """Return world positions of points fixed to nodes; `local` holds 3 arrays (point, batch or 1)."""
     moved = rotate(tuple(m[node] for m in pose.mat), local)
     return tuple(p[node] + m for p, m in zip(pose.pos, moved, strict=True))
 
 
 def marker_locals(tree: Tree, marker_body: np.ndarray, offsets: Float[Array, "keypoint 3"]) -> Vec:
-    """Marker positions in the frames of their nodes, 3 arrays (keypoint, 1); `offsets` are in those of their bodies."""
+    """Convert `offsets` in the frames of bodies to marker positions in the frames of nodes, 3 arrays (keypoint, 1)."""
     turned = rotate(columns(tree.body_mat[marker_body], offsets.dtype), tuple(offsets[:, k, None] for k in range(3)))
     return tuple(t + p for t, p in zip(turned, columns(tree.body_pos[marker_body], offsets.dtype), strict=True))
 
@@ -203,7 +203,7 @@ class Screw(NamedTuple):
 
 
 def screws(tree: Tree, pose: Pose, origin: Vec) -> Screw:
-    """World motion axes of all degrees of freedom; `linear` is the velocity of the point at `origin`, 3 (batch,)."""
+    """Return world motion axes of all degrees of freedom; `linear`: velocity of the point at `origin`, 3 (batch,)."""
     dtype = pose.pos[0].dtype
     mat = tuple(m[1:] for m in pose.mat)
     axis, anchor = rotate(mat, columns(tree.axis, dtype)), rotate(mat, columns(tree.anchor, dtype))
@@ -240,7 +240,7 @@ def _limit_angle(quat: Vec, limit: np.ndarray) -> Vec:
 
 
 def difference(tree: Tree, start: Float[Array, "nq batch"], end: Float[Array, "nq batch"]) -> Float[Array, "dof batch"]:
-    """Tangent step from `start` to `end`, the inverse of `retract` (MuJoCo's mj_differentiatePos with dt = 1)."""
+    """Return the tangent step from `start` to `end`, inverse of `retract` (MuJoCo: mj_differentiatePos, dt = 1)."""
     out = jnp.zeros((tree.n_dof, *start.shape[1:]), start.dtype)
     out = out.at[tree.scalar_dof].set(end[tree.scalar_qadr] - start[tree.scalar_qadr])
     if len(tree.ball_dof):
@@ -260,7 +260,7 @@ class BodyPoses(NamedTuple):
 
 @partial(jax.jit, static_argnames="tree")
 def body_poses(tree: Tree, qpos: Float[Array, "frame nq"]) -> BodyPoses:
-    """Poses of all bodies, in model units; equal to MuJoCo's ``xpos`` and (up to its sign) ``xquat``."""
+    """Return the poses of all bodies; equal to MuJoCo's ``xpos`` and (up to its sign) ``xquat``."""
     pose = node_poses(tree, qpos.T)
     pos = points_on_nodes(pose, tree.body_node, columns(tree.body_pos, qpos.dtype))
     turned = multiply_mats(tuple(m[tree.body_node] for m in pose.mat), columns(tree.body_mat, qpos.dtype))
@@ -269,7 +269,7 @@ def body_poses(tree: Tree, qpos: Float[Array, "frame nq"]) -> BodyPoses:
 
 
 def quat_from_mat(mat: Vec) -> Vec:
-    """Unit quaternion of a rotation (9-tuple), w >= 0; built on the largest component, so it is stable everywhere."""
+    """Return the unit quaternion of a rotation (9-tuple), w >= 0; stable, because the largest component is the base."""
     xx, xy, xz, yx, yy, yz, zx, zy, zz = mat
     rows = jnp.stack([
         jnp.stack([1 + xx + yy + zz, zy - yz, xz - zx, yx - xy]),
@@ -298,7 +298,7 @@ def _marker_positions(tree: Tree, body: Array, qpos: Array, offsets: Array) -> A
 def marker_positions(
     tree: Tree, marker_body: np.ndarray, qpos: Float[Array, "frame nq"], offsets: Float[Array, "keypoint 3"]
 ) -> Float[Array, "frame keypoint 3"]:
-    """World positions of markers at `offsets` in the frames of their bodies, all in model units."""
+    """Return the world positions of markers at `offsets` in the frames of their bodies."""
     return _marker_positions(tree, jnp.asarray(marker_body), qpos, offsets)
 
 
@@ -317,5 +317,5 @@ def _marker_jacobian(tree: Tree, body: Array, qpos: Array, offsets: Array) -> Ar
 def marker_jacobian(
     tree: Tree, marker_body: np.ndarray, qpos: Float[Array, "frame nq"], offsets: Float[Array, "keypoint 3"]
 ) -> Float[Array, "frame keypoint 3 dof"]:
-    """Derivative of marker positions with respect to a tangent step: MuJoCo's ``mj_jac`` at each marker."""
+    """Return the derivative of marker positions with respect to a tangent step: MuJoCo's ``mj_jac`` at each marker."""
     return _marker_jacobian(tree, jnp.asarray(marker_body), qpos, offsets)

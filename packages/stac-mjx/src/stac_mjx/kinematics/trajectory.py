@@ -53,14 +53,14 @@ def segments(clip_lengths: Int[np.ndarray, " clip"], length: int, overlap: int) 
 
 
 def crossfade_weights(n_frames: int) -> Float[np.ndarray, " frame"]:
-    """Weight of the later segment over the overlap: MIMIC-MJX section 4.3.1, with centre 0.5 and steepness 10."""
+    """Return the weight of the later segment over the overlap (MIMIC-MJX section 4.3.1: centre 0.5, steepness 10)."""
     x = np.linspace(0.0, 1.0, n_frames) if n_frames > 1 else np.array([0.5])
     return 0.5 * (1 + np.tanh(CROSSFADE_STEEPNESS * (x - CROSSFADE_CENTRE) / 2))
 
 
 @partial(jax.jit, static_argnames="tree")
 def between(tree: Tree, a: jax.Array, b: jax.Array, fraction: jax.Array) -> jax.Array:
-    """Pose at `fraction` (frame,) of the way from `a` to `b`, both (frame, nq), along the geodesic."""
+    """Return the pose at `fraction` (frame,) of the way from `a` to `b`, both (frame, nq), along the geodesic."""
     step = _shortest(tree, a, b) * fraction
     return kinematics.retract(tree, a.T, step).T
 
@@ -76,19 +76,19 @@ def crossfade(tree: Tree, a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, "fr
 
 @partial(jax.jit, static_argnames="tree")
 def steps(tree: Tree, start: jax.Array, end: jax.Array) -> jax.Array:
-    """Tangent steps (frame, dof) that lead from `start` to `end`, both (frame, nq)."""
+    """Return tangent steps (frame, dof) that lead from `start` to `end`, both (frame, nq)."""
     return _shortest(tree, start, end).T
 
 
 def _shortest(tree: Tree, start: jax.Array, end: jax.Array) -> jax.Array:
-    """Tangent steps (dof, frame); where a hinge has no limits, whole turns are left out: each frame finds its own."""
+    """Return tangent steps (dof, frame) without the whole turns of hinges without limits."""
     step = kinematics.difference(tree, start.T, end.T)
     endless = jnp.asarray(_endless(tree)[:, None])
     return jnp.where(endless, step - 2 * jnp.pi * jnp.round(step / (2 * jnp.pi)), step)
 
 
 def _endless(tree: Tree) -> Bool[np.ndarray, " dof"]:
-    """Hinges without limits."""
+    """Return which degrees of freedom are hinges without limits."""
     hinge = np.zeros(tree.n_dof, bool)
     hinge[tree.scalar_dof] = ~tree.is_slide[tree.scalar_dof]
     return hinge & np.isinf(tree.lower) & np.isinf(tree.upper)
@@ -97,7 +97,7 @@ def _endless(tree: Tree) -> Bool[np.ndarray, " dof"]:
 def unwound(
     tree: Tree, qpos: Float[np.ndarray, "frame nq"], clip_lengths: Int[np.ndarray, " clip"]
 ) -> Float[np.ndarray, "frame nq"]:
-    """Poses whose hinges without limits turn by less than half a turn from frame to frame of a clip."""
+    """Unwrap hinges without limits: they turn by less than half a turn from frame to frame of a clip."""
     columns = tree.scalar_qadr[_endless(tree)[tree.scalar_dof]]
     out = qpos.copy()
     for stop, length in zip(np.cumsum(clip_lengths).tolist(), clip_lengths.tolist(), strict=True):
@@ -109,7 +109,7 @@ def unwound(
 def velocities(
     tree: Tree, qpos: Float[np.ndarray, "frame nq"], clip_lengths: Int[np.ndarray, " clip"], rate_hz: float
 ) -> Float[np.ndarray, "frame dof"]:
-    """Generalised velocities (MuJoCo's qvel) by central differences on the manifold, one-sided at clip borders.
+    """Return generalised velocities (MuJoCo's qvel) by central differences on the manifold, one-sided at clip borders.
 
     Uses the rate of the data; a clip of one frame is at rest. Rotations are in the body frame at the frame itself: the
     mean of the steps from the frame before and to the frame after, each of which is its own axis in either frame.
@@ -147,7 +147,7 @@ def fill(
 
 
 def neighbours(known: np.ndarray, clip_lengths: Int[np.ndarray, " clip"]) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest `known` frame at or before, and at or after, every frame of the same clip; the frame itself if none."""
+    """Return the nearest `known` frames before and after (or at) every frame of a clip, else the frame itself."""
     frames = np.arange(len(known))
     clip = np.repeat(np.arange(len(clip_lengths)), clip_lengths)
     before = np.maximum.accumulate(np.where(known, frames, -1))

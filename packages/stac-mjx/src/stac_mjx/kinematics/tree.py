@@ -115,7 +115,7 @@ class _Node:
 
 
 def _joint_nodes(model: mujoco.MjModel, joint: int, parent: int, pos: np.ndarray, mat: np.ndarray) -> list[_Node]:
-    """Nodes of one joint; `pos`, `mat` is the fixed transform that leads to its body from node `parent`."""
+    """Return the nodes of one joint; `pos`, `mat` is the fixed transform to its body from node `parent`."""
     kind = int(model.jnt_type[joint])
     anchor = model.jnt_pos[joint].copy()
     zero, eye = np.zeros(3), np.eye(3)

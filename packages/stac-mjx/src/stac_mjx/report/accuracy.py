@@ -37,7 +37,7 @@ class TimeBins:
 
 
 def distances_mm(clips: ReferenceClips) -> Float[np.ndarray, "frame keypoint"]:
-    """Distance of each keypoint to its site, mm; NaN where missing or not finite."""
+    """Return the distance of each keypoint to its site, mm; NaN where missing or not finite."""
     out = clips.residual * np.float32(1000)
     out[~np.isfinite(out)] = np.nan
     return out
@@ -76,7 +76,7 @@ def means(values: Float[np.ndarray, "row column"], axis: int) -> Float[np.ndarra
 
 
 def rms_per_frame(distances: Float[np.ndarray, "frame keypoint"]) -> Float[np.ndarray, " frame"]:
-    """Root mean square over the observed keypoints of each frame; NaN where none is."""
+    """Return the root mean square over the observed keypoints of each frame; NaN where none is."""
     return np.sqrt(means(distances**2, axis=1))
 
 
@@ -94,7 +94,7 @@ def time_bins(clips: ReferenceClips, most: int = MOST_BINS) -> TimeBins:
 
 
 def pooled(values: Float[np.ndarray, "frame keypoint"], bins: TimeBins) -> Float[np.ndarray, "bin value"]:
-    """The values of all frames of each bin in one row; rows of shorter bins end in NaN."""
+    """Return the values of all frames of each bin in one row; rows of shorter bins end in NaN."""
     width = int((bins.stop - bins.start).max())
     frames = bins.start[:, None] + np.arange(width)
     inside = frames < bins.stop[:, None]
@@ -109,7 +109,7 @@ def usable(clips: ReferenceClips) -> Bool[np.ndarray, " frame"]:
 
 
 def error_figures(distances: Float[np.ndarray, " point"]) -> dict[str, float | None]:
-    """Mean, median, root mean square and 95th percentile of distances, mm; None where there are none."""
+    """Return mean, median, root mean square and 95th percentile of distances, mm; None where there are none."""
     named = {
         "mean_error_mm": np.mean,
         "median_error_mm": np.median,

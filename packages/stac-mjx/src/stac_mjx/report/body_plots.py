@@ -43,11 +43,11 @@ class ReferencePose:
     def points(
         self, bodies: Int[np.ndarray, " point"], local: Float[np.ndarray, "point 3"]
     ) -> Float[np.ndarray, "point 3"]:
-        """Points given in the frames of bodies, in the world."""
+        """Return points given in the frames of bodies, in the world."""
         return self.xpos[bodies] + np.einsum("pij,pj->pi", quat_to_mat(self.xquat)[bodies], local)
 
     def extent_of(self, bodies: Int[np.ndarray, " some"]) -> Float[np.ndarray, "point 3"]:
-        """Points around the geoms of some bodies, and the origins of these bodies."""
+        """Return points around the geoms of some bodies, and the origins of these bodies."""
         geoms = np.isin(self.shapes.body, bodies)
         owner = self.shapes.body[geoms]
         around = np.einsum("gij,gpj->gpi", quat_to_mat(self.xquat)[owner], self.shapes.points[geoms])
@@ -55,14 +55,14 @@ class ReferencePose:
 
 
 def reference_pose(model: mujoco.MjModel, length_unit_m: float) -> ReferencePose:
-    """Pose and shapes of a model."""
+    """Return the pose and shapes of a model."""
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     return ReferencePose(body_shapes(model, length_unit_m), data.xpos * length_unit_m, data.xquat.copy())
 
 
 def offsets_on_body(clips: ReferenceClips, offsets: Offsets | None, pose: ReferencePose) -> Figure | None:
-    """Where the keypoints sit on the body before and after calibration; None where the files do not say."""
+    """Draw the keypoints on the body before and after calibration; None where the files have no offsets."""
     names, on, final, initial = _offsets(clips, offsets)
     if final is None or on is None:
         return None
@@ -93,7 +93,7 @@ def offsets_on_body(clips: ReferenceClips, offsets: Offsets | None, pose: Refere
 def _offsets(
     clips: ReferenceClips, offsets: Offsets | None
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None, np.ndarray | None, np.ndarray | None]:
-    """Keypoint names, their bodies, calibrated and initial offsets; those of the clips where there is no file."""
+    """Return keypoint names, their bodies, calibrated and initial offsets; from the clips without an offsets file."""
     if offsets is not None and set(offsets.kp_body) <= set(clips.names_xpos):
         return offsets.kp_names, offsets.kp_body, np.asarray(offsets.offsets), np.asarray(offsets.offset_initial)
     final = None if clips.offsets is None else np.asarray(clips.offsets)
@@ -108,7 +108,7 @@ def _offset_arrows(ax: Axes, after: np.ndarray, before: np.ndarray | None) -> No
 
 
 def _offset_list(ax: Axes, names: tuple[str, ...], length: np.ndarray, moved: np.ndarray | None) -> None:
-    """Bars of the offsets that moved most (longest, where it is unknown whence)."""
+    """Draw bars of the offsets that moved most, or of the longest where the initial ones are unknown."""
     order = np.argsort(-(length if moved is None else moved), kind="stable")[:LISTED]
     y = np.arange(len(order))
     ax.barh(y - 0.2, length[order], height=0.38, color=ON_BODY, alpha=0.45, label="from the body's origin")
@@ -125,7 +125,7 @@ def _offset_list(ax: Axes, names: tuple[str, ...], length: np.ndarray, moved: np
 
 
 def draw_body(ax: Axes, shapes: Shapes, pose: tuple[np.ndarray, np.ndarray], view: Float[np.ndarray, "2 3"]) -> None:
-    """Outlines of a posed body (xpos in metres, xquat) and lines between its bodies, in mm."""
+    """Draw outlines of a posed body (xpos in metres, xquat) and lines between its bodies, in mm."""
     xpos, xquat = pose
     if len(shapes.body):
         polygons = outlines(shapes, xpos, xquat, view) * 1000
@@ -150,7 +150,7 @@ def frame_points(ax: Axes, points: Float[np.ndarray, "point 2"], spare: float = 
 
 
 def worst_frames(clips: ReferenceClips, shapes: Shapes) -> Figure | None:
-    """The frames with the largest errors, along and from above; None when no frame has a keypoint."""
+    """Draw the frames with the largest errors, from the side and from above; None without keypoints."""
     distances = distances_mm(clips)
     error = np.where(usable(clips), rms_per_frame(distances), np.nan)
     chosen = pick_worst(error, clips.frame_clip, round(_APART_S * float(clips.info.rate_hz or 1.0)))
@@ -188,7 +188,7 @@ def _worst_heading(clips: ReferenceClips) -> str:
 def pick_worst(
     error: Float[np.ndarray, " frame"], clip: Int[np.ndarray, " frame"], apart: int
 ) -> Int[np.ndarray, " few"]:
-    """Frames of largest error, worst first, those of one clip more than `apart` frames from each other."""
+    """Return the frames of largest error, worst first, those of one clip more than `apart` frames from each other."""
     left = np.where(np.isfinite(error), error, -np.inf)
     chosen: list[int] = []
     while len(chosen) < N_WORST and np.isfinite(left.max(initial=-np.inf)):
@@ -200,7 +200,7 @@ def pick_worst(
 
 
 def _own_views(points: Float[np.ndarray, "keypoint 3"]) -> tuple[np.ndarray, np.ndarray]:
-    """Views from the side and from above, rotated about z so that the animal is along the page."""
+    """Return views from the side and from above, rotated about z so that the animal is along the page."""
     flat = points[np.isfinite(points).all(axis=1)][:, :2]
     along = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=True)[2][0]
     across = np.array([-along[1], along[0], 0.0])

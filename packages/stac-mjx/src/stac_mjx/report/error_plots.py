@@ -32,7 +32,7 @@ MOST_CLIP_NAMES = 60
 
 
 def keypoint_errors(clips: ReferenceClips) -> Figure:
-    """Distances of each keypoint to its site, worst mean first: 5, 25, 50, 75, 95 % and mean."""
+    """Draw the distances of each keypoint to its site, worst mean first: 5, 25, 50, 75, 95 % and mean."""
     distances = distances_mm(clips)
     mean = means(distances, axis=0)
     order = np.argsort(-np.where(np.isfinite(mean), mean, -1), kind="stable")
@@ -56,7 +56,7 @@ def keypoint_errors(clips: ReferenceClips) -> Figure:
 
 
 def errors_over_time(clips: ReferenceClips) -> Figure:
-    """Median distance over the keypoints and the band that holds 95 % of them; unusable frames in red."""
+    """Draw the median distance over the keypoints and the band of 95 % of them; unusable frames in red."""
     distances, bins = distances_mm(clips), time_bins(clips)
     low, middle, high = percentiles(pooled(distances, bins), (2.5, 50, 97.5))
     figure, [[axes]] = panels(WIDTH, 2.9, Margins(top=0.6))
@@ -80,7 +80,7 @@ def errors_over_time(clips: ReferenceClips) -> Figure:
 
 
 def errors_per_clip(clips: ReferenceClips, figures: list[ClipFigures]) -> Figure:
-    """Mean and 95th percentile of the distances in each clip, in the order of the file."""
+    """Draw the mean and 95th percentile of the distances in each clip, in the order of the file."""
     figure, [[axes]] = panels(WIDTH, 3.2 if len(figures) <= MOST_CLIP_NAMES else 2.9, Margins(bottom=0.95, top=0.6))
     x = np.arange(len(figures))
     mean, p95 = np.array([f.mean for f in figures]), np.array([f.p95 for f in figures])
@@ -100,7 +100,7 @@ def errors_per_clip(clips: ReferenceClips, figures: list[ClipFigures]) -> Figure
 
 
 def calibration_history(offsets: Offsets) -> Figure:
-    """How the error fell while poses and offsets alternated."""
+    """Draw the error of each round of calibration."""
     figure, [[axes]] = panels(WIDTH, 2.6, Margins(left=0.75, top=0.6))
     loss = np.sqrt(np.maximum(np.asarray(offsets.loss_history, np.float64), 0)) * 1000
     rounds = np.arange(1, len(loss) + 1)
@@ -118,7 +118,7 @@ def calibration_history(offsets: Offsets) -> Figure:
 
 
 def missing_keypoints(clips: ReferenceClips) -> Figure | None:
-    """When each keypoint is missing; None when none ever is."""
+    """Draw when each keypoint is missing; None without gaps."""
     missing = ~np.isfinite(clips.kp_data).all(axis=-1)
     if not missing.any():
         return None
@@ -139,7 +139,7 @@ def missing_keypoints(clips: ReferenceClips) -> Figure | None:
 
 
 def _unbroken(clips: ReferenceClips, bins: TimeBins) -> list[slice]:
-    """Bins of each clip, for lines that must not cross its border; one stretch for very many clips."""
+    """Return the bins of each clip, for lines within clips; one slice for very many clips."""
     if len(clips.clip_name) > MOST_BORDERS:
         return [slice(None)]
     first = np.searchsorted(bins.start, clips.clip_start)
@@ -161,7 +161,7 @@ def _time_label(clips: ReferenceClips) -> str:
 
 
 def _right_figures(axes: Axes, texts: list[str], heading: str) -> None:
-    """Numbers in a column right of the axes, one a row."""
+    """Write numbers in a column to the right of the axes, one a row."""
     place = axes.get_yaxis_transform()
     for y, text in enumerate(texts):
         axes.text(1.012, y, text, transform=place, va="center", fontsize=8, color=INK)

@@ -84,7 +84,7 @@ def ranges_used(clips: ReferenceClips, model: mujoco.MjModel) -> JointRanges | N
 
 
 def joint_ranges(ranges: JointRanges) -> list[Figure]:
-    """The motion of each joint between its limits, in as many figures as it takes (at most `MOST_FIGURES`)."""
+    """Draw the motion of each joint between its limits, in at most `MOST_FIGURES` figures."""
     n = len(ranges.names)
     if n == 0:
         return []

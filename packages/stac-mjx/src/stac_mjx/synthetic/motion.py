@@ -161,7 +161,7 @@ def marker_positions(
 
 
 def random_poses(body: Body, motion: Motion, rng: np.random.Generator) -> Float[np.ndarray, "frame nq"]:
-    """Smooth random poses around the default one, strictly within all joint limits.
+    """Return smooth random poses around the default one, strictly within all joint limits.
 
     Hinges and slides with limits swing through their range, rotations of ball and free joints turn up to about a
     radian (yaw of a free joint: two), free joints travel about half the body's size.
@@ -191,7 +191,7 @@ def random_poses(body: Body, motion: Motion, rng: np.random.Generator) -> Float[
 
 
 def smooth_noise(motion: Motion, n_signals: int, rng: np.random.Generator) -> Float[np.ndarray, "frame signal"]:
-    """Band-limited noise of standard deviation `motion.amplitude`: sines of random frequency and phase."""
+    """Return the band-limited noise of standard deviation `motion.amplitude`: sines of random frequency and phase."""
     n_sines = 8
     time = np.arange(motion.n_frames) / motion.rate_hz
     frequency = rng.uniform(0.1, 1.0, (n_sines, n_signals)) * motion.cutoff_hz

@@ -59,7 +59,7 @@ def mouse_arm_reaches(seed: int = 0, body: Body | None = None) -> Truth:
 
 
 def _reach(body: Body, target: int, onset: float, rng: np.random.Generator) -> Float[np.ndarray, "frame nq"]:
-    """Joint angles of one reach, always within the limits.
+    """Return joint angles of one reach, always within the limits.
 
     A minimum-jerk move (Flash and Hogan 1985) from rest to the target's posture, bent on the way, then a slow drift;
     the additions are shrunk together where they would leave the joint ranges.
@@ -86,18 +86,18 @@ def _reach(body: Body, target: int, onset: float, rng: np.random.Generator) -> F
 
 
 def _minimum_jerk(progress: np.ndarray) -> np.ndarray:
-    """Position along a minimum-jerk move, 0 to 1, at relative time 0 to 1."""
+    """Return the position along a minimum-jerk move, 0 to 1, at relative time 0 to 1."""
     return progress**3 * (10 - 15 * progress + 6 * progress**2)
 
 
 def _shrink(base: np.ndarray, extra: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:
-    """Largest factor up to 1 by which `extra` can be added to `base` without leaving the limits."""
+    """Return the largest factor up to 1 by which `extra` can be added to `base` without leaving the limits."""
     room = np.where(extra > 0, upper - base, base - lower)
     return float(min(1.0, (room / np.maximum(np.abs(extra), 1e-12)).min()))
 
 
 def _limits(body: Body, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper limits of the four joints, `margin` (rad) inside the model's."""
+    """Return lower and upper limits of the four joints, `margin` (rad) inside the model's."""
     limits = np.array([body.model.joint(name).range for name in _JOINTS])
     return limits[:, 0] + margin, limits[:, 1] - margin
 
@@ -111,7 +111,7 @@ def _in_model_order(body: Body, angles: np.ndarray) -> np.ndarray:
 
 
 def solve_wrist(body: Body, goal_m: Float[np.ndarray, "3"], guess: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
-    """Joint angles near `guess` that bring the wrist to a point, by damped least squares within the limits.
+    """Return joint angles near `guess` that bring the wrist to a point, by damped least squares within the limits.
 
     The point is reached to 0.1 mm or as closely as the limits allow.
     """
