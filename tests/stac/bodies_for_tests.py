@@ -33,6 +33,15 @@ EVERY_JOINT = """
   </worldbody>
 </mujoco>
 """
+EVERY_JOINT_MARKERS = {
+    "a": ("root", [0.1, 0.0, 0.05]),
+    "b": ("root", [-0.1, 0.1, 0.0]),
+    "c": ("weld", [0.0, 0.1, 0.0]),
+    "d": ("hinged", [0.1, 0.0, 0.1]),
+    "e": ("ball", [0.05, 0.1, -0.1]),
+    "f": ("slider", [0.1, 0.0, 0.0]),
+    "g": ("leg", [0.0, 0.05, -0.2]),
+}
 FINGER = """
 <mujoco>
   <worldbody>
@@ -68,16 +77,7 @@ def body_of(folder: Path, xml: str, markers: dict[str, tuple[str, list[float]]],
 
 def every_joint(folder: Path) -> Body:
     """A floating tree with hinges, a ball, a slide, a weld and two branches; seven keypoints."""
-    markers = {
-        "a": ("root", [0.1, 0.0, 0.05]),
-        "b": ("root", [-0.1, 0.1, 0.0]),
-        "c": ("weld", [0.0, 0.1, 0.0]),
-        "d": ("hinged", [0.1, 0.0, 0.1]),
-        "e": ("ball", [0.05, 0.1, -0.1]),
-        "f": ("slider", [0.1, 0.0, 0.0]),
-        "g": ("leg", [0.0, 0.05, -0.2]),
-    }
-    return body_of(folder, EVERY_JOINT, markers)
+    return body_of(folder, EVERY_JOINT, EVERY_JOINT_MARKERS)
 
 
 def finger(folder: Path) -> Body:

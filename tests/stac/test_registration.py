@@ -17,7 +17,7 @@ from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.kinematics.trajectory import steps
 from stac_mjx.results import Registration, register
-from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
+from stac_mjx.synthetic.motion import Flaws, Motion, make_truth, marker_positions
 
 QUICK = CalibrationConfig(frames=60, max_rounds=6)
 
@@ -138,6 +138,20 @@ def test_a_turned_recording_gives_the_turned_pose(body: Body) -> None:
     )
     np.testing.assert_allclose(second.xpos[:, 1:], first.xpos[:, 1:] @ turn.T, atol=3e-3)
     np.testing.assert_allclose(second.qpos[:, 7:], first.qpos[:, 7:], atol=2e-2)
+
+
+def test_files_keep_the_length_unit_of_the_model(tmp_path: Path) -> None:
+    places = {name: [x / 100 for x in offset] for name, (_, offset) in bodies.EVERY_JOINT_MARKERS.items()}
+    markers = {name: (carrier, places[name]) for name, (carrier, _) in bodies.EVERY_JOINT_MARKERS.items()}
+    body = bodies.body_of(tmp_path, bodies.EVERY_JOINT, markers, unit="cm")
+    truth = make_truth(body, Motion(n_frames=30, amplitude=0.4), seed=9)
+    result = register(match(body, truth.keypoints, FitConfig()), FitConfig(), known=KnownOffsets(truth.offsets))
+    found = result.trajectory
+    np.testing.assert_allclose(marker_positions(body, found.qpos, truth.offsets), found.marker_sites, atol=1e-7)
+    assert np.nanmean(found.error_mm) < 0.02  # of a body 8 mm long
+    np.testing.assert_allclose(found.qpos[:, :3], truth.qpos[:, :3], atol=0.02)
+    slopes = np.gradient(found.qpos[:, :3], axis=0)[1:-1] * found.rate_hz
+    np.testing.assert_allclose(found.qvel[1:-1, :3], slopes, atol=1e-3 * np.abs(slopes).max())
 
 
 def test_the_same_seed_gives_the_same_result(body: Body) -> None:
