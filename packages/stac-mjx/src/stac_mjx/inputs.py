@@ -109,16 +109,16 @@ def _unobserved(body: Body, keypoints: Keypoints) -> list[str]:
     if observed.all():
         return []
     missing = [name for name, there in zip(keypoints.names, observed, strict=True) if not there]
-    where = str(keypoints.sources[0].path) if keypoints.sources else "the recording"
     trunk = [name for name in missing if name in body.trunk_keypoints]
     if trunk or observed.mean() < FEWEST_OBSERVED:
         why = f"trunk keypoints {shorten(trunk)}" if trunk else f"{len(missing)} of {len(observed)} keypoints"
         raise InputError(
-            f"{where}: keypoints never observed (all NaN or of zero confidence): {shorten(missing)}. "
+            f"{keypoints.where}: keypoints never observed (all NaN or of zero confidence): {shorten(missing)}. "
             f"The pose cannot be found without the {why}. Check keypoints.names and keypoints.min_confidence, or leave "
             f"them out: body.leave_out=[{','.join(missing)}]"
         )
-    return [f"{where}: never observed: {shorten(missing)}; joints that only they observe stay near the neutral pose"]
+    note = "joints that only they observe stay near the neutral pose"
+    return [f"{keypoints.where}: never observed: {shorten(missing)}; {note}"]
 
 
 def _empty_clips(keypoints: Keypoints) -> list[str]:
@@ -133,8 +133,9 @@ def _with_rate(keypoints: Keypoints, body: Body) -> tuple[Keypoints, list[str]]:
         return keypoints, []
     rate = body.rate_hz
     if rate is None:
-        where = str(keypoints.sources[0].path) if keypoints.sources else "the recording"
-        raise InputError(f"{where}: missing frame rate, and body {body.name!r} has no usual one. Set keypoints.rate_hz")
+        raise InputError(
+            f"{keypoints.where}: missing frame rate, and body {body.name!r} has no usual one. Set keypoints.rate_hz"
+        )
     note = (
         f"the recording does not state its frame rate; {rate:g} Hz, usual for body {body.name!r}, is used. "
         f"Set keypoints.rate_hz={rate:g} to confirm, or to the true rate (velocities depend on it)"
@@ -200,9 +201,8 @@ def _to_metres(keypoints: Keypoints, body: Body, config: AlignmentConfig) -> tup
     ratio = size_ratio(body, keypoints)
     limit = IMPLAUSIBLE_FACTOR
     if np.isfinite(ratio) and not 1 / limit < ratio < limit:
-        where = str(keypoints.sources[0].path) if keypoints.sources else "the recording"
         raise InputError(
-            f"{where}: the keypoints are {ratio:.3g} times the size of body {body.name!r} "
+            f"{keypoints.where}: the keypoints are {ratio:.3g} times the size of body {body.name!r} "
             f"(expected between {1 / limit:.3g} and {limit:.3g}). "
             "Check keypoints.unit (m, dm, cm, mm, um), body.unit and body.scale"
         )

@@ -49,6 +49,11 @@ class Keypoints:
         return self.positions.shape[0]
 
     @property
+    def where(self) -> str:
+        """Name of the recording in messages."""
+        return str(self.sources[0].path) if self.sources else "the recording"
+
+    @property
     def clip_starts(self) -> Int[np.ndarray, " clip"]:
         """First frame of each clip."""
         return np.concatenate([[0], np.cumsum(self.clip_lengths)[:-1]]).astype(np.int64)

@@ -201,7 +201,7 @@ def _finished(joined: Keypoints, path_notes: tuple[str, ...]) -> Keypoints:
     """Note keypoints that are never observed; refuse a recording without any."""
     observed = joined.observed.any(axis=0)
     if not observed.any():
-        raise InputError(f"{joined.sources[0].path}: no keypoint was observed in any frame; {'; '.join(joined.notes)}")
+        raise InputError(f"{joined.where}: no keypoint was observed in any frame; {'; '.join(joined.notes)}")
     never = [name for name, once in zip(joined.names, np.ravel(observed), strict=True) if not once]
     notes = (f"never observed: {shorten(never)}",) if never else ()
     return replace(joined, notes=(*path_notes, *joined.notes, *notes))

@@ -30,8 +30,6 @@ class Tree:
 
     parent: np.ndarray
     """Node each node hangs on, (dof,)."""
-    depth: np.ndarray
-    """Number of degrees of freedom up to and including this one, (dof,)."""
     const_pos: np.ndarray
     """Fixed part of the transform from the parent node, (dof, 3)."""
     const_mat: np.ndarray
@@ -196,7 +194,6 @@ def _pack(model: mujoco.MjModel, nodes: list[_Node], bodies: tuple, dofs: tuple,
 
     return Tree(
         parent=parent,
-        depth=ancestors[1:].sum(axis=1),
         const_pos=stacked("pos", 3),
         const_mat=stacked("mat", 3, 3),
         anchor=stacked("anchor", 3),
