@@ -1,4 +1,4 @@
-"""Servos in the place of motors and muscles: closed forms of how they answer, and what they leave of the body."""
+"""Servos that replace motors and muscles: their response in closed form, and the unchanged rest of the body."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def with_servos(folder: Path, xml: str, root: str, feet: tuple[str, ...], hz: fl
 
 
 def test_a_servo_answers_like_a_critically_damped_spring(tmp_path: Path) -> None:
-    hz, told = 5.0, 0.3
+    hz, target = 5.0, 0.3
     model = with_servos(tmp_path, WHEEL, "wheel", (), hz).model
     assert [model.actuator(i).name for i in range(model.nu)] == ["axle"]
     data = mujoco.MjData(model)
-    data.ctrl[:] = told
+    data.ctrl[:] = target
     times, angles = [], []
     while data.time < 0.3:
         mujoco.mj_step(model, data)
         times.append(data.time)
         angles.append(data.qpos[0])
     phase = 2 * np.pi * hz * np.array(times)
-    np.testing.assert_allclose(angles, told * (1 - (1 + phase) * np.exp(-phase)), atol=0.01 * told)
+    np.testing.assert_allclose(angles, target * (1 - (1 + phase) * np.exp(-phase)), atol=0.01 * target)
 
 
-def test_servos_take_the_place_of_muscles_and_their_tendons(tmp_path: Path) -> None:
+def test_servos_replace_muscles_and_their_tendons(tmp_path: Path) -> None:
     arena = with_servos(tmp_path, ARM, "upper", ("hand",))
     model, body = arena.model, Anatomy(arena, 1.0, 0.01)
     assert (model.na, model.ntendon) == (0, 0)
@@ -59,7 +59,7 @@ def test_servos_take_the_place_of_muscles_and_their_tendons(tmp_path: Path) -> N
     assert [sum(ranges[name]) / 2 for name in body.actuators] == pytest.approx([0.01, -0.02], abs=1e-5)
 
 
-def test_what_no_actuator_moves_stays_as_it_is(tmp_path: Path) -> None:
+def test_joints_without_actuators_do_not_change(tmp_path: Path) -> None:
     arena = with_servos(tmp_path, WALKER, "trunk", ("foot_L", "foot_R"))
     body = Anatomy(arena, 1.0, 0.01)
     assert body.actuators == ("hip_L", "hip_R")
@@ -68,7 +68,7 @@ def test_what_no_actuator_moves_stays_as_it_is(tmp_path: Path) -> None:
     assert (arena.model.dof_damping[:6] == 0).all()
 
 
-def test_mistakes(tmp_path: Path) -> None:
+def test_missing_hinges_and_unknown_modes_are_rejected(tmp_path: Path) -> None:
     sliding = WHEEL.replace('<joint name="axle" axis="0 0 1"/>', '<joint name="axle" type="slide"/>')
     with pytest.raises(BodyError, match="no actuator of the body moves a hinge"):
         with_servos(tmp_path, sliding, "wheel", ())

@@ -34,7 +34,7 @@ def held(judged: Anatomy, qpos: np.ndarray) -> Strength:
 
 
 def test_a_motor_holds_a_pendulum_up_to_its_torque() -> None:
-    """Weight 1 kg at 0.1 m asks for 0.981 cos(angle) N m; the motor gives 0.5."""
+    """Weight 1 kg at 0.1 m requires 0.981 cos(angle) N m; the motor has 0.5."""
     angle = np.array([0.0, 0.5, 1.2, 1.5, -np.pi])
     found = held(body(PENDULUM), angle[:, None])
     needed = -9.81 * 0.1 * np.cos(angle)
@@ -42,7 +42,7 @@ def test_a_motor_holds_a_pendulum_up_to_its_torque() -> None:
     assert found.effort[:, 0] == pytest.approx(np.minimum(np.abs(needed) / 0.5, 1), abs=2e-3)
 
 
-def test_acceleration_and_velocity_are_asked_for_too() -> None:
+def test_acceleration_and_velocity_need_torque_too() -> None:
     judged = body(PENDULUM.replace('axis="0 1 0"', 'axis="0 1 0" damping="0.1"'))
     down, inertia = np.full((1, 1), np.pi / 2), 1 * 0.1**2 + 0.4 * 1 * 0.01**2
     one, none = np.ones((1, 1)), np.zeros((1, 1))
@@ -52,8 +52,8 @@ def test_acceleration_and_velocity_are_asked_for_too() -> None:
     assert moving.effort[0, 0] == pytest.approx(0.2 / 0.5, abs=2e-3)
 
 
-def test_muscles_at_the_effort_found_make_the_movement(tmp_path: Path) -> None:
-    """Activations set to the effort found give MuJoCo the accelerations asked for, wherever nothing lacks."""
+def test_muscles_at_the_computed_effort_make_the_movement(tmp_path: Path) -> None:
+    """Activations equal to the computed effort give the required accelerations in MuJoCo, where nothing is lacking."""
     judged = arm(tmp_path).task.body
     model, data = judged.model, mujoco.MjData(judged.model)
     qpos, qvel = movement(model, 40, 100.0)
@@ -82,6 +82,6 @@ def test_check_warns_of_poses_that_no_control_can_hold(tmp_path: Path, capsys: p
         xml = PENDULUM.replace('gear="0.5"', f'gear="{gear}"')
         path = write_clips(tmp_path / f"gear_{gear}.h5", xml, end_effectors=("rod",), root="rod")
         assert main(["check", f"clips={path}"]) == 0
-        told = capsys.readouterr().out
-        assert f"strength: actuators can hold the pose in {found} of the frames" in told
-        assert ("WARNING: no controller can hold 100% of the poses (at full force there: motor" in told) == warned
+        printed = capsys.readouterr().out
+        assert f"strength: actuators can hold the pose in {found} of the frames" in printed
+        assert ("WARNING: no controller can hold 100% of the poses (at full force there: motor" in printed) == warned
