@@ -109,6 +109,7 @@ def test_extent_and_error_are_those_of_the_animal_in_its_own_unit() -> None:
         ({"fps": 5, "speed": 2.0}, [0, 4, 8, 12, 16]),
         ({"fps": 20, "start_s": 1.0, "duration_s": 0.2}, [10, 10, 11, 11, 12]),
         ({"fps": 10, "start_s": 1.9}, [19]),
+        ({"fps": 10, "speed": 0.5, "start_s": 1.0, "duration_s": 0.2}, [10, 10, 11, 11, 12]),
     ],
 )
 def test_each_picture_shows_the_state_nearest_in_time(settings: dict[str, Any], states: list[int]) -> None:

@@ -7,22 +7,20 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from matplotlib.colors import to_rgb
 
-from stac_mjx._common.errors import ConfigError
 from stac_mjx._common.figures import ON_BODY, RECORDED, RED
 from stac_mjx._common.mjcf import travels
+from stac_mjx._common.render import video
 from stac_mjx._common.render.canvas import open_canvas
 from stac_mjx._common.render.extent import Extent, Motion, Surface, measure, pose
 from stac_mjx._common.render.scene import CAPSULE, SPHERE, Stage, stage_model
-from stac_mjx._common.render.video import Captions, Picture, film, film_path, film_problems, require_ffmpeg
+from stac_mjx._common.render.video import Picture
 from stac_mjx._common.settings import validate
 from stac_mjx.config import RenderConfig
 from stac_mjx.records import ReferenceClips, read_clips
 
-LONGEST_S = 20.0
-"""Longest stretch shown by default, s."""
 X_RAY = 0.7
 """Markers inside the body shine through it this strongly."""
 _LINK = (0.60, 0.60, 0.62)
@@ -41,16 +39,17 @@ def render_clip(config: RenderConfig, progress: Callable[[int, int], None] = lam
         OutputError: if this machine cannot draw or the film cannot be written.
     """
     _check(config)
-    require_ffmpeg()
+    video.require_ffmpeg()
     clips = read_clips(Path(config.clips).expanduser(), [config.clip])
-    frames = shown_frames(clips, config)
-    out = film_path(config.out, Path(config.clips).expanduser(), clips.clip_name[0])
+    time = np.arange(clips.n_frames) / float(clips.info.rate_hz or 1.0)
+    frames = video.shown_samples(time, config, config.speed, clips.clip_name[0])
+    out = video.film_path(config.out, Path(config.clips).expanduser(), clips.clip_name[0])
     model = stage_model(clips.info.mjcf_xml, clips.info.assets, config.width, config.height)
     with open_canvas(model, config.width, config.height) as canvas:
         scene = MarkerScene(clips, canvas)
         camera = scene.stage.camera(config.camera, config.azimuth, config.elevation)
-        captions = Captions(config.height, [("recorded", to_rgb(RECORDED)), ("on the body", to_rgb(ON_BODY))])
-        with film(out, config.fps) as write:
+        captions = video.Captions(config.height, [("recorded", to_rgb(RECORDED)), ("on the body", to_rgb(ON_BODY))])
+        with video.film(out, config.fps) as write:
             for done, frame in enumerate(frames.tolist(), 1):
                 text = _caption(clips, frame, config, scene)
                 write(captions.put_on(scene.picture(frame, camera), text))
@@ -60,23 +59,7 @@ def render_clip(config: RenderConfig, progress: Callable[[int, int], None] = lam
 
 def _check(config: RenderConfig) -> None:
     clip = [] if isinstance(config.clip, int | str) else [f"clip={config.clip!r}: expected one name or number"]
-    validate(config, "settings", [*film_problems(config), *clip])
-
-
-def shown_frames(clips: ReferenceClips, config: RenderConfig) -> Int[np.ndarray, " picture"]:
-    """Return the frame of the recording that each picture shows: the nearest one in time.
-
-    Raises:
-        ConfigError: if the stretch starts outside the clip.
-    """
-    rate = float(clips.info.rate_hz or 1.0)
-    length = clips.n_frames / rate
-    if not 0 <= config.start_s < length:
-        raise ConfigError(f"start_s={config.start_s}: clip {clips.clip_name[0]!r} lasts {length:g} s")
-    stretch = min(LONGEST_S if config.duration_s is None else config.duration_s, length - config.start_s)
-    count = max(1, round(stretch / config.speed * config.fps))
-    times = config.start_s + np.arange(count) * config.speed / config.fps
-    return np.minimum(np.round(times * rate).astype(np.int64), clips.n_frames - 1)
+    validate(config, "settings", [*video.film_problems(config), *clip])
 
 
 def _caption(clips: ReferenceClips, frame: int, config: RenderConfig, scene: MarkerScene) -> str:

@@ -9,17 +9,14 @@ import mujoco
 import numpy as np
 from jaxtyping import Int
 
-from track_mjx._common.errors import ConfigError
+from track_mjx._common.render import video
 from track_mjx._common.render.canvas import open_canvas
 from track_mjx._common.render.scene import stage_model
-from track_mjx._common.render.video import Captions, Colour, film, film_path, film_problems, require_ffmpeg
 from track_mjx._common.settings import validate
 from track_mjx.config import RenderConfig
 from track_mjx.render.footage import Footage, read_footage
 from track_mjx.render.scene import GHOST, TIGHT, GhostScene, muscles_of_tendons
 
-LONGEST_S = 20.0
-"""Longest stretch of a rollout shown by default, s."""
 _PLEASANT_S = 5.0
 """By default, a short rollout is slowed down to last about this long."""
 _SPEEDS = tuple(step / power for power in (1, 10, 100, 1000) for step in (1.0, 0.5, 0.2))
@@ -40,17 +37,17 @@ def render(config: RenderConfig, progress: Callable[[int, int], None] = lambda _
         OutputError: if this machine cannot draw or the film cannot be written.
     """
     _check(config)
-    require_ffmpeg()
+    video.require_ffmpeg()
     body, takes = read_footage(config.rollouts, wanted_clips(config.clip), config.seed)
     model = stage_model(body.mjcf_xml, body.assets, config.width, config.height)
     speeds = [config.speed or pleasant_speed(take) for take in takes]
     plans = [shown_states(take, config, speed) for take, speed in zip(takes, speeds, strict=True)]
     source = Path(config.rollouts).expanduser()
     name = takes[0].clip if len(takes) == 1 else f"{len(takes)}_clips"
-    out = film_path(config.out, source / "rollouts.h5" if source.is_dir() else source, name)
+    out = video.film_path(config.out, source / "rollouts.h5" if source.is_dir() else source, name)
     total, done = sum(len(plan) for plan in plans), 0
-    captions = Captions(config.height, _legend(model, config))
-    with open_canvas(model, config.width, config.height) as canvas, film(out, config.fps) as write:
+    captions = video.Captions(config.height, _legend(model, config))
+    with open_canvas(model, config.width, config.height) as canvas, video.film(out, config.fps) as write:
         for take, speed, states in zip(takes, speeds, plans, strict=True):
             scene = GhostScene(take, canvas, body.length_unit_m, config.ghost)
             camera = scene.stage.camera(config.camera, config.azimuth, config.elevation)
@@ -64,7 +61,7 @@ def render(config: RenderConfig, progress: Callable[[int, int], None] = lambda _
 
 
 def _check(config: RenderConfig) -> None:
-    problems = film_problems(config)
+    problems = video.film_problems(config)
     several = config.clip if isinstance(config.clip, list) else [config.clip]
     if not several or not all(isinstance(one, int | str) and not isinstance(one, bool) for one in several):
         problems.append(f"clip={config.clip!r}: expected a name or number, a list of these, or all")
@@ -85,26 +82,19 @@ def pleasant_speed(footage: Footage) -> float:
 
 
 def shown_states(footage: Footage, config: RenderConfig, speed: float) -> Int[np.ndarray, " picture"]:
-    """Return the state that each picture shows: the nearest one in time.
+    """Return the state that each picture shows; a rollout that ended early is held at its end.
 
     Raises:
-        ConfigError: if the stretch starts after the end of the rollout.
+        ConfigError: if the film starts after the end of the rollout.
     """
-    length = float(footage.time[-1])
-    if config.start_s > length:
-        raise ConfigError(f"start_s={config.start_s}: the rollout of {footage.clip!r} lasts {length:g} s")
-    stretch = min(LONGEST_S if config.duration_s is None else config.duration_s, length - config.start_s)
-    count = 1 + int(stretch / speed * config.fps + 1e-6)
-    times = config.start_s + np.arange(count) * speed / config.fps
-    borders = (footage.time[1:] + footage.time[:-1]) / 2
-    states = np.searchsorted(borders, times - 1e-9)
-    to_the_end = config.start_s + stretch >= length - 1e-9
-    if footage.ending and to_the_end:
-        states = np.concatenate([states, np.full(round(_HELD_S * config.fps), len(footage.time) - 1)])
-    return states.astype(np.int64)
+    states = video.shown_samples(footage.time, config, speed, footage.clip)
+    last = len(footage.time) - 1
+    reaches_end = footage.time[last] - footage.time[states[-1]] <= speed / config.fps
+    held = round(_HELD_S * config.fps) if footage.ending and reaches_end else 0
+    return np.concatenate([states, np.full(held, last)])
 
 
-def _legend(model: mujoco.MjModel, config: RenderConfig) -> list[tuple[str, Colour]]:
+def _legend(model: mujoco.MjModel, config: RenderConfig) -> list[tuple[str, video.Colour]]:
     ghost = [("reference", GHOST)] if config.ghost > 0 else []
     return [*ghost, ("active muscle", TIGHT)] if muscles_of_tendons(model) else ghost
 

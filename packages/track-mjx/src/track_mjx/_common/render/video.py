@@ -12,11 +12,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import PROGRAM
-from ..errors import OutputError
+from ..errors import ConfigError, OutputError
 from ..files import output_folder, replace_file
 from ..mjcf import one_line
 from .settings import FilmConfig
@@ -25,6 +25,8 @@ Picture = UInt8[np.ndarray, "row column 3"]
 Colour = tuple[float, float, float]
 _INK, _ALARM = "#222222", "#B00020"
 _PROBE = bytes(1 << 20)
+LONGEST_S = 20.0
+"""Longest stretch of a motion shown by default, s."""
 
 
 def film_problems(config: FilmConfig) -> list[str]:
@@ -41,6 +43,23 @@ def film_path(out: str | None, source: Path, name: str) -> Path:
     if out is not None:
         return Path(out).expanduser()
     return source.with_name(f"{source.stem}_{re.sub(r'[^A-Za-z0-9._-]+', '_', name)[:80]}.mp4")
+
+
+def shown_samples(
+    time: Float[np.ndarray, " sample"], config: FilmConfig, speed: float, name: str
+) -> Int[np.ndarray, " picture"]:
+    """Return the sample of a motion that each picture shows: the nearest one in time.
+
+    Raises:
+        ConfigError: if the film starts after the end of the motion, which is called `name`.
+    """
+    length = float(time[-1])
+    if config.start_s > length:
+        raise ConfigError(f"start_s={config.start_s}: {name!r} lasts {length:g} s")
+    stretch = min(LONGEST_S if config.duration_s is None else config.duration_s, length - config.start_s)
+    count = 1 + int(stretch / speed * config.fps + 1e-6)
+    times = config.start_s + np.arange(count) * speed / config.fps
+    return np.searchsorted((time[1:] + time[:-1]) / 2, times - 1e-9)
 
 
 def require_ffmpeg() -> ModuleType:
