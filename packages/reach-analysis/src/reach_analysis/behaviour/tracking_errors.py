@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from reach_analysis._common.errors import ConfigError, ContractError, MismatchError, raise_all, shorten
 from reach_analysis._common.regions import regions_by_name
+from reach_analysis._common.units import METRES_PER_UNIT
 from reach_analysis.data.clips import Clips
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import GRID_TOLERANCE, TrialSeries
@@ -84,10 +85,9 @@ def _joint_columns(names: Sequence[str], units: Sequence[str]) -> list[_JointCol
 
 def _metres(unit: str) -> float:
     """Metres per unit of length, as docs/schema writes units: ``m``, ``mm``, ``0.0024 m``."""
-    known = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 1e-3, "um": 1e-6}
     number, _, rest = unit.rpartition(" ")
     try:
-        return known[rest] * (float(number) if number else 1.0)
+        return METRES_PER_UNIT[rest] * (float(number) if number else 1.0)
     except (KeyError, ValueError):
         raise ContractError(f"qpos: {unit!r} is no unit of length or angle") from None
 
