@@ -218,8 +218,8 @@ def test_the_frame_of_the_recording_is_found(tmp_path: Path, mode: str) -> None:
     rig = truth.keypoints.positions @ turn.T * scale + [0.5, -0.2, 0.1]
     seen = Observation(rig, np.ones((120, 4)), np.array([120]))
     found = calibrate(ik, seen, CalibrationConfig(max_rounds=80), mode=mode)
-    back = found.similarity.apply(rig)
+    back = found.T_body_recording.apply(rig)
     # turning the recording about the shoulder's own axis (y) is no different from turning the shoulder
     assert np.abs(back - truth.positions)[..., 1].mean() < 1e-3
     assert found.mean_error_mm[-1] < 1.0
-    np.testing.assert_allclose(float(found.similarity.scale), 1 / scale, rtol=0.05)
+    np.testing.assert_allclose(float(found.T_body_recording.scale), 1 / scale, rtol=0.05)

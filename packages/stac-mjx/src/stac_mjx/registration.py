@@ -75,17 +75,13 @@ class Poses(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """What a registration finds."""
+    """What a registration finds; `results.Registration` describes the fields."""
 
     offsets: Float[np.ndarray, "keypoint 3"]
-    """Marker offsets in the frames of their bodies, metres."""
-    similarity: Similarity
-    """T_body_recording: transform from the prepared recording to the frame of the body."""
+    T_body_recording: Similarity
     calibration: Calibration | None
-    """How the offsets were found; None where they were given."""
     trajectory: Trajectory
     timings: dict[str, float]
-    """Seconds each stage took."""
 
 
 def no_stage(_name: str, _total: int | None) -> Callable[[int], None]:
@@ -110,11 +106,11 @@ def solve_recording(
         calibration = calibrate(
             solver, observation, config.calibration, mode=mode, seed=config.seed, progress=lambda _e: tick(1)
         )
-        used = KnownOffsets(calibration.offsets, calibration.similarity)
+        used = KnownOffsets(calibration.offsets, calibration.T_body_recording)
         timings["calibrate_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
-    offsets, similarity = used.offsets, used.similarity
-    keypoints = replace(recorded, positions=similarity.apply(recorded.positions))
+    offsets, T_body_recording = used.offsets, used.T_body_recording
+    keypoints = replace(recorded, positions=T_body_recording.apply(recorded.positions))
     observation = replace(observation, target=keypoints.positions)
     robust_mm = pilot(solver, observation, offsets) if calibration is None else calibration.robust_mm
     poses = solve_segments(solver, observation, offsets, robust_mm, stage)
@@ -122,7 +118,7 @@ def solve_recording(
     begin = time.perf_counter()
     result = derive(inputs.body, offsets, poses, keypoints, config.trajectory.rate_hz)
     timings["derive_s"] = time.perf_counter() - begin
-    return Solution(offsets, similarity, calibration, result, timings)
+    return Solution(offsets, T_body_recording, calibration, result, timings)
 
 
 def solve_segments(

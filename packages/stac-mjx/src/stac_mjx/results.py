@@ -42,8 +42,8 @@ class Registration:
     """Settings."""
     offsets: Float[np.ndarray, "keypoint 3"]
     """Marker offsets in the frames of their bodies, metres."""
-    similarity: Similarity
-    """T_body_recording: transform from the prepared recording to the frame of the body."""
+    T_body_recording: Similarity
+    """Transform from the prepared recording to the frame of the body."""
     calibration: Calibration | None
     """How the offsets were found; None where they were given."""
     trajectory: Trajectory
@@ -192,8 +192,8 @@ def clips_of(registration: Registration) -> ReferenceClips:
 def offsets_of(registration: Registration) -> Offsets:
     """Return the offsets as a `mimic.offsets` record; where they were given, it has no history."""
     body, calibration, alignment = registration.body, registration.calibration, registration.config.alignment
-    aligned = registration.similarity is not IDENTITY or (calibration is not None and alignment.mode != "none")
-    T_body_file = registration.similarity.after(prepared(alignment))
+    aligned = registration.T_body_recording is not IDENTITY or (calibration is not None and alignment.mode != "none")
+    T_body_file = registration.T_body_recording.after(prepared(alignment))
     history = {} if calibration is None else {
         "offset_std": calibration.standard_error.astype(np.float32),
         "fit_frames": np.asarray(calibration.frames, np.int64),

@@ -65,8 +65,8 @@ class Calibration:
     """Mean distance of keypoints to markers after every round."""
     loss: Float[np.ndarray, " round"]
     """Objective after every round (`objective`), square metres."""
-    similarity: Similarity
-    """T_body_recording: transform from the recording to the frame of the body."""
+    T_body_recording: Similarity
+    """Transform from the recording to the frame of the body."""
     robust_mm: Float[np.ndarray, " keypoint"]
     """Scale of the robust loss in the last round."""
     converged: bool
@@ -125,7 +125,7 @@ def calibrate(
         frames=frames,
         mean_error_mm=np.array(errors),
         loss=np.array(losses),
-        similarity=state.similarity,
+        T_body_recording=state.T_body_recording,
         robust_mm=state.robust_mm,
         converged=calm >= CALM_ROUNDS,
     )
@@ -139,7 +139,7 @@ class Alternation:
     """The sampled frames, in the frame of the body."""
     fit: Fit
     offsets: Float[np.ndarray, "keypoint 3"]
-    similarity: Similarity
+    T_body_recording: Similarity
     robust_mm: Float[np.ndarray, " keypoint"]
 
     def distances_mm(self, solver: PoseSolver) -> Float[np.ndarray, "frame keypoint"]:
@@ -219,13 +219,13 @@ def _trust(solver: PoseSolver, state: Alternation) -> Float[np.ndarray, "frame k
 def _first_state(solver: PoseSolver, raw: Observation, mode: str) -> Alternation:
     """Solve from the neutral pose, in the frame of the recording or the one fitted to it, whichever fits."""
     offsets, best, least = solver.body.marker_offset, None, np.inf
-    for similarity in [IDENTITY] if mode == "none" else [IDENTITY, _to_neutral(solver, raw, offsets, mode)]:
-        sample = replace(raw, target=similarity.apply(raw.target))
+    for T_body_recording in [IDENTITY] if mode == "none" else [IDENTITY, _to_neutral(solver, raw, offsets, mode)]:
+        sample = replace(raw, target=T_body_recording.apply(raw.target))
         fit = solve(solver, sample, offsets)
         # compared in the size of the recording, so that a smaller scale is not an advantage
-        error = float(np.median(fit.error_mm)) / float(similarity.scale)
+        error = float(np.median(fit.error_mm)) / float(T_body_recording.scale)
         if best is None or error < least:
-            best, least = Alternation(sample, fit, offsets, similarity, solver.default_robust_mm), error
+            best, least = Alternation(sample, fit, offsets, T_body_recording, solver.default_robust_mm), error
     assert best is not None
     return _with_scale(solver, best)
 
@@ -246,8 +246,10 @@ def _next_similarity(solver: PoseSolver, raw: Observation, state: Alternation, m
     markers = np.asarray(markers_at(solver, state.offsets, state.fit.qpos), np.float64)
     weight, scaled = raw.weight.reshape(-1), mode == "similarity"
     T_recording_body = procrustes(markers.reshape(-1, 3), raw.target.reshape(-1, 3), weight, with_scale=scaled)
-    similarity = T_recording_body.inverse()
-    return replace(state, similarity=similarity, sample=replace(raw, target=similarity.apply(raw.target)))
+    T_body_recording = T_recording_body.inverse()
+    return replace(
+        state, T_body_recording=T_body_recording, sample=replace(raw, target=T_body_recording.apply(raw.target))
+    )
 
 
 class Anderson:

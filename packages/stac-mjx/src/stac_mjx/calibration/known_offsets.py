@@ -24,8 +24,8 @@ class KnownOffsets:
 
     offsets: Float[np.ndarray, "keypoint 3"]
     """In the frames of the bodies, in the order of the body's markers, metres."""
-    similarity: Similarity = IDENTITY
-    """T_body_recording: transform from the prepared recording to the world of the body."""
+    T_body_recording: Similarity = IDENTITY
+    """Transform from the prepared recording to the world of the body."""
     warnings: tuple[str, ...] = ()
 
 
@@ -42,12 +42,12 @@ def known_offsets(offsets: Offsets | str | Path, body: Body, config: AlignmentCo
     known = offsets if isinstance(offsets, Offsets) else read_offsets(offsets)
     raise_all(BodyError, f"{where}: does not fit body {body.name!r}", _problems(known, body))
     order = [known.kp_names.index(name) for name in body.marker_names]
-    similarity, notes = _similarity(known, config)
+    T_body_recording, notes = _transform(known, config)
     warnings = (*_warnings(known, body, where), *notes)
-    return KnownOffsets(np.asarray(known.offsets, np.float64)[order], similarity, warnings)
+    return KnownOffsets(np.asarray(known.offsets, np.float64)[order], T_body_recording, warnings)
 
 
-def _similarity(known: Offsets, config: AlignmentConfig) -> tuple[Similarity, list[str]]:
+def _transform(known: Offsets, config: AlignmentConfig) -> tuple[Similarity, list[str]]:
     """Return the transform that a recording prepared by `config` still needs, and warnings.
 
     The transform stored with the offsets starts from the unprepared recording, so the preparation is undone first.
