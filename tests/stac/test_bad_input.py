@@ -126,7 +126,7 @@ CASES: dict[str, Case] = {
     "no model": settings("body 'stick'", "body.mjcf=PATH", given=["body=stick"]),
     "model missing": settings("body.mjcf", "no file 'nowhere.xml'", given=["body.mjcf=nowhere.xml"]),
     "model is no XML": recorded(
-        "bad.xml", "not valid XML", fit=lambda p: [p.model("<worldbody>")]
+        "bad.xml", "XML", fit=lambda p: [p.model("<worldbody>")]
     ),
     "model does not compile": recorded(
         "bad.xml", "screw", fit=lambda p: [p.model("<worldbody><body><joint type='screw'/></body></worldbody>")]
