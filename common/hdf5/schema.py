@@ -167,7 +167,7 @@ def load_schema(kind: str) -> Schema:
         kind=page["kind"],
         version=page["version"],
         attributes=_attribute_rules(page["attributes"]),
-        dims={name: _dimension_rule(name, entry) for name, entry in page["dims"].items()},
+        dims={name: DimensionRule(name=name, **_plain(entry)) for name, entry in page["dims"].items()},
         datasets={path: _dataset_rule(path, entry) for path, entry in page["datasets"].items()},
         checks=tuple(page["checks"]),
         leading_dim=leading.get("dim"),
@@ -180,21 +180,15 @@ def _attribute_rules(entries: Mapping[str, Any]) -> tuple[AttributeRule, ...]:
     return tuple(AttributeRule(name=name, **entry) for name, entry in entries.items())
 
 
-def _dimension_rule(name: str, entry: Mapping[str, Any]) -> DimensionRule:
-    lists = {key: tuple(entry[key]) for key in ("values", "coordinates") if key in entry}
-    return DimensionRule(**{**entry, **lists, "name": name})
-
-
 def _dataset_rule(path: str, entry: Mapping[str, Any]) -> DatasetRule:
-    flags = entry.get("flags")
-    fixed = flags if isinstance(flags, dict) else {"values": (), "meanings": ()}
-    plain = {key: value for key, value in entry.items() if key not in ("flags", "dims", "attributes")}
-    return DatasetRule(
-        path=path,
-        dims=tuple(entry["dims"]),
-        flag_values=tuple(fixed["values"]),
-        flag_meanings=tuple(fixed["meanings"]),
-        free_flags=flags == "any",
-        attributes=_attribute_rules(entry.get("attributes", {})),
-        **plain,
-    )
+    fields = _plain(entry)
+    flags, attributes = fields.pop("flags", None), _attribute_rules(fields.pop("attributes", {}))
+    if flags == "any":
+        fields["free_flags"] = True
+    elif flags is not None:
+        fields |= {"flag_values": tuple(flags["values"]), "flag_meanings": tuple(flags["meanings"])}
+    return DatasetRule(path=path, attributes=attributes, **fields)
+
+
+def _plain(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
