@@ -116,7 +116,8 @@ class ReferenceClips:
         # in portions, because the difference of two long recordings would take as much memory as both
         for start in range(0, len(out), 8192):
             part = slice(start, start + 8192)
-            out[part] = np.linalg.norm(self.kp_data[part] - self.marker_sites[part], axis=-1)
+            with np.errstate(over="ignore"):
+                out[part] = np.linalg.norm(self.kp_data[part] - self.marker_sites[part], axis=-1)
         return out
 
     @property

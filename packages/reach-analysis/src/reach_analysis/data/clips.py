@@ -11,7 +11,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from reach_analysis._common.errors import ContractError, shorten, unknown
-from reach_analysis._common.hdf5.reading import attribute, find, keep_open, read_numbers, read_strings, require
+from reach_analysis._common.hdf5.reading import (
+    attribute,
+    find,
+    keep_open,
+    library_errors,
+    read_numbers,
+    read_strings,
+    require,
+)
 
 KIND = "mimic.reference_clips"
 
@@ -78,13 +86,24 @@ def read_clips(path: str | Path) -> Clips:
     """
     path = Path(path)
     file = keep_open(path, KIND)
+    with library_errors(path):
+        clips = _read(path, file)
+    if (clips.length < 1).any() or (np.cumsum(clips.length) - clips.length != clips.start).any():
+        raise ContractError(f"{path}: clip_start and clip_length: the clips are not stored end to end")
+    strange = sorted(set(clips.keypoint_bodies) - set(clips.bodies))
+    if strange or (clips.keypoint_bodies and len(clips.keypoint_bodies) != len(clips.keypoints)):
+        raise ContractError(f"{path}: kp_body does not name one body of the file for each keypoint: {shorten(strange)}")
+    return clips
+
+
+def _read(path: Path, file: h5py.File) -> Clips:
     rate = attribute(file, "rate_hz")
     if not isinstance(rate, int | float) or rate <= 0:
         raise ContractError(f"{path}: rate_hz must be a positive number, got {rate!r}")
     body, offsets = find(file, "kp_body"), find(file, "offsets")
     names, keypoints = (read_strings(require(file, name)) for name in ("clip_name", "kp_names"))
     start, length = (_whole_numbers(require(file, name), len(names)) for name in ("clip_start", "clip_length"))
-    clips = Clips(
+    return Clips(
         path=path,
         file=file,
         rate_hz=float(rate),
@@ -96,12 +115,6 @@ def read_clips(path: str | Path) -> Clips:
         keypoint_bodies=read_strings(body) if isinstance(body, h5py.Dataset) else (),
         offsets=read_numbers(offsets, (len(keypoints), 3)).astype(float) if isinstance(offsets, h5py.Dataset) else None,
     )
-    if (clips.length < 1).any() or (np.cumsum(clips.length) - clips.length != clips.start).any():
-        raise ContractError(f"{path}: clip_start and clip_length: the clips are not stored end to end")
-    strange = sorted(set(clips.keypoint_bodies) - set(clips.bodies))
-    if strange or (clips.keypoint_bodies and len(clips.keypoint_bodies) != len(clips.keypoints)):
-        raise ContractError(f"{path}: kp_body does not name one body of the file for each keypoint: {shorten(strange)}")
-    return clips
 
 
 def _whole_numbers(dataset: h5py.Dataset, count: int) -> Int[np.ndarray, " clip"]:

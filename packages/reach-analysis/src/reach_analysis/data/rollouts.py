@@ -23,6 +23,7 @@ from reach_analysis._common.hdf5.reading import (
     attribute,
     find,
     keep_open,
+    library_errors,
     link_problem,
     read_numbers,
     read_strings,
@@ -82,7 +83,8 @@ class Rollouts:
         rule = load_schema(KIND).dataset(path)
         if rule is None or len(rule.dims) < 2 or rule.dims[1] not in ("state_time", "step_time"):
             raise ContractError(f"{path} is not a data set of clips over time in {KIND}")
-        array = _of_repeat(self.file, path, self.seed if self.seeds else None).astype(float)
+        with library_errors(self.path):
+            array = _of_repeat(self.file, path, self.seed if self.seeds else None).astype(float)
         if array.ndim != len(rule.dims):
             raise ContractError(f"{self.path}: {path}: expected the axes {rule.dims}, got shape {array.shape}")
         extra = 1 if rule.dims[1] == "state_time" else 0
@@ -197,6 +199,11 @@ def read_rollouts(path: str | Path, seed: int | None = None) -> Rollouts:
     """
     path = Path(path)
     file = keep_open(path, KIND)
+    with library_errors(path):
+        return _read(path, file, seed)
+
+
+def _read(path: Path, file: h5py.File, seed: int | None) -> Rollouts:
     attributes = {name: attribute(file, name) for name in file.attrs}
     rates = [attributes.get(name) for name in ("rate_hz", "reference_rate_hz")]
     if not all(isinstance(rate, int | float) and rate > 0 for rate in rates):
@@ -256,7 +263,7 @@ def _seeds(file: h5py.File, seed: int | None) -> tuple[tuple[int, ...], int]:
         if seed is not None and seed != attribute(file, "random_seed"):
             raise DataError(f"{file.filename}: holds no repeats under several seeds; leave rollouts_seed empty")
         return (), 0
-    seeds = tuple(int(value) for value in read_numbers(scale))
+    seeds = tuple(int(value) for value in read_numbers(scale, (None,)))
     if seed is not None and seed not in seeds:
         raise DataError(
             f"{file.filename}: rollouts_seed: {unknown('seed', str(seed), [str(value) for value in seeds])}"

@@ -39,10 +39,19 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     Raises:
         InputError: when it is missing, empty, not an HDF5 file, cut short or damaged.
     """
-    file = _opened(path)
+    with _opened(path) as file, library_errors(path):
+        yield file
+
+
+@contextmanager
+def library_errors(path: Path) -> Iterator[None]:
+    """Turn errors of h5py, which speak of a damaged file, into one message.
+
+    Raises:
+        InputError: when h5py raises.
+    """
     try:
-        with file:
-            yield file
+        yield
     except LIBRARY_ERRORS as error:
         if not _raised_by_h5py(error):
             raise
@@ -119,7 +128,8 @@ def keep_open(path: Path, kind: str) -> h5py.File:
         InputError, ContractError: as for :func:`open_contract`.
     """
     file = _opened(path)
-    _require_kind(file, kind)
+    with library_errors(path):
+        _require_kind(file, kind)
     return file
 
 
@@ -278,7 +288,8 @@ def is_scale(dataset: h5py.Dataset) -> bool:
     Read from the attributes that define scales ("HDF5 Dimension Scale Specification and Design Notes"), because HDF5's
     own functions end the process where the types of these attributes are wrong.
     """
-    return attribute(dataset, "CLASS") == "DIMENSION_SCALE"
+    kind = attribute(dataset, "CLASS")
+    return isinstance(kind, str) and kind == "DIMENSION_SCALE"
 
 
 def attached_scales(dataset: h5py.Dataset, axis: int) -> list[str]:
