@@ -54,10 +54,21 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Folder of the real recordings: $MIMIC_DATA, or shared/data beside the checkout; skips where it is absent."""
+    """Folder of the real recordings: $MIMIC_DATA, or shared/data next to the checkout; skip if missing."""
     folder = Path(os.environ.get("MIMIC_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no recordings: {folder} does not exist; set MIMIC_DATA to the data folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with our commands and python, for PATH."""
+    folder = tmp_path_factory.mktemp("bin")
+    for package in ("", *ARRAY_CODE):
+        path = folder / (package.replace("_", "-") or "python")
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" {package and "-m " + package} "$@"\n')
+        path.chmod(0o755)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""What a user is told, as the tests of the commands look at it."""
+"""Checks of the messages that a user sees."""
 
 from __future__ import annotations
 

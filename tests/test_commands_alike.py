@@ -191,30 +191,6 @@ def test_help_loads_few_modules_and_none_that_is_heavy(package: str, arguments: 
     assert len(loaded) <= MOST_MODULES
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="processor time is read as on Unix")
-@pytest.mark.parametrize("package", PACKAGES)
-@pytest.mark.parametrize("arguments", [["--help"], ["VERB", "--help"]])
-def test_help_takes_less_than_a_second_of_computing(package: str, arguments: list[str]) -> None:
-    import resource
-
-    given = [VERB[package] if argument == "VERB" else argument for argument in arguments]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", PACKAGES[package], *given], check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # processor time, because the machine may be busy with other tests
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the three commands, for a PATH."""
-    folder = tmp_path_factory.mktemp("bin")
-    for package, module in PACKAGES.items():
-        (folder / package).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
-        (folder / package).chmod(0o755)
-    return folder
-
-
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash completes here")
 @pytest.mark.parametrize(
     ("package", "typed", "offered"),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from documentation import PROGRAMS, ROOT, Block, Runner, blocks_of
+from documentation import ROOT, Block, Runner, blocks_of
 
 FRONT = ROOT / "docs" / "index.md"
 # The schema pages are run by tests/contract/test_pages.py.
@@ -33,16 +32,6 @@ def follow(page: Path, folder: Path, programs: Path) -> None:
         runner = Runner(programs)
         for block in blocks_of(page):
             runner.run(block)
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with our commands and python, for PATH."""
-    folder = tmp_path_factory.mktemp("bin")
-    for program, arguments in {"python": "", **{name: f"-m {module}" for name, module in PROGRAMS.items()}}.items():
-        (folder / program).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
-        (folder / program).chmod(0o755)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ class Variant:
 
 
 def edit(path: Path) -> Any:
-    """Open a file for changes; untyped, because h5py cannot know what lies at a path."""
+    """Open a file for changes; untyped, because h5py cannot know what is at a path."""
     return h5py.File(path, "r+")
 
 
@@ -283,7 +283,7 @@ CLIPS_DAMAGE: dict[str, tuple[str, Break]] = {
     "unknown_end_effector": ("@end_effectors: unknown body", set_attribute("end_effectors", '["tibia"]')),
     "unknown_keypoint_body": ("kp_body: unknown body", relabel("kp_body", 0, "tibia")),
     "unknown_skeleton_point": ("@skeleton: unknown keypoint", set_attribute("skeleton", '[["nose", "tail"]]')),
-    # what a stranger may put into a file
+    # what an untrusted file may contain
     "external_link": (
         "qvel: is a link to another file",
         link_elsewhere("qvel", h5py.ExternalLink("/etc/hostname", "/")),

@@ -12,45 +12,17 @@ import numpy as np
 Rng = np.random.Generator
 
 NAMES = (
-    "",
-    "..",
-    "../../etc/passwd",
-    "/etc/hostname",
-    "\x1b[2J",
-    "line\nbreak",
-    "9" * 400,
-    "nan",
-    "é" * 40,
+    "", "..", "../../etc/passwd", "/etc/hostname", "\x1b[2J", "line\nbreak", "9" * 400, "nan", "é" * 40,
     "${oc.env:HOME}",
-)
+)  # fmt: skip
 NUMBERS = (np.nan, np.inf, -np.inf, -1.0, 0.0, 1e30, 0.5, 1e9)
 CELLS = (
-    "nan",
-    "inf",
-    "1e999",
-    "-1",
-    "0x10",
-    "",
-    '"',
-    "\0",
-    "x",
-    "1,2",
-    "true",
-    "\x1b[31m",
-    "2.5.1",
-    "[",
-    "{",
-    "&a",
-    "*a",
-)
+    "nan", "inf", "1e999", "-1", "0x10", "", '"', "\0", "x", "1,2", "true", "\x1b[31m", "2.5.1", "[", "{", "&a", "*a",
+)  # fmt: skip
 YAML = (
-    "!!python/object/apply:os.system ['true']",
-    "_target_: os.system",
-    "${run.steps}",
-    "seed: [1, 2]",
-    "ppo: null",
+    "!!python/object/apply:os.system ['true']", "_target_: os.system", "${run.steps}", "seed: [1, 2]", "ppo: null",
     "a: &a [*a]",
-)
+)  # fmt: skip
 _TEXT = h5py.string_dtype("utf-8")
 
 
