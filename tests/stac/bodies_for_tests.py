@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import mujoco
@@ -67,6 +69,10 @@ REAL = {
 }
 
 
+_FOLDER = tempfile.TemporaryDirectory()
+"""Models of the bodies that all tests share; removed at the end."""
+
+
 def body_of(folder: Path, xml: str, markers: dict[str, tuple[str, list[float]]], **settings: object) -> Body:
     """A body from inline MJCF; `markers` maps keypoint -> (body, offset in metres)."""
     path = folder / "body.xml"
@@ -75,12 +81,18 @@ def body_of(folder: Path, xml: str, markers: dict[str, tuple[str, list[float]]],
     return load_body(BodyConfig(name="test", mjcf=str(path), markers=entries, **settings))  # type: ignore[arg-type]
 
 
-def every_joint(folder: Path) -> Body:
+def _inline(xml: str, markers: dict[str, tuple[str, list[float]]]) -> Body:
+    return body_of(Path(tempfile.mkdtemp(dir=_FOLDER.name)), xml, markers)
+
+
+@cache
+def every_joint() -> Body:
     """A floating tree with hinges, a ball, a slide, a weld and two branches; seven keypoints."""
-    return body_of(folder, EVERY_JOINT, EVERY_JOINT_MARKERS)
+    return _inline(EVERY_JOINT, EVERY_JOINT_MARKERS)
 
 
-def finger(folder: Path) -> Body:
+@cache
+def finger() -> Body:
     """A fixed root, three hinges with limits, four keypoints."""
     markers = {
         "base": ("upper", [0.02, 0.02, 0.0]),
@@ -88,14 +100,15 @@ def finger(folder: Path) -> Body:
         "mid": ("lower", [0.05, 0.015, 0.0]),
         "tip": ("lower", [0.1, 0.0, 0.01]),
     }
-    return body_of(folder, FINGER, markers)
+    return _inline(FINGER, markers)
 
 
-def dense_finger(folder: Path) -> Body:
+@cache
+def dense_finger() -> Body:
     """The same with nine keypoints, so that no joint hangs on one of them."""
     places = [("upper", x, y) for x in (0.02, 0.06, 0.09) for y in (0.02, -0.02)]
     places += [("lower", x, y) for x, y in ((0.03, 0.02), (0.07, -0.02), (0.1, 0.01))]
-    return body_of(folder, FINGER, {f"k{i}": (body, [x, y, 0.01]) for i, (body, x, y) in enumerate(places)})
+    return _inline(FINGER, {f"k{i}": (body, [x, y, 0.01]) for i, (body, x, y) in enumerate(places)})
 
 
 def real_body(data_dir: Path, species: str) -> Body:

@@ -1,7 +1,6 @@
 """Offsets: the closed form, the choice of frames, known truth, and the precision that noise allows."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,8 +59,8 @@ def test_the_pull_does_not_depend_on_the_number_of_frames() -> None:
     np.testing.assert_allclose(once, many)
 
 
-def test_keypoints_in_body_frames_are_their_offsets(tmp_path: Path) -> None:
-    body = bodies.every_joint(tmp_path)
+def test_keypoints_in_body_frames_are_their_offsets() -> None:
+    body = bodies.every_joint()
     truth = make_truth(body, Motion(n_frames=10), seed=0)
     found = in_body_frames(
         body.tree, body.marker_body, truth.qpos.astype(np.float32), truth.positions.astype(np.float32)
@@ -69,8 +68,8 @@ def test_keypoints_in_body_frames_are_their_offsets(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.asarray(found), np.broadcast_to(truth.offsets, (10, 7, 3)), atol=2e-5)
 
 
-def test_frames_spread_over_postures_and_stand_for_all_of_them(tmp_path: Path) -> None:
-    body = bodies.finger(tmp_path)
+def test_frames_spread_over_postures_and_stand_for_all_of_them() -> None:
+    body = bodies.finger()
     rare = make_truth(body, Motion(n_frames=10, amplitude=1.0), seed=0)
     still = np.repeat(rare.positions[:1], 990, axis=0)
     target = np.concatenate([still, rare.positions])
@@ -85,8 +84,8 @@ def test_frames_spread_over_postures_and_stand_for_all_of_them(tmp_path: Path) -
 
 
 @pytest.fixture(scope="module")
-def noisy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Body, Truth]:
-    body = bodies.every_joint(tmp_path_factory.mktemp("body"))
+def noisy() -> tuple[Body, Truth]:
+    body = bodies.every_joint()
     motion = Motion(n_frames=200, amplitude=0.6)
     return body, make_truth(body, motion, Flaws(noise_m=2e-3), offset_sd_m=3e-3, seed=1)
 
@@ -165,8 +164,8 @@ def test_arm_offsets_are_as_good_as_noise_allows_in_every_direction() -> None:
     assert 0.3 < told.max() < 0.45
 
 
-def test_missing_and_wrong_points_cost_less_than_a_quarter(tmp_path: Path) -> None:
-    body = bodies.dense_finger(tmp_path)
+def test_missing_and_wrong_points_cost_less_than_a_quarter() -> None:
+    body = bodies.dense_finger()
     motion = Motion(n_frames=400, amplitude=0.6)
     medians = []
     for flaws in (Flaws(noise_m=1e-3), Flaws(1e-3, missing_fraction=0.1, outlier_fraction=0.05, outlier_m=0.02)):
@@ -178,8 +177,8 @@ def test_missing_and_wrong_points_cost_less_than_a_quarter(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("robust", ["none", "cauchy"])
-def test_the_loss_is_the_weighted_mean_of_squared_distances_plus_regularisation(tmp_path: Path, robust: str) -> None:
-    body, rng = bodies.finger(tmp_path), np.random.default_rng(4)
+def test_the_loss_is_the_weighted_mean_of_squared_distances_plus_regularisation(robust: str) -> None:
+    body, rng = bodies.finger(), np.random.default_rng(4)
     ik = pose_solver(body, SolverConfig(robust=robust, pose_prior_mm=2.0))
     truth = make_truth(body, Motion(n_frames=6), Flaws(noise_m=2e-3, missing_fraction=0.2), seed=4)
     seen, importance, pull = observed(truth, body), rng.uniform(0.5, 2, 6), rng.uniform(0.01, 0.2, 4)
@@ -209,8 +208,8 @@ def test_the_loss_falls_and_is_what_files_hold(noisy: tuple[Body, Truth]) -> Non
 
 
 @pytest.mark.parametrize("mode", ["rigid", "similarity"])
-def test_the_frame_of_the_recording_is_found(tmp_path: Path, mode: str) -> None:
-    body = bodies.finger(tmp_path)
+def test_the_frame_of_the_recording_is_found(mode: str) -> None:
+    body = bodies.finger()
     ik = pose_solver(body, SolverConfig())
     truth = make_truth(body, Motion(n_frames=120, amplitude=0.7), Flaws(noise_m=1e-4), seed=3)
     turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])

@@ -33,13 +33,13 @@ def assert_equal_to_mujoco(body: Body, qpos: np.ndarray) -> None:
     assert (1 - cosine).max() < 1e-6
 
 
-def test_poses_of_every_joint_type_equal_mujoco(tmp_path: Path) -> None:
-    body = bodies.every_joint(tmp_path)
+def test_poses_of_every_joint_type_equal_mujoco() -> None:
+    body = bodies.every_joint()
     assert_equal_to_mujoco(body, bodies.random_qpos(body.model, 20, seed=0))
 
 
-def test_unnormalised_quaternions_are_taken_as_mujoco_takes_them(tmp_path: Path) -> None:
-    body = bodies.every_joint(tmp_path)
+def test_unnormalised_quaternions_are_taken_as_mujoco_takes_them() -> None:
+    body = bodies.every_joint()
     qpos = bodies.random_qpos(body.model, 4, seed=1)
     qpos[:, 3:7] *= 3.0
     qpos[0, 3:7] = 0.0
@@ -80,13 +80,13 @@ def assert_jacobian_is_mujocos(body: Body, qpos: np.ndarray) -> None:
     np.testing.assert_allclose(ours, truth, atol=2e-6 * np.abs(truth).max())
 
 
-def test_marker_jacobian_of_every_joint_type_equals_mj_jac(tmp_path: Path) -> None:
-    body = bodies.every_joint(tmp_path)
+def test_marker_jacobian_of_every_joint_type_equals_mj_jac() -> None:
+    body = bodies.every_joint()
     assert_jacobian_is_mujocos(body, bodies.random_qpos(body.model, 5, seed=4))
 
 
-def test_marker_jacobian_equals_finite_differences(tmp_path: Path) -> None:
-    body = bodies.every_joint(tmp_path)
+def test_marker_jacobian_equals_finite_differences() -> None:
+    body = bodies.every_joint()
     qpos = bodies.random_qpos(body.model, 1, seed=5, size=0.2)
     tree, offsets, ours = jacobian_of(body, qpos)
     h = 1e-3
@@ -100,8 +100,8 @@ def test_marker_jacobian_equals_finite_differences(tmp_path: Path) -> None:
         np.testing.assert_allclose(ours[0, :, :, dof], (ends[0] - ends[1]) / (2 * h), atol=3e-4)
 
 
-def test_retract_and_difference_equal_mujoco(tmp_path: Path) -> None:
-    body = bodies.every_joint(tmp_path)
+def test_retract_and_difference_equal_mujoco() -> None:
+    body = bodies.every_joint()
     tree, model = build_tree(body.model), body.model
     rng = np.random.default_rng(6)
     start = np.tile(model.qpos0, (8, 1))
@@ -117,8 +117,8 @@ def test_retract_and_difference_equal_mujoco(tmp_path: Path) -> None:
         np.testing.assert_allclose(found, velocity, atol=5e-6)
 
 
-def test_retract_keeps_all_limits(tmp_path: Path) -> None:
-    body = bodies.every_joint(tmp_path)
+def test_retract_keeps_all_limits() -> None:
+    body = bodies.every_joint()
     tree = build_tree(body.model)
     start = jnp.asarray(np.tile(body.model.qpos0, (64, 1)).T, jnp.float32)
     step = jax.random.normal(jax.random.PRNGKey(0), (tree.n_dof, 64)) * 4

@@ -21,8 +21,8 @@ from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
 
 
 @pytest.fixture(scope="module")
-def body(tmp_path_factory: pytest.TempPathFactory) -> Body:
-    return bodies.every_joint(tmp_path_factory.mktemp("body"))
+def body() -> Body:
+    return bodies.every_joint()
 
 
 @pytest.fixture(scope="module")

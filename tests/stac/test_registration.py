@@ -28,8 +28,8 @@ def registered(body: Body, keypoints: Keypoints, **settings: object) -> Registra
 
 
 @pytest.fixture(scope="module")
-def body(tmp_path_factory: pytest.TempPathFactory) -> Body:
-    return bodies.every_joint(tmp_path_factory.mktemp("body"))
+def body() -> Body:
+    return bodies.every_joint()
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_clips_do_not_touch_one_another(body: Body) -> None:
     assert np.abs(away).max() < 2e-3
 
 
-def test_smoothness_lowers_its_objective_and_the_errors_of_a_noisy_recording(tmp_path: Path) -> None:
-    body = bodies.finger(tmp_path)
+def test_smoothness_lowers_its_objective_and_the_errors_of_a_noisy_recording() -> None:
+    body = bodies.finger()
     truth = make_truth(body, Motion(n_frames=120, amplitude=0.6, cutoff_hz=1.0), Flaws(noise_m=4e-3), seed=4)
     seen = Observation(truth.keypoints.positions, np.ones((120, 4)), np.array([120]))
     weight, errors, objectives = 40.0, [], []
@@ -161,8 +161,8 @@ def test_the_same_seed_gives_the_same_result(body: Body) -> None:
     np.testing.assert_array_equal(once.offsets, again.offsets)
 
 
-def test_markers_tied_to_the_wrong_body_are_named(tmp_path: Path) -> None:
-    body = bodies.dense_finger(tmp_path)
+def test_markers_tied_to_the_wrong_body_are_named() -> None:
+    body = bodies.dense_finger()
     truth = make_truth(body, Motion(n_frames=100, amplitude=0.8), Flaws(noise_m=5e-4), seed=8)
     wrong = body.marker_body.copy()
     wrong[body.marker_names.index("k8")] = body.model.body("upper").id

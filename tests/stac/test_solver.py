@@ -55,8 +55,8 @@ def step_and_truth(body: Body, seed: int, free_fraction: float) -> tuple[np.ndar
 
 
 @pytest.mark.parametrize("free_fraction", [1.0, 0.6])
-def test_articulated_step_equals_dense_normal_equations(tmp_path: Path, free_fraction: float) -> None:
-    ours, truth = step_and_truth(bodies.every_joint(tmp_path), 0, free_fraction)
+def test_articulated_step_equals_dense_normal_equations(free_fraction: float) -> None:
+    ours, truth = step_and_truth(bodies.every_joint(), 0, free_fraction)
     np.testing.assert_allclose(ours, truth, atol=2e-4 * np.abs(truth).max())
 
 
@@ -66,8 +66,8 @@ def test_articulated_step_of_real_bodies_equals_dense_normal_equations(data_dir:
     np.testing.assert_allclose(ours, truth, atol=2e-3 * np.abs(truth).max())
 
 
-def test_joint_forces_are_the_gradient(tmp_path: Path) -> None:
-    body = bodies.every_joint(tmp_path)
+def test_joint_forces_are_the_gradient() -> None:
+    body = bodies.every_joint()
     tree, rng = body.tree, np.random.default_rng(2)
     qpos = jnp.asarray(bodies.random_qpos(body.model, 3, 2), jnp.float32)
     offsets = jnp.asarray(body.marker_offset, jnp.float32)
@@ -97,8 +97,8 @@ def scipy_optimum(body: Body, offsets: np.ndarray, target: np.ndarray, start: np
     return float(2 * best.cost)
 
 
-def test_the_optimum_within_limits_is_scipys(tmp_path: Path) -> None:
-    body = bodies.finger(tmp_path)
+def test_the_optimum_within_limits_is_scipys() -> None:
+    body = bodies.finger()
     settings = SolverConfig(robust="none", tolerance_mm=1e-5, max_iterations=200)
     ik = pose_solver(body, settings)
     rng = np.random.default_rng(0)
@@ -116,8 +116,8 @@ def test_the_optimum_within_limits_is_scipys(tmp_path: Path) -> None:
         assert ours <= truth_cost * 1.001 + 1e-3
 
 
-def test_limits_hold_exactly(tmp_path: Path) -> None:
-    body = bodies.finger(tmp_path)
+def test_limits_hold_exactly() -> None:
+    body = bodies.finger()
     ik = pose_solver(body, SolverConfig())
     far = np.random.default_rng(0).normal(size=(40, 4, 3))
     fit = solve(ik, Observation(far, np.ones((40, 4)), np.array([40])), body.marker_offset)
@@ -126,8 +126,8 @@ def test_limits_hold_exactly(tmp_path: Path) -> None:
     assert np.isfinite(fit.qpos).all()
 
 
-def test_exact_keypoints_give_exact_poses(tmp_path: Path) -> None:
-    body = bodies.every_joint(tmp_path)
+def test_exact_keypoints_give_exact_poses() -> None:
+    body = bodies.every_joint()
     settings = SolverConfig(pose_prior_mm=1e-3, robust="none", tolerance_mm=1e-6)
     ik = pose_solver(body, settings)
     truth = make_truth(body, Motion(n_frames=50, amplitude=0.4), seed=4)
@@ -137,8 +137,8 @@ def test_exact_keypoints_give_exact_poses(tmp_path: Path) -> None:
     assert (fit.status == Status.CONVERGED).mean() > 0.9
 
 
-def test_status_says_what_happened_and_broken_frames_spread_nothing(tmp_path: Path) -> None:
-    body = bodies.finger(tmp_path)
+def test_status_says_what_happened_and_broken_frames_spread_nothing() -> None:
+    body = bodies.finger()
     ik = pose_solver(body, SolverConfig(max_iterations=40))
     truth = make_truth(body, Motion(n_frames=30, amplitude=0.5), seed=5)
     target, weight = truth.keypoints.positions.copy(), np.ones((30, 4))
@@ -154,8 +154,8 @@ def test_status_says_what_happened_and_broken_frames_spread_nothing(tmp_path: Pa
     np.testing.assert_allclose(fit.error_mm[others], clean.error_mm[others], atol=0.02)
 
 
-def test_a_missing_marker_leaves_its_joint_between_the_neighbours(tmp_path: Path) -> None:
-    body = bodies.finger(tmp_path)
+def test_a_missing_marker_leaves_its_joint_between_the_neighbours() -> None:
+    body = bodies.finger()
     ik = pose_solver(body, SolverConfig())
     truth = make_truth(body, Motion(n_frames=60, amplitude=0.5, cutoff_hz=1.0), seed=6)
     target, weight = truth.keypoints.positions.copy(), np.ones((60, 4))
@@ -165,8 +165,8 @@ def test_a_missing_marker_leaves_its_joint_between_the_neighbours(tmp_path: Path
     np.testing.assert_allclose(elbow, np.linspace(ends[0], ends[1], 12), atol=0.02)
 
 
-def test_robust_loss_ignores_outliers(tmp_path: Path) -> None:
-    body = bodies.every_joint(tmp_path)
+def test_robust_loss_ignores_outliers() -> None:
+    body = bodies.every_joint()
     flaws = Flaws(noise_m=1e-3, outlier_fraction=0.05, outlier_m=0.3)
     truth = make_truth(body, Motion(n_frames=150, amplitude=0.4), flaws, seed=7)
     seen = Observation(truth.keypoints.positions, np.ones((150, 7)), np.array([150]))
@@ -179,8 +179,8 @@ def test_robust_loss_ignores_outliers(tmp_path: Path) -> None:
     assert errors["cauchy"] < 0.5 * errors["none"]
 
 
-def test_a_batch_gives_what_single_frames_give(tmp_path: Path) -> None:
-    body = bodies.finger(tmp_path)
+def test_a_batch_gives_what_single_frames_give() -> None:
+    body = bodies.finger()
     truth = make_truth(body, Motion(n_frames=5), Flaws(noise_m=1e-3), seed=8)
     settings = SolverConfig(robust="none")
     ik = pose_solver(body, settings)

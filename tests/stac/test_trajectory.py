@@ -14,8 +14,8 @@ from stac_mjx.kinematics.tree import build_tree
 
 
 @pytest.fixture(scope="module")
-def body(tmp_path_factory: pytest.TempPathFactory) -> Body:
-    return bodies.every_joint(tmp_path_factory.mktemp("body"))
+def body() -> Body:
+    return bodies.every_joint()
 
 
 @given(
