@@ -125,7 +125,7 @@ CASES: dict[str, Case] = {
     "scale zero": settings("body.scale", "got 0", given=["body.scale=0"]),
     "no model": settings("body 'stick'", "body.mjcf=PATH", given=["body=stick"]),
     "model missing": settings("body.mjcf", "no file 'nowhere.xml'", given=["body.mjcf=nowhere.xml"]),
-    "model is no XML": recorded(
+    "model of invalid XML": recorded(
         "bad.xml", "XML", fit=lambda p: [p.model("<worldbody>")]
     ),
     "model does not compile": recorded(
@@ -257,7 +257,7 @@ def last_message(err: str) -> str:
     return err[err.rindex("stac-mjx fit: ") :]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="tells files by /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="identifies files by /proc")
 @pytest.mark.parametrize("full", ["offsets.h5", "clips.h5", "fit_summary.json"])
 def test_full_disk_keeps_the_old_file(
     full: str, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -218,7 +218,7 @@ def test_the_frame_of_the_recording_is_found(mode: str) -> None:
     seen = Observation(rig, np.ones((120, 4)), np.array([120]))
     found = calibrate(ik, seen, CalibrationConfig(max_rounds=80), mode=mode)
     back = found.T_body_recording.apply(rig)
-    # turning the recording about the shoulder's own axis (y) is no different from turning the shoulder
+    # turning the recording about the shoulder's own axis (y) equals turning the shoulder
     assert np.abs(back - truth.positions)[..., 1].mean() < 1e-3
     assert found.mean_error_mm[-1] < 1.0
     np.testing.assert_allclose(float(found.T_body_recording.scale), 1 / scale, rtol=0.05)

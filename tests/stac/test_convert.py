@@ -364,7 +364,7 @@ def test_recorded_reaches(data_dir: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_recorded_reaches_on_the_embedded_arm(data_dir: Path, tmp_path: Path) -> None:
-    """The muscle arms call the elbow otherwise, and their wrist lies 0.45 mm away."""
+    """The muscle arms have another name for the elbow, and their wrist is 0.45 mm away."""
     maps = ["joint_rename={elbow_joint:elbow}", "body_rename={elbow:ulna}"]
     summary, clips = real(data_dir, tmp_path, REACHES, 200, *maps)
     assert clips.names_qpos[-1] == "elbow"

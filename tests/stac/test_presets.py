@@ -29,7 +29,7 @@ def test_preset_composes(name):
     assert config.name == name
     assert sorted(config.keypoint_order) == sorted(config.markers)
     assert config.rate_hz
-    # metres: no marker lies further from its body than a rat's limb is long
+    # metres: no marker is further from its body than a rat's limb is long
     assert max(np.abs(marker.offset).max() for marker in config.markers.values()) < 0.05
 
 

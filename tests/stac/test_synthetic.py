@@ -1,4 +1,4 @@
-"""The generator tells the truth: poses within limits, markers by MuJoCo, flaws of the stated size."""
+"""The generator is exact: poses within limits, markers by MuJoCo, flaws of the stated size."""
 
 from dataclasses import replace
 from pathlib import Path

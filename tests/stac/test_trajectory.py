@@ -35,7 +35,7 @@ def test_segments_cover_every_frame_and_never_join_clips_by_a_crossfade(
         covered = part.stop
         if part.overlap:
             clip = np.searchsorted(starts, part.start, side="right")
-            assert part.start + part.overlap <= starts[clip], "an overlap lies within one clip"
+            assert part.start + part.overlap <= starts[clip], "an overlap is within one clip"
     assert covered == sum(lengths)
 
 
