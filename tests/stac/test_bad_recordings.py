@@ -133,7 +133,7 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ...]
     "scalar kp_data": (changed(clips, replaced("kp_data", 0.0)), {}, ("kp_data",)),
     "borders of clips": (lambda path: write_clips(path, X, (4, 1)), {}, ("clip_start", "6 frames")),
     "fractional borders": (changed(clips, replaced("clip_start", np.array([0.5]))), {}, ("clip_start",)),
-    "text as numbers": (hdf5(tracks=np.full((6, 4, 3), b"x")), {}, ("/tracks", "real numbers")),
+    "text as numbers": (hdf5(tracks=np.full((6, 4, 3), b"x")), {}, ("tracks", "real numbers")),
     "cells as numbers": (mat(pred=cell(NAMES)), {}, ("pred", "real numbers", "cell array")),
     "complex numbers": (mat(pred=X.transpose(0, 2, 1) * (1 + 1j)), {}, ("pred", "complex")),
     "2D": (sleap(X[:, :, :2]), {}, ("2D", "triangulate")),
@@ -176,8 +176,8 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ...]
     ),
     "uneven timestamps": (lambda path: write_nwb(path, movement(40), times=TIMES), {}, ("timestamps", "evenly")),
     "link to a file": (hdf5(tracks=h5py.ExternalLink("other.h5", "/tracks")), {}, ("another file", "other.h5")),
-    "virtual storage": (virtual, {}, ("/tracks", "another file")),
-    "external storage": (external, {}, ("/tracks", "another file")),
+    "virtual storage": (virtual, {}, ("tracks", "virtual")),
+    "external storage": (external, {}, ("tracks", "another file")),
     "links in a circle": (hdf5(tracks=h5py.SoftLink("/again"), again=h5py.SoftLink("/tracks")), {}, ("circle",)),
 }  # fmt: skip
 

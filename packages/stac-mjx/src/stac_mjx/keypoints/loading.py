@@ -33,7 +33,7 @@ _READERS = {
     "sleap": ("sleap", "read"),
     "anipose_csv": ("tables", "read_anipose"),
     "dlc_csv": ("tables", "read_deeplabcut"),
-    "stac": ("stac_output", "read"),
+    "stac": ("stac", "read_public"),
     "clips": ("stac", "read"),
 }
 """Module and function of each format."""

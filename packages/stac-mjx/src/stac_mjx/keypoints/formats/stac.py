@@ -1,4 +1,4 @@
-"""Our own clips (``mimic.reference_clips``, see docs/schema): the keypoints a registration was given."""
+"""Read the keypoints of registrations: our clips (``mimic.reference_clips``) and output of the public stac-mjx."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from stac_mjx._common.errors import ContractError, raise_all
+from stac_mjx._common.errors import ContractError, InputError, raise_all
 from stac_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
 from stac_mjx._common.units import said_unit
+from stac_mjx.keypoints.formats import reading as hdf5
 from stac_mjx.keypoints.formats.reading import Reading, refuse_track, text_attribute
 
 SCHEMA = "mimic.reference_clips"
@@ -49,4 +50,32 @@ def read(path: Path, track: int | None = None) -> Reading:
         clip_lengths=tuple(int(length) for length in lengths),
         clip_names=clip_names,
         notes=(unit_note,),
+    )
+
+
+def read_public(path: Path, track: int | None = None) -> Reading:
+    """Read the keypoints in the output of the public stac-mjx: ``kp_data`` (frame, 3 * keypoint) with ``kp_names``.
+
+    Raises:
+        InputError: when ``kp_data`` is missing or its axes do not fit.
+    """
+    refuse_track(path, track, "a STAC output")
+    with hdf5.opened(path) as file:
+        dataset = hdf5.member(file, "kp_data")
+        if not isinstance(dataset, h5py.Dataset):
+            raise InputError(f"{path}: missing data set 'kp_data' (got {hdf5.contents(file)})")
+        values = hdf5.numbers(dataset)
+        member = hdf5.first_member(file, ("kp_names",))
+        names = None if member is None else hdf5.strings(member[1])
+    flat = values.ndim == 2 and values.shape[1] and values.shape[1] % 3 == 0
+    if not flat and not (values.ndim == 3 and values.shape[2] == 3):
+        raise InputError(
+            f"{path}: kp_data: wrong axes {values.shape}; expected (frame, 3 * keypoint) or (frame, keypoint, 3)"
+        )
+    n_keypoints = values.shape[1] // 3 if flat else values.shape[1]
+    return Reading(
+        positions=values.reshape(len(values), n_keypoints, 3),
+        names=names,
+        unit="m",
+        notes=("length unit m, the convention of STAC output (its keypoints are scaled to the model)",),
     )
