@@ -5,13 +5,12 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-import h5py
 import mujoco
 import numpy as np
 import pytest
 import reach_analysis._common.survival
 import track_mjx._common.regions
-from contract import examples
+from contract import examples, kit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reach_analysis._common.errors import ConfigError, DataError
@@ -103,7 +102,7 @@ def test_survival_needs_episodes_and_a_level() -> None:
 
 def test_both_packages_draw_the_same_curve_from_one_file(tmp_path: Path) -> None:
     examples.write_rollouts(tmp_path / "rollouts.h5")
-    with h5py.File(tmp_path / "rollouts.h5", "r+") as file:
+    with kit.edit(tmp_path / "rollouts.h5") as file:
         file["valid"][1, 3:] = 0
         file["terminated"][1, 2] = 1
         file["termination_reason"][1] = 1

@@ -95,7 +95,7 @@ def test_animals_of_any_size_fill_the_picture_and_are_lit_alike(length):
 def test_a_marker_inside_the_body_shines_through():
     clips = animal(1.0)
     clips = examples.changed(clips, kp_data=np.full_like(clips.kp_data, np.nan))
-    inside = examples.changed(clips, marker_sites=clips.xpos[:, 1:] + 0.3 * clips.offsets)
+    inside = examples.changed(clips, marker_sites=clips.xpos[:, 1:] + 0.3 * np.asarray(clips.offsets))
     outside, shining = (picture(record, 5) for record in (clips, inside))
     body = near(outside, GREEN) & (np.abs(shining - outside).max(-1) > 0.05)
     assert (shining[body, 2] > shining[body, 1]).any()
