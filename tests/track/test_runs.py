@@ -288,7 +288,7 @@ def going_on(folder: Path) -> Trainer:
     run = RunFolder.open(folder)
     setup, train, test = open_setup(run, run.config())
     again = Trainer(setup, run, train, test)
-    again.go_on()
+    again.resume()
     return again
 
 

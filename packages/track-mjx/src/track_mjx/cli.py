@@ -106,8 +106,8 @@ def train(config: TrainConfig) -> int:
     from track_mjx._common.system import use_compilation_cache
     from track_mjx.clips import read_clips
     from track_mjx.devices import by_chief, join_processes
-    from track_mjx.learning.setup import build, split
-    from track_mjx.learning.trainer import learn, verify
+    from track_mjx.learning.setup import build, split, verify
+    from track_mjx.learning.trainer import learn
     from track_mjx.runs.run_folder import RunFolder
 
     require(config.clips, "clips", "results/clips.h5")
@@ -127,8 +127,8 @@ def resume(config: ResumeConfig) -> int:
     """Continue from the last checkpoint of a run."""
     from track_mjx._common.system import use_compilation_cache
     from track_mjx.devices import join_processes
-    from track_mjx.learning.setup import open_setup
-    from track_mjx.learning.trainer import learn, verify
+    from track_mjx.learning.setup import open_setup, verify
+    from track_mjx.learning.trainer import learn
     from track_mjx.runs.run_folder import RunFolder
 
     folder = RunFolder.open(require(config.run, "run", "run"))
@@ -265,23 +265,18 @@ def compare_sweep(verb: str, folder: Path) -> None:
 
 
 def bench(config: BenchConfig) -> None:
-    """Measure, print the table and write ``bench.json``, ``bench.md`` and ``bench.png``."""
+    """Measure, write ``bench.json`` and print the table."""
     from track_mjx._common.files import output_folder
     from track_mjx._common.progress import reporting
     from track_mjx._common.system import use_compilation_cache
-    from track_mjx.bench.measure import check, engines_at_hand, run_bench, train_config
-    from track_mjx.bench.report import write_bench
+    from track_mjx.bench.measure import run_bench, write_bench
     from track_mjx.clips import read_clips
-    from track_mjx.learning.setup import build
-    from track_mjx.learning.trainer import verify
+    from track_mjx.learning.setup import build, verify
 
-    check(config)
     clips = read_clips(require(config.clips, "clips", "results/clips.h5"))
-    setup = build(train_config(config, engines_at_hand(config)[0]), clips)
-    verify(setup)
+    verify(build(config, clips))
     out = output_folder(config.out, "bench")
     use_compilation_cache()
     with reporting(out / "bench.log") as (log, _):
-        result = run_bench(config, clips, log.info)
-        text = write_bench(setup, result, out)
+        text = write_bench(config, clips, run_bench(config, clips, log.info), out)
     sys.stdout.write(text)

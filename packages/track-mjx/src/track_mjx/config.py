@@ -17,16 +17,16 @@ from track_mjx._common.settings import setting
 class ArenaConfig:
     """The world around the body."""
 
-    floor: str = "auto"
+    floor: str = setting("auto", choices=("auto", "on", "off"))
     """auto (where the root moves and the body brings no floor), on or off."""
     floor_height_m: float | None = None
     """Height of the floor, m; empty: where the end effectors stand in the clips."""
-    actuators: str = "keep"
+    actuators: str = setting("keep", choices=("keep", "torque", "servo"))
     """keep the actuators of the body; torque: position servos become motors with the range of their forces; servo: one
     position servo for every hinge that an actuator moves, in the place of motors and muscles."""
-    servo_hz: float = 10.0
+    servo_hz: float = setting(10.0, gt=0)
     """Natural frequency of these servos: they follow movements slower than that."""
-    contacts: str = "end_effectors"
+    contacts: str = setting("end_effectors", choices=("end_effectors", "all", "none"))
     """What may touch the floor: end_effectors (with all that hangs on them), all (as the MJCF says) or none."""
     end_effectors: list[str] = field(default_factory=list)
     """Bodies that touch the floor and that rewards follow; empty: those named in the clips file."""
@@ -38,22 +38,22 @@ class ArenaConfig:
 class PhysicsConfig:
     """The simulation."""
 
-    engine: str = "auto"
+    engine: str = setting("auto", choices=("auto", "native", "mjx", "warp"))
     """native (MuJoCo on CPU threads), mjx (MJX-JAX), warp (MJX-Warp) or auto (native on a CPU, warp on NVIDIA where
     installed, else mjx)."""
-    sim_dt_s: float = 0.002
+    sim_dt_s: float = setting(0.002, gt=0)
     """One physics step."""
-    ctrl_dt_s: float = 0.01
+    ctrl_dt_s: float = setting(0.01, gt=0)
     """One control step: a whole number of physics steps."""
-    solver: str = "cg"
+    solver: str = setting("cg", choices=("cg", "newton", "pgs"))
     """cg, newton or pgs."""
-    iterations: int = 6
+    iterations: int = setting(6, ge=1)
     """Solver iterations."""
-    ls_iterations: int = 6
+    ls_iterations: int = setting(6, ge=1)
     """Iterations of the solver's line search."""
-    integrator: str = "euler"
+    integrator: str = setting("euler", choices=("euler", "implicitfast", "implicit", "rk4"))
     """euler, implicitfast, implicit or rk4."""
-    threads: int = 0
+    threads: int = setting(0, ge=0)
     """Threads of the native engine; 0: one for each core this process may use."""
 
 
@@ -65,7 +65,7 @@ class TaskConfig:
     function under another name, ``null`` drops a term.
     """
 
-    window: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    window: list[int] = setting([1, 2, 3, 4, 5], ge=0)
     """Control steps ahead at which the encoder sees the reference."""
     reference: dict[str, Any] = field(default_factory=dict)
     """Observation terms for the encoder."""
@@ -77,23 +77,23 @@ class TaskConfig:
     """Cost terms: weight and parameters; subtracted from the reward."""
     terminations: dict[str, Any] = field(default_factory=dict)
     """Conditions that end an episode early."""
-    action: str = "affine"
+    action: str = setting("affine", choices=("affine", "reference", "tanh_clip"))
     """affine ([-1, 1] to the control range), reference (for position servos, to the range that holds the clips' poses)
     or tanh_clip (clipped to the control range, as in the public code). Torques instead of positions:
     arena.actuators=torque."""
     action_range: dict[str, list[float]] = field(default_factory=dict)
     """Actuator -> lowest and highest control that actions reach; empty: action=reference finds it from the clips."""
-    pose_noise: float = 0.0
+    pose_noise: float = setting(0.0, ge=0)
     """Standard deviation of the noise on the start pose (rad, model units)."""
-    velocity_noise: float = 0.0
+    velocity_noise: float = setting(0.0, ge=0)
     """Standard deviation of the noise on the start velocity (rad/s, model units/s)."""
-    start_at_beginning: float = 0.0
+    start_at_beginning: float = setting(0.0, ge=0, le=1)
     """Share of episodes that start at the first frame; the others start anywhere in the clip."""
-    clip_s: float | None = None
+    clip_s: float | None = setting(None, gt=0)
     """Cut the clips into pieces of this length, s; empty: they stay as they are."""
     regions: dict[str, list[str]] = field(default_factory=dict)
     """Region -> bodies whose position errors are reported; empty: all bodies that move, as one."""
-    smoothing_s: float = 0.0
+    smoothing_s: float = setting(0.0, ge=0)
     """Gaussian smoothing of the reference in time (standard deviation), before velocities are computed anew; 0:
     none."""
 
@@ -102,22 +102,22 @@ class TaskConfig:
 class NetworkConfig:
     """Intention network and critic."""
 
-    encoder: list[int] = field(default_factory=lambda: [512, 512, 512])
+    encoder: list[int] = setting([512, 512, 512], ge=1)
     """Widths of the encoder's hidden layers."""
-    decoder: list[int] = field(default_factory=lambda: [512, 512, 512])
+    decoder: list[int] = setting([512, 512, 512], ge=1)
     """Widths of the decoder's hidden layers."""
-    critic: list[int] = field(default_factory=lambda: [512, 512, 512])
+    critic: list[int] = setting([512, 512, 512], ge=1)
     """Widths of the critic's hidden layers."""
-    latent: int = 16
+    latent: int = setting(16, ge=0)
     """Dimensions of the intention; 0: no bottleneck, the decoder sees the reference itself."""
-    initial_latent_std: float = 1.0
+    initial_latent_std: float = setting(1.0, gt=0)
     """Standard deviation of the intention of an untrained network; small: the decoder sees the reference from the
     start, and not mostly noise."""
     layer_norm: bool = True
     """Layer normalisation after each hidden layer of encoder and decoder."""
-    min_std: float = 0.001
+    min_std: float = setting(0.001, ge=0)
     """Smallest standard deviation of an action before the hyperbolic tangent."""
-    initial_std: float = 0.7
+    initial_std: float = setting(0.7, gt=0)
     """Standard deviation of the actions of an untrained network, before the hyperbolic tangent."""
     action_factor: float = 1.0
     """Factor on the initial weights of the layer that puts out actions; small: an untrained network stands still."""
@@ -127,43 +127,43 @@ class NetworkConfig:
 class PpoConfig:
     """Proximal policy optimisation."""
 
-    n_envs: int = 4096
+    n_envs: int = setting(4096, ge=1)
     """Simulations side by side."""
-    unroll: int = 20
+    unroll: int = setting(20, ge=1)
     """Control steps of each simulation between updates."""
-    rounds: int = 1
+    rounds: int = setting(1, ge=1)
     """Unrolls of all simulations collected for each update."""
-    epochs: int = 4
+    epochs: int = setting(4, ge=1)
     """Passes over the collected steps in each update."""
-    minibatches: int = 16
+    minibatches: int = setting(16, ge=1)
     """Parts each pass is cut into."""
-    learning_rate: float = 1e-4
+    learning_rate: float = setting(1e-4, gt=0)
     """Step size of Adam."""
-    final_learning_rate: float | None = None
+    final_learning_rate: float | None = setting(None, ge=0)
     """Step size at the end; empty: constant. In between it falls along half a cosine over `schedule_steps`."""
-    schedule_steps: int | None = None
+    schedule_steps: int | None = setting(None, ge=1)
     """Environment steps the schedule spans; empty: run.steps."""
-    discount: float = 0.95
+    discount: float = setting(0.95, ge=0, le=1)
     """Discount of a control step."""
-    gae_lambda: float = 0.95
+    gae_lambda: float = setting(0.95, ge=0, le=1)
     """Lambda of generalised advantage estimation."""
-    clip: float = 0.2
+    clip: float = setting(0.2, gt=0)
     """Clipping of the probability ratio."""
-    value_weight: float = 0.5
+    value_weight: float = setting(0.5, ge=0)
     """Weight of the critic's loss."""
     entropy_weight: float = 0.01
     """Weight of the action's entropy."""
-    kl_weight: float = 0.1
+    kl_weight: float = setting(0.1, ge=0)
     """Weight of the intention's divergence from its prior, summed over dimensions."""
-    kl_ramp_steps: int = 0
+    kl_ramp_steps: int = setting(0, ge=0)
     """Environment steps over which that weight rises from 0."""
-    prior_correlation: float = 0.95
+    prior_correlation: float = setting(0.95, ge=0, le=0.9999)
     """Correlation alpha of the AR(1) prior; 0: a standard Gaussian at every step."""
-    max_gradient_norm: float = 1.0
+    max_gradient_norm: float = setting(1.0, gt=0)
     """Gradients longer than this are shortened."""
     normalize_advantages: bool = True
     """Advantages of each minibatch get mean 0 and standard deviation 1."""
-    reward_scale: float = 1.0
+    reward_scale: float = setting(1.0, gt=0)
     """Factor on rewards before learning; logs show them unscaled."""
 
 
@@ -185,38 +185,38 @@ class DistributedConfig:
 class RunConfig:
     """How long, and what is kept."""
 
-    steps: int = 10_000_000
+    steps: int = setting(10_000_000, ge=1)
     """Environment (control) steps in all."""
-    max_minutes: float | None = None
+    max_minutes: float | None = setting(None, gt=0)
     """Wall time after which training ends, compilation included."""
-    test_fraction: float = 0.2
+    test_fraction: float = setting(0.2, ge=0, lt=1)
     """Part of the clips held out, by clip."""
     split_seed: int = 0
     """Seed of that choice."""
-    evaluate_every_s: float = 30.0
+    evaluate_every_s: float = setting(30.0, ge=0)
     """Wall time between evaluations on train and held-out clips; 0: only at the end."""
-    evaluate_clips: int = 32
+    evaluate_clips: int = setting(32, ge=1)
     """Most clips of each set that those evaluations run."""
-    checkpoint_every_s: float = 60.0
+    checkpoint_every_s: float = setting(60.0, ge=0)
     """Wall time between checkpoints; 0: only at the end."""
-    checkpoint_every: int | None = None
+    checkpoint_every: int | None = setting(None, ge=1)
     """Iterations between checkpoints, in place of wall time: repeatable."""
-    log_every: int = 10
+    log_every: int = setting(10, ge=1)
     """Iterations between lines of metrics."""
-    keep_checkpoints: int = 3
+    keep_checkpoints: int = setting(3, ge=1)
     """Checkpoints kept besides the best."""
     wandb: str | None = None
     """Weights & Biases project to log to."""
     tensorboard: bool = False
     """Write TensorBoard files too."""
-    devices: int | None = None
+    devices: int | None = setting(None, ge=1)
     """JAX devices that learn, in each process; empty: all. ppo.n_envs and minibatches must be divisible by them."""
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
 
 
 @dataclass
 class TrainConfig:
-    """Everything `track-mjx train` can be told."""
+    """Settings of `track-mjx train`."""
 
     clips: str = ""
     """A mimic.reference_clips file, as `stac-mjx fit` writes it."""
@@ -234,22 +234,22 @@ class TrainConfig:
 
 @dataclass
 class ResumeConfig:
-    """What `track-mjx resume` can be told."""
+    """Settings of `track-mjx resume`."""
 
     run: str = ""
     """Folder of a run."""
-    steps: int | None = None
+    steps: int | None = setting(None, ge=1)
     """Environment steps in all; empty: as the run was started."""
-    max_minutes: float | None = None
+    max_minutes: float | None = setting(None, gt=0)
     """Wall time after which training ends; empty: as the run was started."""
-    devices: int | None = None
+    devices: int | None = setting(None, ge=1)
     """JAX devices that learn, in each process; empty: all. They need not be as many as before."""
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
 
 
 @dataclass
 class EvaluateConfig:
-    """What `track-mjx evaluate` can be told."""
+    """Settings of `track-mjx evaluate`."""
 
     run: str = ""
     """Folder of a run."""
@@ -257,11 +257,11 @@ class EvaluateConfig:
     """best, last, or the number of a checkpoint."""
     clips: str | None = None
     """Another clips file of the same body; empty: the clips of the run."""
-    clip_set: str = "test"
+    clip_set: str = setting("test", choices=("train", "test", "all"))
     """What stands at the top of the summary: train, test (held out; all clips of another file) or all."""
     whole: bool = False
     """Play the clips of another file whole, not cut to task.clip_s: how long are movements followed?"""
-    deviation_mm: float | None = None
+    deviation_mm: float | None = setting(None, gt=0)
     """Episodes also end where the bodies reported are, on average, farther from the reference than this, mm; empty: by
     the terminations of the task alone."""
     out: str | None = None
@@ -272,7 +272,7 @@ class EvaluateConfig:
 
 @dataclass
 class RolloutConfig:
-    """What `track-mjx rollout` can be told."""
+    """Settings of `track-mjx rollout`."""
 
     run: str = ""
     """Folder of a run."""
@@ -280,7 +280,7 @@ class RolloutConfig:
     """best, last, or the number of a checkpoint."""
     clips: str | None = None
     """Another clips file of the same body; empty: the clips of the run."""
-    clip_set: str = "all"
+    clip_set: str = setting("all", choices=("train", "test", "all"))
     """train, test or all."""
     seeds: list[int] = field(default_factory=lambda: [0])
     """Seeds; several repeat every clip."""
@@ -296,7 +296,7 @@ class RolloutConfig:
 
 @dataclass
 class CheckConfig:
-    """What `track-mjx check` can be told."""
+    """Settings of `track-mjx check`."""
 
     clips: Any = ""
     """A mimic.reference_clips file, or a list of files."""
@@ -325,7 +325,7 @@ class RenderConfig(FilmConfig, ShownRollouts):  # the fields of the last base co
 
 @dataclass
 class CompareConfig:
-    """What `track-mjx compare` can be told."""
+    """Settings of `track-mjx compare`."""
 
     runs: Any = ""
     """Runs: a folder of runs, a pattern such as 'sweep/*', or a list of these."""
@@ -334,39 +334,19 @@ class CompareConfig:
 
 
 @dataclass
-class BenchConfig:
-    """What `track-mjx bench` can be told; presets and settings of a training say what is measured."""
+class BenchConfig(TrainConfig):
+    """Settings of `track-mjx bench`: those of a training, and what is measured."""
 
-    clips: str = ""
-    """A mimic.reference_clips file: body and movements."""
-    out: str | None = None
-    """Folder of the table, plot and JSON; empty: bench."""
-    engines: list[str] = field(default_factory=list)
-    """Engines measured: native, mjx, warp; empty: all that are installed."""
-    parts: list[str] = field(default_factory=lambda: ["physics", "task", "policy", "learning"])
-    """What is timed: physics (alone), task (with observations, rewards and resets), policy (with the network that
-    acts), learning (with updates)."""
-    n_envs: list[int] = field(default_factory=lambda: [64, 256, 1024, 4096])
+    engines: list[str] = setting([], choices=("native", "mjx", "warp"))
+    """Engines measured; empty: all that are installed."""
+    parts: list[str] = setting(
+        ["physics", "task", "policy", "learning"], choices=("physics", "task", "policy", "learning")
+    )
+    """Parts timed: physics (alone), task (with observations, rewards and resets), policy (with the network that acts),
+    learning (with updates)."""
+    n_envs: list[int] = setting([64, 256, 1024, 4096], ge=1)
     """Numbers of environments."""
-    slow_parts: list[str] = field(default_factory=lambda: ["physics"])
-    """What is timed of mjx and warp on a CPU, where they are slow."""
-    slow_n_envs: list[int] = field(default_factory=lambda: [64])
-    """Numbers of environments of these."""
-    steps: int = 20
+    steps: int = setting(20, ge=1)
     """Control steps in a timed block; learning takes ppo.unroll."""
-    slow_steps: int = 4
-    """The same for mjx and warp on a CPU."""
-    blocks: int = 3
-    """Blocks timed for each figure, at least; the median counts."""
-    seconds: float = 0.5
-    """Time over which each figure is measured, at least, s."""
-    max_minutes: float = 2.0
-    """What is not begun by then is left out."""
-    seed: int = 0
-    """Seed of actions and start frames."""
-    arena: ArenaConfig = field(default_factory=ArenaConfig)
-    physics: PhysicsConfig = field(default_factory=PhysicsConfig)
-    task: TaskConfig = field(default_factory=TaskConfig)
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    ppo: PpoConfig = field(default_factory=PpoConfig)
-    run: RunConfig = field(default_factory=RunConfig)
+    max_minutes: float = setting(2.0, gt=0)
+    """Measurements that have not begun by then are left out."""

@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from track_mjx._common.errors import ConfigError, InputError, RunError, raise_all, unknown
+from track_mjx._common.settings import validate
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import build_arena
 from track_mjx.clips import Clips, cut, read_clips
 from track_mjx.config import TrainConfig
-from track_mjx.limits import check_limits
-from track_mjx.physics.engine import engine_name, make_engine
+from track_mjx.devices import devices_for
+from track_mjx.physics.engine import engine_name, make_engine, verify_division
 from track_mjx.physics.fields import Engine, zero_physics
 from track_mjx.policy.networks import Networks
 from track_mjx.policy.policy import Policy, empty_statistics
@@ -81,7 +82,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     Raises:
         UserError: when settings and clips do not fit.
     """
-    check_limits(config)
+    validate(config)
     engine_name(config.physics.engine)
     clips = cut(clips, config.task.clip_s)
     arena = build_arena(clips, config.arena, config.physics)
@@ -92,9 +93,8 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     raise_all(ConfigError, "task.regions", [unknown("body", n, body.bodies) for n in regions if n not in body.bodies])
     reference = build_reference(clips, body)
     if config.task.action == "reference" and not config.task.action_range:
-        config.task.action_range = holding_ranges(
-            body, np.asarray(reference.qpos)
-        )  # kept in the run's config: other clips use it
+        # stored in the config of the run, because other clips are played with the same ranges
+        config.task.action_range = holding_ranges(body, np.asarray(reference.qpos))
     task = Imitation(body, config.task)
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
     setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed)
@@ -102,14 +102,24 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     return setup
 
 
-def split(n_clips: int, test_fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Choose train and held-out clips.
+def verify(setup: Setup) -> None:
+    """Refuse settings of a training that contradict each other or this machine, before a run folder is created.
 
     Raises:
-        ConfigError: when the fraction leaves nothing to train on.
+        ConfigError: with all problems.
     """
-    if not 0 <= test_fraction < 1:
-        raise ConfigError(f"run.test_fraction: expected 0 or more and less than 1, got {test_fraction}")
+    ppo, run = setup.config.ppo, setup.config.run
+    n_samples, problems = ppo.n_envs * ppo.unroll * ppo.rounds, []
+    if n_samples < ppo.minibatches:
+        problems.append(f"ppo.minibatches: {ppo.minibatches} are more than the {n_samples} steps of an update")
+    if run.checkpoint_every is not None and run.checkpoint_every % run.log_every:
+        problems.append(f"run.checkpoint_every: expected a multiple of run.log_every={run.log_every}")
+    validate(setup.config, "settings", problems)
+    verify_division(engine_name(setup.config.physics.engine), devices_for(run.devices, ppo).count)
+
+
+def split(n_clips: int, test_fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Choose train and held-out clips; at least one clip is trained on."""
     n_test = round(test_fraction * n_clips)
     if test_fraction > 0 and n_clips > 1:
         n_test = min(max(1, n_test), n_clips - 1)

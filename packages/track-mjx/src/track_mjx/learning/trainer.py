@@ -1,7 +1,7 @@
-"""Training: collect, learn, log, evaluate, save; and going on exactly where a checkpoint was made.
+"""Training: collect, learn, log, evaluate, save; and resuming exactly from a checkpoint.
 
-Randomness of iteration i comes from (seed, i) alone, so a run that goes on draws what it would have drawn. Checkpoints
-are made right after a line of metrics, so that going on leaves no gap in the metrics and repeats none.
+Randomness of iteration i comes from (seed, i) alone, so a resumed run draws what it would have drawn. A checkpoint is
+made right after a line of metrics, so that a resumed run leaves no gap in the metrics and repeats none.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from track_mjx._common.errors import ConfigError, RunError, raise_all
+from track_mjx._common.errors import RunError
 from track_mjx._common.progress import reporting
 from track_mjx.devices import devices_for
 from track_mjx.learning import ppo
 from track_mjx.learning.collect import Carry, Collector, Totals
 from track_mjx.learning.setup import Setup
 from track_mjx.learning.terminal import stop_on_signals, training_bar
-from track_mjx.physics.engine import engine_name, verify_division
 from track_mjx.policy.metrics import parts_of, score, summary
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import empty_statistics
@@ -37,30 +36,27 @@ from track_mjx.task.step import Observation
 
 _log = logging.getLogger(__name__)
 
-Report = Callable[[Mapping[str, float | int]], None]
+Report = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass
 class Progress:
-    """Where training is; saved with every checkpoint.
-
-    Attributes:
-        iteration: unrolls learned from.
-        steps: environment (control) steps taken.
-        seconds: wall time spent so far, over all starts of the run.
-    """
+    """Position of a training; saved with every checkpoint."""
 
     iteration: int = 0
+    """Unrolls learned from."""
     steps: int = 0
+    """Control steps of all simulations together."""
     seconds: float = 0.0
+    """Wall time over all starts of the run."""
 
 
 class Trainer:
     """A training that can be advanced, saved and restored.
 
     Args:
-        setup: task and networks.
-        folder: where the run lives.
+        setup: task and networks; see `track_mjx.learning.setup.verify`.
+        folder: the run.
         train, test: numbers of the clips of each set.
         report: called with every line of metrics.
     """
@@ -68,7 +64,6 @@ class Trainer:
     def __init__(
         self, setup: Setup, folder: RunFolder, train: list[int], test: list[int], report: Report | None = None
     ) -> None:
-        verify(setup)
         self.setup, self.folder, self.train, self.test = setup, folder, train, test
         self.report = report or (lambda line: None)
         config = setup.config
@@ -121,7 +116,7 @@ class Trainer:
         self._losses.append(losses)
 
     def learning_rate(self) -> float:
-        """Step size now."""
+        """Return the present step size."""
         config = self.config.ppo
         if config.final_learning_rate is None:
             return config.learning_rate
@@ -130,13 +125,13 @@ class Trainer:
         return config.final_learning_rate + (config.learning_rate - config.final_learning_rate) * swing
 
     def kl_weight(self) -> float:
-        """Weight of the prior now: it rises linearly with environment steps."""
+        """Return the present weight of the prior, which rises linearly with environment steps."""
         config = self.config.ppo
         ramp = 1.0 if config.kl_ramp_steps <= 0 else min(1.0, self.progress.steps / config.kl_ramp_steps)
         return config.kl_weight * ramp
 
     def _dump(self, batch: Any, losses: Mapping[str, Any]) -> str:
-        """Keep what made the loss non-finite; return what to tell."""
+        """Save what made the loss non-finite; return the message."""
         path = self.folder.path / "non_finite.npz"
         tree = {"batch": batch, "losses": dict(losses), "learner": self.learner}
         flat = flatten(self.devices.whole(tree))
@@ -147,13 +142,13 @@ class Trainer:
         names = ", ".join(name for name, value in losses.items() if not math.isfinite(float(value)))
         return (
             f"{self.folder.path}: at step {self.progress.steps} the loss is not finite ({names}); {saved}; {path.name} "
-            "holds the batch and the networks before it; a smaller ppo.learning_rate or clipped costs may help"
+            "holds the batch and the networks before it; a smaller ppo.learning_rate or limited costs may help"
         )
 
     # the loop
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
-        """Train until the steps or the time of the config are used up, or `stop` says so; then evaluate and save."""
+        """Train until the steps or the time of the config are used up or `stop` returns True; evaluate and save."""
         run = self.config.run
         deadline = None if run.max_minutes is None else 60 * run.max_minutes
         stopped = False
@@ -161,13 +156,13 @@ class Trainer:
             self.advance()
             last = self.progress.steps >= run.steps
             stopped = self.devices.any(stop() or (deadline is not None and self.seconds() > deadline))
-            if self.progress.iteration % max(1, run.log_every) == 0 or last or stopped:
+            if self.progress.iteration % run.log_every == 0 or last or stopped:
                 self._log_line(last or stopped)
         if self.devices.chief:
             self.folder.write_table()
 
     def seconds(self) -> float:
-        """Wall time of the run so far."""
+        """Return the wall time of the run so far."""
         return self.progress.seconds + time.monotonic() - self._marks["start"]
 
     def _log_line(self, final: bool) -> None:
@@ -177,16 +172,26 @@ class Trainer:
         self._marks["log"], self._marks["steps"] = now, float(self.progress.steps)
         due = run.evaluate_every_s > 0 and now - self._evaluated_at >= run.evaluate_every_s
         evaluated, saved = self.devices.chiefs(final or due, final or self._checkpoint_due(due))
-        judged = None
+        best = None
         if evaluated and self.devices.chief:
-            judged = self.evaluate()
-            line |= {f"eval/{key}/{name}": v for key, group in judged.items() for name, v in group.items()}
+            evaluation = self.evaluate()
+            best = self._score(evaluation)
+            line |= {f"eval/{key}/{name}": v for key, group in evaluation.items() for name, v in group.items()}
             self._evaluated_at = time.monotonic()
         if self.devices.chief:
             self.folder.add_metrics(line)
             self.report(line)
         if saved:
-            self.save(None if judged is None else score(judged["train"]))
+            self.save(best)
+
+    def _score(self, evaluation: Mapping[str, Mapping[str, Any]]) -> float | None:
+        """Return the score of the present policy; None, with a warning, where no step of the clips was valid."""
+        best = score(evaluation["train"])
+        if math.isfinite(best):
+            return best
+        _log.warning("step %d: no step of the evaluated clips is finite; the checkpoint has no score",
+                     self.progress.steps)  # fmt: skip
+        return None
 
     def _checkpoint_due(self, evaluated: bool) -> bool:
         run = self.config.run
@@ -195,12 +200,12 @@ class Trainer:
         overdue = run.checkpoint_every_s > 0 and time.monotonic() - self._saved_at >= run.checkpoint_every_s
         return overdue or (evaluated and run.checkpoint_every_s > 0)
 
-    def _numbers(self) -> dict[str, float | int]:
-        """Means since the last line, for the log; everything unscaled and per control step."""
+    def _numbers(self) -> dict[str, Any]:
+        """Return means since the last line, for the log; unscaled and per control step."""
         totals = jax.tree.map(lambda *x: np.sum([np.asarray(v) for v in x], axis=0), *self._totals)
         losses = {k: float(np.mean([np.asarray(part[k]) for part in self._losses])) for k in self._losses[0]}
         n = self.config.ppo.n_envs * self.config.ppo.unroll * len(self._totals)
-        wall = max(1e-9, time.monotonic() - self._marks["log"])
+        speed = (self.progress.steps - self._marks["steps"]) / max(1e-9, time.monotonic() - self._marks["log"])
         episodes = max(1, int(totals.episodes))
         task = self.setup.task
         self._totals, self._losses = [], []
@@ -208,10 +213,8 @@ class Trainer:
             "iteration": self.progress.iteration,
             "steps": self.progress.steps,
             "seconds": round(self.seconds(), 3),
-            "control_steps_per_s": round((self.progress.steps - self._marks["steps"]) / wall, 1),
-            "physics_steps_per_s": round(
-                (self.progress.steps - self._marks["steps"]) * task.body.arena.n_substeps / wall, 1
-            ),
+            "control_steps_per_s": round(speed, 1),
+            "physics_steps_per_s": round(speed * task.body.arena.n_substeps, 1),
             "reward": float(totals.reward) / n,
             "episodes": int(totals.episodes),
             "episode_reward": float(totals.episode_reward) / episodes,
@@ -224,20 +227,19 @@ class Trainer:
         }
 
     def evaluate(self) -> dict[str, dict[str, Any]]:
-        """Numbers of train and held-out clips, the policy acting on its means."""
-        found, parts = {}, parts_of(self.setup.task)
+        """Return numbers of train and held-out clips, the policy using its means."""
+        out, parts = {}, parts_of(self.setup.task)
         for name, clips in (("train", self.train), ("test", self.test)):
-            some = clips[: self.config.run.evaluate_clips]
-            if some:
+            chosen = clips[: self.config.run.evaluate_clips]
+            if chosen:
                 policy = self.devices.local(self.learner.policy)
-                played = self.player.play(policy, self.played, np.asarray(some))
-                found[name] = summary(parts, played)
-        return found
+                out[name] = summary(parts, self.player.play(policy, self.played, np.asarray(chosen)))
+        return out
 
     # saving and restoring
 
     def state(self) -> dict[str, Any]:
-        """Everything that going on needs."""
+        """Return everything that resuming needs."""
         return {
             "learner": self.learner,
             "carry": self.devices.whole(self.carry),
@@ -248,22 +250,22 @@ class Trainer:
             "seconds": np.float64(self.seconds()),
         }
 
-    def save(self, judged: float | None = None) -> None:
-        """Make a checkpoint; `judged` is its score, where it was evaluated."""
+    def save(self, best: float | None = None) -> None:
+        """Make a checkpoint; `best` is its score, where it was evaluated."""
         state = self.state()
         if self.devices.chief:
-            self.folder.checkpoints.save(self.progress.steps, state, judged)
+            self.folder.checkpoints.save(self.progress.steps, state, best)
         self._saved_at = time.monotonic()
 
-    def go_on(self) -> None:
-        """Go back to the last checkpoint; a run that never made one begins again."""
+    def resume(self) -> None:
+        """Restore the last checkpoint; a run that has none starts again."""
         if self.folder.checkpoints.steps():
             self.restore()
         elif self.devices.chief:
             self.folder.forget_after(0)
 
     def restore(self, which: str | int = "last") -> None:
-        """Go back to a checkpoint of the run, and drop the metrics after it."""
+        """Restore a checkpoint of the run, and drop the metrics after it."""
         step, flat = self.folder.checkpoints.load(which)
         state = unflatten(flat, self.state(), str(self.folder.checkpoints.path(step)))
         devices = self.devices
@@ -278,90 +280,56 @@ class Trainer:
 
 
 def join_unrolls(unrolls: list[tuple[ppo.Transition, Observation]]) -> tuple[ppo.Transition, Observation]:
-    """Put several unrolls beside each other, as if more simulations had run; each keeps its own end."""
+    """Concatenate unrolls, as if more simulations had run; each keeps its own end."""
     transitions = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *[unroll for unroll, _ in unrolls])
     return transitions, jax.tree.map(lambda *x: jnp.concatenate(x, axis=0), *[last for _, last in unrolls])
 
 
-def verify(setup: Setup) -> None:
-    """Refuse settings that cannot work before anything is compiled.
-
-    Raises:
-        ConfigError: with all that is wrong.
-    """
-    p, run = setup.config.ppo, setup.config.run
-    faults = [
-        f"ppo.{name}: expected at least 1, got {getattr(p, name)}"
-        for name in ("n_envs", "unroll", "rounds", "epochs", "minibatches")
-        if getattr(p, name) < 1
-    ]
-    if not faults and p.n_envs * p.unroll * p.rounds < p.minibatches:
-        faults.append(
-            f"ppo.minibatches: {p.minibatches} are more than the {p.n_envs * p.unroll * p.rounds} steps of an update"
-        )
-    for name, low, high in (("discount", 0, 1), ("gae_lambda", 0, 1), ("prior_correlation", 0, 0.9999)):
-        if not low <= getattr(p, name) <= high:
-            faults.append(f"ppo.{name}: expected {low} to {high}, got {getattr(p, name)}")
-    if not p.learning_rate > 0 or (p.final_learning_rate is not None and p.final_learning_rate < 0):
-        faults.append(f"ppo.learning_rate: expected more than 0, got {p.learning_rate} to {p.final_learning_rate}")
-    if run.steps < 1:
-        faults.append(f"run.steps: expected at least 1, got {run.steps}")
-    if run.checkpoint_every is not None and (run.checkpoint_every < 1 or run.checkpoint_every % max(1, run.log_every)):
-        faults.append(f"run.checkpoint_every: expected a multiple of run.log_every={run.log_every}")
-    raise_all(ConfigError, "settings", faults)
-    verify_division(engine_name(setup.config.physics.engine), devices_for(run.devices, p).count)
-
-
 def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *, resume: bool) -> int:
-    """Train, or go on training, until the steps are done or a signal comes; return the exit code."""
-    if jax.process_index() > 0:
-        return assist(setup, folder, sets, resume=resume)
-    log_file = folder.path / "train.log"
-    with ExitStack() as stack, reporting(log_file, append=True) as (log, stage), stop_on_signals() as stopped:
-        trackers = open_trackers(setup.config, folder.path, stack)
+    """Train as a command does: progress on the terminal, signals, logs, curves at the end; return the exit code.
+
+    Of several processes, one writes files and logs; the others only compute.
+    """
+    with ExitStack() as stack:
+        stopped = stack.enter_context(stop_on_signals())
         trainer = Trainer(setup, folder, *sets)
         if resume:
-            trainer.go_on()
-            log.info("going on from step %d", trainer.progress.steps)
-        run = setup.config.run
-        trainer.report = in_turn(training_bar(stage, run.steps, trainer.progress.steps), *trackers)
+            trainer.resume()
+        if jax.process_index() > 0:
+            trainer.run(lambda: bool(stopped()))
+            return 0
+        log, stage = stack.enter_context(reporting(folder.path / "train.log", append=True))
+        reports = [
+            training_bar(stage, setup.config.run.steps, trainer.progress.steps),
+            *open_trackers(setup.config, folder.path, stack),
+        ]
+        if resume:
+            log.info("resumed at step %d", trainer.progress.steps)
+
+        def report(line: Mapping[str, Any]) -> None:
+            for each in reports:
+                each(line)
+
+        trainer.report = report
         trainer.run(lambda: bool(stopped()))
-        draw_curves(folder.metrics(), folder.path / CURVES)
+        lines = folder.metrics()
+        draw_curves(lines, folder.path / CURVES)
         if stopped():
-            log.info("stopped by %s at step %d and saved; `track-mjx resume run=%s` goes on", stopped(),
+            log.info("stopped by %s at step %d and saved; `track-mjx resume run=%s` continues", stopped(),
                      trainer.progress.steps, folder.path)  # fmt: skip
         else:
-            log.info("%s", closing_line(folder.metrics()[-1]))
+            log.info("%s", closing_line(lines[-1]) if lines else f"{folder.path}: no metrics are left")
     return 0
 
 
-def assist(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *, resume: bool) -> int:
-    """The same as one of several processes that neither write nor tell."""
-    with stop_on_signals() as stopped:
-        trainer = Trainer(setup, folder, *sets)
-        if resume:
-            trainer.go_on()
-        trainer.run(lambda: bool(stopped()))
-    return 0
-
-
-def in_turn(*reports: Report) -> Report:
-    """One report that hands its line to several."""
-
-    def report(line: Mapping[str, Any]) -> None:
-        for each in reports:
-            each(line)
-
-    return report
-
-
-def closing_line(line: Mapping[str, float | int]) -> str:
-    """One sentence about the end of a training."""
+def closing_line(line: Mapping[str, Any]) -> str:
+    """Summarise a training in one line."""
     text = f"{line['steps'] / 1e6:.2f} M steps in {line['seconds']:.0f} s"
     for group, name in (("train", "train"), ("test", "held-out")):
-        if f"eval/{group}/mean_body_error_mm" in line:
+        error = line.get(f"eval/{group}/mean_body_error_mm")
+        if error is not None:
             text += (
-                f"; {name} clips: {line[f'eval/{group}/mean_body_error_mm']:.2f} mm, "
+                f"; {name} clips: {error:.2f} mm, "
                 f"{100 * line[f'eval/{group}/unterminated_fraction']:.0f} % followed to the end"
             )
     return text

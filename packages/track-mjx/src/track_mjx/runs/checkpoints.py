@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -113,7 +114,7 @@ class Checkpoints:
             step, score = int(found["step"]), float(found["score"])
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
-        return (step, score) if step in self.steps() else None
+        return (step, score) if step in self.steps() and math.isfinite(score) else None
 
     def save(self, step: int, tree: Any, score: float | None = None) -> None:
         """Write a checkpoint, note whether it is the best, and remove those no longer kept.
@@ -137,7 +138,7 @@ class Checkpoints:
                 raise output_error(self.path(step), error) from error
             why = "the disk is full" if "RESOURCE_EXHAUSTED" in str(error) else " ".join(str(error).split())[:200]
             raise OutputError(f"{self.path(step)}: cannot be written: {why}") from error
-        if score is not None and (best is None or score > best[1]):
+        if score is not None and math.isfinite(score) and (best is None or score > best[1]):
             write_text(self._folder / _BEST, json.dumps({"step": step, "score": score}))
         best = self.best()
         for old in self.steps()[: -self._keep]:

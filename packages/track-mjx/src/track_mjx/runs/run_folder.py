@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -142,14 +143,14 @@ class RunFolder:
             raise RunError(f"{self.path / RECORD}: the record cannot be read: {error}") from error
 
     def add_metrics(self, line: Mapping[str, Any]) -> None:
-        """Append a line of metrics.
+        """Append a line of metrics; numbers that are not finite become null.
 
         Raises:
             OutputError: when the disk refuses.
         """
         try:
             with (self.path / METRICS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(dict(line)) + "\n")
+                file.write(json.dumps({name: _finite(value) for name, value in line.items()}) + "\n")
         except OSError as error:
             raise output_error(self.path / METRICS, error) from error
 
@@ -187,6 +188,10 @@ class RunFolder:
         table.writeheader()
         table.writerows(lines)
         write_text(self.path / TABLE, text.getvalue())
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def config_yaml(config: Any) -> str:

@@ -57,7 +57,9 @@ def variance(step: Step, *, window: int = 50) -> Float[AnyArray, " env"]:
 
 @cost
 def jerk(step: Step, *, window: int = 3) -> Float[AnyArray, " env"]:
-    """Mean squared jerk of the joints, (rad/s^3)^2, from the last three velocities; the first two steps are free."""
+    """Mean squared jerk of the joints, (rad/s^3)^2, from the last three velocities; 0 in the first two steps."""
+    if window < 3:
+        raise ConfigError(f"window: expected at least 3 control steps, got {window}")
     _, columns = step.body.joint_columns(None)
     velocity = step.history.qvel[:, -window:][:, -3:, columns]
     second = (velocity[:, 2] - 2 * velocity[:, 1] + velocity[:, 0]) / step.body.ctrl_dt**2
