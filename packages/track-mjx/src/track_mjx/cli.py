@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from track_mjx._common.cli import App, Verb
 from track_mjx._common.errors import ConfigError, counted, shorten
 from track_mjx._common.settings import require
+from track_mjx.renamed import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +94,7 @@ APP = App(
     VERBS,
     about="It reads clips.h5 files (mimic.reference_clips), which `stac-mjx fit` writes.\n",
     after_multirun="cli:compare_sweep",
+    renamed=SETTINGS,
 )
 
 

@@ -1,4 +1,4 @@
-"""Earlier names of terms: refused on the command line with the name of today, read in the settings of old runs."""
+"""Earlier names of terms and settings: refused on the command line with today's name, read in old run folders."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ TERMS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Kind -> earlier name of a term -> its name today."""
+SETTINGS: Mapping[str, str] = dict.fromkeys(("slow_parts", "slow_n_envs", "slow_steps", "blocks", "seconds"), "")
+"""Earlier name of a setting -> its name today; empty: removed."""
 _SECTIONS = {"reference": "observation", "proprioception": "observation", "rewards": "reward"}
 
 

@@ -27,7 +27,7 @@ from track_mjx.physics.engine import engine_name
 BLOCKS, SECONDS = 3, 0.5
 """Fewest blocks and shortest time behind a figure."""
 SLOW_PARTS, SLOW_STEPS = ("physics",), 4
-"""What is measured of the engines for accelerators on a CPU, with the smallest number of environments."""
+"""What is measured on a CPU of engines for accelerators that were not asked for, with the fewest environments."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def run_bench(config: BenchConfig, clips: Clips, note: Callable[[str], None]) ->
             report.left_out.append(f"{name}: {error}")
     for part in PARTS:
         for name, setup in setups.items():
-            slow = name != "native" and jax.default_backend() == "cpu"
+            slow = not config.engines and name != "native" and jax.default_backend() == "cpu"
             parts, counts = (SLOW_PARTS, [min(config.n_envs)]) if slow else (config.parts, config.n_envs)
             previous: Row | None = None
             for n_envs in counts if part in parts and part in config.parts else ():
