@@ -80,6 +80,7 @@ class Sample(NamedTuple):
     noise: AnyArray
     previous_latent: AnyArray
     first: AnyArray
+    truncated: AnyArray
     advantage: AnyArray
     value_target: AnyArray
 
@@ -116,6 +117,16 @@ def advantages(
     return advantage, advantage + values[:-1]
 
 
+def normalized_advantages(
+    advantage: Float[AnyArray, "*batch"], truncated: Bool[AnyArray, "*batch"]
+) -> Float[AnyArray, "*batch"]:
+    """Scale advantages to mean 0 and standard deviation 1 over the steps that were not truncated; those become 0."""
+    count = jnp.maximum((~truncated).sum(), 1)
+    mean = jnp.where(truncated, 0.0, advantage).sum() / count
+    centred = jnp.where(truncated, 0.0, advantage - mean)
+    return centred / (jnp.sqrt((centred**2).sum() / count) + 1e-8)
+
+
 def prior_divergence(
     mean: Float[AnyArray, "*batch latent"],
     logvar: Float[AnyArray, "*batch latent"],
@@ -141,7 +152,7 @@ def loss(
     ratio = jnp.exp(log_probability(out.location, out.scale, sample.raw) - sample.log_prob)
     advantage = sample.advantage
     if config.normalize_advantages:
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        advantage = normalized_advantages(advantage, sample.truncated)
     clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
     policy_loss = -jnp.minimum(ratio * advantage, clipped * advantage).mean()
     value = networks.value(parameters, sample.observation)
@@ -209,7 +220,7 @@ def update(
     n = transition.reward.size
     whole = Sample(
         seen, transition.raw, transition.log_prob, transition.noise, transition.previous_latent, transition.first,
-        advantage, target,
+        transition.truncated, advantage, target,
     )  # fmt: skip
     devices = devices or Devices()
     # gathered once, and divided anew with every minibatch: those are the same on any number of devices

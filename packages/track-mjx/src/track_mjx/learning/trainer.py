@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -185,8 +185,8 @@ class Trainer:
             self.save(best)
 
     def _score(self, evaluation: Mapping[str, Mapping[str, Any]]) -> float | None:
-        """Return the score of the present policy; None, with a warning, where no step of the clips was valid."""
-        best = score(evaluation["train"])
+        """Return the score on held-out clips, else on train clips; None, with a warning, if it is not finite."""
+        best = score(evaluation.get("test") or evaluation["train"])
         if math.isfinite(best):
             return best
         _log.warning("step %d: no step of the evaluated clips is finite; the checkpoint has no score",
@@ -230,7 +230,7 @@ class Trainer:
         """Return numbers of train and held-out clips, the policy using its means."""
         out, parts = {}, parts_of(self.setup.task)
         for name, clips in (("train", self.train), ("test", self.test)):
-            chosen = clips[: self.config.run.evaluate_clips]
+            chosen = evaluated_clips(clips, self.config.run.evaluate_clips, self.config.seed)
             if chosen:
                 policy = self.devices.local(self.learner.policy)
                 out[name] = summary(parts, self.player.play(policy, self.played, np.asarray(chosen)))
@@ -277,6 +277,13 @@ class Trainer:
         self._marks = {"start": time.monotonic(), "log": time.monotonic(), "steps": float(self.progress.steps)}
         if devices.chief:
             self.folder.forget_after(self.progress.iteration)
+
+
+def evaluated_clips(clips: Sequence[int], most: int, seed: int) -> list[int]:
+    """Draw at most this many clips with the seed of the run, so that every session of a file can be among them."""
+    if len(clips) <= most:
+        return list(clips)
+    return sorted(np.random.default_rng(seed).choice(clips, most, replace=False).tolist())
 
 
 def join_unrolls(unrolls: list[tuple[ppo.Transition, Observation]]) -> tuple[ppo.Transition, Observation]:
