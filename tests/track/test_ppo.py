@@ -217,3 +217,16 @@ def test_networks_have_the_layers_of_the_paper() -> None:
     assert np.array_equal(networks.policy(parameters, changed, None).intention.mean, out.intention.mean)
     plain = Networks(NetworkConfig(encoder=[], decoder=[7], critic=[5], latent=0), 2)
     assert plain.policy(plain.init(jax.random.key(0), seen), seen, None).intention.latent.shape == (4, 0)
+
+
+def test_truncated_steps_neither_shift_nor_get_normalised_advantages() -> None:
+    rng = np.random.default_rng(0)
+    advantage, truncated = rng.normal(3.0, 2.0, 200).astype(np.float32), rng.random(200) < 0.3
+    ours = np.asarray(ppo.normalized_advantages(advantage, truncated))
+    rest = advantage[~truncated]
+    assert ours[~truncated] == pytest.approx((rest - rest.mean()) / rest.std(), abs=1e-5)
+    assert not ours[truncated].any()
+    none = np.zeros(200, bool)
+    plain = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    assert np.asarray(ppo.normalized_advantages(advantage, none)) == pytest.approx(plain, abs=1e-5)
+    assert not np.asarray(ppo.normalized_advantages(advantage, ~none)).any()

@@ -17,8 +17,8 @@ from track.clip_files import write_clips
 from track.small_setups import arm, command, walker
 from track_mjx._common.errors import ConfigError, OutputError, RunError
 from track_mjx.config import EvaluateConfig, RolloutConfig
-from track_mjx.learning.setup import Setup, load_policy, open_setup, split
-from track_mjx.learning.trainer import Trainer, verify
+from track_mjx.learning.setup import Setup, load_policy, open_setup, split, verify
+from track_mjx.learning.trainer import Trainer, closing_line, evaluated_clips
 from track_mjx.rollouts.writing import policy_sha256, roll_out
 from track_mjx.runs.checkpoints import Checkpoints, flatten
 from track_mjx.runs.run_folder import RunFolder
@@ -91,7 +91,7 @@ def test_the_folder_holds_what_made_it(tmp_path: Path) -> None:
     assert folder.config() == run.config
     table = (folder.path / "metrics.csv").read_text().splitlines()
     assert len(table) == 11
-    assert "terms/joints" in table[0]
+    assert "terms/joint_position_exp" in table[0]
     assert "eval/test/mean_body_error_mm" in table[0]
     with pytest.raises(OutputError, match="resume"):
         RunFolder.create(run.config, run.setup.clips, [0], [1])
@@ -210,6 +210,39 @@ def test_checkpoints_keep_the_best_and_the_latest(tmp_path: Path) -> None:
     assert store.steps() == [20, 40, 50], "an incomplete one does not count"
 
 
+def test_a_score_that_is_not_finite_never_blocks_a_later_best(tmp_path: Path) -> None:
+    store = Checkpoints(tmp_path / "checkpoints")
+    for step, score in ((10, np.nan), (20, np.inf), (30, 0.1), (40, np.nan)):
+        store.save(step, {"step": np.int64(step)}, score)
+    assert store.best() == (30, 0.1)
+    (tmp_path / "checkpoints" / "best.json").write_text('{"step": 30, "score": NaN}')
+    assert store.best() is None, "as earlier versions wrote it"
+    store.save(50, {"step": np.int64(50)}, -0.5)
+    assert store.best() == (50, -0.5)
+
+
+def test_a_training_without_a_finite_step_saves_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = trainer(arm(tmp_path))
+    run.advance()
+    run.learner = run.learner._replace(parameters=jax.tree.map(lambda p: p * np.nan, run.learner.parameters))
+    run._log_line(final=True)
+    assert run.folder.checkpoints.steps() == [80]
+    assert run.folder.checkpoints.best() is None
+    assert "no score" in caplog.text
+    (line,) = run.folder.metrics()
+    assert line["eval/train/reward"] is None
+    assert closing_line(line).endswith(" s"), "errors that do not exist are left out"
+
+
+def test_evaluations_draw_their_clips_from_the_whole_file() -> None:
+    clips = list(range(100))
+    drawn = evaluated_clips(clips, 32, seed=0)
+    assert drawn == evaluated_clips(clips, 32, seed=0) != evaluated_clips(clips, 32, seed=1)
+    assert len(set(drawn)) == 32
+    assert max(drawn) > 80
+    assert evaluated_clips(clips[:32], 32, seed=0) == clips[:32]
+
+
 def test_a_checkpoint_of_another_body_or_network_is_refused(tmp_path: Path) -> None:
     run = trainer(arm(tmp_path))
     run.advance()
@@ -223,9 +256,9 @@ def test_a_checkpoint_of_another_body_or_network_is_refused(tmp_path: Path) -> N
 
 
 def test_settings_that_cannot_work_are_refused_all_at_once(tmp_path: Path) -> None:
-    setup = arm(tmp_path, minibatches=1000, discount=1.5)
-    setup.config.run.checkpoint_every, setup.config.run.log_every = 3, 2
-    with pytest.raises(ConfigError, match=r"(?s)minibatches.*discount.*checkpoint_every"):
+    setup = arm(tmp_path, minibatches=1000)
+    setup.config.run.checkpoint_every, setup.config.run.log_every, setup.config.ppo.discount = 3, 2, 1.5
+    with pytest.raises(ConfigError, match=r"(?s)discount.*minibatches.*checkpoint_every"):
         verify(setup)
 
 
