@@ -137,9 +137,6 @@ def devices_for(wanted: int | None, ppo: PpoConfig) -> Devices:
     Args:
         wanted: devices of each process; None: all.
         ppo: says how much is to be divided.
-
-    Raises:
-        ConfigError: when there are fewer, or simulations and minibatches cannot be divided among them.
     """
     here = jax.local_device_count()
     each = here if wanted is None else wanted
@@ -168,11 +165,7 @@ _Made = TypeVar("_Made")
 
 
 def join_processes(config: DistributedConfig) -> None:
-    """Connect this process with the others, before JAX looks for its devices; nothing where there is only one.
-
-    Raises:
-        ConfigError: when it is not clear who the others are.
-    """
+    """Connect this process with the others, before JAX looks for its devices; nothing where there is only one."""
     if not config.on:
         return
     given = {"coordinator": config.coordinator, "processes": config.processes, "process": config.process}
@@ -190,11 +183,7 @@ def join_processes(config: DistributedConfig) -> None:
 
 
 def by_chief(make: Callable[[], _Made], find: Callable[[], _Made]) -> _Made:
-    """Let process 0 make something on the disk; the others find it when it is there.
-
-    Raises:
-        RunError: in the other processes, when process 0 could not.
-    """
+    """Let process 0 make something on the disk; the others find it when it is there."""
     if jax.process_count() == 1:
         return make()
     if jax.process_index() == 0:

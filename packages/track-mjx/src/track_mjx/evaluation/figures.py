@@ -38,9 +38,6 @@ def draw_all(assessed: Assessed, numbers: Numbers, folder: Path) -> None:
         assessed: the clips.
         numbers: of every set.
         folder: where the figures go.
-
-    Raises:
-        OutputError: when one cannot be written.
     """
     tall = min(40.0, max(2.6, 0.16 * len(assessed.clips) + 1.0))
     wide = max(4.0, 1.6 + 0.8 * len(assessed.parts.regions))

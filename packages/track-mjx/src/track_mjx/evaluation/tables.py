@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 
 def write_all(assessed: Assessed, folder: Path) -> None:
-    """Write ``clips.csv``, ``parts.csv``, ``survival.csv`` and ``error_over_time.csv``.
-
-    Raises:
-        OutputError: when one cannot be written.
-    """
+    """Write ``clips.csv``, ``parts.csv``, ``survival.csv`` and ``error_over_time.csv``."""
     for name, rows in {
         "clips": clip_rows(assessed),
         "parts": part_rows(assessed),

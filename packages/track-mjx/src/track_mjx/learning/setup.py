@@ -77,11 +77,7 @@ class Setup:
 
 
 def build(config: TrainConfig, clips: Clips) -> Setup:
-    """Put everything together.
-
-    Raises:
-        UserError: when settings and clips do not fit.
-    """
+    """Put everything together."""
     validate(config)
     engine_name(config.physics.engine)
     clips = cut(clips, config.task.clip_s)
@@ -103,11 +99,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
 
 
 def verify(setup: Setup) -> None:
-    """Refuse settings of a training that contradict each other or this machine, before a run folder is created.
-
-    Raises:
-        ConfigError: with all problems.
-    """
+    """Refuse settings of a training that contradict each other or this machine, before a run folder is created."""
     ppo, run = setup.config.ppo, setup.config.run
     n_samples, problems = ppo.n_envs * ppo.unroll * ppo.rounds, []
     if n_samples < ppo.minibatches:
@@ -144,10 +136,6 @@ def open_setup(
 
     Returns:
         The setup, and the numbers of train and held-out clips; of another file, all count as held out.
-
-    Raises:
-        RunError: when the clips are not those of the run, or belong to another body.
-        ConfigError: when the clips of the run itself are asked for whole.
     """
     record = folder.record()
     if whole and settings.task.clip_s is not None:
@@ -173,12 +161,7 @@ def open_setup(
 
 
 def sets_of(setup: Setup, train: list[int], test: list[int], asked: str) -> dict[str, list[int]]:
-    """The sets of clips by name, empty ones left out.
-
-    Raises:
-        ConfigError: when the set asked for does not exist.
-        InputError: when it is empty.
-    """
+    """The sets of clips by name, empty ones left out."""
     if asked not in SETS:
         raise ConfigError(f"clip_set: {unknown('set', asked, SETS)}")
     sets = {"train": train, "test": test, "all": sorted([*train, *test])}
@@ -192,21 +175,13 @@ def sets_of(setup: Setup, train: list[int], test: list[int], asked: str) -> dict
 
 
 def load_policy(folder: RunFolder, setup: Setup, which: str | int) -> tuple[int, Policy]:
-    """Read the policy of a checkpoint: its step, networks and statistics.
-
-    Raises:
-        RunError: when there is no such checkpoint, or it does not fit.
-    """
+    """Read the policy of a checkpoint: its step, networks and statistics."""
     step, leaves = folder.checkpoints.load(which)
     return step, policy_of(setup, leaves, str(folder.checkpoints.path(step)))
 
 
 def policy_of(setup: Setup, leaves: Mapping[str, np.ndarray], where: str) -> Policy:
-    """Build the policy from the leaves of a checkpoint; `where` names it in messages.
-
-    Raises:
-        RunError: when they do not fit.
-    """
+    """Build the policy from the leaves of a checkpoint; `where` names it in messages."""
     parameters = setup.networks.init(jax.random.key(0), setup.observation)
     like = {"parameters": parameters, "statistics": empty_statistics(setup.observation)}
     wanted = {

@@ -22,11 +22,7 @@ def best_engine(platform: str, *, warp: bool) -> str:
 
 
 def engine_name(wanted: str) -> str:
-    """Resolve ``auto``: native on a CPU, warp on NVIDIA where it is installed, else mjx.
-
-    Raises:
-        ConfigError: when there is no such engine, or it is not installed.
-    """
+    """Resolve ``auto``: native on a CPU, warp on NVIDIA where it is installed, else mjx."""
     import jax.extend.backend
 
     if wanted == "auto":
@@ -43,11 +39,7 @@ def engine_name(wanted: str) -> str:
 
 
 def verify_division(name: str, n_devices: int) -> None:
-    """Refuse an engine whose simulations cannot be divided: Warp's share arrays, such as that of all contacts.
-
-    Raises:
-        ConfigError: for Warp on several devices.
-    """
+    """Refuse an engine whose simulations cannot be divided: Warp's share arrays, such as that of all contacts."""
     if name == "warp" and n_devices > 1:
         raise ConfigError(
             f"physics.engine=warp: simulations cannot be divided among {n_devices} devices; use physics.engine=mjx, "
@@ -65,9 +57,6 @@ def make_engine(
         model: the body in its world.
         n_substeps: physics steps in a control step.
         wanted: fields the task reads; None: all.
-
-    Raises:
-        ConfigError: when there is no such engine, or it cannot run this model.
     """
     name = engine_name(physics.engine)
     if name == "native":

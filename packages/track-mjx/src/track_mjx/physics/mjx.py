@@ -36,9 +36,6 @@ class MjxEngine:
         model: the body in its world.
         n_substeps: physics steps in a control step.
         warp: use MJX-Warp.
-
-    Raises:
-        ConfigError: when MJX cannot run the model.
     """
 
     traceable = True

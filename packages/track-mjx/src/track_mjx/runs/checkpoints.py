@@ -43,11 +43,7 @@ def _plain(leaf: Any) -> np.ndarray:
 
 
 def unflatten(flat: dict[str, np.ndarray], like: Any, where: str) -> Any:
-    """Put leaves into a tree of the structure of `like`.
-
-    Raises:
-        RunError: when names or shapes differ.
-    """
+    """Put leaves into a tree of the structure of `like`."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
     wanted = {name: _plain(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
@@ -117,11 +113,7 @@ class Checkpoints:
         return (step, score) if step in self.steps() and math.isfinite(score) else None
 
     def save(self, step: int, tree: Any, score: float | None = None) -> None:
-        """Write a checkpoint, note whether it is the best, and remove those no longer kept.
-
-        Raises:
-            OutputError: when it cannot be written.
-        """
+        """Write a checkpoint, note whether it is the best, and remove those no longer kept."""
         flat = {name: leaf for name, leaf in flatten(tree).items() if leaf.size}
         best = self.best()
         try:
@@ -150,9 +142,6 @@ class Checkpoints:
 
         Returns:
             Its step, and its leaves by path.
-
-        Raises:
-            RunError: when there is none, or it is damaged.
         """
         steps = self.steps()
         if not steps:

@@ -90,9 +90,6 @@ def find_runs(where: Any) -> list[Path]:
 
     Args:
         where: one or several: a run, a folder of runs, or a pattern such as ``sweep/*``.
-
-    Raises:
-        RunError: when there is no run.
     """
     texts = [str(text) for text in (where if isinstance(where, list | tuple) else [where])]
     found: dict[Path, None] = {}
@@ -111,11 +108,7 @@ def has_runs(folder: Path) -> bool:
 
 
 def read_run(folder: Path) -> Run:
-    """Read what a run left.
-
-    Raises:
-        RunError: when it is none.
-    """
+    """Read what a run left."""
     opened = RunFolder.open(folder)
     return Run(folder, dict(_flat(asdict(opened.config()))), opened.metrics())
 
@@ -215,11 +208,7 @@ CURVES = (
 
 
 def compare(where: Any, out: str) -> str:
-    """Compare runs, write the files into `out`, and return the table as text.
-
-    Raises:
-        UserError: when there are no runs, or the files cannot be written.
-    """
+    """Compare runs, write the files into `out`, and return the table as text."""
     groups = grouped([read_run(folder) for folder in find_runs(where)])
     folder = output_folder(out, "comparison")
     write_text(folder / TABLE, as_csv(groups))
@@ -293,11 +282,7 @@ def _null(number: float | int) -> float | int | None:
 
 
 def draw(groups: Sequence[Group], path: Path) -> None:
-    """Learning curves, one line a group, the interval over its seeds as a band.
-
-    Raises:
-        OutputError: when the file cannot be written.
-    """
+    """Learning curves, one line a group, the interval over its seeds as a band."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3.4), layout="constrained")

@@ -23,11 +23,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 
 
 def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw all panels that the metrics have numbers for into a PNG.
-
-    Raises:
-        OutputError: when the file cannot be written.
-    """
+    """Draw all panels that the metrics have numbers for into a PNG."""
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(name for line in lines for name in line))

@@ -14,11 +14,7 @@ Log = Callable[[Mapping[str, Any]], None]
 
 
 def open_trackers(config: TrainConfig, folder: Path, stack: ExitStack) -> list[Log]:
-    """Functions that each take a line of metrics; what they hold open is closed with `stack`.
-
-    Raises:
-        ConfigError: when a tracker is asked for that is not installed.
-    """
+    """Functions that each take a line of metrics; what they hold open is closed with `stack`."""
     logs: list[Log] = []
     if config.run.tensorboard:
         logs.append(_tensorboard(folder / "tensorboard", stack))

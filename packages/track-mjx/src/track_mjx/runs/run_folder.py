@@ -69,11 +69,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, config: TrainConfig, clips: Clips, train: list[int], test: list[int]) -> RunFolder:
-        """Make the folder of a new run.
-
-        Raises:
-            OutputError: when it holds a run already, or cannot be written.
-        """
+        """Make the folder of a new run."""
         path = output_folder(config.out, "run")
         if (path / RECORD).exists():
             raise OutputError(f"{path}: there is a run already; `track-mjx resume run={path}` goes on with it")
@@ -95,11 +91,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
-        """Open the folder of a run.
-
-        Raises:
-            RunError: when it is none.
-        """
+        """Open the folder of a run."""
         folder = Path(path).expanduser()
         if not (folder / RECORD).is_file() or not (folder / CONFIG).is_file():
             raise RunError(f"{folder}: not the folder of a run: {RECORD} or {CONFIG} is missing")
@@ -108,11 +100,7 @@ class RunFolder:
         return run
 
     def config(self) -> TrainConfig:
-        """The settings of the run.
-
-        Raises:
-            RunError: when they cannot be read.
-        """
+        """The settings of the run."""
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
 
@@ -131,11 +119,7 @@ class RunFolder:
             raise RunError(f"{self.path / CONFIG}: the settings cannot be read: {what}") from error
 
     def record(self) -> RunRecord:
-        """What the run was made of.
-
-        Raises:
-            RunError: when the record cannot be read.
-        """
+        """What the run was made of."""
         try:
             found = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
             return RunRecord(**{**found, "train": tuple(found["train"]), "test": tuple(found["test"])})
@@ -143,11 +127,7 @@ class RunFolder:
             raise RunError(f"{self.path / RECORD}: the record cannot be read: {error}") from error
 
     def add_metrics(self, line: Mapping[str, Any]) -> None:
-        """Append a line of metrics; numbers that are not finite become null.
-
-        Raises:
-            OutputError: when the disk refuses.
-        """
+        """Append a line of metrics; numbers that are not finite become null."""
         try:
             with (self.path / METRICS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({name: _finite(value) for name, value in line.items()}) + "\n")
@@ -155,11 +135,7 @@ class RunFolder:
             raise output_error(self.path / METRICS, error) from error
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics; one that was cut off by a crash is left out.
-
-        Raises:
-            RunError: when the file cannot be read.
-        """
+        """All lines of metrics; one that was cut off by a crash is left out."""
         try:
             texts = (self.path / METRICS).read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:

@@ -35,9 +35,6 @@ def to_ctrl(
         action: in [-1, 1].
         mapping: one of `MAPPINGS`.
         ranges: actuator -> lowest and highest control, in place of the control range.
-
-    Raises:
-        ConfigError: when there is no such mapping.
     """
     low, high = (end.copy() for end in body.ctrl_range)
     if mapping in ("affine", "reference"):

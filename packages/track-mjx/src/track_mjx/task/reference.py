@@ -38,11 +38,7 @@ class Reference(NamedTuple):
 
 
 def build_reference(clips: Clips, anatomy: Anatomy, smoothing_s: float = 0.0) -> Reference:
-    """Bring all clips to the control rate.
-
-    Raises:
-        InputError: when a clip is shorter than two control steps.
-    """
+    """Bring all clips to the control rate."""
     rate = 1.0 / anatomy.ctrl_dt
     parts = []
     for name, start, n in zip(clips.clip_name, clips.clip_start.tolist(), clips.clip_length.tolist(), strict=True):
