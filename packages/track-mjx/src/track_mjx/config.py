@@ -20,7 +20,7 @@ class ArenaConfig:
     floor: str = setting("auto", choices=("auto", "on", "off"))
     """auto (where the root moves and the body brings no floor), on or off."""
     floor_height_m: float | None = None
-    """Height of the floor, m; empty: where the end effectors stand in the clips."""
+    """Height of the floor, m; empty: the level of the end effectors in the clips."""
     actuators: str = setting("keep", choices=("keep", "torque", "servo"))
     """keep the actuators of the body; torque: position servos become motors with the range of their forces; servo: one
     position servo for every hinge that an actuator moves, in the place of motors and muscles."""
@@ -31,7 +31,7 @@ class ArenaConfig:
     end_effectors: list[str] = field(default_factory=list)
     """Bodies that touch the floor and that rewards follow; empty: those named in the clips file."""
     root_body: str = ""
-    """Body that stands for the animal's position; empty: the one named in the clips file."""
+    """Body whose position is that of the animal; empty: the one named in the clips file."""
 
 
 @dataclass
@@ -59,14 +59,14 @@ class PhysicsConfig:
 
 @dataclass
 class TaskConfig:
-    """Imitation: what is seen, done, rewarded, and when an episode ends.
+    """Imitation: observations, actions, rewards, and ends of episodes.
 
-    A term is a function of `track_mjx.task.terms`; its parameters stand under its name. ``term: NAME`` uses a
+    A term is a function of `track_mjx.task.terms`; its parameters are under its name. ``term: NAME`` uses a
     function under another name, ``null`` drops a term.
     """
 
     window: list[int] = setting([1, 2, 3, 4, 5], ge=0)
-    """Control steps ahead at which the encoder sees the reference."""
+    """Control steps ahead of the reference that the encoder receives."""
     reference: dict[str, Any] = field(default_factory=dict)
     """Observation terms for the encoder."""
     proprioception: dict[str, Any] = field(default_factory=dict)
@@ -94,8 +94,7 @@ class TaskConfig:
     regions: dict[str, list[str]] = field(default_factory=dict)
     """Region -> bodies whose position errors are reported; empty: all bodies that move, as one."""
     smoothing_s: float = setting(0.0, ge=0)
-    """Gaussian smoothing of the reference in time (standard deviation), before velocities are computed anew; 0:
-    none."""
+    """Gaussian smoothing of the reference in time (standard deviation), before velocities are recomputed; 0: none."""
 
 
 @dataclass
@@ -109,7 +108,7 @@ class NetworkConfig:
     critic: list[int] = setting([512, 512, 512], ge=1)
     """Widths of the critic's hidden layers."""
     latent: int = setting(16, ge=0)
-    """Dimensions of the intention; 0: no bottleneck, the decoder sees the reference itself."""
+    """Dimensions of the intention; 0: no bottleneck, the decoder receives the reference itself."""
     initial_latent_std: float = setting(1.0, gt=0)
     """Standard deviation of the intention of an untrained network; small: the decoder sees the reference from the
     start, and not mostly noise."""
@@ -120,7 +119,7 @@ class NetworkConfig:
     initial_std: float = setting(0.7, gt=0)
     """Standard deviation of the actions of an untrained network, before the hyperbolic tangent."""
     action_factor: float = 1.0
-    """Factor on the initial weights of the layer that puts out actions; small: an untrained network stands still."""
+    """Factor on the initial weights of the layer that puts out actions; small: an untrained network does not move."""
 
 
 @dataclass
@@ -204,7 +203,7 @@ class RunConfig:
     log_every: int = setting(10, ge=1)
     """Iterations between lines of metrics."""
     keep_checkpoints: int = setting(3, ge=1)
-    """Checkpoints kept besides the best."""
+    """Latest checkpoints kept, in addition to the best."""
     wandb: str | None = None
     """Weights & Biases project to log to."""
     tensorboard: bool = False
@@ -258,7 +257,7 @@ class EvaluateConfig:
     clips: str | None = None
     """Another clips file of the same body; empty: the clips of the run."""
     clip_set: str = setting("test", choices=("train", "test", "all"))
-    """What stands at the top of the summary: train, test (held out; all clips of another file) or all."""
+    """Set at the top of the summary: train, test (held out; all clips of another file) or all."""
     whole: bool = False
     """Play the clips of another file whole, not cut to task.clip_s: how long are movements followed?"""
     deviation_mm: float | None = setting(None, gt=0)
@@ -330,7 +329,7 @@ class CompareConfig:
     runs: Any = ""
     """Runs: a folder of runs, a pattern such as 'sweep/*', or a list of these."""
     out: str | None = None
-    """Folder of table, JSON and learning curves; empty: the folder that the runs lie in."""
+    """Folder of table, JSON and learning curves; empty: the folder of the runs."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The devices a training is spread over: simulations are divided among them, networks lie on all of them.
+"""Devices and processes of a training: simulations are divided among them, networks are copied to all of them.
 
 One mesh axis counts the devices of all processes, in the order of the processes. Arrays of simulations are divided
 along it, parameters and random keys are copied to every device, and XLA inserts the sums between devices where losses,
@@ -28,7 +28,7 @@ class Devices:
     """Devices of this process, or of all that train together.
 
     Args:
-        devices: of all processes, those of a process beside each other; a single one of a single process needs no mesh.
+        devices: of all processes, those of a process next to each other; one device needs no mesh.
     """
 
     def __init__(self, devices: Sequence[Any] | None = None) -> None:
@@ -45,13 +45,13 @@ class Devices:
     # inside of compiled functions
 
     def divided(self, tree: Any) -> Any:
-        """Say that the first axis of every leaf counts simulations, and is divided."""
+        """Constrain the first axis of every leaf, which counts simulations, to be divided."""
         if self.mesh is None:
             return tree
         return jax.lax.with_sharding_constraint(tree, NamedSharding(self.mesh, PartitionSpec(AXIS)))
 
     def copied(self, tree: Any) -> Any:
-        """Say that every device holds all of this."""
+        """Constrain every leaf to be copied to every device."""
         if self.mesh is None:
             return tree
         return jax.lax.with_sharding_constraint(tree, NamedSharding(self.mesh, PartitionSpec()))
@@ -183,7 +183,7 @@ def join_processes(config: DistributedConfig) -> None:
 
 
 def by_chief(make: Callable[[], _Made], find: Callable[[], _Made]) -> _Made:
-    """Let process 0 make something on the disk; the others find it when it is there."""
+    """Let process 0 make something on the disk; the others open it afterwards."""
     if jax.process_count() == 1:
         return make()
     if jax.process_index() == 0:

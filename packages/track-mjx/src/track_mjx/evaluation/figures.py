@@ -1,4 +1,4 @@
-"""What an evaluation found, as figures, each as PNG and SVG."""
+"""Results of an evaluation as figures, each as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _over_time(axes: Sequence[Axes], assessed: Assessed) -> None:
 
 
 def _terms(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
-    """What each term adds to the reward of a step, beside the most it could add."""
+    """Draw what each term adds to the reward of a step, and the most it could add."""
     task = assessed.setup.task
     height = 0.8 / len(assessed.shown)
     for k, name in enumerate(assessed.shown):

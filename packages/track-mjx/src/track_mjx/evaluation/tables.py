@@ -93,7 +93,7 @@ def errors_over_time(assessed: Assessed, name: str) -> dict[str, Float[np.ndarra
 
 
 def time_rows(assessed: Assessed) -> list[dict[str, Any]]:
-    """Errors against the time in the clip: mean over the clips that go on so long, and where 80 % of them lie."""
+    """Errors against the time in the clip: mean over the clips of this length, and their middle 80 %."""
     dt, out = assessed.setup.task.body.ctrl_dt, []
     for name in assessed.shown:
         errors = errors_over_time(assessed, name)

@@ -27,43 +27,37 @@ from track_mjx.task.step import Observation
 
 
 class Transition(NamedTuple):
-    """One control step of every simulation, as learning sees it.
-
-    Attributes:
-        observation: not normalised.
-        raw: action before tanh.
-        log_prob: its log density when it was drawn.
-        noise: that made the latent.
-        previous_latent: latent of the step before; of any value where `first`.
-        first: the step is the first of its episode.
-        reward: unscaled.
-        terminated: the episode ended early with this step.
-        truncated: it ended with its clip.
-    """
+    """One control step of every simulation, for learning."""
 
     observation: Observation
+    """Not normalised."""
     raw: AnyArray
+    """Action before tanh."""
     log_prob: AnyArray
+    """Its log density when it was drawn."""
     noise: AnyArray
+    """That made the latent."""
     previous_latent: AnyArray
+    """Latent of the step before; of any value where `first`."""
     first: AnyArray
+    """The step is the first of its episode."""
     reward: AnyArray
+    """Unscaled."""
     terminated: AnyArray
+    """The episode ended early with this step."""
     truncated: AnyArray
+    """It ended with its clip."""
 
 
 class Learner(NamedTuple):
-    """Everything that learning changes.
-
-    Attributes:
-        parameters: of the networks.
-        optimizer: state of the optimiser.
-        statistics: of the observations.
-    """
+    """Everything that learning changes."""
 
     parameters: Any
+    """Of the networks."""
     optimizer: Any
+    """State of the optimiser."""
     statistics: ObservationStatistics
+    """Of the observations."""
 
     @property
     def policy(self) -> Policy:
@@ -212,18 +206,18 @@ def update(
     """
     transition, last = batch
     learning_rate, kl_weight, rows, key = inputs
-    seen = normalized(learner.statistics, transition.observation)
+    observation = normalized(learner.statistics, transition.observation)
     after = normalized(learner.statistics, last)
-    values = networks.value(learner.parameters, seen)
+    values = networks.value(learner.parameters, observation)
     values = jnp.concatenate([values, networks.value(learner.parameters, after)[None]])
     advantage, target = advantages(transition, values, config)
     n = transition.reward.size
     whole = Sample(
-        seen, transition.raw, transition.log_prob, transition.noise, transition.previous_latent, transition.first,
-        transition.truncated, advantage, target,
+        observation, transition.raw, transition.log_prob, transition.noise, transition.previous_latent,
+        transition.first, transition.truncated, advantage, target,
     )  # fmt: skip
     devices = devices or Devices()
-    # gathered once, and divided anew with every minibatch: those are the same on any number of devices
+    # gathered once, and divided again for every minibatch, which is the same on any number of devices
     flat = jax.tree.map(lambda x: x.reshape(n, *x.shape[2:]), devices.copied(whole))
     transform = optimizer(config)
     grad = jax.grad(lambda p, s, k: loss(networks, config, p, s, kl_weight, k), has_aux=True)

@@ -34,23 +34,20 @@ from track_mjx.task.step import Observation
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """A task on clips, and the networks that are to solve it.
-
-    Attributes:
-        config: settings.
-        clips: as they are played: cut to length.
-        task: the task.
-        networks: policy and critic.
-        reference: all clips at the control rate, as recorded; errors are measured against it.
-        followed: the same as rewarded and observed: smoothed, where that is asked for.
-    """
+    """A task on clips, and the networks that are to solve it."""
 
     config: TrainConfig
+    """Settings."""
     clips: Clips
+    """As they are played: cut to length."""
     task: Imitation
+    """The task."""
     networks: Networks
+    """Policy and critic."""
     reference: Reference
+    """All clips at the control rate, as recorded; errors are measured against it."""
     followed: Reference
+    """The same as rewarded and observed: smoothed, where that is asked for."""
 
     def engine(self, *, all_fields: bool = False) -> Engine:
         """An engine for this task; it computes what the task reads, or everything."""
@@ -77,7 +74,7 @@ class Setup:
 
 
 def build(config: TrainConfig, clips: Clips) -> Setup:
-    """Put everything together."""
+    """Build the task and networks of a config."""
     validate(config)
     engine_name(config.physics.engine)
     clips = cut(clips, config.task.clip_s)
@@ -94,7 +91,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     task = Imitation(body, config.task)
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
     setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed)
-    _ = setup.used_fields  # every term runs once, so that its mistakes show now
+    _ = setup.used_fields  # every term runs once, so that errors in it are raised now
     return setup
 
 
@@ -126,7 +123,7 @@ SETS = ("train", "test", "all")
 def open_setup(
     folder: RunFolder, settings: TrainConfig, clips: str | None = None, *, whole: bool = False
 ) -> tuple[Setup, list[int], list[int]]:
-    """Put a run's task together again.
+    """Rebuild the task of a run.
 
     Args:
         folder: the run.
@@ -153,9 +150,7 @@ def open_setup(
     names = list(setup.clips.clip_name)
     if clips is not None and loaded.sha256 != record.clips_sha256:
         return setup, [], list(range(len(names)))
-    missing = [
-        f"clip {name!r} of the run is no longer there" for name in (*record.train, *record.test) if name not in names
-    ]
+    missing = [f"clip {name!r} of the run is missing" for name in (*record.train, *record.test) if name not in names]
     raise_all(RunError, str(path), missing[:5])
     return setup, [names.index(name) for name in record.train], [names.index(name) for name in record.test]
 

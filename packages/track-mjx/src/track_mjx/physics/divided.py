@@ -1,4 +1,4 @@
-"""Physics in JAX on several devices: every device advances its own simulations and waits for no other."""
+"""Physics in JAX on several devices: every device advances its own simulations independently."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DividedEngine:
         return self._on_each(self._engine.step)(state, ctrl)
 
     def reset(self, state: Any, mask: Any, qpos: Any, qvel: Any) -> Any:
-        """Start the simulations in `mask` anew."""
+        """Restart the simulations in `mask`."""
         return self._on_each(self._engine.reset)(state, mask, qpos, qvel)
 
     def read(self, state: Any) -> PhysicsState:

@@ -28,9 +28,8 @@ _SPLIT = (int(mujoco.mjtIntegrator.mjINT_EULER), int(mujoco.mjtIntegrator.mjINT_
 class MjxEngine:
     """Many simulations in one compiled program.
 
-    The state always holds positions and velocities of the state reached, so that what the task sees is up to date. With
-    MJX-JAX a physics step is therefore turned round (MuJoCo's mj_step2, then mj_step1), which costs nothing extra; with
-    Warp, whose steps come whole, one forward pass is added to a control step.
+    Derived fields always belong to the state reached. With MJX-JAX a physics step therefore runs mj_step2, then
+    mj_step1, which costs nothing extra. Warp has whole steps only, so a control step adds one forward pass.
 
     Args:
         model: the body in its world.
@@ -45,9 +44,9 @@ class MjxEngine:
         self.name = f"mujoco-mjx {mujoco.__version__} ({'warp' if warp else 'jax'})"
         self._n_substeps = n_substeps
         if warp and find_spec("warp"):
-            # else it tells of every kernel on standard output
+            # else it prints every kernel to standard output
             importlib.import_module("warp").config.log_level = logging.WARNING
-            # Warp never puts a simulation back to its start, and refuses the flag that forbids it
+            # Warp never restarts a simulation, and refuses the flag that disables this
             model = copy.copy(model)
             model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         self._native = model
@@ -84,7 +83,7 @@ class MjxEngine:
         return data if step == self._half_step else self._refresh(data)
 
     def _half_step(self, data: Any) -> Any:
-        """Forces and integration at a state whose positions and velocities are known, then those of the next."""
+        """Compute forces at a known state, integrate, and compute positions and velocities of the next state."""
         model = self._model
         data = mjx.fwd_acceleration(model, mjx.fwd_actuation(model, data))
         unconstrained = data._impl.efc_J.size == 0
@@ -104,7 +103,7 @@ class MjxEngine:
         return mjx.forward(self._model, data)
 
     def reset(self, state: Any, mask: Any, qpos: Any, qvel: Any) -> Any:
-        """Start the simulations in `mask` anew."""
+        """Restart the simulations in `mask`."""
         mask = jnp.asarray(mask)
         fresh = self._blanks(state).replace(qpos=jnp.asarray(qpos), qvel=jnp.asarray(qvel))
         fresh = jax.vmap(self._forward)(fresh)
@@ -124,7 +123,7 @@ class MjxEngine:
         return {f"{i:03d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
 
     def load(self, state: Any, saved: dict[str, np.ndarray]) -> Any:
-        """Put saved simulations in the place of these."""
+        """Replace these simulations by saved ones."""
         leaves, structure = jax.tree.flatten(state)
         return jax.tree.unflatten(structure, [jnp.asarray(saved[f"{i:03d}"]) for i in range(len(leaves))])
 

@@ -21,17 +21,14 @@ _VELOCITY = int(mujoco.mjtStage.mjSTAGE_VEL)
 
 @dataclass
 class NativeState:
-    """Simulations of one batch, and the buffers its fields are copied to.
-
-    Attributes:
-        batch: the simulations.
-        bound: live arrays of the batch, by field; derived ones hold what the last call computed.
-        current: all fields in single precision, as of the last call.
-    """
+    """Simulations of one batch, and the buffers its fields are copied to."""
 
     batch: Batch
+    """The simulations."""
     bound: dict[str, np.ndarray]
+    """Live arrays of the batch, by field; derived ones hold what the last call computed."""
     current: dict[str, np.ndarray]
+    """All fields in single precision, as of the last call."""
 
 
 class NativeEngine:
@@ -54,7 +51,7 @@ class NativeEngine:
         self._n_substeps = n_substeps
         self._threads = threads or n_cores()
         self._wanted = set(PhysicsState._fields if wanted is None else wanted) | {"qpos", "qvel"}
-        # MuJoCo would print warnings and leave a log file; simulations that blow up are found and counted by the task
+        # MuJoCo would print warnings and write a log file; the task detects and counts diverged simulations
         mujoco.set_mju_user_warning(lambda text: _log.debug("MuJoCo: %s", text))
 
     def init(self, n_envs: int) -> NativeState:
@@ -70,13 +67,13 @@ class NativeEngine:
     def step(self, state: NativeState, ctrl: Any) -> NativeState:
         """Advance all simulations by one control step."""
         state.bound["ctrl"][:] = ctrl
-        # else derived fields are those of one physics step before; a persistent batch goes on from this stage
+        # else derived fields are those of one physics step before; a persistent batch continues from this stage
         state.batch.step(nstep=self._n_substeps, stage=_VELOCITY)
         self._copy(state)
         return state
 
     def reset(self, state: NativeState, mask: Any, qpos: Any, qvel: Any) -> NativeState:
-        """Start the simulations in `mask` anew."""
+        """Restart the simulations in `mask`."""
         ids = np.flatnonzero(mask)
         if len(ids) == 0:
             return state
@@ -102,7 +99,7 @@ class NativeEngine:
         return {"integration": state.batch.state.copy(), **fields}
 
     def load(self, state: NativeState, saved: dict[str, np.ndarray]) -> NativeState:
-        """Put saved simulations in the place of these."""
+        """Replace these simulations by saved ones."""
         state.batch.state[:] = saved["integration"]
         for name, array in state.current.items():
             array[:] = saved[f"field_{name}"]

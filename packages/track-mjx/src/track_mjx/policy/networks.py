@@ -104,18 +104,15 @@ class Intention(NamedTuple):
 
 
 class PolicyOutput(NamedTuple):
-    """What the policy computes for an observation.
-
-    Attributes:
-        intention: distribution and latent.
-        location, scale: of the action before tanh.
-        activations: hidden activations, ``encoder/layer_0`` and so on.
-    """
+    """What the policy computes for an observation."""
 
     intention: Intention
+    """Distribution and latent."""
     location: Array
+    """Of the action before tanh."""
     scale: Array
     activations: dict[str, Array]
+    """Hidden activations, ``encoder/layer_0`` and so on."""
 
 
 class Networks:

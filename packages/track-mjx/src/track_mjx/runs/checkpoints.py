@@ -1,7 +1,7 @@
 """Checkpoints: a tree of arrays in a folder, written by Orbax, whole or not at all.
 
 Leaves are stored flat, by the path of their place in the tree, so that a checkpoint can be read without the classes
-that made it, and a change of shape or name is noticed. Arrays without elements are left out and made anew.
+that made it, and a change of shape or name is noticed. Arrays without elements are left out and recreated.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DIGITS = 15
 RENAMED_LEAVES = {"episode/clock/": "carry/episode/", "episode/": "carry/"}
 """Beginnings of the names of leaves in checkpoints of earlier versions, and those of today."""
 _MARGIN_BYTES = 1 << 20
-"""Room wanted besides the arrays themselves."""
+"""Free space required in addition to the arrays."""
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:
@@ -78,14 +78,14 @@ class Checkpoints:
     """The checkpoints of a run, by environment step.
 
     Args:
-        folder: where they lie.
-        keep: how many of the latest are kept, besides the best.
+        folder: where they are stored.
+        keep: how many of the latest are kept, in addition to the best.
     """
 
     def __init__(self, folder: Path, keep: int = 3) -> None:
         self._folder = folder.absolute()
         self._keep = max(1, keep)
-        # Orbax tells about every array it writes, and logs errors that it also raises
+        # Orbax logs every array it writes, and errors that it also raises
         logging.getLogger("absl").setLevel(logging.CRITICAL)
 
     def steps(self) -> list[int]:
@@ -145,7 +145,7 @@ class Checkpoints:
         """
         steps = self.steps()
         if not steps:
-            raise RunError(f"{self._folder}: there is no complete checkpoint; the run has not saved one yet")
+            raise RunError(f"{self._folder}: no complete checkpoint; the run has not saved one yet")
         best = self.best()
         if which == "last" or (which == "best" and best is None):
             step = steps[-1]

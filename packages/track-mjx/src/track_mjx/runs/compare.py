@@ -1,7 +1,7 @@
-"""Runs beside each other: what each was set to, where it ended, and means over the seeds of every setting.
+"""Comparison of runs: settings, final numbers, and means over the seeds of every setting.
 
 Seeds are few, so intervals over them are Student's t with n - 1 degrees of freedom, not a bootstrap; they say how well
-the mean over seeds is known, not how far a single run may lie from it.
+the mean over seeds is known, not how far a single run may be from it.
 """
 
 from __future__ import annotations
@@ -37,17 +37,14 @@ OUTCOMES = (
 
 @dataclass(frozen=True)
 class Run:
-    """A training.
-
-    Attributes:
-        folder: its folder.
-        settings: every setting, by dotted key.
-        lines: its metrics.
-    """
+    """A training."""
 
     folder: Path
+    """Its folder."""
     settings: Mapping[str, Any]
+    """Every setting, by dotted key."""
     lines: Sequence[Mapping[str, Any]]
+    """Its metrics."""
 
     def outcome(self, name: str) -> float:
         """A number of its last line; NaN where there is none."""
@@ -66,17 +63,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seed only.
-
-    Attributes:
-        settings: what distinguishes it from the other groups.
-        runs: its runs.
-        outcomes: estimates by name.
-    """
+    """Runs that differ in their seed only."""
 
     settings: Mapping[str, Any]
+    """What distinguishes it from the other groups."""
     runs: Sequence[Run]
+    """Its runs."""
     outcomes: Mapping[str, Estimate]
+    """Estimates by name."""
 
     @property
     def label(self) -> str:
@@ -98,7 +92,7 @@ def find_runs(where: Any) -> list[Path]:
             records = [place / RECORD] if (place / RECORD).is_file() else sorted(place.glob(f"*/{RECORD}"))
             found |= dict.fromkeys(record.parent for record in records)
     if not found:
-        raise RunError(f"runs: there is no folder of a run at {shorten(texts)}; expected RUN, SWEEP or 'SWEEP/*'")
+        raise RunError(f"runs: no run folder at {shorten(texts)}; expected RUN, SWEEP or 'SWEEP/*'")
     return list(found)
 
 
@@ -163,15 +157,12 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 @dataclass(frozen=True)
 class Curve:
-    """A number over the course of a training, mean and 95 % interval over the runs of a group.
-
-    Attributes:
-        steps: control steps, where all runs have the number.
-        mean, low, high: NaN interval for a single run.
-    """
+    """A number over the course of a training, mean and 95 % interval over the runs of a group."""
 
     steps: Float[np.ndarray, " point"]
+    """Control steps, where all runs have the number."""
     mean: Float[np.ndarray, " point"]
+    """NaN interval for a single run."""
     low: Float[np.ndarray, " point"]
     high: Float[np.ndarray, " point"]
 

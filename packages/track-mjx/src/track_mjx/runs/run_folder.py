@@ -34,25 +34,22 @@ CURVES = "learning_curves.png"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run was made of.
-
-    Attributes:
-        clips: path of the clips file.
-        clips_sha256: its hash.
-        model_name, model_sha256: the body.
-        train, test: names of the clips of each set.
-        started_utc: when.
-        environment: versions of programs.
-    """
+    """What a run was made of."""
 
     clips: str
+    """Path of the clips file."""
     clips_sha256: str
+    """Its hash."""
     model_name: str
+    """The body."""
     model_sha256: str
     train: tuple[str, ...]
+    """Names of the clips of each set."""
     test: tuple[str, ...]
     started_utc: str
+    """When."""
     environment: Mapping[str, str]
+    """Versions of programs."""
 
 
 class RunFolder:
@@ -60,7 +57,7 @@ class RunFolder:
 
     Args:
         path: its folder.
-        keep: checkpoints kept besides the best.
+        keep: latest checkpoints kept, in addition to the best.
     """
 
     def __init__(self, path: Path, keep: int = 3) -> None:
@@ -72,7 +69,7 @@ class RunFolder:
         """Make the folder of a new run."""
         path = output_folder(config.out, "run")
         if (path / RECORD).exists():
-            raise OutputError(f"{path}: there is a run already; `track-mjx resume run={path}` goes on with it")
+            raise OutputError(f"{path}: there is a run already; `track-mjx resume run={path}` continues it")
         folder = cls(path, config.run.keep_checkpoints)
         record = RunRecord(
             clips=str(clips.path.absolute()),
@@ -151,7 +148,7 @@ class RunFolder:
         return lines
 
     def forget_after(self, iteration: int) -> None:
-        """Drop metrics of iterations after this one, so that going on from its checkpoint repeats none."""
+        """Drop metrics of iterations after this one, so that a resumed run repeats none."""
         kept = [line for line in self.metrics() if line["iteration"] <= iteration]
         write_text(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
 

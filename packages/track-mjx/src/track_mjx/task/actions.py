@@ -1,4 +1,4 @@
-"""From the policy's output in [-1, 1] to controls."""
+"""Mapping of the policy's output in [-1, 1] to controls."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def to_ctrl(
 
     ``affine`` spreads [-1, 1] over the control range, so that all of it can be reached and an idle muscle is -1.
     ``reference`` does the same with the range that holds the reference's poses (`holding_ranges`), for position servos;
-    so an untrained policy stands as the animal does, and not in the middle of every joint's range.
-    ``tanh_clip`` is the public code's mapping: the action itself, clipped to the range; for muscles half of it is dead.
+    so an untrained policy has the posture of the animal.
+    ``tanh_clip`` is the public code's mapping: the action clipped to the range; half of it has no effect on muscles.
 
     Args:
         body: whose actuators.

@@ -21,19 +21,16 @@ from track_mjx.physics.fields import AnyArray
 
 
 class Reference(NamedTuple):
-    """Clips at the control rate, end to end; the MJCF's units.
-
-    Attributes:
-        qpos, qvel: (frame, .).
-        xpos, xquat: (frame, body, .), from MuJoCo's kinematics of qpos.
-        start, length: (clip,) stretches of the frame axis.
-    """
+    """Clips at the control rate, end to end; the MJCF's units."""
 
     qpos: AnyArray
+    """(frame, .)."""
     qvel: AnyArray
     xpos: AnyArray
+    """(frame, body, .), from MuJoCo's kinematics of qpos."""
     xquat: AnyArray
     start: AnyArray
+    """(clip,) stretches of the frame axis."""
     length: AnyArray
 
 
