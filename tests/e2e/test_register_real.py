@@ -76,7 +76,7 @@ def test_other_animals(
     assert summary["failed_frames"] == 0
     for array in (clips.qpos, clips.qvel, clips.xpos, clips.xquat, clips.marker_sites):
         assert np.isfinite(array).all()
-    if body == "worm":  # lies on its belly throughout, and never jumps by a turn
+    if body == "worm":  # on its belly in every frame, without jumps of a turn
         np.testing.assert_allclose(np.abs(clips.xquat[:, 1, 1:3]), 0, atol=1e-3)
         assert np.abs(np.diff(clips.qpos[:, 3])).max() < np.pi
 
