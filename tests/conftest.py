@@ -34,7 +34,7 @@ ARRAY_CODE = {
         "synthetic",
     ),
     "track_mjx": ("_common.rotations", "body", "learning", "physics", "policy", "task"),
-    "reach_analysis": ("behaviour", "data.signals", "forecasting", "representation", "statistics", "topology"),
+    "reach_analysis": ("behaviour", "data.emg", "forecasting", "representation", "statistics", "topology"),
 }
 """Modules and folders that compute on arrays; shapes and types in their signatures are checked at run time."""
 
