@@ -289,7 +289,7 @@ def draw(groups: Sequence[Group], path: Path) -> None:
         side = {"test": "held-out clips", "train": "train clips"}.get(name.split("/")[1] if "/" in name else "", "")
         ax.set(title=f"{title}{', ' * bool(side)}{side}", xlabel="control steps, millions")
         ax.spines[["top", "right"]].set_visible(False)
-    if len(groups) > 1:
+    if len(groups) > 1 and figure.axes[0].lines:
         figure.axes[0].legend(fontsize=6, frameon=False)
     with replace_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)
