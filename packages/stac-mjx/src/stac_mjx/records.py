@@ -1,7 +1,7 @@
 """Registered clips and marker offsets: the two records this package writes and reads; see docs/schema.
 
-Frames of all clips lie end to end; ``clip_length`` says where each ends. Lengths are in metres, except that qpos and
-qvel are the coordinates of the enclosed MJCF in its own units. Invalid arguments are reported on writing, all at once.
+Frames of all clips are stored end to end. Lengths are in metres, except that qpos and qvel are the coordinates of the
+enclosed MJCF in its units. Shapes and labels that do not fit together are reported on writing, all at once.
 """
 
 from __future__ import annotations
@@ -44,54 +44,58 @@ _WXYZ = {"quaternion_order": "wxyz"}
 
 @dataclass(frozen=True, eq=False)
 class ReferenceClips:
-    """Poses registered to recorded keypoints, one or many clips end to end.
-
-    Attributes:
-        info: what the file says about itself; ``info.rate_hz`` is the rate of the frames.
-        clip_name: name of each clip, unique.
-        clip_length: frames of each clip.
-        qpos, qvel: generalised coordinates and velocities, in the MJCF's units.
-        xpos, xquat: position (metres) and orientation (wxyz) of every body, world first.
-        kp_data: recorded keypoints in the body's world, metres; NaN where missing.
-        marker_sites: the same points on the body, metres.
-        kp_confidence: weight each keypoint had, 0..1; 0 where missing or left out.
-        at_joint_limit: whether each coordinate sits on its limit.
-        valid: whether the pose of a frame may be used.
-        solver_status: index into :data:`SOLVER_STATUS`.
-        names_qpos, names_qvel, names_xpos, kp_names: labels of the axes, unique.
-        qpos_units, qvel_units: unit of each column.
-        qvel_method: how the velocities were computed.
-        kp_body: body each keypoint moves with.
-        offsets: position of each keypoint in the frame of that body, metres.
-        trial_id, clip_label: one a clip.
-        events: name -> time from the start of each clip, seconds; NaN where it did not happen.
-    """
+    """Poses registered to recorded keypoints, one or many clips end to end."""
 
     info: FileInfo
+    """What the file says about itself; ``info.rate_hz`` is the rate of the frames."""
     clip_name: tuple[str, ...]
+    """Unique names."""
     clip_length: Int[np.ndarray, " clip"]
+    """Frames of each clip."""
     qpos: Float[np.ndarray, "frame qpos"]
+    """Generalised coordinates, in the MJCF's units."""
     qvel: Float[np.ndarray, "frame qvel"]
+    """Generalised velocities, in the MJCF's units."""
     xpos: Float[np.ndarray, "frame body 3"]
+    """Position of every body, world first, metres."""
     xquat: Float[np.ndarray, "frame body 4"]
+    """Orientation (wxyz) of every body."""
     kp_data: Float[np.ndarray, "frame keypoint 3"]
+    """Recorded keypoints in the body's world, metres; NaN where missing."""
     marker_sites: Float[np.ndarray, "frame keypoint 3"]
+    """The same points on the body, metres."""
     kp_confidence: Float[np.ndarray, "frame keypoint"]
+    """Weight of each keypoint, 0..1; 0 where missing or left out."""
     at_joint_limit: Shaped[np.ndarray, "frame qpos"]
+    """Whether each coordinate is on its limit."""
     valid: Shaped[np.ndarray, " frame"]
+    """Whether the pose of a frame may be used."""
     solver_status: Shaped[np.ndarray, " frame"]
+    """Index into :data:`SOLVER_STATUS`."""
     names_qpos: tuple[str, ...]
+    """Unique labels of the columns of `qpos`."""
     names_qvel: tuple[str, ...]
+    """Unique labels of the columns of `qvel`."""
     names_xpos: tuple[str, ...]
+    """Unique names of the bodies."""
     kp_names: tuple[str, ...]
+    """Unique names of the keypoints."""
     qpos_units: tuple[str, ...]
+    """Unit of each column of `qpos`."""
     qvel_units: tuple[str, ...]
+    """Unit of each column of `qvel`."""
     qvel_method: str = "finite difference of qpos on the joint manifold, central, one-sided at clip ends"
+    """How the velocities were computed."""
     kp_body: tuple[str, ...] | None = None
+    """Body each keypoint moves with."""
     offsets: Float[np.ndarray, "keypoint 3"] | None = None
+    """Position of each keypoint in the frame of that body, metres."""
     trial_id: tuple[str, ...] | None = None
+    """Trial of each clip."""
     clip_label: tuple[str, ...] | None = None
+    """Label of each clip."""
     events: Mapping[str, Float[np.ndarray, " clip"]] = field(default_factory=dict)
+    """Name -> time from the start of each clip, seconds; NaN where it did not happen."""
 
     @property
     def clip_start(self) -> Int[np.ndarray, " clip"]:
@@ -138,39 +142,36 @@ class ReferenceClips:
 
 @dataclass(frozen=True, eq=False)
 class Offsets:
-    """Where each keypoint sits on the body.
-
-    Attributes:
-        info: what the file says about itself.
-        kp_names: keypoint names, unique.
-        kp_body: body each keypoint moves with.
-        offsets: position in the frame of that body, metres.
-        offset_initial: what calibration started from and was held to, metres.
-        regularised: whether each offset was held near its initial value.
-        scale_factor: factor the MJCF is scaled by, against its source.
-        keypoint_scale_factor: factor k the keypoints were multiplied by, besides their unit.
-        loss_history: objective after each round: weighted mean squared distance plus regularisation, metres squared.
-        offset_std: standard error of each offset, metres.
-        fit_frames: frames used, counted over all clips end to end.
-        mean_error_history: mean distance of observed keypoints to their sites after each round, metres.
-        alignment_rotation, alignment_translation: R and t (metres) of the transform k R x + t from the recording, in
-            metres, to the world of the body; None where none was fitted.
-    """
+    """Position of each keypoint on the body."""
 
     info: FileInfo
+    """What the file says about itself."""
     kp_names: tuple[str, ...]
+    """Unique names of the keypoints."""
     kp_body: tuple[str, ...]
+    """Body each keypoint moves with."""
     offsets: Float[np.ndarray, "keypoint 3"]
+    """Position in the frame of that body, metres."""
     offset_initial: Float[np.ndarray, "keypoint 3"]
+    """Offsets at the start of calibration, toward which regularisation pulls, metres."""
     regularised: Shaped[np.ndarray, " keypoint"]
+    """Whether each offset was pulled toward its initial value."""
     scale_factor: float
+    """Factor the MJCF is scaled by, against its source."""
     keypoint_scale_factor: float
+    """Factor k of the keypoints, besides their unit."""
     loss_history: Float[np.ndarray, " iteration"]
+    """Objective after each round, m2: weighted mean of the loss on squared distances, plus regularisation."""
     offset_std: Float[np.ndarray, "keypoint 3"] | None = None
+    """Standard error of each offset, metres."""
     fit_frames: Int[np.ndarray, " fit_frame"] | None = None
+    """Frames used, counted over all clips end to end."""
     mean_error_history: Float[np.ndarray, " iteration"] | None = None
+    """Mean distance of observed keypoints to their sites after each round, metres."""
     alignment_rotation: Float[np.ndarray, "3 3"] | None = None
+    """R of the transform k R x + t from the recording, in metres, to the world of the body; None: not fitted."""
     alignment_translation: Float[np.ndarray, "3"] | None = None
+    """t of that transform, metres."""
 
 
 def write_clips(path: str | Path, clips: ReferenceClips) -> None:
@@ -209,7 +210,7 @@ def read_clips(path: str | Path, clips: Sequence[int | str] | None = None) -> Re
 
     Raises:
         InputError: when the file cannot be opened, or has no such clip.
-        ContractError: when it departs from the schema.
+        ContractError: when it violates the schema.
     """
     rows = _stretches(Path(path), clips) if clips is not None else None
     record = load_record(Path(path), CLIPS, rows)
@@ -258,7 +259,7 @@ def read_offsets(path: str | Path) -> Offsets:
 
     Raises:
         InputError: when the file cannot be opened.
-        ContractError: when it departs from the schema.
+        ContractError: when it violates the schema.
     """
     record = load_record(Path(path), OFFSETS)
     numbers: dict[str, Any] = dict(record.numbers)
@@ -295,12 +296,6 @@ def _clip_problems(clips: ReferenceClips) -> list[str]:
     if np.shape(clips.kp_data) != np.shape(clips.marker_sites):
         shapes = f"kp_data {np.shape(clips.kp_data)} and marker_sites {np.shape(clips.marker_sites)}"
         problems.append(f"{shapes} differ in shape")
-    for name, units, labels in (
-        ("qpos", clips.qpos_units, clips.names_qpos),
-        ("qvel", clips.qvel_units, clips.names_qvel),
-    ):
-        if len(units) != len(labels):
-            problems.append(f"{name}_units: expected one unit for each of the {len(labels)} columns, got {len(units)}")
     return problems
 
 
@@ -320,12 +315,8 @@ def _stretches(path: Path, clips: Sequence[int | str]) -> dict[str, list[tuple[i
         names = read_strings(require(file, "clip_name"))
         starts, lengths = (read_numbers(require(file, name)) for name in ("clip_start", "clip_length"))
         n_frames = len(require(file, "frame"))
-    ends = starts + lengths
-    if (
-        not len(names) == len(starts) == len(lengths)
-        or (np.minimum(starts, lengths) < 0).any()
-        or (ends > n_frames).any()
-    ):
+    borders = len(names) == len(starts) == len(lengths) and (np.minimum(starts, lengths) >= 0).all()
+    if not borders or (starts + lengths > n_frames).any():
         raise ContractError(f"{path}: clip_start and clip_length do not fit {len(names)} clips of {n_frames} frames")
     chosen = [_clip_index(clip, names) for clip in clips]
     if not chosen:

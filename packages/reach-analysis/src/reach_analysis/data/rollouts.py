@@ -137,18 +137,6 @@ class Rollouts:
             raise ContractError(f"{self.path}: {path}@column_units is missing")
         return units
 
-    def text(self, path: str) -> str:
-        """A single string, as ``provenance/config_yaml``.
-
-        Raises:
-            ContractError: when the file does not have it.
-        """
-        return read_strings(require(self.file, path))[0]
-
-    def sha256(self) -> str:
-        """Hash of the file."""
-        return file_sha256(self.path)
-
     def renamed(self, pattern: str) -> Rollouts:
         """Name trials by what `pattern` (a regular expression with one group) finds in the clip names.
 

@@ -68,7 +68,7 @@ class Record:
 
 
 def shape_violations(record: Record) -> Iterator[Violation]:
-    """Report axes whose length differs from that of their scale."""
+    """Report axes whose length differs from that of their scale, and columns without a unit."""
     for path, dims in record.dims.items():
         if dims == (path,) or not dims:
             continue
@@ -77,6 +77,10 @@ def shape_violations(record: Record) -> Iterator[Violation]:
         if len(shape) != len(dims) or any(e not in (None, n) for e, n in zip(expected, shape, strict=True)):
             names = ", ".join(f"{dim} {'?' if n is None else n}" for dim, n in zip(dims, expected, strict=True))
             yield Violation(path, f"expected shape ({names}), got {shape}")
+        units = record.dataset_attributes.get(path, {}).get("column_units")
+        if isinstance(units, tuple) and len(units) != shape[-1]:
+            problem = f"expected one unit for each of the {shape[-1]} columns, got {len(units)}"
+            yield Violation(f"{path}@column_units", problem)
 
 
 def label_violations(record: Record) -> Iterator[Violation]:
