@@ -6,7 +6,6 @@ Arrays are (frame, ...); lengths are in metres unless the name ends in ``_mm``.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -133,7 +132,7 @@ class Target:
     """Scale of the robust loss."""
     local: Vec
     """Marker positions in the frames of their nodes, 3 arrays (keypoint, 1)."""
-    damping: Any
+    damping: jax.Array
     """Scale of the damping (`damping_scale`), (dof, 1)."""
     movable: Float[np.ndarray, " dof"]
     """1 where a degree of freedom is fitted, else 0."""
