@@ -11,19 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from stac.keypoint_files import (
-    NAMES,
-    cell,
-    movement,
-    scores,
-    write_clips,
-    write_csv,
-    write_mat,
-    write_mat_v73,
-    write_nwb,
-    write_sleap,
-    write_stac,
-)
+from stac import keypoint_files as files
+from stac.keypoint_files import NAMES, cell, movement, scores
 from stac_mjx._common.errors import ConfigError, InputError
 from stac_mjx._common.errors import UserError as StacError
 from stac_mjx.config import KeypointsConfig
@@ -47,11 +36,11 @@ def assert_names(text: str, *words: str) -> None:
 
 
 def sleap(*args: Any, **options: Any) -> Callable[[Path], object]:
-    return lambda path: write_sleap(path, *args, **options)
+    return lambda path: files.write_sleap(path, *args, **options)
 
 
 def mat(**variables: Any) -> Callable[[Path], object]:
-    return lambda path: write_mat(path.with_suffix(".mat"), **variables).rename(path)
+    return lambda path: files.write_mat(path.with_suffix(".mat"), **variables).rename(path)
 
 
 def stored(content: bytes | str) -> Callable[[Path], object]:
@@ -90,7 +79,7 @@ def shorter_series(file: h5py.File) -> None:
 
 
 def virtual(path: Path) -> None:
-    write_sleap(path.with_name("other.h5"), X)
+    files.write_sleap(path.with_name("other.h5"), X)
     with h5py.File(path, "w") as file:
         layout = h5py.VirtualLayout(X.shape, "f8")
         layout[...] = h5py.VirtualSource(str(path.with_name("other.h5")), "tracks", X.shape)
@@ -103,7 +92,7 @@ def external(path: Path) -> None:
         file.create_dataset("tracks", X.shape, "f8", external=[(str(path.with_name("raw.bin")), 0, X.nbytes)])
 
 
-clips, nwb = (lambda path: write_clips(path, X, (6,))), (lambda path: write_nwb(path, X, confidence=P))
+clips, nwb = (lambda path: files.write_clips(path, X, (6,))), (lambda path: files.write_nwb(path, X, confidence=P))
 TIMES = np.cumsum(np.random.default_rng(0).exponential(0.02, 40))
 
 CASES: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ...]]] = {
@@ -120,25 +109,25 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ...]
     "DLC for pandas": (hdf5(**{"df_with_missing/values": np.zeros(3)}), {}, (".csv", "DeepLabCut")),
     "SLEAP project": (hdf5(videos_json=np.zeros(3)), {}, ("SLEAP project",)),
     "offsets": (changed(hdf5(), lambda f: f.attrs.update(schema_name="mimic.offsets")), {}, ("mimic.offsets",)),
-    "newer clips": (lambda path: write_clips(path, X, (6,), schema_version="2.0.0"), {}, ("1.x", "2.0.0")),
+    "newer clips": (lambda path: files.write_clips(path, X, (6,), schema_version="2.0.0"), {}, ("1.x", "2.0.0")),
     "wrong format": (sleap(X), {"format": "nwb"}, ("pose estimates", "tracks (6, 4, 3)")),
-    "wrong format of text": (lambda path: write_csv(path, X), {"format": "sleap"}, ("not a complete HDF5 file",)),
-    "wrong format of HDF5": (lambda path: write_stac(path, X), {"format": "sleap"}, ("tracks", "kp_data")),
+    "wrong format of text": (lambda path: files.write_csv(path, X), {"format": "sleap"}, ("not a complete HDF5 file",)),
+    "wrong format of HDF5": (lambda path: files.write_stac(path, X), {"format": "sleap"}, ("tracks", "kp_data")),
     # axes and types
     "axes of pred": (mat(pred=X.transpose(2, 0, 1)), {}, ("(3, 6, 4)", "(frame, 3, keypoint)")),
     "axes of tracks": (sleap(np.zeros((5, 4, 7))), {}, ("(5, 4, 7)", "keypoint, 3")),
     "axes of p_max": (mat(pred=X, p_max=P[:3]), {}, ("p_max", "(3, 4)", "(6, 4)")),
     "axes of point_scores": (sleap(X, point_scores=P[:3]), {}, ("point_scores (3, 4)", "(6, 4, 3)")),
-    "axes of kp_data": (lambda path: write_stac(path, X[:, :, :2]), {}, ("kp_data", "(6, 8)", "3 * keypoint")),
+    "axes of kp_data": (lambda path: files.write_stac(path, X[:, :, :2]), {}, ("kp_data", "(6, 8)", "3 * keypoint")),
     "scalar kp_data": (changed(clips, replaced("kp_data", 0.0)), {}, ("kp_data",)),
-    "borders of clips": (lambda path: write_clips(path, X, (4, 1)), {}, ("clip_start", "6 frames")),
+    "borders of clips": (lambda path: files.write_clips(path, X, (4, 1)), {}, ("clip_start", "6 frames")),
     "fractional borders": (changed(clips, replaced("clip_start", np.array([0.5]))), {}, ("clip_start",)),
     "text as numbers": (hdf5(tracks=np.full((6, 4, 3), b"x")), {}, ("tracks", "real numbers")),
     "cells as numbers": (mat(pred=cell(NAMES)), {}, ("pred", "real numbers", "cell array")),
     "complex numbers": (mat(pred=X.transpose(0, 2, 1) * (1 + 1j)), {}, ("pred", "complex")),
     "2D": (sleap(X[:, :, :2]), {}, ("2D", "triangulate")),
     "2D of SLEAP": (sleap(X[:, :, :2].transpose(2, 1, 0)[None], point_scores=P.T[None]), {}, ("2D", "triangulate")),
-    "2D of NWB": (lambda path: write_nwb(path, X[:, :, :2]), {}, ("2D", "triangulate")),
+    "2D of NWB": (lambda path: files.write_nwb(path, X[:, :, :2]), {}, ("2D", "triangulate")),
     "2D table": (stored("Snout_x,Snout_y\n1,2\n"), {}, ("2D", "triangulate")),
     "2D of DLC": (stored("scorer,D,D,D\nbodyparts,a,a,a\ncoords,x,y,likelihood\n0,1,2,1\n"), {}, ("2D",)),
     "no frames": (sleap(np.zeros((0, 4, 3))), {}, ("0 frames of 4 keypoints",)),
@@ -159,7 +148,7 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ...]
     "no rows": (stored("a_x,a_y,a_z\n"), {}, ("header", "no frame")),
     # animals, names, settings
     "no such track": (sleap(np.stack([X, X], 1), track_names=["m", "f"]), {"track": 2}, ("track=2", "1: f")),
-    "track of one animal": (lambda path: write_csv(path, X), {"track": 1}, ("keypoints.track=1", "one animal")),
+    "track of one animal": (lambda path: files.write_csv(path, X), {"track": 1}, ("keypoints.track=1", "one animal")),
     "too few names": (mat(pred=X), {"order": NAMES[:2]}, ("4 keypoints", "2 names", "keypoints.names")),
     "too few names in the file": (sleap(X, names=NAMES[:3]), {}, ("4 keypoints", "3 names")),
     "no names": (mat(pred=X), {"order": ()}, ("without names", "keypoints.names")),
@@ -174,7 +163,7 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ...]
     "nodes without series": (
         changed(nwb, lambda f: f.move(f"{ESTIMATES}/HandL", f"{ESTIMATES}/PawL")), {}, ("'HandL'", "'PawL'"),
     ),
-    "uneven timestamps": (lambda path: write_nwb(path, movement(40), times=TIMES), {}, ("timestamps", "evenly")),
+    "uneven timestamps": (lambda path: files.write_nwb(path, movement(40), times=TIMES), {}, ("timestamps", "evenly")),
     "link to a file": (hdf5(tracks=h5py.ExternalLink("other.h5", "/tracks")), {}, ("another file", "other.h5")),
     "virtual storage": (virtual, {}, ("tracks", "virtual")),
     "external storage": (external, {}, ("tracks", "another file")),
@@ -198,9 +187,9 @@ def test_truncated_file(tmp_path: Path, kind: str, share: float) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut.dat"
     writers = {
         "sleap": sleap(movement(400)),
-        "nwb": lambda path: write_nwb(path, movement(400), confidence=scores(400)),
+        "nwb": lambda path: files.write_nwb(path, movement(400), confidence=scores(400)),
         "mat5": mat(pred=movement(400)),
-        "mat73": lambda path: write_mat_v73(path, pred=movement(400)),
+        "mat73": lambda path: files.write_mat_v73(path, pred=movement(400)),
     }
     writers[kind](whole)
     cut.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
@@ -231,7 +220,7 @@ PATHS = {
 @pytest.mark.parametrize("case", PATHS)
 def test_bad_paths(tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_sleap(tmp_path / "session_1.h5", X)
+    files.write_sleap(tmp_path / "session_1.h5", X)
     os.mkfifo(tmp_path / "pipe")
     path, words = PATHS[case]
     assert_names(message(path, error=InputError), *words)
@@ -245,29 +234,29 @@ def test_all_absent_files_are_named_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
 def test_unreadable_file(tmp_path: Path) -> None:
-    path = write_sleap(tmp_path / "a.h5", X)
+    path = files.write_sleap(tmp_path / "a.h5", X)
     path.chmod(0)
     assert_names(message(path, error=InputError), "a.h5", "Permission denied")
 
 
 def test_several_tracks_are_listed(tmp_path: Path) -> None:
     both = np.stack([X, np.full_like(X, np.nan)], axis=1)
-    path = write_sleap(tmp_path / "a.h5", both, track_names=["male", "female"])
+    path = files.write_sleap(tmp_path / "a.h5", both, track_names=["male", "female"])
     assert_names(message(path), "2 tracks", "keypoints.track", "0: male (6 frames)", "1: female (0 frames)")
 
 
 def test_files_that_do_not_belong_together_are_all_named(tmp_path: Path) -> None:
-    write_sleap(tmp_path / "a.h5", X, fps=50.0, units="mm")
-    write_sleap(tmp_path / "b.h5", X, ("Nose", *NAMES[1:]), fps=50.0, units="mm")
-    write_sleap(tmp_path / "c.h5", X, fps=25.0)
-    write_sleap(tmp_path / "d.h5", X, units="cm")
+    files.write_sleap(tmp_path / "a.h5", X, fps=50.0, units="mm")
+    files.write_sleap(tmp_path / "b.h5", X, ("Nose", *NAMES[1:]), fps=50.0, units="mm")
+    files.write_sleap(tmp_path / "c.h5", X, fps=25.0)
+    files.write_sleap(tmp_path / "d.h5", X, units="cm")
     text = message(tmp_path / "*.h5", error=InputError)
     assert_names(text, "b.h5: lacks Snout and also has Nose", "c.h5: frame rate 25 Hz, a.h5 has 50 Hz")
     assert_names(text, "keypoints.unit", "d.h5: frame rate unknown")
 
 
 def test_impossible_settings_are_all_named(tmp_path: Path) -> None:
-    path = write_sleap(tmp_path / "a.h5", X)
+    path = files.write_sleap(tmp_path / "a.h5", X)
     values = {"format": "sleep", "unit": "inch", "rate_hz": -1.0, "min_confidence": 1.5, "start": 3, "stop": 2}
     text = message(path, error=ConfigError, **values)
     assert_names(text, "'sleap'", "'inch'", *(f"keypoints.{name}" for name in values if name != "start"))
