@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -69,6 +70,25 @@ def test_kept_rollouts_hold_what_was_written(tmp_path: Path) -> None:
     for name in ("qpos", "act", "metrics"):
         for a, b in zip(old.series(name).values, new.series(name).values, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+
+
+def test_kept_rollouts_of_a_run_are_read() -> None:
+    """Two passes of a walker whose episodes end early, as track-mjx 0.1.0 wrote them before common/hdf5."""
+    path = KEPT / "rollouts-1.0-run.h5"
+    rollouts = reach_analysis.data.rollouts.read_rollouts(path, seed=5)
+    with h5py.File(path) as opened:
+        file: Any = opened
+        assert file["seed"][()].tolist() == [3, 5]
+        steps = file["valid"][1].sum(axis=1).tolist()
+        stored = {name: file[name][1] for name in ("qpos", "reward", "activations/decoder/layer_0")}
+    assert rollouts.n_steps.tolist() == steps
+    assert all(reason is not None for reason in rollouts.ended)
+    for name, values in stored.items():
+        for rows, all_rows, count in zip(rollouts.series(name).values, values, steps, strict=True):
+            np.testing.assert_array_equal(rows, all_rows.reshape(len(all_rows), -1)[: count + (name == "qpos")])
+    body, films = track_mjx.render.footage.read_footage(path, [], 5)
+    assert [len(film.time) for film in films] == [count + 1 for count in steps]
+    assert body.length_unit_m > 0
 
 
 @pytest.mark.parametrize("name", READERS)
