@@ -45,11 +45,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 @contextmanager
 def library_errors(path: Path) -> Iterator[None]:
-    """Turn errors of h5py, which speak of a damaged file, into one message.
-
-    Raises:
-        InputError: when h5py raises.
-    """
+    """Turn errors of h5py, which speak of a damaged file, into one message."""
     try:
         yield
     except LIBRARY_ERRORS as error:
@@ -83,11 +79,7 @@ def reason(error: BaseException) -> str:
 
 
 def kind_of(file: h5py.File) -> str:
-    """Return the kind of a contract file; warn when its minor version is newer than ours.
-
-    Raises:
-        ContractError: when kind or version are missing or unknown, or the major version is not ours.
-    """
+    """Return the kind of a contract file; warn when its minor version is newer than ours."""
     where, kind, version = file.filename, attribute(file, "schema_name"), attribute(file, "schema_version")
     if not isinstance(kind, str) or not isinstance(version, str):
         raise ContractError(
@@ -122,11 +114,7 @@ def open_contract(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
 
 
 def keep_open(path: Path, kind: str) -> h5py.File:
-    """Open a file of docs/schema for reading, until nothing refers to it any more.
-
-    Raises:
-        InputError, ContractError: as for :func:`open_contract`.
-    """
+    """Open a file of docs/schema for reading, until nothing refers to it any more."""
     file = _opened(path)
     with library_errors(path):
         _require_kind(file, kind)
@@ -167,12 +155,7 @@ def link_problem(group: h5py.Group, name: str) -> str | None:
 
 
 def find(group: h5py.Group, path: str, *, soft_links: bool = False, _left: int = _MAX_LINKS) -> Node | None:
-    """Return the group or data set at `path`, or None.
-
-    Raises:
-        ContractError: when a link on the way leads to another file or in a circle, or is a soft link that is not to be
-            followed.
-    """
+    """Return the group or data set at `path`, or None; refuse links to other files and (by default) soft links."""
     item: Any = group
     parts = [part for part in path.split("/") if part not in ("", ".")]
     for number, name in enumerate(parts):
@@ -195,11 +178,7 @@ def find(group: h5py.Group, path: str, *, soft_links: bool = False, _left: int =
 
 
 def require(group: h5py.Group, path: str, *, soft_links: bool = False) -> h5py.Dataset:
-    """Return the data set at `path`.
-
-    Raises:
-        ContractError: when it is missing, or a link on the way must not be followed.
-    """
+    """Return the data set at `path`."""
     item = find(group, path, soft_links=soft_links)
     if not isinstance(item, h5py.Dataset):
         raise ContractError(f"{group.file.filename}: the data set {path} is missing")
@@ -220,11 +199,7 @@ def storage_problems(dataset: h5py.Dataset) -> list[str]:
 
 
 def read_strings(dataset: h5py.Dataset) -> tuple[str, ...]:
-    """Read a string data set of at most one axis; a scalar gives a tuple of one.
-
-    Raises:
-        ContractError: when its storage is refused, or its values are not UTF-8 text.
-    """
+    """Read a string data set of at most one axis; a scalar gives a tuple of one."""
     _refuse(dataset, storage_problems(dataset))
     try:
         values = dataset.asstr()[()]
@@ -234,16 +209,7 @@ def read_strings(dataset: h5py.Dataset) -> tuple[str, ...]:
 
 
 def read_numbers(dataset: h5py.Dataset, shape: Sequence[int | None] | None = None, *, index: Any = ()) -> np.ndarray:
-    """Read a numeric data set, or the part that `index` selects.
-
-    Args:
-        dataset: what to read.
-        shape: the shape the data set must have, None for any length; None: any shape.
-        index: as for NumPy; empty: everything.
-
-    Raises:
-        ContractError: when shape or type are wrong, or its storage is refused or damaged.
-    """
+    """Read a numeric data set, or the part that `index` selects, as in NumPy; it must have `shape`, None for any."""
     actual = dataset.shape or ()
     if shape is not None and not _fits(actual, shape):
         expected = ", ".join("any" if length is None else str(length) for length in shape)
@@ -262,11 +228,7 @@ def _fits(actual: Sequence[int], shape: Sequence[int | None]) -> bool:
 
 
 def read_assets(file: h5py.File) -> dict[str, bytes]:
-    """Return the files that the enclosed MJCF needs, by name.
-
-    Raises:
-        ContractError: as for :func:`read_numbers`.
-    """
+    """Return the files that the enclosed MJCF needs, by name."""
     folder = "provenance/assets"
     group = find(file, folder)
     names = [str(name) for name in group] if isinstance(group, h5py.Group) else []
