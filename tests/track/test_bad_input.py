@@ -20,7 +20,44 @@ from track.small_runs import trained
 from track.small_setups import arm
 from track_mjx.cli import main
 
-JOINTS = "task.rewards.joint_position_exp"
+JOINTS, BODIES = "task.rewards.joint_position_exp", "task.rewards.body_position_exp"
+SETTINGS: dict[str, list[str]] = {
+    "ppo.n_env=4": ["unknown setting 'ppo.n_env'", "'ppo.n_envs'"],
+    "seeds=1 clip=x": ["2 faults", "'seeds'", "'clip'"],
+    "run.steps=0 ppo.discount=2": ["2 faults", "run.steps", "ppo.discount"],
+    "ppo.n_envs=abc": ["ppo.n_envs", "abc"],
+    "network.encoder=[wide]": ["network.encoder"],
+    "network.encoder=[8,0]": ["network.encoder", "at least 1", "0"],
+    "fast": ["'fast'", "name=value"],
+    "physics.engine=nativ": ["physics.engine", "'nativ'", "'native'"],
+    "physics.integrator=eul": ["physics.integrator", "'eul'", "'euler'"],
+    "physics.sim_dt_s=0.003": ["physics.ctrl_dt_s=0.005", "whole multiple", "physics.sim_dt_s=0.003"],
+    "physics.sim_dt_s=-1": ["physics.sim_dt_s", "-1"],
+    "arena.floor='yes'": ["arena.floor", "'yes'", "auto"],
+    "arena.end_effectors=[hnd]": ["arena.end_effectors", "'hnd'", "'hand'"],
+    "task.rewards.joint.weight=1": ["task.rewards", "unknown reward term 'joint'", "joint_position_exp"],
+    "task.rewards.joints.weight=1": ["task.rewards", "'joints' is now 'joint_position_exp'"],
+    f"{JOINTS}.sgma=1": [JOINTS, "unknown parameter 'sgma'", "'sigma'"],
+    f"{JOINTS}.sigma=-0.3": [JOINTS, "positive", "-0.3"],
+    f"{JOINTS}.exp_scale=1": [JOINTS, "either sigma or exp_scale"],
+    f"{JOINTS}.sigma=wide": [f"{JOINTS}.sigma", "expected a number", "'wide'"],
+    f"{JOINTS}.weight=much": [f"{JOINTS}.weight", "expected a number", "'much'"],
+    f"{JOINTS}.joints=[elbw]": [JOINTS, "'elbw'", "'elbow'"],
+    f"{BODIES}.bodies=[]": [BODIES, "the list is empty"],
+    f"{BODIES}.bodies=hand": [f"{BODIES}.bodies", "list", "'hand'"],
+    f"{BODIES}.bodies=[hnd]": [BODIES, "unknown body 'hnd'", "'hand'"],
+    "task.terminations.too_far={}": ["task.terminations.too_far", "'limit_m' is missing"],
+    "task.costs.variance.weight=1 task.costs.variance.window=0": ["task.costs.variance.window", "0"],
+    "task.costs.jerk.weight=1 task.costs.jerk.window=2": ["task.costs.jerk", "window", "3"],
+    f"{JOINTS}=null {BODIES}=null": ["task.rewards", "nothing to learn"],
+    "task.regions.paw=[hnd]": ["task.regions", "'hnd'", "'hand'"],
+    "task.action=afine": ["task.action", "'afine'", "'affine'"],
+    "task.window=[-1]": ["task.window", "-1"],
+    "task.clip_s=0.001": ["task.clip_s", "two frames"],
+    "ppo.minibatches=100": ["ppo.minibatches", "100"],
+    "run.test_fraction=1": ["run.test_fraction", "1"],
+}
+"""Settings of a training, and the words of their message."""
 TASK = ("task.rewards.body_position_exp.bodies=[hand]", "task.regions={elbow: [fore], wrist: [hand]}")
 """What the default preset needs to fit the small arm."""
 SMALL = (
@@ -194,92 +231,13 @@ CASES: dict[str, Case] = {
         "arena.end_effectors", "task.rewards.end_effector_position_exp", given=lambda p: p.written(end_effectors=()),
         more=("task.rewards.end_effector_position_exp.weight=1", "task.rewards.end_effector_position_exp.sigma=0.01"),
     ),
-    "a reward of no body": settings(
-        "task.rewards.body_position_exp", "the list is empty", given=["task.rewards.body_position_exp.bodies=[]"]
-    ),
     # presets and settings
     "unknown preset": preset("unknown preset 'mouse_am'", "'mouse_arm'", given=["preset=mouse_am"]),
     "unknown preset key": preset(
         "unknown setting 'task.smothing_s'", "'task.smoothing_s'", given=["preset=mouse_arm", "task.smothing_s=1"]
     ),
     "preset of another animal": preset("unknown body", "'ulna'", given=["preset=mouse_arm_quick"]),
-    "unknown setting": settings("unknown setting 'ppo.n_env'", "'ppo.n_envs'", given=["ppo.n_env=4"]),
-    "two unknown settings": settings("2 faults", "'seeds'", "'clip'", given=["seeds=1", "clip=x"]),
-    "wrong type": settings("ppo.n_envs", "abc", given=["ppo.n_envs=abc"]),
-    "wrong type of a list": settings("network.encoder", given=["network.encoder=[wide]"]),
-    "no equals sign": settings("'fast'", "name=value", given=["fast"]),
-    "unknown engine": settings(
-        "physics.engine", "unknown engine 'nativ'", "'native'", given=["physics.engine=nativ"]
-    ),
-    "unknown solver": settings("physics.solver", "'newtn'", "'newton'", given=["physics.solver=newtn"]),
-    "unknown integrator": settings("physics.integrator", "'eul'", "'euler'", given=["physics.integrator=eul"]),
-    "impossible rates": settings(
-        "physics.ctrl_dt_s=0.005", "whole multiple", "physics.sim_dt_s=0.003", given=["physics.sim_dt_s=0.003"]
-    ),
-    "negative step": settings("sim_dt_s=-1", "positive", given=["physics.sim_dt_s=-1"]),
-    "no solver iterations": settings("physics.iterations", "1", "0", given=["physics.iterations=0"]),
-    "negative threads": settings("physics.threads", "-2", given=["physics.threads=-2"]),
-    "unknown floor": settings("arena.floor", "'yes'", "auto, on or off", given=["arena.floor='yes'"]),
-    "unknown contacts": settings("arena.contacts", "'feet'", given=["arena.contacts=feet"]),
-    "unknown end effector": settings(
-        "arena.end_effectors", "'hnd'", "'hand'", given=["arena.end_effectors=[hnd]"]
-    ),
-    # terms
-    "unknown reward term": settings(
-        "task.rewards", "unknown reward term 'joint'", "'joints'", given=["task.rewards.joint.weight=1"]
-    ),
-    "unknown parameter of a term": settings(
-        JOINTS, "unknown parameter 'sgma'", "'sigma'", given=[f"{JOINTS}.sgma=1"]
-    ),
-    "negative sigma": settings(
-        JOINTS, "positive", "-0.3", given=[f"{JOINTS}.sigma=-0.3"]
-    ),
-    "sigma zero": settings(JOINTS, "positive", "0", given=[f"{JOINTS}.sigma=0"]),
-    "two widths": settings(
-        JOINTS, "either sigma or exp_scale", given=[f"{JOINTS}.exp_scale=1"]
-    ),
-    "sigma that is no number": settings(
-        f"{JOINTS}.sigma", "expected a number", "'wide'", given=[f"{JOINTS}.sigma=wide"]
-    ),
-    "weight that is no number": settings(
-        f"{JOINTS}.weight", "expected a number", "'much'", given=[f"{JOINTS}.weight=much"]
-    ),
-    "term without a limit": settings(
-        "task.terminations.too_far", "'limit_m' is missing", given=["task.terminations.too_far={}"]
-    ),
-    "bodies that are no list": settings(
-        "task.rewards.body_position_exp.bodies", "list", "'hand'",
-        given=["task.rewards.body_position_exp.bodies=hand"],
-    ),
-    "unknown body of a term": settings(
-        "task.rewards.body_position_exp", "unknown body 'hnd'", "'hand'",
-        given=["task.rewards.body_position_exp.bodies=[hnd]"],
-    ),
-    "unknown joint of a term": settings(
-        JOINTS, "'elbw'", "'elbow'", given=[f"{JOINTS}.joints=[elbw]"]
-    ),
-    "window of a term": settings(
-        "task.costs.variance.window", "0", given=["task.costs.variance.weight=1", "task.costs.variance.window=0"]
-    ),
-    "no reward": settings(
-        "task.rewards", "nothing to learn", given=[f"{JOINTS}=null", "task.rewards.body_position_exp=null"]
-    ),
-    "unknown region": settings("task.regions", "'hnd'", "'hand'", given=["task.regions.paw=[hnd]"]),
-    "unknown action mapping": settings("task.action", "'afine'", "'affine'", given=["task.action=afine"]),
-    "look back": settings("task.window", "-1", given=["task.window=[-1]"]),
-    "negative noise": settings("noise", "negative", given=["task.pose_noise=-1"]),
-    "negative smoothing": settings("task.smoothing_s", "-1", given=["task.smoothing_s=-1"]),
-    "pieces too short": settings("task.clip_s", "two frames", given=["task.clip_s=0.001"]),
-    # learning
-    "no layer": settings("network.encoder", "1", "0", given=["network.encoder=[8,0]"]),
-    "negative latent": settings("network.latent", "-1", given=["network.latent=-1"]),
-    "no environments": settings("ppo.n_envs", "at least 1", "0", given=["ppo.n_envs=0"]),
-    "too many minibatches": settings("ppo.minibatches", "100", given=["ppo.minibatches=100"]),
-    "discount": settings("ppo.discount", "1.5", given=["ppo.discount=1.5"]),
-    "learning rate": settings("ppo.learning_rate", "-1", given=["ppo.learning_rate=-1"]),
-    "no steps": settings("run.steps", "0", given=["run.steps=0"]),
-    "several at once": settings("2 faults", "ppo.discount", "run.steps", given=["run.steps=0", "ppo.discount=2"]),
-    "everything held out": settings("run.test_fraction", "1", given=["run.test_fraction=1"]),
+    **{texts: settings(*words, given=texts.split(" ")) for texts, words in SETTINGS.items()},
     # the run folder
     "out missing": ("train", lambda p: [f"clips={p.clips}", *TASK], ["out is not set", "out="]),
     "out is a file": (
@@ -317,8 +275,8 @@ CASES: dict[str, Case] = {
     "clips of a run gone": of_run(
         "evaluate", "gone.h5", "no such file", given=lambda p: [p.copied_run(edit_json("run.json", clips="gone.h5"))]
     ),
-    "clips of a run no longer there": of_run(
-        "evaluate", "clip 'clip_9' of the run is no longer there",
+    "clip of a run missing": of_run(
+        "evaluate", "clip 'clip_9' of the run is missing",
         given=lambda p: [p.copied_run(edit_json("run.json", train=["clip_9"]))],
     ),
     "checkpoint damaged": of_run(

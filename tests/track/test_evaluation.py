@@ -106,27 +106,27 @@ def test_the_first_episodes_are_those_without_realignment(tmp_path: Path) -> Non
     assert np.bincount(lasted.clip, lasted.steps).tolist() == (setup.reference.length - 1).tolist()
 
 
-def test_a_deviation_ends_episodes_of_a_task_without_terminations(tmp_path: Path) -> None:
-    setup = arm(tmp_path)
+def test_a_deviation_ends_episodes_of_a_task_without_terminations(arm_setup: Setup) -> None:
     columns = (1, 2)
-    assert not play(setup).ended_by.any()
-    played = play(setup, realign=Realignment(0.01, columns))
+    assert not play(arm_setup).ended_by.any()
+    played = play(arm_setup, realign=Realignment(0.01, columns))
     error = played.body_error_m[:, :, list(columns)].mean(-1)
     assert np.array_equal(played.ended_by > 0, (error > 0.01) & played.valid)
     assert (played.ended_by > 0).sum() > 3
-    assert {reasons_of(setup.task)[i] for i in np.unique(played.ended_by)} == {"clip_end", "deviation"}
+    assert {reasons_of(arm_setup.task)[i] for i in np.unique(played.ended_by)} == {"clip_end", "deviation"}
 
 
 # errors
 
 
-def test_errors_are_measured_against_the_recording_not_what_is_followed(tmp_path: Path) -> None:
-    setup = arm(tmp_path)
-    still = setup.on_device(setup.reference)
+def test_errors_are_measured_against_the_recording_not_what_is_followed(arm_setup: Setup) -> None:
+    still = arm_setup.on_device(arm_setup.reference)
     moved = still._replace(xpos=still.xpos + 0.5)
-    policy = Policy(setup.networks.init(jax.random.key(1), setup.observation), empty_statistics(setup.observation))
+    policy = Policy(
+        arm_setup.networks.init(jax.random.key(1), arm_setup.observation), empty_statistics(arm_setup.observation)
+    )
     plain, other = (
-        Player(setup.task, setup.networks, setup.engine(), recorded).play(policy, still, np.arange(2))
+        Player(arm_setup.task, arm_setup.networks, arm_setup.engine(), recorded).play(policy, still, np.arange(2))
         for recorded in (None, moved)
     )
     assert np.array_equal(plain.reward, other.reward)

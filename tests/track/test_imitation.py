@@ -66,9 +66,8 @@ def test_sample_times_hit_every_frame_the_rates_share(rate: float, control: floa
     assert np.array_equal(times[shared], np.round(exact[shared]))
 
 
-def test_interpolated_quaternions_turn_at_constant_speed(tmp_path: Path) -> None:
-    setup = walker(tmp_path)
-    body, reference, clips = setup.task.body, setup.reference, setup.clips
+def test_interpolated_quaternions_turn_at_constant_speed(walker_setup: Setup) -> None:
+    body, reference, clips = walker_setup.task.body, walker_setup.reference, walker_setup.clips
     assert body.quaternions
     for q, _ in body.quaternions:
         assert np.linalg.norm(reference.qpos[:, q : q + 4], axis=1) == pytest.approx(1.0, abs=1e-6)
@@ -78,12 +77,11 @@ def test_interpolated_quaternions_turn_at_constant_speed(tmp_path: Path) -> None
         assert (middle.inv() * ours).magnitude() < 1e-3
 
 
-def test_every_reset_draws_a_new_clip_and_start_from_the_whole_range(tmp_path: Path) -> None:
-    setup = arm(tmp_path)
-    starts = [setup.task.start(setup.reference, jax.random.key(i), 500)[0] for i in range(4)]
+def test_every_reset_draws_a_new_clip_and_start_from_the_whole_range(arm_setup: Setup) -> None:
+    starts = [arm_setup.task.start(arm_setup.reference, jax.random.key(i), 500)[0] for i in range(4)]
     clip = np.concatenate([np.asarray(s.clip) for s in starts])
     frame = np.concatenate([np.asarray(s.frame) for s in starts])
-    length = setup.reference.length[clip]
+    length = arm_setup.reference.length[clip]
     assert set(clip.tolist()) == {0, 1, 2, 3}
     assert frame.min() == 0
     assert (frame <= length - 2).all(), "a step is left to do"
@@ -93,45 +91,44 @@ def test_every_reset_draws_a_new_clip_and_start_from_the_whole_range(tmp_path: P
     assert np.histogram(part, 5, (0, 1))[0] == pytest.approx([400] * 5, rel=0.2)
 
 
-def test_a_reset_within_a_run_starts_elsewhere(tmp_path: Path) -> None:
+def test_a_reset_within_a_run_starts_elsewhere(arm_setup: Setup) -> None:
     """Simulations that end draw anew from the key of the step; they do not come back to where they began."""
-    setup = arm(tmp_path)
-    end = int(setup.reference.length[1]) - 2
-    clock = at(setup, 1, end, 64)
-    fields = fields_at(setup, int(setup.reference.start[1]) + end + 1, 64)
+    end = int(arm_setup.reference.length[1]) - 2
+    clock = at(arm_setup, 1, end, 64)
+    fields = fields_at(arm_setup, int(arm_setup.reference.start[1]) + end + 1, 64)
     still = np.zeros((64, 3), np.float32)
-    result = setup.task.step(setup.reference, fields, clock, still)
+    result = arm_setup.task.step(arm_setup.reference, fields, clock, still)
     assert np.asarray(result.truncated).all()
     assert not np.asarray(result.terminated).any()
     (first, qpos, qvel), (second, _, _) = (
-        setup.task.restart(setup.reference, result, jax.random.key(seed)) for seed in (1, 2)
+        arm_setup.task.restart(arm_setup.reference, result, jax.random.key(seed)) for seed in (1, 2)
     )
     assert len(set(np.asarray(first.frame).tolist())) > 20
     assert not np.array_equal(first.frame, second.frame)
-    rows = setup.reference.start[np.asarray(first.clip)] + np.asarray(first.frame)
-    assert np.array_equal(qpos, setup.reference.qpos[rows])
-    assert np.array_equal(qvel, setup.reference.qvel[rows]), "reference velocities at reset"
+    rows = arm_setup.reference.start[np.asarray(first.clip)] + np.asarray(first.frame)
+    assert np.array_equal(qpos, arm_setup.reference.qpos[rows])
+    assert np.array_equal(qvel, arm_setup.reference.qvel[rows]), "reference velocities at reset"
 
 
-def test_an_episode_ends_where_its_own_clip_ends(tmp_path: Path) -> None:
-    setup = arm(tmp_path)
-    lengths = setup.reference.length
+def test_an_episode_ends_where_its_own_clip_ends(arm_setup: Setup) -> None:
+    lengths = arm_setup.reference.length
     assert len(set(lengths.tolist())) == 3, "clips differ in length"
     for clip in range(4):
         for frame, over in ((lengths[clip] - 3, False), (lengths[clip] - 2, True)):
-            fields = fields_at(setup, int(setup.reference.start[clip] + frame + 1))
-            result = setup.task.step(setup.reference, fields, at(setup, clip, frame), np.zeros((1, 3), np.float32))
+            fields = fields_at(arm_setup, int(arm_setup.reference.start[clip] + frame + 1))
+            result = arm_setup.task.step(
+                arm_setup.reference, fields, at(arm_setup, clip, frame), np.zeros((1, 3), np.float32)
+            )
             assert bool(result.truncated[0]) == over
             assert float(result.metrics["joint_position_exp"][0]) == 1.0, "the target never freezes before the end"
 
 
-def test_the_previous_action_reaches_the_cost_before_it_is_replaced(tmp_path: Path) -> None:
-    setup = arm(tmp_path)
-    task, fields = setup.task, fields_at(setup, 6)
+def test_the_previous_action_reaches_the_cost_before_it_is_replaced(arm_setup: Setup) -> None:
+    task, fields = arm_setup.task, fields_at(arm_setup, 6)
     first = np.full((1, 3), 0.5, np.float32)
-    clock, terms, _ = task.evaluate_terms(setup.reference, fields, at(setup, 0, 5), first)
+    clock, terms, _ = task.evaluate_terms(arm_setup.reference, fields, at(arm_setup, 0, 5), first)
     assert float(terms["control_difference"][0]) == 0.0, "the first step of an episode is free"
-    _, terms, _ = task.evaluate_terms(setup.reference, fields, clock, -first)
+    _, terms, _ = task.evaluate_terms(arm_setup.reference, fields, clock, -first)
     assert float(terms["control_difference"][0]) == pytest.approx(3.0)
 
 
@@ -166,9 +163,8 @@ def test_pose_and_velocity_noise_come_from_different_keys_and_keep_quaternions_w
         assert np.linalg.norm(qpos[:, q : q + 4], axis=1) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_bodies_are_looked_up_by_name_whatever_the_arena_adds(tmp_path: Path) -> None:
-    setup = walker(tmp_path)
-    reference, body = setup.reference, setup.task.body
+def test_bodies_are_looked_up_by_name_whatever_the_arena_adds(walker_setup: Setup) -> None:
+    reference, body = walker_setup.reference, walker_setup.task.body
     data = mujoco.MjData(body.model)
     data.qpos[:] = reference.qpos[11]
     mujoco.mj_kinematics(body.model, data)
@@ -177,15 +173,14 @@ def test_bodies_are_looked_up_by_name_whatever_the_arena_adds(tmp_path: Path) ->
     assert [body.bodies[i] for i in body.body_ids(body.arena.end_effectors)] == ["foot_L", "foot_R"]
 
 
-def test_egocentric_means_world_to_body(tmp_path: Path) -> None:
+def test_egocentric_means_world_to_body(walker_setup: Setup) -> None:
     """A point straight ahead of a turned animal lies along its own x axis."""
     quarter = np.array([[np.cos(np.pi / 4), 0, 0, np.sin(np.pi / 4)]], np.float32)
     assert np.asarray(rotations.to_body(quarter, np.array([[0.0, 1.0, 0.0]]))) == pytest.approx(
         np.array([[1.0, 0.0, 0.0]]), abs=1e-6
     )
-    setup = walker(tmp_path)
-    task, reference = setup.task, setup.reference
-    seen = task.observe(reference, fields_at(setup, 20), at(setup, 0, 20))
+    task, reference = walker_setup.task, walker_setup.reference
+    seen = task.observe(reference, fields_at(walker_setup, 20), at(walker_setup, 0, 20))
     turn = Rotation.from_euler("z", 1.0)
     turned = reference._replace(
         xpos=turn.apply(reference.xpos.reshape(-1, 3)).reshape(reference.xpos.shape).astype(np.float32),
@@ -200,31 +195,29 @@ def test_egocentric_means_world_to_body(tmp_path: Path) -> None:
     fields = zero_physics(task.body.model, 1)._replace(
         qpos=qpos[None], qvel=qvel[None], xpos=turned.xpos[20][None], xquat=turned.xquat[20][None]
     )
-    turned_seen = task.observe(turned, fields, at(setup, 0, 20))
+    turned_seen = task.observe(turned, fields, at(walker_setup, 0, 20))
     for here, there in zip(seen, turned_seen, strict=True):
         assert np.asarray(there) == pytest.approx(np.asarray(here), abs=2e-5), "turning the whole world changes nothing"
 
 
-def test_non_finite_physics_ends_the_episode_and_is_told_apart(tmp_path: Path) -> None:
-    setup = walker(tmp_path)
-    task, fields = setup.task, fields_at(setup, 5, 3)
+def test_non_finite_physics_ends_the_episode_and_is_told_apart(walker_setup: Setup) -> None:
+    task, fields = walker_setup.task, fields_at(walker_setup, 5, 3)
     bad = fields.qvel.copy()
     bad[1] = np.nan
     far = fields.xpos.copy()
     far[2] += 1.0
     still = np.zeros((3, 2), np.float32)
-    outcome = task.step(setup.reference, fields._replace(qvel=bad, xpos=far), at(setup, 0, 4, 3), still)
+    outcome = task.step(walker_setup.reference, fields._replace(qvel=bad, xpos=far), at(walker_setup, 0, 4, 3), still)
     assert np.asarray(outcome.terminated).tolist() == [False, True, True]
     assert [task.reasons[i] for i in np.asarray(outcome.reason)] == ["clip_end", "non_finite", "too_far"]
     assert np.isfinite(np.asarray(outcome.reward)).all()
 
 
-def test_actions_reach_the_whole_control_range_and_no_more(tmp_path: Path) -> None:
-    setup = arm(tmp_path)
+def test_actions_reach_the_whole_control_range_and_no_more(arm_setup: Setup) -> None:
     ends = np.array([[-1.0] * 3, [0.0] * 3, [1.0] * 3], np.float32)
-    affine = np.asarray(to_ctrl(setup.task.body, ends, "affine"))
+    affine = np.asarray(to_ctrl(arm_setup.task.body, ends, "affine"))
     assert affine[:, 0] == pytest.approx([0.0, 0.5, 1.0]), "no half of the range is dead"
-    clipped = np.asarray(to_ctrl(setup.task.body, ends, "tanh_clip"))
+    clipped = np.asarray(to_ctrl(arm_setup.task.body, ends, "tanh_clip"))
     assert clipped[:, 0] == pytest.approx([0.0, 0.0, 1.0])
 
 
@@ -267,13 +260,12 @@ def test_ranges_that_cannot_be_are_refused(tmp_path: Path, ranges: dict[str, lis
     assert told in str(caught.value)
 
 
-def test_the_reference_is_an_argument_of_compiled_code(tmp_path: Path) -> None:
+def test_the_reference_is_an_argument_of_compiled_code(arm_setup: Setup) -> None:
     """Baked into the program, another reference would not change what is seen."""
-    setup = arm(tmp_path)
-    observe = jax.jit(setup.task.observe)
-    fields, clock = fields_at(setup, 5), at(setup, 0, 5)
-    here = observe(setup.reference, fields, clock).reference
-    other = setup.reference._replace(qpos=setup.reference.qpos + np.float32(0.1))
+    observe = jax.jit(arm_setup.task.observe)
+    fields, clock = fields_at(arm_setup, 5), at(arm_setup, 0, 5)
+    here = observe(arm_setup.reference, fields, clock).reference
+    other = arm_setup.reference._replace(qpos=arm_setup.reference.qpos + np.float32(0.1))
     there = observe(other, fields, clock).reference
     assert not np.array_equal(here, there)
     # nothing was compiled anew: the reference is an argument, not a constant of the program

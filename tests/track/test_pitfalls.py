@@ -57,12 +57,11 @@ def test_physics_that_blows_up_is_counted_and_learning_goes_on(tmp_path: Path) -
     assert all(np.isfinite(leaf).all() for leaf in parameters)
 
 
-def test_muscle_activation_length_and_velocity_are_seen(tmp_path: Path) -> None:
+def test_muscle_activation_length_and_velocity_are_seen(arm_setup: Setup) -> None:
     """What MuJoCo holds is what the decoder is given, muscle by muscle."""
-    setup = arm(tmp_path)
     rng = np.random.default_rng(0)
     act, length, velocity = rng.random((3, 2, 3)).astype(np.float32)
-    scene = scene_of(setup, act=act, actuator_length=length, actuator_velocity=velocity)
+    scene = scene_of(arm_setup, act=act, actuator_length=length, actuator_velocity=velocity)
     for name, values in (("activation", act), ("length", length), ("velocity", velocity)):
         assert np.array_equal(getattr(observations, f"muscle_{name}")(scene), values), name
 
@@ -73,12 +72,13 @@ def scene_of(setup: Setup, **fields: Any) -> Step:
     return setup.task.context(setup.reference, now, clock, np.zeros((2, 3), np.float32))
 
 
-def test_the_reference_stays_an_argument_of_the_training_loop(tmp_path: Path) -> None:
+def test_the_reference_stays_an_argument_of_the_training_loop(arm_setup: Setup) -> None:
     """Another reference of the same shape changes what is collected, and compiles nothing anew."""
-    setup = arm(tmp_path)
-    collector = Collector(setup.task, setup.networks, setup.engine(), 3)
-    policy = Policy(setup.networks.init(jax.random.key(0), setup.observation), empty_statistics(setup.observation))
-    here = setup.on_device(setup.followed)
+    collector = Collector(arm_setup.task, arm_setup.networks, arm_setup.engine(), 3)
+    policy = Policy(
+        arm_setup.networks.init(jax.random.key(0), arm_setup.observation), empty_statistics(arm_setup.observation)
+    )
+    here = arm_setup.on_device(arm_setup.followed)
     there = here._replace(qpos=here.qpos + jnp.float32(0.2))
     rewards, compiled = [], []
     for reference in (here, there):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from track.small_setups import arm
 from track_mjx.config import NetworkConfig, PpoConfig
 from track_mjx.learning import ppo
 from track_mjx.learning.collect import Collector
+from track_mjx.learning.setup import Setup
 from track_mjx.policy import policy as normalizer
 from track_mjx.policy.networks import Networks, log_probability
 from track_mjx.policy.policy import empty_statistics, normalized
@@ -95,14 +93,13 @@ def test_lambda_one_gives_discounted_returns() -> None:
     assert np.asarray(ours)[:, 0] == pytest.approx([1.9375, 1.875, 1.75, 1.5, 1.0])
 
 
-def test_the_first_ratio_is_one(tmp_path: Path) -> None:
+def test_the_first_ratio_is_one(arm_setup: Setup) -> None:
     """Latents are drawn once and replayed: before the first change, learning sees the very probabilities of acting."""
-    setup = arm(tmp_path)
-    collector = Collector(setup.task, setup.networks, setup.engine(), 5)
-    reference = setup.on_device(setup.followed)
-    parameters = setup.networks.init(jax.random.key(0), setup.observation)
-    config = setup.config.ppo
-    learner = ppo.Learner(parameters, ppo.optimizer(config).init(parameters), empty_statistics(setup.observation))
+    collector = Collector(arm_setup.task, arm_setup.networks, arm_setup.engine(), 5)
+    reference = arm_setup.on_device(arm_setup.followed)
+    parameters = arm_setup.networks.init(jax.random.key(0), arm_setup.observation)
+    config = arm_setup.config.ppo
+    learner = ppo.Learner(parameters, ppo.optimizer(config).init(parameters), empty_statistics(arm_setup.observation))
     state, episode = collector.begin(reference, jax.random.key(1), 16)
     for iteration in range(2):  # the second time with running statistics
         state, episode, batch, _ = collector.collect(
@@ -110,24 +107,23 @@ def test_the_first_ratio_is_one(tmp_path: Path) -> None:
         )
         rows = ppo.shuffled_rows(config, 0, iteration)
         inputs = (jnp.float32(1e-3), jnp.float32(0.1), rows, jax.random.key(3))
-        learner, losses = ppo.update(setup.networks, config, learner, batch, inputs)
+        learner, losses = ppo.update(arm_setup.networks, config, learner, batch, inputs)
         assert float(losses["first_ratio_error"]) < 1e-4, "rounding alone"
         assert float(losses["ratio_max"]) > 1e-3, "later minibatches do change"
     another = batch[0]._replace(noise=batch[0].noise + 1.0)
-    _, losses = ppo.update(setup.networks, config, learner, (another, batch[1]), inputs)
+    _, losses = ppo.update(arm_setup.networks, config, learner, (another, batch[1]), inputs)
     assert float(losses["first_ratio_error"]) > 1e-3, "another latent gives other probabilities"
 
 
-def test_the_previous_latent_is_carried_from_unroll_to_unroll(tmp_path: Path) -> None:
-    setup = arm(tmp_path)
-    collector = Collector(setup.task, setup.networks, setup.engine(), 5)
-    reference = setup.on_device(setup.followed)
-    parameters = setup.networks.init(jax.random.key(0), setup.observation)
-    policy = ppo.Learner(parameters, (), empty_statistics(setup.observation)).policy
+def test_the_previous_latent_is_carried_from_unroll_to_unroll(arm_setup: Setup) -> None:
+    collector = Collector(arm_setup.task, arm_setup.networks, arm_setup.engine(), 5)
+    reference = arm_setup.on_device(arm_setup.followed)
+    parameters = arm_setup.networks.init(jax.random.key(0), arm_setup.observation)
+    policy = ppo.Learner(parameters, (), empty_statistics(arm_setup.observation)).policy
     state, episode = collector.begin(reference, jax.random.key(1), 16)
     state, episode, (first, _), _ = collector.collect(policy, reference, state, episode, jax.random.key(2))
     _, _, (second, _), _ = collector.collect(policy, reference, state, episode, jax.random.key(3))
-    output = setup.networks.policy(parameters, normalized(policy.statistics, first.observation), first.noise)
+    output = arm_setup.networks.policy(parameters, normalized(policy.statistics, first.observation), first.noise)
     latent = np.asarray(output.intention.latent)
     assert np.asarray(first.previous_latent)[1:] == pytest.approx(latent[:-1], abs=1e-5), "samples, not means"
     assert np.asarray(second.previous_latent)[0] == pytest.approx(latent[-1], abs=1e-5)

@@ -95,6 +95,8 @@ def _per_clip(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
         errors = errors_over_time(assessed, name)["body_error_mm"]
         known = [values[np.isfinite(values)] for values in errors]
         order = [i for i in np.argsort([-v.mean() if len(v) else 0.0 for v in known]) if len(known[i])]
+        if not order:
+            continue
         places = row + np.arange(len(order))
         low, middle, high = np.array([np.quantile(known[i], [0.05, 0.5, 0.95]) for i in order]).T
         axes.hlines(places, low, high, color=COLOURS[name], lw=1.5, alpha=0.5)

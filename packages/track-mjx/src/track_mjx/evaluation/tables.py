@@ -59,10 +59,12 @@ def part_rows(assessed: Assessed) -> list[dict[str, Any]]:
 
 
 def _part(name: str, kind: str, part: str, region: str, errors: np.ndarray, unit: str) -> dict[str, Any]:
-    middle, high = np.quantile(errors, [0.5, 0.95]).tolist()
+    mean, middle, high = [math.nan] * 3
+    if len(errors):
+        mean, (middle, high) = float(errors.mean(dtype=np.float64)), np.quantile(errors, [0.5, 0.95]).tolist()
     return {
         "set": name, "kind": kind, "name": part, "region": region, "unit": unit,
-        "mean": float(errors.mean(dtype=np.float64)), "median": middle, "percentile_95": high,
+        "mean": mean, "median": middle, "percentile_95": high,
     }  # fmt: skip
 
 
@@ -83,13 +85,13 @@ def survival_rows(assessed: Assessed) -> list[dict[str, Any]]:
 def errors_over_time(assessed: Assessed, name: str) -> dict[str, Float[np.ndarray, "clip step"]]:
     """Mean error of every clip of a set after every control step; NaN where it took none."""
     played, parts = assessed.rollout(name), assessed.parts
-    found = {
+    errors = {
         "body_error_mm": 1e3 * played.body_error_m[:, :, parts.reported].mean(-1, dtype=np.float64),
         "joint_error_deg": np.degrees(played.joint_error_rad[:, :, parts.angles].mean(-1, dtype=np.float64))
         if parts.angles
         else np.full(played.valid.shape, np.nan),
     }
-    return {key: np.where(played.valid, values, np.nan) for key, values in found.items()}
+    return {key: np.where(played.valid, values, np.nan) for key, values in errors.items()}
 
 
 def time_rows(assessed: Assessed) -> list[dict[str, Any]]:
@@ -126,16 +128,16 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def summary_text(found: Mapping[str, Any]) -> str:
+def summary_text(summary: Mapping[str, Any]) -> str:
     """What was played, one row a set of clips, one row a reward term, and what ended episodes early."""
-    sets = {name: numbers for name, numbers in found["sets"].items() if name != "all" or len(found["sets"]) == 1}
-    of = "" if found["clips_of_the_run"] else ", not the clips of the run"
+    sets = {name: numbers for name, numbers in summary["sets"].items() if name != "all" or len(summary["sets"]) == 1}
+    of = "" if summary["clips_of_the_run"] else ", not the clips of the run"
     blocks = [
-        f"{found['run']}, checkpoint at step {found['checkpoint_step']:,}, {found['engine']}, "
-        f"{found['clips_file']}{of}",
+        f"{summary['run']}, checkpoint at step {summary['checkpoint_step']:,}, {summary['engine']}, "
+        f"{summary['clips_file']}{of}",
         _error_table(sets),
-        _term_table(sets, found["weights"]),
-        _ends(sets, found),
+        _term_table(sets, summary["weights"]),
+        _ends(sets, summary),
     ]
     return "\n\n".join(blocks)
 
@@ -173,10 +175,10 @@ def _term_table(sets: Mapping[str, Mapping[str, Any]], weights: Mapping[str, flo
     return _table(["reward term", "weight", *sets], rows)
 
 
-def _ends(sets: Mapping[str, Mapping[str, Any]], found: Mapping[str, Any]) -> str:
-    by = ", ".join(found["ends_by"])
+def _ends(sets: Mapping[str, Mapping[str, Any]], summary: Mapping[str, Any]) -> str:
+    by = ", ".join(summary["ends_by"])
     lines = [f"episodes end early by: {by}"]
-    if found["ends_by"] == ["non_finite"]:
+    if summary["ends_by"] == ["non_finite"]:
         lines[0] += " (the task has no other terminations; deviation_mm=X ends them X mm from the reference)"
     for name, numbers in sets.items():
         early = ", ".join(f"{count} by {reason}" for reason, count in numbers["ended_early"].items())

@@ -155,18 +155,18 @@ def open_setup(
     return setup, [names.index(name) for name in record.train], [names.index(name) for name in record.test]
 
 
-def sets_of(setup: Setup, train: list[int], test: list[int], asked: str) -> dict[str, list[int]]:
+def sets_of(setup: Setup, train: list[int], test: list[int], clip_set: str) -> dict[str, list[int]]:
     """The sets of clips by name, empty ones left out."""
-    if asked not in SETS:
-        raise ConfigError(f"clip_set: {unknown('set', asked, SETS)}")
+    if clip_set not in SETS:
+        raise ConfigError(f"clip_set: {unknown('set', clip_set, SETS)}")
     sets = {"train": train, "test": test, "all": sorted([*train, *test])}
-    there = {name: clips for name, clips in sets.items() if clips}
-    if asked not in there:
+    filled = {name: clips for name, clips in sets.items() if clips}
+    if clip_set not in filled:
         raise InputError(
-            f"clip_set={asked}: the set is empty: of {setup.clips.path.name}, {len(train)} clips were trained on and "
-            f"{len(test)} were not; clip_set={' or clip_set='.join(there)}"
+            f"clip_set={clip_set}: the set is empty: of {setup.clips.path.name}, {len(train)} clips were trained on, "
+            f"{len(test)} were held out; use clip_set={' or clip_set='.join(filled)}"
         )
-    return there
+    return filled
 
 
 def load_policy(folder: RunFolder, setup: Setup, which: str | int) -> tuple[int, Policy]:

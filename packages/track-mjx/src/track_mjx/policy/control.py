@@ -62,7 +62,7 @@ class ControlStep:
         reference: Reference,
         state: Any,
         episode: EpisodeState,
-        own: Any = None,
+        carried: Any = None,
         keys: Any = None,
     ) -> tuple[Any, AnyArray, Act, Any]:
         """Advance all simulations; return physics, controls, act and outcome.
@@ -72,21 +72,21 @@ class ControlStep:
             reference: the clips.
             state: the engine's simulations.
             episode: before the step.
-            own: values of the caller, handed to `finish`.
+            carried: values of the caller, handed to `finish`.
             keys: a pair, for `decide` and for `finish`.
         """
         keys = (None, None) if keys is None else keys
         act, ctrl = self._act_compiled(policy, reference, self.read(state), episode, keys[0])
         state = self._engine_step(state, ctrl if self.engine.traceable else self.devices.own(ctrl))
-        return state, ctrl, act, self._evaluate_compiled(reference, self.read(state), episode, act, own, keys[1])
+        return state, ctrl, act, self._evaluate_compiled(reference, self.read(state), episode, act, carried, keys[1])
 
     def traced(
-        self, policy: Policy | None, reference: Reference, state: Any, episode: EpisodeState, own: Any, keys: Any
+        self, policy: Policy | None, reference: Reference, state: Any, episode: EpisodeState, carried: Any, keys: Any
     ) -> tuple[Any, Any]:
         """Advance all simulations within a compiled function; return physics and outcome."""
         act, ctrl = self._act(policy, reference, self.engine.read(state), episode, keys[0])
         state = self.engine.step(state, ctrl)
-        return state, self._evaluate(reference, self.engine.read(state), episode, act, own, keys[1])
+        return state, self._evaluate(reference, self.engine.read(state), episode, act, carried, keys[1])
 
     def read(self, state: Any) -> PhysicsState:
         """Return the physics on the devices that evaluate the task."""
@@ -101,7 +101,7 @@ class ControlStep:
         return self.devices.divided((Act(observation, action, details), self.task.ctrl(action)))
 
     def _evaluate(
-        self, reference: Reference, physics: PhysicsState, episode: EpisodeState, act: Act, own: Any, key: Any
+        self, reference: Reference, physics: PhysicsState, episode: EpisodeState, act: Act, carried: Any, key: Any
     ) -> Any:
         result = self.task.step(reference, physics, episode, act.action)
-        return self._finish(reference, physics, act, result, own, key)
+        return self._finish(reference, physics, act, result, carried, key)

@@ -106,8 +106,8 @@ class Checkpoints:
     def best(self) -> tuple[int, float] | None:
         """Step and score of the best checkpoint; None where none was judged."""
         try:
-            found = json.loads((self._folder / _BEST).read_text(encoding="utf-8"))
-            step, score = int(found["step"]), float(found["score"])
+            values = json.loads((self._folder / _BEST).read_text(encoding="utf-8"))
+            step, score = int(values["step"]), float(values["score"])
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
         return (step, score) if step in self.steps() and math.isfinite(score) else None

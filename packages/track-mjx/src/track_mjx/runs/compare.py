@@ -86,14 +86,14 @@ def find_runs(where: Any) -> list[Path]:
         where: one or several: a run, a folder of runs, or a pattern such as ``sweep/*``.
     """
     texts = [str(text) for text in (where if isinstance(where, list | tuple) else [where])]
-    found: dict[Path, None] = {}
+    folders: dict[Path, None] = {}
     for text in texts:
         for place in map(Path, sorted(glob.glob(str(Path(text).expanduser()), recursive=True))):
             records = [place / RECORD] if (place / RECORD).is_file() else sorted(place.glob(f"*/{RECORD}"))
-            found |= dict.fromkeys(record.parent for record in records)
-    if not found:
+            folders |= dict.fromkeys(record.parent for record in records)
+    if not folders:
         raise RunError(f"runs: no run folder at {shorten(texts)}; expected RUN, SWEEP or 'SWEEP/*'")
-    return list(found)
+    return list(folders)
 
 
 def has_runs(folder: Path) -> bool:
@@ -132,15 +132,15 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     keys = differing(runs)
     members: dict[str, list[Run]] = {}
     for run in runs:
-        own = json.dumps([run.settings.get(key) for key in keys], default=str)
-        members.setdefault(own, []).append(run)
+        key_values = json.dumps([run.settings.get(key) for key in keys], default=str)
+        members.setdefault(key_values, []).append(run)
     return [
         Group(
-            {key: some[0].settings.get(key) for key in keys},
-            some,
-            {name: estimate([run.outcome(name) for run in some]) for name in OUTCOMES},
+            {key: alike[0].settings.get(key) for key in keys},
+            alike,
+            {name: estimate([run.outcome(name) for run in alike]) for name in OUTCOMES},
         )
-        for some in members.values()
+        for alike in members.values()
     ]
 
 
@@ -220,9 +220,9 @@ def as_text(groups: Sequence[Group]) -> str:
     for group in groups:
         cells = []
         for name in names:
-            found = group.outcomes[name]
-            interval = "" if math.isnan(found.low) else f" [{found.low:.4g}, {found.high:.4g}]"
-            cells.append(f"{found.mean:.4g}{interval}" if found.n else "-")
+            estimated = group.outcomes[name]
+            interval = "" if math.isnan(estimated.low) else f" [{estimated.low:.4g}, {estimated.high:.4g}]"
+            cells.append(f"{estimated.mean:.4g}{interval}" if estimated.n else "-")
         rows.append([group.label, str(len(group.runs)), *cells])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -279,8 +279,8 @@ def draw(groups: Sequence[Group], path: Path) -> None:
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     for ax, (title, names) in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
         drawn = [(name, [curve(group.runs, name) for group in groups]) for name in names]
-        name, found = next(((n, c) for n, c in drawn if all(c)), drawn[0])
-        for i, (group, line) in enumerate(zip(groups, found, strict=True)):
+        name, curves = next(((n, c) for n, c in drawn if all(c)), drawn[0])
+        for i, (group, line) in enumerate(zip(groups, curves, strict=True)):
             if line is None:
                 continue
             colour, style = COLOURS[i % len(COLOURS)], "-" if i < len(COLOURS) else "--"

@@ -109,8 +109,8 @@ class RunFolder:
             if isinstance(values, dict) and isinstance(values.get("task"), dict):
                 values["task"] = with_present_names(values["task"])
             merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), values)
-            found: Any = OmegaConf.to_object(merged)
-            return found
+            config: Any = OmegaConf.to_object(merged)
+            return config
         except (OmegaConfBaseException, ValueError, OSError) as error:
             what = " ".join(str(error).split()).split(" full_key:")[0]
             raise RunError(f"{self.path / CONFIG}: the settings cannot be read: {what}") from error
@@ -118,8 +118,8 @@ class RunFolder:
     def record(self) -> RunRecord:
         """What the run was made of."""
         try:
-            found = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
-            return RunRecord(**{**found, "train": tuple(found["train"]), "test": tuple(found["test"])})
+            values = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
+            return RunRecord(**{**values, "train": tuple(values["train"]), "test": tuple(values["test"])})
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(f"{self.path / RECORD}: the record cannot be read: {error}") from error
 
@@ -149,8 +149,8 @@ class RunFolder:
 
     def forget_after(self, iteration: int) -> None:
         """Drop metrics of iterations after this one, so that a resumed run repeats none."""
-        kept = [line for line in self.metrics() if line["iteration"] <= iteration]
-        write_text(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+        lines = [line for line in self.metrics() if line["iteration"] <= iteration]
+        write_text(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
 
     def write_table(self) -> None:
         """Write the metrics as a CSV table; columns that a line lacks stay empty."""
