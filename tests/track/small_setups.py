@@ -10,7 +10,9 @@ from typing import Any
 from track.clip_files import ARM, WALKER, write_clips
 from track_mjx.clips import read_clips
 from track_mjx.config import NetworkConfig, PhysicsConfig, PpoConfig, RunConfig, TaskConfig, TrainConfig
-from track_mjx.learning.setup import Setup, build
+from track_mjx.learning.setup import Setup, build, split
+from track_mjx.learning.trainer import Trainer
+from track_mjx.runs.run_folder import RunFolder
 
 ARM_TASK: dict[str, Any] = {
     "window": [1, 3],
@@ -68,3 +70,14 @@ def command(folder: Path, *more: str) -> list[str]:
         "network.decoder=[8]", "network.critic=[8]", "network.latent=2", "ppo.n_envs=16", "ppo.unroll=4",
         "ppo.minibatches=2", "run.log_every=2", "run.checkpoint_every=4", "run.evaluate_every_s=0", *more,
     ]  # fmt: skip
+
+
+def trained(setup: Setup, steps: int = 800, name: str = "run") -> RunFolder:
+    """A run of this setup, trained to its end."""
+    setup.config.out = str(Path(setup.config.clips).parent / name)
+    setup.config.run.steps = steps
+    train, test = split(len(setup.clips.clip_name), setup.config.run.test_fraction, 0)
+    RunFolder.create(setup.config, setup.clips, train, test)
+    trainer = Trainer(setup, RunFolder.open(setup.config.out), train, test)
+    trainer.run()
+    return trainer.folder

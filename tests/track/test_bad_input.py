@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 from messages import assert_one_message
 from track.clip_files import ARM, WALKER, write_clips
-from track.small_runs import trained
-from track.small_setups import arm
+from track.small_setups import arm, trained
 from track_mjx.cli import main
 
 JOINTS, BODIES = "task.rewards.joint_position_exp", "task.rewards.body_position_exp"

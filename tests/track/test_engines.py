@@ -16,7 +16,7 @@ from track_mjx._common.errors import ConfigError
 from track_mjx.body.arena import Arena, build_arena
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
-from track_mjx.physics.engine import engine_name, make_engine
+from track_mjx.physics.engine import best_engine, engine_name, make_engine, verify_division
 from track_mjx.physics.fields import PhysicsState
 from track_mjx.physics.native import NativeEngine
 
@@ -186,3 +186,24 @@ def test_engines_are_chosen_by_name_and_by_device() -> None:
     assert engine_name("auto") == "native"
     with pytest.raises(ConfigError, match="native"):
         engine_name("nativ")
+
+
+@pytest.mark.parametrize(
+    ("platform", "warp", "best"),
+    [
+        ("cpu", True, "native"),
+        ("cuda", True, "warp"),
+        ("cuda", False, "mjx"),
+        ("rocm", True, "mjx"),
+        ("tpu", True, "mjx"),
+    ],
+)
+def test_the_engine_suits_the_machine(platform: str, warp: bool, best: str) -> None:
+    assert best_engine(platform, warp=warp) == best
+
+
+def test_warp_is_refused_on_several_devices() -> None:
+    verify_division("warp", 1)
+    verify_division("mjx", 4)
+    with pytest.raises(ConfigError, match=r"divided among 4 devices; use physics\.engine=mjx"):
+        verify_division("warp", 4)

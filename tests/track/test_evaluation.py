@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from track.clip_files import ARM, WALKER, write_clips
-from track.small_runs import trained
-from track.small_setups import ARM_TASK, WALKER_TASK, arm, config, walker
+from track.small_setups import ARM_TASK, WALKER_TASK, arm, config, trained, walker
 from track_mjx.cli import main
 from track_mjx.clips import read_clips
 from track_mjx.evaluation.survival import episodes_of

@@ -11,8 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from track.small_runs import trained
-from track.small_setups import arm
+from track.small_setups import arm, trained
 from track_mjx.learning.collect import Collector
 from track_mjx.learning.setup import Setup, split
 from track_mjx.physics.fields import zero_physics
