@@ -337,6 +337,24 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path
     assert same(again.learner, run.learner)
 
 
+def test_a_run_of_an_earlier_version_is_resumed_under_its_names(tmp_path: Path) -> None:
+    run = trainer(arm(tmp_path))
+    run.advance()
+    run.save()
+    folder, (step, leaves) = run.folder, run.folder.checkpoints.load("last")
+    old = {
+        name.replace("carry/episode/", "episode/clock/").replace("carry/", "episode/"): leaves[name] for name in leaves
+    }
+    assert old.keys() != leaves.keys()
+    folder.checkpoints.save(step, old)
+    config = folder.path / "config.yaml"
+    config.write_text(config.read_text().replace("joint_position_exp:", "joints:"))
+    again = going_on(folder.path)
+    assert same(again.carry, run.carry)
+    assert again.setup.task.metric_names == ("joints", "control_difference")
+    assert again.setup.task.rewards[0].function is run.setup.task.rewards[0].function
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_ends_well(tmp_path: Path, number: signal.Signals) -> None:
