@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.assessment import AssessmentSettings, Task, assess
-from reach_analysis.forecasting.embedding import Lags, TrialData, embed, fold_splits, trial_data
-from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid, local_linear
+from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
+from reach_analysis.forecasting.forecaster import fixed_lags
 from reach_analysis.forecasting.nulls import MakeForecaster, forecast_null, noise_filtered, trial_permuted
-from reach_analysis.forecasting.smap import smap
-from reach_analysis.statistics.correlation import Measure, agreement
+from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.synthetic.systems import autoregressive, coupled_logistic
@@ -56,32 +55,6 @@ def test_persistence_counts_only_for_a_target_forecast_from_its_own_past(coupled
     assert "persistence" in own.unbeaten()
     assert not own.null("phase-randomised").controls
     assert own.null("linear process").controls
-
-
-def test_smap_stands_beside_the_same_nulls(coupled: TrialData) -> None:
-    folds = trial_folds(coupled.ids, 5)
-    score = assess(Task("x by S-map", coupled, lambda data: local_linear(data, Lags(2), 3.0, folds)), QUICK)[0]
-    forecast = smap(embed(coupled, Lags(2)), fold_splits(embed(coupled, Lags(2)), folds), [3.0])[0]
-    expected = agreement(Measure.SPEARMAN, forecast.observed[:, None], forecast.predicted[:, None])[0]
-    assert score.value == pytest.approx(expected, abs=1e-6)
-    assert score.null("trial permutation").p_value == pytest.approx(0.01)
-    assert score.baseline("ridge").gain.low > 0
-
-
-@pytest.mark.parametrize("kind", ["fixed", "nested", "smap"])
-def test_engines_give_the_same_score(coupled: TrialData, kind: str) -> None:
-    folds = trial_folds(coupled.ids, 3)
-
-    def make(data: TrialData) -> Forecaster:
-        if kind == "smap":
-            return local_linear(data, Lags(2), 2.0, folds)
-        return NestedLags(data, grid((1, 2)), folds) if kind == "nested" else fixed_lags(data, Lags(2), folds)
-
-    ours, theirs = (assess(Task("x", coupled, make, engine=engine), QUICK)[0] for engine in ("ours", "pyedm"))
-    tolerance = 1e-6 if kind == "smap" else 1e-12  # ranks of S-map's predictions may swap where they are nearly equal
-    assert theirs.value == pytest.approx(ours.value, abs=tolerance)
-    assert theirs.interval.low == pytest.approx(ours.interval.low, abs=tolerance)
-    np.testing.assert_array_equal(theirs.nulls[0].values, ours.nulls[0].values)
 
 
 def test_template_only_data_is_shown_as_template_only() -> None:

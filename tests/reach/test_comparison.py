@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reach_analysis._common.errors import DataError
+from reach_analysis.config import ComparisonConfig
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
-from reach_analysis.report_config import ComparisonConfig
 from reach_analysis.statistics.estimates import Resampling, paired_difference
-from reach_analysis.studies.comparison import study
+from reach_analysis.studies.comparison import run as study
 from synthetic.reach import ReachSettings, make_reaches
 from synthetic.writing import Content, write_content
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis.config import CouplingConfig
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
-from reach_analysis.report_config import CouplingConfig
-from reach_analysis.studies.coupling import study
+from reach_analysis.studies.coupling import run as study
 from reach_analysis.synthetic.systems import autoregressive, coupled_logistic
 from synthetic.reach import ReachSettings, make_reaches
 from synthetic.writing import write_content

@@ -50,7 +50,10 @@ def forecast(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lab")
     write_reaches(folder / "reaches.h5", ReachSettings(n_trials=8, seed=3))
     quick = ["permutations=19", "surrogates=0", "resamples=100", "nonlinear=false", "folds=4"]
-    sweeps = ["E=[1,2]", "tau=[-1,-2]", "sweep_E=4", "sweep_tau=3", "sweep_Tp=5"]
+    sweeps = [
+        "E=[1,2]",
+        "tau=[-1,-2]",
+    ]
     arguments = [f"rollouts={folder}/reaches.h5", "targets=[biceps]", "predictors=[elbow]", *quick, *sweeps]
     assert main(["forecast", *arguments, f"out={folder}"]) == 0
     return folder

@@ -16,7 +16,7 @@ from reach_analysis.behaviour.muscles import (
     onset,
 )
 from reach_analysis.data.series import TrialSeries, one_trial_each
-from reach_analysis.statistics.estimates import Resampling, mean_of, median_of, paired_difference
+from reach_analysis.statistics.estimates import Resampling, mean_of, paired_difference
 
 ARM = ("Pec_C", "Triceps_Lateral", "Triceps_Long", "Brachialis", "Biceps_Long")
 QUICK = FitSettings(resampling=Resampling(resamples=400))
@@ -169,19 +169,8 @@ def test_unequal_rates_and_channels_are_refused() -> None:
 def test_estimates_say_what_they_are_made_of() -> None:
     values = np.array([1.0, 2.0, np.nan, 6.0, 3.0])
     assert mean_of(values, "mm").n == 4
-    assert median_of(values, "mm").value == 2.5
-    assert median_of(values[[0, 1, 3]], "mm").value == 2.0
     two = mean_of(values[:2], "mm")
     assert (two.value, two.n) == (1.5, 2)
     assert np.isnan(two.low)
     assert str(two) == "1.5 mm (n = 2)"
     assert mean_of(np.array([np.nan]), "mm").n == 0
-
-
-def test_medians_are_covered_by_their_interval() -> None:
-    rng = np.random.default_rng(9)
-    inside = 0
-    for seed in range(100):
-        found = median_of(rng.exponential(size=25), "1", Resampling(400, seed=seed))
-        inside += found.low <= np.log(2) <= found.high
-    assert inside >= 88

@@ -8,14 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis._common.errors import DataError
 from reach_analysis.behaviour.muscles import kind_of_actuators
-from reach_analysis.config import ForecastConfig, GaitConfig, SimilarityConfig, SynergiesConfig
+from reach_analysis.config import (
+    ComparisonConfig,
+    CouplingConfig,
+    ForecastConfig,
+    GaitConfig,
+    SimilarityConfig,
+    SynergiesConfig,
+)
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.figures.forecasts import forecast_scores
 from reach_analysis.forecasting.embedding import trial_data
 from reach_analysis.forecasting.nulls import noise_filtered
-from reach_analysis.report_config import ComparisonConfig, CouplingConfig
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.estimates import Interval
 from reach_analysis.statistics.score import Null, Score
@@ -92,10 +98,10 @@ def test_where_there_is_no_biceps_what_varies_most_stands_in_and_it_is_said(moto
 def test_motors_are_not_called_muscles(motors: Rollouts) -> None:
     assert kind_of_actuators(motors) == "actuators"
     with pytest.raises(DataError, match="has no muscles"):
-        synergies.study(motors, SynergiesConfig())
-    compared = similarity.study(motors, SimilarityConfig(layers=["latent_mean"], draws=19)).results
+        synergies.run(motors, SynergiesConfig())
+    compared = similarity.run(motors, SimilarityConfig(layers=["latent_mean"], draws=19)).results
     assert {row["second"] for row in compared} == {"actuators", "joints"}
-    rows = comparison.study({"one": motors, "two": motors}, ComparisonConfig(resamples=100)).results
+    rows = comparison.run({"one": motors, "two": motors}, ComparisonConfig(resamples=100)).results
     assert "muscle activation" not in {row["quantity"] for row in rows}
 
 
@@ -114,11 +120,11 @@ def test_actuators_without_a_state_are_no_muscles_and_it_is_said(tmp_path: Path,
 
 
 def test_cross_maps_take_the_joints_that_vary_most_and_say_so(motors: Rollouts) -> None:
-    found = coupling.study(motors, replace(QUIET, most_joints=2, muscles=["motor_4"]))
+    found = coupling.run(motors, replace(QUIET, most_joints=2, muscles=["motor_4"]))
     assert {row["history"] for row in found.results} == {"joint_18", "joint_19", "motor_4"}
     assert f"Of {N_JOINTS} joint angles, the 2 that vary most were taken." in found.notes
     assert "joints drive actuators" in found.notes[0]
-    named = coupling.study(motors, replace(QUIET, joints=["joint_0"], muscles=["motor_4"], most_joints=2))
+    named = coupling.run(motors, replace(QUIET, joints=["joint_0"], muscles=["motor_4"], most_joints=2))
     assert {row["history"] for row in named.results} == {"joint_0", "motor_4"}
 
 
@@ -127,7 +133,7 @@ def test_contacts_that_never_touch_are_no_feet_and_feet_that_never_step_are_name
     shape = content.arrays["contact/foot_hind_left"].shape
     still = {"contact/foot_hind_left": np.ones(shape, bool), "contact/skull": np.zeros(shape, bool)}
     write_content(tmp_path / "walk.h5", replace(content, arrays={**content.arrays, **still}))
-    found = gait.study(read_rollouts(tmp_path / "walk.h5"), GaitConfig(resamples=100))
+    found = gait.run(read_rollouts(tmp_path / "walk.h5"), GaitConfig(resamples=100))
     rows = {row["foot"]: row for row in found.results["feet"]}
     assert set(rows) == {f"foot_{leg}" for leg in ("fore_left", "fore_right", "hind_left", "hind_right")}
     assert found.results["without_cycles"] == 1
@@ -136,16 +142,18 @@ def test_contacts_that_never_touch_are_no_feet_and_feet_that_never_step_are_name
     assert "foot_hind_left have no cycle of their own" in notes
 
 
-def test_the_number_of_synergies_is_the_same_from_means_over_samples(tmp_path: Path) -> None:
+def test_the_number_of_synergies_is_the_same_from_means_over_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_reaches(tmp_path / "reaches.h5", ReachSettings(n_trials=10, n_units=4, seed=5))
     reaches = read_rollouts(tmp_path / "reaches.h5")
-    every, some = (synergies.study(reaches, SynergiesConfig(largest=4, most_numbers=most)) for most in (100_000, 6_000))
-    assert every.results["chosen"] == some.results["chosen"] == 3  # as they were made
-    assert every.results["accounted"] == some.results["accounted"]  # of all samples
-    assert "means over" not in every.figures[0].caption
-    assert "means over 2 samples for the choice" in some.figures[0].caption
-    with pytest.raises(ConfigError, match="most_numbers must be at least 1, got 0"):
-        synergies.study(reaches, SynergiesConfig(most_numbers=0))
+    full = synergies.run(reaches, SynergiesConfig(largest=4))
+    monkeypatch.setattr(synergies, "MOST_NUMBERS", 6_000)
+    means = synergies.run(reaches, SynergiesConfig(largest=4))
+    assert full.results["chosen"] == means.results["chosen"] == 3  # as they were made
+    assert full.results["accounted"] == means.results["accounted"]  # of all samples
+    assert "means over" not in full.figures[0].caption
+    assert "means over 2 samples for the choice" in means.figures[0].caption
 
 
 def test_a_null_has_the_colour_of_its_legend_in_every_row() -> None:

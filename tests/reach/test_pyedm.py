@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
+import pyEDM
 import pytest
+from pandas import DataFrame
+from pyedm_padding import kept_by_padding
 from reach_analysis._common.errors import ConfigError
 from reach_analysis.forecasting.ccm import Libraries, cross_map
-from reach_analysis.forecasting.embedding import Lags, Split, TrialData, embed, fold_splits, trial_data, whole
-from reach_analysis.forecasting.pyedm import cross_map_by_pyedm, kept_by_padding, simplex_by_pyedm, smap_by_pyedm
+from reach_analysis.forecasting.embedding import (
+    Embedding,
+    Lags,
+    Split,
+    TrialData,
+    embed,
+    fold_splits,
+    trial_data,
+    whole,
+)
+from reach_analysis.forecasting.pyedm import simplex_by_pyedm, smap_by_pyedm
 from reach_analysis.forecasting.simplex import simplex
 from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.folds import trial_folds
@@ -44,6 +57,16 @@ def test_engines_agree_over_trials(trials: TrialData, lags: Lags, n_folds: int |
         np.testing.assert_allclose(fast.predicted, by_svd.predicted, rtol=0, atol=1e-9 * np.ptp(ours.observed))
 
 
+def cross_map_by_pyedm(embedding: Embedding, libraries: Libraries, radius: int) -> np.ndarray:
+    """Mean skill for each library size by pyEDM's CCM."""
+    columns = {f"lag{number}": values for number, values in enumerate(embedding.vectors.T)}
+    frame = DataFrame({"time": np.arange(len(embedding.targets)), **columns, "target": embedding.targets})
+    drawn: dict[str, Any] = {"libSizes": list(libraries.sizes), "sample": libraries.samples, "seed": libraries.seed}
+    states: dict[str, Any] = {"columns": list(columns), "target": "target", "embedded": True, "Tp": 0}
+    near = {"knn": embedding.lags.E + 1, "exclusionRadius": radius}
+    return np.asarray(pyEDM.CCM(frame, parallel=False, **states, **near, **drawn))[:, 1]
+
+
 @pytest.mark.parametrize("radius", [0, 4])
 def test_engines_agree_on_one_series(series: TrialData, radius: int) -> None:
     embedding = embed(series, Lags(3, -1, 1))
@@ -56,7 +79,7 @@ def test_engines_agree_on_one_series(series: TrialData, radius: int) -> None:
     np.testing.assert_allclose(fast.predicted, by_svd.predicted, rtol=0, atol=1e-9 * span)
     libraries = Libraries((10, 50, 150), 6, 5, "state")
     mapped = cross_map(embedding, libraries, exclusion=radius)
-    skill = cross_map_by_pyedm(embedding, libraries, exclusion=radius)
+    skill = cross_map_by_pyedm(embedding, libraries, radius)
     np.testing.assert_allclose(mapped.skill[:, 0], skill, rtol=0, atol=1e-9)
 
 
@@ -80,8 +103,6 @@ def test_what_pyedm_cannot_express_is_refused(trials: TrialData, series: TrialDa
     embedding = embed(trials, Lags(2))
     with pytest.raises(ConfigError, match="use our engine"):
         simplex_by_pyedm(embedding, whole(embedding), exclusion=3)
-    with pytest.raises(ConfigError, match="pyEDM draws single states of one series"):
-        cross_map_by_pyedm(embedding, Libraries((2,)))
     single = embed(series, Lags(2))
     rows = np.arange(len(single.targets))
     with pytest.raises(ConfigError, match="set exclusion=0"):

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyedm_padding import kept_by_padding
 from reach_analysis.cli import main
 from reach_analysis.config import ForecastConfig
 from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
 from reach_analysis.forecasting.forecaster import grid
-from reach_analysis.forecasting.pyedm import kept_by_padding
 from reach_analysis.replication.forecast import Protocol, departures, kept_by_nan_rows, score, stretched
 from reach_analysis.replication.table import Comparison
 from reach_analysis.statistics.correlation import Measure

@@ -13,12 +13,11 @@ import h5py
 import numpy as np
 import pytest
 from reach_analysis.cli import main
-from reach_analysis.report.facts import Fact, Facts
-from reach_analysis.report.numbers import Cell, Column, interval, number, p_text, table
 from reach_analysis.report.page import inline
-from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES, Claim, check, citations, claims, judge
-from reach_analysis.report.plans import PLANS
+from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES, Claim, Facts, check, citations, claims, judge
+from reach_analysis.studies.section import Cell, Column, Fact, interval, number, p_text, table
 from reach_analysis.synthetic.emg import EmgSettings
+from reach_analysis.verbs import STUDIES
 from synthetic.emg import write_emg
 from synthetic.reach import ReachSettings, write_reaches
 from synthetic.walk import WalkSettings, write_walks
@@ -27,7 +26,7 @@ QUICK = (
     "studies={pca:{resamples:0,layers:[latent_mean,decoder/layer_2]},similarity:{layers:[latent_mean],draws:39},"
     "synergies:{largest:3,folds:3},errors:{resamples:100},emg:{resamples:100,signals:[act]},"
     "spectra:{resamples:100,low_hz:50},comparison:{resamples:100},coupling:{permutations:19,samples:3,sizes:[2,5],"
-    "joints:[elbow]},forecast:{permutations:19,surrogates:0,resamples:100,folds:3,sweep_E:3,sweep_tau:1,sweep_Tp:2,"
+    "joints:[elbow]},forecast:{permutations:19,surrogates:0,resamples:100,folds:3,"
     "E:[2],tau:[-1],nonlinear:false}}"
 )
 WITHOUT_MUSCLES = "studies={errors:{resamples:100},gait:{resamples:100},spectra:{resamples:100}}"
@@ -148,7 +147,9 @@ def test_ids_are_unique_and_every_link_resolves(pair: Path) -> None:
     assert wanted <= set(ids)
     sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
     linked = [attributes["href"][1:] for tag, attributes in page.tags if tag == "a" and "aria-label" not in attributes]
-    assert linked == sections == ["inputs", *(plan.key for plan in PLANS if not plan.extra), "papers", "reading"]
+    assert (
+        linked == sections == ["inputs", *(key for key, row in STUDIES.items() if not row.extra), "papers", "reading"]
+    )
 
 
 @pytest.mark.slow
@@ -224,7 +225,7 @@ def test_sections_that_are_named_are_made_and_others_of_their_kind_are_not_shown
     assert main(["report", *arguments, "extras=[topology,replication]"]) == 0
     page, sections = page_of(tmp_path), numbers_of(tmp_path)["sections"]
     keys = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
-    assert keys == ["inputs", *(plan.key for plan in PLANS), "papers", "reading"]
+    assert keys == ["inputs", *STUDIES, "papers", "reading"]
     rows = {name: sections[name]["parts"][0]["numbers"] for name in ("topology", "replication")}
     assert {row["features"] for row in rows["topology"]} == {"loops"}
     assert "library holds the predicted trial" in {row["departure"] for row in rows["replication"]}
@@ -296,7 +297,7 @@ def test_verdicts_follow_from_value_and_interval(claim: Claim, ours: Fact, verdi
 def test_claims_are_whole_and_point_at_sections_and_papers_there_are() -> None:
     every = claims()
     assert len({claim.id for claim in every}) == len(every) > 40
-    keys = {plan.key for plan in PLANS} | {"training"}
+    keys = set(STUDIES) | {"training"}
     for claim in every:
         assert sum(bound is not None for bound in (claim.margin, claim.at_most, claim.at_least)) == 1, claim.id
         assert claim.margin is None or claim.value is not None, claim.id

@@ -6,18 +6,33 @@ import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError
 from reach_analysis.data.series import TrialSeries, one_trial_each
-from reach_analysis.representation.similarity import cka, common_window, exchanges, rsa
+from reach_analysis.representation import similarity
+from reach_analysis.representation.similarity import common_window, exchanges, main_axes, trial_distances
 from reach_analysis.representation.synergies import _project as project
 from reach_analysis.representation.synergies import (
     accounted,
     choose_rank,
     factorise,
-    similarity_of_patterns,
     synergies,
 )
-from scipy.optimize import nnls
+from scipy.optimize import linear_sum_assignment, nnls
 from scipy.stats import spearmanr
 from synthetic.reach import SYNERGIES, ReachSettings, make_reaches
+
+
+def cka(first: np.ndarray, second: np.ndarray, orders: np.ndarray) -> similarity.Similarity:
+    return similarity.cka(main_axes(first, "a"), main_axes(second, "b"), orders)
+
+
+def rsa(first: np.ndarray, second: np.ndarray, orders: np.ndarray) -> similarity.Similarity:
+    distances = trial_distances(first, "a"), trial_distances(second, "b")
+    return similarity.rsa(*distances, orders, ("a", "b"), first.shape[1])
+
+
+def similarity_of_patterns(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cosine of each synergy with its partner."""
+    cosine = (first / np.linalg.norm(first, axis=1)[:, None]) @ (second / np.linalg.norm(second, axis=1)[:, None]).T
+    return cosine[linear_sum_assignment(-cosine)]
 
 
 def textbook_cka(first: np.ndarray, second: np.ndarray) -> float:

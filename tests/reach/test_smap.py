@@ -10,7 +10,7 @@ import pytest
 from pandas import DataFrame
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Embedding, Lags, Split, embed, fold_splits, trial_data, whole
-from reach_analysis.forecasting.smap import smap, smap_map
+from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.synthetic.systems import autoregressive, lorenz
 
@@ -117,27 +117,9 @@ def test_a_linear_system_is_recovered_and_gains_nothing_from_theta() -> None:
     np.testing.assert_allclose(coefficients, [0, 0.7, 0], atol=0.1)
 
 
-@pytest.mark.parametrize("theta", [0.0, 2.0, 60.0])
-def test_many_targets_at_once_equal_one_at_a_time(theta: float) -> None:
-    """Also where a few states are so isolated that they are solved by SVD."""
-    rng = np.random.default_rng(4)
-    x = rng.normal(size=(5, 30))
-    targets = rng.normal(size=(5 * 30, 3))
-    embeddings = [embed(trial_data(list(x), list(column.reshape(5, 30))), Lags(3)) for column in targets.T]
-    splits = fold_splits(embeddings[0], trial_folds(embeddings[0].ids))
-    many = np.stack([embedding.targets for embedding in embeddings], axis=1)
-    together = smap_map(embeddings[0], splits, theta).apply(many)
-    for column, embedding in enumerate(embeddings):
-        alone = smap(embedding, splits, [theta])[0]
-        np.testing.assert_allclose(together[:, column], alone.predicted, rtol=0, atol=1e-7)
-        assert (alone.by_svd > 0) == (theta == 60)
-
-
 def test_bad_input_is_refused() -> None:
     embedding = embed(trial_data([np.arange(20.0) ** 2], [np.arange(20.0)]), Lags(2))
     with pytest.raises(ConfigError, match=r"theta must be 0 or more, got \[-1.0\]"):
         smap(embedding, whole(embedding), [-1.0], exclusion=0)
-    with pytest.raises(ConfigError, match=r"theta must be 0 or more, got -1.0"):
-        smap_map(embedding, whole(embedding), -1.0, exclusion=0)
     with pytest.raises(DataError, match="no library left outside its own trial"):
         smap(embedding, whole(embedding), [1.0])

@@ -11,7 +11,8 @@ from reach_analysis._common.errors import ConfigError, DataError, InputError
 from reach_analysis.behaviour.run_sweeps import differing, knee, over_seeds, read_run, steps_to, swept
 from reach_analysis.cli import main
 from reach_analysis.config import SweepConfig
-from reach_analysis.studies.sweep import find_runs, study
+from reach_analysis.studies.sweep import compare_runs as study
+from reach_analysis.studies.sweep import find_runs
 from scipy import stats
 from synthetic.reach import ReachSettings, write_reaches
 

@@ -22,15 +22,12 @@ Contact = Bool[np.ndarray, " _time"]
 
 @dataclass(frozen=True)
 class Cycles:
-    """Gait cycles of one foot.
-
-    Attributes:
-        trial: number of the trial each cycle belongs to.
-        begin_s, end_s: touch-down and the next one, s.
-    """
+    """Gait cycles of one foot."""
 
     trial: Int[np.ndarray, " cycle"]
+    """Number of the trial each cycle belongs to."""
     begin_s: Float[np.ndarray, " cycle"]
+    """Touch-down and the next one, s."""
     end_s: Float[np.ndarray, " cycle"]
 
     def __len__(self) -> int:
@@ -41,9 +38,6 @@ def debounce(contact: Contact, shortest: int) -> Contact:
     """Remove contacts and gaps of fewer than `shortest` samples, the shortest first.
 
     Runs at the ends of the trial are left as they are: how long they last is not known.
-
-    Raises:
-        ConfigError: when `shortest` is below 1.
     """
     if shortest < 1:
         raise ConfigError(f"the shortest stance must be at least one sample, got {shortest}")
@@ -61,12 +55,7 @@ def debounce(contact: Contact, shortest: int) -> Contact:
 
 
 def stances(contact: TrialSeries, shortest_s: float) -> list[Contact]:
-    """Stance of one foot in each trial, without contacts and gaps shorter than `shortest_s`.
-
-    Raises:
-        ConfigError: when the time is negative.
-        DataError: when the series has several channels.
-    """
+    """Stance of one foot in each trial, without contacts and gaps shorter than `shortest_s`."""
     if len(contact.channels) != 1:
         raise DataError(f"{contact.name}: expected the contact of one foot, got {len(contact.channels)} channels")
     if shortest_s < 0:
@@ -81,11 +70,7 @@ def touch_downs(stance: Contact) -> Int[np.ndarray, " event"]:
 
 
 def find_cycles(stance: Sequence[Contact], contact: TrialSeries, shortest_s: float, longest_s: float) -> Cycles:
-    """Cycles of one foot from touch-down to touch-down, within bounds of duration.
-
-    Raises:
-        ConfigError: when the bounds are empty.
-    """
+    """Cycles of one foot from touch-down to touch-down, within bounds of duration."""
     if not 0 <= shortest_s < longest_s:
         raise ConfigError(f"cycles between {shortest_s:g} and {longest_s:g} s: there are none")
     trial, begin, end = [], [], []
@@ -100,7 +85,7 @@ def find_cycles(stance: Sequence[Contact], contact: TrialSeries, shortest_s: flo
 
 
 def duty_factors(stance: Sequence[Contact], contact: TrialSeries, cycles: Cycles) -> Float[np.ndarray, " cycle"]:
-    """Fraction of each cycle of a foot that this foot stands."""
+    """Fraction of each cycle of a foot with this foot in contact."""
     out = np.empty(len(cycles))
     for number in range(len(cycles)):
         steps = stance[cycles.trial[number]]
@@ -136,12 +121,7 @@ def circular_mean(phases: Float[np.ndarray, " cycle"]) -> tuple[float, float]:
 def phase_normalised(
     series: TrialSeries, cycles: Cycles, points: int = 100
 ) -> Float[np.ndarray, "cycle point channel"]:
-    """Values of each cycle at `points` phases from 0 to 100 %, both included, by cubic interpolation.
-
-    Raises:
-        ConfigError: for fewer than two points.
-        DataError: when a cycle lies outside its trial, or holds values that are not finite.
-    """
+    """Values of each cycle at `points` phases from 0 to 100 %, both included, by cubic interpolation."""
     if points < 2:
         raise ConfigError(f"a cycle needs at least two points, got {points}")
     out = np.empty((len(cycles), points, len(series.channels)))
@@ -153,7 +133,7 @@ def phase_normalised(
         for number in np.flatnonzero(cycles.trial == trial):
             begin, end = cycles.begin_s[number], cycles.end_s[number]
             if begin < times[0] - 1e-9 or end > times[-1] + 1.5 / series.rate_hz:
-                raise DataError(f"{series.name}: a cycle of trial {series.trials[trial]!r} lies outside it")
+                raise DataError(f"{series.name}: a cycle of trial {series.trials[trial]!r} is outside it")
             out[number] = spline(np.linspace(begin, end, points))
     return out
 

@@ -31,49 +31,41 @@ Trials = Float[np.ndarray, "trial time"]
 
 @dataclass(frozen=True)
 class MuscleFit:
-    """One muscle of one condition against EMG.
-
-    Attributes:
-        condition, muscle, actuator, signal: what was compared; `signal` is "act" or "ctrl".
-        mae, rmse: mean absolute and root mean square error over all samples of all trials.
-        correlation: mean over trials of the correlation over time.
-        correlation_of_means: correlation between the trial averages.
-        lag_s: shift at which the two correlate best; see the module's text.
-        lag_at_edge: whether that is the largest shift tried, so that the true one may lie beyond.
-        onset_s: mean over trials of simulated minus recorded onset.
-        trials: names of the trials.
-        trial_mae, trial_correlation, trial_onset_s: the values of each trial; NaN where there is none.
-    """
+    """One muscle of one condition against EMG."""
 
     condition: str
+    """What was compared; `signal` is "act" or "ctrl"."""
     muscle: str
     actuator: str
     signal: str
     mae: Estimate
+    """Mean absolute and root mean square error over all samples of all trials."""
     rmse: Estimate
     correlation: Estimate
+    """Mean over trials of the correlation over time."""
     correlation_of_means: float
+    """Correlation between the trial averages."""
     lag_s: float
+    """Shift at which the two correlate best; see the module's text."""
     lag_at_edge: bool
+    """Whether that is the largest shift tried, so that the true one may be larger."""
     onset_s: Estimate
+    """Mean over trials of simulated minus recorded onset."""
     trials: tuple[str, ...]
     trial_mae: Float[np.ndarray, " trial"]
+    """The values of each trial; NaN where it is unknown."""
     trial_correlation: Float[np.ndarray, " trial"]
     trial_onset_s: Float[np.ndarray, " trial"]
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How muscles are compared.
-
-    Attributes:
-        largest_lag_s: shifts tried, each way.
-        onset_fraction: fraction of a trial's range that counts as its onset.
-        resampling: how intervals are made.
-    """
+    """How muscles are compared."""
 
     largest_lag_s: float = 0.05
+    """Shifts tried, each way."""
     onset_fraction: float = 0.25
+    """Fraction of a trial's range that counts as its onset."""
     resampling: Resampling = field(default_factory=Resampling)
 
 
@@ -85,9 +77,6 @@ def actuator_for(muscle: str, actuators: Sequence[str], chosen: Mapping[str, str
         actuators: names of the actuators.
         chosen: EMG channel -> actuator, or a pattern of it; for others the actuator of that name or, for biceps and
             triceps, the one paper A takes.
-
-    Raises:
-        ConfigError: when none or several fit.
     """
     if muscle in chosen:
         patterns: Sequence[str] = (chosen[muscle],)
@@ -115,10 +104,6 @@ def simulated(rollouts: Rollouts, signal: str, actuators: Sequence[str], rate_hz
         signal: "act" or "ctrl".
         actuators: names.
         rate_hz: rate to resample to; None: the rate of the rollouts.
-
-    Raises:
-        ConfigError: for another signal.
-        DataError: when activation is not stored, or an actuator has none.
     """
     if signal not in ("act", "ctrl"):
         raise ConfigError(unknown("signal", signal, ["act", "ctrl"]))
@@ -133,11 +118,7 @@ def simulated(rollouts: Rollouts, signal: str, actuators: Sequence[str], rate_hz
 
 
 def known_actuators(rollouts: Rollouts, signal: str) -> list[str]:
-    """Actuators whose activation ("act") or control ("ctrl") is known in every sample.
-
-    Raises:
-        DataError: when there are none.
-    """
+    """Actuators whose activation ("act") or control ("ctrl") is known in every sample."""
     known = []
     if rollouts.has(signal):
         series = rollouts.series(signal)
@@ -150,7 +131,7 @@ def known_actuators(rollouts: Rollouts, signal: str) -> list[str]:
 
 
 def kind_of_actuators(rollouts: Rollouts) -> str:
-    """What actuators are called: muscles where all activation lies between 0 and 1, as MuJoCo keeps it for muscles."""
+    """Name of the actuators: muscles where all activation is between 0 and 1, as MuJoCo keeps it for muscles."""
     if not rollouts.has("act"):
         return ACTUATORS
     rows, _ = rollouts.series("act").rows()
@@ -164,9 +145,6 @@ def active_muscles(rollouts: Rollouts, actuators: Sequence[str] = ()) -> tuple[T
     Args:
         rollouts: where from.
         actuators: muscles, by name; empty: all.
-
-    Raises:
-        DataError: when an actuator has no activation.
     """
     activation = simulated(rollouts, "act", actuators or rollouts.names["actuator"], None)
     rows, _ = activation.rows()
@@ -180,9 +158,6 @@ def compare(
     """Compare each channel of a simulation with the channel of the EMG at the same place.
 
     Trials that end before the EMG does are compared as far as they go.
-
-    Raises:
-        MismatchError: when rates differ, or no trial or time is shared.
     """
     if len(simulation.channels) != len(emg.channels):
         raise MismatchError(f"{len(simulation.channels)} actuators against {len(emg.channels)} EMG channels")
@@ -243,9 +218,6 @@ def best_lag(ours: Trials, theirs: Trials, largest: int) -> tuple[int, bool]:
 
     For each shift the samples that overlap are taken, trial by trial, each trial's own mean removed on both sides, and
     pooled into one correlation; samples of different trials never meet.
-
-    Raises:
-        ConfigError: when the largest shift leaves less than half of the trial.
     """
     length = ours.shape[1]
     if not 0 <= largest <= length // 2:
@@ -273,13 +245,9 @@ def _pooled(ours: Trials, theirs: Trials, shift: int) -> float:
 
 
 def onset(values: Float[np.ndarray, " time"], fraction: float) -> float:
-    """Sample, with fractions, at which a trial first rises through `fraction` of its range; NaN where it starts above.
-
-    Raises:
-        ConfigError: when the fraction does not lie between 0 and 1.
-    """
+    """Sample (interpolated) at which a trial first rises through `fraction` of its range; NaN if it starts above."""
     if not 0 < fraction < 1:
-        raise ConfigError(f"the fraction of the range at onset must lie between 0 and 1, got {fraction:g}")
+        raise ConfigError(f"onset_fraction: expected 0 to 1, got {fraction:g}")
     known = values[np.isfinite(values)]
     if len(known) < 2 or np.ptp(known) == 0:
         return float("nan")
@@ -293,19 +261,15 @@ def onset(values: Float[np.ndarray, " time"], fraction: float) -> float:
 
 @dataclass(frozen=True)
 class ConditionDifference:
-    """Two conditions against the same EMG, trial by trial.
-
-    Attributes:
-        muscle, signal: what was compared.
-        first, second: conditions; differences are first minus second.
-        mae, correlation: mean differences over trials both have.
-    """
+    """Two conditions against the same EMG, trial by trial."""
 
     muscle: str
     signal: str
     first: str
+    """Conditions; differences are first minus second."""
     second: str
     mae: Difference
+    """Mean differences over trials both have."""
     correlation: Difference
 
 
@@ -332,11 +296,7 @@ def condition_differences(fits: Sequence[MuscleFit], resampling: Resampling) -> 
 
 
 def mean_and_sem(trials: Trials) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, " time"]]:
-    """Average over trials and its standard error at each time; NaN where fewer than two trials go on.
-
-    Raises:
-        DataError: when there are no trials.
-    """
+    """Average over trials and its standard error at each time; NaN where fewer than two trials last that long."""
     if not len(trials):
         raise DataError("an average needs at least one trial")
     count = np.isfinite(trials).sum(axis=0)

@@ -28,30 +28,22 @@ BESIDE_THE_POINT = ("out", "run.", "clips", "physics.threads", "physics.engine")
 
 @dataclass(frozen=True)
 class Run:
-    """A training run.
-
-    Attributes:
-        folder: its folder.
-        settings: every setting, under its dotted key.
-        progress: metrics by name, in the order they were logged; NaN where a line lacks one.
-        train, test: clips trained on and held out; empty where the run does not say.
-        rollouts: its rollouts file, or None.
-    """
+    """A training run."""
 
     folder: Path
     settings: Mapping[str, Any]
+    """Every setting, under its dotted key."""
     progress: Mapping[str, Float[np.ndarray, " line"]]
+    """Metrics by name, in the order they were logged; NaN where a line lacks one."""
     train: tuple[str, ...]
+    """Clips trained on and held out; empty where the run does not say."""
     test: tuple[str, ...]
     rollouts: Path | None
+    """Its rollouts file, or None."""
 
 
 def read_run(folder: Path) -> Run:
-    """Read what a run left.
-
-    Raises:
-        InputError: when the folder is none of a run, or a file in it cannot be read.
-    """
+    """Read what a run left."""
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}: not the folder of a run: {CONFIG} is missing")
     record = _read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
@@ -119,7 +111,7 @@ def _float(value: Any) -> float:
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """Settings that are not the same in all runs, seeds and what is beside the point left out."""
+    """Settings that are not the same in all runs, except seeds and settings without effect."""
     keys = dict.fromkeys(key for run in runs for key in run.settings)
     return [
         key
@@ -136,9 +128,6 @@ def swept(runs: Sequence[Run], parameter: str | None) -> tuple[str, list[float]]
     Args:
         runs: the runs.
         parameter: dotted key, or ``n_train`` for the number of training clips; None: the one number that differs.
-
-    Raises:
-        ConfigError: when no number differs, or several do and none is chosen.
     """
     if parameter is None:
         numbers = [key for key in differing(runs) if all(_is_number(run.settings.get(key, 0.0)) for run in runs)]
@@ -154,7 +143,7 @@ def swept(runs: Sequence[Run], parameter: str | None) -> tuple[str, list[float]]
     # a cost that a run does not have weighs nothing in it
     values = [run.settings.get(parameter, 0.0) for run in runs]
     if not all(_is_number(value) for value in values):
-        raise ConfigError(f"parameter: {parameter} is no number in all runs: {shorten([str(v) for v in values])}")
+        raise ConfigError(f"parameter: {parameter} is not a number in all runs: {shorten([str(v) for v in values])}")
     return parameter, [float(value) for value in values]
 
 
@@ -166,12 +155,9 @@ def steps_to(progress: Mapping[str, np.ndarray], metric: str, fraction: float) -
     """Environment steps after which a smoothed metric first reaches a fraction of its largest value; NaN if unknown.
 
     The metric is smoothed by a running median of five lines, so that a single lucky line does not count.
-
-    Raises:
-        ConfigError: when the fraction does not lie between 0 and 1.
     """
     if not 0 < fraction <= 1:
-        raise ConfigError(f"the fraction of the largest value must lie between 0 and 1, got {fraction:g}")
+        raise ConfigError(f"fraction: expected 0 to 1, got {fraction:g}")
     steps, values = progress.get("steps"), progress.get(metric)
     if steps is None or values is None:
         return float("nan")
@@ -188,19 +174,14 @@ def steps_to(progress: Mapping[str, np.ndarray], metric: str, fraction: float) -
 
 @dataclass(frozen=True)
 class Level:
-    """All runs at one value of the swept setting.
-
-    Attributes:
-        value: of the setting.
-        n: number of runs (seeds).
-        mean: mean over runs, by outcome.
-        low, high: Student's t interval of the mean; NaN for a single run.
-    """
+    """All runs at one value of the swept setting."""
 
     value: float
     n: int
     mean: Mapping[str, float]
+    """Mean over runs, by outcome."""
     low: Mapping[str, float]
+    """Student's t interval of the mean; NaN for a single run."""
     high: Mapping[str, float]
 
 
@@ -223,15 +204,11 @@ def over_seeds(values: Sequence[float], outcomes: Mapping[str, Sequence[float]],
 
 @dataclass(frozen=True)
 class Knee:
-    """Where more of a cost stops paying.
-
-    Attributes:
-        value: of the swept setting.
-        agreement: fraction of resamples of seeds that put it there.
-    """
+    """Where more of a cost stops paying."""
 
     value: float
     agreement: float
+    """Fraction of resamples of seeds that put it there."""
 
 
 def knee(
@@ -241,9 +218,6 @@ def knee(
 
     Gain is what shall stay (reward), price what shall go (high-frequency power). On the frontier from all of both to
     none of both this is the point farthest from the straight line between its ends (Satopaa et al. 2011).
-
-    Raises:
-        DataError: when an outcome is not finite.
     """
     levels = sorted(set(values))
     if len(levels) < 3:

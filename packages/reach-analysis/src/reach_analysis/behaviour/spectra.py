@@ -18,31 +18,23 @@ from reach_analysis.data.series import TrialSeries
 
 @dataclass(frozen=True)
 class BandPower:
-    """Power in a band.
-
-    Attributes:
-        low_hz, high_hz: the band; the upper edge is at most half the rate.
-        trials, channels: names.
-        power: mean square within the band of each trial and channel, in squared units of the signal.
-        fraction: the same, as a fraction of the signal's variance; NaN where it does not vary.
-        resolution_hz: width of one bin of the shortest trial.
-    """
+    """Power in a band."""
 
     low_hz: float
+    """The band; the upper edge is at most half the rate."""
     high_hz: float
     trials: tuple[str, ...]
     channels: tuple[str, ...]
     power: Float[np.ndarray, "trial channel"]
+    """Mean square within the band of each trial and channel, in squared units of the signal."""
     fraction: Float[np.ndarray, "trial channel"]
+    """The same, as a fraction of the signal's variance; NaN where it does not vary."""
     resolution_hz: float
+    """Width of one bin of the shortest trial."""
 
 
 def check_band(low_hz: float, high_hz: float | None, rate_hz: float) -> tuple[float, float]:
-    """The band, with an open upper edge closed at half the rate.
-
-    Raises:
-        ConfigError: when the band is empty or reaches above half the rate.
-    """
+    """The band, with an open upper edge closed at half the rate."""
     nyquist = rate_hz / 2
     high = nyquist if high_hz is None else high_hz
     nothing_above = f"signals sampled {rate_hz:g} times a second hold nothing above {nyquist:g} Hz (Nyquist)"
@@ -51,7 +43,7 @@ def check_band(low_hz: float, high_hz: float | None, rate_hz: float) -> tuple[fl
             f"band {low_hz:g}-{high:g} Hz: {nothing_above}; give a lower upper edge, or none for all there is"
         )
     if low_hz >= high and high_hz is None:
-        raise ConfigError(f"there is no band from {low_hz:g} Hz up: {nothing_above}; give a lower edge (low_hz)")
+        raise ConfigError(f"low_hz: no band above {low_hz:g} Hz: {nothing_above}; set a lower edge")
     if not 0 <= low_hz < high:
         raise ConfigError(f"band {low_hz:g}-{high:g} Hz is empty")
     return float(low_hz), float(min(high, nyquist))
@@ -77,11 +69,7 @@ def long_enough(series: TrialSeries, low_hz: float) -> list[str]:
 def band_power(series: TrialSeries, low_hz: float, high_hz: float | None = None) -> BandPower:
     """Power of every trial and channel within a band.
 
-    A bin belongs to the band as far as it lies within it, so that a band's power does not jump with its edges.
-
-    Raises:
-        ConfigError: for a band that the rate cannot hold.
-        DataError: when a trial is too short to resolve the band's lower edge, or holds values that are not finite.
+    A bin counts with the part of it inside the band, so that the power does not jump with the edges.
     """
     low, high = check_band(low_hz, high_hz, series.rate_hz)
     power = np.empty((len(series.trials), len(series.channels)))
@@ -93,7 +81,7 @@ def band_power(series: TrialSeries, low_hz: float, high_hz: float | None = None)
         if len(rows) < 8 or (low > 0 and len(rows) / series.rate_hz < 2 / low):
             raise DataError(
                 f"{series.name}: trial {trial!r} lasts {1e3 * len(rows) / series.rate_hz:.4g} ms, less than two "
-                f"periods of {low:g} Hz: it cannot tell what lies above from what lies below"
+                f"periods of {low:g} Hz: it cannot separate frequencies above from those below"
             )
         frequency, density = spectrum(rows, series.rate_hz)
         width = frequency[1] - frequency[0]
@@ -108,11 +96,7 @@ def band_power(series: TrialSeries, low_hz: float, high_hz: float | None = None)
 
 
 def mean_spectrum(series: TrialSeries) -> tuple[np.ndarray, np.ndarray]:
-    """Density averaged over trials and channels, on the frequencies of the shortest trial.
-
-    Raises:
-        DataError: when there is no trial of two samples or more.
-    """
+    """Density averaged over trials and channels, on the frequencies of the shortest trial."""
     shortest = min(series.lengths, default=0)
     if shortest < 2:
         raise DataError(f"{series.name}: no trial is long enough for a spectrum")

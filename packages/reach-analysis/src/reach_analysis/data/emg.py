@@ -21,25 +21,18 @@ from reach_analysis.data.series import TrialSeries, resample, same_rate
 
 @dataclass(frozen=True)
 class EmgChain:
-    """Settings of the chain; the defaults are those of paper A.
-
-    Attributes:
-        band_hz: what the band-pass keeps.
-        order: order of both filters.
-        envelope_hz: cut-off of the envelope.
-        window_s: stretch kept, from the start of the reach, s.
-        rate_hz: rate of the result.
-        samples: samples kept of each trial; None: all of the window.
-        percentile: amplitude, over all samples of all trials of a muscle, that becomes 1.
-    """
+    """Settings of the chain; the defaults are those of paper A."""
 
     band_hz: tuple[float, float] = (20.0, 1000.0)
     order: int = 4
     envelope_hz: float = 50.0
     window_s: tuple[float, float] = (0.0, 0.3)
+    """Stretch kept, from the start of the reach, s."""
     rate_hz: float = 200.0
     samples: int | None = 60
+    """Samples kept of each trial; None: all of the window."""
     percentile: float = 98.0
+    """Amplitude, over all samples of all trials of a muscle, that becomes 1."""
 
     def check(self, raw_rate_hz: float) -> None:
         """Refuse settings that contradict each other or the rate of the recording.
@@ -68,28 +61,22 @@ class EmgChain:
                 f"window lasts {1e3 * (end - begin):g} ms: samples would be stretched over another time"
             )
         if not 0 < self.percentile <= 100:
-            faults.append(f"the percentile must lie between 0 and 100, got {self.percentile:g}")
+            faults.append(f"percentile: expected 0 to 100, got {self.percentile:g}")
         raise_all(ConfigError, "EMG chain", faults)
 
 
 @dataclass(frozen=True)
 class Emg:
-    """Envelopes and how they came about.
-
-    Attributes:
-        envelope: normalised envelopes; time 0 is the start of the reach.
-        scale: muscle -> what was divided by, in the unit of the recording.
-        unit: unit of the recording.
-        raw_rate_hz: rate of the recording.
-        left_out: trial -> why it is not there.
-        chain: the settings.
-    """
+    """Envelopes and how they came about."""
 
     envelope: TrialSeries
+    """Normalised envelopes; time 0 is the start of the reach."""
     scale: dict[str, float]
+    """Muscle -> what was divided by, in the unit of the recording."""
     unit: str
     raw_rate_hz: float
     left_out: dict[str, str]
+    """Trial -> why it is not there."""
     chain: EmgChain
 
 
@@ -103,7 +90,7 @@ def process(raw: TrialSeries, table: TrialTable, chain: EmgChain) -> Emg:
 
     Raises:
         ConfigError: for settings that contradict the recording.
-        MismatchError: when recording and table share no trial, or windows lie outside the recorded rows.
+        MismatchError: when recording and table share no trial, or windows are outside the recorded rows.
         DataError: when a trial cannot be filtered or an envelope has no amplitude.
     """
     chain.check(raw.rate_hz)
@@ -174,7 +161,7 @@ def _require_inside(raw: TrialSeries, start_s: np.ndarray, chain: EmgChain, tabl
         end = begin + len(rows) / raw.rate_hz
         if zero + chain.window_s[0] < begin - 1e-9 or zero + last > end + 1e-9:
             faults.append(
-                f"trial {name!r}: the window {zero + chain.window_s[0]:.4g} to {zero + last:.4g} s lies outside the "
+                f"trial {name!r}: the window {zero + chain.window_s[0]:.4g} to {zero + last:.4g} s is outside the "
                 f"recorded {begin:.4g} to {end:.4g} s"
             )
     if faults:
@@ -192,7 +179,7 @@ def butterworth(cutoffs_hz: Sequence[float], order: int, rate_hz: float) -> Sect
     A band-pass of order n has 2 n poles, as everywhere in the field (scipy, MATLAB).
 
     Raises:
-        ConfigError: when a cut-off does not lie between 0 and half the rate, or the band is empty.
+        ConfigError: when a cut-off is not between 0 and half the rate, or the band is empty.
     """
     require_band(cutoffs_hz, rate_hz)
     if order < 1:
@@ -238,14 +225,14 @@ def filtered(series: TrialSeries, sections: Sections, name: str) -> TrialSeries:
 
 
 def band_pass(series: TrialSeries, low_hz: float, high_hz: float, order: int = 4) -> TrialSeries:
-    """Keep what lies between two frequencies."""
+    """Keep frequencies within a band."""
     return filtered(
         series, butterworth((low_hz, high_hz), order, series.rate_hz), f"{series.name}, {low_hz:g}-{high_hz:g} Hz"
     )
 
 
 def low_pass(series: TrialSeries, cutoff_hz: float, order: int = 4) -> TrialSeries:
-    """Keep what lies below a frequency."""
+    """Keep frequencies below a cut-off."""
     return filtered(series, butterworth((cutoff_hz,), order, series.rate_hz), f"{series.name}, below {cutoff_hz:g} Hz")
 
 

@@ -44,8 +44,8 @@ def survival_curves(curves: Mapping[str, Survival]) -> Figure:
             axis.fill_between(
                 time, 100 * curve.low, 100 * curve.high, step="post", color=colour, alpha=0.2, linewidth=0
             )
-            seen = curve.censored > 0
-            axis.plot(time[seen], 100 * curve.survival[seen], "|", color=colour, markersize=8)
+            censored = curve.censored > 0
+            axis.plot(time[censored], 100 * curve.survival[censored], "|", color=colour, markersize=8)
         axis.set_xlabel(f"time ({unit})")
         axis.set_ylabel("episodes not ended (%)")
         axis.set_ylim(0, 103)
@@ -95,16 +95,12 @@ def errors_by_region(groups: Mapping[str, Mapping[str, np.ndarray]], unit: str, 
 
 @dataclass(frozen=True)
 class JointCycle:
-    """One joint over the gait cycle.
-
-    Attributes:
-        joint, unit: its name and unit.
-        simulated, reference: cycle x point; the reference may be NaN throughout.
-    """
+    """One joint over the gait cycle."""
 
     joint: str
     unit: str
     simulated: Float[np.ndarray, "cycle point"]
+    """Cycle x point; the reference may be NaN throughout."""
     reference: Float[np.ndarray, "cycle point"]
 
 
@@ -134,7 +130,7 @@ def gait_cycles(joints: Sequence[JointCycle]) -> Figure:
 
 
 def footfalls(rows: Sequence[tuple[str, Sequence[tuple[float, float]]]], duration_s: float, title: str) -> Figure:
-    """Raster of stances: a bar while a foot stands.
+    """Raster of stances: a bar while a foot is in contact.
 
     Args:
         rows: foot -> (begin, end) of each stance, s.

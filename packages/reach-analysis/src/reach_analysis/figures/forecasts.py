@@ -1,4 +1,4 @@
-"""Figures of forecasts: scores beside nulls, baselines and ceilings; courses of single trials; sweeps."""
+"""Figures of forecasts: scores with nulls, baselines and ceilings; courses of single trials; sweeps."""
 
 from __future__ import annotations
 
@@ -36,17 +36,13 @@ BASELINES = {"mean trial": (ORANGE, "D"), "ridge": (GREEN, "s"), "persistence": 
 
 @dataclass(frozen=True)
 class Traces:
-    """Courses of a few trials.
-
-    Attributes:
-        name: what is predicted from what.
-        trials: their names.
-        observed, predicted: one array a trial; NaN where nothing is predicted.
-    """
+    """Courses of a few trials."""
 
     name: str
+    """What is predicted from what."""
     trials: tuple[str, ...]
     observed: tuple[np.ndarray, ...]
+    """One array a trial; NaN where nothing is predicted."""
     predicted: tuple[np.ndarray, ...]
 
 

@@ -1,4 +1,4 @@
-"""A forecast beside everything it has to beat.
+"""A forecast with everything it has to beat.
 
 One call gives a score per measure with its interval over trials, null distributions (computed by the same forecaster,
 on the same samples), baselines that learn from the same libraries, and the ceiling of a common time course.
@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from reach_analysis._common.errors import ConfigError, raise_all
 from reach_analysis.forecasting.baselines import mean_trial, persistence, ridge
 from reach_analysis.forecasting.embedding import Lags, TrialData, embed, fold_splits
-from reach_analysis.forecasting.forecaster import FixedLags, Forecaster
+from reach_analysis.forecasting.forecaster import Forecaster
 from reach_analysis.forecasting.nulls import (
     MakeForecaster,
     Noise,
@@ -28,8 +28,7 @@ from reach_analysis.forecasting.nulls import (
     samples_shuffled,
     trial_permuted,
 )
-from reach_analysis.forecasting.pyedm import simplex_by_pyedm, smap_by_pyedm
-from reach_analysis.forecasting.smap import SMapMap, smap
+from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.ceiling import Ceiling, trial_ceiling
 from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
 from reach_analysis.statistics.estimates import Resampling, bootstrap
@@ -39,26 +38,22 @@ from reach_analysis.statistics.score import Baseline, Null, Score
 
 @dataclass(frozen=True)
 class AssessmentSettings:
-    """What a score stands beside, and how much of it.
-
-    Attributes:
-        measures: what to report.
-        permutations: draws of the trial-permutation null; 0 leaves it out.
-        surrogates: draws of the phase-randomised, linear-process (only for a target forecast from its own past) and
-            filtered-noise null; 0 leaves them out.
-        surrogate: phase keeps spectra, iaaft keeps values too.
-        resampling: of trials, for intervals.
-        seed: of permutations and surrogates.
-        shuffle: also show the null of shuffled samples, which anything smooth beats; for replication only.
-    """
+    """Nulls, baselines and intervals of a score."""
 
     measures: tuple[Measure, ...] = (Measure.SPEARMAN, Measure.PEARSON)
     permutations: int = 1000
+    """Draws of the trial-permutation null; 0 leaves it out."""
     surrogates: int = 200
+    """Draws of the phase-randomised, linear-process (only for a target forecast from its own past) and filtered-noise
+    null; 0 leaves them out."""
     surrogate: Literal["phase", "iaaft"] = "phase"
+    """Phase keeps spectra, iaaft keeps values too."""
     resampling: Resampling = field(default_factory=Resampling)
+    """Of trials, for intervals."""
     seed: int = 0
+    """Of permutations and surrogates."""
     shuffle: bool = False
+    """Also show the null of shuffled samples, which anything smooth beats; for replication only."""
 
     def __post_init__(self) -> None:
         faults = [] if self.measures else ["measures must name at least one measure"]
@@ -70,27 +65,17 @@ class AssessmentSettings:
 
 @dataclass(frozen=True)
 class Task:
-    """What is forecast.
-
-    Attributes:
-        name: what is predicted from what.
-        data: predictors and target.
-        make: works out the forecaster.
-        unit: of the target.
-        strata: trials are exchanged only within equal entries, such as conditions; None, among all.
-        noise: draws filtered white noise in place of the target; None leaves that null out.
-        engine: what makes the forecast itself; nulls are always ours, which equals pyEDM.
-        notes: what a reader has to know.
-        parameters: settings behind it.
-    """
+    """What is forecast."""
 
     name: str
+    """What is predicted from what."""
     data: TrialData
     make: MakeForecaster
     unit: str = "1"
     strata: Int[np.ndarray, " trial"] | None = None
+    """Trials are exchanged only within equal entries, such as conditions; None, among all."""
     noise: Noise | None = None
-    engine: Literal["ours", "pyedm"] = "ours"
+    """Draws filtered white noise in place of the target; None leaves that null out."""
     notes: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -122,15 +107,11 @@ class _Scored(NamedTuple):
 
 
 def assess(task: Task, settings: AssessmentSettings | None = None) -> list[Score]:
-    """Score a forecast, one score for each measure.
-
-    Raises:
-        DataError: when there are too few trials for an interval, or too few that can be exchanged.
-    """
+    """Score a forecast, one score for each measure."""
     settings = settings or AssessmentSettings()
     data, forecaster = task.data, task.make(task.data)
     samples = forecaster.samples
-    predicted = _predicted(task, forecaster)
+    predicted = forecaster.predict(data.target[:, None])[:, 0]
     trials, trial = np.unique(data.trial[samples], return_inverse=True)
     scored = _Scored(data.target[samples], predicted, trial, len(trials))
     draws = [
@@ -158,17 +139,8 @@ def assess(task: Task, settings: AssessmentSettings | None = None) -> list[Score
     ]
 
 
-def _predicted(task: Task, forecaster: Forecaster) -> Float[np.ndarray, " prediction"]:
-    if task.engine == "ours":
-        return forecaster.predict(task.data.target[:, None])[:, 0]
-    if isinstance(forecaster, FixedLags) and isinstance(forecaster.map, SMapMap):
-        return smap_by_pyedm(forecaster.map.embedding, forecaster.splits, forecaster.map.theta).predicted
-    pieces = forecaster.pieces(task.data.target)
-    return np.concatenate([simplex_by_pyedm(embedding, [split]).predicted for embedding, split in pieces])
-
-
 def null_targets(task: Task, settings: AssessmentSettings) -> list[Targets]:
-    """Targets of every null that was asked for; errors as for those of :mod:`reach_analysis.forecasting.nulls`."""
+    """Targets of every null of the settings."""
     data, seed = task.data, settings.seed
     nulls = []
     if settings.permutations:
@@ -229,7 +201,7 @@ def _rivals(data: TrialData, forecaster: Forecaster) -> tuple[list[_Rival], list
     if all(embedding.lags.Tp > 0 for embedding, _ in pieces):
         values = np.concatenate(present)
         return [*rivals, _Rival("persistence", "the target's present value", values, knows_more=data.own is None)], []
-    return rivals, ["no persistence baseline: with Tp = 0 or less the target's present value is no forecast"]
+    return rivals, ["no persistence baseline: with Tp = 0 or less the target's present value is not a forecast"]
 
 
 def _ceiling(data: TrialData) -> Ceiling | None:
@@ -246,23 +218,20 @@ THETAS = (0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
 
 @dataclass(frozen=True)
 class Nonlinearity:
-    """Forecasts by S-map at several theta.
-
-    Attributes:
-        thetas: from 0 upward.
-        scores: each measure at each theta.
-        predictions: number of predictions at each theta.
-        gain: largest reduction of RMSE by theta > 0, as a fraction of the RMSE at theta = 0; at least 0.
-        null_gains: the same for each surrogate.
-        p_value: of the gain; NaN without surrogates.
-    """
+    """Forecasts by S-map at several theta."""
 
     thetas: tuple[float, ...]
+    """From 0 upward."""
     scores: dict[Measure, Float[np.ndarray, " theta"]]
+    """Each measure at each theta."""
     predictions: int
+    """Number of predictions at each theta."""
     gain: float
+    """Largest reduction of RMSE by theta > 0, as a fraction of the RMSE at theta = 0; at least 0."""
     null_gains: Float[np.ndarray, " draw"]
+    """The same for each surrogate."""
     p_value: float
+    """Of the gain; NaN without surrogates."""
 
 
 def nonlinearity(
@@ -277,10 +246,6 @@ def nonlinearity(
     """Forecast at several theta, and test the gain against `surrogates` linear series.
 
     Surrogates replace the target, and its own past where that is a predictor (`TrialData.own`).
-
-    Raises:
-        ConfigError: when thetas do not begin at 0 and go on.
-        DataError: when there are no states, or surrogates are asked for with samples missing.
     """
     if len(thetas) < 2 or thetas[0] != 0 or list(thetas) != sorted(set(thetas)):
         raise ConfigError(f"thetas must ascend from 0 and hold at least two values, got {list(thetas)}")
@@ -299,7 +264,7 @@ def _scores(
 ) -> tuple[dict[Measure, Float[np.ndarray, " theta"]], int]:
     embedding = embed(data, lags)
     forecasts = smap(embedding, fold_splits(embedding, folds), thetas)
-    predicted = np.stack([forecast.predicted for forecast in forecasts], axis=1)
+    predicted = np.stack([one.predicted for one in forecasts], axis=1)
     observed = forecasts[0].observed[:, None]
     return {measure: agreement(measure, observed, predicted) for measure in Measure}, len(observed)
 

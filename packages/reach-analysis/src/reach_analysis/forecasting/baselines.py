@@ -1,7 +1,7 @@
 """What a forecast has to beat: the mean trial, the present value, and a linear model of the same lags.
 
 Each predicts the same states as the forecast, and learns from the same library only. States are given as plain arrays:
-the trial each belongs to, the sample of the trial its target stands at, and its target.
+the trial each belongs to, the sample of its target within the trial, and its target.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 If y drives x, the history of x holds y: states of x find y, and the better the more states the library has. So that
 `x maps y` converges with the size of the library is evidence that y acts on x, not the reverse. Shared input, such as a
-time course common to all trials, maps both ways; only a null that keeps it (trial permutation) tells coupling from it.
+time course common to all trials, maps both ways; only a null that keeps it (trial permutation) separates the two.
 
 Libraries are drawn at random, as whole trials or as single states, and every state is predicted from every library
 without its own neighbourhood in time (`exclusion`). With single states, the same seed and exclusion 0 this is pyEDM
 2.5.7 (whose stream of random numbers also starts afresh for every size and direction). Unlike simplex, its weights have
-no floor: where neighbours lie at distance 0, they alone count.
+no floor: where neighbours are at distance 0, only they count.
 """
 
 from __future__ import annotations
@@ -32,19 +32,15 @@ DENSE = 2
 
 @dataclass(frozen=True)
 class Libraries:
-    """Which libraries to draw.
-
-    Attributes:
-        sizes: sizes to draw, in units, ascending.
-        samples: libraries drawn of each size.
-        seed: of the draws.
-        unit: what is drawn: whole trials, or single states whatever their trial.
-    """
+    """Which libraries to draw."""
 
     sizes: tuple[int, ...]
+    """Sizes to draw, in units, ascending."""
     samples: int = 30
+    """Libraries drawn of each size."""
     seed: int = 0
     unit: Literal["trial", "state"] = "trial"
+    """What is drawn: whole trials, or single states whatever their trial."""
 
     def __post_init__(self) -> None:
         faults = []
@@ -57,17 +53,12 @@ class Libraries:
 
 @dataclass(frozen=True)
 class CrossMap:
-    """Skill of one cross mapping.
-
-    Attributes:
-        libraries: what was drawn.
-        rho: Pearson correlation of predictions with each target, for every size and draw; NaN where a library had too
-            few states for that, 0 where predictions do not vary.
-        states: predicted states.
-    """
+    """Skill of one cross mapping."""
 
     libraries: Libraries
     rho: Float[np.ndarray, "size draw target"]
+    """Pearson correlation of predictions with each target, for every size and draw; NaN where a library had too few
+    states for that, 0 where predictions do not vary."""
     states: int
 
     @property
@@ -115,10 +106,6 @@ def cross_map(
         knn: neighbours of a state; None takes E + 1.
         exclusion: samples of the same trial to either side that may not serve as neighbours; None, the whole trial.
         targets: one column for each target to predict, such as permutations; None takes the embedding's.
-
-    Raises:
-        ConfigError: for impossible sizes.
-        DataError: when no library of some size has enough states.
     """
     columns = embedding.targets[:, None] if targets is None else targets
     embedding, columns = _in_order(embedding, columns - columns.mean(axis=0))
@@ -173,9 +160,7 @@ def _draw(embedding: Embedding, libraries: Libraries, size: int) -> Bool[np.ndar
     there = np.unique(unit)
     least = embedding.lags.E + 2 if by_state else 1
     if not least <= size <= len(there):
-        raise ConfigError(
-            f"library sizes must lie between {least} and {len(there)}, the {libraries.unit}s there are; got {size}"
-        )
+        raise ConfigError(f"library sizes: expected {least} to {len(there)} (number of {libraries.unit}s), got {size}")
     rng = np.random.default_rng(np.random.SeedSequence(libraries.seed))
     draws = [rng.choice(len(there), size=size, replace=False) for _ in range(libraries.samples)]
     return np.array([np.isin(unit, there[draw]) for draw in draws])

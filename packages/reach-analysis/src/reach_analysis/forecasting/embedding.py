@@ -2,7 +2,7 @@
 
 A state at sample t of a trial is the vector of every predictor at t, t + tau, ..., t + (E - 1) tau; what it should
 predict is the target at t + Tp of the same trial (Takens 1981; paper A, section 2.8). As in pyEDM, tau is negative for
-lags into the past. Samples of all trials stand end to end in one array, with the number of samples of each beside it.
+lags into the past. Samples of all trials are joined end to end in one array; another holds the length of each trial.
 """
 
 from __future__ import annotations
@@ -19,17 +19,14 @@ from reach_analysis._common.errors import ConfigError, DataError, raise_all, sho
 
 @dataclass(frozen=True)
 class Lags:
-    """How states are built and how far ahead they predict, in samples.
-
-    Attributes:
-        E: embedding dimension: states hold E samples of every predictor.
-        tau: step from one lag to the next; negative reaches into the past.
-        Tp: prediction horizon; 0 maps the present onto the present.
-    """
+    """How states are built and how far ahead they predict, in samples."""
 
     E: int
+    """Embedding dimension: states hold E samples of every predictor."""
     tau: int = -1
+    """Step from one lag to the next; negative reaches into the past."""
     Tp: int = 1
+    """Prediction horizon; 0 maps the present onto the present."""
 
     def __post_init__(self) -> None:
         faults = []
@@ -53,22 +50,17 @@ class Lags:
 
 @dataclass(frozen=True)
 class TrialData:
-    """Predictors and a target over trials, end to end.
-
-    Attributes:
-        predictors: what states are built from; NaN marks what is missing.
-        target: what is predicted.
-        lengths: samples of each trial.
-        ids: name of each trial, unique. Folds and ties go by name, so the order of trials changes nothing.
-        own: column of the predictors that is the target itself, up to shift and scale, if one is: surrogates of the
-            target then replace that column too.
-    """
+    """Predictors and a target over trials, end to end."""
 
     predictors: Float[np.ndarray, "sample column"]
+    """What states are built from; NaN marks what is missing."""
     target: Float[np.ndarray, " sample"]
     lengths: Int[np.ndarray, " trial"]
     ids: tuple[str, ...]
+    """Name of each trial, unique. Folds and ties go by name, so the order of trials changes nothing."""
     own: int | None = None
+    """Column of the predictors that is the target itself, up to shift and scale, if one is: surrogates of the target
+    then replace that column too."""
 
     def __post_init__(self) -> None:
         faults = []
@@ -110,11 +102,7 @@ class TrialData:
         return replace(self, target=target, predictors=predictors)
 
     def standardised(self) -> TrialData:
-        """Predictors with mean 0 and variance 1 over all samples, so that none outweighs the others in distances.
-
-        Raises:
-            DataError: when a predictor does not vary.
-        """
+        """Predictors with mean 0 and variance 1 over all samples, so that none outweighs the others in distances."""
         spread = np.nanstd(self.predictors, axis=0)
         if not (spread > 0).all():
             raise DataError(f"predictor columns {np.flatnonzero(~(spread > 0)).tolist()} do not vary")
@@ -127,11 +115,7 @@ def trial_data(
     ids: Sequence[str] | None = None,
     own: int | None = None,
 ) -> TrialData:
-    """Put trials end to end: `predictors` are (time, column) or (time,) arrays, `target` (time,) arrays, one a trial.
-
-    Raises:
-        DataError: when a trial has predictors and target of different length, naming it.
-    """
+    """Join trials end to end: `predictors` are (time, column) or (time,) arrays, `target` (time,) arrays."""
     names = tuple(ids) if ids is not None else tuple(f"{number:04d}" for number in range(len(target)))
     columns = [np.asarray(rows, float).reshape(len(rows), -1) for rows in predictors]
     if len(columns) != len(target):
@@ -145,44 +129,34 @@ def trial_data(
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of every sample.
-
-    Attributes:
-        samples: samples of all trials.
-        kept: states with a target, all within one trial and without a gap.
-        border: samples whose state or target would cross the border of their trial.
-        missing: samples whose state or target touches a NaN.
-    """
+    """What became of every sample."""
 
     samples: int
     kept: int
+    """States with a target, all within one trial and without a gap."""
     border: int
+    """Samples whose state or target would cross the border of their trial."""
     missing: int
+    """Samples whose state or target touches a NaN."""
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """States and what follows them.
-
-    Attributes:
-        vectors: states; lag by lag, and within a lag in the order of the columns.
-        targets: the target Tp samples after each state.
-        trial: trial of each state.
-        time: sample within its trial at which each state stands (its target is Tp later).
-        row: the same sample as a row of the data.
-        lags: how states were built.
-        ids: names of all trials.
-        counts: what became of every sample.
-    """
+    """States and what follows them."""
 
     vectors: Float[np.ndarray, "state dimension"]
+    """States; lag by lag, and within a lag in the order of the columns."""
     targets: Float[np.ndarray, " state"]
+    """The target Tp samples after each state."""
     trial: Int[np.ndarray, " state"]
     time: Int[np.ndarray, " state"]
+    """Sample of each state within its trial (its target is Tp later)."""
     row: Int[np.ndarray, " state"]
+    """The same sample as a row of the data."""
     lags: Lags
     ids: tuple[str, ...]
     counts: Counts
+    """What became of every sample."""
 
     @property
     def rank(self) -> Int[np.ndarray, " trial"]:
@@ -191,11 +165,7 @@ class Embedding:
 
 
 def embed(data: TrialData, lags: Lags) -> Embedding:
-    """Build every state that lies, with its target, within one trial and touches no NaN.
-
-    Raises:
-        DataError: when no state is left.
-    """
+    """Build every state that, with its target, is within one trial and touches no NaN."""
     length = np.repeat(data.lengths, data.lengths)
     time = np.arange(len(data.target)) - np.repeat(data.starts, data.lengths)
     first, last = lags.reach

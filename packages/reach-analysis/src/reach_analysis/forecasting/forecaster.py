@@ -1,4 +1,4 @@
-"""A forecast as a function of the target: everything that depends on the predictors is worked out once.
+"""A forecast as a function of the target: everything that depends on the predictors is computed once.
 
 Scores and their nulls then come from the same function, called with the recorded target and with permuted or artificial
 ones, one a column.
@@ -18,7 +18,6 @@ from jaxtyping import Bool, Float, Int
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Embedding, Lags, Split, TrialData, embed, fold_splits
 from reach_analysis.forecasting.simplex import NeighbourMap, simplex_map
-from reach_analysis.forecasting.smap import SMapMap, smap_map
 
 
 class Piece(NamedTuple):
@@ -48,9 +47,9 @@ class Forecaster(Protocol):
 
 @dataclass(frozen=True)
 class FixedLags:
-    """Simplex projection or S-map with given lags."""
+    """Simplex projection with given lags."""
 
-    map: NeighbourMap | SMapMap
+    map: NeighbourMap
     splits: tuple[Split, ...]
 
     @property
@@ -79,13 +78,6 @@ def fixed_lags(data: TrialData, lags: Lags, folds: Int[np.ndarray, " trial"]) ->
     return FixedLags(simplex_map(embedding, splits), tuple(splits))
 
 
-def local_linear(data: TrialData, lags: Lags, theta: float, folds: Int[np.ndarray, " trial"]) -> FixedLags:
-    """Work out S-map with given lags and theta; errors as for ``embed`` and ``smap_map``."""
-    embedding = embed(data, lags)
-    splits = fold_splits(embedding, folds)
-    return FixedLags(smap_map(embedding, splits, theta), tuple(splits))
-
-
 def grid(E: Iterable[int], tau: Iterable[int] = (-1,), Tp: Iterable[int] = (1,)) -> tuple[Lags, ...]:
     """Every combination of E, tau and Tp; tau changes nothing at E = 1, so one is kept there."""
     seen: dict[tuple[int, int, int], Lags] = {}
@@ -96,15 +88,10 @@ def grid(E: Iterable[int], tau: Iterable[int] = (-1,), Tp: Iterable[int] = (1,))
 
 @dataclass(frozen=True)
 class NestedLags:
-    """Simplex projection whose lags are chosen by nested folds, for each target anew.
-
-    Attributes:
-        data: predictors and lengths (its target is only used for which samples it has).
-        candidates: lags to choose from.
-        folds: fold of each trial.
-    """
+    """Simplex projection whose lags are chosen by nested folds, separately for each target."""
 
     data: TrialData
+    """Predictors and lengths (its target is only used for which samples it has)."""
     candidates: tuple[Lags, ...]
     folds: Int[np.ndarray, " trial"]
 

@@ -19,32 +19,27 @@ from reach_analysis.statistics.correlation import Measure, agreement, resampled_
 from reach_analysis.statistics.estimates import Interval, Resampling, bootstrap
 
 NULL_MEASURES = (Measure.PEARSON, Measure.SPEARMAN)
-"""Measures that are worked out for the draws of a null."""
+"""Measures that are computed for the draws of a null."""
 
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """Scores of one candidate.
-
-    Attributes:
-        lags: the candidate.
-        trials: trials it predicts samples of.
-        predictions: samples it can predict.
-        scores: each measure over all of those.
-        intervals: each measure's interval over trials, if asked for.
-        common_predictions: samples that every candidate of the sweep can predict.
-        common_scores: each measure over those; these can be compared between candidates.
-        nulls: both correlations over all its samples for each draw of the null, if one was asked for.
-    """
+    """Scores of one candidate."""
 
     lags: Lags
     trials: int
+    """Trials it predicts samples of."""
     predictions: int
     scores: dict[Measure, float]
+    """Each measure over all of those."""
     intervals: dict[Measure, Interval]
+    """Each measure's interval over trials; empty without resampling."""
     common_predictions: int
+    """Samples that every candidate of the sweep can predict."""
     common_scores: dict[Measure, float]
+    """Each measure over those; these can be compared between candidates."""
     nulls: dict[Measure, Float[np.ndarray, " draw"]]
+    """Both correlations over all its samples for each draw of the null, if there is one."""
 
 
 def sweep(
@@ -63,9 +58,6 @@ def sweep(
         folds: fold of each trial.
         null_targets: targets under a null, such as trial permutations, one a column.
         resampling: how to make intervals; None makes none.
-
-    Raises:
-        DataError: when a candidate has no states, or no sample is predicted by all of them.
     """
     forecasters = [fixed_lags(data, lags, folds) for lags in candidates]
     common = np.logical_and.reduce([np.isin(np.arange(len(data.target)), one.samples) for one in forecasters])

@@ -1,10 +1,10 @@
-"""Exact nearest neighbours among states, with a rule for ties and for what lies too close in time.
+"""Exact nearest neighbours among states, with a rule for ties and for states that are too close in time.
 
 **Exclusion.** A state never serves as its own neighbour. `exclusion=r` also leaves out states of the same trial up to r
 samples away (pyEDM's exclusionRadius); `exclusion=None` leaves out the whole trial.
 
 **Ties** are broken by distance in time within the trial, then by the earlier time, then by the name of the trial. On a
-single series this is pyEDM's order; over trials it does not depend on the order in which trials stand.
+single series this is pyEDM's order; over trials it does not depend on the order of trials.
 """
 
 from __future__ import annotations
@@ -34,11 +34,7 @@ class Neighbours(NamedTuple):
 
 
 def nearest(embedding: Embedding, split: Split, k: int, exclusion: int | None = None) -> Neighbours:
-    """Find the `k` nearest library states of each state to predict (Euclidean).
-
-    Raises:
-        DataError: when a state has fewer than `k` library states left.
-    """
+    """Find the `k` nearest library states of each state to predict (Euclidean)."""
     margin = _most_excluded(embedding, split, exclusion)
     n_candidates = min(k + margin + 1, len(split.library))
     tree = KDTree(embedding.vectors[split.library]) if n_candidates else None
@@ -56,7 +52,7 @@ def nearest(embedding: Embedding, split: Split, k: int, exclusion: int | None = 
     if len(tied):
         distance[tied], state[tied] = _by_rule(embedding, split.prediction[tied], distance[tied], state[tied])
     if n_candidates < len(split.library):
-        # Others may lie at the distance of the last one asked for: only a scan of the whole library shows them.
+        # Other states may have the distance of the last candidate: only a scan of the whole library finds them.
         cut = np.flatnonzero(distance[:, k - 1] >= farthest)
         if len(cut):
             distance[cut, :k], state[cut, :k] = _scan(embedding, split.library, split.prediction[cut], k, exclusion)

@@ -2,7 +2,7 @@
 
 Each null keeps something of the target and breaks its tie to the predictors; the score shows only what goes beyond what
 was kept. Where the predictors hold the target's own past (`TrialData.own`), artificial targets replace that past too
-and the forecaster is worked out again; permuted trials leave the predictors alone.
+and the forecaster is computed again; permuted trials leave the predictors unchanged.
 """
 
 from __future__ import annotations
@@ -30,21 +30,16 @@ Noise = Callable[[np.random.Generator], Float[np.ndarray, " _sample"]]
 
 @dataclass(frozen=True)
 class Targets:
-    """Targets under a null, one a column.
-
-    Attributes:
-        name: of the null.
-        keeps: what the target keeps under it.
-        values: the targets.
-        artificial: whether they are new series rather than recorded ones.
-        controls: whether the null keeps what data without an effect has, so that tests against it hold their level.
-    """
+    """Targets under a null, one a column."""
 
     name: str
     keeps: str
+    """What the target keeps under it."""
     values: Float[np.ndarray, "sample draw"]
     artificial: bool
+    """Whether they are new series rather than recorded ones."""
     controls: bool = True
+    """Whether the null keeps what data without an effect has, so that tests against it hold their level."""
 
 
 def trial_permuted(
@@ -54,9 +49,6 @@ def trial_permuted(
 
     Whatever all trials share stays: a forecast beats this null only by what is particular to a trial. Exact, since
     under the null the pairing of trials is arbitrary.
-
-    Raises:
-        DataError: when too few trials can be exchanged.
     """
     groups = exchangeable(data.target, data.lengths, strata)
     rows = permuted_rows(trial_permutations(groups, draws, seed), data.lengths)
@@ -72,9 +64,6 @@ def phases_randomised(
     forecast may beat it by that alone. It is close to its level while correlations are short against a trial (6 % false
     positives at 5 % where they last as long as the trial), and does not hold it for a target forecast from its own
     past.
-
-    Raises:
-        DataError: when the target has missing samples, which a spectrum cannot have.
     """
     _require_whole(data)
     rng = _generator("phase", seed)
@@ -90,9 +79,6 @@ def linear_processes(data: TrialData, draws: int, seed: int = 0) -> Targets:
 
     The null of a linear process for a target that is forecast from its own past. Conservative, since the fit follows
     the recorded trials.
-
-    Raises:
-        DataError: when samples are missing, or trials are too short for a fit.
     """
     _require_whole(data)
     drawn = linear_process(data.target, data.lengths, _generator("linear", seed), draws)
@@ -100,11 +86,7 @@ def linear_processes(data: TrialData, draws: int, seed: int = 0) -> Targets:
 
 
 def noise_filtered(data: TrialData, noise: Noise, draws: int, seed: int = 0) -> Targets:
-    """Draw targets from white noise that went through the recording's own processing.
-
-    Raises:
-        DataError: when a draw does not have the data's samples.
-    """
+    """Draw targets from white noise that went through the recording's own processing."""
     drawn = _filtered(noise, draws, seed)
     if len(drawn) != len(data.target):
         raise DataError(f"filtered noise has {len(drawn)} samples, the target has {len(data.target)}")
@@ -146,7 +128,7 @@ def forecast_null(
 
     Args:
         data: the recorded predictors and target.
-        targets: what stands in for the target.
+        targets: replacements of the target.
         make: works out a forecaster; called once a draw where the target's own past is a predictor.
         forecaster: the one for the recorded predictors.
     """

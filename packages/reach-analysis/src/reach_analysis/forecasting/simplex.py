@@ -2,7 +2,7 @@
 
 The forecast for a state with neighbours at distances d_1 <= ... <= d_k is the average of their targets under weights
 exp(-d_i / d_1). Neighbours depend on predictors only, so a forecast is a linear map from library targets to
-predictions: it is worked out once and applied to any number of targets, such as a thousand permutations of them.
+predictions. It is computed once and applied to any number of targets, such as a thousand permutations of them.
 Weights, the floor under d_1 and k = E + 1 (also for several predictors) are those of pyEDM 2.5.7.
 """
 
@@ -24,17 +24,13 @@ LEAST_DISTANCE = 1e-6
 
 @dataclass(frozen=True)
 class Forecast:
-    """Predictions beside what was observed.
-
-    Attributes:
-        observed, predicted: target of each predicted state and its forecast.
-        state: row of the embedding that was predicted.
-        embedding: the states.
-    """
+    """Predictions and observations."""
 
     observed: Float[np.ndarray, " prediction"]
+    """Target of each predicted state and its forecast."""
     predicted: Float[np.ndarray, " prediction"]
     state: Int[np.ndarray, " prediction"]
+    """Row of the embedding that was predicted."""
     embedding: Embedding
 
     @property
@@ -50,18 +46,14 @@ class Forecast:
 
 @dataclass(frozen=True)
 class NeighbourMap:
-    """Predictions as weighted averages of library targets.
-
-    Attributes:
-        state: rows of the embedding that are predicted.
-        neighbour: library states each prediction averages, nearest first.
-        weight: their weights; each row sums to 1.
-        embedding: the states.
-    """
+    """Predictions as weighted averages of library targets."""
 
     state: Int[np.ndarray, " prediction"]
+    """Rows of the embedding that are predicted."""
     neighbour: Int[np.ndarray, "prediction k"]
+    """Library states each prediction averages, nearest first."""
     weight: Float[np.ndarray, "prediction k"]
+    """Their weights; each row sums to 1."""
     embedding: Embedding
 
     def forecast(self) -> Forecast:
@@ -71,7 +63,7 @@ class NeighbourMap:
         return Forecast(targets[self.state], predicted, self.state, self.embedding)
 
     def apply(self, targets: Float[np.ndarray, "state column"]) -> Float[np.ndarray, "prediction column"]:
-        """Forecast many targets of the same states at once."""
+        """Forecast many targets of the same states together."""
         count, k = self.neighbour.shape
         edges = np.arange(0, count * k + 1, k)
         matrix = csr_array((self.weight.ravel(), self.neighbour.ravel(), edges), shape=(count, len(targets)))
@@ -88,9 +80,6 @@ def simplex_map(
         splits: library and prediction, one entry a fold.
         knn: neighbours of a state; None takes E + 1.
         exclusion: samples of the same trial to either side that may not serve as neighbours; None, the whole trial.
-
-    Raises:
-        DataError: when a state has too few neighbours.
     """
     k = embedding.lags.E + 1 if knn is None else knn
     found = [nearest(embedding, split, k, exclusion) for split in splits]

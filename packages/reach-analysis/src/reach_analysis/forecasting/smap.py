@@ -25,7 +25,6 @@ from scipy.spatial.distance import cdist
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Embedding, Split
 from reach_analysis.forecasting.neighbours import excluded, one_blas_thread
-from reach_analysis.forecasting.simplex import Forecast
 
 BLOCK = 1 << 17
 """Distances in one block of states; a block stays in the cache."""
@@ -33,25 +32,24 @@ FLAT = 1e-10
 """Ratio of the least local variance to the mean square (in whitened coordinates) below which a state goes to SVD."""
 REFINE = 1e-3
 """The same ratio, below which solutions are refined."""
-UNREFINED = 1e-6
-"""The same ratio, below which a map for many targets, which is not refined, takes SVD."""
 COLLINEAR = 1e-10
 """Ratio of singular values below which the library itself counts as rank deficient."""
 
 
 @dataclass(frozen=True)
-class SMapForecast(Forecast):
-    """A forecast by S-map.
+class SMapForecast:
+    """A forecast by S-map."""
 
-    Attributes:
-        theta: how local the fits are.
-        coefficients: intercept, then one coefficient for each entry of the state.
-        by_svd: predictions whose neighbourhood was too flat for the fast solution.
-    """
-
+    observed: Float[np.ndarray, " prediction"]
+    predicted: Float[np.ndarray, " prediction"]
+    state: Int[np.ndarray, " prediction"]
+    """Row of the embedding that is predicted."""
     theta: float
+    """Localisation of the fits."""
     coefficients: Float[np.ndarray, "prediction _terms"]
+    """Intercept, then one coefficient for each entry of the state."""
     by_svd: int
+    """Predictions whose neighbourhood is too flat for the fast solution."""
 
 
 class _Library(NamedTuple):
@@ -90,10 +88,6 @@ def smap(
         knn: library states each fit uses; None takes all (pyEDM: all but the farthest where library and prediction do
             not overlap).
         exclusion: samples of the same trial to either side that are left out; None, the whole trial.
-
-    Raises:
-        ConfigError: for a negative theta.
-        DataError: when a state has no library.
     """
     if not thetas or min(thetas) < 0:
         raise ConfigError(f"theta must be 0 or more, got {list(thetas)}")
@@ -110,7 +104,6 @@ def smap(
             embedding.targets[state],
             np.concatenate([fit.predicted for fit in of_theta]),
             state,
-            embedding,
             float(theta),
             np.concatenate([fit.coefficients for fit in of_theta]),
             int(sum(fit.svd.sum() for fit in of_theta)),
@@ -241,66 +234,3 @@ def _solve_by_svd(
     design = np.column_stack([weight, weight[:, None] * library.vectors])[used]
     solution = np.linalg.lstsq(design, (weight * library.targets)[used], rcond=None)[0]
     return float(solution[0]), solution[1:]
-
-
-@dataclass(frozen=True)
-class SMapMap:
-    """S-map forecasts as a linear map from library targets, for any number of targets.
-
-    Attributes:
-        state: rows of the embedding that are predicted.
-        embedding: the states.
-        theta: how local the fits are.
-        libraries: rows of the embedding each fold learns from.
-        matrices: what each library target contributes to each prediction, fold by fold.
-    """
-
-    state: Int[np.ndarray, " prediction"]
-    embedding: Embedding
-    theta: float
-    libraries: tuple[np.ndarray, ...]
-    matrices: tuple[np.ndarray, ...]
-
-    def apply(self, targets: Float[np.ndarray, "state column"]) -> Float[np.ndarray, "prediction column"]:
-        """Forecast many targets of the same states at once."""
-        pairs = zip(self.matrices, self.libraries, strict=True)
-        return np.concatenate([matrix @ targets[library] for matrix, library in pairs])
-
-
-def smap_map(embedding: Embedding, splits: Sequence[Split], theta: float, *, exclusion: int | None = None) -> SMapMap:
-    """Work out how S-map predicts from any targets; arguments and errors as for :func:`smap`.
-
-    Nothing is refined here, so flat neighbourhoods go to SVD sooner; both agree to about 1e-8 of the target's range.
-    """
-    if theta < 0:
-        raise ConfigError(f"theta must be 0 or more, got {theta}")
-    matrices = []
-    with one_blas_thread():
-        for split in splits:
-            library = _prepare(embedding, split)
-            blocks = _distances(embedding, split, None, exclusion)
-            matrices.append(np.concatenate([_contributions(library, *block, theta) for block in blocks]))
-    state = np.concatenate([split.prediction for split in splits])
-    return SMapMap(state, embedding, float(theta), tuple(split.library for split in splits), tuple(matrices))
-
-
-def _contributions(
-    library: _Library, states: np.ndarray, distance: Float[np.ndarray, "row library"], theta: float
-) -> Float[np.ndarray, "row library"]:
-    """Derivative of each prediction by each library target."""
-    weight = _weights(distance, theta)
-    flat = np.ones(len(states), dtype=bool)
-    out = np.empty(weight.shape)
-    if library.full_rank:
-        local = _moments(library, weight)
-        flat = local.flat | (local.flatness < UNREFINED)
-        here = solve_triangular(library.factor.T, (states - library.centre).T, lower=True).T
-        lever = local.inverse(here - local.mean)
-        out = weight / local.total * (1 - (lever * local.mean).sum(axis=1)[:, None] + lever @ library.white.T)
-    for row in np.flatnonzero(flat):
-        used, root = np.isfinite(distance[row]), np.sqrt(weight[row])
-        design = np.column_stack([root, root[:, None] * library.vectors])[used]
-        tolerance = np.finfo(float).eps * max(design.shape)
-        out[row] = 0.0
-        out[row, used] = np.r_[1.0, states[row]] @ np.linalg.pinv(design, rcond=tolerance) * root[used]
-    return out

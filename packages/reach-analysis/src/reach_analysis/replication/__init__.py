@@ -1,1 +1,1 @@
-"""The public notebooks' choices beside ours: what each of them alone does to a score."""
+"""The public notebooks' choices compared with ours: the effect of each alone on a score."""

@@ -1,8 +1,8 @@
-"""Principal components and high-frequency power with the public choices beside ours.
+"""Principal components and high-frequency power with the public choices and with ours.
 
 Components: explained variance of the very trials they were found on, and trajectories coloured by the third column of
 qpos, called shoulder extension there. Power: a band of 10-1000 Hz asked of actions that are sampled 400 times a second
-or less, which is cut at half the rate without a word.
+or less, which is silently cut at half the rate.
 """
 
 from __future__ import annotations
@@ -27,11 +27,7 @@ BAND_HZ = (10.0, 1000.0)
 
 
 def compare_components(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
-    """Every layer, ours and theirs.
-
-    Raises:
-        UserError: as for the PCA study.
-    """
+    """Every layer, ours and theirs."""
     names = config.layers or ["latent_mean", *rollouts.layers]
     folds = folds_at_most(rollouts.trials, config.folds, config.seed)
     tick, rows = stage("replication", len(names)), []
@@ -66,11 +62,7 @@ def _colour_r2(layer: LayerPca, colours: Sequence[np.ndarray]) -> float:
 
 
 def compare_spectra(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stage = silent) -> Study:
-    """Every condition, ours and theirs.
-
-    Raises:
-        UserError: as for the spectra study.
-    """
+    """Every condition, ours and theirs."""
     tick, rows = stage("replication", len(conditions)), []
     for name, rollouts in conditions.items():
         series = rollouts.series(config.signal)

@@ -1,4 +1,4 @@
-"""Forecasts with the public notebooks' choices, each alone and all together, beside ours."""
+"""Forecasts with the public notebooks' choices, each alone and all together, compared with ours."""
 
 from __future__ import annotations
 
@@ -57,9 +57,6 @@ def score(
 
     With several candidates and `test_lags` the best one by Pearson's correlation is taken for each column; otherwise
     the first counts.
-
-    Raises:
-        DataError: when no state is left.
     """
     if protocol.stretched:
         data = stretched(data)
@@ -105,7 +102,7 @@ def _splits(
 
 
 def _across_borders(data: TrialData, lags: Lags) -> Embedding:
-    """States of the end-to-end series; each still says in which trial its present sample lies."""
+    """States of the end-to-end series; each keeps the trial of its present sample."""
     series = TrialData(data.predictors, data.target, np.array([len(data.target)]), ("all trials",))
     embedding = embed(series, lags)
     time = embedding.row - data.starts[data.trial[embedding.row]]
@@ -115,7 +112,7 @@ def _across_borders(data: TrialData, lags: Lags) -> Embedding:
 def kept_by_nan_rows(
     data: TrialData, lags: Lags, folds: Int[np.ndarray, " trial"], protocol: Protocol
 ) -> Bool[np.ndarray, " state"]:
-    """States whose prediction pyEDM keeps when NaN rows stand between trials.
+    """States whose prediction pyEDM keeps with NaN rows between trials.
 
     There the library also holds the states that have no target, but for those at its very end, and a prediction with
     one of them among its neighbours is NaN.
@@ -170,7 +167,7 @@ DEPARTURES = (
                Protocol(borders=True)),
     _Departure("NaN rows between trials", "every valid prediction is scored",
                "predictions with a trial's last samples among their neighbours are dropped", Protocol(padding=True)),
-    _Departure("leads for lags", "states hold the past", "the sign of the shift turned round: states hold the future",
+    _Departure("leads for lags", "states hold the past", "the sign of the shift is flipped: states hold the future",
                Protocol(leads=True)),
 )  # fmt: skip
 STRETCHED = _Departure(
@@ -185,11 +182,7 @@ TEST_LAGS = _Departure(
 
 
 def compare_forecasts(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> Study:
-    """Every question of the settings, ours and theirs.
-
-    Raises:
-        UserError: as for the forecast study.
-    """
+    """Every question of the settings, ours and theirs."""
     asked, inputs, _ = questions(rollouts, config)
     tick, rows = stage("replication", len(asked)), []
     for question in asked:
@@ -224,11 +217,7 @@ class _Setting:
 
 
 def departures(question: Question, config: ForecastConfig) -> Iterator[Comparison]:
-    """One row a public choice, and one for all together.
-
-    Raises:
-        DataError: when trials cannot be exchanged, or no state is left.
-    """
+    """One row a public choice, and one for all together."""
     setting = _setting(question, config)
     extra = (STRETCHED,) if question.noise is not None and not question.own else ()
     for departure in (*DEPARTURES, *extra):
@@ -284,7 +273,7 @@ def _measures(setting: _Setting) -> Comparison:
 
 
 def _nulls(setting: _Setting, seed: int) -> Comparison:
-    """What the score is held against: exchanged trials, or shuffled samples."""
+    """The null of the score: exchanged trials, or shuffled samples."""
     shuffled = samples_shuffled(setting.data, DRAWS, seed).values
     public = score(setting.data, (setting.usual,), setting.folds, Protocol(), shuffled)
     return Comparison(

@@ -1,4 +1,4 @@
-"""Simulated muscles against EMG with the public notebooks' choices beside ours.
+"""Simulated muscles against EMG with the public notebooks' choices and with ours.
 
 There 59 of 119 simulated steps (147.5 ms) and 250 ms of EMG were both stretched over 60 samples, the control, clipped
 to 0 and 1, stood for the muscle, and the i-th simulated trial was compared with the i-th recorded one.
@@ -18,7 +18,7 @@ from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.replication.table import Comparison, comparison_study
 from reach_analysis.statistics.estimates import Resampling
-from reach_analysis.studies.emg import load_emg
+from reach_analysis.studies.recordings import load_emg
 from reach_analysis.studies.study import Study
 
 WINDOW_S = 0.25
@@ -31,11 +31,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def compare_muscles(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = silent) -> Study:
-    """Every condition and muscle, ours and theirs.
-
-    Raises:
-        UserError: as for the EMG study.
-    """
+    """Every condition and muscle, ours and theirs."""
     emg, inputs, notes = load_emg(conditions, config)
     tick, rows = stage("replication", len(conditions)), []
     for name, rollouts in conditions.items():
@@ -87,7 +83,7 @@ def _matched(simulation: TrialSeries, envelope: TrialSeries, *, clip: bool = Fal
 
 
 def _renamed(simulation: TrialSeries, envelope: TrialSeries) -> TrialSeries:
-    """Simulated trials under the names of the recorded ones, in the order both stand in."""
+    """Simulated trials under the names of the recorded ones, in the order of the files."""
     count = min(len(simulation.trials), len(envelope.trials))
     kept = simulation.take(simulation.trials[:count])
     return TrialSeries(
@@ -111,7 +107,7 @@ def _over(values: np.ndarray) -> np.ndarray:
 
 
 def _exchanged(pair: Pair) -> Pair:
-    """Each simulated trial beside the EMG of the next one."""
+    """Each simulated trial with the EMG of the next one."""
     return pair[0], np.roll(pair[1], 1, axis=0)
 
 

@@ -1,7 +1,7 @@
-"""One choice of the public notebooks beside ours: a row of the table, and the table as a study of its own.
+"""One choice of the public notebooks compared with ours: a row of the table, and the table as a study.
 
-The choices are those of the notebooks published with paper A. They are reproduced so that what each of them does can be
-seen, one at a time and all together; none of them is a setting of the analyses themselves.
+The choices are those of the notebooks published with paper A. They are reproduced to show the effect of
+each, one at a time and all together; none of them is a setting of the analyses themselves.
 """
 
 from __future__ import annotations
@@ -15,36 +15,30 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reach_analysis._common.figures import BLUE, GREY, LIGHT, ORANGE, drawing, label
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.study import Study, StudyFigure
 
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One departure.
-
-    Attributes:
-        question: what is scored.
-        departure: the choice, in a few words.
-        ours_does, public_does: what either does.
-        measure: of what the values are.
-        ours, public: value with our choice, and with theirs alone (all others ours).
-        ours_n, public_n: number of values behind each: predictions, trials.
-        ours_null, public_null: the same when trials are exchanged, so that there is nothing to find (forecasts: median
-            over exchanges; EMG: each trial beside the next one's); NaN where that says nothing.
-    """
+    """One departure."""
 
     question: str
     departure: str
+    """The choice, in a few words."""
     ours_does: str
     public_does: str
     measure: str
     ours: float
+    """Value with our choice, and with theirs alone (all others ours)."""
     public: float
     ours_n: int
+    """Number of values behind each: predictions, trials."""
     public_n: int
     ours_null: float = NAN
+    """The same when trials are exchanged, so that there is nothing to find (forecasts: median over exchanges; EMG: each
+    trial with the next one's); NaN where it is meaningless."""
     public_null: float = NAN
 
     @property
@@ -57,12 +51,11 @@ def comparison_study(verb: str, rows: Sequence[Comparison], inputs: tuple[Path, 
     """Table and figure of one analysis done both ways."""
     return Study(
         name=f"{verb}_replication",
-        title=f"{verb}: the public notebooks' choices beside ours",
         results=[row.row for row in rows],
         inputs=inputs,
         tables={f"{verb}_replication": [row.row for row in rows]},
         figures=(
-            Shown(
+            StudyFigure(
                 f"{verb}_replication",
                 side_by_side(rows),
                 "Each row: a value with our choice (blue) and with that of the public notebooks (orange), everything "
@@ -99,5 +92,5 @@ def side_by_side(rows: Sequence[Comparison]) -> Figure:
 
 
 def _group(row: Comparison) -> tuple[str, str]:
-    """Question and kind of measure: what stands before the first comma."""
+    """Question and kind of measure: the text before the first comma."""
     return row.question, row.measure.split(",")[0]

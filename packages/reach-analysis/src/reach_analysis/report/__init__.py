@@ -1,1 +1,1 @@
-"""The report: all studies of one body on one page, beside what the papers print."""
+"""The report: all studies of one body on one page, compared with what the papers print."""

@@ -10,32 +10,28 @@ from typing import Any
 
 from reach_analysis._common.errors import ConfigError, ContractError, unknown
 from reach_analysis._common.hdf5.check import check_file, errors_in, format_violations
+from reach_analysis.config import ReportConfig
 from reach_analysis.data.clips import read_clips
 from reach_analysis.data.inputs import conditions
 from reach_analysis.data.rollouts import Rollouts, listed_in
-from reach_analysis.report.numbers import Column, Table, p_text, table
-from reach_analysis.report.sections import Inputs
-from reach_analysis.report_config import ReportConfig
+from reach_analysis.report.page import Finding
+from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES
+from reach_analysis.report.sections import Chapter, Inputs
+from reach_analysis.studies.section import Column, Table, number, p_text, plain, table
 
 FEW_TRIALS = 7
-"""Below this many trials a reader is told what cannot be expected of them: 6 have 720 arrangements."""
+"""With fewer trials the page warns about intervals and p-values: 6 trials have 720 arrangements."""
 
 
 def gather(config: ReportConfig) -> Inputs:
-    """Open everything the report is about, and see that it conforms to docs/schema.
-
-    Raises:
-        UserError: when a file cannot be used, or names do not fit each other.
-    """
+    """Open everything the report is about, and see that it conforms to docs/schema."""
     found = conditions(config.rollouts, config.clip_pattern, config.rollouts_seed)
     for path in dict.fromkeys(rollouts.path for rollouts in found.values()):
         errors = errors_in(check_file(path))
         if errors:
             raise ContractError(format_violations(path, errors))
     if len({file_safe(name).lower() for name in found}) < len(found):
-        raise ConfigError(
-            f"rollouts: names of conditions become names of files, and these are alike: {', '.join(found)}"
-        )
+        raise ConfigError(f"rollouts: names of conditions become file names, and these are equal: {', '.join(found)}")
     focus = config.focus or list(found)[-1]
     if focus not in found:
         raise ConfigError(f"focus: {unknown('condition', focus, list(found))}")
@@ -94,13 +90,13 @@ def files_table(hashes: Sequence[Mapping[str, str]]) -> Table:
 
 
 def focus_note(inputs: Inputs) -> str:
-    """How many controllers there are, and which stands in focus."""
+    """The number of controllers, and the condition in focus."""
     if len(inputs.conditions) == 1:
-        return "One controller was analysed. Trials go by their names, and times count from the start of each clip."
+        return "One controller was analysed. Trials are matched by name, and times count from the start of each clip."
     focus = inputs.focus.replace("_", " ")
     return (
         f"{len(inputs.conditions)} controllers were analysed. Forecasts, cross maps and the comparison with the papers "
-        f"look at {focus} where nothing else is said. Trials are joined by their names, and times count from the start "
+        f"are about {focus} unless stated otherwise. Trials are matched by name, and times count from the start "
         "of each clip."
     )
 
@@ -118,18 +114,57 @@ def input_notes(inputs: Inputs, hashes: Iterable[Mapping[str, str]], synthetic: 
         )
     if synthetic:
         notes.append(
-            "Synthetic EMG is only compared with muscles; it is neither forecast nor held against layers, since that "
-            "would tell nothing beyond the activation it was made from."
+            "Synthetic EMG is only compared with muscles; it is not forecast or compared with layers, because that "
+            "would only repeat the results for the activation it was made from."
         )
     for condition, path in inputs.clips.items():
         followed = _source_hashes(inputs.conditions[condition])
         if followed and by_name.get(path.name) not in followed:
             notes.append(
-                f"{path.name} is not the file that {condition} says it followed (another SHA-256): errors of keypoints "
-                "may be about other movements."
+                f"{path.name} is not the clips file named in the rollouts of {condition} (another SHA-256): errors of "
+                "keypoints may be about other recordings."
             )
     return notes
 
 
 def _source_hashes(rollouts: Rollouts) -> set[str]:
     return {str(entry.get("sha256")) for entry in listed_in(rollouts, "source_files") if isinstance(entry, dict)}
+
+
+def findings(inputs: Inputs, chapters: Sequence[Chapter], verdicts: Mapping[str, int]) -> list[Finding]:
+    """The sentences of the summary; `verdicts` counts the claims of the papers."""
+    told = [
+        Finding(
+            chapter.key, f"{plain(part.condition)}: {text}" if len(chapter.parts) > 1 else text, part.section.opening
+        )
+        for chapter in chapters
+        for part in chapter.parts
+        for text in part.section.findings
+    ]
+    opening = [finding for finding in told if finding.opening]
+    rest = [finding for finding in told if not finding.opening]
+    return [Finding("inputs", _who(inputs), True), *opening, *_papers(verdicts), *rest]
+
+
+def _who(inputs: Inputs) -> str:
+    parts = [
+        f"{plain(name)} ({len(rollouts.trials)} trials of at most {_longest(rollouts)} s)"
+        for name, rollouts in inputs.conditions.items()
+    ]
+    noun = "controller" if len(parts) == 1 else "controllers"
+    body = body_of(inputs).replace("_", " ")
+    return f"This page is about {len(parts)} {noun} of the {body}, trained to imitate recordings: {'; '.join(parts)}."
+
+
+def _longest(rollouts: Rollouts) -> str:
+    return number(float(rollouts.n_steps.max(initial=0)) / rollouts.rate_hz)
+
+
+def _papers(verdicts: Mapping[str, int]) -> list[Finding]:
+    total = sum(verdicts.values())
+    text = (
+        f"Of {total} {'value' if total == 1 else 'values'} that the papers print about this body, "
+        f"{verdicts[REPLICATES]} replicate here, {verdicts[DIFFERS]} differ, and {verdicts[OPEN]} cannot be checked "
+        "with these files."
+    )
+    return [Finding("papers", text, True)] if total else []

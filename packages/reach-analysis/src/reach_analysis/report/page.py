@@ -1,4 +1,4 @@
-"""The page: what the template is filled with. Everything that comes from files is escaped by the template engine."""
+"""The page: values for the template, and figures as SVG. The template engine escapes all text from files."""
 
 from __future__ import annotations
 
@@ -13,60 +13,59 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from reach_analysis._common import files as saved
 from reach_analysis._common.figures import encode
-from reach_analysis._common.files import plain
-from reach_analysis.report.findings import Finding
-from reach_analysis.report.numbers import Table
 from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES, Checked, citations
-from reach_analysis.report.sections import Part, Section
-from reach_analysis.report.tables import tables_of
-from reach_analysis.studies.study import Shown
+from reach_analysis.report.sections import Chapter, Part
+from reach_analysis.studies.section import Table, plain
+from reach_analysis.studies.study import StudyFigure
 
 _SIGNS = {REPLICATES: "●", DIFFERS: "▲", OPEN: "○"}
 _KINDS = {REPLICATES: "replicates", DIFFERS: "differs", OPEN: "open"}
 
 
 @dataclass(frozen=True)
-class Head:
-    """What stands above and around the sections.
+class Finding:
+    """One sentence of the summary."""
 
-    Attributes:
-        title: heading of the page.
-        created: when it was made.
-        findings: sentences with the section each is about.
-        synthetic: condition that synthetic EMG was made from; empty where none was.
-        inputs, files: tables of conditions and of all files.
-        focus_note: which condition stands in focus.
-        notes: what has to be said about the inputs.
-        versions: of the software.
-        seed: of everything drawn.
-    """
+    section: str
+    """Key of the chapter it is about."""
+    text: str
+    opening: bool = False
+    """Whether it belongs to the first paragraph rather than to the list below."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Everything on the page but the chapters."""
 
     title: str
     created: str
     findings: tuple[Finding, ...]
     synthetic: str
+    """Condition that synthetic EMG was made from; empty where there is none."""
     inputs: Table
     files: Table
     focus_note: str
     notes: tuple[str, ...]
+    """Remarks about the inputs."""
     versions: Mapping[str, str]
     seed: int
 
 
 def html_of(
-    head: Head, sections: Sequence[Section], pictures: Mapping[str, Sequence[Picture]], checked: Sequence[Checked]
+    head: Head, chapters: Sequence[Chapter], pictures: Mapping[str, Sequence[Picture]], checked: Sequence[Checked]
 ) -> str:
     """The page as text.
 
     Args:
-        head: what stands around the sections.
-        sections: the sections.
+        head: everything but the chapters.
+        chapters: the studies.
         pictures: figures of each part, by the part's name (:func:`part_name`).
         checked: claims of the papers.
     """
     numbers = iter(range(1, 1 + sum(len(entries) for entries in pictures.values())))
-    shown = [_section(section, pictures, numbers, head) for section in sections]
+    shown = [_chapter(chapter, pictures, numbers, head) for chapter in chapters]
     page = {
         "title": head.title, "created": head.created, "version": head.versions.get("reach-analysis", ""),
         "findings": head.findings, "synthetic": head.synthetic, "inputs": head.inputs, "files": head.files,
@@ -81,39 +80,34 @@ def html_of(
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters["words"] = _words
+    environment.filters["words"] = plain
     style = files("reach_analysis.report").joinpath("templates/report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html.jinja").render(page=page, style=Markup(style))
 
 
-def part_name(section: Section, part: Part) -> str:
+def part_name(chapter: Chapter, part: Part) -> str:
     """Name of a part in file names and links."""
-    return f"{section.key}.{part.condition}" if part.condition else section.key
+    return f"{chapter.key}.{part.condition}" if part.condition else chapter.key
 
 
-def _words(name: str) -> str:
-    """A name of a condition as words."""
-    return name.replace("_", " ")
-
-
-def _section(section: Section, pictures: Mapping[str, Sequence[Picture]], numbers: Any, head: Head) -> dict[str, Any]:
+def _chapter(chapter: Chapter, pictures: Mapping[str, Sequence[Picture]], numbers: Any, head: Head) -> dict[str, Any]:
     return {
-        "key": section.key, "title": section.title, "question": section.question, "absent": section.absent,
-        "synthetic": section.key == "emg" and bool(head.synthetic) and not section.absent,
-        "parts": [_part(section, part, pictures, numbers) for part in section.parts],
+        "key": chapter.key, "title": chapter.title, "question": chapter.question, "absent": chapter.absent,
+        "synthetic": chapter.key == "emg" and bool(head.synthetic) and not chapter.absent,
+        "parts": [_part(chapter, part, pictures, numbers) for part in chapter.parts],
     }  # fmt: skip
 
 
-def _part(section: Section, part: Part, pictures: Mapping[str, Sequence[Picture]], numbers: Any) -> dict[str, Any]:
-    name = part_name(section, part)
+def _part(chapter: Chapter, part: Part, pictures: Mapping[str, Sequence[Picture]], numbers: Any) -> dict[str, Any]:
+    name = part_name(chapter, part)
     figures = [
         {"anchor": one.anchor, "number": next(numbers), "caption": one.caption, "inline": Markup(one.inline)}
         for one in pictures.get(name, ())
     ]
-    settings = json.dumps(plain(part.settings), indent=1, ensure_ascii=False)
+    settings = json.dumps(saved.plain(part.settings), indent=1, ensure_ascii=False)
     return {
         "condition": part.condition, "anchor": anchor(part.condition), "absent": part.absent, "figures": figures,
-        "tables": [] if part.study is None else tables_of(part.study),
+        "tables": [one for one in part.section.tables if one.rows and one.headings],
         "notes": () if part.study is None else part.study.notes, "settings": settings,
     }  # fmt: skip
 
@@ -134,20 +128,15 @@ _POINT_PX = 4 / 3
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure in all its forms.
-
-    Attributes:
-        name: name of its files and of its place in the page; unique in a report.
-        caption: what is drawn.
-        svg, png: the files.
-        inline: the SVG as it stands in the page.
-    """
+    """A figure in all its forms."""
 
     name: str
+    """Name of its files and of its place in the page; unique in a report."""
     caption: str
     svg: bytes
     png: bytes
     inline: str
+    """The SVG of the page."""
 
     @property
     def anchor(self) -> str:
@@ -156,11 +145,11 @@ class Picture:
 
 
 def anchor(name: str) -> str:
-    """A name as it can stand in ids and links."""
+    """A name as an id or link."""
     return re.sub(r"[^A-Za-z0-9-]+", "-", name)
 
 
-def picture(shown: Shown, name: str) -> Picture:
+def picture(shown: StudyFigure, name: str) -> Picture:
     """Draw a figure for files and page."""
     svg = encode(shown.figure, "svg")
     text = svg.decode("utf-8")
@@ -172,11 +161,11 @@ def inline(svg: str, prefix: str, width: float) -> str:
     """The SVG element alone, as wide as the page but no wider than drawn, with ids that begin with `prefix`."""
     body = svg[svg.index("<svg") :].strip()
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    seen: Counter[str] = Counter()
+    count: Counter[str] = Counter()
 
     def own(found: re.Match[str]) -> str:
-        seen[found[1]] += 1  # matplotlib gives equal pictures within a figure the same id
-        return f' id="{prefix}.{found[1]}"' if seen[found[1]] == 1 else f' id="{prefix}.{found[1]}.{seen[found[1]]}"'
+        count[found[1]] += 1  # matplotlib gives equal pictures within a figure the same id
+        return f' id="{prefix}.{found[1]}"' if count[found[1]] == 1 else f' id="{prefix}.{found[1]}.{count[found[1]]}"'
 
     body = re.sub(r'\sid="([^"]+)"', own, body)
     body = re.sub(r'((?:xlink:)?href=")#([^"]+)"', rf'\g<1>#{prefix}.\g<2>"', body)

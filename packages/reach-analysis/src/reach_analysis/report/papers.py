@@ -1,28 +1,63 @@
-"""What the papers print beside what is found here: the verdict follows from our value and its interval, by one rule.
+"""Values that the papers print, compared with ours: one rule derives the verdict from our value and its interval.
 
-A claim names a region: the paper's value give or take a margin, or everything up to (or from) a bound. Our whole
+A claim names a region: the paper's value plus or minus a margin, or everything up to (or from) a bound. Our whole
 interval inside it replicates the claim; our whole interval outside differs; an interval across the border, a number
-that is missing, another body or synthetic recordings cannot tell.
+that is missing, another body or synthetic recordings leave it open.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from reach_analysis.report.facts import JOINT_ONLY, PHYSICS_AWARE, Fact, Facts
-from reach_analysis.report.numbers import ABSENT, exact, interval
+from reach_analysis.report.sections import Chapter, Inputs
+from reach_analysis.studies.section import ABSENT, Fact, exact
 
+JOINT_ONLY, PHYSICS_AWARE = r"joint.?only", r"physics.?aware"
+"""Patterns of the names of the papers' conditions."""
 REPLICATES, DIFFERS, OPEN = "replicates", "differs", "cannot be checked"
 VALUES = "paper_values.toml"
 _SLACK = 1e-9
 """Differences of rounding do not push a value over a border."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Our numbers by the names that the claims use: ``chapter/...``, of one condition ``chapter/...@condition``."""
+
+    known: Mapping[str, Fact]
+    absent: Mapping[str, str]
+    """Why a chapter is empty."""
+    conditions: tuple[str, ...]
+    focus: str
+
+    @classmethod
+    def of(cls, chapters: Sequence[Chapter], inputs: Inputs) -> Facts:
+        """Collect the finite facts of all studies."""
+        known = {}
+        for chapter in chapters:
+            for part in chapter.parts:
+                at = f"@{part.condition}" if part.condition else ""
+                known |= {
+                    f"{chapter.key}/{name}{at}": fact for name, fact in part.facts.items() if math.isfinite(fact.value)
+                }
+        return cls(known, {one.key: one.absent for one in chapters}, tuple(inputs.conditions), inputs.focus)
+
+    def get(self, name: str, condition: str = "") -> Fact | None:
+        """A number, of a condition where it belongs to one."""
+        return self.known.get(f"{name}@{condition}") or self.known.get(name)
+
+    def role(self, pattern: str) -> str | None:
+        """The one condition whose name matches a pattern."""
+        hits = [name for name in self.conditions if re.search(pattern, name, re.IGNORECASE)]
+        return hits[0] if len(hits) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -72,30 +107,25 @@ class Claim:
 
 @dataclass(frozen=True)
 class Checked:
-    """A claim and what became of it.
-
-    Attributes:
-        claim: the claim.
-        condition: the condition our value is from; empty where it is about several, or there is none.
-        ours: our number in the claim's unit; None where there is none.
-        verdict: replicates, differs or cannot be checked.
-        why: in one sentence.
-        here: whether the claim is about this body.
-    """
+    """A claim and what became of it."""
 
     claim: Claim
     condition: str
+    """The condition our value is from; empty where it is about several, or there is none."""
     ours: Fact | None
+    """Our number in the claim's unit; None where there is none."""
     verdict: str
+    """Replicates, differs or cannot be checked."""
     why: str
     here: bool
+    """Whether the claim is about this body."""
 
     @property
     def shown(self) -> str:
         """Our value as text, with its unit."""
         if self.ours is None:
             return ABSENT
-        text = interval(self.ours.value, self.ours.low, self.ours.high)
+        text = self.ours.text()
         return text if self.claim.unit == "1" else f"{text} {self.claim.unit}"
 
 
@@ -135,7 +165,8 @@ def _check(claim: Claim, facts: Facts, body: str, synthetic: bool) -> Checked:
     name, condition, why = _place(claim, facts)
     found = None if why else facts.get(name, condition)
     if found is None:
-        return Checked(claim, condition, None, OPEN, why or _missing(claim, facts), True)
+        why = why or facts.absent.get(claim.fact.split("/")[0]) or f"Needs {claim.needs}."
+        return Checked(claim, condition, None, OPEN, why, True)
     ours = _scaled(found, claim.scale)
     return Checked(claim, condition, ours, *judge(claim, ours), True)
 
@@ -153,10 +184,6 @@ def _place(claim: Claim, facts: Facts) -> tuple[str, str, str]:
     if condition is None:
         return claim.fact, "", f"No controller here is called {claim.role}."
     return claim.fact, condition, ""
-
-
-def _missing(claim: Claim, facts: Facts) -> str:
-    return facts.why(claim.fact) or f"Needs {claim.needs}."
 
 
 def _scaled(fact: Fact, scale: float) -> Fact:
@@ -178,8 +205,8 @@ def judge(claim: Claim, ours: Fact) -> tuple[str, str]:
         return REPLICATES, f"{what[:1].upper()}{what[1:]} is {_within(region)}."
     if top < low - slack or bottom > high + slack:
         side = "below" if top < low else "above"
-        return DIFFERS, f"{what[:1].upper()}{what[1:]} lies {side} what would count as the same ({region})."
-    return OPEN, f"Our interval reaches across the border of what would count as the same ({region}): too uncertain."
+        return DIFFERS, f"{what[:1].upper()}{what[1:]} is {side} what counts as the same ({region})."
+    return OPEN, f"Our interval reaches across the border of what counts as the same ({region}): too uncertain."
 
 
 def _within(region: str) -> str:

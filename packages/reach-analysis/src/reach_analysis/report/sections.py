@@ -1,156 +1,138 @@
-"""What the report is made of: one section a question, filled by the studies, or one sentence that says why not.
+"""The chapters of the report: one for each study, with its outcomes, or one sentence that explains why it is empty.
 
-What the user named (EMG, clips, runs) has to work, and settings of a study have to be right: a mistake there ends the
-command. What the report tries by itself may be impossible with the rollouts at hand; then the section says so and the
-others go on.
+Where the user names EMG, clips or runs, or settings of a study, an error of that study ends the command. Other studies
+may be impossible with the given rollouts; their chapter then says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from reach_analysis._common.errors import ConfigError, UserError, raise_all, unknown
-from reach_analysis._common.progress import Stage, silent
+from reach_analysis._common.progress import Stage
 from reach_analysis._common.settings import configure
 from reach_analysis.behaviour.muscles import kind_of_actuators
+from reach_analysis.config import ReportConfig
 from reach_analysis.data.rollouts import Rollouts
-from reach_analysis.report_config import ReportConfig
+from reach_analysis.studies.recordings import is_synthetic
+from reach_analysis.studies.section import Fact, Section
 from reach_analysis.studies.study import Study
+from reach_analysis.verbs import STUDIES, StudyVerb, load
+
+SHARED = ("seed", "runs", "parameter", "clip_pattern", "emg", "trials", "recording", "muscles")
+"""Settings that studies take over from the report."""
+RECORDINGS = SHARED[-4:]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the report is about.
-
-    Attributes:
-        conditions: rollouts by condition, in the order given.
-        clips: clips file of each condition; empty where none was given.
-        focus: the condition that forecasts look at.
-    """
+    """What the report is about."""
 
     conditions: Mapping[str, Rollouts]
+    """Rollouts by condition, in the order given."""
     clips: Mapping[str, Path] = field(default_factory=dict)
+    """Clips file by condition; empty where none was given."""
     focus: str = ""
+    """The condition that forecasts and the comparison with the papers are about."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One study within a section.
-
-    Attributes:
-        condition: the condition it is about; empty where it is about all of them.
-        study: its outcome; None where it could not be made.
-        absent: why not, in one sentence; empty where there is an outcome.
-        settings: the settings it ran with.
-    """
+    """One study of a chapter."""
 
     condition: str
-    study: Study | None
-    absent: str
+    """The condition it is about; empty: all of them."""
     settings: Any
+    study: Study | None = None
+    """Its outcome; None where it is impossible."""
+    absent: str = ""
+    """Why it is impossible, in one sentence."""
+    section: Section = field(default_factory=Section)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Section:
-    """One section of the report.
-
-    Attributes:
-        key: its name in links and in the JSON.
-        title: heading.
-        question: what is asked here, for readers who do not know the method.
-        parts: studies in the order they are shown.
-    """
+class Chapter:
+    """One chapter of the page."""
 
     key: str
+    """Its verb, which names it in links and in the JSON."""
     title: str
     question: str
     parts: tuple[Part, ...]
 
     @property
     def studies(self) -> list[Study]:
-        """The outcomes there are."""
+        """The outcomes."""
         return [part.study for part in self.parts if part.study is not None]
 
     @property
     def absent(self) -> str:
-        """Why the section is empty; an empty text where it is not."""
+        """Why the chapter is empty; an empty text where it is not."""
         return "" if self.studies else " ".join(dict.fromkeys(part.absent for part in self.parts))
 
 
-Make = Callable[[Inputs, ReportConfig, Any, str, Stage], Study]
-"""Makes the study of one condition ("" for all of them) with its settings."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a section is filled.
-
-    Attributes:
-        key, title, question: as of the section; {actuators} in a question stands for what the body's are called.
-        base: settings of the study before the user's changes.
-        make: runs it.
-        spread: "all" for one study of all conditions, "each" for one a condition, "focus" for the condition in focus.
-        asked: whether the user named something this section needs, so that its errors are the user's.
-        extra: whether it is made only where the user names it.
-    """
-
-    key: str
-    title: str
-    question: str
-    base: Callable[[Inputs, ReportConfig, str], Any]
-    make: Make
-    spread: str = "each"
-    asked: Callable[[ReportConfig], bool] = lambda config: False
-    extra: bool = False
-
-
-def sections(plans: Sequence[Plan], inputs: Inputs, config: ReportConfig, stage: Stage = silent) -> list[Section]:
-    """Run every study.
-
-    Raises:
-        UserError: when something the user named cannot be used.
-    """
-    known, extras = [plan.key for plan in plans], [plan.key for plan in plans if plan.extra]
-    faults = [unknown("study", str(name), known) for name in config.studies if name not in known]
-    faults += [f"extras: {unknown('section', name, extras)}" for name in config.extras if name not in extras]
-    raise_all(ConfigError, "report", faults)
-    chosen = [plan for plan in plans if not plan.extra or plan.key in config.extras]
+def chapters(inputs: Inputs, config: ReportConfig, stage: Stage) -> list[Chapter]:
+    """Run every study of the report."""
+    extras = [key for key, verb in STUDIES.items() if verb.extra]
+    problems = [unknown("study", str(name), list(STUDIES)) for name in config.studies if name not in STUDIES]
+    problems += [f"extras: {unknown('section', name, extras)}" for name in config.extras if name not in extras]
+    raise_all(ConfigError, "report", problems)
+    chosen = {key: verb for key, verb in STUDIES.items() if not verb.extra or key in config.extras}
     return [
-        _section(plan, inputs, config, _numbered(stage, f"{number + 1}/{len(chosen)}"))
-        for number, plan in enumerate(chosen)
+        _chapter(key, inputs, config, _numbered(stage, f"{number}/{len(chosen)}"))
+        for number, key in enumerate(chosen, 1)
     ]
 
 
 def _numbered(stage: Stage, place: str) -> Stage:
-    """A stage whose bars say how far the whole report has come."""
+    """A stage whose bars show the progress of the whole report."""
     return lambda name, total: stage(f"{place} {name}", total)
 
 
-def _section(plan: Plan, inputs: Inputs, config: ReportConfig, stage: Stage) -> Section:
-    names = {"all": [""], "each": list(inputs.conditions), "focus": [inputs.focus]}[plan.spread]
-    question = plan.question.format(actuators=kind_of_actuators(inputs.conditions[inputs.focus]))
-    return Section(plan.key, plan.title, question, tuple(_part(plan, inputs, config, n, stage) for n in names))
+def _chapter(key: str, inputs: Inputs, config: ReportConfig, stage: Stage) -> Chapter:
+    verb = STUDIES[key]
+    names = {"all": [""], "each": list(inputs.conditions), "focus": [inputs.focus]}[verb.report]
+    module = load(verb.module)
+    question = module.QUESTION.format(actuators=kind_of_actuators(inputs.conditions[inputs.focus]))
+    return Chapter(key, module.TITLE, question, tuple(_part(key, inputs, config, name, stage) for name in names))
 
 
-def _part(plan: Plan, inputs: Inputs, config: ReportConfig, condition: str, stage: Stage) -> Part:
-    changes = config.studies.get(plan.key) or {}
+def _part(key: str, inputs: Inputs, config: ReportConfig, condition: str, stage: Stage) -> Part:
+    verb, changes = STUDIES[key], config.studies.get(key) or {}
     if not isinstance(changes, Mapping):
-        raise ConfigError(f"studies.{plan.key}: expected a map from setting to value, got {changes!r}")
-    settings = configure(plan.base(inputs, config, condition), changes, f"studies.{plan.key}")
+        raise ConfigError(f"studies.{key}: expected a map from setting to value, got {changes!r}")
+    settings = configure(_settings(verb, inputs, config, condition), changes, f"studies.{key}")
+    module = load(verb.module)
     try:
-        return Part(condition, plan.make(inputs, config, settings, condition, stage), "", settings)
+        study = module.run(inputs.conditions[condition] if condition else inputs.conditions, settings, stage)
     except UserError as error:
-        if plan.extra or plan.asked(config) or (changes and isinstance(error, ConfigError)):
+        asked = verb.extra or (verb.uses and getattr(config, verb.uses))
+        if asked or (changes and isinstance(error, ConfigError)):
             raise
-        return Part(condition, None, _sentence(str(error), inputs), settings)
+        return Part(condition, settings, absent=_sentence(str(error), inputs))
+    return Part(condition, settings, study, "", module.section(study), module.facts(study))
+
+
+def _settings(verb: StudyVerb, inputs: Inputs, config: ReportConfig, condition: str) -> Any:
+    """Settings of a study before the user's changes.
+
+    Studies of one condition ignore synthetic EMG: it was made from that condition.
+    """
+    names = {entry.name for entry in fields(verb.config)}
+    ignored = RECORDINGS if is_synthetic(config.emg) and verb.takes != "all" else ()
+    values = {name: getattr(config, name) for name in SHARED if name in names and name not in ignored}
+    if "clips" in names and condition in inputs.clips:
+        values["clips"] = str(inputs.clips[condition])
+    return verb.config(**values, **verb.changed)
 
 
 def _sentence(text: str, inputs: Inputs) -> str:
-    """An error's message as a sentence on the page, which knows the files and does not show folders."""
+    """The message of an error as a sentence of the page, without folders."""
     for rollouts in inputs.conditions.values():
         text = text.removeprefix(f"{rollouts.path}: ").replace(str(rollouts.path), rollouts.path.name)
-    plain = " ".join(text.split()).rstrip(".")
-    return plain[:1].upper() + plain[1:] + "."
+    words = " ".join(text.split()).rstrip(".")
+    return words[:1].upper() + words[1:] + "."

@@ -2,7 +2,7 @@
 
 Samples of all trials are put end to end, (clips x time, units), their mean is taken away, and the components are
 reshaped to clips x time x components afterwards. Explained variance says how compact a set of trials is; held-out
-variance says how much the components of some trials tell about others.
+variance shows how well the components of some trials describe others.
 """
 
 from __future__ import annotations
@@ -22,17 +22,13 @@ Samples = Float[np.ndarray, "sample channel"]
 
 @dataclass(frozen=True)
 class Components:
-    """Principal components of a set of samples.
-
-    Attributes:
-        mean: mean of each channel.
-        axes: orthonormal rows, the first along the largest variance; each has its largest entry positive.
-        variances: variance along each axis, largest first, of all there are.
-    """
+    """Principal components of a set of samples."""
 
     mean: Float[np.ndarray, " channel"]
     axes: Float[np.ndarray, "component channel"]
+    """Orthonormal rows, the first along the largest variance; each has its largest entry positive."""
     variances: Float[np.ndarray, " component"]
+    """Variance along each axis, largest first, of all there are."""
 
     @property
     def explained(self) -> Float[np.ndarray, " component"]:
@@ -50,11 +46,7 @@ class Components:
 
 
 def components(samples: Samples, name: str = "samples") -> Components:
-    """Principal components of samples.
-
-    Raises:
-        DataError: when there are fewer than two samples, values that are not finite, or no variance.
-    """
+    """Principal components of samples."""
     if len(samples) < 2:
         raise DataError(f"{name}: principal components need at least two samples, got {len(samples)}")
     if not np.isfinite(samples).all():
@@ -77,26 +69,21 @@ def components(samples: Samples, name: str = "samples") -> Components:
 
 @dataclass(frozen=True)
 class LayerPca:
-    """Principal components of one latent or layer over trials.
-
-    Attributes:
-        name: what was analysed.
-        n_trials, n_samples, n_units: how much there was.
-        explained: fraction of the variance along each of the first components.
-        held_out: fraction of the variance of trials left out that the first 1, 2, ... components of the others
-            account for together, over all folds.
-        participation_ratio: effective number of dimensions.
-        scores: trials x time x components.
-    """
+    """Principal components of one latent or layer over trials."""
 
     name: str
     n_trials: int
     n_samples: int
     n_units: int
     explained: Float[np.ndarray, " component"]
+    """Fraction of the variance along each of the first components."""
     held_out: Float[np.ndarray, " component"]
+    """Fraction of the variance of trials left out that the first 1, 2, ... components of the others account for
+    together, over all folds."""
     participation_ratio: float
+    """Effective number of dimensions."""
     scores: TrialSeries
+    """Trials x time x components."""
 
 
 def layer_pca(series: TrialSeries, count: int, folds: Int[np.ndarray, " trial"]) -> LayerPca:
@@ -106,10 +93,6 @@ def layer_pca(series: TrialSeries, count: int, folds: Int[np.ndarray, " trial"])
         series: trials x time x units.
         count: components kept; fewer where there are fewer units.
         folds: fold of each trial, for the held-out variance.
-
-    Raises:
-        ConfigError: when no component is asked for, or there is only one fold.
-        DataError: when the values cannot be used.
     """
     if count < 1:
         raise ConfigError(f"the number of components must be at least 1, got {count}")
@@ -135,9 +118,6 @@ def held_out_variance(
     """Variance of left-out folds that 1, 2, ... `count` components of the others account for, as a fraction.
 
     Mean and axes come from the other folds alone; variance is counted from their mean. Below 0: worse than that mean.
-
-    Raises:
-        ConfigError: when there is only one fold.
     """
     numbers = np.unique(fold)
     if len(numbers) < 2:
@@ -158,11 +138,7 @@ def held_out_variance(
 
 
 def leading_axes(scatter: Float[np.ndarray, "n n"], count: int, name: str) -> Float[np.ndarray, "n axis"]:
-    """Axes of the largest scatter, largest first, as columns; at most `count`.
-
-    Raises:
-        DataError: when there is no scatter.
-    """
+    """Axes of the largest scatter, largest first, as columns; at most `count`."""
     n = len(scatter)
     if not np.trace(scatter) > 0:
         raise DataError(f"{name}: does not vary, so it has no principal components")
@@ -172,12 +148,8 @@ def leading_axes(scatter: Float[np.ndarray, "n n"], count: int, name: str) -> Fl
 def delay_windows(series: TrialSeries, frames: int) -> TrialSeries:
     """Each sample with its neighbours in time, `frames` in all, as one vector; no window crosses the border of a trial.
 
-    Paper B, section 4.7.2: windows of 31 frames of a latent of 60 dimensions give 1860 dimensions. A window stands at
-    its middle sample; the first and last ``(frames - 1) / 2`` samples of a trial have none.
-
-    Raises:
-        ConfigError: when the number of frames is even or below 1.
-        DataError: when no trial is as long as a window.
+    Paper B, section 4.7.2: windows of 31 frames of a latent of 60 dimensions give 1860 dimensions. A window has the time
+    of its middle sample; the first and last ``(frames - 1) / 2`` samples of a trial have none.
     """
     if frames < 1 or frames % 2 == 0:
         raise ConfigError(f"a window needs an odd number of frames, so that it has a middle; got {frames}")
@@ -207,7 +179,7 @@ def bootstrap_explained(
 ) -> Float[np.ndarray, "resample component"]:
     """Explained variance of the first `count` components over trials drawn with replacement.
 
-    Only the leading `kept` axes of all trials are resampled; what lies outside them counts as variance that no
+    Only the leading `kept` axes of all trials are resampled; variance outside them counts as variance that no
     component explains, which makes the drawn fractions too small by at most the fraction outside.
     """
     samples, owner = series.rows()
@@ -237,9 +209,6 @@ def colour_values(positions: TrialSeries, joint: str, scores: TrialSeries) -> Se
 
     Both must come from the same rollouts: joints are states, scores belong to the steps between them, so each score
     gets the joint at the state it acts on.
-
-    Raises:
-        DataError: for a joint that is not there, with the nearest names; or where trials do not fit.
     """
     column = positions.select([joint]).take(scores.trials)
     values = []

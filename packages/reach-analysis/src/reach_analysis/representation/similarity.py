@@ -1,4 +1,4 @@
-"""How alike two representations of the same trials are: CKA and RSA, beside nulls that keep the common time course.
+"""Similarity of two representations of the same trials: CKA and RSA, with nulls that keep the common time course.
 
 Trials of one task share their time course, so any two signals of them look alike. The nulls here exchange whole trials
 of one side: what remains similar then is common to all trials; only what exceeds it is particular to each.
@@ -23,29 +23,22 @@ OtherStack = Float[np.ndarray, "trial time other"]
 
 KEPT_VARIANCE = 0.9999
 MOST_AXES = 48
-"""CKA weighs axes by the square of their variance: what lies beyond these axes does not change the third digit."""
+"""CKA weighs axes by the square of their variance: further axes do not change the third digit."""
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """Similarity of two representations.
-
-    Attributes:
-        first, second: their names.
-        measure: "CKA" or "RSA".
-        value: the similarity.
-        null_mean, null_high: mean and 95th percentile when whole trials of one side are exchanged.
-        p: probability of a value as high when trials are exchangeable.
-        n_trials, n_samples: how much was compared.
-    """
+    """Similarity of two representations."""
 
     first: str
     second: str
     measure: str
     value: float
     null_mean: float
+    """Mean and 95th percentile when whole trials of one side are exchanged."""
     null_high: float
     p: float
+    """Probability of a value as high when trials are exchangeable."""
     n_trials: int
     n_samples: int
 
@@ -55,9 +48,6 @@ def common_window(series: Sequence[TrialSeries]) -> list[Stack]:
 
     Trials that are shorter than most are cut away rather than cutting all to them: a trial stays if it has at least
     the median length.
-
-    Raises:
-        MismatchError: when rates differ, or fewer than three trials remain.
     """
     kept = series[0]
     for other in series[1:]:
@@ -77,28 +67,12 @@ def common_window(series: Sequence[TrialSeries]) -> list[Stack]:
 
 
 def cka(
-    first: Stack, second: OtherStack, permutations: Int[np.ndarray, "draw trial"], names: tuple[str, str] = ("a", "b")
-) -> Similarity:
-    """Linear centred kernel alignment (Kornblith et al. 2019) over samples of all trials.
-
-    1: equal but for rotation and scale; 0: nothing in common.
-
-    Args:
-        first: trials x time x channel.
-        second: the same trials and times.
-        permutations: exchanges of trials for the null.
-        names: what they are.
-
-    Raises:
-        DataError: when one does not vary.
-    """
-    return cka_of_axes(main_axes(first, names[0]), main_axes(second, names[1]), permutations, names)
-
-
-def cka_of_axes(
     one: Stack, two: OtherStack, permutations: Int[np.ndarray, "draw trial"], names: tuple[str, str] = ("a", "b")
 ) -> Similarity:
-    """The same from :func:`main_axes` of both, which are worked out once where there are many pairs."""
+    """Linear centred kernel alignment (Kornblith et al. 2019) over all samples, from :func:`main_axes` of both.
+
+    1: equal up to rotation and scale; 0: nothing in common. The null exchanges trials by `permutations`.
+    """
     # products[a, b]: cross-covariance of trial a of one with trial b of two
     products = np.einsum("atp,btq->abpq", one, two, optimize=True)
     scale = np.linalg.norm(np.einsum("atp,atq->pq", one, one)) * np.linalg.norm(np.einsum("atp,atq->pq", two, two))
@@ -112,33 +86,16 @@ def cka_of_axes(
 
 
 def rsa(
-    first: Stack, second: OtherStack, permutations: Int[np.ndarray, "draw trial"], names: tuple[str, str] = ("a", "b")
-) -> Similarity:
-    """Representational similarity (Kriegeskorte et al. 2008) between trials: rank correlation of their distances.
-
-    The distance of two trials is that of their whole time courses; the null exchanges trials (Mantel's test).
-
-    Args:
-        first: trials x time x channel.
-        second: the same trials and times.
-        permutations: exchanges of trials for the null.
-        names: what they are.
-
-    Raises:
-        DataError: when all trials of one are the same.
-    """
-    return rsa_of_distances(trial_distances(first, names[0]), trial_distances(second, names[1]), permutations, names,
-                            first.shape[1])  # fmt: skip
-
-
-def rsa_of_distances(
     one: Float[np.ndarray, "trial trial"],
     two: Float[np.ndarray, "trial trial"],
     permutations: Int[np.ndarray, "draw trial"],
     names: tuple[str, str],
     n_times: int,
 ) -> Similarity:
-    """The same from :func:`trial_distances` of both, which are worked out once where there are many pairs."""
+    """Representational similarity (Kriegeskorte et al. 2008): rank correlation of :func:`trial_distances` of both.
+
+    The null exchanges trials (Mantel's test).
+    """
     upper = np.triu_indices(len(one), 1)
     own, others = _standard(ranks(one[upper][:, None])[:, 0]), np.zeros_like(two)
     # exchanging trials moves ranks about; it does not change them
@@ -153,12 +110,7 @@ def rsa_of_distances(
 
 
 def exchanges(n_trials: int, draws: int, seed: int) -> Int[np.ndarray, "draw trial"]:
-    """Random exchanges of trials.
-
-    Raises:
-        ConfigError: for fewer than 19 draws, which cannot reach 5 %.
-        DataError: for too few trials.
-    """
+    """Random exchanges of trials."""
     if draws < 19:
         raise ConfigError(f"at least 19 exchanges of trials are needed for a null, got {draws}")
     return trial_permutations(np.zeros(n_trials, dtype=int), draws, seed)
@@ -167,25 +119,12 @@ def exchanges(n_trials: int, draws: int, seed: int) -> Int[np.ndarray, "draw tri
 def _similarity(
     measure: str, names: tuple[str, str], value: float, null: np.ndarray, shape: tuple[int, ...]
 ) -> Similarity:
-    return Similarity(
-        names[0],
-        names[1],
-        measure,
-        value,
-        float(null.mean()),
-        float(np.quantile(null, 0.95)),
-        p_value(value, null, "greater"),
-        shape[0],
-        shape[0] * shape[1],
-    )
+    mean, high, p = float(null.mean()), float(np.quantile(null, 0.95)), p_value(value, null, "greater")
+    return Similarity(*names, measure, value, mean, high, p, shape[0], shape[0] * shape[1])
 
 
 def main_axes(stack: Stack, name: str) -> Float[np.ndarray, "trial time axis"]:
-    """Scores on the axes that hold nearly all variance; CKA does not depend on the axes themselves.
-
-    Raises:
-        DataError: when it does not vary.
-    """
+    """Scores on the axes that hold nearly all variance; CKA does not depend on the axes themselves."""
     samples = stack.reshape(-1, stack.shape[-1])
     model = components(samples, name)
     count = int(np.searchsorted(np.cumsum(model.explained), KEPT_VARIANCE)) + 1
@@ -193,11 +132,7 @@ def main_axes(stack: Stack, name: str) -> Float[np.ndarray, "trial time axis"]:
 
 
 def trial_distances(stack: Stack, name: str) -> Float[np.ndarray, "trial trial"]:
-    """Distances between the whole time courses of trials.
-
-    Raises:
-        DataError: when it holds values that are not finite, or all trials are the same.
-    """
+    """Distances between the whole time courses of trials."""
     rows = stack.reshape(len(stack), -1)
     if not np.isfinite(rows).all():
         raise DataError(f"{name}: holds values that are not finite")

@@ -24,45 +24,33 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Synergies:
-    """A decomposition ``activation ~ weights @ patterns`` of each muscle's activation over its largest value.
-
-    Attributes:
-        patterns: synergy x muscle; each has a largest entry of 1; sorted by what they account for, most first.
-        weights: time course of each synergy, trials x time x synergy.
-        accounted: fraction of the (uncentred) variance accounted for, 1 - residual / total sum of squares.
-        scale: largest value of each muscle, which its activation was divided by.
-    """
+    """A decomposition ``activation ~ weights @ patterns`` of each muscle's activation over its largest value."""
 
     patterns: Float[np.ndarray, "synergy muscle"]
+    """Synergy x muscle; each has a largest entry of 1; sorted by what they account for, most first."""
     weights: TrialSeries
+    """Time course of each synergy, trials x time x synergy."""
     accounted: float
+    """Fraction of the (uncentred) variance accounted for, 1 - residual / total sum of squares."""
     scale: Float[np.ndarray, " muscle"]
+    """Largest value of each muscle, which its activation was divided by."""
 
 
 @dataclass(frozen=True)
 class RankChoice:
-    """How many synergies there are.
-
-    Attributes:
-        ranks: numbers tried.
-        held_out: fraction of the uncentred variance of left-out activation predicted, by rank, mean over folds.
-        error: standard error of that mean over folds of trials.
-        chosen: smallest rank whose held-out variance is within one standard error of the best.
-    """
+    """How many synergies there are."""
 
     ranks: tuple[int, ...]
     held_out: Float[np.ndarray, " rank"]
+    """Fraction of the uncentred variance of left-out activation predicted, by rank, mean over folds."""
     error: Float[np.ndarray, " rank"]
+    """Standard error of that mean over folds of trials."""
     chosen: int
+    """Smallest rank whose held-out variance is within one standard error of the best."""
 
 
 def synergies(activation: TrialSeries, rank: int, seed: int = 0) -> Synergies:
-    """Decompose muscle activation.
-
-    Raises:
-        ConfigError: for a rank below 1 or above the number of muscles.
-        DataError: for negative or missing activation.
-    """
+    """Decompose muscle activation."""
     samples, scale = _normalised(activation)
     if not 1 <= rank <= samples.shape[1]:
         raise ConfigError(f"there can be 1 to {samples.shape[1]} synergies of as many muscles, got {rank}")
@@ -86,10 +74,6 @@ def choose_rank(
         folds: fold of each trial.
         muscle_folds: folds the muscles are dealt to.
         seed: of the deal and of the factorisations.
-
-    Raises:
-        ConfigError: when folds or ranks are impossible.
-        DataError: for negative or missing activation.
     """
     samples, _ = _normalised(activation)
     n_muscles = samples.shape[1]
@@ -141,7 +125,7 @@ def factorise(samples: Samples, rank: int, seed: int) -> tuple[np.ndarray, np.nd
 
 
 def _project(samples: Samples, patterns: Float[np.ndarray, "rank muscle"]) -> np.ndarray:
-    """Non-negative weights of given patterns that fit best, by coordinate descent; all samples at once."""
+    """Non-negative weights of given patterns that fit best, by coordinate descent over all samples together."""
     gram, target = patterns @ patterns.T, samples @ patterns.T
     weights = np.maximum(target, 0.0) / np.maximum(np.diag(gram), 1e-12) / len(patterns)
     for _ in range(200):
@@ -158,19 +142,6 @@ def _project(samples: Samples, patterns: Float[np.ndarray, "rank muscle"]) -> np
 def accounted(truth: Samples, found: Samples) -> float:
     """1 - residual / total sum of squares; not centred, as activation has a meaningful zero."""
     return float(1 - ((truth - found) ** 2).sum() / (truth**2).sum())
-
-
-def similarity_of_patterns(
-    first: Float[np.ndarray, "synergy muscle"], second: Float[np.ndarray, "other muscle"]
-) -> Float[np.ndarray, " synergy"]:
-    """Cosine of each synergy with its partner, partners assigned so that their sum is largest."""
-    from scipy.optimize import linear_sum_assignment
-
-    one = first / np.linalg.norm(first, axis=1, keepdims=True)
-    two = second / np.linalg.norm(second, axis=1, keepdims=True)
-    cosine = one @ two.T
-    rows, columns = linear_sum_assignment(-cosine)
-    return cosine[rows, columns]
 
 
 def _normalised(activation: TrialSeries) -> tuple[Samples, Float[np.ndarray, " muscle"]]:

@@ -6,7 +6,7 @@ all samples). The mean over some trials is too noisy an estimate of it; the cova
 the trials is an unbiased one of its variance. A forecast above this ceiling uses something particular to the trial.
 
 Reliability, after Spearman and Brown, says how well the mean over all trials is known. (What a perfect forecast could
-reach given the noise of the measurement cannot be told without measuring the same trial twice; where there are two
+reach given the noise of the measurement cannot be known without measuring the same trial twice; where there are two
 measurements, :func:`reliability` compares them.)
 """
 
@@ -22,22 +22,18 @@ from reach_analysis._common.errors import DataError
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What a common time course could reach.
-
-    Attributes:
-        value: largest Pearson correlation of all samples with a time course common to all trials; 0 where halves of the
-            trials do not agree.
-        low, high: 2.5 and 97.5 % quantiles over random halves (not an interval for new trials).
-        reliability: of the mean over all trials; median over random halves.
-        odd_even: the same from odd against even trials.
-        trials: trials it was made of.
-    """
+    """What a common time course could reach."""
 
     value: float
+    """Largest Pearson correlation of all samples with a time course common to all trials; 0 where halves of the trials
+    do not agree."""
     low: float
+    """2.5 and 97.5 % quantiles over random halves (not an interval for new trials)."""
     high: float
     reliability: float
+    """Of the mean over all trials; median over random halves."""
     odd_even: float
+    """The same from odd against even trials."""
     trials: int
 
 
@@ -47,23 +43,16 @@ def spearman_brown(reliability: float, factor: float) -> float:
 
 
 def reliability(one: Float[np.ndarray, " sample"], other: Float[np.ndarray, " sample"]) -> float:
-    """Reliability of the mean of two measurements of the same thing: Pearson's correlation after Spearman-Brown.
-
-    Raises:
-        DataError: when one of them does not vary.
-    """
+    """Reliability of the mean of two measurements of the same thing: Pearson's correlation after Spearman-Brown."""
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         raise DataError("reliability needs two measurements that vary")
     return spearman_brown(float(np.corrcoef(one, other)[0, 1]), 2.0)
 
 
 def trial_ceiling(values: Float[np.ndarray, "trial time"], splits: int = 200, seed: int = 0) -> Ceiling:
-    """Ceiling from the agreement of halves of the trials; NaN marks what lies beyond the end of a shorter trial.
+    """Ceiling from the agreement of halves of the trials; NaN marks samples after the end of a shorter trial.
 
     With an odd number of trials one is left out of each split.
-
-    Raises:
-        DataError: for fewer than four trials, or when the mean trial does not vary.
     """
     n_trials = len(values)
     if n_trials < 4:

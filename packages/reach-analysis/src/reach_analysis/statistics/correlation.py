@@ -127,7 +127,7 @@ def _from_sums(sums: Float[np.ndarray, "6 resample"]) -> Float[np.ndarray, " res
     """Pearson correlation from count, sums, sums of squares and sum of products."""
     n, o, p, oo, pp, op = sums
     spread = np.sqrt(np.maximum(oo - o**2 / n, 0) * np.maximum(pp - p**2 / n, 0))
-    # What is left by rounding alone is no spread.
+    # Spread within the rounding error counts as 0.
     varies = spread > 1e-12 * np.sqrt(oo * pp)
     return np.where(varies, (op - o * p / n) / np.where(varies, spread, 1.0), 0.0)
 

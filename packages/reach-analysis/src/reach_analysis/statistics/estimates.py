@@ -19,21 +19,16 @@ FEWEST_UNITS = 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval.
-
-    Attributes:
-        value: the value.
-        low, high: interval; NaN where there were too few units for one.
-        unit: unit of the value; "1" where it has none.
-        n: number of units (trials, cycles, seeds) it comes from.
-        level: coverage of the interval.
-    """
+    """A value with its interval."""
 
     value: float
     low: float
+    """Interval; NaN where there were too few units for one."""
     high: float
     unit: str
+    """Unit of the value; "1" where it has none."""
     n: int
+    """Number of units (trials, cycles, seeds)."""
     level: float = 0.95
 
     def __str__(self) -> str:
@@ -47,22 +42,6 @@ def mean_of(values: Float[np.ndarray, " unit"], unit: str, resampling: Resamplin
     """Mean over units with a bootstrap interval; units whose value is not known are left out."""
     known = values[np.isfinite(values)]
     return _estimate(known, unit, lambda counts: counts @ known / counts.sum(axis=1), resampling)
-
-
-def median_of(values: Float[np.ndarray, " unit"], unit: str, resampling: Resampling | None = None) -> Estimate:
-    """Median over units with a bootstrap interval (percentile: BCa does not hold for medians)."""
-    known = np.sort(values[np.isfinite(values)])
-    chosen = resampling or Resampling()
-    plain = Resampling(chosen.resamples, chosen.level, "percentile", chosen.seed)
-
-    def medians(counts: np.ndarray) -> np.ndarray:
-        total = np.cumsum(counts, axis=1)
-        half = total[:, -1:] / 2
-        upper = known[np.argmax(total > half + 1e-9, axis=1)]
-        lower = known[np.argmax(total >= half - 1e-9, axis=1)]
-        return (lower + upper) / 2
-
-    return _estimate(known, unit, medians, plain)
 
 
 def rms_of(squares: Float[np.ndarray, " unit"], unit: str, resampling: Resampling | None = None) -> Estimate:
@@ -89,15 +68,12 @@ def _estimate(
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference over the same trials.
-
-    Attributes:
-        estimate: mean of first minus second.
-        p: two-sided probability of a mean difference this large if the sign of each trial's difference were chance.
-    """
+    """A paired difference over the same trials."""
 
     estimate: Estimate
+    """Mean of first minus second."""
     p: float
+    """Two-sided probability of a mean difference this large if the sign of each trial's difference were chance."""
 
 
 def paired_difference(
@@ -123,24 +99,19 @@ Statistic = Callable[[Float[np.ndarray, "resample unit"]], Float[np.ndarray, " r
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made.
-
-    Attributes:
-        resamples: number of resamples.
-        level: coverage, between 0 and 1.
-        method: percentile, or BCa (bias-corrected and accelerated; Efron 1987), which corrects for bias and skew.
-        seed: of the resamples.
-    """
+    """How intervals are made."""
 
     resamples: int = 2000
     level: float = 0.95
+    """Coverage, between 0 and 1."""
     method: Literal["percentile", "bca"] = "bca"
+    """Percentile, or BCa (bias-corrected and accelerated; Efron 1987), which corrects for bias and skew."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         faults = []
         if not 0 < self.level < 1:
-            faults.append(f"level must lie between 0 and 1, got {self.level}")
+            faults.append(f"level: expected 0 to 1, got {self.level}")
         if self.resamples < 100:
             faults.append(f"resamples must be at least 100, got {self.resamples}")
         raise_all(ConfigError, "resampling", faults)
@@ -162,11 +133,7 @@ class Interval:
 
 
 def bootstrap(statistic: Statistic, n_units: int, resampling: Resampling | None = None) -> Interval:
-    """Interval for a statistic over `n_units` trials.
-
-    Raises:
-        DataError: for fewer than three trials, or a statistic that is not finite for some resample.
-    """
+    """Interval for a statistic over `n_units` trials."""
     resampling = resampling or Resampling()
     if n_units < 3:
         raise DataError(f"an interval over trials needs at least 3 of them, got {n_units}")

@@ -14,14 +14,10 @@ from reach_analysis._common.errors import ConfigError
 
 
 def trial_folds(ids: Sequence[str], n_folds: int | None = None, seed: int = 0) -> Int[np.ndarray, " trial"]:
-    """Deal trials to `n_folds` folds of equal size, give or take one; None makes each trial a fold of its own.
-
-    Raises:
-        ConfigError: when there are fewer than two folds or more folds than trials.
-    """
+    """Assign trials to `n_folds` folds whose sizes differ by at most one; None: one fold for each trial."""
     count = len(ids) if n_folds is None else n_folds
     if not 2 <= count <= len(ids):
-        raise ConfigError(f"n_folds must lie between 2 and the number of trials, {len(ids)}; got {count}")
+        raise ConfigError(f"n_folds: expected 2 to {len(ids)} (number of trials), got {count}")
     by_name = np.argsort(np.array(ids))
     dealt = np.random.default_rng(seed).permutation(len(ids)) % count
     folds = np.empty(len(ids), dtype=int)

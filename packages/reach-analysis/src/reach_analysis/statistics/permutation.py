@@ -21,9 +21,6 @@ def p_value(observed: float, null: Float[np.ndarray, " draw"], side: Side = "gre
 
     The observed arrangement counts as one of them (Phipson and Smyth 2010), so the test holds its level and p > 0.
     Two-sided p-values are twice the smaller one-sided one.
-
-    Raises:
-        DataError: when the null or the observed value is not finite.
     """
     if not (np.isfinite(null).all() and math.isfinite(observed) and len(null)):
         raise DataError("a p-value needs a finite statistic and a finite null distribution")
@@ -65,11 +62,7 @@ def permuted_rows(
 
 
 def trial_permutations(strata: Int[np.ndarray, " trial"], draws: int, seed: int = 0) -> Int[np.ndarray, "draws trial"]:
-    """Random permutations of trials within strata: entry t says whose data trial t is given.
-
-    Raises:
-        DataError: when there are too few arrangements for any test.
-    """
+    """Random permutations of trials within strata: entry t says whose data trial t is given."""
     sizes = np.unique(strata, return_counts=True)[1]
     if sum(math.lgamma(size + 1) for size in sizes) < math.log(LEAST_ARRANGEMENTS):
         raise DataError(
@@ -85,38 +78,12 @@ def trial_permutations(strata: Int[np.ndarray, " trial"], draws: int, seed: int 
 
 
 def holm(p_values: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
-    """Adjusted p-values that bound the chance of any false discovery, under any dependence (Holm 1979).
-
-    Raises:
-        DataError: for values outside 0 to 1.
-    """
-    _require_probabilities(p_values)
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
-    return _restored(np.minimum(adjusted, 1.0), order)
-
-
-def benjamini_hochberg(p_values: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
-    """Adjusted p-values that bound the expected share of false discoveries (Benjamini and Hochberg 1995).
-
-    Holds for independent or positively dependent tests.
-
-    Raises:
-        DataError: for values outside 0 to 1.
-    """
-    _require_probabilities(p_values)
-    order = np.argsort(p_values, kind="stable")
-    scaled = p_values[order] * len(order) / np.arange(1, len(order) + 1)
-    return _restored(np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0), order)
-
-
-def _restored(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-    out = np.empty(len(values))
-    out[order] = values
-    return out
-
-
-def _require_probabilities(p_values: np.ndarray) -> None:
+    """Adjusted p-values that bound the chance of any false discovery, under any dependence (Holm 1979)."""
     outside = ~((p_values >= 0) & (p_values <= 1))
     if outside.any():
-        raise DataError(f"p-values must lie between 0 and 1, got {p_values[outside][0]} at test {outside.argmax()}")
+        raise DataError(f"p-values: expected 0 to 1, got {p_values[outside][0]} at test {outside.argmax()}")
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
+    out = np.empty(len(order))
+    out[order] = np.minimum(adjusted, 1.0)
+    return out

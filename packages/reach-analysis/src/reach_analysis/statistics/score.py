@@ -1,4 +1,4 @@
-"""A score that never stands alone: with its n, unit, interval, null distributions, baselines and ceiling."""
+"""A score with its n, unit, interval, null distributions, baselines and ceiling."""
 
 from __future__ import annotations
 
@@ -17,88 +17,60 @@ from reach_analysis.statistics.estimates import Interval
 
 @dataclass(frozen=True)
 class Null:
-    """Values of the same measure when a hypothesis holds.
-
-    Attributes:
-        name: of the null.
-        keeps: what the data keeps under it; the score shows nothing about that.
-        values: one value a draw.
-        p_value: share of draws at least as good as the score, with the score counted as one of them.
-        controls: whether rejecting at 5 % is wrong in at most 5 % of cases where the hypothesis holds. Nulls that only
-            reproduce earlier analyses do not.
-    """
+    """Values of the same measure when a hypothesis holds."""
 
     name: str
     keeps: str
+    """What the data keeps under it; the score shows nothing about that."""
     values: Float[np.ndarray, " draw"]
     p_value: float
+    """Share of draws at least as good as the score, with the score counted as one of them."""
     controls: bool = True
+    """Whether rejecting at 5 % is wrong in at most 5 % of cases where the hypothesis holds. Nulls that only reproduce
+    earlier analyses do not."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The same measure for a simpler prediction of the same samples.
-
-    Attributes:
-        name: of the baseline.
-        knows: what it predicts from.
-        value: of the measure.
-        gain: interval, paired over trials, for how much better the score is; above 0 the forecast is better.
-        knows_more: whether it knows something the forecast does not, such as the target's present value.
-    """
+    """The same measure for a simpler prediction of the same samples."""
 
     name: str
     knows: str
     value: float
     gain: Interval
+    """Interval, paired over trials, for how much better the score is; above 0 the forecast is better."""
     knows_more: bool = False
+    """Whether it knows something the forecast does not, such as the target's present value."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well something is predicted, and what that is worth.
-
-    Attributes:
-        name: what is predicted from what.
-        measure: how agreement is measured.
-        value: of the measure over all predictions.
-        unit: of the value.
-        trials: number of trials, the unit of resampling.
-        predictions: number of predictions.
-        interval: over trials.
-        nulls, baselines: what it stands beside.
-        ceiling: what a common time course could reach; only for Pearson's correlation, which it is about.
-        parameters: every setting behind it.
-        notes: what a reader has to know, such as a circular prediction.
-    """
+    """How well something is predicted, and what that is worth."""
 
     name: str
+    """What is predicted from what."""
     measure: Measure
     value: float
+    """Of the measure over all predictions."""
     unit: str
     trials: int
+    """Number of trials, the unit of resampling."""
     predictions: int
     interval: Interval
     nulls: tuple[Null, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     ceiling: Ceiling | None = None
+    """What a common time course could reach; only for Pearson's correlation, which it is about."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    """What a reader has to know, such as a circular prediction."""
 
     def null(self, name: str) -> Null:
-        """The null of this name.
-
-        Raises:
-            DataError: when there is none, with the nearest names.
-        """
+        """The null of this name."""
         return _find("null", name, self.nulls)
 
     def baseline(self, name: str) -> Baseline:
-        """The baseline of this name.
-
-        Raises:
-            DataError: when there is none, with the nearest names.
-        """
+        """The baseline of this name."""
         return _find("baseline", name, self.baselines)
 
     def unbeaten(self, level: float = 0.05) -> tuple[str, ...]:

@@ -79,9 +79,6 @@ def linear_process(
 
     The order, up to a quarter of the shortest trial and 10, is the one of least BIC. Each trial starts from the
     stationary state.
-
-    Raises:
-        DataError: when trials are too short to fit anything.
     """
     centre = values.mean()
     coefficients, residuals = _autoregression(values - centre, lengths)
@@ -132,11 +129,7 @@ def shuffled(
 def filtered_noise(
     pipeline: Pipeline, raw_lengths: Sequence[int], lengths: Int[np.ndarray, " trial"], rng: np.random.Generator
 ) -> Float[np.ndarray, " sample"]:
-    """Pass Gaussian white noise of the recording's length through the recording's processing.
-
-    Raises:
-        DataError: when the processing returns trials of other lengths than the data's.
-    """
+    """Pass Gaussian white noise of the recording's length through the recording's processing."""
     processed = pipeline([rng.normal(size=count) for count in raw_lengths])
     got = [len(rows) for rows in processed]
     if got != lengths.tolist():

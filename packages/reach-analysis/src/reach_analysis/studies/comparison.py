@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,35 +16,38 @@ from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import MUSCLES, kind_of_actuators
 from reach_analysis.behaviour.spectra import band_power, long_enough
 from reach_analysis.behaviour.tracking_errors import joint_deviation, trial_means
+from reach_analysis.config import ComparisonConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
-from reach_analysis.report_config import ComparisonConfig
 from reach_analysis.statistics.estimates import Estimate, Resampling, mean_of, paired_difference
 from reach_analysis.statistics.permutation import holm
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, plain, table
+from reach_analysis.studies.study import Study, StudyFigure
+
+TITLE = "Comparison of controllers"
+QUESTION = (
+    "What does a cost on effort change? Each trial is imitated by each controller, so differences are taken trial by "
+    "trial."
+)
+
+
+MAIN = ("high-frequency power", "squared control", "joint error (deg)")
+"""Quantities of the finding."""
 
 
 @dataclass(frozen=True)
 class _Quantity:
-    """One number a trial.
-
-    Attributes:
-        unit: its unit; "1" where it has none.
-        trials: names of the trials that have it.
-        values: one a trial.
-    """
+    """One number a trial."""
 
     unit: str
+    """Its unit; "1" where it has none."""
     trials: tuple[str, ...]
+    """Names of the trials that have it."""
     values: Float[np.ndarray, " trial"]
 
 
-def study(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Stage = silent) -> Study:
-    """Compare each condition with the first one, trial by trial.
-
-    Raises:
-        DataError: when there is only one condition, or conditions share no trial.
-    """
+def run(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Stage = silent) -> Study:
+    """Compare each condition with the first one, trial by trial."""
     if len(conditions) < 2:
         raise DataError("a comparison needs at least two rollouts files")
     tick = stage("conditions", len(conditions))
@@ -68,11 +71,10 @@ def study(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: S
     )
     return Study(
         name="comparison",
-        title="Controllers side by side",
         results=rows,
         inputs=tuple(rollouts.path for rollouts in conditions.values()),
         tables={"comparison": rows},
-        figures=(Shown("comparison", paired_trials([_paired(name, found, config) for name in shown]), caption),),
+        figures=(StudyFigure("comparison", paired_trials([_paired(name, found, config) for name in shown]), caption),),
     )
 
 
@@ -145,16 +147,10 @@ MOST_COLUMNS = 3
 
 @dataclass(frozen=True)
 class Paired:
-    """One quantity under several conditions.
-
-    Attributes:
-        name: what is measured, with its unit.
-        conditions: their names.
-        values: condition x trial.
-        means: mean of each condition.
-    """
+    """One quantity under several conditions."""
 
     name: str
+    """What is measured, with its unit."""
     conditions: tuple[str, ...]
     values: Float[np.ndarray, "condition trial"]
     means: tuple[Estimate, ...]
@@ -180,3 +176,46 @@ def paired_trials(quantities: Sequence[Paired]) -> Figure:
         for axis in flat[len(quantities) :]:
             axis.remove()
         return figure
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """Differences of each pair of conditions, both ways."""
+    out = {}
+    for row in study.results:
+        change = fact(row, "difference", "")
+        out[f"{row['quantity']}/{row['first']}>{row['second']}"] = change
+        out[f"{row['quantity']}/{row['second']}>{row['first']}"] = replace(
+            change, value=-change.value, low=-change.high, high=-change.low
+        )
+    return out
+
+
+def section(study: Study) -> Section:
+    """Paired differences, and the relative change of the main quantities."""
+    columns = (
+        Column("quantity", "quantity"), Column("first", "first"), interval_column("mean [95 %]", "first_mean", "first"),
+        Column("second", "second"), interval_column("mean [95 %]", "second_mean", "second"),
+        interval_column("difference [95 %]", "difference", ""), Column("p", "p", p=True),
+        Column("p, Holm", "p_holm", p=True), Column("trials", "trials"),
+    )  # fmt: skip
+    pairs = dict.fromkeys((row["first"], row["second"]) for row in study.results)
+    rows = {(row["quantity"], row["first"], row["second"]): row for row in study.results}
+    findings = []
+    for first, second in pairs:
+        changes = [_change(rows[name, first, second]) for name in MAIN if (name, first, second) in rows]
+        if texts := [text for text in changes if text]:
+            findings.append(f"From {plain(first)} to {plain(second)}, {', '.join(texts)}.")
+    return Section(
+        (table("Paired differences, second less first", columns, study.results),), tuple(findings), opening=True
+    )
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    """Relative change of a quantity in words; empty where its mean is 0."""
+    change = fact(row, "difference", "")
+    if not row["first_mean"]:
+        return ""
+    if not (change.has_interval and (change.low > 0 or change.high < 0)):
+        return f"{row['quantity']} did not change beyond chance"
+    percent = 100 * change.value / abs(row["first_mean"])
+    return f"{row['quantity']} {'rose' if percent > 0 else 'fell'} by {number(abs(percent), 2)} %"

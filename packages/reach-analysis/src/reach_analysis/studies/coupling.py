@@ -1,4 +1,4 @@
-"""Convergent cross mapping between muscles and joints, beside exchanged trials (Sugihara et al. 2012)."""
+"""Convergent cross mapping between muscles and joints, with exchanged trials as the null (Sugihara et al. 2012)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,27 @@ from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis._common.figures import BLUE, ORANGE, drawing, label, panels
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import kind_of_actuators, simulated
+from reach_analysis.config import CouplingConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import over_steps, resample
 from reach_analysis.forecasting.ccm import Libraries, cross_map
 from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
 from reach_analysis.forecasting.forecaster import target_rows
 from reach_analysis.forecasting.nulls import trial_permuted
-from reach_analysis.report_config import CouplingConfig
 from reach_analysis.representation.similarity import common_window
 from reach_analysis.statistics.permutation import p_value
 from reach_analysis.studies.forecast_questions import joints_of, targets_of, working_rate
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.section import Column, Fact, Section, interval_column, table
+from reach_analysis.studies.study import Study, StudyFigure
+
+MOST_JOINTS = 6
+"""Joints that are taken where none are named."""
+TITLE = "Convergent cross mapping"
+QUESTION = (
+    "Which variable drives which? If one of the {actuators} drives a joint, the history of the joint contains the "
+    "course of that actuator. It can then be recovered from the joint, and better with more trials in the library."
+)
+
 
 OBSERVED = (
     "The policy observes the joints, so joints drive {driven} in this system by construction, besides {driven} moving "
@@ -35,7 +45,7 @@ OBSERVED = (
 
 @dataclass(frozen=True)
 class _Map:
-    """One direction: the history of `history` is asked for `wanted`."""
+    """One direction: `wanted` is recovered from the history of `history`."""
 
     history: str
     wanted: str
@@ -43,19 +53,15 @@ class _Map:
     p: float
 
 
-def study(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> Study:
-    """Cross map every muscle with every joint, both ways.
-
-    Raises:
-        UserError: when muscles or joints are not there, or there are too few trials.
-    """
+def run(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> Study:
+    """Cross map every muscle with every joint, both ways."""
     if len(config.lags) != 3:
         raise ConfigError(f"lags: expected E, tau and Tp, got {config.lags}")
     muscles, notes = targets_of(rollouts, config.muscles, config.signal)
     pose = over_steps(rollouts.series("qpos").select(joints_of(rollouts, config.joints)))
     joints = list(pose.channels)
-    if not config.joints and len(joints) > config.most_joints:
-        joints = pose.most_varying(config.most_joints)
+    if not config.joints and len(joints) > MOST_JOINTS:
+        joints = pose.most_varying(MOST_JOINTS)
         notes.append(f"Of {len(pose.channels)} joint angles, the {len(joints)} that vary most were taken.")
     rate = working_rate(rollouts, config.rate_hz)
     pose = resample(pose.select(joints), rate)
@@ -75,26 +81,25 @@ def study(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> 
     rows = [_row(one) for one in maps]
     lags = config.lags
     caption = (
-        f"How well the history of one variable finds another (Pearson's r), by the number of trials it may be looked "
-        f"up in: mean and 95 % of {config.samples} libraries drawn at random; each state is predicted without its own "
-        f"trial. Dashed: 95 % quantile of {config.permutations} exchanges of whole trials at the largest library. "
+        f"How well the history of one variable recovers another (Pearson's r), by the number of trials in the "
+        f"library: mean and 95 % of {config.samples} libraries drawn at random; each state is predicted without its "
+        f"own trial. Dashed: 95 % quantile of {config.permutations} exchanges of whole trials at the largest library. "
         f"n = {len(ids)} trials at {rate:g} Hz; E = {lags[0]}, tau = {lags[1]}, Tp = {lags[2]} samples."
     )
     kind = kind_of_actuators(rollouts)
     figure = skill_by_library([one.skill for one in maps], joints, muscles, kind.removesuffix("s"))
     return Study(
         name="coupling",
-        title="Convergent cross mapping",
         results=rows,
         inputs=(rollouts.path,),
         tables={"coupling": rows},
-        figures=(Shown("coupling", figure, caption),),
+        figures=(StudyFigure("coupling", figure, caption),),
         notes=(OBSERVED.format(driven=kind), *notes),
     )
 
 
 def _sizes(trials: int, wanted: list[int]) -> tuple[int, ...]:
-    """Library sizes in trials: those asked for, or a few between 2 and all but one, evenly in their logarithm."""
+    """Library sizes in trials: those of the settings, or a few between 2 and all but one, spaced by their logarithm."""
     largest = trials - 1
     if largest < 3:
         raise DataError(f"cross mapping needs at least 4 trials of equal length, got {trials}")
@@ -131,23 +136,19 @@ def _row(one: _Map) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Skill:
-    """One direction of a cross map.
-
-    Attributes:
-        history: whose history is looked up.
-        wanted: what is to be found.
-        sizes: of the libraries, trials.
-        mean, low, high: over libraries of each size.
-        null: with trials exchanged, at the largest library; may be empty.
-    """
+    """One direction of a cross map."""
 
     history: str
+    """Whose history is looked up."""
     wanted: str
     sizes: tuple[int, ...]
+    """Of the libraries, trials."""
     mean: Float[np.ndarray, " size"]
+    """Over libraries of each size."""
     low: Float[np.ndarray, " size"]
     high: Float[np.ndarray, " size"]
     null: Float[np.ndarray, " draw"]
+    """With trials exchanged, at the largest library; may be empty."""
 
 
 def skill_by_library(skills: Sequence[Skill], joints: Sequence[str], muscles: Sequence[str], kind: str) -> Figure:
@@ -175,3 +176,18 @@ def skill_by_library(skills: Sequence[Skill], joints: Sequence[str], muscles: Se
         handles, names = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=2)
         return figure
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """None: the papers print no cross map."""
+    return {}
+
+
+def section(study: Study) -> Section:
+    """Cross maps at the largest library."""
+    columns = (
+        Column("history of", "history"), Column("recovers", "finds"),
+        interval_column("r [95 % of libraries]", "skill", ""), Column("r, smallest library", "skill_smallest"),
+        Column("null, median", "null_median"), Column("null, 95 %", "null_95"), Column("p", "p", p=True),
+    )  # fmt: skip
+    return Section((table("Cross maps at the largest library, with exchanged trials", columns, study.results),))

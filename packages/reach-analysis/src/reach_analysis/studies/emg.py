@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from reach_analysis._common.errors import ConfigError, unknown
+from reach_analysis._common.figures import CYCLE, INK, drawing, label, panels, trial_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import (
     ConditionDifference,
@@ -18,28 +18,27 @@ from reach_analysis.behaviour.muscles import (
     actuator_for,
     compare,
     condition_differences,
+    mean_and_sem,
     simulated,
 )
-from reach_analysis.config import ChainConfig, EmgConfig
-from reach_analysis.data.emg import Emg, EmgChain, process
-from reach_analysis.data.nwb import NwbLayout, read_nwb
-from reach_analysis.data.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
+from reach_analysis.config import EmgConfig
+from reach_analysis.data.emg import Emg
 from reach_analysis.data.rollouts import Rollouts
-from reach_analysis.data.series import Matched, TrialSeries
+from reach_analysis.data.series import Matched
 from reach_analysis.statistics.estimates import Resampling
-from reach_analysis.studies.muscles import averages, errors_by_condition, single_trials
-from reach_analysis.studies.study import Shown, Study
-from reach_analysis.synthetic.emg import EmgSettings, make_emg
+from reach_analysis.studies.recordings import actuators_of, is_synthetic, load_emg
+from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, plain, table
+from reach_analysis.studies.study import Study, StudyFigure
 
-SYNTHETIC = "synthetic"
+TITLE = "Muscles and EMG"
+QUESTION = (
+    "Do the simulated muscles act like the muscles of the animal in the same trial? Trials are matched by name; "
+    "samples are matched by their time in seconds."
+)
 
 
-def study(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = silent) -> Study:
-    """Compare every condition with the EMG.
-
-    Raises:
-        UserError: when recordings cannot be read, or do not fit each other or the rollouts.
-    """
+def run(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = silent) -> Study:
+    """Compare every condition with the EMG."""
     tick = stage("EMG", 1 + len(conditions))
     emg, inputs, notes = load_emg(conditions, config)
     tick(1)
@@ -57,7 +56,6 @@ def study(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = 
     notes += [*_joining_notes(next(iter(first.values()))), *_lag_notes(fits)]
     return Study(
         name="emg",
-        title="Simulated muscles and EMG",
         results={
             "fits": [_row(fit) for fit in fits],
             "differences": [_difference_row(entry) for entry in differences],
@@ -72,121 +70,11 @@ def study(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = 
     )  # fmt: skip
 
 
-def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg, list[Path], list[str]]:
-    """Envelopes as the settings ask for them, the files they come from, and what has to be said about them.
-
-    Raises:
-        UserError: when recordings cannot be read, or do not fit each other.
-    """
-    chain, recording = chain_of(config.chain), config.recording
-    if is_synthetic(config.emg):
-        raw, table, note = _synthetic(conditions, config)
-        return process(raw, table, chain), [], [note]
-    if isinstance(config.emg, str):
-        path = Path(config.emg).expanduser()
-        if path.suffix.lower() != ".nwb":
-            raise ConfigError(
-                f"emg: expected a map from muscle to CSV file, one .nwb file, or 'synthetic'; got {config.emg!r}"
-            )
-        layout = NwbLayout(recording.nwb_series, recording.nwb_channels or {}, recording.start_column)
-        raw, table = read_nwb(path, layout)
-        return process(raw, table, chain), [path], _left_out_notes(table)
-    if not isinstance(config.emg, Mapping) or not config.emg:
-        raise ConfigError("emg is not set; for example emg={biceps:biceps.csv,triceps:triceps.csv} trials=trials.csv")
-    if not config.trials:
-        raise ConfigError("trials is not set: the table of when each reach starts; for example trials=trials.csv")
-    files = {str(muscle): Path(str(path)).expanduser() for muscle, path in config.emg.items()}
-    table_path = Path(config.trials).expanduser()
-    columns = TableColumns(
-        recording.id_column,
-        recording.start_column,
-        recording.end_column,
-        recording.frame_rate_hz,
-        recording.first_row,
-    )
-    table = read_trials(table_path, columns)
-    raw = read_emg_csv(files, table, recording.rate_hz, recording.unit)
-    return process(raw, table, chain), [*files.values(), table_path], _left_out_notes(table)
-
-
-def recordings_of(config: Any) -> EmgConfig:
-    """The recordings that the settings of another study name (emg, trials, muscles, recording)."""
-    return EmgConfig(emg=config.emg, trials=config.trials, muscles=config.muscles, recording=config.recording)
-
-
-def require_recorded(config: EmgConfig) -> None:
-    """Refuse synthetic EMG where it would say nothing.
-
-    Raises:
-        ConfigError: when the EMG is to be made from the rollouts themselves.
-    """
-    if is_synthetic(config.emg):
-        raise ConfigError("emg=synthetic is made from one condition's own activation; give recordings to compare runs")
-
-
-def chain_of(config: ChainConfig) -> EmgChain:
-    """The settings of the chain as a record.
-
-    Raises:
-        ConfigError: when band or window do not have two edges.
-    """
-    if len(config.band_hz) != 2 or len(config.window_s) != 2:
-        raise ConfigError(f"band_hz and window_s have two edges each, got {config.band_hz} and {config.window_s}")
-    return EmgChain(
-        (config.band_hz[0], config.band_hz[1]),
-        config.order,
-        config.envelope_hz,
-        (config.window_s[0], config.window_s[1]),
-        config.rate_hz,
-        config.samples,
-        config.percentile,
-    )
-
-
-def is_synthetic(emg: Any) -> bool:
-    """Say whether this setting asks for EMG made from rollouts."""
-    return isinstance(emg, str) and emg.split(":")[0] == SYNTHETIC
-
-
-def _synthetic(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[TrialSeries, TrialTable, str]:
-    """EMG made from the activation of one condition, and its trial table."""
-    name = config.emg.partition(":")[2] or next(iter(conditions))
-    if name not in conditions:
-        raise ConfigError(f"emg: {unknown('condition', name, list(conditions))}")
-    rollouts = conditions[name]
-    chosen = _chosen(config)
-    muscles = list(chosen) or ["biceps", "triceps"]
-    actuators = [actuator_for(muscle, rollouts.names["actuator"], chosen) for muscle in muscles]
-    activation = replace(simulated(rollouts, "act", actuators, None), channels=tuple(muscles))
-    # trials that ended at once have nothing to make EMG from
-    alive = [name for name, length in zip(activation.trials, activation.lengths, strict=True) if length > 1]
-    activation = activation.take(alive)
-    activation = replace(activation, start_s=np.zeros(len(alive)))
-    settings = EmgSettings(seed=config.seed, tail_s=max(0.15, config.chain.window_s[1]))
-    raw = make_emg(activation, settings)
-    start = np.full(len(alive), settings.lead_s)
-    table = TrialTable("synthetic trials", raw.trials, np.arange(len(alive)), start, start + 0.3, {}, "in seconds")
-    note = (
-        f"The EMG is synthetic: noise of 60-700 Hz whose amplitude follows the activation of condition {name!r}. It "
-        "shows that the chain works; it says nothing about the animal, and that condition agrees with it by "
-        "construction."
-    )
-    return raw, table, note
-
-
-def _chosen(config: EmgConfig) -> dict[str, str]:
-    if config.muscles is None:
-        return {}
-    if not isinstance(config.muscles, Mapping):
-        raise ConfigError(f"muscles: expected a map from EMG channel to actuator, got {config.muscles!r}")
-    return {str(muscle): str(actuator) for muscle, actuator in config.muscles.items()}
-
-
 def _condition(
     name: str, rollouts: Rollouts, signal: str, emg: Emg, config: EmgConfig, settings: FitSettings
 ) -> tuple[list[MuscleFit], dict[str, Matched]]:
     muscles = emg.envelope.channels
-    actuators = [actuator_for(muscle, rollouts.names["actuator"], _chosen(config)) for muscle in muscles]
+    actuators = [actuator_for(muscle, rollouts.names["actuator"], actuators_of(config)) for muscle in muscles]
     rate = emg.envelope.rate_hz if config.resample else None
     simulation = simulated(rollouts, signal, actuators, rate)
     fits, both = compare(name, signal, simulation, emg.envelope, settings)
@@ -195,13 +83,6 @@ def _condition(
         for muscle, actuator in zip(muscles, actuators, strict=True)
     }
     return fits, by_muscle
-
-
-def _left_out_notes(table: TrialTable) -> list[str]:
-    if not table.left_out:
-        return []
-    return [f"{len(table.left_out)} trials of {table.source} were left out, for example: "
-            + "; ".join(f"{name} {why}" for name, why in list(table.left_out.items())[:3])]  # fmt: skip
 
 
 def _joining_notes(both: Matched) -> list[str]:
@@ -215,7 +96,7 @@ def _joining_notes(both: Matched) -> list[str]:
 
 def _lag_notes(fits: list[MuscleFit]) -> list[str]:
     edge = [f"{fit.condition}, {fit.muscle}, {fit.signal}" for fit in fits if fit.lag_at_edge]
-    return [f"The lag lies at the edge of what was tried for {'; '.join(edge)}: it may be larger."] if edge else []
+    return [f"The lag is the largest that was tried for {'; '.join(edge)}: it may be larger."] if edge else []
 
 
 def _row(fit: MuscleFit) -> dict[str, Any]:
@@ -255,8 +136,7 @@ def _tables(emg: Emg, fits: list[MuscleFit], differences: list[ConditionDifferen
 
 def _figures(
     fits: list[MuscleFit], pairs: Mapping[str, Mapping[str, Mapping[str, Matched]]], emg: Emg, config: EmgConfig
-) -> tuple[Shown, ...]:
-    signal = config.signals[0]
+) -> tuple[StudyFigure, ...]:
     chain = emg.chain
     made = "Synthetic EMG. " if is_synthetic(config.emg) else ""
     how = (
@@ -266,7 +146,7 @@ def _figures(
     )
     n = fits[0].mae.n
     shown = [
-        Shown(
+        StudyFigure(
             "emg_error",
             errors_by_condition(fits),
             f"Mean absolute error between simulated muscles and EMG envelopes; dots: trials (n = {n}), bars: "
@@ -275,7 +155,7 @@ def _figures(
     ]
     for signal in config.signals:
         shown.append(
-            Shown(
+            StudyFigure(
                 f"emg_average_{signal}",
                 averages(pairs[signal], signal),
                 f"Average over trials of EMG and simulated {signal}, shaded: standard error of the mean over trials "
@@ -284,4 +164,143 @@ def _figures(
         )
     signal = config.signals[0]
     caption = f"Single trials, spread evenly over the recording: EMG and simulated {signal}. {how}"
-    return (*shown, Shown("emg_trials", single_trials(pairs[signal], signal), caption))
+    return (*shown, StudyFigure("emg_trials", single_trials(pairs[signal], signal), caption))
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """Mean absolute error of each muscle under each condition."""
+    kind = "synthetic" if study.results["emg"]["synthetic"] else "recorded"
+    return {
+        f"{kind}/{row['muscle'].lower()}/{row['signal']}/mae@{row['condition']}": fact(row, "mae")
+        for row in study.results["fits"]
+    }
+
+
+def section(study: Study) -> Section:
+    """Agreement with EMG, and differences between controllers."""
+    fits, differences = study.results["fits"], study.results["differences"]
+    tables = (
+        table(
+            "Agreement with EMG; errors in units of the EMG's 98th percentile, correlation over time within trials",
+            (Column("controller", "condition"), Column("muscle", "muscle"), Column("signal", "signal"),
+             interval_column("MAE [95 %]", "mae"), interval_column("RMSE [95 %]", "rmse"),
+             interval_column("r [95 %]", "correlation"), Column("lag, ms", "lag_s", scale=1e3),
+             interval_column("onset, ms", "onset_s", scale=1e3), Column("trials", "trials")),
+            fits,
+        ),
+        table(
+            "Paired differences between controllers, first less second",
+            (Column("muscle", "muscle"), Column("signal", "signal"), Column("first", "first"),
+             Column("second", "second"), interval_column("MAE [95 %]", "mae_difference", "mae"),
+             Column("p", "mae_p", p=True), interval_column("r [95 %]", "correlation_difference", "correlation"),
+             Column("p", "correlation_p", p=True), Column("trials", "trials")),
+            differences,
+        ),
+    )  # fmt: skip
+    several = len({row["condition"] for row in fits}) > 1
+    errors = [
+        f"{row['muscle']} {fact(row, 'mae').text()}" + (f" ({plain(row['condition'])})" if several else "")
+        for row in fits
+        if row["signal"] == "act" and not study.results["emg"]["synthetic"]
+    ]
+    finding = (
+        f"Simulated activation differed from the recorded EMG by a mean absolute error of {', '.join(errors)}, in "
+        "units of the EMG's 98th percentile."
+    )
+    return Section(tables, (finding,) if errors else ())
+
+
+def errors_by_condition(fits: Sequence[MuscleFit]) -> Figure:
+    """Mean absolute error of each condition with its interval, a panel a muscle and signal, and every trial."""
+    with drawing():
+        muscles = list(dict.fromkeys((fit.muscle, fit.signal) for fit in fits))
+        figure, axes = panels(1.0 + 2.3 * len(muscles), 3.0, columns=len(muscles))
+        for axis, key in zip(axes[0], muscles, strict=True):
+            chosen = [fit for fit in fits if (fit.muscle, fit.signal) == key]
+            for place, fit in enumerate(chosen):
+                colour = CYCLE[place % len(CYCLE)]
+                spread = np.linspace(-0.22, 0.22, len(fit.trial_mae)) if len(fit.trial_mae) > 1 else np.zeros(1)
+                axis.plot(place + spread, fit.trial_mae, ".", color=colour, alpha=0.35, markersize=3)
+                axis.errorbar(
+                    place,
+                    fit.mae.value,
+                    [[fit.mae.value - fit.mae.low], [fit.mae.high - fit.mae.value]],
+                    fmt="o",
+                    color=colour,
+                    capsize=3,
+                    markersize=6,
+                )
+            axis.set_xticks(range(len(chosen)), [label(fit.condition, 14) for fit in chosen])
+            axis.set_xlim(-0.6, len(chosen) - 0.4)
+            axis.set_ylim(bottom=0)
+            axis.set_title(f"{key[0]}, {key[1]}")
+        axes[0][0].set_ylabel("mean absolute error\n(of EMG's 98th percentile)")
+        return figure
+
+
+def averages(pairs: Mapping[str, Mapping[str, Matched]], signal: str) -> Figure:
+    """Average over trials of EMG and of each condition, with its standard error, a panel a muscle.
+
+    Args:
+        pairs: condition -> muscle -> matched series of simulation and EMG.
+        signal: which signal was simulated, for the legend.
+    """
+    with drawing():
+        muscles = list(dict.fromkeys(muscle for by_muscle in pairs.values() for muscle in by_muscle))
+        figure, axes = panels(3.6 * len(muscles) + 1.2, 2.8, columns=len(muscles))
+        for axis, muscle in zip(axes[0], muscles, strict=True):
+            for number, (condition, by_muscle) in enumerate(pairs.items()):
+                if number == 0:
+                    _average(axis, by_muscle[muscle].second, "EMG", INK)
+                _average(axis, by_muscle[muscle].first, f"{label(condition)}, {signal}", CYCLE[number % len(CYCLE)])
+            axis.set_title(muscle)
+            axis.set_xlabel("time from the start of the reach (ms)")
+            axis.set_ylim(bottom=0)
+        axes[0][0].set_ylabel("activation, envelope")
+        axes[0][-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        return figure
+
+
+def _average(axis, series, name: str, colour: str) -> None:  # noqa: ANN001
+    mean, sem = mean_and_sem(series.padded()[..., 0])
+    longest = int(np.argmax(series.lengths))
+    time = 1e3 * series.times(longest)
+    axis.plot(time, mean, color=colour, label=name)
+    axis.fill_between(time, mean - sem, mean + sem, color=colour, alpha=0.25, linewidth=0)
+
+
+SHOWN_TRIALS = 6
+"""Trials drawn one by one."""
+
+
+def single_trials(pairs: Mapping[str, Mapping[str, Matched]], signal: str) -> Figure:
+    """A few trials spread evenly over the recording: EMG and each condition, a row a muscle."""
+    with drawing():
+        muscles = list(dict.fromkeys(muscle for by_muscle in pairs.values() for muscle in by_muscle))
+        first = next(iter(pairs.values()))[muscles[0]].second
+        places = np.linspace(0, len(first.trials) - 1, min(SHOWN_TRIALS, len(first.trials))).round().astype(int)
+        chosen = [first.trials[place] for place in places]
+        figure, axes = panels(1.9 * len(chosen), 1.7 * len(muscles) + 0.3, rows=len(muscles), columns=len(chosen))
+        for row, muscle in zip(axes, muscles, strict=True):
+            for axis, trial in zip(row, chosen, strict=True):
+                for number, (condition, by_muscle) in enumerate(pairs.items()):
+                    both = by_muscle[muscle]
+                    if trial not in both.first.trials:
+                        continue
+                    place = both.first.trials.index(trial)
+                    time = 1e3 * both.first.times(place)
+                    if number == 0:
+                        axis.plot(time, both.second.values[place][:, 0], color=INK, lw=1.0, label="EMG")
+                    axis.plot(time, both.first.values[place][:, 0], color=CYCLE[number % len(CYCLE)], lw=1.0,
+                              label=label(f"{condition}, {signal}"))  # fmt: skip
+                axis.set_title(trial_label(trial) if row is axes[0] else "")
+                if axis is not row[0]:
+                    axis.set_yticklabels([])
+            top = max(axis.get_ylim()[1] for axis in row)
+            for axis in row:
+                axis.set_ylim(0, top)
+            row[0].set_ylabel(muscle)
+        axes[-1][0].set_xlabel("time (ms)")
+        handles, names = axes[0][0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+        return figure

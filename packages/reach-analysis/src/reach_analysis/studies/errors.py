@@ -24,17 +24,22 @@ from reach_analysis.data.clips import Clips, read_clips
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.behaviour import errors_by_region
 from reach_analysis.statistics.estimates import Resampling, mean_of
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, table
+from reach_analysis.studies.study import Study, StudyFigure
+
+TITLE = "Tracking errors by region"
+QUESTION = (
+    "How far is the simulated animal from the movement that it imitates, and which part of the body is worst? "
+    "Registration is the distance of the recorded keypoints from the body fitted to them. Tracking is the distance of "
+    "the controlled body from that fit."
+)
+
 
 TOTAL = "total"
 
 
-def study(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> Study:
-    """Joint errors and, with the clips, registration and tracking errors of keypoints.
-
-    Raises:
-        UserError: when clips and rollouts do not belong together, or a region matches nothing.
-    """
+def run(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> Study:
+    """Joint errors and, with the clips, registration and tracking errors of keypoints."""
     tick = stage("errors", 3)
     resampling = Resampling(config.resamples, seed=config.seed)
     joints = joint_deviation(rollouts)
@@ -53,7 +58,6 @@ def study(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> St
     tick(1)
     return Study(
         name="errors",
-        title="Errors of registration and tracking",
         results=rows,
         inputs=(rollouts.path, *([clips.path] if clips else [])),
         tables={"errors": rows},
@@ -115,7 +119,7 @@ def _rows(
     return rows
 
 
-def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: ErrorsConfig, title: str) -> Shown:
+def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: ErrorsConfig, title: str) -> StudyFigure:
     groups: dict[str, dict[str, np.ndarray]] = {}
     for kind, deviation in kinds.items():
         regions = _regions(deviation, config)
@@ -134,4 +138,36 @@ def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: Errors
         else f"Absolute differences between rollout and reference over all states of {len(first.distance.trials)} "
         "trials: median, quartiles, 5th and 95th percentile; angles the short way round."
     )
-    return Shown(name, errors_by_region(groups, unit, title), caption)
+    return StudyFigure(name, errors_by_region(groups, unit, title), caption)
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """Mean and median of each joint or keypoint, and of all of them."""
+    out = {}
+    for row in study.results:
+        if row["level"] == "single" or row["name"] == TOTAL:
+            where = f"{row['error'].split(' ')[0]}/{row['name'].lower()}/{row['unit']}"
+            out |= {f"{where}/mean": fact(row, "mean"), f"{where}/median": fact(row, "median")}
+    return out
+
+
+def section(study: Study) -> Section:
+    """Errors by region; the finding is about keypoints, or about joints where no clips were given."""
+    rows = [row for row in study.results if row["level"] == "region"]
+    kinds = [(row["error"], row["unit"]) for row in rows]
+    # the total of a single region repeats it
+    shown = [row for row, kind in zip(rows, kinds, strict=True) if row["name"] != TOTAL or kinds.count(kind) != 2]
+    columns = (
+        Column("what", "error"), Column("region", "name"), Column("unit", "unit"),
+        interval_column("mean [95 %]", "mean"), Column("median", "median"), Column("95 % below", "q95"),
+        Column("largest", "largest"), Column("trials", "trials"), Column("values", "samples"),
+    )  # fmt: skip
+    totals = {(row["error"], row["unit"]): row for row in rows if row["name"] == TOTAL}
+    findings = [
+        f"On average {what} were {fact(totals[kind], 'mean').text()} {unit} from the reference (95 % interval over "
+        "trials)."
+        for kind, what, unit in ((("tracking", "mm"), "keypoints", "mm"), (("joints", "deg"), "joints", "°"))
+        if kind in totals
+    ]
+    title = "Distances by region: mean of trial means with its interval, and quantiles over all frames"
+    return Section((table(title, columns, shown),), tuple(findings[:1]), opening=True)

@@ -1,4 +1,4 @@
-"""Forecasts of muscles and EMG by simplex projection, beside everything they have to beat (paper A, section 2.8)."""
+"""Forecasts of muscles and EMG by simplex projection, with everything they have to beat (paper A, section 2.8)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from reach_analysis._common.errors import ConfigError, unknown
+from reach_analysis._common.errors import ConfigError
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import ForecastConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.forecasts import Traces, forecast_scores, forecast_sweeps, forecast_traces
 from reach_analysis.forecasting.assessment import AssessmentSettings, Nonlinearity, Task, assess, nonlinearity
-from reach_analysis.forecasting.embedding import Lags, TrialData, fold_splits
+from reach_analysis.forecasting.embedding import Lags, TrialData
 from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid
 from reach_analysis.forecasting.lag_sweep import SweepPoint, sweep
 from reach_analysis.statistics.correlation import Measure
@@ -22,9 +22,20 @@ from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.statistics.score import Score
 from reach_analysis.studies.forecast_questions import Question, lags_within, questions, working_rate
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, p_text, table
+from reach_analysis.studies.study import Study, StudyFigure
 
-ENGINES = ("ours", "pyedm")
+TITLE = "Forecasting"
+QUESTION = (
+    "Can {actuators} and EMG be forecast from the history of the joints? A correlation alone is not evidence: trials "
+    "of one task are similar, and filtered signals are smooth. Each score is shown with what it has to beat: targets "
+    "of exchanged trials, artificial targets with the same spectrum, the mean trial, the present value (persistence), "
+    "a linear model of the same lags (ridge), and the ceiling of a common time course."
+)
+
+
+SWEEP_E, SWEEP_TAU, SWEEP_TP = 10, 5, 10
+"""Largest values of the sweeps."""
 SHOWN_TRIALS = 5
 
 
@@ -37,17 +48,10 @@ class _Answer:
     traces: Traces
     sweeps: dict[str, list[SweepPoint]]
     nonlinear: Nonlinearity | None
-    engines: dict[str, Any] | None
 
 
-def study(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> Study:
-    """Forecast everything the settings ask for.
-
-    Raises:
-        UserError: when series are not there, or too few trials can be forecast.
-    """
-    if config.engine not in ENGINES:
-        raise ConfigError(f"engine: {unknown('engine', config.engine, ENGINES)}")
+def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> Study:
+    """Forecast everything the settings ask for."""
     if not (config.E and config.tau and config.Tp):
         raise ConfigError("E, tau and Tp need at least one value each")
     rate = working_rate(rollouts, config.rate_hz)
@@ -63,18 +67,13 @@ def study(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> 
     tables = {"forecast_scores": rows}
     if sweep_rows:
         tables["forecast_sweeps"] = sweep_rows
-    engines = [answer.engines for answer in answers if answer.engines is not None]
-    if engines:
-        tables["forecast_engines"] = engines
     notes += list(dict.fromkeys(note for score in scores for note in score.notes))
     return Study(
         name="forecast",
-        title="Forecasting muscles and EMG",
         results={
             "scores": [score.to_dict() for score in scores],
             "sweeps": sweep_rows,
             "nonlinearity": [_nonlinear_row(answer) for answer in answers if answer.nonlinear is not None],
-            "engines": engines,
         },
         inputs=(rollouts.path, *inputs),
         tables=tables,
@@ -111,7 +110,6 @@ def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answ
         question.data,
         make,
         noise=question.noise,
-        engine="pyedm" if config.engine == "pyedm" else "ours",
         notes=question.notes,
         parameters=parameters,
     )
@@ -123,7 +121,6 @@ def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answ
         _sweeps(question, config, folds) if config.sweeps else {},
         nonlinearity(question.data, usual, folds, surrogates=config.nonlinear_surrogates, seed=config.seed)
         if config.nonlinear else None,
-        _engines(question, usual, folds) if config.engine == "pyedm" else None,
     )  # fmt: skip
 
 
@@ -143,9 +140,9 @@ def _sweeps(question: Question, config: ForecastConfig, folds: np.ndarray) -> di
     """The sweeps of paper A, Fig. 4: one of E, tau and Tp at a time, the others at 3, -1 and 1."""
     found = {}
     for name, candidates in (
-        ("E", grid(range(1, config.sweep_E + 1))),
-        ("tau", grid((3,), range(-1, -config.sweep_tau - 1, -1))),
-        ("Tp", grid((3,), (-1,), range(1, config.sweep_Tp + 1))),
+        ("E", grid(range(1, SWEEP_E + 1))),
+        ("tau", grid((3,), range(-1, -SWEEP_TAU - 1, -1))),
+        ("Tp", grid((3,), (-1,), range(1, SWEEP_TP + 1))),
     ):
         longest = int(question.data.lengths.max())
         fitting = [lags for lags in candidates if lags.reach[1] - lags.reach[0] + 1 < longest]
@@ -154,45 +151,18 @@ def _sweeps(question: Question, config: ForecastConfig, folds: np.ndarray) -> di
     return found
 
 
-def _engines(question: Question, lags: Lags, folds: np.ndarray) -> dict[str, Any]:
-    """The same forecast by pyEDM, and how many predictions pyEDM keeps on trials with NaN rows between them."""
-    from reach_analysis.forecasting.pyedm import kept_by_padding, simplex_by_pyedm
-    from reach_analysis.statistics.correlation import agreement
-
-    ours = fixed_lags(question.data, lags, folds)
-    embedding = ours.map.embedding
-    theirs = simplex_by_pyedm(embedding, fold_splits(embedding, folds))
-    predicted = ours.predict(question.data.target[:, None])[:, 0]
-    kept = kept_by_padding(question.data, lags, folds)
-    order, other = np.argsort(ours.map.state), np.argsort(theirs.state)
-    difference = np.abs(predicted[order] - theirs.predicted[other]).max() / np.std(theirs.observed)
-    observed = question.data.target[ours.samples, None]
-    return {
-        "question": question.name,
-        "E": lags.E,
-        "tau": lags.tau,
-        "Tp": lags.Tp,
-        "spearman_ours": float(agreement(Measure.SPEARMAN, observed, predicted[:, None])[0]),
-        "spearman_pyedm": float(agreement(Measure.SPEARMAN, theirs.observed[:, None], theirs.predicted[:, None])[0]),
-        "largest_difference_sd": float(difference),
-        "kept_ours": kept.ours,
-        "kept_pyedm_nan_padding": kept.padded,
-        "crossing_without_padding": kept.crossing,
-    }
-
-
 def _traces(question: Question, found: Forecaster) -> Traces:
     """Observed and predicted courses of a few trials spread evenly over the recording."""
     data = question.data
     samples, predicted = found.samples, found.predict(data.target[:, None])[:, 0]
     chosen = np.linspace(0, len(data.ids) - 1, min(SHOWN_TRIALS, len(data.ids))).round().astype(int)
     trials, observed, forecast = [], [], []
-    for number in chosen.tolist():
-        rows = np.flatnonzero(data.trial == number)
+    for place in chosen.tolist():
+        rows = np.flatnonzero(data.trial == place)
         course = np.full(len(rows), np.nan)
-        mine = data.trial[samples] == number
+        mine = data.trial[samples] == place
         course[samples[mine] - rows[0]] = predicted[mine]
-        trials.append(data.ids[number])
+        trials.append(data.ids[place])
         observed.append(data.target[rows])
         forecast.append(course)
     return Traces(question.name, tuple(trials), tuple(observed), tuple(forecast))
@@ -242,7 +212,7 @@ def _nonlinear_row(answer: _Answer) -> dict[str, Any]:
     }
 
 
-def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> tuple[Shown, ...]:
+def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> tuple[StudyFigure, ...]:
     first = answers[0].scores[0]
     chosen = "chosen by nested folds" if len(grid(config.E, config.tau, config.Tp)) > 1 else "fixed"
     how = (
@@ -250,19 +220,19 @@ def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> 
         f"whole trials; E, tau and Tp {chosen}, from its own past fixed at {config.own_lags}; no state crosses the "
         "border of a trial."
     )
-    beside = (
+    nulls = (
         f"Grey bars: 95 % of the scores under each null ({config.permutations} permutations of trials, "
         f"{config.surrogates} surrogates), black line: its median. Bars on points: 95 % bootstrap intervals over "
         "trials."
     )
     shown = [
-        Shown(
+        StudyFigure(
             "forecast_scores",
             forecast_scores([answer.scores for answer in answers], Measure.SPEARMAN),
-            "Simplex projection, Spearman's rho between forecast and observation, beside what it has to beat. "
-            f"{beside} {how}",
+            "Simplex projection, Spearman's rho between forecast and observation, with nulls and baselines. "
+            f"{nulls} {how}",
         ),
-        Shown(
+        StudyFigure(
             "forecast_traces",
             forecast_traces([answer.traces for answer in answers]),
             f"Observed (dark) and forecast (blue) in trials spread evenly over the recording. {how}",
@@ -273,8 +243,96 @@ def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> 
         curves = {answer.question.name: answer.nonlinear for answer in answers if answer.nonlinear is not None}
         caption = (
             "Sweeps of E (tau = -1, Tp = 1), tau (E = 3, Tp = 1) and Tp (E = 3, tau = -1), Pearson's r on the samples "
-            "that every point of a sweep can predict, and S-map against theta. For looking at: a score at the best "
-            f"point of a sweep is no test. {how}"
+            "that every point of a sweep can predict, and S-map against theta. Exploratory: a score at the best "
+            f"point of a sweep is not a test. {how}"
         )
-        shown.append(Shown("forecast_sweeps", forecast_sweeps(points, curves), caption))
+        shown.append(StudyFigure("forecast_sweeps", forecast_sweeps(points, curves), caption))
     return tuple(shown)
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """Spearman's rho of each question about biceps and triceps, and the best point of each sweep."""
+    out = {}
+    for row in study.tables["forecast_scores"]:
+        if (name := _fact_name(row["question"])) and row["measure"] == "spearman":
+            out[f"{name}/spearman"] = fact(row, "value", "")
+    sweeps: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in study.results["sweeps"]:
+        sweeps.setdefault((row["question"], row["swept"]), []).append(row)
+    for (question, swept), points in sweeps.items():
+        best = max(points, key=lambda row: row["pearson"])
+        if name := _fact_name(question):
+            out[f"{name}/best_{swept}"] = Fact(float(best[swept]))
+            out[f"{name}/score_at_best_{swept}"] = Fact(float(best["pearson"]))
+    return out
+
+
+def _fact_name(question: str) -> str:
+    """Name of a question in facts: muscle / simulated or emg / past or joints; empty for other muscles."""
+    muscle = next((m for m in ("triceps", "biceps") if m in question.lower()), "")
+    kind, source = "emg" if " EMG " in question else "simulated", "past" if "own past" in question else "joints"
+    return f"{muscle}/{kind}/{source}" if muscle else ""
+
+
+def section(study: Study) -> Section:
+    """Scores with nulls and baselines, S-map, and one sentence for each muscle that is forecast from the joints."""
+    rows = study.tables["forecast_scores"]
+    pearson = {row["question"]: row for row in rows if row["measure"] == "pearson"}
+    scores = [
+        {**row, "ceiling": pearson[row["question"]].get("ceiling"), "pearson": pearson[row["question"]]["value"]}
+        for row in rows
+        if row["measure"] == "spearman"
+    ]
+    tables = (
+        table("Simplex projection: Spearman's ρ, and its median under each null", _NULL_COLUMNS, scores),
+        table("The same next to simpler forecasts of the same samples, and the verdict", _BASELINE_COLUMNS, scores),
+        table(
+            "S-map: forecasts that are local in state space against one linear model (theta = 0)",
+            _SMAP_COLUMNS,
+            [_best_theta(row) for row in study.results["nonlinearity"]],
+        ),
+    )
+    return Section(tables, tuple(filter(None, map(_sentence, scores))))
+
+
+_NULL_COLUMNS = (
+    Column("question", "question"), interval_column("ρ [95 %]", "value", ""),
+    Column("trials exchanged", "trial_permutation_median"), Column("p", "trial_permutation_p", p=True),
+    Column("phases random", "phase_randomised_median"), Column("p", "phase_randomised_p", p=True),
+    Column("linear process", "linear_process_median"), Column("p", "linear_process_p", p=True),
+    Column("filtered noise", "filtered_white_noise_median"), Column("p", "filtered_white_noise_p", p=True),
+    Column("predictions", "predictions"),
+)  # fmt: skip
+_BASELINE_COLUMNS = (
+    Column("question", "question"), Column("ρ", "value"), Column("mean trial", "mean_trial"),
+    Column("ridge", "ridge"), Column("persistence", "persistence"), Column("Pearson's r", "pearson"),
+    Column("ceiling of r", "ceiling"), Column("trials", "trials"), Column("verdict", "verdict"),
+)  # fmt: skip
+_SMAP_COLUMNS = (
+    Column("question", "question"), Column("best theta", "theta"), Column("RMSE there", "rmse"),
+    Column("RMSE, linear", "linear"), Column("gain, %", "gain", scale=100.0), Column("p", "p", p=True),
+    Column("predictions", "predictions"),
+)  # fmt: skip
+
+
+def _best_theta(row: dict[str, Any]) -> dict[str, Any]:
+    best = int(np.argmin(row["rmse"]))
+    return row | {
+        "theta": float(row["thetas"][best]), "rmse": float(row["rmse"][best]), "linear": float(row["rmse"][0])
+    }  # fmt: skip
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    """What a forecast of biceps or triceps from the joints shows; empty for other questions."""
+    muscle, kind, source = _fact_name(row["question"]).split("/") if _fact_name(row["question"]) else ("", "", "")
+    chance = row.get("trial_permutation_p")
+    if source != "joints" or chance is None:
+        return ""
+    p = p_text(chance) if chance < 0.001 else f"= {p_text(chance)}"
+    simple = "" if row["value"] > max(row["mean_trial"], row["ridge"]) else ": a simpler forecast does as well"
+    return (
+        f"{f'EMG of the {muscle}' if kind == 'emg' else f'The simulated {muscle}'} can be forecast from the joints' "
+        f"history with ρ = {fact(row, 'value', '').text()}; exchanged trials give "
+        f"{number(row['trial_permutation_median'])} (p {p}), the mean trial {number(row['mean_trial'])}, "
+        f"a linear model {number(row['ridge'])}{simple}."
+    )

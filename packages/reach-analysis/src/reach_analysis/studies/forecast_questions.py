@@ -30,7 +30,7 @@ from reach_analysis.forecasting.forecaster import grid
 from reach_analysis.forecasting.nulls import Noise
 from reach_analysis.representation.pca import components
 from reach_analysis.representation.similarity import common_window
-from reach_analysis.studies.emg import load_emg, recordings_of
+from reach_analysis.studies.recordings import load_emg, recordings_of
 
 CIRCULAR = (
     "The policy observes the joints and decides the control: predicting {driven} from the joints' history asks how "
@@ -39,36 +39,28 @@ CIRCULAR = (
 PAPER_E = 3
 """Embedding dimension of paper A, which predictors have to leave room for."""
 STAND_INS = 2
-"""Actuators that are looked at where a body has no biceps and triceps."""
+"""Actuators that are forecast where a body has no biceps and triceps."""
 EDGE_S = 0.05
 """Noise filtered before and after a window, so that the filters have settled."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One thing to forecast.
-
-    Attributes:
-        name: what is predicted from what.
-        data: standardised predictors, and the target.
-        own: whether the target's own past is all there is to go by.
-        noise: white noise through the recording's own processing, for EMG.
-        notes: what a reader must know.
-    """
+    """One thing to forecast."""
 
     name: str
+    """What is predicted from what."""
     data: TrialData
+    """Standardised predictors, and the target."""
     own: bool
+    """Whether the target's own past is all there is to go by."""
     noise: Noise | None = None
+    """White noise through the recording's own processing, for EMG."""
     notes: tuple[str, ...] = ()
 
 
 def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question], list[Path], list[str]]:
-    """Everything the settings ask for, the recordings read, and what has to be said about them.
-
-    Raises:
-        UserError: when joints, muscles or EMG are not there, or trials cannot be matched.
-    """
+    """Everything the settings ask for, the recordings read, and what has to be said about them."""
     joints = joints_of(rollouts, config.predictors)
     targets, notes = targets_of(rollouts, config.targets, config.signal)
     rate = working_rate(rollouts, config.rate_hz)
@@ -99,23 +91,17 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
 
 
 class _Wanted(NamedTuple):
-    """Targets of one kind, and what they are forecast from.
-
-    Attributes:
-        names: of the targets.
-        values: trial x time x target.
-        source: what the predictors are, in words.
-        predictors: trial x time x column.
-        noise: white noise through the targets' own processing, for EMG.
-        notes: what has to be said about forecasts from the predictors.
-    """
+    """Targets of one kind, and what they are forecast from."""
 
     names: tuple[str, ...]
     values: np.ndarray
     source: str
+    """What the predictors are, in words."""
     predictors: np.ndarray
     noise: Noise | None = None
+    """White noise through the targets' own processing, for EMG."""
     notes: tuple[str, ...] = ()
+    """What has to be said about forecasts from the predictors."""
 
 
 def _questions(wanted: _Wanted, ids: list[str], most: int) -> list[Question]:
@@ -156,7 +142,7 @@ def _recorded(rollouts: Rollouts, config: ForecastConfig, rate_hz: float) -> tup
 
 
 def working_rate(rollouts: Rollouts, wanted_hz: float | None) -> float:
-    """The rate wanted, or that of the rollouts where it is lower: values that repeat are no new samples."""
+    """The wanted rate, or that of the rollouts where it is lower: repeated values are not new samples."""
     return min(wanted_hz or rollouts.rate_hz, rollouts.rate_hz)
 
 
@@ -176,12 +162,7 @@ def lags_within(data: TrialData, config: ForecastConfig) -> tuple[Lags, ...]:
 
 
 def joints_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:
-    """Joints that states are built from: those wanted, or all angles that vary.
-
-    Raises:
-        ConfigError: when none is wanted and none varies.
-        DataError: when angles are missing.
-    """
+    """Joints that states are built from: those wanted, or all angles that vary."""
     if wanted:
         return list(wanted)
     pose = rollouts.series("qpos")
@@ -201,13 +182,9 @@ def joints_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:
 
 
 def targets_of(rollouts: Rollouts, wanted: Sequence[str], signal: str) -> tuple[list[str], list[str]]:
-    """Actuators that are looked at, and what has to be said about the choice.
+    """Actuators that are forecast, and a note about the choice.
 
     Those wanted; else the long biceps and the lateral triceps of paper A; else the two that vary most.
-
-    Raises:
-        ConfigError: when one that is wanted is not there.
-        DataError: when the signal is not stored.
     """
     actuators = list(rollouts.names["actuator"])
     if wanted:
@@ -248,7 +225,7 @@ def _lost(rollouts: Rollouts, trials: Sequence[str]) -> list[str]:
 
 
 def _varying(stack: np.ndarray) -> np.ndarray:
-    """Channels that vary; a muscle that is never driven tells nothing."""
+    """Channels that vary; a muscle that is never driven carries no information."""
     spread = stack.reshape(-1, stack.shape[-1]).std(axis=0)
     return stack[..., spread > 0]
 

@@ -28,7 +28,17 @@ from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import JointCycle, footfalls, gait_cycles
 from reach_analysis.statistics.estimates import Resampling, mean_of
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.section import Column, Fact, Section, interval, interval_column, table
+from reach_analysis.studies.study import Study, StudyFigure
+
+POINTS = 100
+"""Points of a cycle."""
+TITLE = "Gait"
+QUESTION = (
+    "Do the feet of the simulation step like those of the animal? A cycle runs from one touch-down of the leading "
+    "foot to the next."
+)
+
 
 LEAD = ("hand_l", "*fore*left*", "*left*fore*", "*fore*_l", "*f-l*", "*t1*left*", "*left*t1*", "*lf*", "*fl*")
 """Feet that lead a cycle, the first pattern that fits one; paper B takes the left forepaw."""
@@ -40,7 +50,7 @@ MOST_JOINTS = 12
 
 @dataclass(frozen=True)
 class _Feet:
-    """Contacts and stances of every foot, the cycles of the leading one, and contacts that are no feet."""
+    """Contacts and stances of every foot, the cycles of the leading one, and contacts that are not feet."""
 
     lead: str
     contacts: dict[str, TrialSeries]
@@ -50,12 +60,8 @@ class _Feet:
     never: tuple[str, ...]
 
 
-def study(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
-    """Cycles of the leading foot, and what the others and the joints do in them.
-
-    Raises:
-        UserError: when contacts are not stored, no foot leads, or no cycle is found.
-    """
+def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
+    """Cycles of the leading foot, and what the others and the joints do in them."""
     tick = stage("gait", 3)
     feet = _feet(rollouts, config)
     tick(1)
@@ -79,7 +85,6 @@ def study(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Stud
     tick(1)
     return Study(
         name="gait",
-        title="Gait",
         results=results,
         inputs=(rollouts.path,),
         tables={"gait_feet": rows, "gait_joints": results["joints"], "gait_cycles": cycle_rows},
@@ -98,25 +103,25 @@ def _notes(feet: _Feet, still: list[str], n_trials: int, config: GaitConfig) -> 
         yield f"Never in contact with the ground, and left out: {', '.join(feet.never)}."
     if still:
         yield (
-            f"{', '.join(still)} have no cycle of their own, so what {feet.lead} does may be no locomotion; min_speed "
-            "(m/s) leaves out cycles in which the body hardly moves."
+            f"{', '.join(still)} have no cycle of their own, so the movement of {feet.lead} may not be locomotion; "
+            "min_speed (m/s) leaves out cycles in which the body hardly moves."
         )
 
 
 def _feet(rollouts: Rollouts, config: GaitConfig) -> _Feet:
     if not rollouts.contacts:
-        raise DataError(f"{rollouts.path}: no contacts are stored (contact/...), so there is no gait to find")
+        raise DataError(f"{rollouts.path}: no contacts are stored (contact/...), which gait needs")
     names = config.feet or list(rollouts.contacts)
     contacts = {name: rollouts.contact(name) for name in names}
-    standing = {name: stances(series, config.shortest_stance_s) for name, series in contacts.items()}
-    never = () if config.feet else tuple(name for name in names if not any(trial.any() for trial in standing[name]))
+    on_ground = {name: stances(series, config.shortest_stance_s) for name, series in contacts.items()}
+    never = () if config.feet else tuple(name for name in names if not any(trial.any() for trial in on_ground[name]))
     names = [name for name in names if name not in never] or names
     lead = config.lead or _lead(names)
     if lead not in names:
         raise ConfigError(f"lead: {unknown('foot', lead, names)}")
     contacts = {name: contacts[name] for name in names}
     shortest, longest = _edges(config.cycle_s)
-    cycles = find_cycles(standing[lead], contacts[lead], shortest, longest)
+    cycles = find_cycles(on_ground[lead], contacts[lead], shortest, longest)
     slow = 0
     if config.min_speed > 0 and len(cycles):
         root = str(rollouts.attributes.get("root_body") or rollouts.names["names_xpos"][1])
@@ -128,7 +133,7 @@ def _feet(rollouts: Rollouts, config: GaitConfig) -> _Feet:
             + (f" and at least {config.min_speed:g} m/s" if config.min_speed else "")
             + f" in {len(rollouts.trials)} trials of {rollouts.n_steps.max() / rollouts.rate_hz:.3g} s at most"
         )
-    return _Feet(lead, contacts, standing, cycles, slow, never)
+    return _Feet(lead, contacts, on_ground, cycles, slow, never)
 
 
 def _edges(pair: Sequence[float]) -> tuple[float, float]:
@@ -142,7 +147,7 @@ def _lead(names: Sequence[str]) -> str:
         hits = [name for name in names if fnmatchcase(name.lower(), pattern)]
         if len(hits) == 1:
             return hits[0]
-    raise ConfigError(f"lead is not set, and none of {shorten(list(names))} is known as the left forefoot; choose one")
+    raise ConfigError(f"lead is not set, and none of {shorten(list(names))} is recognised as the left forefoot; set it")
 
 
 def _foot_rows(feet: _Feet, config: GaitConfig, resampling: Resampling) -> list[dict[str, Any]]:
@@ -180,14 +185,14 @@ def _joints(rollouts: Rollouts, feet: _Feet, config: GaitConfig) -> list[JointCy
         return []
     picked = pose.select(chosen)
     factor = np.array([180 / np.pi if units[name] == "rad" else 1.0 for name in chosen])
-    simulated = phase_normalised(picked, feet.cycles, config.points) * factor
+    simulated = phase_normalised(picked, feet.cycles, POINTS) * factor
     known = reference.select(chosen)
     rows, _ = known.rows()
     followed = np.full(simulated.shape, np.nan)
     there = np.asarray(np.isfinite(rows).all(axis=0))
     if there.any():
         present = [name for name, has in zip(chosen, there, strict=True) if has]
-        followed[..., there] = phase_normalised(known.select(present), feet.cycles, config.points)
+        followed[..., there] = phase_normalised(known.select(present), feet.cycles, POINTS)
     followed *= factor
     return [
         JointCycle(name, "deg" if units[name] == "rad" else units[name], simulated[..., i], followed[..., i])
@@ -210,7 +215,7 @@ def _joint_row(joint: JointCycle) -> dict[str, Any]:
     }
 
 
-def _figures(feet: _Feet, joints: list[JointCycle], config: GaitConfig, n_trials: int) -> tuple[Shown, ...]:
+def _figures(feet: _Feet, joints: list[JointCycle], config: GaitConfig, n_trials: int) -> tuple[StudyFigure, ...]:
     counts = f"n = {len(feet.cycles)} cycles of {feet.lead} in {n_trials} trials"
     how = f"contacts and gaps shorter than {1e3 * config.shortest_stance_s:g} ms removed"
     trial = int(np.bincount(feet.cycles.trial).argmax())
@@ -218,18 +223,18 @@ def _figures(feet: _Feet, joints: list[JointCycle], config: GaitConfig, n_trials
     rows = [(name, _bars(feet.stances[name][trial], series, trial)) for name, series in feet.contacts.items()]
     duration = lead.lengths[trial] / lead.rate_hz
     shown = [
-        Shown(
+        StudyFigure(
             "gait_footfalls",
             footfalls(rows, duration, f"trial {lead.trials[trial]}"),
-            f"Footfalls of the trial with the most cycles: black while a foot stands ({how}).",
+            f"Footfalls of the trial with the most cycles: black while a foot is in contact ({how}).",
         )
     ]
     if joints:
         caption = (
             f"Joints over the gait cycle, from one touch-down of {feet.lead} to the next: mean and standard deviation "
-            f"over cycles, resampled to {config.points} points by cubic interpolation; {counts}; {how}."
+            f"over cycles, resampled to {POINTS} points by cubic interpolation; {counts}; {how}."
         )
-        shown.insert(0, Shown("gait_joints", gait_cycles(joints), caption))
+        shown.insert(0, StudyFigure("gait_joints", gait_cycles(joints), caption))
     return tuple(shown)
 
 
@@ -240,3 +245,34 @@ def _bars(stance: Contact, series: TrialSeries, trial: int) -> list[tuple[float,
         (start + begin / series.rate_hz, start + end / series.rate_hz)
         for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
     ]
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """None: the papers print no number of a gait."""
+    return {}
+
+
+def section(study: Study) -> Section:
+    """Feet and joints over the cycle, and how many cycles there are."""
+    numbers = study.results
+    tables = (
+        table(
+            "Feet",
+            (Column("foot", "foot"), interval_column("duty factor [95 %]", "duty_factor", "duty"),
+             Column("phase lag (cycles)", "phase_lag"), Column("agreement", "phase_agreement"),
+             Column("touch-downs", "cycles_with_touch_down"), Column("own cycles", "own_cycles")),
+            numbers["feet"],
+        ),
+        table(
+            "Joints over the cycle",
+            (Column("joint", "joint"), Column("unit", "unit"), Column("range", "range_simulated"),
+             Column("range, reference", "range_reference"), Column("rms difference", "rms_of_means"),
+             Column("cycles", "cycles")),
+            numbers["joints"],
+        ),
+    )  # fmt: skip
+    counted = "One gait cycle" if numbers["cycles"] == 1 else f"{numbers['cycles']} gait cycles"
+    duration = interval(numbers["duration_s"], numbers["duration_low_s"], numbers["duration_high_s"])
+    still = numbers["without_cycles"]
+    doubt = f"; {still} of {len(numbers['feet'])} feet have none, so it may not be locomotion" if still else ""
+    return Section(tables, (f"{counted} of {duration} s{doubt}.",))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reach_analysis._common.figures import layer_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import PcaConfig
 from reach_analysis.data.rollouts import Rollouts
@@ -18,15 +19,19 @@ from reach_analysis.representation.pca import (
     layer_pca,
 )
 from reach_analysis.statistics.folds import folds_at_most
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
+from reach_analysis.studies.study import Study, StudyFigure
+
+TITLE = "Representation: principal components"
+QUESTION = (
+    "How many dimensions do the intention and the layers use? The papers print the variance along the first three "
+    "components of all samples. The variance of left-out trials shows whether these components hold for new trials. "
+    "The participation ratio counts dimensions without a threshold."
+)
 
 
-def study(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
-    """Components of every layer asked for.
-
-    Raises:
-        UserError: when a layer is not there, or cannot be analysed.
-    """
+def run(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
+    """Components of every layer of the settings."""
     layers, rows = _layers(rollouts, config, stage)
     positions = rollouts.series("qpos")
     units = dict(zip(positions.channels, rollouts.column_units("qpos"), strict=True))
@@ -36,23 +41,22 @@ def study(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study
     counts = f"n = {layers[0].n_trials} trials, {layers[0].n_samples} samples; mean removed, no scaling.{window}"
     return Study(
         name="pca",
-        title="Geometry of the intention and the layers",
         results=rows,
         inputs=(rollouts.path,),
         tables={"pca": rows, "pca_scores": _score_rows(layers, colours, joint)},
         figures=(
-            Shown(
+            StudyFigure(
                 "pca_variance",
                 variance_by_layer(layers),
                 f"Variance along the first {config.components} principal components of the intention (mean) and each "
                 f"hidden layer, and (orange) the part of the variance of left-out trials that components of the "
                 f"others account for, {min(config.folds, layers[0].n_trials)} folds of trials. {counts}",
             ),
-            Shown(
+            StudyFigure(
                 "pca_trajectories",
                 trajectories(layers, colours, f"{joint} ({units[joint]})"),
                 f"Each trial in the space of the first three components, coloured by {joint}. {counts} A shape in "
-                "three components is no evidence of a topology by itself.",
+                "three components is not evidence of a topology.",
             ),
         ),
     )
@@ -113,3 +117,34 @@ def _score_rows(layers: list[LayerPca], colours: list, joint: str) -> list[dict[
             layer.scores.times(number), layer.scores.values[number], shades[number], strict=True
         )
     ]
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """Variance along the first components of each layer."""
+    out = {}
+    for row in study.results:
+        where = layer_label(row["layer"])
+        out |= {f"{where}/pc{n}": fact(row, f"explained_pc{n}") for n in (1, 2, 3) if f"explained_pc{n}" in row}
+        if "explained_pc3" in row and "explained_pc4" not in row:
+            out[f"{where}/first_3"] = fact(row, "explained")
+    return out
+
+
+def section(study: Study) -> Section:
+    """Variance of each layer, and how many dimensions the intention uses."""
+    rows = [row | {"name": layer_label(row["layer"])} for row in study.results]
+    columns = (
+        Column("layer", "name"), Column("units", "units"),
+        *(interval_column(f"PC {n} [95 %]", f"explained_pc{n}", scale=100.0) for n in (1, 2, 3)),
+        interval_column("together [95 %]", "explained", scale=100.0),
+        Column("trials left out", "held_out", scale=100.0),
+        Column("participation ratio", "participation_ratio"), Column("trials", "trials"),
+    )  # fmt: skip
+    findings = [
+        f"The first three components of the intention hold {fact(row, 'explained').text(100.0)} % of its variance "
+        f"({number(100 * row['held_out'])} % in left-out trials); it uses {number(row['participation_ratio'], 2)} of "
+        f"its {row['units']} dimensions (participation ratio)."
+        for row in rows
+        if row["layer"] == "latent_mean" and "explained_pc3" in row and "explained_pc4" not in row
+    ]
+    return Section((table("Variance along the first components, %", columns, rows),), tuple(findings))

@@ -1,38 +1,43 @@
-"""How alike intention, layers, muscles, joints and EMG are: CKA and RSA beside nulls of exchanged trials."""
+"""Similarity of intention, layers, muscles, joints and EMG: CKA and RSA with nulls of exchanged trials."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from reach_analysis._common.figures import layer_label
 from reach_analysis._common.progress import Stage, silent
-from reach_analysis.behaviour.muscles import kind_of_actuators
+from reach_analysis.behaviour.muscles import ACTUATORS, MUSCLES, kind_of_actuators
 from reach_analysis.config import SimilarityConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries, over_steps, resample
 from reach_analysis.figures.representation import similarity_matrices
 from reach_analysis.representation.similarity import (
     Similarity,
-    cka_of_axes,
+    cka,
     common_window,
     exchanges,
     main_axes,
-    rsa_of_distances,
+    rsa,
     trial_distances,
 )
-from reach_analysis.studies.emg import load_emg, recordings_of
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.recordings import load_emg, recordings_of
+from reach_analysis.studies.section import Column, Fact, Section, table
+from reach_analysis.studies.study import Study, StudyFigure
+
+TITLE = "Representation: similarity"
+QUESTION = (
+    "Which layers carry the same information as the {actuators} and the joints? Trials of one task are similar "
+    "anyway; the exchange of trials shows how much of a similarity that explains."
+)
+
 
 JOINTS, EMG = "joints", "EMG"
 
 
-def study(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> Study:
-    """Compare every pair of representations.
-
-    Raises:
-        UserError: when a representation is not there, or too few trials are shared.
-    """
+def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> Study:
+    """Compare every pair of representations."""
     series, inputs, notes = _representations(rollouts, config)
     names = list(series)
     stacks = dict(zip(names, common_window(list(series.values())), strict=True))
@@ -45,8 +50,8 @@ def study(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -
     distances = {name: trial_distances(stack, name) for name, stack in stacks.items()}
     for pair in pairs:
         one, two = pair
-        found.append(cka_of_axes(axes[one], axes[two], orders, pair))
-        found.append(rsa_of_distances(distances[one], distances[two], orders, pair, first.shape[1]))
+        found.append(cka(axes[one], axes[two], orders, pair))
+        found.append(rsa(distances[one], distances[two], orders, pair, first.shape[1]))
         tick(1)
     rows = [asdict(entry) for entry in found]
     caption = (
@@ -57,11 +62,10 @@ def study(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -
     )
     return Study(
         name="similarity",
-        title="Similarity of intention, layers, muscles and joints",
         results=rows,
         inputs=(rollouts.path, *inputs),
         tables={"similarity": rows},
-        figures=(Shown("similarity", similarity_matrices(names, found), caption),),
+        figures=(StudyFigure("similarity", similarity_matrices(names, found), caption),),
         notes=tuple(notes),
     )
 
@@ -86,3 +90,26 @@ def _representations(
     series = {name: resample(one, emg.envelope.rate_hz) for name, one in series.items()}
     series[EMG] = replace(emg.envelope, name=EMG)
     return series, inputs, notes
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """None: the papers print no similarity."""
+    return {}
+
+
+def section(study: Study) -> Section:
+    """CKA and RSA of each representation with muscles (or other actuators), joints and EMG, in one row."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in study.results:
+        if row["second"] in (MUSCLES, ACTUATORS, JOINTS, EMG):
+            pair = rows.setdefault((row["first"], row["second"]), {"first": row["first"], "second": row["second"]})
+            kind = row["measure"].lower()
+            pair |= {f"{kind}_{key}": row[key] for key in ("value", "null_mean", "null_high", "p")}
+    columns = (
+        Column("between", "first"), Column("and", "second"), Column("CKA", "cka_value"),
+        Column("null, mean", "cka_null_mean"), Column("null, 95 %", "cka_null_high"), Column("p", "cka_p", p=True),
+        Column("RSA", "rsa_value"), Column("null, mean", "rsa_null_mean"), Column("null, 95 %", "rsa_null_high"),
+        Column("p", "rsa_p", p=True),
+    )  # fmt: skip
+    title = "Similarity with muscles or other actuators, joints and EMG, with exchanged trials; the CSV has all pairs"
+    return Section((table(title, columns, list(rows.values())),))

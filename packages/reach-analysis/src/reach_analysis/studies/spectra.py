@@ -15,17 +15,22 @@ from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import spectra
 from reach_analysis.statistics.estimates import Difference, Resampling, mean_of, paired_difference
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.section import Column, Fact, Section, interval_column, table
+from reach_analysis.studies.study import Study, StudyFigure
 
+TITLE = "Spectra of the actions"
+QUESTION = (
+    "Does the controller chatter? Power above the frequencies of the movement costs effort without improving the "
+    "tracking."
+)
+
+
+ALL = "all actuators"
 SIGNALS = ("action", "ctrl", "act", "actuator_force")
 
 
-def study(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stage = silent) -> Study:
-    """Power of every condition within the band.
-
-    Raises:
-        UserError: for a band that the rate cannot hold, or signals and actuators that are not there.
-    """
+def run(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stage = silent) -> Study:
+    """Power of every condition within the band."""
     if config.signal not in SIGNALS:
         raise ConfigError(unknown("signal", config.signal, SIGNALS))
     resampling = Resampling(config.resamples, seed=config.seed)
@@ -55,11 +60,10 @@ def study(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stag
     )
     return Study(
         name="spectra",
-        title="High-frequency power of the actions",
         results={"band_hz": band, "rows": rows, "differences": _differences(powers, resampling)},
         inputs=tuple(rollouts.path for rollouts in conditions.values()),
         tables={"spectra": rows},
-        figures=(Shown("spectra", spectra(densities, band, "" if unit == "1" else unit), caption),),
+        figures=(StudyFigure("spectra", spectra(densities, band, "" if unit == "1" else unit), caption),),
         notes=tuple(notes),
     )
 
@@ -71,7 +75,7 @@ def _signal(rollouts: Rollouts, config: SpectraConfig) -> TrialSeries:
 
 def _rows(name: str, power: BandPower, resampling: Resampling) -> list[dict[str, Any]]:
     """One row for all actuators together, and one for each."""
-    every = [("all actuators", power.power.mean(axis=1), power.fraction)]
+    every = [(ALL, power.power.mean(axis=1), power.fraction)]
     every += [(c, power.power[:, i], power.fraction[:, i : i + 1]) for i, c in enumerate(power.channels)]
     rows = []
     for actuator, values, fraction in every:
@@ -101,3 +105,28 @@ def _differences(powers: Mapping[str, BandPower], resampling: Resampling) -> lis
                 "low": found.estimate.low, "high": found.estimate.high, "p": found.p,
             })  # fmt: skip
     return out
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """None: the papers print no value of a spectrum."""
+    return {}
+
+
+def section(study: Study) -> Section:
+    """Power of all actuators together, and differences between controllers."""
+    rows = [row for row in study.results["rows"] if row["actuator"] == ALL]
+    return Section((
+        table(
+            "Power of the actions within the band (mean square, all actuators; actions have no unit)",
+            (Column("controller", "condition"), interval_column("power [95 %]", "power"),
+             Column("share of variance, %", "fraction_of_variance", scale=100.0), Column("trials", "trials")),
+            rows,
+        ),
+        table(
+            "Paired differences, first less second",
+            (Column("first", "first"), Column("second", "second"),
+             interval_column("difference [95 %]", "difference", ""), Column("p", "p", p=True),
+             Column("trials", "trials")),
+            study.results["differences"],
+        ),
+    ))  # fmt: skip

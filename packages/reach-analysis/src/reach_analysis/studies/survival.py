@@ -13,15 +13,18 @@ from reach_analysis._common.survival import Survival, kaplan_meier
 from reach_analysis.config import SurvivalConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.behaviour import survival_curves
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.section import Column, Fact, Section, fact, plain, table
+from reach_analysis.studies.study import Study, StudyFigure
+
+TITLE = "Survival"
+QUESTION = (
+    "How long does the controller last before the episode is ended because it is too far from the reference? Episodes "
+    "that reach the end of their clip are censored there."
+)
 
 
-def study(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Stage = silent) -> Study:
-    """Survival of every condition; rollouts that reach the clip's end are censored there.
-
-    Raises:
-        UserError: when a rollouts file holds no episode.
-    """
+def run(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Stage = silent) -> Study:
+    """Survival of every condition; rollouts that reach the clip's end are censored there."""
     tick = stage("conditions", len(conditions))
     curves: dict[str, Survival] = {}
     results: list[dict[str, Any]] = []
@@ -52,10 +55,48 @@ def study(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Sta
     notes = [f"{row['condition']}: no episode ended early." for row in results if not row["ended"]]
     return Study(
         name="survival",
-        title="Survival of rollouts",
         results=results,
         inputs=tuple(rollouts.path for rollouts in conditions.values()),
         tables={"survival": rows},
-        figures=(Shown("survival", survival_curves(curves), caption),),
+        figures=(StudyFigure("survival", survival_curves(curves), caption),),
         notes=tuple(notes),
+    )
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """Survival of each condition at each time that was observed."""
+    return {
+        f"{time}@{row['condition']}": fact(at | {"episodes": row["episodes"]}, "survival", "", "episodes")
+        for row in study.results
+        for time, at in _observed(row)
+    }
+
+
+def _observed(row: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
+    """Times up to the longest episode, with survival there."""
+    return [(time, at) for time, at in row["at_s"].items() if float(time) <= row["last_seen_s"]]
+
+
+def section(study: Study) -> Section:
+    """Survival at the given times, and how many episodes ended early."""
+    rows = [
+        {"condition": row["condition"], "episodes": row["episodes"], "ended": row["ended"], "time": float(time)} | at
+        for row in study.results
+        for time, at in _observed(row)
+    ]
+    columns = (
+        Column("controller", "condition"), Column("time, s", "time"),
+        Column("not ended, % [95 %]", "survival", "low", "high", 100.0), Column("episodes", "episodes"),
+        Column("ended early", "ended"),
+    )  # fmt: skip
+    findings = [
+        f"Of {row['episodes']} episodes of {plain(row['condition'])}, {row['ended']} ended early because the "
+        "controller lost the reference."
+        for row in study.results
+        if row["ended"]
+    ]
+    return Section(
+        (table("Fraction of episodes not ended", columns, rows),),
+        tuple(findings or ["No episode ended early."]),
+        opening=True,
     )

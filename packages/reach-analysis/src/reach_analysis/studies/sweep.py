@@ -22,21 +22,33 @@ from reach_analysis.config import SweepConfig
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
 from reach_analysis.statistics.estimates import Resampling, bootstrap
-from reach_analysis.studies.emg import load_emg, recordings_of, require_recorded
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.recordings import load_emg, recordings_of, require_recorded
+from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
+from reach_analysis.studies.study import Study, StudyFigure
+
+TITLE = "Sweep of runs"
+QUESTION = (
+    "What does a setting of the training improve, and what does it cost? Points are training runs; lines are means "
+    "over seeds."
+)
+
 
 FEWEST_RUNS = 4
 """Runs below which no trend is given."""
 
+CONTROL_COST = "task.costs.control.weight"
+"""Setting whose sweep the papers show."""
+
 REWARD, POWER, STEPS = "reward", "high_frequency_power", "steps_to_fraction"
 
 
-def study(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> Study:
-    """Table of runs, means over seeds, the knee, and the figure of all outcomes together.
+def run(rollouts: Mapping[str, Rollouts], config: SweepConfig, stage: Stage = silent) -> Study:
+    """Compare the runs that the settings name; the rollouts of the report are not used."""
+    return compare_runs(find_runs(config.runs), config, stage)
 
-    Raises:
-        UserError: when runs cannot be read or compared.
-    """
+
+def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> Study:
+    """Table of runs, means over seeds, the knee, and the figure of all outcomes together."""
     parameter, values = swept(runs, config.parameter)
     tick = stage("runs", len(runs))
     outcomes = []
@@ -49,7 +61,7 @@ def study(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> St
     found, notes = _knee(values, columns, config)
     others = [key for key in differing(runs) if key != parameter]
     if others:
-        notes.append(f"Other settings differ too, and are mixed up with {parameter}: {', '.join(others[:6])}.")
+        notes.append(f"Other settings differ too, and are confounded with {parameter}: {', '.join(others[:6])}.")
     run_rows = [
         {"run": run.folder.name, parameter: value, "seed": run.settings.get("seed"), "n_train": len(run.train)}
         | {key: run.settings.get(key) for key in others} | outcome
@@ -66,7 +78,6 @@ def study(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> St
     shown = [name for name in names if name != STEPS and np.isfinite(columns[name]).any()]
     return Study(
         name="sweep",
-        title=f"Sweep of {parameter}",
         results={
             "parameter": parameter,
             "runs": run_rows,
@@ -76,20 +87,15 @@ def study(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> St
         },
         inputs=tuple(run.rollouts for run in runs if run.rollouts is not None),
         tables={"sweep_runs": run_rows, "sweep_levels": level_rows},
-        figures=(Shown("sweep", sweep_curves(values, columns, levels, shown, (parameter, found)), caption),),
+        figures=(StudyFigure("sweep", sweep_curves(values, columns, levels, shown, (parameter, found)), caption),),
         notes=tuple(notes),
     )
 
 
 def find_runs(setting: Any) -> list[Run]:
-    """Runs from folders, or patterns of folders; those that are no runs are passed over where a pattern found them.
-
-    Raises:
-        ConfigError: when nothing is given or found.
-        InputError: when a run cannot be read.
-    """
+    """Runs from folders, or patterns of folders; a pattern skips folders without a run."""
     if not setting:
-        raise ConfigError("runs is not set; for example runs='sweep/*'")
+        raise ConfigError("no runs: runs is not set; for example runs='sweep/*'")
     entries = [setting] if isinstance(setting, str) else list(setting)
     folders: list[Path] = []
     for entry in entries:
@@ -122,7 +128,7 @@ def _outcomes(run: Run, config: SweepConfig) -> dict[str, float]:
 
 
 def _rewards(rollouts: Rollouts, run: Run, config: SweepConfig) -> dict[str, float]:
-    """Mean over steps and clips of the reward (or one term of it), and of held-out clips where the run names them."""
+    """Mean over steps and clips of the reward (or one term of it), and of held-out clips if the run lists them."""
     names = rollouts.names.get("metric", ())
     term = config.reward or next((name for name in names if "joint" in name.lower()), None)
     if term is not None and term != REWARD and term not in names:
@@ -156,7 +162,7 @@ def _knee(values: list[float], columns: dict[str, list[float]], config: SweepCon
     if found is None:
         return None, ["A knee needs at least three values of what is swept."]
     if found.value in (min(values), max(values)):
-        return found, ["The knee lies at the end of the sweep: it may lie beyond."]
+        return found, ["The knee is at the end of the sweep: the true one may be outside."]
     return found, []
 
 
@@ -221,3 +227,32 @@ def sweep_curves(
             axis.set_title(outcome.replace("_", " "))
             axis.set_ylim(bottom=min(0.0, float(np.nanmin(columns[outcome]))))
         return figure
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """Trends of the outcomes, and the steps that the first level took."""
+    kind = "control_cost" if study.results["parameter"] == CONTROL_COST else "other"
+    trends = {f"{kind}/trend/{row['outcome']}": fact(row, "spearman", "", "runs") for row in study.results["trends"]}
+    return trends | {f"{kind}/steps": fact(study.results["levels"][0], STEPS, of="runs")}
+
+
+def section(study: Study) -> Section:
+    """Means over seeds, and how power changes with the swept setting."""
+    parameter, levels = study.results["parameter"], study.results["levels"]
+    rows = [row | {"swept": float(row[parameter])} for row in levels]
+    columns = (
+        Column("value", "swept"), Column("runs", "runs"), interval_column("reward [95 %]", REWARD),
+        interval_column("held-out reward [95 %]", f"{REWARD}_held_out"),
+        interval_column("high-frequency power [95 %]", POWER),
+        interval_column("EMG error, biceps [95 %]", "emg_error_biceps"),
+        interval_column("EMG error, triceps [95 %]", "emg_error_triceps"),
+        interval_column("steps to 95 % [95 %]", STEPS),
+    )  # fmt: skip
+    what, knee_found = "the control cost" if parameter == CONTROL_COST else parameter, study.results["knee"]
+    findings = [
+        f"Over {row['runs']} runs, high-frequency power and {what} have a rank correlation of "
+        f"{fact(row, 'spearman', '').text()}" + (f"; the knee is at {number(knee_found.value)}." if knee_found else ".")
+        for row in study.results["trends"]
+        if row["outcome"] == POWER
+    ]
+    return Section((table("Means over seeds", columns, rows),), tuple(findings))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis._common.errors import DataError
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import MUSCLES, active_muscles, kind_of_actuators
 from reach_analysis.config import SynergiesConfig
@@ -13,25 +13,28 @@ from reach_analysis.data.series import TrialSeries, resample
 from reach_analysis.figures.representation import synergy_overview
 from reach_analysis.representation.synergies import Synergies, choose_rank, synergies
 from reach_analysis.statistics.folds import folds_at_most
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.section import Column, Fact, Section, number, table
+from reach_analysis.studies.study import Study, StudyFigure
+
+MOST_NUMBERS = 100_000
+"""Numbers (samples times muscles) that the choice of the rank uses; more samples are averaged."""
+TITLE = "Muscle synergies"
+QUESTION = (
+    "Are muscles driven in groups? The number of groups is the smallest that predicts left-out muscles in left-out "
+    "trials as well as the best number."
+)
 
 
-def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) -> Study:
-    """Choose the number of synergies and decompose.
-
-    Raises:
-        UserError: when there are no muscles, or activation cannot be decomposed.
-    """
+def run(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) -> Study:
+    """Choose the number of synergies and decompose."""
     if kind_of_actuators(rollouts) != MUSCLES and not config.actuators:
         raise DataError(
             f"{rollouts.path}: this body has no muscles (activation between 0 and 1), and so no muscle synergies"
         )
-    if config.most_numbers < 1:
-        raise ConfigError(f"most_numbers must be at least 1, got {config.most_numbers}")
     tick = stage("synergies", 2)
     activation, silent_ones = active_muscles(rollouts, config.actuators)
     folds = folds_at_most(activation.trials, config.folds, config.seed)
-    thin = -(-sum(activation.lengths) * len(activation.channels) // config.most_numbers)
+    thin = -(-sum(activation.lengths) * len(activation.channels) // MOST_NUMBERS)
     looked_at = resample(activation, activation.rate_hz / thin)
     choice = choose_rank(looked_at, config.largest, folds, config.muscle_folds, config.seed)
     tick(1)
@@ -49,7 +52,6 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
     caption = _caption(found, activation, (n_folds, config.muscle_folds), thin)
     return Study(
         name="synergies",
-        title="Muscle synergies",
         results={
             "chosen": choice.chosen,
             "accounted": found.accounted,
@@ -60,7 +62,7 @@ def study(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) ->
         },
         inputs=(rollouts.path,),
         tables={"synergy_ranks": rank_rows, "synergy_patterns": pattern_rows},
-        figures=(Shown("synergies", synergy_overview(choice, found, activation.channels), caption),),
+        figures=(StudyFigure("synergies", synergy_overview(choice, found, activation.channels), caption),),
         notes=(f"Never active and left out: {', '.join(silent_ones)}.",) if silent_ones else (),
     )
 
@@ -76,3 +78,22 @@ def _caption(found: Synergies, activation: TrialSeries, folds: tuple[int, int], 
         f"n = {len(activation.trials)} trials, {sum(activation.lengths)} samples"
         + (f"; means over {thin} samples for the choice of the number." if thin > 1 else ".")
     )
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """None: the papers print no number of synergies."""
+    return {}
+
+
+def section(study: Study) -> Section:
+    """Predicted activation by number of synergies, and the number chosen."""
+    columns = (
+        Column("synergies", "synergies"), Column("predicted, %", "held_out", scale=100.0),
+        Column("standard error", "standard_error", scale=100.0),
+    )  # fmt: skip
+    chosen, accounted = study.results["chosen"], study.results["accounted"]
+    finding = (
+        f"{chosen} {'synergy predicts' if chosen == 1 else 'synergies predict'} left-out muscles in left-out trials as "
+        f"well as any number does, and account for {number(100 * accounted)} % of the activation."
+    )
+    return Section((table("Predicted left-out activation", columns, study.results["ranks"]),), (finding,))

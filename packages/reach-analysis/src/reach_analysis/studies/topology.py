@@ -14,18 +14,21 @@ from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import TopologyConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.representation.pca import delay_windows
-from reach_analysis.studies.study import Shown, Study
+from reach_analysis.studies.section import Column, Fact, Section, table
+from reach_analysis.studies.study import Study, StudyFigure
 from reach_analysis.topology.assessment import RADII, Shape, TopologySettings, shape
 from reach_analysis.topology.homology import require_ripser
 from reach_analysis.topology.nulls import KEEPS
 
+TITLE = "Topology of the intention"
+QUESTION = (
+    "Does the intention move on a loop? A loop counts only if the covariance, the distances from the mean, the "
+    "spectra and the courses that trials share do not explain it."
+)
 
-def study(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> Study:
-    """Look for loops and voids in every layer asked for.
 
-    Raises:
-        UserError: when ripser or a layer is missing, or values cannot be used.
-    """
+def run(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> Study:
+    """Look for loops and voids in every layer of the settings."""
     require_ripser()
     settings = TopologySettings(
         config.landmarks,
@@ -51,22 +54,21 @@ def study(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> 
     caption = (
         f"Betti curves and longest lifetimes of n = {first.n_samples} samples of {first.n_trials} trials{kept}: "
         f"Vietoris-Rips complexes on {settings.landmarks} maxmin landmarks, {100 * settings.trim:g} % of the samples, "
-        "which lie alone, left out; lengths in root mean square distances from the centre. "
-        "Line: how far samples lie from their landmarks; what lives shorter is a gap between landmarks. Dashed: 95 % "
+        "which are isolated, left out; lengths in root mean square distances from the centre. "
+        "Line: distance of samples from their landmarks; shorter lifetimes are gaps between landmarks. Dashed: 95 % "
         f"of {settings.draws} draws of each null ({nulls})."
     )
     notes = (
-        "A shape counts only beyond a null that keeps what could make it without meaning: norms where layers are "
+        "A shape counts only beyond nulls that keep its trivial causes: norms where layers are "
         "normalised, the shared course of the trials, a linear oscillation.",
         *(note for one in found for note in one.notes),
     )
     return Study(
         name="topology",
-        title="Topology of the intention and the layers",
         results=rows,
         inputs=(rollouts.path,),
         tables={"topology": rows, "topology_lifetimes": _lifetimes(found), "topology_betti": _betti(found)},
-        figures=(Shown("topology", shapes(found), caption),),
+        figures=(StudyFigure("topology", shapes(found), caption),),
         notes=notes,
     )
 
@@ -154,3 +156,23 @@ def _draw_lifetimes(axis: Axes, one: Shape, dimension: int) -> None:
     axis.set_xlim(0.3, SHOWN + 0.7)
     axis.set_xlabel(f"{NAMES[dimension]}, longest first")
     axis.set_ylabel("lifetime (rms distances)")
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """None: the papers print no lifetime."""
+    return {}
+
+
+def section(study: Study) -> Section:
+    """Longest lifetimes with those of the nulls."""
+    rows = [
+        row | {"name": layer_label(row["layer"]), "is_beyond": "yes" if row.get("beyond") else "no"}
+        for row in study.results
+    ]
+    columns = (
+        Column("layer", "name"), Column("features", "features"), Column("longest", "longest"), Column("next", "next"),
+        Column("null", "null"), Column("null, median", "null_median"), Column("null, 95 %", "null_95"),
+        Column("p", "p", p=True), Column("beyond", "is_beyond"), Column("trials", "trials"),
+    )  # fmt: skip
+    title = "Longest lifetimes and those of the nulls (in root mean square distances from the centre)"
+    return Section((table(title, columns, rows),))

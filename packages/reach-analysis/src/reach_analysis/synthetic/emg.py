@@ -13,28 +13,23 @@ from reach_analysis.data.series import TrialSeries
 
 @dataclass(frozen=True)
 class EmgSettings:
-    """What is drawn.
-
-    Attributes:
-        rate_hz: samples a second.
-        band_hz: band of the noise that the activation modulates.
-        lead_s: recording before the reach starts.
-        tail_s: recording after the activation ends.
-        noise: amplitude of noise without activation, of the amplitude at full activation.
-        drift: amplitude of a slow drift of the baseline.
-        full_scale_v: mean rectified amplitude at full activation, V.
-        frame_rate_hz: frames a second the trial table counts in.
-        seed: seed of every draw.
-    """
+    """What is drawn."""
 
     rate_hz: float = 30_000.0
     band_hz: tuple[float, float] = (60.0, 700.0)
+    """Band of the noise that the activation modulates."""
     lead_s: float = 0.15
+    """Recording before the reach starts."""
     tail_s: float = 0.15
+    """Recording after the activation ends."""
     noise: float = 0.02
+    """Amplitude of noise without activation, of the amplitude at full activation."""
     drift: float = 0.5
+    """Amplitude of a slow drift of the baseline."""
     full_scale_v: float = 2e-4
+    """Mean rectified amplitude at full activation, V."""
     frame_rate_hz: float = 200.0
+    """Frames a second the trial table counts in."""
     seed: int = 0
 
 

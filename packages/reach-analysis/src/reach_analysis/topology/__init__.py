@@ -1,1 +1,1 @@
-"""Persistent homology of latents and layers beside matched nulls (extra `topology`)."""
+"""Persistent homology of latents and layers, with matched nulls (extra `topology`)."""

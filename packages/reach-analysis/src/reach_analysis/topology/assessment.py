@@ -1,4 +1,4 @@
-"""Is a shape there? The longest lifetimes of the data beside those of every null."""
+"""The longest lifetimes of the data compared with those of every null."""
 
 from __future__ import annotations
 
@@ -21,22 +21,16 @@ RADII = np.linspace(0.0, 2.0, 101)
 
 @dataclass(frozen=True)
 class TopologySettings:
-    """How shapes are looked for.
-
-    Attributes:
-        landmarks: points that stand for the cloud.
-        dimension: highest dimension, 1 or 2.
-        trim: fraction of samples left out because they lie alone.
-        axes: principal axes kept; 0: all.
-        nulls: names of the nulls.
-        draws: clouds drawn under each.
-        seed: of the draws.
-    """
+    """How shapes are looked for."""
 
     landmarks: int = 120
+    """Points that represent the cloud."""
     dimension: int = 2
+    """Highest dimension, 1 or 2."""
     trim: float = 0.05
+    """Fraction of samples left out because they are isolated."""
     axes: int = 0
+    """Principal axes kept; 0: all."""
     nulls: tuple[str, ...] = tuple(KEEPS)
     draws: int = 99
     seed: int = 0
@@ -48,31 +42,19 @@ class TopologySettings:
 
 @dataclass(frozen=True)
 class NullShape:
-    """What a null gives.
-
-    Attributes:
-        name, keeps: of the null.
-        longest: longest lifetime of each draw, by dimension (1 first).
-        betti: 95th percentile of the Betti curves, by dimension.
-    """
+    """What a null gives."""
 
     name: str
     keeps: str
     longest: tuple[Float[np.ndarray, " draw"], ...]
+    """Longest lifetime of each draw, by dimension (1 first)."""
     betti: tuple[Float[np.ndarray, " radius"], ...]
+    """95th percentile of the Betti curves, by dimension."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One latent or layer.
-
-    Attributes:
-        name: what was analysed.
-        n_trials, n_samples, n_units: how much there was.
-        diagram: its features.
-        nulls: what it stands beside.
-        notes: what a reader must know.
-    """
+    """One latent or layer."""
 
     name: str
     n_trials: int
@@ -93,12 +75,7 @@ class Shape:
 
 
 def shape(series: TrialSeries, settings: TopologySettings, tick: Callable[[int], None] = lambda amount: None) -> Shape:
-    """Look for loops and voids in one latent or layer.
-
-    Raises:
-        ConfigError: when ripser is missing, or settings make no sense.
-        DataError: when the values cannot be used.
-    """
+    """Look for loops and voids in one latent or layer."""
     rows, _ = series.rows()
     if settings.axes:
         model = components(rows, series.name)

@@ -1,7 +1,7 @@
 """Loops and voids of a cloud of points, by persistent homology on landmarks (Edelsbrunner et al. 2002; Carlsson 2009).
 
 Points grow into balls; a loop or void is born at one radius and filled at another, and the difference is its lifetime.
-A few landmarks, each as far as possible from those before (maxmin), stand for the cloud. Lengths are given in units of
+A few landmarks, each as far as possible from those before (maxmin), represent the cloud. Lengths are given in units of
 the cloud's root mean square distance from its centre, so that clouds of different size compare.
 
 Vietoris-Rips complexes are computed by ripser, which the extra `topology` installs.
@@ -24,30 +24,27 @@ CROWD = 10
 
 @dataclass(frozen=True)
 class Diagram:
-    """Features of one cloud.
-
-    Attributes:
-        births, deaths: by dimension (1: loops, 2: voids, 0: separate parts), in units of `scale`, longest life first.
-        scale: root mean square distance of the samples from their mean.
-        covered: largest distance of a sample from its nearest landmark, in units of `scale`; what is smaller is noise.
-    """
+    """Features of one cloud."""
 
     births: tuple[Float[np.ndarray, " _feature"], ...]
+    """By dimension (1: loops, 2: voids, 0: separate parts), in units of `scale`, longest life first."""
     deaths: tuple[Float[np.ndarray, " _feature"], ...]
     scale: float
+    """Root mean square distance of the samples from their mean."""
     covered: float
+    """Largest distance of a sample from its nearest landmark, in units of `scale`; what is smaller is noise."""
 
     def lifetimes(self, dimension: int) -> Float[np.ndarray, " feature"]:
         """Lifetimes in one dimension, longest first."""
         return self.deaths[dimension] - self.births[dimension]
 
     def features(self, dimension: int) -> Float[np.ndarray, " feature"]:
-        """Lifetimes longer than samples lie from their landmarks; shorter ones are gaps between landmarks."""
+        """Lifetimes longer than the distance of samples from their landmarks; shorter ones are gaps."""
         lives = self.lifetimes(dimension)
         return lives[lives > self.covered]
 
     def longest(self, dimension: int) -> float:
-        """Longest lifetime of a feature in one dimension; 0 where there is none."""
+        """Longest lifetime of a feature in one dimension; 0 without a feature."""
         return float(self.features(dimension).max(initial=0.0))
 
     def betti(self, dimension: int, radii: Float[np.ndarray, " radius"]) -> Int[np.ndarray, " radius"]:
@@ -57,11 +54,7 @@ class Diagram:
 
 
 def require_ripser() -> None:
-    """See that ripser is there.
-
-    Raises:
-        ConfigError: when it is not, with how to install it.
-    """
+    """See that ripser is there."""
     try:
         import ripser  # noqa: F401
     except ImportError as error:
@@ -71,11 +64,7 @@ def require_ripser() -> None:
 
 
 def crowded(points: Cloud, fraction: float) -> Float[np.ndarray, "kept channel"]:
-    """The samples without the given fraction that lies most alone, which maxmin would pick first.
-
-    Raises:
-        ConfigError: when the fraction does not lie between 0 and 1.
-    """
+    """The samples without the given fraction of the most isolated ones, which maxmin would pick first."""
     if not 0 <= fraction < 1:
         raise ConfigError(f"trim must be 0 or more and below 1, got {fraction:g}")
     if fraction == 0 or len(points) <= CROWD + 1:
@@ -86,7 +75,7 @@ def crowded(points: Cloud, fraction: float) -> Float[np.ndarray, "kept channel"]
 
 
 def landmarks(points: Cloud, count: int) -> tuple[Int[np.ndarray, " landmark"], float]:
-    """Samples that lie as far from each other as possible (maxmin), and how far any sample is from the nearest one.
+    """Samples as far from each other as possible (maxmin), and the distance of any sample from the nearest of them.
 
     The first is the one farthest from the mean, so the same cloud always gives the same landmarks.
     """
@@ -106,11 +95,7 @@ def homology(points: Cloud, *, count: int = 120, dimension: int = 2, trim: float
         points: the samples.
         count: landmarks.
         dimension: highest dimension: 1 loops, 2 voids too.
-        trim: fraction of the samples left out because they lie alone.
-
-    Raises:
-        ConfigError: when ripser is missing, or settings make no sense.
-        DataError: when samples are not finite, too few or all the same.
+        trim: fraction of the samples left out because they are isolated.
     """
     require_ripser()
     from ripser import ripser
@@ -122,7 +107,7 @@ def homology(points: Cloud, *, count: int = 120, dimension: int = 2, trim: float
     kept = crowded(points, trim)
     scale = float(np.sqrt(((kept - kept.mean(axis=0)) ** 2).sum(axis=1).mean()))
     if not scale > 0:
-        raise DataError("all samples are the same: there is no shape")
+        raise DataError("all samples are equal")
     chosen, covered = landmarks(kept, count)
     found = ripser(kept[chosen] / scale, maxdim=dimension)["dgms"]
     births, deaths = [], []

@@ -1,10 +1,10 @@
-"""What shape is there when there is no shape: clouds that keep something of the data and lose the rest.
+"""Null clouds: they keep some properties of the data and randomise the rest.
 
 - `gaussian`: independent Gaussian samples of the same mean and covariance.
 - `norms`: the same, each sample moved to the distance from the mean that the data's sample of the same rank has.
-  Layer-normed activations lie near a sphere, which has a void whatever they represent.
+  Layer-normed activations are near a sphere, which has a void whatever they represent.
 - `phase`: each trial's spectra and the relations between channels, with random phases: a linear stationary process. A
-  ring that a linear oscillator would run through is no more than this.
+  ring of a linear oscillator is also in this null.
 - `exchange`: each principal axis takes its course from another trial: the courses that trials share stay, what ties
   axes together within a trial is lost.
 """
@@ -40,10 +40,6 @@ def null_clouds(name: str, rows: Cloud, lengths: Int[np.ndarray, " trial"], draw
         lengths: samples of each trial.
         draws: number of clouds.
         seed: of the draws.
-
-    Raises:
-        ConfigError: for another name.
-        DataError: when trials cannot be exchanged.
     """
     if name not in KEEPS:
         raise ConfigError(f"nulls: {unknown('null', name, list(KEEPS))}")

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binom
-
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
 from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid
 from reach_analysis.forecasting.nulls import (
@@ -29,6 +27,7 @@ from reach_analysis.statistics.correlation import Measure, agreement
 from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.statistics.permutation import p_value
 from reach_analysis.synthetic.systems import autoregressive
+from scipy.stats import binom
 
 LEVEL = 0.05
 DRAWS = 19
@@ -41,19 +40,15 @@ Holds = Literal["exactly", "at most", "no"]
 
 @dataclass(frozen=True)
 class DataKind:
-    """What data sets without an effect are made of.
-
-    Attributes:
-        own: whether the target is forecast from its own past; else from an independent series.
-        phi: coefficient of the first-order autoregression behind target and predictor.
-        samples: samples of each trial.
-        shared: height of a time course that all trials, of target and predictor, have in common.
-    """
+    """What data sets without an effect are made of."""
 
     own: bool = False
+    """Whether the target is forecast from its own past; else from an independent series."""
     phi: float = 0.8
+    """Coefficient of the first-order autoregression behind target and predictor."""
     samples: int = 24
     shared: float = 0.0
+    """Height of a time course that all trials, of target and predictor, have in common."""
 
     def draw(self, seed: int) -> TrialData:
         """A data set of eight trials."""
@@ -75,19 +70,12 @@ def nested(data: TrialData) -> Forecaster:
 
 @dataclass(frozen=True)
 class Case:
-    """A null on data for which its hypothesis is true.
-
-    Attributes:
-        name: what is tested.
-        draw: targets under the null.
-        data: what data sets are made of.
-        make: the forecaster.
-        holds: what the null promises.
-    """
+    """A null on data for which its hypothesis is true."""
 
     name: str
     draw: Callable[[TrialData, DataKind, int], Targets]
     data: DataKind = DataKind()
+    """What data sets are made of."""
     make: MakeForecaster = simple
     holds: Holds = "exactly"
 
@@ -134,32 +122,25 @@ CASES = (
 
 @dataclass(frozen=True)
 class Calibration:
-    """What came out for one case.
-
-    Attributes:
-        case: its name.
-        null: name of the null.
-        controls: whether the null says that it controls its level on such data.
-        holds: what the case promises.
-        data_sets: data sets without an effect.
-        draws: draws of the null for each.
-        false_positives: data sets called significant.
-        rate: the same as a fraction.
-        low, high: 95 % binomial interval of the number of false positives of an exact test.
-        as_promised: whether the count keeps the promise.
-    """
+    """What came out for one case."""
 
     case: str
     null: str
     controls: bool
+    """Whether the null says that it controls its level on such data."""
     holds: Holds
     data_sets: int
+    """Data sets without an effect."""
     draws: int
+    """Draws of the null for each."""
     false_positives: int
+    """Data sets called significant."""
     rate: float
     low: int
+    """95 % binomial interval of the number of false positives of an exact test."""
     high: int
     as_promised: bool
+    """Whether the count keeps the promise."""
 
 
 def calibrate(case: Case, data_sets: int = 1000, tick: Callable[[int], None] = lambda amount: None) -> Calibration:
@@ -184,3 +165,19 @@ def _rejected(data: TrialData, null: Targets, make: MakeForecaster) -> bool:
     samples = forecaster.samples
     value = agreement(Measure.SPEARMAN, data.target[samples, None], forecaster.predict(data.target[:, None]))[0]
     return p_value(float(value), agreement(Measure.SPEARMAN, observed, predicted)) <= LEVEL
+
+
+def main() -> None:
+    """Print the calibration of every null as a table: ``python benchmarks/reach/calibration.py``."""
+    print("| null and data | promises 5 % | data sets | called significant | from | to | as promised |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for case in CASES:
+        row = calibrate(case)
+        print(
+            f"| {row.case} | {row.holds} | {row.data_sets} | {row.false_positives} | {row.low} | {row.high} | "
+            f"{'yes' if row.as_promised else '**no**'} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

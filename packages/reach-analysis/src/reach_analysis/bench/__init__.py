@@ -1,1 +1,0 @@
-"""Speed against pyEDM, and whether tests hold their level: what `reach-analysis bench` measures."""
