@@ -42,8 +42,8 @@ class Verb:
 
     summary: str
     """What the verb does, for the overview."""
-    config: str
-    """Dataclass of its settings, as ``module:Class`` in the package."""
+    config: str | type
+    """Dataclass of its settings, or ``module:Class`` in the package."""
     run: str | Callable[[Any], int | None]
     """Its driver, or ``module:function``: takes the settings and returns None or an exit code."""
     examples: str

@@ -22,7 +22,7 @@ from reach_analysis._common.settings import plain_yaml
 
 CONFIG, RECORD, METRICS, TABLE, ROLLOUTS = "config.yaml", "run.json", "metrics.jsonl", "metrics.csv", "rollouts.h5"
 
-BESIDE_THE_POINT = ("out", "run.", "clips", "physics.threads", "physics.engine")
+IGNORED_SETTINGS = ("out", "run.", "clips", "physics.threads", "physics.engine")
 """Settings that may differ between runs of one sweep without being what is swept."""
 
 
@@ -117,7 +117,7 @@ def differing(runs: Sequence[Run]) -> list[str]:
         key
         for key in keys
         if key != "seed"
-        and not key.startswith(BESIDE_THE_POINT)
+        and not key.startswith(IGNORED_SETTINGS)
         and len({json.dumps(run.settings.get(key), default=str) for run in runs}) > 1
     ]
 

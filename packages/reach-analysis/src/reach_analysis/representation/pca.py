@@ -148,8 +148,8 @@ def leading_axes(scatter: Float[np.ndarray, "n n"], count: int, name: str) -> Fl
 def delay_windows(series: TrialSeries, frames: int) -> TrialSeries:
     """Each sample with its neighbours in time, `frames` in all, as one vector; no window crosses the border of a trial.
 
-    Paper B, section 4.7.2: windows of 31 frames of a latent of 60 dimensions give 1860 dimensions. A window has the time
-    of its middle sample; the first and last ``(frames - 1) / 2`` samples of a trial have none.
+    Paper B, section 4.7.2: windows of 31 frames of a latent of 60 dimensions give 1860 dimensions. A window has the
+    time of its middle sample; the first and last ``(frames - 1) / 2`` samples of a trial have none.
     """
     if frames < 1 or frames % 2 == 0:
         raise ConfigError(f"a window needs an odd number of frames, so that it has a middle; got {frames}")
