@@ -80,7 +80,7 @@ def test_bad_settings_and_too_few_trials_are_named(tmp_path: Path) -> None:
     rollouts = written(tmp_path / "some.h5", *drawn(0.15, 0.0))
     with pytest.raises(ConfigError, match="expected E, tau and Tp"):
         study(rollouts, replace(CONFIG, lags=[3]))
-    with pytest.raises(ConfigError, match="library sizes must lie between 1 and 12"):
+    with pytest.raises(ConfigError, match="library sizes: expected 1 to 12"):
         study(rollouts, replace(CONFIG, sizes=[2, 40]))
     few = written(tmp_path / "few.h5", *(values[:3] for values in drawn(0.15, 0.0)))
     with pytest.raises(DataError, match="at least 4 trials of equal length, got 3"):

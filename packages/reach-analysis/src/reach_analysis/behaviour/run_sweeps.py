@@ -47,8 +47,8 @@ def read_run(folder: Path) -> Run:
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}: not the folder of a run: {CONFIG} is missing")
     record = _read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
-    found = sorted(folder.glob("*.h5"))
-    chosen = folder / ROLLOUTS if folder / ROLLOUTS in found else (found[0] if len(found) == 1 else None)
+    result = sorted(folder.glob("*.h5"))
+    chosen = folder / ROLLOUTS if folder / ROLLOUTS in result else (result[0] if len(result) == 1 else None)
     return Run(
         folder=folder,
         settings=_settings(folder / CONFIG),

@@ -38,8 +38,8 @@ def joint_deviation(rollouts: Rollouts) -> Deviation:
     pose, reference = rollouts.series("qpos"), rollouts.series("qpos_ref")
     units = rollouts.column_units("qpos")
     groups = _joint_columns(pose.channels, units)
-    every, _ = reference.rows()
-    groups = [group for group in groups if np.isfinite(every[:, group.columns]).any()]
+    full, _ = reference.rows()
+    groups = [group for group in groups if np.isfinite(full[:, group.columns]).any()]
     values = tuple(
         np.stack([_joint_distance(one, two, group) for group in groups], axis=1)
         for one, two in zip(pose.values, reference.values, strict=True)
@@ -105,8 +105,8 @@ def body_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
     for trial, clip in enumerate(_common_clips(rollouts, clips)):
         steps, frames = _shared_times(position.times(trial), clips, clip)
         truth = clips.read("xpos", clip)[frames][:, [clips.bodies.index(name) for name in bodies]]
-        found = np.stack([position.values[trial][steps, column : column + 3] for column in columns], axis=1)
-        values.append(1e3 * np.linalg.norm(found - truth, axis=2))
+        result = np.stack([position.values[trial][steps, column : column + 3] for column in columns], axis=1)
+        values.append(1e3 * np.linalg.norm(result - truth, axis=2))
         starts.append(frames[0] / clips.rate_hz)
     series = TrialSeries(
         "body error", "mm", clips.rate_hz, rollouts.trials, tuple(bodies), tuple(values), np.array(starts, dtype=float)

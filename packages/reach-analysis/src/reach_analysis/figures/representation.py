@@ -53,8 +53,8 @@ def trajectories(layers: Sequence[LayerPca], colours: Sequence[Sequence[np.ndarr
         columns = min(4, len(layers))
         rows = int(np.ceil(len(layers) / columns))
         figure, axes = panels(3.0 * columns + 0.6, 3.0 * rows, rows=rows, columns=columns, three_d=True)
-        every = np.concatenate([values for layer in colours for values in layer])
-        low, high = float(every.min()), float(every.max())
+        shades = np.concatenate([values for layer in colours for values in layer])
+        low, high = float(shades.min()), float(shades.max())
         lines = None
         flat = [axis for row in axes for axis in row]
         for axis, layer, values in zip(flat, layers, colours, strict=False):
@@ -94,7 +94,7 @@ def _draw_lines(axis, layer: LayerPca, values: Sequence[np.ndarray], limits: tup
     return lines
 
 
-def similarity_matrices(names: Sequence[str], found: Sequence[Similarity]) -> Figure:
+def similarity_matrices(names: Sequence[str], result: Sequence[Similarity]) -> Figure:
     """CKA, its excess over the null, and RSA as matrices; a dot where the null is exceeded."""
     with drawing():
         size = 1.4 + 0.36 * len(names)
@@ -102,7 +102,7 @@ def similarity_matrices(names: Sequence[str], found: Sequence[Similarity]) -> Fi
         shown = (("CKA", "CKA", False), ("CKA above its null", "CKA", True), ("RSA", "RSA", False))
         for axis, (title, measure, above) in zip(axes[0], shown, strict=True):
             matrix = np.full((len(names), len(names)), np.nan)
-            for entry in found:
+            for entry in result:
                 if entry.measure != measure:
                     continue
                 place = names.index(entry.first), names.index(entry.second)
@@ -123,10 +123,10 @@ MOST_NAMES = 24
 """Names that fit below an axis of that width."""
 
 
-def synergy_overview(choice: RankChoice, found: Synergies, muscles: Sequence[str]) -> Figure:
+def synergy_overview(choice: RankChoice, result: Synergies, muscles: Sequence[str]) -> Figure:
     """Held-out variance by number of synergies, and the synergies as bars over muscles."""
     with drawing():
-        rows = len(found.patterns)
+        rows = len(result.patterns)
         width = min(4.4 + 0.42 * len(muscles), WIDEST)
         figure = Figure(figsize=(width, max(2.6, 0.9 * rows + 1.0)), layout="constrained")
         grid = figure.add_gridspec(rows, 2, width_ratios=(1.0, 1.6))
@@ -137,12 +137,12 @@ def synergy_overview(choice: RankChoice, found: Synergies, muscles: Sequence[str
         left.set_xlabel("synergies")
         left.set_ylabel("left-out activation predicted (%)")
         left.set_xticks(choice.ranks)
-        for number, pattern in enumerate(found.patterns):
+        for number, pattern in enumerate(result.patterns):
             axis = figure.add_subplot(grid[number, 1])
             axis.bar(range(len(muscles)), pattern, 0.7, color=SKY)
             axis.set_ylim(0, 1.05)
             axis.set_ylabel(f"{number + 1}", rotation=0, labelpad=10)
-            every = -(-len(muscles) // MOST_NAMES)  # names of every second, third, ... muscle where they would overlap
-            names = [label(muscle, 18) for muscle in muscles[::every]] if number == rows - 1 else []
-            axis.set_xticks(range(0, len(muscles), every), names, rotation=50, ha="right")
+            step = -(-len(muscles) // MOST_NAMES)  # names of every second, third, ... muscle where they would overlap
+            names = [label(muscle, 18) for muscle in muscles[::step]] if number == rows - 1 else []
+            axis.set_xticks(range(0, len(muscles), step), names, rotation=50, ha="right")
         return figure

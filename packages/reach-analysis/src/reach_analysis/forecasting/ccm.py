@@ -115,8 +115,8 @@ def cross_map(
     for block in _blocks(embedding, k, exclusion):
         for number, members in enumerate(libraries_of):
             for draw, member in enumerate(members):
-                found = _found(block, member, min(k, int(member.sum()) - 1))
-                sums[number, draw] += _sums(found, columns[block.rows], columns)
+                result = _found(block, member, min(k, int(member.sum()) - 1))
+                sums[number, draw] += _sums(result, columns[block.rows], columns)
     rho = _correlation(sums)
     empty = np.isnan(rho).all(axis=(1, 2))
     if empty.any():
@@ -220,9 +220,9 @@ def _scan(
     rows = np.arange(len(distance))
     nearest, value = np.empty((len(distance), k), dtype=int), np.empty((len(distance), k))
     for place in range(k):
-        found = distance.argmin(axis=1)
-        nearest[:, place], value[:, place] = members[found], distance[rows, found]
-        distance[rows, found] = np.inf
+        result = distance.argmin(axis=1)
+        nearest[:, place], value[:, place] = members[result], distance[rows, result]
+        distance[rows, result] = np.inf
     return nearest, value
 
 
@@ -234,11 +234,11 @@ def _weights(distance: Float[np.ndarray, "row k"]) -> Float[np.ndarray, "row k"]
 
 
 def _sums(
-    found: _Found, observed: Float[np.ndarray, "row target"], columns: Float[np.ndarray, "state target"]
+    result: _Found, observed: Float[np.ndarray, "row target"], columns: Float[np.ndarray, "state target"]
 ) -> Float[np.ndarray, "6 target"]:
     """Number of predictions, and their sums and products with what was observed."""
-    predicted = np.einsum("rk,rkt->rt", found.weight, columns[found.state])
-    observed = observed[found.enough]
+    predicted = np.einsum("rk,rkt->rt", result.weight, columns[result.state])
+    observed = observed[result.enough]
     parts = (np.ones_like(predicted), predicted, observed, predicted**2, observed**2, predicted * observed)
     return np.stack([part.sum(axis=0) for part in parts])
 

@@ -80,10 +80,10 @@ def fixed_lags(data: TrialData, lags: Lags, folds: Int[np.ndarray, " trial"]) ->
 
 def grid(E: Iterable[int], tau: Iterable[int] = (-1,), Tp: Iterable[int] = (1,)) -> tuple[Lags, ...]:
     """Every combination of E, tau and Tp; tau changes nothing at E = 1, so one is kept there."""
-    seen: dict[tuple[int, int, int], Lags] = {}
+    known_names: dict[tuple[int, int, int], Lags] = {}
     for one, step, ahead in product(E, tau, Tp):
-        seen.setdefault((one, step if one > 1 else -1, ahead), Lags(one, step, ahead))
-    return tuple(seen.values())
+        known_names.setdefault((one, step if one > 1 else -1, ahead), Lags(one, step, ahead))
+    return tuple(known_names.values())
 
 
 @dataclass(frozen=True)

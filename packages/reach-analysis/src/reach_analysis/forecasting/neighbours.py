@@ -42,8 +42,8 @@ def nearest(embedding: Embedding, split: Split, k: int, exclusion: int | None = 
         raise DataError(_too_few(k, len(split.library), exclusion))
     queries = embedding.vectors[split.prediction]
     # KDTree drops the second axis when asked for a single neighbour.
-    distance, found = (out.reshape(len(queries), n_candidates) for out in tree.query(queries, k=n_candidates))
-    state = split.library[found]
+    distance, result = (out.reshape(len(queries), n_candidates) for out in tree.query(queries, k=n_candidates))
+    state = split.library[result]
     farthest = distance[:, -1].copy()
     if margin:
         distance[excluded(embedding, split.prediction[:, None], state, exclusion)] = np.inf

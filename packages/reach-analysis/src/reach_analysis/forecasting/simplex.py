@@ -82,12 +82,12 @@ def simplex_map(
         exclusion: samples of the same trial to either side that may not serve as neighbours; None, the whole trial.
     """
     k = embedding.lags.E + 1 if knn is None else knn
-    found = [nearest(embedding, split, k, exclusion) for split in splits]
-    distance = np.concatenate([neighbours.distance for neighbours in found])
+    result = [nearest(embedding, split, k, exclusion) for split in splits]
+    distance = np.concatenate([neighbours.distance for neighbours in result])
     weight = simplex_weights(distance)
     return NeighbourMap(
         np.concatenate([split.prediction for split in splits]),
-        np.concatenate([neighbours.state for neighbours in found]),
+        np.concatenate([neighbours.state for neighbours in result]),
         weight / weight.sum(axis=1, keepdims=True),
         embedding,
     )

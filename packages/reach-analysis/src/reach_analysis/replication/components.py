@@ -36,18 +36,18 @@ def compare_components(rollouts: Rollouts, config: PcaConfig, stage: Stage = sil
     column = positions.channels[min(COLOUR_COLUMN, len(positions.channels) - 1)]
     for name in names:
         series = rollouts.representation(name)
-        found = layer_pca(series, config.components, folds)
-        count = f"first {len(found.explained)} components"
+        result = layer_pca(series, config.components, folds)
+        count = f"first {len(result.explained)} components"
         rows.append(Comparison(
             name, "explained variance of the same trials", "variance of left-out trials",
             "variance of the trials the components were found on", f"fraction of variance, {count}",
-            float(found.held_out[-1]), float(found.explained.sum()), found.n_trials, found.n_trials,
+            float(result.held_out[-1]), float(result.explained.sum()), result.n_trials, result.n_trials,
         ))  # fmt: skip
-        ours, theirs = (_colour_r2(found, colour_values(positions, one, found.scores)) for one in (joint, column))
+        ours, theirs = (_colour_r2(result, colour_values(positions, one, result.scores)) for one in (joint, column))
         rows.append(Comparison(
             name, "coloured by a column's number", f"coloured by {joint}, by name",
             f"coloured by column {COLOUR_COLUMN} of qpos, here {column}", f"R² of the colour, {count}",
-            ours, theirs, found.n_trials, found.n_trials,
+            ours, theirs, result.n_trials, result.n_trials,
         ))  # fmt: skip
         tick(1)
     return comparison_study("pca", rows, (rollouts.path,), [f"n = {len(rollouts.trials)} trials."])
@@ -71,14 +71,14 @@ def compare_spectra(conditions: Mapping[str, Rollouts], config: SpectraConfig, s
         ours = band_power(series, low, high)
         top = min(BAND_HZ[1], series.rate_hz / 2)
         theirs = band_power(series, BAND_HZ[0], top)
-        asked, there = f"{BAND_HZ[0]:g}-{BAND_HZ[1]:g} Hz", f"{BAND_HZ[0]:g}-{top:g} Hz"
+        named, there = f"{BAND_HZ[0]:g}-{BAND_HZ[1]:g} Hz", f"{BAND_HZ[0]:g}-{top:g} Hz"
         rows.append(Comparison(
-            name, f"a band of {asked}", f"{low:g}-{high:g} Hz, checked against the rate",
-            f"called {asked}, in truth {there}", "power", float(ours.power.mean()), float(theirs.power.mean()),
+            name, f"a band of {named}", f"{low:g}-{high:g} Hz, checked against the rate",
+            f"called {named}, in truth {there}", "power", float(ours.power.mean()), float(theirs.power.mean()),
             len(ours.trials), len(theirs.trials),
         ))  # fmt: skip
         rows.append(Comparison(
-            name, "width of the band", f"{low:g}-{high:g} Hz", f"called {asked}, in truth {there}",
+            name, "width of the band", f"{low:g}-{high:g} Hz", f"called {named}, in truth {there}",
             "part of the named band that the signal can hold", 1.0, (top - BAND_HZ[0]) / (BAND_HZ[1] - BAND_HZ[0]),
             len(ours.trials), len(theirs.trials),
         ))  # fmt: skip

@@ -20,7 +20,14 @@ from reach_analysis.replication.table import Comparison, comparison_study
 from reach_analysis.statistics.correlation import Measure, agreement
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.forecast_questions import Question, lags_within, questions
+from reach_analysis.studies.section import Column, Fact, Section, table
 from reach_analysis.studies.study import Study
+
+TITLE = "The public notebooks' choices"
+QUESTION = (
+    "How do the choices of the notebooks that were published with paper A change the forecasts? Each choice is made "
+    "alone, with everything else as above. The table also gives the score of each choice with exchanged trials."
+)
 
 LIBRARY_FRACTION = 14730 / 20759
 """Part of the rows that the public notebook takes as library."""
@@ -63,10 +70,10 @@ def score(
     tried = candidates if protocol.test_lags else candidates[:1]
     outcomes = []
     for lags in tried:
-        map_, kept = _map(data, lags, folds, protocol)
-        predicted = map_.apply(targets[target_rows(map_.embedding)])[kept]
-        observed = targets[target_rows(map_.embedding)[map_.state]][kept]
-        outcomes.append(({one: agreement(one, observed, predicted) for one in _MEASURES}, int(kept.sum())))
+        map_, remaining = _map(data, lags, folds, protocol)
+        predicted = map_.apply(targets[target_rows(map_.embedding)])[remaining]
+        observed = targets[target_rows(map_.embedding)[map_.state]][remaining]
+        outcomes.append(({one: agreement(one, observed, predicted) for one in _MEASURES}, int(remaining.sum())))
     best = np.stack([scores[Measure.PEARSON] for scores, _ in outcomes]).argmax(axis=0)
     columns = np.arange(targets.shape[1])
     scores = {one: np.stack([entry[one] for entry, _ in outcomes])[best, columns] for one in _MEASURES}
@@ -181,15 +188,15 @@ TEST_LAGS = _Departure(
 )  # fmt: skip
 
 
-def compare_forecasts(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> Study:
+def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> Study:
     """Every question of the settings, ours and theirs."""
-    asked, inputs, _ = questions(rollouts, config)
-    tick, rows = stage("replication", len(asked)), []
-    for question in asked:
+    chosen, inputs, _ = questions(rollouts, config)
+    tick, rows = stage("replication", len(chosen)), []
+    for question in chosen:
         rows += list(departures(question, config))
         tick(1)
     notes = [
-        f"Simplex projection, n = {len(asked[0].data.ids)} trials; medians over {DRAWS} exchanges of trials. Lags are "
+        f"Simplex projection, n = {len(chosen[0].data.ids)} trials; medians over {DRAWS} exchanges of trials. Lags are "
         "those that nested folds chose most often, but where the choice of lags itself is compared."
     ]
     return comparison_study("forecast", rows, (rollouts.path, *inputs), notes)
@@ -281,3 +288,18 @@ def _nulls(setting: _Setting, seed: int) -> Comparison:
         "spearman, median of the null", float(np.median(setting.ours.scores[Measure.SPEARMAN][1:])),
         float(np.median(public.scores[Measure.SPEARMAN])), setting.ours.predictions, public.predictions,
     )  # fmt: skip
+
+
+def facts(study: Study) -> dict[str, Fact]:
+    """None: the papers print no such comparison."""
+    return {}
+
+
+def section(study: Study) -> Section:
+    """Both choices and their scores."""
+    columns = (
+        Column("question", "question"), Column("their choice", "departure"), Column("measure", "measure"),
+        Column("ours", "ours"), Column("theirs", "public"), Column("ours, exchanged", "ours_null"),
+        Column("theirs, exchanged", "public_null"), Column("n, ours", "ours_n"), Column("n, theirs", "public_n"),
+    )  # fmt: skip
+    return Section((table("Our choice and theirs, and the scores with exchanged trials", columns, study.results),))

@@ -85,9 +85,15 @@ def _matched(simulation: TrialSeries, envelope: TrialSeries, *, clip: bool = Fal
 def _renamed(simulation: TrialSeries, envelope: TrialSeries) -> TrialSeries:
     """Simulated trials under the names of the recorded ones, in the order of the files."""
     count = min(len(simulation.trials), len(envelope.trials))
-    kept = simulation.take(simulation.trials[:count])
+    remaining = simulation.take(simulation.trials[:count])
     return TrialSeries(
-        kept.name, kept.unit, kept.rate_hz, envelope.trials[:count], kept.channels, kept.values, kept.start_s
+        remaining.name,
+        remaining.unit,
+        remaining.rate_hz,
+        envelope.trials[:count],
+        remaining.channels,
+        remaining.values,
+        remaining.start_s,
     )
 
 

@@ -25,17 +25,17 @@ FEW_TRIALS = 7
 
 def gather(config: ReportConfig) -> Inputs:
     """Open everything the report is about, and see that it conforms to docs/schema."""
-    found = conditions(config.rollouts, config.clip_pattern, config.rollouts_seed)
-    for path in dict.fromkeys(rollouts.path for rollouts in found.values()):
+    rollouts_of = conditions(config.rollouts, config.clip_pattern, config.rollouts_seed)
+    for path in dict.fromkeys(rollouts.path for rollouts in rollouts_of.values()):
         errors = errors_in(check_file(path))
         if errors:
             raise ContractError(format_violations(path, errors))
-    if len({file_safe(name).lower() for name in found}) < len(found):
-        raise ConfigError(f"rollouts: names of conditions become file names, and these are equal: {', '.join(found)}")
-    focus = config.focus or list(found)[-1]
-    if focus not in found:
-        raise ConfigError(f"focus: {unknown('condition', focus, list(found))}")
-    return Inputs(found, _clips(config.clips, list(found)), focus)
+    if len({file_safe(name).lower() for name in rollouts_of}) < len(rollouts_of):
+        raise ConfigError(f"rollouts: names of conditions become file names, and these are equal: {', '.join(rollouts_of)}")
+    focus = config.focus or list(rollouts_of)[-1]
+    if focus not in rollouts_of:
+        raise ConfigError(f"focus: {unknown('condition', focus, list(rollouts_of))}")
+    return Inputs(rollouts_of, _clips(config.clips, list(rollouts_of)), focus)
 
 
 def file_safe(name: str) -> str:

@@ -163,11 +163,12 @@ def inline(svg: str, prefix: str, width: float) -> str:
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     count: Counter[str] = Counter()
 
-    def own(found: re.Match[str]) -> str:
-        count[found[1]] += 1  # matplotlib gives equal pictures within a figure the same id
-        return f' id="{prefix}.{found[1]}"' if count[found[1]] == 1 else f' id="{prefix}.{found[1]}.{count[found[1]]}"'
+    def unique(match: re.Match[str]) -> str:
+        name = match[1]
+        count[name] += 1  # matplotlib gives equal pictures within a figure the same id
+        return f' id="{prefix}.{name}"' if count[name] == 1 else f' id="{prefix}.{name}.{count[name]}"'
 
-    body = re.sub(r'\sid="([^"]+)"', own, body)
+    body = re.sub(r'\sid="([^"]+)"', unique, body)
     body = re.sub(r'((?:xlink:)?href=")#([^"]+)"', rf'\g<1>#{prefix}.\g<2>"', body)
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}.\g<1>)", body)
     body = body.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, Arial, sans-serif")
@@ -178,6 +179,6 @@ def inline(svg: str, prefix: str, width: float) -> str:
 
 
 def _attribute(svg: str, name: str) -> str:
-    found = re.search(rf'<svg[^>]*\s{name}="([^"]*)"', svg)
-    assert found is not None, "matplotlib gives every SVG a size"
-    return found[1]
+    result = re.search(rf'<svg[^>]*\s{name}="([^"]*)"', svg)
+    assert result is not None, "matplotlib gives every SVG a size"
+    return result[1]

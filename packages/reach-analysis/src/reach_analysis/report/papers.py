@@ -163,11 +163,11 @@ def _check(claim: Claim, facts: Facts, body: str, synthetic: bool) -> Checked:
     if claim.recorded and synthetic:
         return Checked(claim, "", None, OPEN, "The EMG here is synthetic and says nothing about the animal.", True)
     name, condition, why = _place(claim, facts)
-    found = None if why else facts.get(name, condition)
-    if found is None:
+    result = None if why else facts.get(name, condition)
+    if result is None:
         why = why or facts.absent.get(claim.fact.split("/")[0]) or f"Needs {claim.needs}."
         return Checked(claim, condition, None, OPEN, why, True)
-    ours = _scaled(found, claim.scale)
+    ours = _scaled(result, claim.scale)
     return Checked(claim, condition, ours, *judge(claim, ours), True)
 
 

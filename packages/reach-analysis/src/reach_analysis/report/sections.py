@@ -110,8 +110,8 @@ def _part(key: str, inputs: Inputs, config: ReportConfig, condition: str, stage:
     try:
         study = module.run(inputs.conditions[condition] if condition else inputs.conditions, settings, stage)
     except UserError as error:
-        asked = verb.extra or (verb.uses and getattr(config, verb.uses))
-        if asked or (changes and isinstance(error, ConfigError)):
+        requested = verb.extra or (verb.uses and getattr(config, verb.uses))
+        if requested or (changes and isinstance(error, ConfigError)):
             raise
         return Part(condition, settings, absent=_sentence(str(error), inputs))
     return Part(condition, settings, study, "", module.section(study), module.facts(study))

@@ -97,18 +97,18 @@ def layer_pca(series: TrialSeries, count: int, folds: Int[np.ndarray, " trial"])
     if count < 1:
         raise ConfigError(f"the number of components must be at least 1, got {count}")
     samples, owner = series.rows()
-    found = components(samples, series.name)
-    kept = min(count, len(found.axes))
-    names = [f"PC {number + 1}" for number in range(kept)]
+    result = components(samples, series.name)
+    remaining = min(count, len(result.axes))
+    names = [f"PC {number + 1}" for number in range(remaining)]
     return LayerPca(
         name=series.name,
         n_trials=len(series.trials),
         n_samples=len(samples),
         n_units=samples.shape[1],
-        explained=found.explained[:kept],
-        held_out=held_out_variance(samples, folds[owner], kept, series.name),
-        participation_ratio=found.participation_ratio,
-        scores=series.split(found.scores(samples, kept), names),
+        explained=result.explained[:remaining],
+        held_out=held_out_variance(samples, folds[owner], remaining, series.name),
+        participation_ratio=result.participation_ratio,
+        scores=series.split(result.scores(samples, remaining), names),
     )
 
 
@@ -158,24 +158,24 @@ def delay_windows(series: TrialSeries, frames: int) -> TrialSeries:
     half = frames // 2
     offsets = range(-half, half + 1)
     long_enough = [name for name, length in zip(series.trials, series.lengths, strict=True) if length >= frames]
-    kept = series.take(long_enough)
+    remaining = series.take(long_enough)
     values = tuple(
         np.concatenate([rows[half + offset : len(rows) - half + offset] for offset in offsets], axis=1)
-        for rows in kept.values
+        for rows in remaining.values
     )
     return TrialSeries(
         name=f"{series.name}, windows of {frames} frames",
         unit=series.unit,
         rate_hz=series.rate_hz,
-        trials=kept.trials,
+        trials=remaining.trials,
         channels=tuple(f"{channel} at {offset:+d}" for offset in offsets for channel in series.channels),
         values=values,
-        start_s=kept.start_s + half / series.rate_hz,
+        start_s=remaining.start_s + half / series.rate_hz,
     )
 
 
 def bootstrap_explained(
-    series: TrialSeries, count: int, resamples: int, seed: int, kept: int = 64
+    series: TrialSeries, count: int, resamples: int, seed: int, remaining: int = 64
 ) -> Float[np.ndarray, "resample component"]:
     """Explained variance of the first `count` components over trials drawn with replacement.
 
@@ -184,7 +184,7 @@ def bootstrap_explained(
     """
     samples, owner = series.rows()
     everything = components(samples, series.name)
-    scores = everything.scores(samples, kept)
+    scores = everything.scores(samples, remaining)
     outside = ((samples - everything.mean) ** 2).sum(axis=1) - (scores**2).sum(axis=1)
     n_trials = len(series.trials)
     sums = np.stack([scores[owner == trial].sum(axis=0) for trial in range(n_trials)])

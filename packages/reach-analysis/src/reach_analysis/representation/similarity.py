@@ -49,14 +49,14 @@ def common_window(series: Sequence[TrialSeries]) -> list[Stack]:
     Trials that are shorter than most are cut away rather than cutting all to them: a trial stays if it has at least
     the median length.
     """
-    kept = series[0]
+    remaining = series[0]
     for other in series[1:]:
-        kept = match(kept, other).first
-    least = int(np.median(kept.lengths))
-    trials = [name for name, length in zip(kept.trials, kept.lengths, strict=True) if length >= least]
+        remaining = match(remaining, other).first
+    least = int(np.median(remaining.lengths))
+    trials = [name for name, length in zip(remaining.trials, remaining.lengths, strict=True) if length >= least]
     if len(trials) < 3:
         raise MismatchError("representations share fewer than three trials")
-    begin = max(float(one.take(trials).start_s.max()) for one in (kept, *series))
+    begin = max(float(one.take(trials).start_s.max()) for one in (remaining, *series))
     # after the last sample that every trial of every series has
     end = min(
         float((one.take(trials).start_s + np.array(one.take(trials).lengths) / one.rate_hz).min()) for one in series

@@ -139,9 +139,9 @@ def _project(samples: Samples, patterns: Float[np.ndarray, "rank muscle"]) -> np
     return weights
 
 
-def accounted(truth: Samples, found: Samples) -> float:
+def accounted(truth: Samples, result: Samples) -> float:
     """1 - residual / total sum of squares; not centred, as activation has a meaningful zero."""
-    return float(1 - ((truth - found) ** 2).sum() / (truth**2).sum())
+    return float(1 - ((truth - result) ** 2).sum() / (truth**2).sum())
 
 
 def _normalised(activation: TrialSeries) -> tuple[Samples, Float[np.ndarray, " muscle"]]:

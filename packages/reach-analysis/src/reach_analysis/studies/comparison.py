@@ -51,13 +51,13 @@ def run(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Sta
     if len(conditions) < 2:
         raise DataError("a comparison needs at least two rollouts files")
     tick = stage("conditions", len(conditions))
-    found: dict[str, dict[str, _Quantity]] = {}
+    result: dict[str, dict[str, _Quantity]] = {}
     for name, rollouts in conditions.items():
-        found[name] = _quantities(rollouts, config)
+        result[name] = _quantities(rollouts, config)
         tick(1)
-    first, *others = found
-    shared = [name for name in found[first] if all(name in found[other] for other in others)]
-    rows = [row for other in others for name in shared for row in _rows(name, (first, other), found, config)]
+    first, *others = result
+    shared = [name for name in result[first] if all(name in result[other] for other in others)]
+    rows = [row for other in others for name in shared for row in _rows(name, (first, other), result, config)]
     if not rows:
         raise DataError(f"{first} and {', '.join(others)} share no trial, so nothing can be compared trial by trial")
     adjusted = holm(np.array([row["p"] if np.isfinite(row["p"]) else 1.0 for row in rows]))
@@ -74,7 +74,7 @@ def run(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Sta
         results=rows,
         inputs=tuple(rollouts.path for rollouts in conditions.values()),
         tables={"comparison": rows},
-        figures=(StudyFigure("comparison", paired_trials([_paired(name, found, config) for name in shown]), caption),),
+        figures=(StudyFigure("comparison", paired_trials([_paired(name, result, config) for name in shown]), caption),),
     )
 
 
@@ -113,14 +113,14 @@ def _common(one: _Quantity, two: _Quantity) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rows(
-    name: str, pair: tuple[str, str], found: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig
+    name: str, pair: tuple[str, str], result: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig
 ) -> list[dict[str, Any]]:
     """Means of both conditions and the paired difference, second less first; nothing where no trial is shared."""
-    first, second = _common(found[pair[0]][name], found[pair[1]][name])
+    first, second = _common(result[pair[0]][name], result[pair[1]][name])
     known = np.isfinite(first) & np.isfinite(second)
     if not known.any():
         return []
-    unit = found[pair[0]][name].unit
+    unit = result[pair[0]][name].unit
     resampling = Resampling(config.resamples, seed=config.seed)
     one, two = (mean_of(values[known], unit, resampling) for values in (first, second))
     change = paired_difference(second[known], first[known], unit, resampling)
@@ -132,14 +132,14 @@ def _rows(
     }]  # fmt: skip
 
 
-def _paired(name: str, found: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig) -> Paired:
+def _paired(name: str, result: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig) -> Paired:
     """One quantity of all conditions over the trials that all have, for the figure."""
-    every = [quantities[name] for quantities in found.values()]
-    trials = [trial for trial in every[0].trials if all(trial in quantity.trials for quantity in every)]
-    values = np.array([[quantity.values[quantity.trials.index(trial)] for trial in trials] for quantity in every])
+    full = [quantities[name] for quantities in result.values()]
+    trials = [trial for trial in full[0].trials if all(trial in quantity.trials for quantity in full)]
+    values = np.array([[quantity.values[quantity.trials.index(trial)] for trial in trials] for quantity in full])
     resampling = Resampling(config.resamples, seed=config.seed)
-    means = tuple(mean_of(row, every[0].unit, resampling) for row in values)
-    return Paired(name, tuple(found), values, means)
+    means = tuple(mean_of(row, full[0].unit, resampling) for row in values)
+    return Paired(name, tuple(result), values, means)
 
 
 MOST_COLUMNS = 3

@@ -110,14 +110,14 @@ def _sizes(trials: int, wanted: list[int]) -> tuple[int, ...]:
 def _map(history: str, wanted: str, data: TrialData, sizes: tuple[int, ...], config: CouplingConfig) -> _Map:
     """One direction, and its null at the largest library."""
     embedding = embed(data, Lags(*config.lags))
-    found = cross_map(embedding, Libraries(sizes, config.samples, config.seed))
+    result = cross_map(embedding, Libraries(sizes, config.samples, config.seed))
     targets = data.target[:, None]
     if config.permutations:
         targets = np.column_stack([targets, trial_permuted(data, config.permutations, config.seed).values])
     everything = Libraries((len(data.ids),), 1, config.seed)
     at_all, *null = cross_map(embedding, everything, targets=targets[target_rows(embedding)]).rho[0, 0]
-    low, high = np.nanquantile(found.rho[..., 0], [0.025, 0.975], axis=1)
-    skill = Skill(history, wanted, found.libraries.sizes, found.skill[:, 0], low, high, np.array(null))
+    low, high = np.nanquantile(result.rho[..., 0], [0.025, 0.975], axis=1)
+    skill = Skill(history, wanted, result.libraries.sizes, result.skill[:, 0], low, high, np.array(null))
     return _Map(history, wanted, skill, p_value(float(at_all), skill.null) if null else float("nan"))
 
 

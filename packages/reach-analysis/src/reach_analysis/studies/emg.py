@@ -47,8 +47,8 @@ def run(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = si
     pairs: dict[str, dict[str, dict[str, Matched]]] = {signal: {} for signal in config.signals}
     for name, rollouts in conditions.items():
         for signal in config.signals:
-            found, by_muscle = _condition(name, rollouts, signal, emg, config, settings)
-            fits += found
+            result, by_muscle = _condition(name, rollouts, signal, emg, config, settings)
+            fits += result
             pairs[signal][name] = by_muscle
         tick(1)
     differences = condition_differences(fits, settings.resampling)
@@ -112,12 +112,12 @@ def _difference_row(entry: ConditionDifference) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(entry, name) for name in ("muscle", "signal", "first", "second")}
     row["trials"] = entry.mae.estimate.n
     for name in ("mae", "correlation"):
-        found = getattr(entry, name)
+        result = getattr(entry, name)
         row |= {
-            f"{name}_difference": found.estimate.value,
-            f"{name}_low": found.estimate.low,
-            f"{name}_high": found.estimate.high,
-            f"{name}_p": found.p,
+            f"{name}_difference": result.estimate.value,
+            f"{name}_low": result.estimate.low,
+            f"{name}_high": result.estimate.high,
+            f"{name}_p": result.p,
         }
     return row
 

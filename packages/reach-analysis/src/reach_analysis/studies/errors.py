@@ -49,9 +49,9 @@ def run(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> Stud
     tick(1)
     rows, figures = [], []
     for unit in dict.fromkeys(joints.units):
-        found = {"joints": _only(joints, unit)}
-        rows += _rows(found, unit, config, resampling)
-        figures.append(_figure(f"joint_errors_{unit}", found, unit, config, f"joints against the reference, {unit}"))
+        result = {"joints": _only(joints, unit)}
+        rows += _rows(result, unit, config, resampling)
+        figures.append(_figure(f"joint_errors_{unit}", result, unit, config, f"joints against the reference, {unit}"))
     if kinds:
         rows += _rows(kinds, "mm", config, resampling)
         figures.append(_figure("keypoint_errors", kinds, "mm", config, "keypoints, mm"))
@@ -124,8 +124,8 @@ def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: Errors
     for kind, deviation in kinds.items():
         regions = _regions(deviation, config)
         groups[kind] = {}
-        every = [name for names in regions.values() for name in names]
-        for region, names in ({**regions, TOTAL: every} if len(regions) > 1 else regions).items():
+        full = [name for names in regions.values() for name in names]
+        for region, names in ({**regions, TOTAL: full} if len(regions) > 1 else regions).items():
             values = np.concatenate([rows.ravel() for rows in deviation.distance.select(names).values])
             if np.isfinite(values).any():
                 groups[kind][region] = values[np.isfinite(values)]

@@ -55,10 +55,10 @@ def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> St
     if not (config.E and config.tau and config.Tp):
         raise ConfigError("E, tau and Tp need at least one value each")
     rate = working_rate(rollouts, config.rate_hz)
-    asked, inputs, notes = questions(rollouts, config)
-    tick = stage("forecasts", len(asked))
+    to_forecast, inputs, notes = questions(rollouts, config)
+    tick = stage("forecasts", len(to_forecast))
     answers = []
-    for question in asked:
+    for question in to_forecast:
         answers.append(_answer(question, config, rate))
         tick(1)
     scores = [score for answer in answers for score in answer.scores]
@@ -91,8 +91,8 @@ def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answ
             return fixed_lags(data, candidates[0], folds)
         return NestedLags(data, candidates, folds)
 
-    found = make(question.data)
-    chosen = found.chosen(question.data.target) if isinstance(found, NestedLags) else [candidates[0]]
+    result = make(question.data)
+    chosen = result.chosen(question.data.target) if isinstance(result, NestedLags) else [candidates[0]]
     parameters = {
         "lags": [[lags.E, lags.tau, lags.Tp] for lags in chosen],
         "folds": int(folds.max()) + 1,
@@ -117,7 +117,7 @@ def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answ
     return _Answer(
         question,
         assess(task, settings),
-        _traces(question, found),
+        _traces(question, result),
         _sweeps(question, config, folds) if config.sweeps else {},
         nonlinearity(question.data, usual, folds, surrogates=config.nonlinear_surrogates, seed=config.seed)
         if config.nonlinear else None,
@@ -138,7 +138,7 @@ def _most_common(lags: Sequence[Lags]) -> Lags:
 
 def _sweeps(question: Question, config: ForecastConfig, folds: np.ndarray) -> dict[str, list[SweepPoint]]:
     """The sweeps of paper A, Fig. 4: one of E, tau and Tp at a time, the others at 3, -1 and 1."""
-    found = {}
+    result = {}
     for name, candidates in (
         ("E", grid(range(1, SWEEP_E + 1))),
         ("tau", grid((3,), range(-1, -SWEEP_TAU - 1, -1))),
@@ -147,14 +147,14 @@ def _sweeps(question: Question, config: ForecastConfig, folds: np.ndarray) -> di
         longest = int(question.data.lengths.max())
         fitting = [lags for lags in candidates if lags.reach[1] - lags.reach[0] + 1 < longest]
         if fitting:
-            found[name] = sweep(question.data, fitting, folds)
-    return found
+            result[name] = sweep(question.data, fitting, folds)
+    return result
 
 
-def _traces(question: Question, found: Forecaster) -> Traces:
+def _traces(question: Question, result: Forecaster) -> Traces:
     """Observed and predicted courses of a few trials spread evenly over the recording."""
     data = question.data
-    samples, predicted = found.samples, found.predict(data.target[:, None])[:, 0]
+    samples, predicted = result.samples, result.predict(data.target[:, None])[:, 0]
     chosen = np.linspace(0, len(data.ids) - 1, min(SHOWN_TRIALS, len(data.ids))).round().astype(int)
     trials, observed, forecast = [], [], []
     for place in chosen.tolist():
@@ -199,16 +199,16 @@ def _sweep_rows(answer: _Answer) -> list[dict[str, Any]]:
 
 
 def _nonlinear_row(answer: _Answer) -> dict[str, Any]:
-    found = answer.nonlinear
-    assert found is not None
+    result = answer.nonlinear
+    assert result is not None
     return {
         "question": answer.question.name,
-        "thetas": found.thetas,
-        "pearson": found.scores[Measure.PEARSON],
-        "rmse": found.scores[Measure.RMSE],
-        "gain": found.gain,
-        "p": found.p_value,
-        "predictions": found.predictions,
+        "thetas": result.thetas,
+        "pearson": result.scores[Measure.PEARSON],
+        "rmse": result.scores[Measure.RMSE],
+        "gain": result.gain,
+        "p": result.p_value,
+        "predictions": result.predictions,
     }
 
 

@@ -79,15 +79,19 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
         raise DataError(f"{config.signal} of {shorten(still)} does not vary: there is nothing to forecast")
     circular = CIRCULAR.format(driven=kind_of_actuators(rollouts))
     names = tuple(f"{name} ({config.signal})" for name in targets)
-    asked = [_Wanted(names, stacks[1], "joints", stacks[0], notes=(circular,))]
+    to_forecast = [_Wanted(names, stacks[1], "joints", stacks[0], notes=(circular,))]
     if emg:
         predictors = np.concatenate([stacks[0], _varying(stacks[2])], axis=2)
         chain = replace(emg.chain, samples=None)
         noise = _Filtered(chain, emg.raw_rate_hz, len(trials), stacks[3].shape[1], begin)
         names = tuple(f"{name} EMG" for name in emg.envelope.channels)
-        asked.append(_Wanted(names, stacks[3], "joints and control", predictors, noise))
+        to_forecast.append(_Wanted(names, stacks[3], "joints and control", predictors, noise))
     most = max(1, config.largest_dimension // PAPER_E)
-    return [question for wanted in asked for question in _questions(wanted, list(trials), most)], inputs, notes
+    return (
+        [question for wanted in to_forecast for question in _questions(wanted, list(trials), most)],
+        inputs,
+        notes,
+    )
 
 
 class _Wanted(NamedTuple):
@@ -124,13 +128,13 @@ def _fewer(data: TrialData, most: int, source: str) -> tuple[TrialData, list[str
     count = data.predictors.shape[1]
     if count <= most:
         return data, []
-    found = components(data.predictors, source)
+    result = components(data.predictors, source)
     note = (
         f"{count} series ({source}) are more than states can hold: they are built from their first {most} principal "
         f"components (each series over its standard deviation, all trials), which hold "
-        f"{100 * found.explained[:most].sum():.3g} % of the variance."
+        f"{100 * result.explained[:most].sum():.3g} % of the variance."
     )
-    return replace(data, predictors=found.scores(data.predictors, most)), [note]
+    return replace(data, predictors=result.scores(data.predictors, most)), [note]
 
 
 def _recorded(rollouts: Rollouts, config: ForecastConfig, rate_hz: float) -> tuple[Emg, list[Path], list[str]]:
@@ -157,8 +161,8 @@ def _slower(rate_hz: float, wanted_hz: float | None) -> list[str]:
 
 def lags_within(data: TrialData, config: ForecastConfig) -> tuple[Lags, ...]:
     """The settings' lags whose states stay within the largest dimension; the first where none does."""
-    every = grid(config.E, config.tau, config.Tp)
-    return tuple(lags for lags in every if lags.E * data.predictors.shape[1] <= config.largest_dimension) or every[:1]
+    items = grid(config.E, config.tau, config.Tp)
+    return tuple(lags for lags in items if lags.E * data.predictors.shape[1] <= config.largest_dimension) or items[:1]
 
 
 def joints_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:

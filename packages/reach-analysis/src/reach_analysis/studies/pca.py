@@ -96,10 +96,10 @@ def _row(layer: LayerPca, drawn: np.ndarray) -> dict[str, Any]:
         "samples": layer.n_samples,
         "units": layer.n_units,
     }
-    every = [
+    items = [
         (f"explained_pc{number + 1}", float(part), drawn[:, number]) for number, part in enumerate(layer.explained)
     ]
-    for name, value, values in [*every, ("explained", float(layer.explained.sum()), drawn.sum(axis=1))]:
+    for name, value, values in [*items, ("explained", float(layer.explained.sum()), drawn.sum(axis=1))]:
         row[name] = value
         if len(drawn):
             low, high = np.percentile(values, [2.5, 97.5])

@@ -45,15 +45,15 @@ def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> 
     orders = exchanges(len(first), config.draws, config.seed)
     pairs = [(one, two) for number, one in enumerate(names) for two in names[number + 1 :]]
     tick = stage("pairs", len(pairs))
-    found: list[Similarity] = []
+    result: list[Similarity] = []
     axes = {name: main_axes(stack, name) for name, stack in stacks.items()}
     distances = {name: trial_distances(stack, name) for name, stack in stacks.items()}
     for pair in pairs:
         one, two = pair
-        found.append(cka(axes[one], axes[two], orders, pair))
-        found.append(rsa(distances[one], distances[two], orders, pair, first.shape[1]))
+        result.append(cka(axes[one], axes[two], orders, pair))
+        result.append(rsa(distances[one], distances[two], orders, pair, first.shape[1]))
         tick(1)
-    rows = [asdict(entry) for entry in found]
+    rows = [asdict(entry) for entry in result]
     caption = (
         f"Similarity of representations. Left: linear CKA over all samples; middle: its excess over the mean of "
         f"{config.draws} exchanges of whole trials (what is common to all trials taken away); right: RSA, the rank "
@@ -65,7 +65,7 @@ def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> 
         results=rows,
         inputs=(rollouts.path, *inputs),
         tables={"similarity": rows},
-        figures=(StudyFigure("similarity", similarity_matrices(names, found), caption),),
+        figures=(StudyFigure("similarity", similarity_matrices(names, result), caption),),
         notes=tuple(notes),
     )
 

@@ -38,10 +38,10 @@ def run(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stage 
     powers: dict[str, BandPower] = {}
     densities, notes, units = {}, [], set()
     for name, rollouts in conditions.items():
-        every = _signal(rollouts, config)
-        keep = long_enough(every, config.low_hz)
+        full = _signal(rollouts, config)
+        keep = long_enough(full, config.low_hz)
         # where none is, the measure itself says what is too short
-        series, left_out = (every.take(keep), len(every.trials) - len(keep)) if keep else (every, 0)
+        series, left_out = (full.take(keep), len(full.trials) - len(keep)) if keep else (full, 0)
         notes += (
             [f"{name}: trials that ended before two periods of {config.low_hz:g} Hz: {left_out}."] if left_out else []
         )
@@ -75,15 +75,15 @@ def _signal(rollouts: Rollouts, config: SpectraConfig) -> TrialSeries:
 
 def _rows(name: str, power: BandPower, resampling: Resampling) -> list[dict[str, Any]]:
     """One row for all actuators together, and one for each."""
-    every = [(ALL, power.power.mean(axis=1), power.fraction)]
-    every += [(c, power.power[:, i], power.fraction[:, i : i + 1]) for i, c in enumerate(power.channels)]
+    full = [(ALL, power.power.mean(axis=1), power.fraction)]
+    full += [(c, power.power[:, i], power.fraction[:, i : i + 1]) for i, c in enumerate(power.channels)]
     rows = []
-    for actuator, values, fraction in every:
-        found = mean_of(values, "1", resampling)
+    for actuator, values, fraction in full:
+        result = mean_of(values, "1", resampling)
         known = fraction[np.isfinite(fraction)]
         rows.append({
-            "condition": name, "actuator": actuator, "trials": found.n, "low_hz": power.low_hz,
-            "high_hz": power.high_hz, "power": found.value, "power_low": found.low, "power_high": found.high,
+            "condition": name, "actuator": actuator, "trials": result.n, "low_hz": power.low_hz,
+            "high_hz": power.high_hz, "power": result.value, "power_low": result.low, "power_high": result.high,
             "fraction_of_variance": float(known.mean()) if len(known) else float("nan"),
         })  # fmt: skip
     return rows
@@ -99,10 +99,10 @@ def _differences(powers: Mapping[str, BandPower], resampling: Resampling) -> lis
             if not common:
                 continue
             values = [power.power.mean(axis=1)[[power.trials.index(trial) for trial in common]] for power in (one, two)]
-            found: Difference = paired_difference(values[0], values[1], "1", resampling)
+            result: Difference = paired_difference(values[0], values[1], "1", resampling)
             out.append({
-                "first": first, "second": second, "trials": found.estimate.n, "difference": found.estimate.value,
-                "low": found.estimate.low, "high": found.estimate.high, "p": found.p,
+                "first": first, "second": second, "trials": result.estimate.n, "difference": result.estimate.value,
+                "low": result.estimate.low, "high": result.estimate.high, "p": result.p,
             })  # fmt: skip
     return out
 

@@ -58,7 +58,7 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome))
     columns = {name: [outcome.get(name, float("nan")) for outcome in outcomes] for name in names}
     levels = over_seeds(values, columns)
-    found, notes = _knee(values, columns, config)
+    result, notes = _knee(values, columns, config)
     others = [key for key in differing(runs) if key != parameter]
     if others:
         notes.append(f"Other settings differ too, and are confounded with {parameter}: {', '.join(others[:6])}.")
@@ -73,7 +73,11 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
         f"Outcomes against {parameter}: points are runs, lines means over seeds (n = "
         f"{'-'.join(map(str, [seeds[0], seeds[-1]][: len(seeds)]))} a value), bars 95 % intervals (Student's t). "
         f"High-frequency power: {config.low_hz:g} Hz to half the rate, of the actions."
-        + (f" Dashed: the knee, {found.value:g} ({100 * found.agreement:.0f} % of resampled seeds)." if found else "")
+        + (
+            f" Dashed: the knee, {result.value:g} ({100 * result.agreement:.0f} % of resampled seeds)."
+            if result
+            else ""
+        )
     )
     shown = [name for name in names if name != STEPS and np.isfinite(columns[name]).any()]
     return Study(
@@ -82,12 +86,12 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
             "parameter": parameter,
             "runs": run_rows,
             "levels": level_rows,
-            "knee": found,
+            "knee": result,
             "trends": _trends(values, columns, config),
         },
         inputs=tuple(run.rollouts for run in runs if run.rollouts is not None),
         tables={"sweep_runs": run_rows, "sweep_levels": level_rows},
-        figures=(StudyFigure("sweep", sweep_curves(values, columns, levels, shown, (parameter, found)), caption),),
+        figures=(StudyFigure("sweep", sweep_curves(values, columns, levels, shown, (parameter, result)), caption),),
         notes=tuple(notes),
     )
 
@@ -111,20 +115,20 @@ def find_runs(setting: Any) -> list[Run]:
 
 def _outcomes(run: Run, config: SweepConfig) -> dict[str, float]:
     """What came out of a run, by name."""
-    found: dict[str, float] = {STEPS: steps_to(run.progress, config.progress_metric, config.fraction)}
+    result: dict[str, float] = {STEPS: steps_to(run.progress, config.progress_metric, config.fraction)}
     if run.rollouts is None:
         last = run.progress.get(config.progress_metric)
-        return found | ({REWARD: float(last[-1])} if last is not None and len(last) else {})
+        return result | ({REWARD: float(last[-1])} if last is not None and len(last) else {})
     rollouts = read_rollouts(run.rollouts)
     if config.clip_pattern:
         rollouts = rollouts.renamed(config.clip_pattern)
-    found |= _rewards(rollouts, run, config)
+    result |= _rewards(rollouts, run, config)
     series = rollouts.series("action")
     if keep := long_enough(series, config.low_hz):
-        found[POWER] = float(band_power(series.take(keep), config.low_hz, config.high_hz).power.mean())
+        result[POWER] = float(band_power(series.take(keep), config.low_hz, config.high_hz).power.mean())
     if config.emg:
-        found |= _emg_errors(rollouts, config)
-    return found
+        result |= _emg_errors(rollouts, config)
+    return result
 
 
 def _rewards(rollouts: Rollouts, run: Run, config: SweepConfig) -> dict[str, float]:
@@ -135,9 +139,9 @@ def _rewards(rollouts: Rollouts, run: Run, config: SweepConfig) -> dict[str, flo
         raise ConfigError(f"reward: {unknown('term', term, [REWARD, *names])}")
     series = rollouts.series("reward") if term in (None, REWARD) else rollouts.series("metrics").select([str(term)])
     by_clip = dict(zip(rollouts.clip_names, [float(rows.mean()) for rows in series.values], strict=True))
-    found = {REWARD: float(np.mean(list(by_clip.values())))}
+    result = {REWARD: float(np.mean(list(by_clip.values())))}
     held_out = [by_clip[name] for name in run.test if name in by_clip]
-    return found | ({f"{REWARD}_held_out": float(np.mean(held_out))} if held_out else {})
+    return result | ({f"{REWARD}_held_out": float(np.mean(held_out))} if held_out else {})
 
 
 def _emg_errors(rollouts: Rollouts, config: SweepConfig) -> dict[str, float]:
@@ -156,14 +160,14 @@ def _knee(values: list[float], columns: dict[str, list[float]], config: SweepCon
     if REWARD not in columns or POWER not in columns:
         return None, ["Without rollouts there is no high-frequency power, and no knee."]
     try:
-        found = knee(values, columns[REWARD], columns[POWER], seed=config.seed)
+        result = knee(values, columns[REWARD], columns[POWER], seed=config.seed)
     except DataError as error:
         return None, [f"No knee: {error}."]
-    if found is None:
+    if result is None:
         return None, ["A knee needs at least three values of what is swept."]
-    if found.value in (min(values), max(values)):
-        return found, ["The knee is at the end of the sweep: the true one may be outside."]
-    return found, []
+    if result.value in (min(values), max(values)):
+        return result, ["The knee is at the end of the sweep: the true one may be outside."]
+    return result, []
 
 
 def _trends(values: list[float], columns: dict[str, list[float]], config: SweepConfig) -> list[dict[str, Any]]:
@@ -171,17 +175,17 @@ def _trends(values: list[float], columns: dict[str, list[float]], config: SweepC
     rows = []
     for name, outcome in columns.items():
         known = np.isfinite(outcome)
-        swept_values, found = np.array(values)[known], np.array(outcome)[known]
-        if len(found) < FEWEST_RUNS or np.ptp(found) == 0 or np.ptp(swept_values) == 0:
+        swept_values, result = np.array(values)[known], np.array(outcome)[known]
+        if len(result) < FEWEST_RUNS or np.ptp(result) == 0 or np.ptp(swept_values) == 0:
             continue
-        runs = np.arange(len(found))
+        runs = np.arange(len(result))
         interval = bootstrap(
-            partial(resampled_agreement, Measure.SPEARMAN, swept_values, found, runs), len(found),
+            partial(resampled_agreement, Measure.SPEARMAN, swept_values, result, runs), len(result),
             Resampling(method="percentile", seed=config.seed),
         )  # fmt: skip
-        value = float(agreement(Measure.SPEARMAN, swept_values[:, None], found[:, None])[0])
+        value = float(agreement(Measure.SPEARMAN, swept_values[:, None], result[:, None])[0])
         rows.append(
-            {"outcome": name, "spearman": value, "low": interval.low, "high": interval.high, "runs": len(found)}
+            {"outcome": name, "spearman": value, "low": interval.low, "high": interval.high, "runs": len(result)}
         )
     return rows
 

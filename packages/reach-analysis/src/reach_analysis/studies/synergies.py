@@ -38,43 +38,43 @@ def run(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) -> S
     looked_at = resample(activation, activation.rate_hz / thin)
     choice = choose_rank(looked_at, config.largest, folds, config.muscle_folds, config.seed)
     tick(1)
-    found = synergies(activation, config.rank or choice.chosen, config.seed)
+    result = synergies(activation, config.rank or choice.chosen, config.seed)
     tick(1)
     pattern_rows: list[dict[str, Any]] = [
         {"synergy": number + 1} | dict(zip(activation.channels, map(float, pattern), strict=True))
-        for number, pattern in enumerate(found.patterns)
+        for number, pattern in enumerate(result.patterns)
     ]
     rank_rows = [
         {"synergies": rank, "held_out": float(value), "standard_error": float(error)}
         for rank, value, error in zip(choice.ranks, choice.held_out, choice.error, strict=True)
     ]
     n_folds = len(set(folds.tolist()))
-    caption = _caption(found, activation, (n_folds, config.muscle_folds), thin)
+    caption = _caption(result, activation, (n_folds, config.muscle_folds), thin)
     return Study(
         name="synergies",
         results={
             "chosen": choice.chosen,
-            "accounted": found.accounted,
+            "accounted": result.accounted,
             "ranks": rank_rows,
             "patterns": pattern_rows,
-            "scale": dict(zip(activation.channels, map(float, found.scale), strict=True)),
+            "scale": dict(zip(activation.channels, map(float, result.scale), strict=True)),
             "left_out": silent_ones,
         },
         inputs=(rollouts.path,),
         tables={"synergy_ranks": rank_rows, "synergy_patterns": pattern_rows},
-        figures=(StudyFigure("synergies", synergy_overview(choice, found, activation.channels), caption),),
+        figures=(StudyFigure("synergies", synergy_overview(choice, result, activation.channels), caption),),
         notes=(f"Never active and left out: {', '.join(silent_ones)}.",) if silent_ones else (),
     )
 
 
-def _caption(found: Synergies, activation: TrialSeries, folds: tuple[int, int], thin: int) -> str:
+def _caption(result: Synergies, activation: TrialSeries, folds: tuple[int, int], thin: int) -> str:
     """Caption of the figure; `folds` of trials and of muscles, `thin` samples to one mean."""
     return (
         "Left: variance (not centred) of left-out muscles in left-out trials that is predicted, by number of "
         "synergies; "
         f"bars: standard error over {folds[0]} folds of trials, {folds[1]} of muscles; "
-        f"ring: the smallest number within one standard error of the best. Right: the {len(found.patterns)} synergies "
-        f"(each muscle over its largest activation), which account for {100 * found.accounted:.1f} %. "
+        f"ring: the smallest number within one standard error of the best. Right: the {len(result.patterns)} synergies "
+        f"(each muscle over its largest activation), which account for {100 * result.accounted:.1f} %. "
         f"n = {len(activation.trials)} trials, {sum(activation.lengths)} samples"
         + (f"; means over {thin} samples for the choice of the number." if thin > 1 else ".")
     )

@@ -41,18 +41,18 @@ def run(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> St
     )
     names = config.layers or ["latent_mean"]
     tick = stage("topology", len(names) * len(settings.nulls) * settings.draws)
-    found = []
+    result = []
     for name in names:
         series = rollouts.representation(name)
         if config.window_frames > 1:
             series = delay_windows(series, config.window_frames)
-        found.append(shape(series, settings, tick))
-    rows = [row for one in found for row in _rows(one, settings)]
-    first = found[0]
-    kept = f", first {config.components} principal axes" if config.components else ""
+        result.append(shape(series, settings, tick))
+    rows = [row for one in result for row in _rows(one, settings)]
+    first = result[0]
+    remaining = f", first {config.components} principal axes" if config.components else ""
     nulls = "; ".join(f"{null.name} keeps {KEEPS[null.name]}" for null in first.nulls)
     caption = (
-        f"Betti curves and longest lifetimes of n = {first.n_samples} samples of {first.n_trials} trials{kept}: "
+        f"Betti curves and longest lifetimes of n = {first.n_samples} samples of {first.n_trials} trials{remaining}: "
         f"Vietoris-Rips complexes on {settings.landmarks} maxmin landmarks, {100 * settings.trim:g} % of the samples, "
         "which are isolated, left out; lengths in root mean square distances from the centre. "
         "Line: distance of samples from their landmarks; shorter lifetimes are gaps between landmarks. Dashed: 95 % "
@@ -61,14 +61,14 @@ def run(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> St
     notes = (
         "A shape counts only beyond nulls that keep its trivial causes: norms where layers are "
         "normalised, the shared course of the trials, a linear oscillation.",
-        *(note for one in found for note in one.notes),
+        *(note for one in result for note in one.notes),
     )
     return Study(
         name="topology",
         results=rows,
         inputs=(rollouts.path,),
-        tables={"topology": rows, "topology_lifetimes": _lifetimes(found), "topology_betti": _betti(found)},
-        figures=(StudyFigure("topology", shapes(found), caption),),
+        tables={"topology": rows, "topology_lifetimes": _lifetimes(result), "topology_betti": _betti(result)},
+        figures=(StudyFigure("topology", shapes(result), caption),),
         notes=notes,
     )
 
@@ -95,20 +95,20 @@ def _rows(one: Shape, settings: TopologySettings) -> list[dict[str, Any]]:
     return rows
 
 
-def _lifetimes(found: list[Shape]) -> list[dict[str, Any]]:
+def _lifetimes(result: list[Shape]) -> list[dict[str, Any]]:
     return [
         {"layer": one.name, "dimension": dimension, "birth": float(birth), "death": float(death)}
-        for one in found
+        for one in result
         for dimension, (births, deaths) in enumerate(zip(one.diagram.births, one.diagram.deaths, strict=True))
         for birth, death in zip(births, deaths, strict=True)
     ]
 
 
-def _betti(found: list[Shape]) -> list[dict[str, Any]]:
+def _betti(result: list[Shape]) -> list[dict[str, Any]]:
     return [
         {"layer": one.name, "dimension": dimension, "radius": float(radius), "data": int(count)}
         | {f"{null.name}_95": float(null.betti[dimension - 1][place]) for null in one.nulls}
-        for one in found
+        for one in result
         for dimension in range(1, len(one.diagram.births))
         for place, (radius, count) in enumerate(zip(RADII, one.diagram.betti(dimension, RADII), strict=True))
     ]
@@ -119,14 +119,14 @@ SHOWN = 8
 """Lifetimes drawn of each dimension."""
 
 
-def shapes(found: Sequence[Shape]) -> Figure:
+def shapes(result: Sequence[Shape]) -> Figure:
     """A row a layer: for each dimension the Betti curve and the longest lifetimes, with what the nulls give."""
-    dimensions = range(1, len(found[0].diagram.births))
+    dimensions = range(1, len(result[0].diagram.births))
     with drawing():
         figure, axes = panels(
-            3.6 * 2 * len(dimensions), 2.3 * len(found) + 0.4, rows=len(found), columns=2 * len(dimensions)
+            3.6 * 2 * len(dimensions), 2.3 * len(result) + 0.4, rows=len(result), columns=2 * len(dimensions)
         )
-        for row, one in zip(axes, found, strict=True):
+        for row, one in zip(axes, result, strict=True):
             for column, dimension in enumerate(dimensions):
                 _draw_curve(row[2 * column], one, dimension)
                 _draw_lifetimes(row[2 * column + 1], one, dimension)

@@ -81,14 +81,14 @@ def shape(series: TrialSeries, settings: TopologySettings, tick: Callable[[int],
         model = components(rows, series.name)
         rows = model.scores(rows, settings.axes)
     lengths = np.array(series.lengths)
-    found = _homology(rows, settings)
+    result = _homology(rows, settings)
     nulls, notes = [], []
     for name in settings.nulls:
         try:
             nulls.append(_null(name, rows, lengths, settings, tick))
         except DataError as error:  # trials of unequal length, which cannot be exchanged
             notes.append(f"{series.name}: no null `{name}`: {error}")
-    return Shape(series.name, len(series.trials), len(rows), len(series.channels), found, tuple(nulls), tuple(notes))
+    return Shape(series.name, len(series.trials), len(rows), len(series.channels), result, tuple(nulls), tuple(notes))
 
 
 def _homology(rows: np.ndarray, settings: TopologySettings) -> Diagram:

@@ -70,8 +70,8 @@ def crowded(points: Cloud, fraction: float) -> Float[np.ndarray, "kept channel"]
     if fraction == 0 or len(points) <= CROWD + 1:
         return points
     distance = KDTree(points).query(points, k=CROWD + 1)[0][:, -1]
-    kept = np.argsort(distance, kind="stable")[: max(CROWD, round((1 - fraction) * len(points)))]
-    return points[np.sort(kept)]
+    remaining = np.argsort(distance, kind="stable")[: max(CROWD, round((1 - fraction) * len(points)))]
+    return points[np.sort(remaining)]
 
 
 def landmarks(points: Cloud, count: int) -> tuple[Int[np.ndarray, " landmark"], float]:
@@ -104,14 +104,14 @@ def homology(points: Cloud, *, count: int = 120, dimension: int = 2, trim: float
         raise ConfigError(f"max_dimension must be 1 or 2 and landmarks at least 10, got {dimension} and {count}")
     if not np.isfinite(points).all() or len(points) < 10:
         raise DataError(f"homology needs at least 10 samples, all finite; got {len(points)}")
-    kept = crowded(points, trim)
-    scale = float(np.sqrt(((kept - kept.mean(axis=0)) ** 2).sum(axis=1).mean()))
+    remaining = crowded(points, trim)
+    scale = float(np.sqrt(((remaining - remaining.mean(axis=0)) ** 2).sum(axis=1).mean()))
     if not scale > 0:
         raise DataError("all samples are equal")
-    chosen, covered = landmarks(kept, count)
-    found = ripser(kept[chosen] / scale, maxdim=dimension)["dgms"]
+    chosen, covered = landmarks(remaining, count)
+    result = ripser(remaining[chosen] / scale, maxdim=dimension)["dgms"]
     births, deaths = [], []
-    for pairs in found:
+    for pairs in result:
         finite = pairs[np.isfinite(pairs[:, 1])].astype(float)
         order = np.argsort(finite[:, 0] - finite[:, 1], kind="stable")
         births.append(finite[order, 0])
