@@ -136,7 +136,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
     cycles = find_cycles(stances(series, 0.0), series, 0.0, 1.0)
     with pytest.raises(ConfigError, match="two points"):
         phase_normalised(series, cycles, 1)
-    with pytest.raises(DataError, match="lies outside"):
+    with pytest.raises(DataError, match="is outside"):
         phase_normalised(one_trial_each("q", [np.zeros((5, 1))], 100.0, ["q"]), cycles)
     with pytest.raises(DataError, match="one foot"):
         stances(one_trial_each("feet", [np.zeros((5, 2))], 100.0, ["a", "b"]), 0.0)

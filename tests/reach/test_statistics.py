@@ -95,7 +95,7 @@ def test_bad_resampling_is_refused() -> None:
         bootstrap(mean_of(np.arange(2.0)), 2)
     with pytest.raises(DataError, match="not finite"):
         bootstrap(mean_of(np.array([1.0, np.nan, 2.0])), 3)
-    with pytest.raises(ConfigError, match=r"2 faults\n.*level must.*\n.*at least 100, got 5"):
+    with pytest.raises(ConfigError, match=r"2 faults\n.*level.*\n.*at least 100, got 5"):
         Resampling(resamples=5, level=95.0)
 
 

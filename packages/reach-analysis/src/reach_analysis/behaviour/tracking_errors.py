@@ -19,14 +19,17 @@ from reach_analysis.data.series import GRID_TOLERANCE, TrialSeries
 
 @dataclass(frozen=True)
 class Deviation:
-    """Distances from what is followed."""
+    """Distances from what is followed.
+
+    Attributes:
+        kind: what is measured: "joint", "body" or "keypoint".
+        distance: trials x time x name, never negative, in `units`.
+        units: unit of each channel: "deg" or "mm".
+    """
 
     kind: str
-    """What is measured: "joint", "body" or "keypoint"."""
     distance: TrialSeries
-    """Trials x time x name, never negative, in `units`."""
     units: tuple[str, ...]
-    """Unit of each channel: "deg" or "mm"."""
 
 
 def joint_deviation(rollouts: Rollouts) -> Deviation:
@@ -34,12 +37,15 @@ def joint_deviation(rollouts: Rollouts) -> Deviation:
 
     Of a free joint the distance of its position and the angle between orientations are taken, of a ball joint the
     angle. Angles count the short way round. Joints that the reference does not have are left out.
+
+    Raises:
+        ContractError: when units or names are not those of docs/schema.
     """
     pose, reference = rollouts.series("qpos"), rollouts.series("qpos_ref")
     units = rollouts.column_units("qpos")
     groups = _joint_columns(pose.channels, units)
-    full, _ = reference.rows()
-    groups = [group for group in groups if np.isfinite(full[:, group.columns]).any()]
+    every, _ = reference.rows()
+    groups = [group for group in groups if np.isfinite(every[:, group.columns]).any()]
     values = tuple(
         np.stack([_joint_distance(one, two, group) for group in groups], axis=1)
         for one, two in zip(pose.values, reference.values, strict=True)
@@ -83,7 +89,7 @@ def _metres(unit: str) -> float:
     try:
         return METRES_PER_UNIT[rest] * (float(number) if number else 1.0)
     except (KeyError, ValueError):
-        raise ContractError(f"qpos: invalid unit of length or angle {unit!r}") from None
+        raise ContractError(f"qpos: {unit!r} is no unit of length or angle") from None
 
 
 def _joint_distance(pose: np.ndarray, reference: np.ndarray, group: _JointColumns) -> Float[np.ndarray, " time"]:
@@ -97,7 +103,11 @@ def _joint_distance(pose: np.ndarray, reference: np.ndarray, group: _JointColumn
 
 
 def body_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
-    """Distance of each body from where the reference clip has it, mm, at the frames of the reference."""
+    """Distance of each body from where the reference clip has it, mm, at the frames of the reference.
+
+    Raises:
+        MismatchError: when clips are not those of the rollouts, or no step falls on a frame.
+    """
     position = rollouts.series("xpos")
     bodies = [name for name in rollouts.names["names_xpos"] if name in clips.bodies and name != "world"]
     columns = [position.channels.index(f"{name}/x") for name in bodies]
@@ -105,8 +115,8 @@ def body_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
     for trial, clip in enumerate(_common_clips(rollouts, clips)):
         steps, frames = _shared_times(position.times(trial), clips, clip)
         truth = clips.read("xpos", clip)[frames][:, [clips.bodies.index(name) for name in bodies]]
-        result = np.stack([position.values[trial][steps, column : column + 3] for column in columns], axis=1)
-        values.append(1e3 * np.linalg.norm(result - truth, axis=2))
+        found = np.stack([position.values[trial][steps, column : column + 3] for column in columns], axis=1)
+        values.append(1e3 * np.linalg.norm(found - truth, axis=2))
         starts.append(frames[0] / clips.rate_hz)
     series = TrialSeries(
         "body error", "mm", clips.rate_hz, rollouts.trials, tuple(bodies), tuple(values), np.array(starts, dtype=float)
@@ -115,7 +125,12 @@ def body_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
 
 
 def keypoint_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
-    """Distance of each keypoint, carried along by its body, from the site registered to it, mm."""
+    """Distance of each keypoint, carried along by its body, from the site registered to it, mm.
+
+    Raises:
+        ContractError: when rollouts lack orientations (xquat), or clips lack offsets.
+        MismatchError: when clips are not those of the rollouts, or no step falls on a frame.
+    """
     if not clips.keypoint_bodies or clips.offsets is None:
         raise ContractError(f"{clips.path}: kp_body and offsets are missing, so keypoints cannot be carried along")
     position, turn = rollouts.series("xpos"), rollouts.series("xquat")
@@ -194,6 +209,9 @@ def assign_regions(names: Sequence[str], regions: Mapping[str, Sequence[str]] | 
         names: joints, bodies or keypoints.
         regions: region -> names, in which ``*`` and ``?`` stand for any letters; None: those of
             `regions_by_name`.
+
+    Raises:
+        ConfigError: when a region, or a pattern of it, matches nothing.
     """
     if regions is None:
         return regions_by_name(names)

@@ -31,7 +31,9 @@ def gather(config: ReportConfig) -> Inputs:
         if errors:
             raise ContractError(format_violations(path, errors))
     if len({file_safe(name).lower() for name in rollouts_of}) < len(rollouts_of):
-        raise ConfigError(f"rollouts: names of conditions become file names, and these are equal: {', '.join(rollouts_of)}")
+        raise ConfigError(
+            f"rollouts: names of conditions become file names, and these are equal: {', '.join(rollouts_of)}"
+        )
     focus = config.focus or list(rollouts_of)[-1]
     if focus not in rollouts_of:
         raise ConfigError(f"focus: {unknown('condition', focus, list(rollouts_of))}")
