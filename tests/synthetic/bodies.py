@@ -39,29 +39,23 @@ MUSCLES = {
 
 @dataclass(frozen=True)
 class Body:
-    """An MJCF and what it amounts to.
-
-    Attributes:
-        name: name of the body.
-        mjcf: the MJCF.
-        joints: joint names; all are hinges or slides.
-        joint_units: unit of each joint's coordinate.
-        bodies: body names in MuJoCo's order.
-        actuators: actuator names.
-        root: body that stands for the animal's position.
-        end_effectors: bodies that carry the task.
-        positions: joint coordinates -> position of each body, m.
-    """
+    """An MJCF and what it amounts to."""
 
     name: str
     mjcf: str
     joints: tuple[str, ...]
+    """Joint names; all are hinges or slides."""
     joint_units: tuple[str, ...]
+    """Unit of each joint's coordinate."""
     bodies: tuple[str, ...]
+    """Body names in MuJoCo's order."""
     actuators: tuple[str, ...]
     root: str
+    """Body that stands for the animal's position."""
     end_effectors: tuple[str, ...]
+    """Bodies that carry the task."""
     positions: Positions
+    """Joint coordinates -> position of each body, m."""
 
 
 def arm() -> Body:

@@ -12,19 +12,13 @@ from reach_analysis.synthetic.emg import EmgSettings, make_emg
 
 def write_emg(folder: Path, activation: TrialSeries, muscles: dict[str, str], settings: EmgSettings) -> dict[str, Path]:
     """Write one CSV a muscle (a row a trial, no header) and ``trials.csv`` beside them.
-
     Args:
         folder: where to.
         activation: true activation.
         muscles: name of the EMG channel -> channel of `activation`.
         settings: what is drawn.
-
     Returns:
         The files by muscle, and the table as "trials".
-
-    Raises:
-        DataError: for a channel that `activation` does not have.
-        OutputError: when a file cannot be written.
     """
     for channel in muscles.values():
         index_of("channel", channel, activation.channels, f"{activation.name} ({shorten(activation.channels)})")

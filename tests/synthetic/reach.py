@@ -35,46 +35,36 @@ LAYERS = {"encoder/layer_0": 3, "encoder/layer_1": 3, "decoder/layer_0": 3, "dec
 
 @dataclass(frozen=True)
 class ReachSettings:
-    """What is drawn.
-
-    Attributes:
-        n_trials: reaches.
-        duration_s: length of each, s.
-        rate_hz: control steps a second.
-        chatter: standard deviation of white noise on the control, as of a policy without control cost.
-        hazard_per_s: rate at which rollouts end early; 0: none does.
-        layer_noise: standard deviation of white noise on the hidden layers.
-        n_units: units of each hidden layer.
-        trial_spread: how much bursts differ from trial to trial, in time (fraction of 30 ms) and height.
-        seed: seed of every draw.
-    """
+    """What is drawn."""
 
     n_trials: int = 46
     duration_s: float = 0.3
+    """Length of each, s."""
     rate_hz: float = 400.0
     chatter: float = 0.0
+    """Standard deviation of white noise on the control, as of a policy without control cost."""
     hazard_per_s: float = 0.0
+    """Rate at which rollouts end early; 0: none does."""
     layer_noise: float = 0.01
+    """Standard deviation of white noise on the hidden layers."""
     n_units: int = 24
+    """Units of each hidden layer."""
     trial_spread: float = 1.0
+    """How much bursts differ from trial to trial, in time (fraction of 30 ms) and height."""
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Reaches:
-    """A synthetic set of reaches and its truth.
-
-    Attributes:
-        content: what goes into the file.
-        activation: true muscle activation during each step.
-        sources: true time course of each burst during each step.
-        mixing: layer -> (source, unit) matrix it was made with.
-    """
+    """A synthetic set of reaches and its truth."""
 
     content: Content
     activation: TrialSeries
+    """True muscle activation during each step."""
     sources: TrialSeries
+    """True time course of each burst during each step."""
     mixing: dict[str, np.ndarray]
+    """Layer -> (source, unit) matrix it was made with."""
 
 
 def make_reaches(settings: ReachSettings) -> Reaches:
@@ -132,11 +122,7 @@ def make_reaches(settings: ReachSettings) -> Reaches:
 
 
 def write_reaches(path: Path, settings: ReachSettings) -> Reaches:
-    """Draw reaches and write them as a rollouts file.
-
-    Raises:
-        OutputError: when it cannot be written.
-    """
+    """Draw reaches and write them as a rollouts file."""
     reaches = make_reaches(settings)
     write_content(path, reaches.content)
     return reaches

@@ -16,26 +16,20 @@ LAGS = {"fore_left": 0.0, "fore_right": 0.5, "hind_left": 0.75, "hind_right": 0.
 
 @dataclass(frozen=True)
 class WalkSettings:
-    """What is drawn.
-
-    Attributes:
-        n_clips: walks.
-        duration_s: length of each, s.
-        rate_hz: control steps a second.
-        period_s: length of a cycle, s.
-        duty: fraction of the cycle a foot stands.
-        flicker: probability with which a single step reports the wrong contact, as bouncing feet do.
-        hazard_per_s: rate at which rollouts end early; 0: none does.
-        seed: seed of every draw.
-    """
+    """What is drawn."""
 
     n_clips: int = 8
     duration_s: float = 4.0
+    """Length of each, s."""
     rate_hz: float = 100.0
     period_s: float = 0.4
+    """Length of a cycle, s."""
     duty: float = 0.6
+    """Fraction of the cycle a foot stands."""
     flicker: float = 0.0
+    """Probability with which a single step reports the wrong contact, as bouncing feet do."""
     hazard_per_s: float = 0.0
+    """Rate at which rollouts end early; 0: none does."""
     seed: int = 0
 
 
@@ -78,11 +72,7 @@ def make_walks(settings: WalkSettings) -> Content:
 
 
 def write_walks(path: Path, settings: WalkSettings) -> Content:
-    """Draw walks and write them as a rollouts file.
-
-    Raises:
-        OutputError: when it cannot be written.
-    """
+    """Draw walks and write them as a rollouts file."""
     content = make_walks(settings)
     write_content(path, content)
     return content

@@ -49,11 +49,7 @@ class Content:
 
 
 def write_content(path: Path, content: Content) -> None:
-    """Write a rollouts file that conforms to docs/schema.
-
-    Raises:
-        OutputError: when it cannot be written.
-    """
+    """Write a rollouts file that conforms to docs/schema."""
     n_steps, rate = content.arrays["ctrl"].shape[1], content.rate_hz
     versions = {"python": platform.python_version(), "h5py": h5py.__version__, "numpy": np.__version__}
     body = content.body

@@ -19,17 +19,14 @@ from reach_analysis.data.series import GRID_TOLERANCE, TrialSeries
 
 @dataclass(frozen=True)
 class Deviation:
-    """Distances from what is followed.
-
-    Attributes:
-        kind: what is measured: "joint", "body" or "keypoint".
-        distance: trials x time x name, never negative, in `units`.
-        units: unit of each channel: "deg" or "mm".
-    """
+    """Distances from what is followed."""
 
     kind: str
+    """What is measured: "joint", "body" or "keypoint"."""
     distance: TrialSeries
+    """Trials x time x name, never negative, in `units`."""
     units: tuple[str, ...]
+    """Unit of each channel: "deg" or "mm"."""
 
 
 def joint_deviation(rollouts: Rollouts) -> Deviation:
@@ -37,9 +34,6 @@ def joint_deviation(rollouts: Rollouts) -> Deviation:
 
     Of a free joint the distance of its position and the angle between orientations are taken, of a ball joint the
     angle. Angles count the short way round. Joints that the reference does not have are left out.
-
-    Raises:
-        ContractError: when units or names are not those of docs/schema.
     """
     pose, reference = rollouts.series("qpos"), rollouts.series("qpos_ref")
     units = rollouts.column_units("qpos")
@@ -103,11 +97,7 @@ def _joint_distance(pose: np.ndarray, reference: np.ndarray, group: _JointColumn
 
 
 def body_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
-    """Distance of each body from where the reference clip has it, mm, at the frames of the reference.
-
-    Raises:
-        MismatchError: when clips are not those of the rollouts, or no step falls on a frame.
-    """
+    """Distance of each body from where the reference clip has it, mm, at the frames of the reference."""
     position = rollouts.series("xpos")
     bodies = [name for name in rollouts.names["names_xpos"] if name in clips.bodies and name != "world"]
     columns = [position.channels.index(f"{name}/x") for name in bodies]
@@ -125,12 +115,7 @@ def body_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
 
 
 def keypoint_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
-    """Distance of each keypoint, carried along by its body, from the site registered to it, mm.
-
-    Raises:
-        ContractError: when rollouts lack orientations (xquat), or clips lack offsets.
-        MismatchError: when clips are not those of the rollouts, or no step falls on a frame.
-    """
+    """Distance of each keypoint, carried along by its body, from the site registered to it, mm."""
     if not clips.keypoint_bodies or clips.offsets is None:
         raise ContractError(f"{clips.path}: kp_body and offsets are missing, so keypoints cannot be carried along")
     position, turn = rollouts.series("xpos"), rollouts.series("xquat")
@@ -209,9 +194,6 @@ def assign_regions(names: Sequence[str], regions: Mapping[str, Sequence[str]] | 
         names: joints, bodies or keypoints.
         regions: region -> names, in which ``*`` and ``?`` stand for any letters; None: those of
             `regions_by_name`.
-
-    Raises:
-        ConfigError: when a region, or a pattern of it, matches nothing.
     """
     if regions is None:
         return regions_by_name(names)
