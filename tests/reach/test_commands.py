@@ -114,27 +114,6 @@ def test_synthetic_emg_says_so(reaches: Reaches, folder: Path) -> None:
     assert found["numbers"]["emg"]["synthetic"]
 
 
-def test_bad_input_of_emg(reaches: Reaches, folder: Path, tmp_path: Path, fails: Fails) -> None:
-    rollouts = f"rollouts={folder}/physics_aware.h5"
-    biceps, trials = f"emg={{biceps:{folder}/emg_biceps.csv}}", f"trials={folder}/trials.csv"
-    out = f"out={tmp_path}"
-    assert "emg is not set" in fails("emg", rollouts, out)
-    assert "rollouts is not set" in fails("emg", biceps, trials, out)
-    assert "trials is not set" in fails("emg", rollouts, biceps, out)
-    assert "400 samples a second" in fails("emg", rollouts, biceps, trials, "resample=false", out)
-    assert "unknown actuator 'calf'" in fails("emg", rollouts, f"emg={{calf:{folder}/emg_biceps.csv}}", trials, out)
-    assert "no such file" in fails("emg", "rollouts=absent.h5", biceps, trials, out)
-    assert "unknown signal 'force'" in fails("emg", rollouts, biceps, trials, "signals=[force]", out)
-    assert "cannot be in signals sampled 800" in fails("emg", rollouts, biceps, trials, "recording.rate_hz=800", out)
-    assert "lies outside the recorded" in fails("emg", rollouts, biceps, trials, "recording.frame_rate_hz=20", out)
-    (tmp_path / "other.csv").write_text("trial,start,end\n" + "".join(f"x{i},30,90\n" for i in range(8)))
-    assert "share no trial" in fails("emg", rollouts, biceps, f"trials={tmp_path}/other.csv", out)
-    assert "unknown condition 'absent'" in fails("emg", rollouts, "emg=synthetic:absent", out)
-    assert "unknown setting 'chain.bands_hz'; did you mean 'chain.band_hz'" in fails(
-        "emg", rollouts, biceps, trials, "chain.bands_hz=[1,2]"
-    )
-
-
 def test_missing_values_in_the_emg_are_named(reaches: Reaches, folder: Path, tmp_path: Path, fails: Fails) -> None:
     rows = (folder / "emg_biceps.csv").read_text().splitlines()
     cells = rows[3].split(",")
@@ -145,16 +124,6 @@ def test_missing_values_in_the_emg_are_named(reaches: Reaches, folder: Path, tmp
         "emg", f"rollouts={folder}/physics_aware.h5", f"emg={{biceps:{tmp_path}/b.csv}}", f"trials={folder}/trials.csv"
     )
     assert "trial '4' holds 1 missing values" in message
-
-
-def test_bad_input_of_pca(reaches: Reaches, folder: Path, fails: Fails) -> None:
-    rollouts = f"rollouts={folder}/physics_aware.h5"
-    assert "did you mean 'decoder/layer_2'" in fails("pca", rollouts, "layers=[decoder/layer_3]")
-    assert "unknown channel 'elbo'" in fails("pca", rollouts, "colour_by=elbo", "resamples=10")
-    assert "odd number" in fails("pca", rollouts, "window_frames=30")
-    assert "takes one file, got 2" in fails("pca", f"rollouts={folder}/*.h5")
-    assert "no file matches" in fails("pca", f"rollouts={folder}/*.hdf")
-    assert "finds nothing in" in fails("pca", rollouts, "clip_pattern='mouse(.)'")
 
 
 @pytest.fixture(scope="module")
@@ -248,38 +217,9 @@ def test_forecasts_of_emg_stand_beside_filtered_noise(reaches: Reaches, folder: 
     assert noise["median"] > 0.7, "the filter's own autocorrelation is easy to forecast"
 
 
-def test_bad_input_of_forecast(reaches: Reaches, folder: Path, fails: Fails) -> None:
-    rollouts = f"rollouts={folder}/physics_aware.h5"
-    assert "at least one value" in fails("forecast", rollouts, "E=[]")
-    assert "permutations must be 0, or at least 19" in fails("forecast", rollouts, "permutations=5")
-    assert "unknown channel 'wrist'" in fails("forecast", rollouts, "predictors=[wrist]")
-    assert "no state is left" in fails("forecast", rollouts, "E=[30]", "tau=[-5]", "permutations=0", "surrogates=0")
-
-
 def test_errors_without_clips_are_those_of_joints(walk: Path, folder: Path) -> None:
     assert main(["errors", f"rollouts={walk}", "resamples=200", f"out={folder}/errors"]) == 0
     found = result(folder / "errors", "errors")["results"]
     regions = {(row["unit"], row["name"]) for row in found["numbers"] if row["level"] == "region"}
     assert {("deg", "hindlimbs"), ("deg", "total"), ("mm", "total")} <= regions
     assert "clips=clips.h5" in found["notes"][0]
-
-
-def test_bad_input_of_behaviour(reaches: Reaches, folder: Path, walk: Path, fails: Fails) -> None:
-    reach = f"rollouts={folder}/physics_aware.h5"
-    assert "nothing above 200 Hz" in fails("spectra", reach, "high_hz=1000")
-    assert "unknown signal 'torque'" in fails("spectra", reach, "signal=torque")
-    assert "did you mean 'biceps_long'" in fails("spectra", reach, "actuators=[biceps_lon]")
-    assert "less than two periods" in fails("spectra", reach, "low_hz=1")
-    assert "no contacts are stored" in fails("gait", reach)
-    assert "unknown foot 'hand_L'" in fails("gait", f"rollouts={walk}", "lead=hand_L")
-    assert "has no cycle of 5 to 9 s" in fails("gait", f"rollouts={walk}", "cycle_s=[5,9]")
-    assert "region 'wing': 'wing*' matches none" in fails("errors", reach, "regions={wing:['wing*']}")
-    assert "no such file" in fails("errors", reach, "clips=absent.h5")
-    assert "level: " in fails("survival", reach, "level=2")
-
-
-def test_a_folder_that_cannot_be_made_is_one_message(reaches: Reaches, folder: Path, fails: Fails) -> None:
-    (folder / "file").write_text("")
-    arguments = [f"rollouts={folder}/physics_aware.h5", "layers=[latent_mean]", "resamples=10"]
-    assert "no results can be written there" in fails("pca", *arguments, f"out={folder}/file/sub")
-    assert np.isfinite(reaches.activation.padded()).all()

@@ -154,7 +154,7 @@ def test_a_table_in_frames_of_another_camera_is_refused(tmp_path: Path) -> None:
     files = write_emg(tmp_path, truth, MUSCLES, EmgSettings(frame_rate_hz=400.0, lead_s=0.4, tail_s=0.05))
     wrong = read_trials(files["trials"], TableColumns(rate_hz=200.0))
     raw = read_emg_csv({"biceps": files["biceps"]}, wrong, RATE)
-    with pytest.raises(MismatchError, match=r"lies outside the recorded[\s\S]*frames at 200 a second; is one of these"):
+    with pytest.raises(MismatchError, match=r"is outside the recorded[\s\S]*frames at 200 a second; is one of these"):
         process(raw, wrong, EmgChain())
     right = read_trials(files["trials"], TableColumns(rate_hz=400.0))
     assert process(raw, right, EmgChain()).envelope.lengths == (60, 60, 60)
