@@ -123,7 +123,7 @@ def _settings(verb: StudyVerb, inputs: Inputs, config: ReportConfig, condition: 
     Studies of one condition ignore synthetic EMG: it was made from that condition.
     """
     names = {entry.name for entry in fields(verb.config)}
-    ignored = RECORDINGS if is_synthetic(config.emg) and verb.takes != "all" else ()
+    ignored = RECORDINGS if "emg" not in names or (is_synthetic(config.emg) and verb.takes != "all") else ()
     values = {name: getattr(config, name) for name in SHARED if name in names and name not in ignored}
     if "clips" in names and condition in inputs.clips:
         values["clips"] = str(inputs.clips[condition])

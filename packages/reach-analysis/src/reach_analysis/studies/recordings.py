@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reach_analysis._common.errors import ConfigError, unknown
+from reach_analysis._common.errors import ConfigError, DataError, unknown
 from reach_analysis.behaviour.muscles import actuator_for, simulated
 from reach_analysis.config import ChainConfig, EmgConfig
 from reach_analysis.data.emg import Emg, EmgChain, process
@@ -38,7 +38,9 @@ def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg
         raw, table = read_nwb(path, layout)
         return process(raw, table, chain), [path], _left_out_notes(table)
     if not isinstance(config.emg, Mapping) or not config.emg:
-        raise ConfigError("emg is not set; for example emg={biceps:biceps.csv,triceps:triceps.csv} trials=trials.csv")
+        raise DataError(
+            "no recordings: emg is not set; for example emg={biceps:biceps.csv,triceps:triceps.csv} trials=trials.csv"
+        )
     if not config.trials:
         raise ConfigError("trials is not set: the table of when each reach starts; for example trials=trials.csv")
     files = {str(muscle): Path(str(path)).expanduser() for muscle, path in config.emg.items()}

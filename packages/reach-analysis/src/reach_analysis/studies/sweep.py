@@ -99,7 +99,7 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
 def find_runs(setting: Any) -> list[Run]:
     """Runs from folders, or patterns of folders; a pattern skips folders without a run."""
     if not setting:
-        raise ConfigError("no runs: runs is not set; for example runs='sweep/*'")
+        raise DataError("no runs of a sweep: runs is not set; for example runs='sweep/*'")
     entries = [setting] if isinstance(setting, str) else list(setting)
     folders: list[Path] = []
     for entry in entries:
