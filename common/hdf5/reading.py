@@ -7,6 +7,7 @@ a caller asks for it, inside the file only.
 from __future__ import annotations
 
 import logging
+import os
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
@@ -62,7 +63,10 @@ def _opened(path: Path) -> h5py.File:
             raise InputError(f"{path}: the file is empty")
         return h5py.File(path, "r", locking="best-effort")
     except OSError as error:
-        raise InputError(f"{path}: not a complete HDF5 file ({reason(error)}); copy or export it again") from error
+        # of "Unable to open file (truncated file: eof = 2000, ...)" what matters is in the parentheses
+        detail = re.search(r"\(([^:)]+)", str(error))
+        what = os.strerror(error.errno) if error.errno else detail[1] if detail else reason(error)
+        raise InputError(f"{path}: not a complete HDF5 file ({what}); copy or export it again") from error
 
 
 def _raised_by_h5py(error: BaseException) -> bool:

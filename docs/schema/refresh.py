@@ -61,7 +61,7 @@ def dataset_row(path: str, rule: dict[str, Any]) -> str:
 
 CHECKS = {
     "clip_names_unique": "Clip names MUST be unique and not empty.",
-    "clips_contiguous": "Clips MUST lie end to end and fill the frame axis; `frame_clip` MUST agree.",
+    "clips_contiguous": "Clips MUST be stored end to end and fill the frame axis; `frame_clip` MUST agree.",
     "time_follows_rate": "`time` MUST be the frame's number in its clip over `rate_hz`.",
     "quaternions_unit": "Quaternions, in `xquat` and in `qpos`, MUST have unit length to 1e-4.",
     "residual_follows": "`residual` MUST be the distance from `kp_data` to `marker_sites`, NaN where either is.",

@@ -187,9 +187,9 @@ CASES: dict[str, Case] = {
     "missing file": clips("clps.h5", "no such file", given=lambda p: f"clips={p.folder / 'clps.h5'}"),
     "a folder without clips": clips("no such file", given=lambda p: f"clips={p.folder}"),
     "empty file": clips("bad.h5", "empty", given=lambda p: f"clips={p.text('bad.h5', '')}"),
-    "no HDF5": clips("bad.h5", "no HDF5 file", given=lambda p: f"clips={p.text('bad.h5', 'time,angle')}"),
+    "no HDF5": clips("bad.h5", "not a complete HDF5 file", given=lambda p: f"clips={p.text('bad.h5', 'time,angle')}"),
     "cut short": clips(
-        "bad.h5", "copy or download", given=lambda p: f"clips={p.text('bad.h5', p.clips.read_bytes()[:5000])}"
+        "bad.h5", "truncated", given=lambda p: f"clips={p.text('bad.h5', p.clips.read_bytes()[:5000])}"
     ),
     "foreign file": clips("foreign.h5", "schema_name", "stac-mjx convert", given=foreign),
     "rollouts given as clips": clips(
@@ -212,7 +212,7 @@ CASES: dict[str, Case] = {
     ),
     "root that is no body": clips("bad.h5", "unknown body 'uper'", "'upper'", given=lambda p: p.written(root="uper")),
     "end effectors that are no list": clips(
-        "end_effectors", "JSON list", given=lambda p: p.changed(attribute("end_effectors", "hand"))
+        "end_effectors", "JSON", given=lambda p: p.changed(attribute("end_effectors", "hand"))
     ),
     "rate zero": clips("rate_hz", "0", given=lambda p: p.changed(attribute("rate_hz", 0.0))),
     "NaN in every pose": clips("bad.h5", "no clip has two usable frames", given=lambda p: p.changed(not_a_number)),

@@ -85,7 +85,7 @@ def read_clips(path: str | Path) -> Clips:
 
     Raises:
         InputError: when the file cannot be opened, or no clip has two usable frames in a row.
-        ContractError: when it is of another kind or version, or departs from the schema.
+        ContractError: when it is of another kind or version, or violates the schema.
         BodyError: when its body does not compile.
     """
     path = Path(path).expanduser()

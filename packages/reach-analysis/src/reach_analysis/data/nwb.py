@@ -37,7 +37,7 @@ def read_nwb(path: Path, layout: NwbLayout) -> tuple[TrialSeries, TrialTable]:
     """Read raw EMG and trials from an NWB file, as far as these: no other part of the standard is interpreted.
 
     Raises:
-        InputError: when it is no HDF5 file or lacks the series or the trials.
+        InputError: when it is not an HDF5 file or lacks the series or the trials.
         DataError: when a channel is not there, or no trial lies within the recording.
     """
     with open_hdf5(path) as file:

@@ -78,7 +78,7 @@ class Rollouts:
         """One data set as trials x time x channel: ``act``, ``ctrl``, ``qpos``, ``latent_mean``, ``metrics``, ...
 
         Raises:
-            ContractError: when the file does not have it, or it departs from docs/schema.
+            ContractError: when the file does not have it, or it violates docs/schema.
         """
         rule = load_schema(KIND).dataset(path)
         if rule is None or len(rule.dims) < 2 or rule.dims[1] not in ("state_time", "step_time"):

@@ -33,7 +33,7 @@ class BodyError(UserError):
 
 
 class ContractError(InputError):
-    """A file that departs from the schema in docs/schema."""
+    """A file that violates the schema in docs/schema."""
 
 
 class RunError(UserError):
