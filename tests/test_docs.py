@@ -75,3 +75,20 @@ def test_links_within_the_repository_lead_to_files(page: Path) -> None:
 def test_a_wrong_block_fails(language: str, tag: str, text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=message):
         Runner(tmp_path).run(Block("page.md:1", language, tag, text))
+
+
+@pytest.mark.parametrize("page", [FRONT, *PAGES], ids=name_of)
+def test_source_files_named_on_a_page_exist(page: Path) -> None:
+    roots = [ROOT, ROOT / "tests", *(ROOT / "packages").glob("*/src")]
+    named = re.findall(r"`([\w-]+/[\w./*-]+(?:/|\.(?:py|toml|json)))`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not any(any(root.glob(path)) for root in roots)] == []
+
+
+def test_the_architecture_page_lists_all_rooms() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for package, module in PROGRAMS.items():
+        folder = ROOT / "packages" / package / "src" / module
+        files = [path.relative_to(folder).parts for path in folder.rglob("*.*") if path.suffix != ".pyc"]
+        rooms = {parts[0] + "/" * (len(parts) > 1) for parts in files} - {"__init__.py", "__main__.py", "py.typed"}
+        tree = page.partition(f"```text\n{module}/\n")[2].partition("```")[0]
+        assert set(re.findall(r"^  (\S+)", tree, re.MULTILINE)) == rooms
