@@ -12,7 +12,15 @@ import numpy as np
 from jaxtyping import Float
 
 from track_mjx._common.errors import ConfigError, ContractError, InputError, raise_all, shorten, unknown
-from track_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
+from track_mjx._common.hdf5.reading import (
+    attribute,
+    find,
+    open_contract,
+    read_assets,
+    read_numbers,
+    read_strings,
+    require,
+)
 from track_mjx._common.mjcf import actuator_labels, compile_enclosed, qpos_labels
 
 KIND = "mimic.rollouts"
@@ -78,16 +86,12 @@ def read_footage(path: str | Path, clips: Sequence[int | str], seed: int | None)
 
 
 def _read_body(file: h5py.File) -> Body:
-    group, assets = find(file, "provenance/assets"), {}
-    if isinstance(group, h5py.Group):
-        data = {str(name): require(file, f"provenance/assets/{name}") for name in group}
-        assets = {name: read_numbers(one, (None,)).astype(np.uint8).tobytes() for name, one in data.items()}
     unit = attribute(file, "length_unit_m")
     if not isinstance(unit, int | float) or not 0 < unit < np.inf:
         raise ContractError(f"{file.filename}: attribute length_unit_m: expected a positive number, got {unit!r}")
     xml = read_strings(require(file, "provenance/mjcf_xml"))[0]
     name = attribute(file, "model_name")
-    return Body(xml, assets, float(unit), name if isinstance(name, str) else "")
+    return Body(xml, read_assets(file), float(unit), name if isinstance(name, str) else "")
 
 
 def _verify_labels(file: h5py.File, model: mujoco.MjModel) -> None:

@@ -22,13 +22,14 @@ _HOUSEKEEPING = {
     "DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_NCProperties",
 }  # fmt: skip
 
-_TYPE_WORDS = {
-    "string": "text",
-    "strings": "a list of texts",
-    "int": "a whole number",
-    "float": "a number",
-    "json": "JSON",
+_TYPES: dict[str, tuple[Any, str]] = {
+    "string": (str, "text"),
+    "strings": (tuple | str, "a list of texts"),
+    "int": (int, "a whole number"),
+    "float": (int | float, "a number"),
+    "json": (str, "JSON"),
 }
+"""Python's types of an attribute, by the type in its rule, and the words for them."""
 
 
 @dataclass
@@ -61,7 +62,11 @@ def inspect(file: h5py.File, schema: Schema) -> tuple[Record, list[Violation]]:
         if rule is not None:
             _add_dataset(dataset, rule, schema, content)
         else:
-            _check_unlisted(dataset, path, content)
+            problems, name = storage_problems(dataset), _type_name(dataset)
+            # refused even in data sets that the page does not list
+            if name.startswith(("object", "bool", "complex", "a type")):
+                problems.append(f"is of type {name}, which not all readers can read")
+            content.violations += [Violation(path, problem) for problem in problems]
     required = {dim for rule in schema.datasets.values() if rule.level == "must" for dim in rule.dims}
     required |= {dim for dims in content.dims.values() for dim in dims}
     for dim in sorted(required - set(datasets)):
@@ -116,11 +121,7 @@ def _attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
 def _missing(schema: Schema, datasets: Mapping[str, h5py.Dataset]) -> Iterator[Violation]:
     for path, rule in schema.datasets.items():
         if "*" not in path and path not in datasets and rule.level != "may":
-            yield Violation(path, f"is missing: {rule.meaning}", _severity(rule.level))
-
-
-def _severity(level: str) -> str:
-    return "error" if level == "must" else "advice"
+            yield Violation(path, f"is missing: {rule.meaning}", "error" if rule.level == "must" else "advice")
 
 
 def _leading(record: Record) -> Iterator[Violation]:
@@ -203,15 +204,6 @@ def _add_values(dataset: h5py.Dataset, path: str, name: str, content: _Content) 
     return not problems
 
 
-def _check_unlisted(dataset: h5py.Dataset, path: str, content: _Content) -> None:
-    """Report what is refused even in a data set that the page does not list."""
-    name = _type_name(dataset)
-    if name.startswith(("object", "bool", "complex", "a type")):
-        content.report(path, f"is of type {name}, which not all readers can read")
-    for problem in storage_problems(dataset):
-        content.report(path, problem)
-
-
 def attribute_violations(
     values: Mapping[str, Any], rules: tuple[AttributeRule, ...], where: str = ""
 ) -> Iterator[Violation]:
@@ -219,9 +211,9 @@ def attribute_violations(
     for rule in rules:
         place, value = f"{where}@{rule.name}", values.get(rule.name)
         if value is None and rule.name in values:
-            yield Violation(place, f"cannot be read; expected {_TYPE_WORDS[rule.type]}")
+            yield Violation(place, f"cannot be read; expected {_TYPES[rule.type][1]}")
         elif value is None and rule.level != "may":
-            yield Violation(place, f"is missing: {rule.meaning}", _severity(rule.level))
+            yield Violation(place, f"is missing: {rule.meaning}", "error" if rule.level == "must" else "advice")
         problem = _attribute_problem(value, rule) if value is not None else None
         if problem:
             yield Violation(place, problem)
@@ -229,16 +221,9 @@ def attribute_violations(
 
 def _attribute_problem(value: Any, rule: AttributeRule) -> str | None:
     text = repr(value) if len(repr(value)) < 80 else repr(value)[:77] + "..."
-    is_int = isinstance(value, int) and not isinstance(value, bool)
-    fits = {
-        "string": isinstance(value, str),
-        "strings": isinstance(value, tuple | str),
-        "int": is_int,
-        "float": is_int or isinstance(value, float),
-        "json": isinstance(value, str),
-    }[rule.type]
-    if not fits:
-        return f"expected {_TYPE_WORDS[rule.type]}, got {text}"
+    types, words = _TYPES[rule.type]
+    if not isinstance(value, types) or isinstance(value, bool):
+        return f"expected {words}, got {text}"
     if rule.type in ("int", "float"):
         bound = -math.inf if rule.above is None else rule.above
         return None if math.isfinite(value) and value > bound else f"expected a finite number above {bound}, got {text}"
