@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from documentation import ROOT, Block, Runner, blocks_of
+from documentation import PROGRAMS, ROOT, Block, Runner, blocks_of
 
 FRONT = ROOT / "docs" / "index.md"
 # The schema pages are run by tests/contract/test_pages.py.
