@@ -56,7 +56,7 @@ def test_a_change_in_every_trial_is_found_with_its_size(tmp_path: Path) -> None:
 
 
 def test_no_change_is_called_none_and_exchanging_controllers_turns_signs(tmp_path: Path) -> None:
-    """Deviations of the two are drawn alike, trial by trial, so nothing but chance tells them apart."""
+    """Deviations of the two are drawn alike, trial by trial, so they differ by chance only."""
     made, rng = content(), np.random.default_rng(4)
     draws = [made.arrays["qpos_ref"] + 0.02 * np.abs(rng.normal(size=(N, 1, 1))) for _ in range(2)]
     one, two = (written(tmp_path / f"{number}.h5", made, qpos=qpos) for number, qpos in enumerate(draws))

@@ -157,7 +157,7 @@ def test_the_number_of_synergies_is_the_same_from_means_over_samples(
 
 
 def test_a_null_has_the_colour_of_its_legend_in_every_row() -> None:
-    """Two forecasts stand beside different nulls: colours go by name, not by place in the row."""
+    """Two forecasts have different nulls: colours go by name, not by column."""
     interval = Interval(0.4, 0.6, 0.95, "percentile", 5, 100)
     draws = np.linspace(-0.1, 0.1, 20)
     scores = [

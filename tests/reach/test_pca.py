@@ -1,4 +1,4 @@
-"""Principal components: known mixtures, held-out variance that tells signal from noise, windows within trials."""
+"""Principal components: known mixtures, held-out variance that separates signal from noise, windows within trials."""
 
 from __future__ import annotations
 

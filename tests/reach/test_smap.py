@@ -53,7 +53,7 @@ def test_equal_to_pyedm_with_fewer_neighbours(attractor: DataFrame, radius: int,
 
 
 def test_equal_to_pyedm_for_a_disjoint_library(attractor: DataFrame) -> None:
-    """There pyEDM leaves out the farthest state of the library unless told otherwise."""
+    """By default pyEDM leaves out the farthest state of the library."""
     embedding = embed(trial_data([attractor["x"].to_numpy()], [attractor["x"].to_numpy()]), Lags(3))
     theirs = with_pyedm(attractor, target="x", E=3, theta=2.0, lib=[1, 120], pred=[121, 250])
     split = Split(np.flatnonzero(np.isin(embedding.row, theirs.lib_i)), np.flatnonzero(embedding.row >= 120))

@@ -1,4 +1,4 @@
-"""Persistent homology: circle, torus, sphere and blob are told apart, and nulls say what is no more than they keep."""
+"""Persistent homology: circle, torus, sphere and blob are distinguished; nulls keep what they should."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_blob_has_no_shape() -> None:
 
 
 def test_a_sphere_has_a_void_that_the_null_of_equal_norms_has_too() -> None:
-    """Layer-normed activations lie on a sphere; that is no finding about what they represent."""
+    """Layer-normed activations are on a sphere, whatever they represent."""
     found = looked_for(sphere(np.random.default_rng(3)), "gaussian", "norms")
     gaussian, norms = found.nulls
     assert found.p(gaussian, 2) == pytest.approx(1 / 40)

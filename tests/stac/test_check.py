@@ -172,7 +172,7 @@ def test_memory_asked_for_by_a_model_is_not_reserved():
 
 
 def test_every_data_set_may_be_swapped_for_any_other_without_a_crash(clips_file: Path, tmp_path: Path):
-    """Whatever lies under a name, the checker reports it and goes on."""
+    """The checker reports any kind of object under a name and continues."""
     strange = (
         np.zeros(()),
         np.zeros((2, 2, 2, 2)),

@@ -207,10 +207,10 @@ CASES: dict[str, Case] = {
         "bad.h5", "screw", given=lambda p: p.written(change={"provenance/mjcf_xml": ARM.replace("capsule", "screw")})
     ),
     "body without actuators": clips("bad.h5", "no actuators", given=lambda p: p.written(xml=MOTORLESS)),
-    "end effector that is no body": clips(
+    "end effector that is not a body": clips(
         "bad.h5", "unknown body 'hnad'", "'hand'", given=lambda p: p.written(end_effectors=("hnad",))
     ),
-    "root that is no body": clips("bad.h5", "unknown body 'uper'", "'upper'", given=lambda p: p.written(root="uper")),
+    "unknown root": clips("bad.h5", "unknown body 'uper'", "'upper'", given=lambda p: p.written(root="uper")),
     "end effectors that are no list": clips(
         "end_effectors", "JSON", given=lambda p: p.changed(attribute("end_effectors", "hand"))
     ),

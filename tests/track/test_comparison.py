@@ -113,7 +113,7 @@ def needs(plugin: str, extra: str) -> pytest.MarkDecorator:
 @pytest.mark.slow
 @needs("hydra_joblib_launcher", "joblib")
 def test_a_sweep_over_processes_of_one_machine(tmp_path: Path) -> None:
-    """Two seeds of two settings through joblib, one of them impossible: the others run, the exit code tells."""
+    """Two seeds of two settings through joblib, one of them impossible: the others run, and the exit code is not 0."""
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     done = sweep(tmp_path, *launcher, "seed=0,1", "ppo.minibatches=2,1000")
     assert done.returncode == 2, done.stderr

@@ -74,12 +74,12 @@ def in_processes(command: list[str], prefix: str = "run.distributed") -> list[su
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
-    """Physics on the threads of each, gradients over both (gloo); a run of two processes goes on in one."""
+    """Physics on the threads of each, gradients over both (gloo); a run of two processes is resumed in one."""
     write_clips(tmp_path / "clips.h5")
     ended = in_processes(command(tmp_path, "run.steps=384"))
     assert [done.returncode for done in ended] == [0, 0], ended[0].stderr + ended[1].stderr
     assert "held-out" in ended[0].stderr
-    assert "held-out" not in ended[1].stderr, "process 0 alone tells and writes"
+    assert "held-out" not in ended[1].stderr, "only process 0 logs and writes"
     folder = RunFolder.open(tmp_path / "run")
     assert [line["iteration"] for line in folder.metrics()] == [2, 4, 6]
     assert folder.config().run.distributed.on

@@ -173,7 +173,7 @@ def test_the_interval_draws_whole_clips() -> None:
 def test_evaluate_agrees_with_the_rollouts_file(
     arm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Errors computed anew from what `rollout` writes: another engine object, another program, another file."""
+    """Errors computed again from what `rollout` writes: another engine object, another program, another file."""
     assert main(["evaluate", f"run={arm_run}", f"out={tmp_path / 'ev'}"]) == 0
     shown = capsys.readouterr().out
     assert main(["rollout", f"run={arm_run}", f"out={tmp_path / 'rollouts.h5'}"]) == 0
@@ -295,7 +295,7 @@ def test_the_same_evaluation_twice_gives_the_same_files(arm_run: Path, tmp_path:
 
 
 def test_cut_pieces_of_another_setup_are_the_same_task(tmp_path: Path) -> None:
-    """What the walker fixture stands on: clips of 0.4 s in pieces of 0.15 s."""
+    """Clips of the walker fixture: clips of 0.4 s in pieces of 0.15 s."""
     path = write_clips(tmp_path / "clips.h5", WALKER, end_effectors=("foot_L", "foot_R"), root="trunk")
     setup = build(config(path, {**WALKER_TASK, "clip_s": 0.15}), read_clips(path))
     assert setup.reference.length.max() < 60

@@ -21,7 +21,7 @@ from track_mjx.task.reference import sample_times
 
 
 def fields_at(setup: Setup, row: int, n: int = 1) -> PhysicsState:
-    """Physics that stands exactly on a frame of the reference."""
+    """Physics exactly at a frame of the reference."""
     reference, model = setup.reference, setup.task.body.model
     pose = {name: np.repeat(getattr(reference, name)[row][None], n, 0) for name in ("qpos", "qvel", "xpos", "xquat")}
     return zero_physics(model, n)._replace(**pose)
@@ -32,7 +32,7 @@ def at(setup: Setup, clip: int, frame: Any, n: int = 1) -> Any:
 
 
 def test_the_clock_never_misses_a_frame(tmp_path: Path) -> None:
-    """The reward is 1 exactly when the body stands on the frame that the clock says, for every frame of a long clip."""
+    """The reward is 1 exactly when the body is at the frame of the episode time, for every frame of a long clip."""
     setup = arm(tmp_path, clips={"lengths": (400,), "rate_hz": 200.0})
     task, reference = setup.task, setup.reference
     n = int(reference.length[0]) - 1
@@ -92,7 +92,7 @@ def test_every_reset_draws_a_new_clip_and_start_from_the_whole_range(arm_setup: 
 
 
 def test_a_reset_within_a_run_starts_elsewhere(arm_setup: Setup) -> None:
-    """Simulations that end draw anew from the key of the step; they do not come back to where they began."""
+    """Simulations that end draw again from the key of the step; they do not come back to where they began."""
     end = int(arm_setup.reference.length[1]) - 2
     clock = at(arm_setup, 1, end, 64)
     fields = fields_at(arm_setup, int(arm_setup.reference.start[1]) + end + 1, 64)
@@ -268,7 +268,7 @@ def test_the_reference_is_an_argument_of_compiled_code(arm_setup: Setup) -> None
     other = arm_setup.reference._replace(qpos=arm_setup.reference.qpos + np.float32(0.1))
     there = observe(other, fields, clock).reference
     assert not np.array_equal(here, there)
-    # nothing was compiled anew: the reference is an argument, not a constant of the program
+    # nothing was compiled again: the reference is an argument, not a constant of the program
     assert getattr(observe, "_cache_size")() == 1  # noqa: B009 - private, and unknown to type checkers
 
 

@@ -72,7 +72,7 @@ def scene_of(setup: Setup, **fields: Any) -> Step:
 
 
 def test_the_reference_stays_an_argument_of_the_training_loop(arm_setup: Setup) -> None:
-    """Another reference of the same shape changes what is collected, and compiles nothing anew."""
+    """Another reference of the same shape changes what is collected, without another compilation."""
     collector = Collector(arm_setup.task, arm_setup.networks, arm_setup.engine(), 3)
     policy = Policy(
         arm_setup.networks.init(jax.random.key(0), arm_setup.observation), empty_statistics(arm_setup.observation)

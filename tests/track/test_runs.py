@@ -189,7 +189,7 @@ def test_physics_that_blows_up_ends_its_episode_and_is_counted(tmp_path: Path) -
     assert line["ended/non_finite"] == 1
     assert np.isfinite(line["reward"])
     assert all(np.isfinite(leaf).all() for leaf in flatten(run.state()["learner"]).values())
-    assert np.isfinite(run.physics.batch.state).all(), "the simulation started anew"
+    assert np.isfinite(run.physics.batch.state).all(), "the simulation started again"
     run.advance()
     assert run._numbers()["ended/non_finite"] == 0
 
@@ -317,7 +317,7 @@ def kill_at(start: list[str], folder: Path, *, n_lines: int, delay_s: float) -> 
 
 
 def going_on(folder: Path) -> Trainer:
-    """A trainer that goes on with a run."""
+    """A trainer that resumes a run."""
     run = RunFolder.open(folder)
     setup, train, test = open_setup(run, run.config())
     again = Trainer(setup, run, train, test)

@@ -29,7 +29,7 @@ from track_mjx.task.terms.rewards import gaussian
 
 
 def scene(setup: Setup, row: int = 7, n: int = 2, **fields: Any) -> Step:
-    """A scene that stands exactly on the reference, but for the fields given."""
+    """A step exactly at the reference, except for the fields given."""
     task, reference = setup.task, setup.reference
     clock = task.start_at(reference, np.zeros(n, int), np.full(n, row))[0]
     exact = {name: np.repeat(getattr(reference, name)[row][None], n, 0) for name in ("qpos", "qvel", "xpos", "xquat")}
