@@ -80,7 +80,7 @@ def test_joints_without_a_reference_are_left_out() -> None:
 
 
 def test_a_unit_that_is_none_is_refused() -> None:
-    with pytest.raises(ContractError, match="'furlong' is no unit"):
+    with pytest.raises(ContractError, match="'furlong' is not a unit"):
         joint_deviation(posed(("hip",), ("furlong",), np.zeros((1, 1)), np.zeros((1, 1))))
 
 

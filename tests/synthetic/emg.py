@@ -11,7 +11,7 @@ from reach_analysis.synthetic.emg import EmgSettings, make_emg
 
 
 def write_emg(folder: Path, activation: TrialSeries, muscles: dict[str, str], settings: EmgSettings) -> dict[str, Path]:
-    """Write one CSV a muscle (a row a trial, no header) and ``trials.csv`` beside them.
+    """Write one CSV a muscle (a row a trial, no header) and ``trials.csv``.
     Args:
         folder: where to.
         activation: true activation.

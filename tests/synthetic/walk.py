@@ -25,7 +25,7 @@ class WalkSettings:
     period_s: float = 0.4
     """Length of a cycle, s."""
     duty: float = 0.6
-    """Fraction of the cycle a foot stands."""
+    """Fraction of the cycle a foot is in stance."""
     flicker: float = 0.0
     """Probability with which a single step reports the wrong contact, as bouncing feet do."""
     hazard_per_s: float = 0.0

@@ -251,13 +251,13 @@ def test_other_clips_are_played_with_the_ranges_of_the_training(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("ranges", "told"),
+    ("ranges", "named"),
     [({"hip_P": [0.0, 1.0]}, "did you mean 'hip_"), ({"hip_R": [1.0, 0.0]}, "hip_R"), ({"hip_R": [0.0]}, "hip_R")],
 )
-def test_ranges_that_cannot_be_are_refused(tmp_path: Path, ranges: dict[str, list[float]], told: str) -> None:
+def test_ranges_that_cannot_be_are_refused(tmp_path: Path, ranges: dict[str, list[float]], named: str) -> None:
     with pytest.raises(ConfigError, match=r"task\.action_range") as caught:
         walker(tmp_path, {"action_range": ranges})
-    assert told in str(caught.value)
+    assert named in str(caught.value)
 
 
 def test_the_reference_is_an_argument_of_compiled_code(arm_setup: Setup) -> None:

@@ -83,7 +83,7 @@ def _metres(unit: str) -> float:
     try:
         return METRES_PER_UNIT[rest] * (float(number) if number else 1.0)
     except (KeyError, ValueError):
-        raise ContractError(f"qpos: {unit!r} is no unit of length or angle") from None
+        raise ContractError(f"qpos: {unit!r} is not a unit of length or angle") from None
 
 
 def _joint_distance(pose: np.ndarray, reference: np.ndarray, group: _JointColumns) -> Float[np.ndarray, " time"]:
