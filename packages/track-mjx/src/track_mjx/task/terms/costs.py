@@ -50,7 +50,8 @@ def variance(step: Step, *, window: int = 50) -> Float[AnyArray, " env"]:
     """Variance of the actions over the last `window` control steps, mean over actuators; fewer after a reset."""
     history = step.history.action[:, -window:]
     counted = jnp.arange(history.shape[1])[::-1] < step.history.age[:, None]
-    weight = counted[..., None] / jnp.maximum(counted.sum(1), 1)[:, None, None]
+    counted = counted.astype(history.dtype)
+    weight = counted[..., None] / jnp.maximum(counted.sum(1), 1.0)[:, None, None]
     mean = (weight * history).sum(1, keepdims=True)
     return (weight * (history - mean) ** 2).sum(1).mean(-1)
 
@@ -86,7 +87,9 @@ def emg(
         raise ConfigError(f"actuators without activation: {', '.join(passive)}")
     wanted = jnp.stack(
         [
-            jnp.interp(step.time_s * rate_hz, np.arange(len(target[n])), np.asarray(target[n], np.float32))
+            jnp.interp(
+                step.time_s * rate_hz, np.arange(len(target[n]), dtype=np.float32), np.asarray(target[n], np.float32)
+            )
             for n in names
         ],
         axis=-1,
