@@ -1,7 +1,7 @@
-"""Do tests hold their level? Data sets in which nothing is to be found, and how many are called significant at 5 %.
+"""Measure the rate of false positives of every null at 5 %, on data sets without an effect.
 
-Every null that says it controls its level is held here against data for which its hypothesis is true. The two that
-are conservative by construction may stay below 5 %; the shuffle null, which says it does not control, must be above.
+Each null that claims to control its level is tested on data for which its hypothesis is true. Two nulls are conservative
+by construction and may stay below 5 %. The shuffle null claims no control and must be above 5 %.
 """
 
 from __future__ import annotations
