@@ -1,7 +1,7 @@
 """Measure the rate of false positives of every null at 5 %, on data sets without an effect.
 
-Each null that claims to control its level is tested on data for which its hypothesis is true. Two nulls are conservative
-by construction and may stay below 5 %. The shuffle null claims no control and must be above 5 %.
+Each null that claims to control its level is tested on data for which its hypothesis is true. Two nulls are
+conservative by construction and may stay below 5 %. The shuffle null claims no control and must be above 5 %.
 """
 
 from __future__ import annotations
