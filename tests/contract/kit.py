@@ -103,32 +103,21 @@ def replace_data(path: str, change: Callable[[np.ndarray], np.ndarray], keep_sca
 
 def put(path: str, index: object, value: object) -> Break:
     """Overwrite some values."""
-
-    def damage(file: Any) -> None:
-        file[path][index] = value
-
-    return damage
-
-
-def relabel(path: str, index: int, value: str) -> Break:
-    def damage(file: Any) -> None:
-        file[path][index] = value
-
-    return damage
+    return lambda file: file[path].__setitem__(index, value)
 
 
 def remove(path: str) -> Break:
-    def damage(file: Any) -> None:
-        del file[path]
+    return lambda file: file.__delitem__(path)
 
-    return damage
+
+def add(values: np.ndarray) -> Break:
+    return lambda file: file.__setitem__("mine", values)
 
 
 def set_attribute(name: str, value: object, path: str = "/") -> Break:
     def damage(file: Any) -> None:
-        if value is None:
-            del file[path].attrs[name]
-        else:
+        del file[path].attrs[name]
+        if value is not None:
             file[path].attrs[name] = value
 
     return damage
@@ -147,10 +136,10 @@ def set_text(path: str, change: Callable[[str], str]) -> Break:
     return damage
 
 
-def link_elsewhere(path: str, link: object) -> Break:
+def link_elsewhere(link: object) -> Break:
     def damage(file: Any) -> None:
-        del file[path]
-        file[path] = link
+        del file["qvel"]
+        file["qvel"] = link
 
     return damage
 
@@ -174,35 +163,15 @@ def _huge(file: Any) -> None:
     file.create_dataset("residual", (1 << 25, 1 << 20), "f4", chunks=(1024, 1024), maxshape=(None, None))
 
 
-def _cycle(file: Any) -> None:
-    file["provenance/again"] = file["provenance"]
-
-
 def _lzf(file: Any) -> None:
     values = file["kp_confidence"][()]
     del file["kp_confidence"]
     file.create_dataset("kp_confidence", data=values, compression="lzf")
 
 
-def _detach(file: Any) -> None:
-    file["xpos"].dims[1].detach_scale(file["names_xpos"])
-
-
 def _wrong_scale(file: Any) -> None:
     file["kp_body"].dims[0].detach_scale(file["kp_names"])
     file["kp_body"].dims[0].attach_scale(file["names_xpos"])
-
-
-def _untracked_group(file: Any) -> None:
-    file.create_group("mine", track_order=False)
-
-
-def _complex(file: Any) -> None:
-    file["mine"] = np.ones(3, complex)
-
-
-def _bool(file: Any) -> None:
-    file["mine"] = np.ones(3, bool)
 
 
 def _references(file: Any) -> None:
@@ -239,12 +208,15 @@ CLIPS_DAMAGE: dict[str, tuple[str, Break]] = {
     ),
     "quaternion_order": ("xquat@quaternion_order", set_attribute("quaternion_order", "xyzw", "xquat")),
     # axes and labels
-    "scale_not_attached": ("xpos: axis 1: expected the scale 'names_xpos'", _detach),
+    "scale_not_attached": (
+        "xpos: axis 1: expected the scale 'names_xpos'",
+        lambda file: file["xpos"].dims[1].detach_scale(file["names_xpos"]),
+    ),
     "wrong_scale_attached": ("kp_body: axis 0: expected the scale 'kp_names'", _wrong_scale),
-    "names_not_unique": ("kp_names: labels must be unique", relabel("kp_names", 1, "nose")),
-    "empty_name": ("kp_names: has an empty label", relabel("kp_names", 1, "")),
-    "clip_names_not_unique": ("clip_name: clip names must be unique", relabel("clip_name", 1, "walk_0")),
-    "axes_of_space_renamed": ("space: expected the labels x, y, z", relabel("space", 0, "z'")),
+    "names_not_unique": ("kp_names: labels must be unique", put("kp_names", 1, "nose")),
+    "empty_name": ("kp_names: has an empty label", put("kp_names", 1, "")),
+    "clip_names_not_unique": ("clip_name: clip names must be unique", put("clip_name", 1, "walk_0")),
+    "axes_of_space_renamed": ("space: expected the labels x, y, z", put("space", 0, "z'")),
     "index_not_counting": ("frame: expected 0, 1, 2", put("frame", 3, 17)),
     # values that contradict each other
     "clip_start_shifted": ("clip_start: clip 1 must start", put("clip_start", 1, 6)),
@@ -273,30 +245,36 @@ CLIPS_DAMAGE: dict[str, tuple[str, Break]] = {
     ),
     "mjcf_entity": ("declares a document type", _mjcf("<mujoco", '<!DOCTYPE m [<!ENTITY a "b">]><mujoco')),
     "hash_wrong": ("@model_sha256", set_attribute("model_sha256", "0" * 64)),
-    "joint_order_wrong": ("names_qpos: differs from the model", relabel("names_qpos", 11, "hip2")),
-    "body_names_shifted": ("names_xpos: differs from the model", relabel("names_xpos", 1, "thorax")),
+    "joint_order_wrong": ("names_qpos: differs from the model", put("names_qpos", 11, "hip2")),
+    "body_names_shifted": ("names_xpos: differs from the model", put("names_xpos", 1, "thorax")),
     "units_of_qpos_wrong": ("qpos@column_units", set_attribute("column_units", ["m"] * 13, "qpos")),
     "xpos_in_model_units": ("from its position in MuJoCo", replace_data("xpos", lambda a: a * 1000)),
     "xpos_of_other_pose": ("from its position in MuJoCo", replace_data("xpos", lambda a: a[::-1])),
     "length_unit_wrong": ("qpos@column_units", set_attribute("length_unit_m", 0.01)),
     "sites_in_wrong_order": ("marker_sites: frame", replace_data("marker_sites", lambda a: a[:, ::-1])),
     "unknown_end_effector": ("@end_effectors: unknown body", set_attribute("end_effectors", '["tibia"]')),
-    "unknown_keypoint_body": ("kp_body: unknown body", relabel("kp_body", 0, "tibia")),
+    "unknown_keypoint_body": ("kp_body: unknown body", put("kp_body", 0, "tibia")),
     "unknown_skeleton_point": ("@skeleton: unknown keypoint", set_attribute("skeleton", '[["nose", "tail"]]')),
     # what an untrusted file may contain
     "external_link": (
         "qvel: is a link to another file",
-        link_elsewhere("qvel", h5py.ExternalLink("/etc/hostname", "/")),
+        link_elsewhere(h5py.ExternalLink("/etc/hostname", "/")),
     ),
-    "soft_link": ("qvel: is a soft link", link_elsewhere("qvel", h5py.SoftLink("/qpos"))),
+    "soft_link": ("qvel: is a soft link", link_elsewhere(h5py.SoftLink("/qpos"))),
     "virtual_dataset": ("valid: is a virtual data set", _virtual),
     "external_storage": ("valid: keeps its values in another file", _external_storage),
     "huge_shape": ("residual: expected shape", _huge),
-    "cycle_of_groups": ("provenance/again: is another name", _cycle),
+    "cycle_of_groups": (
+        "provenance/again: is another name",
+        lambda file: file.__setitem__("provenance/again", file["provenance"]),
+    ),
     "private_filter": ("kp_confidence: uses filters", _lzf),
-    "order_not_kept": ("mine/: does not keep the order of creation", _untracked_group),
-    "complex_numbers": ("mine: is of type complex", _complex),
-    "bool_array": ("mine: is of type bool", _bool),
+    "order_not_kept": (
+        "mine/: does not keep the order of creation",
+        lambda file: file.create_group("mine", track_order=False),
+    ),
+    "complex_numbers": ("mine: is of type complex", add(np.ones(3, complex))),
+    "bool_array": ("mine: is of type bool", add(np.ones(3, bool))),
     "object_references": ("mine: is of type object", _references),
 }
 """Name -> what the report has to say, and how the file is broken; for files of :func:`examples.clips`."""

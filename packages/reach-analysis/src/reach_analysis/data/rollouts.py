@@ -229,11 +229,8 @@ def plain_number(text: str) -> str:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def listed_in(rollouts: Rollouts, attribute_name: str) -> list[Any]:
