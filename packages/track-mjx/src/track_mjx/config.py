@@ -336,6 +336,8 @@ class CompareConfig:
 class BenchConfig(TrainConfig):
     """Settings of `track-mjx bench`: those of a training, and what is measured."""
 
+    out: str | None = None
+    """Folder of bench.json; empty: bench."""
     engines: list[str] = setting([], choices=("native", "mjx", "warp"))
     """Engines measured; empty: all that are installed."""
     parts: list[str] = setting(
