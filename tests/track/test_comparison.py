@@ -92,10 +92,10 @@ def test_files_of_a_comparison(tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_run_the_message_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(RunError, match="no folder of a run"):
+    with pytest.raises(RunError, match="no run folder"):
         comparison.find_runs(tmp_path)
     assert main(["compare", f"runs={tmp_path}"]) == 2
-    assert "no folder of a run" in capsys.readouterr().err
+    assert "no run folder" in capsys.readouterr().err
     assert main(["compare"]) == 2
 
 

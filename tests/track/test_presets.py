@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
-from track.clip_files import write_clips
 from track_mjx._common.cli import preset_names
 from track_mjx.body.arena import substeps
-from track_mjx.cli import APP, main
+from track_mjx.cli import APP
 from track_mjx.config import TrainConfig
 from track_mjx.task.registry import resolve
 
@@ -62,33 +59,3 @@ def test_physics_aware_adds_the_costs_of_paper_a_table_2() -> None:
     assert {name: term["weight"] for name, term in aware.task.costs.items()} == {"control": 0.15, "energy": 0.01}
     assert aware.task.rewards == plain.task.rewards == {"joint_position_exp": {"weight": 5.0, "exp_scale": 0.2}}
     assert aware.ppo == plain.ppo
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["preset=mouse_arm_quik"], "did you mean 'mouse_arm_quick'"),
-        (["ppo.learning_rat=1"], "did you mean 'ppo.learning_rate'"),
-        (["task.rewards.joint.weight=1"], "did you mean 'joints'"),
-        (["task.rewards.joint_position_exp.sigm=1"], "did you mean 'sigma'"),
-        (["task.rewards.joint_position_exp.exp_scale=1"], "either sigma or exp_scale"),
-        (["physics.ctrl_dt_s=0.003"], "whole multiple"),
-        (["arena.end_effectors=[hnad]"], "did you mean 'hand'"),
-        (["physics.engine=nativ"], "did you mean 'native'"),
-        (["run.test_fraction=2"], "test_fraction"),
-        (["ppo.n_envs=many"], "ppo.n_envs"),
-        (["clips=nowhere.h5"], "no such file"),
-        (["clips="], "clips is not set"),
-    ],
-)
-def test_mistakes_give_one_message_and_code_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
-    write_clips(tmp_path / "clips.h5")
-    small = ["task.rewards.body_position_exp.bodies=[hand]", "task.regions={elbow: [fore], wrist: [hand]}"]
-    assert main(["train", f"clips={tmp_path / 'clips.h5'}", f"out={tmp_path / 'run'}", *small, *arguments]) == 2
-    err = capsys.readouterr().err
-    assert message in err
-    assert err.startswith("track-mjx train: ")
-    assert "Traceback" not in err
-    assert not (tmp_path / "run").exists()
