@@ -73,18 +73,14 @@ def plain(value: Any) -> Any:
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV with the columns of all rows; numbers with 10 digits, missing and non-finite ones empty."""
+    """Write rows as CSV with the columns of all rows; missing and non-finite values stay empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
-    table.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    # csv writes None as an empty cell, and floats with all their digits
+    table.writerows([plain(row.get(column)) for column in columns] for row in rows)
     write_text(path, text.getvalue())
-
-
-def _cell(value: Any) -> str:
-    value = plain(value)
-    return "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str, str]]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from track_mjx._common.errors import ConfigError
-from track_mjx._common.files import output_folder, write_text
+from track_mjx._common.files import output_folder, write_json
 from track_mjx.config import EvaluateConfig
 from track_mjx.evaluation import tables
 from track_mjx.evaluation.assessed import Assessed
@@ -63,7 +62,7 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
     }
     tables.write_all(assessed, target)
     draw_all(assessed, numbers, target)
-    write_text(target / "summary.json", json.dumps(tables.plain(report), indent=1) + "\n")
+    write_json(target / "summary.json", report)
     return report
 
 

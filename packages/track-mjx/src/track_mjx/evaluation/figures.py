@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from track_mjx._common.files import replace_file
+from track_mjx._common.figures import BLUE, RED, drawing, panels, save
 from track_mjx.evaluation.tables import errors_over_time
 
 if TYPE_CHECKING:
@@ -17,17 +17,8 @@ if TYPE_CHECKING:
 
     from track_mjx.evaluation.assessed import Assessed
 
-COLOURS = {"train": "#0072B2", "test": "#D55E00"}
+COLOURS = {"train": BLUE, "test": RED}
 LABELS = {"train": "train", "test": "held out"}
-_STYLE: Any = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "font.size": 9,
-    "text.parse_math": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "track-mjx",
-}
 Numbers = Mapping[str, Mapping[str, Any]]
 
 
@@ -58,15 +49,10 @@ def draw_all(assessed: Assessed, numbers: Numbers, folder: Path) -> None:
 @contextmanager
 def _figure(path: Path, width: float, height: float, rows: int) -> Iterator[Sequence[Axes]]:
     """Axes to draw on; the figure is written when the block ends."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        yield list(figure.subplots(rows, 1, squeeze=False)[:, 0])
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-            with replace_file(path.with_suffix(f".{kind}")) as temporary:
-                figure.savefig(temporary, format=kind, dpi=150, metadata=metadata)
+    with drawing():
+        figure, axes = panels(width, height, rows=rows)
+        yield [row[0] for row in axes]
+        save(figure, path.parent, path.name)
 
 
 def _label(assessed: Assessed, name: str) -> str:

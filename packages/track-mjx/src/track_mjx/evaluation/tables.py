@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from track_mjx._common.files import write_text
+from track_mjx._common.files import write_table
 from track_mjx.policy.metrics import clip_numbers, ending
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ def write_all(assessed: Assessed, folder: Path) -> None:
         "survival": survival_rows(assessed),
         "error_over_time": time_rows(assessed),
     }.items():
-        write_text(folder / f"{name}.csv", _csv(rows))
+        write_table(folder / f"{name}.csv", rows)
 
 
 def clip_rows(assessed: Assessed) -> list[dict[str, Any]]:
@@ -109,23 +107,6 @@ def time_rows(assessed: Assessed) -> list[dict[str, Any]]:
                 row |= {key: mean, f"{key}_low": low, f"{key}_high": high}
             out.append(row)
     return out
-
-
-def plain(value: Any) -> Any:
-    """The same for JSON, which has no NaN: None in its place."""
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:

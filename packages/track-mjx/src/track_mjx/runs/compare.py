@@ -6,9 +6,7 @@ the mean over seeds is known, not how far a single run may be from it.
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +19,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from track_mjx._common.errors import RunError, shorten
-from track_mjx._common.files import output_folder, replace_file, write_text
+from track_mjx._common.files import output_folder, write_json, write_table
 from track_mjx.runs.curves import COLOURS
 from track_mjx.runs.run_folder import RECORD, RunFolder
 
@@ -202,8 +200,8 @@ def compare(where: Any, out: str) -> str:
     """Compare runs, write the files into `out`, and return the table as text."""
     groups = grouped([read_run(folder) for folder in find_runs(where)])
     folder = output_folder(out, "comparison")
-    write_text(folder / TABLE, as_csv(groups))
-    write_text(folder / NUMBERS, json.dumps(as_json(groups), indent=1, default=str))
+    write_table(folder / TABLE, table_rows(groups))
+    write_json(folder / NUMBERS, as_json(groups))
     draw(groups, folder / FIGURE)
     return as_text(groups) + f"\n{folder / TABLE}, {NUMBERS}, {FIGURE}\n"
 
@@ -229,21 +227,18 @@ def as_text(groups: Sequence[Group]) -> str:
     return "\n".join([*lines, "mean over seeds [95 % interval, Student's t]"])
 
 
-def as_csv(groups: Sequence[Group]) -> str:
-    """One row a group: what distinguishes it, its runs, and mean, low and high of every outcome."""
-    names, text = known_outcomes(groups), io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
+def table_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """One row for each group: what distinguishes it, its runs, and mean, low and high of every outcome."""
     parts = ("mean", "low", "high")
-    table.writerow([*groups[0].settings, "runs", *(f"{name} {part}" for name in names for part in parts)])
-    for group in groups:
-        numbers = [getattr(group.outcomes[name], part) for name in names for part in parts]
-        written = ["" if math.isnan(number) else f"{number:.6g}" for number in numbers]
-        table.writerow([*group.settings.values(), len(group.runs), *written])
-    return text.getvalue()
+    numbers = [
+        {f"{name} {part}": getattr(group.outcomes[name], part) for name in known_outcomes(groups) for part in parts}
+        for group in groups
+    ]
+    return [{**group.settings, "runs": len(group.runs), **row} for group, row in zip(groups, numbers, strict=True)]
 
 
 def as_json(groups: Sequence[Group]) -> dict[str, Any]:
-    """The same, with every run's own numbers; what is not known is null."""
+    """The same, with every run's own numbers."""
     names = known_outcomes(groups)
     return {
         "interval": "95 %, Student's t over runs",
@@ -251,14 +246,14 @@ def as_json(groups: Sequence[Group]) -> dict[str, Any]:
             {
                 "settings": dict(group.settings),
                 "outcomes": {
-                    name: {part: _null(getattr(group.outcomes[name], part)) for part in ("mean", "low", "high", "n")}
+                    name: {part: getattr(group.outcomes[name], part) for part in ("mean", "low", "high", "n")}
                     for name in names
                 },
                 "runs": [
                     {
                         "folder": str(run.folder),
                         "seed": run.settings.get("seed"),
-                        **{name: _null(run.outcome(name)) for name in names},
+                        **{name: run.outcome(name) for name in names},
                     }
                     for run in group.runs
                 ],
@@ -268,16 +263,13 @@ def as_json(groups: Sequence[Group]) -> dict[str, Any]:
     }
 
 
-def _null(number: float | int) -> float | int | None:
-    return number if math.isfinite(number) else None
-
-
 def draw(groups: Sequence[Group], path: Path) -> None:
     """Learning curves, one line a group, the interval over its seeds as a band."""
-    from matplotlib.figure import Figure
+    from track_mjx._common.figures import drawing, panels, save
 
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
-    for ax, (title, names) in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
+    with drawing():
+        figure, [axes] = panels(11, 3.4, columns=len(CURVES))
+    for ax, (title, names) in zip(axes, CURVES, strict=True):
         drawn = [(name, [curve(group.runs, name) for group in groups]) for name in names]
         name, curves = next(((n, c) for n, c in drawn if all(c)), drawn[0])
         for i, (group, line) in enumerate(zip(groups, curves, strict=True)):
@@ -288,8 +280,6 @@ def draw(groups: Sequence[Group], path: Path) -> None:
             ax.fill_between(line.steps / 1e6, line.low, line.high, color=colour, alpha=0.2, lw=0)
         side = {"test": "held-out clips", "train": "train clips"}.get(name.split("/")[1] if "/" in name else "", "")
         ax.set(title=f"{title}{', ' * bool(side)}{side}", xlabel="control steps, millions")
-        ax.spines[["top", "right"]].set_visible(False)
     if len(groups) > 1 and figure.axes[0].lines:
         figure.axes[0].legend(fontsize=6, frameon=False)
-    with replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    save(figure, path.parent, path.stem, ("png",))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from track_mjx._common.files import replace_file
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 PANELS = (
     ("reward a step", ("reward", "eval/train/reward", "eval/test/reward")),
@@ -24,30 +26,31 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 
 def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw all panels that the metrics have numbers for into a PNG."""
-    from matplotlib.figure import Figure
+    from track_mjx._common.figures import drawing, panels, save
 
     names = list(dict.fromkeys(name for line in lines for name in line))
-    panels = [(title, [n for n in names if _belongs(n, which)]) for title, which in PANELS]
-    panels = [(title, chosen) for title, chosen in panels if chosen]
-    if not panels:
+    curves = [(title, [n for n in names if _belongs(n, which)]) for title, which in PANELS]
+    curves = [(title, chosen) for title, chosen in curves if chosen]
+    if not curves:
         return
-    rows = -(-len(panels) // 3)
-    figure = Figure(figsize=(11, 2.7 * rows), layout="constrained")
-    axes = figure.subplots(rows, 3, squeeze=False).ravel()
-    for ax, (title, chosen) in zip(axes, panels, strict=False):
-        for colour, name in zip(COLOURS * (1 + len(chosen) // len(COLOURS)), chosen, strict=False):
-            points = [(line["steps"] / 1e6, line[name]) for line in lines if line.get(name) is not None]
-            ax.plot(
-                *zip(*points, strict=True), color=colour, lw=1.2, marker="." if len(points) < 20 else "", label=name
-            )
-        ax.set(title=title, xlabel="control steps, millions")
-        ax.spines[["top", "right"]].set_visible(False)
-        if len(chosen) > 1:
-            ax.legend(fontsize=6, frameon=False)
-    for ax in axes[len(panels) :]:
-        ax.remove()
-    with replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    n_rows = -(-len(curves) // 3)
+    with drawing():
+        figure, grid = panels(11, 2.7 * n_rows, rows=n_rows, columns=3)
+        axes = [ax for row in grid for ax in row]
+        for ax, (title, chosen) in zip(axes, curves, strict=False):
+            _draw(ax, title, chosen, lines)
+        for ax in axes[len(curves) :]:
+            ax.remove()
+    save(figure, path.parent, path.stem, ("png",))
+
+
+def _draw(ax: Axes, title: str, chosen: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> None:
+    for colour, name in zip(COLOURS * (1 + len(chosen) // len(COLOURS)), chosen, strict=False):
+        points = [(line["steps"] / 1e6, line[name]) for line in lines if line.get(name) is not None]
+        ax.plot(*zip(*points, strict=True), color=colour, lw=1.2, marker="." if len(points) < 20 else "", label=name)
+    ax.set(title=title, xlabel="control steps, millions")
+    if len(chosen) > 1:
+        ax.legend(fontsize=6)
 
 
 def _belongs(name: str, which: str | tuple[str, ...]) -> bool:

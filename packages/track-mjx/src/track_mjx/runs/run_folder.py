@@ -10,8 +10,6 @@ learning_curves.png  drawn when a training ends or stops
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -20,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from track_mjx._common.errors import OutputError, RunError, output_error
-from track_mjx._common.files import output_folder, write_text
+from track_mjx._common.files import output_folder, write_table, write_text
 from track_mjx._common.settings import plain_yaml
 from track_mjx._common.system import environment, now
 from track_mjx.clips import Clips
@@ -154,13 +152,7 @@ class RunFolder:
 
     def write_table(self) -> None:
         """Write the metrics as a CSV table; columns that a line lacks stay empty."""
-        lines = self.metrics()
-        columns = list(dict.fromkeys(name for line in lines for name in line))
-        text = io.StringIO()
-        table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-        table.writeheader()
-        table.writerows(lines)
-        write_text(self.path / TABLE, text.getvalue())
+        write_table(self.path / TABLE, self.metrics())
 
 
 def _finite(value: Any) -> Any:
