@@ -46,7 +46,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def columns_of(rows: list[dict[str, str]], column: str, **chosen: str) -> np.ndarray:
-    return np.array([float(row[column]) for row in rows if all(row[k] == v for k, v in chosen.items())])
+    return np.array([float(row[column] or "nan") for row in rows if all(row[k] == v for k, v in chosen.items())])
 
 
 # survival
