@@ -120,9 +120,9 @@ def test_order_of_trials_changes_nothing(one_way: list[np.ndarray]) -> None:
 
 def test_impossible_libraries_are_refused(one_way: list[np.ndarray]) -> None:
     embedding = embed(trial_data([rows[:, 1] for rows in one_way], [rows[:, 0] for rows in one_way]), Lags(2))
-    with pytest.raises(ConfigError, match="between 1 and 12, the trials there are; got 13"):
+    with pytest.raises(ConfigError, match=r"1 to 12 .*got 13"):
         cross_map(embedding, Libraries((2, 13)))
-    with pytest.raises(ConfigError, match="between 4 and 696, the states there are; got 3"):
+    with pytest.raises(ConfigError, match=r"4 to 696 .*got 3"):
         cross_map(embedding, Libraries((3,), unit="state"))
     single = embed(trial_data([one_way[0][:, 0]], [one_way[0][:, 1]]), Lags(2))
     with pytest.raises(DataError, match="no library of 1 trials holds enough states"):

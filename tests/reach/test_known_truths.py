@@ -50,10 +50,7 @@ def forecast(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lab")
     write_reaches(folder / "reaches.h5", ReachSettings(n_trials=8, seed=3))
     quick = ["permutations=19", "surrogates=0", "resamples=100", "nonlinear=false", "folds=4"]
-    sweeps = [
-        "E=[1,2]",
-        "tau=[-1,-2]",
-    ]
+    sweeps = ["E=[1,2]", "tau=[-1,-2]"]
     arguments = [f"rollouts={folder}/reaches.h5", "targets=[biceps]", "predictors=[elbow]", *quick, *sweeps]
     assert main(["forecast", *arguments, f"out={folder}"]) == 0
     return folder
@@ -64,8 +61,8 @@ def test_sweeps_over_e_tau_and_tp_are_a_table_and_a_figure(forecast: Path) -> No
     asked, _, _ = questions(
         read_rollouts(forecast / "reaches.h5"), ForecastConfig(targets=["biceps"], predictors=["elbow"])
     )
-    candidates = {"E": grid(range(1, 5)), "tau": grid((3,), (-1, -2, -3)), "Tp": grid((3,), (-1,), range(1, 6))}
-    assert len(rows) == len(asked) * (4 + 3 + 5)
+    candidates = {"E": grid(range(1, 11)), "tau": grid((3,), range(-1, -6, -1)), "Tp": grid((3,), (-1,), range(1, 11))}
+    assert len(rows) == len(asked) * (10 + 5 + 10)
     for question in asked:
         folds = trial_folds(question.data.ids, 4, 0)
         for swept, lags in candidates.items():

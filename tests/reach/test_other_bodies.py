@@ -119,12 +119,15 @@ def test_actuators_without_a_state_are_no_muscles_and_it_is_said(tmp_path: Path,
     assert {one.name.split(" ")[1] for one in asked} == {"(ctrl)"}
 
 
-def test_cross_maps_take_the_joints_that_vary_most_and_say_so(motors: Rollouts) -> None:
-    found = coupling.run(motors, replace(QUIET, most_joints=2, muscles=["motor_4"]))
+def test_cross_maps_take_the_joints_that_vary_most_and_say_so(
+    motors: Rollouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coupling, "MOST_JOINTS", 2)
+    found = coupling.run(motors, replace(QUIET, muscles=["motor_4"]))
     assert {row["history"] for row in found.results} == {"joint_18", "joint_19", "motor_4"}
     assert f"Of {N_JOINTS} joint angles, the 2 that vary most were taken." in found.notes
     assert "joints drive actuators" in found.notes[0]
-    named = coupling.run(motors, replace(QUIET, joints=["joint_0"], muscles=["motor_4"], most_joints=2))
+    named = coupling.run(motors, replace(QUIET, joints=["joint_0"], muscles=["motor_4"]))
     assert {row["history"] for row in named.results} == {"joint_0", "motor_4"}
 
 

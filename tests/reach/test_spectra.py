@@ -49,7 +49,7 @@ def test_an_open_band_ends_at_half_the_rate() -> None:
         (10.0, 1000.0, r"nothing above 200 Hz \(Nyquist\)"),
         (60.0, 40.0, "empty"),
         (-1.0, 40.0, "empty"),
-        (200.0, None, "no band from 200 Hz up"),
+        (200.0, None, "no band above 200 Hz"),
     ],
 )
 def test_the_paper_s_10_to_1000_hz_at_400_hz_is_refused(low: float, high: float | None, message: str) -> None:

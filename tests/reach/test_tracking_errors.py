@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     write_reaches(tmp_path / "rollouts.h5", ReachSettings(n_trials=3, duration_s=0.1, n_units=4))
     rollouts = read_rollouts(tmp_path / "rollouts.h5")
     clips_file(tmp_path / "clips.h5", rollouts, shift_m=0.003)
+    rollouts.file.close()
     file: Any
     with h5py.File(tmp_path / "rollouts.h5", "r+") as file:
         qpos = np.asarray(file["qpos"])
@@ -161,31 +163,46 @@ def test_registration_error_is_that_of_the_clips(pair: tuple[Path, Path]) -> Non
     np.testing.assert_allclose(found.distance.stacked(), 3.0, atol=1e-9)
 
 
-def test_clips_of_another_recording_or_rate_are_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    rollouts, clips = read_rollouts(pair[0]), read_clips(pair[1])
-    file: Any
-    with h5py.File(pair[1], "r+") as file:
+def changed(path: Path, change: Callable[[Any], None]) -> Path:
+    """A copy of a file with a change; the file itself stays open."""
+    copy = path.with_name("changed.h5")
+    copy.write_bytes(path.read_bytes())
+    with h5py.File(copy, "r+") as file:
+        change(file)
+    return copy
+
+
+def test_clips_of_another_recording_or_rate_are_refused(pair: tuple[Path, Path]) -> None:
+    def rename(file: Any) -> None:
         file["clip_name"][0] = "another"
-    with pytest.raises(MismatchError, match=r"does not hold the clips of rollouts.h5: synthetic_trial01"):
-        body_deviation(rollouts, read_clips(pair[1]))
-    with h5py.File(pair[0], "r+") as file:
+
+    def shift(file: Any) -> None:
         file["clip_start_time"][:] = 0.0011
-    with pytest.raises(MismatchError, match="no state of the rollout falls on"):
-        body_deviation(read_rollouts(pair[0]), clips)
-    with h5py.File(pair[0], "r+") as file:
+
+    def remove(file: Any) -> None:
         del file["xquat"]
-    with pytest.raises(ContractError, match="xquat is missing"):
-        keypoint_deviation(read_rollouts(pair[0]), clips)
+
+    with pytest.raises(MismatchError, match=r"does not hold the clips of rollouts.h5: synthetic_trial01"):
+        body_deviation(read_rollouts(pair[0]), read_clips(changed(pair[1], rename)))
+    clips = read_clips(pair[1])
+    shifted = pair[0].with_name("shifted.h5")
+    changed(pair[0], shift).rename(shifted)
+    with pytest.raises(MismatchError, match="no state of the rollout falls on"):
+        body_deviation(read_rollouts(shifted), clips)
+    bare = pair[0].with_name("bare.h5")
+    changed(pair[0], remove).rename(bare)
+    with pytest.raises(ContractError, match="xquat"):
+        keypoint_deviation(read_rollouts(bare), clips)
 
 
 @pytest.mark.parametrize(
     ("name", "values", "said"),
     [
         ("clip_start", np.array([0.0, 20.0, 40.0]), "expected whole numbers"),
-        ("clip_length", np.zeros((1, 1), int), "expected whole numbers"),
-        ("clip_start", np.array([0, 1, 2]), "do not lie end to end"),
-        ("clip_length", np.array([20]), "disagree about the number of clips"),
-        ("offsets", np.zeros((1, 2, 3)), r"expected \(2, 3\)"),
+        ("clip_length", np.zeros((1, 1), int), "clip_length: expected shape"),
+        ("clip_start", np.array([0, 1, 2]), "not stored end to end"),
+        ("clip_length", np.array([20]), "clip_length: expected shape"),
+        ("offsets", np.zeros((1, 2, 3)), r"offsets: expected shape \(2, 3\)"),
     ],
 )
 def test_clips_of_other_shapes_are_refused(pair: tuple[Path, Path], name: str, values: np.ndarray, said: str) -> None:
