@@ -44,9 +44,8 @@ def posed(names: tuple[str, ...], units: tuple[str, ...], pose: np.ndarray, refe
     def series(values: np.ndarray) -> TrialSeries:
         return TrialSeries("qpos", "per column", 100.0, ("a",), names, (values,), np.zeros(1))
 
-    file = h5py.File("none", "w", driver="core", backing_store=False)
     return Posed(
-        path=Path("none"), file=file, attributes={"qpos": series(pose), "qpos_ref": series(reference), "units": units},
+        path=Path("none"), attributes={"qpos": series(pose), "qpos_ref": series(reference), "units": units},
         rate_hz=100.0, reference_rate_hz=100.0, trials=("a",), clip_names=("a",), n_steps=np.array([1]),
         clip_start_s=np.zeros(1), names={}, layers=(), contacts=(), ended=(None,),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -14,8 +14,7 @@ from reach_analysis._common.errors import ContractError, shorten, unknown
 from reach_analysis._common.hdf5.reading import (
     attribute,
     find,
-    keep_open,
-    library_errors,
+    open_contract,
     read_numbers,
     read_strings,
     require,
@@ -30,8 +29,6 @@ class Clips:
 
     path: Path
     """The file."""
-    file: h5py.File = field(repr=False, compare=False)
-    """The open file."""
     rate_hz: float
     """Frames a second."""
     names: tuple[str, ...]
@@ -69,11 +66,13 @@ class Clips:
         frames = self.frames(clip)
         if frames is None:
             raise ContractError(f"{self.path}: {unknown('clip', clip, self.names)}")
-        stored, flags = require(self.file, dataset), require(self.file, "valid")
-        if flags.ndim != 1 or stored.shape[:1] != flags.shape or len(flags) < frames.stop:
-            raise ContractError(f"{self.path}: {dataset} {stored.shape} and valid {flags.shape} do not fit the clips")
-        values = read_numbers(stored, index=frames).astype(float)
-        values[read_numbers(flags, index=frames) != 1] = np.nan
+        with open_contract(self.path, KIND) as file:
+            stored, flags = require(file, dataset), require(file, "valid")
+            if flags.ndim != 1 or stored.shape[:1] != flags.shape or len(flags) < frames.stop:
+                shapes = f"{dataset} {stored.shape} and valid {flags.shape}"
+                raise ContractError(f"{self.path}: {shapes} do not fit the clips")
+            values, valid = read_numbers(stored, index=frames).astype(float), read_numbers(flags, index=frames)
+        values[valid != 1] = np.nan
         return values
 
 
@@ -85,8 +84,7 @@ def read_clips(path: str | Path) -> Clips:
         ContractError: when it is of another kind or major version, or lacks what every such file must have.
     """
     path = Path(path)
-    file = keep_open(path, KIND)
-    with library_errors(path):
+    with open_contract(path, KIND) as file:
         clips = _read(path, file)
     if (clips.length < 1).any() or (np.cumsum(clips.length) - clips.length != clips.start).any():
         raise ContractError(f"{path}: clip_start and clip_length: the clips are not stored end to end")
@@ -105,7 +103,6 @@ def _read(path: Path, file: h5py.File) -> Clips:
     start, length = (_whole_numbers(require(file, name), len(names)) for name in ("clip_start", "clip_length"))
     return Clips(
         path=path,
-        file=file,
         rate_hz=float(rate),
         names=names,
         start=start,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,8 @@ from reach_analysis._common.errors import ContractError, DataError, raise_all, s
 from reach_analysis._common.hdf5.reading import (
     attribute,
     find,
-    keep_open,
-    library_errors,
     link_problem,
+    open_contract,
     read_numbers,
     read_strings,
     require,
@@ -37,12 +36,10 @@ KIND = "mimic.rollouts"
 
 @dataclass(frozen=True)
 class Rollouts:
-    """What a rollouts file holds; arrays are read from the file, which stays open, when they are needed."""
+    """What a rollouts file holds; arrays are read when they are needed."""
 
     path: Path
     """The file."""
-    file: h5py.File = field(repr=False, compare=False)
-    """The open file."""
     attributes: dict[str, Any]
     """Attributes of the file."""
     rate_hz: float
@@ -72,7 +69,8 @@ class Rollouts:
 
     def has(self, path: str) -> bool:
         """Return whether the file holds this data set."""
-        return isinstance(find(self.file, path), h5py.Dataset)
+        with open_contract(self.path, KIND) as file:
+            return isinstance(find(file, path), h5py.Dataset)
 
     def series(self, path: str) -> TrialSeries:
         """One data set as trials x time x channel: ``act``, ``ctrl``, ``qpos``, ``latent_mean``, ``metrics``, ...
@@ -83,8 +81,9 @@ class Rollouts:
         rule = load_schema(KIND).dataset(path)
         if rule is None or len(rule.dims) < 2 or rule.dims[1] not in ("state_time", "step_time"):
             raise ContractError(f"{path} is not a data set of clips over time in {KIND}")
-        with library_errors(self.path):
-            array = _of_repeat(self.file, path, self.seed if self.seeds else None).astype(float)
+        with open_contract(self.path, KIND) as file:
+            array = _of_repeat(file, path, self.seed if self.seeds else None).astype(float)
+            unit = attribute(require(file, path), "units")
         if array.ndim != len(rule.dims):
             raise ContractError(f"{self.path}: {path}: expected the axes {rule.dims}, got shape {array.shape}")
         extra = 1 if rule.dims[1] == "state_time" else 0
@@ -95,7 +94,6 @@ class Rollouts:
             )
         flat = array.reshape(*array.shape[:2], -1)
         values = tuple(rows[: count + extra] for rows, count in zip(flat, self.n_steps, strict=True))
-        unit = attribute(require(self.file, path), "units")
         unit = unit if isinstance(unit, str) and unit else "1"
         return TrialSeries(path, unit, self.rate_hz, self.trials, channels, values, self.clip_start_s)
 
@@ -131,7 +129,8 @@ class Rollouts:
         Raises:
             ContractError: when it has none.
         """
-        units = attribute(require(self.file, path), "column_units")
+        with open_contract(self.path, KIND) as file:
+            units = attribute(require(file, path), "column_units")
         units = (units,) if isinstance(units, str) else units
         if not isinstance(units, tuple):
             raise ContractError(f"{self.path}: {path}@column_units is missing")
@@ -186,8 +185,7 @@ def read_rollouts(path: str | Path, seed: int | None = None) -> Rollouts:
         DataError: for a seed that the file does not have.
     """
     path = Path(path)
-    file = keep_open(path, KIND)
-    with library_errors(path):
+    with open_contract(path, KIND) as file:
         return _read(path, file, seed)
 
 
@@ -204,7 +202,6 @@ def _read(path: Path, file: h5py.File, seed: int | None) -> Rollouts:
         raise ContractError(f"{path}: clip_name, valid and clip_start_time disagree about the number of clips")
     return Rollouts(
         path=path,
-        file=file,
         attributes=attributes,
         rate_hz=float(attributes["rate_hz"]),
         reference_rate_hz=float(attributes["reference_rate_hz"]),

@@ -40,19 +40,13 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     Raises:
         InputError: when it is missing, empty, not an HDF5 file, cut short or damaged.
     """
-    with _opened(path) as file, library_errors(path):
-        yield file
-
-
-@contextmanager
-def library_errors(path: Path) -> Iterator[None]:
-    """Turn errors of h5py, which speak of a damaged file, into one message."""
-    try:
-        yield
-    except LIBRARY_ERRORS as error:
-        if not _raised_by_h5py(error):
-            raise
-        raise InputError(f"{path}: the file is damaged ({reason(error)}); copy or export it again") from error
+    with _opened(path) as file:
+        try:
+            yield file
+        except LIBRARY_ERRORS as error:
+            if not _raised_by_h5py(error):
+                raise
+            raise InputError(f"{path}: the file is damaged ({reason(error)}); copy or export it again") from error
 
 
 def _opened(path: Path) -> h5py.File:
@@ -113,22 +107,10 @@ def open_contract(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
         ContractError: when it is of another kind or of another major version.
     """
     with open_hdf5(path) as file:
-        _require_kind(file, kind)
+        actual = kind_of(file)
+        if kind not in (None, actual):
+            raise ContractError(f"{file.filename}: expected a {kind} file, got a {actual} file")
         yield file
-
-
-def keep_open(path: Path, kind: str) -> h5py.File:
-    """Open a file of docs/schema for reading, until nothing refers to it any more."""
-    file = _opened(path)
-    with library_errors(path):
-        _require_kind(file, kind)
-    return file
-
-
-def _require_kind(file: h5py.File, kind: str | None) -> None:
-    actual = kind_of(file)
-    if kind not in (None, actual):
-        raise ContractError(f"{file.filename}: expected a {kind} file, got a {actual} file")
 
 
 def attribute(item: Node, name: str) -> Any:
