@@ -118,7 +118,6 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     write_reaches(tmp_path / "rollouts.h5", ReachSettings(n_trials=3, duration_s=0.1, n_units=4))
     rollouts = read_rollouts(tmp_path / "rollouts.h5")
     clips_file(tmp_path / "clips.h5", rollouts, shift_m=0.003)
-    rollouts.file.close()
     file: Any
     with h5py.File(tmp_path / "rollouts.h5", "r+") as file:
         qpos = np.asarray(file["qpos"])
