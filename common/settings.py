@@ -191,26 +191,6 @@ def unknown_setting(key: str, available: Sequence[str], renamed: Mapping[str, st
     return f"setting {old!r} is now called {new!r}" if new else f"setting {old!r} was removed; leave it out"
 
 
-def with_new_names(changes: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """Return settings saved by an older version under the names of this one; removed settings are left out."""
-    out = copy.deepcopy(dict(changes))
-    for old, new in renamed.items():
-        *parents, name = old.split(".")
-        place: Any = out
-        for parent in parents:
-            place = place.get(parent) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or name not in place:
-            continue
-        value = place.pop(name)
-        if new:
-            *parents, name = new.split(".")
-            place = out
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place.setdefault(name, value)
-    return out
-
-
 def plain_yaml(text: str) -> Any:
     """Read maps, lists, numbers and strings from YAML that came with a file: no tags, aliases or interpolation.
 

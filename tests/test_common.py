@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from stac_mjx._common.errors import ConfigError
-from stac_mjx._common.settings import configure, plain_yaml, setting, settings_of, validate, with_new_names
+from stac_mjx._common.settings import configure, plain_yaml, setting, settings_of, validate
 
 
 @dataclass
@@ -90,13 +90,6 @@ def test_configure_changes_a_copy() -> None:
     base = Outer()
     changed = configure(base, {"inner": {"rate": 1}, "parts": {"a": {"sizes": [2]}}}, "here")
     assert (changed.inner.rate, changed.parts["a"].sizes, base.inner.rate) == (1.0, [2], 0.5)
-
-
-def test_saved_settings_of_older_versions_get_their_new_names() -> None:
-    saved = {"old": {"rate": 2}, "gone": 1, "seed": 3}
-    renamed = {"old.rate": "inner.rate", "gone": "", "never.there": "seed"}
-    assert with_new_names(saved, renamed) == {"old": {}, "seed": 3, "inner": {"rate": 2}}
-    assert saved["old"] == {"rate": 2}
 
 
 def test_plain_yaml_reads_values_and_runs_nothing() -> None:

@@ -10,13 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 
 import numpy as np
 
-from reach_analysis._common.files import output_folder, write_json
+from reach_analysis._common.files import markdown_table, output_folder, write_json
 from reach_analysis._common.progress import reporting
-from reach_analysis._common.system import n_cores, processor
+from reach_analysis._common.system import environment, n_cores, now, processor
 from reach_analysis.config import BenchConfig
 from reach_analysis.forecasting.embedding import Embedding, Lags, Split, TrialData, embed, fold_splits, trial_data
 from reach_analysis.forecasting.forecaster import target_rows
@@ -26,7 +25,6 @@ from reach_analysis.forecasting.simplex import simplex, simplex_map
 from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.correlation import Measure, agreement
 from reach_analysis.statistics.folds import trial_folds
-from reach_analysis.studies.study import versions
 from reach_analysis.synthetic.systems import autoregressive
 
 FOLDS, LARGEST_E, THETAS = 5, 10, (0.0, 0.5, 2.0, 8.0)
@@ -74,7 +72,7 @@ def run(config: BenchConfig) -> int:
             tick(1)
     record = {
         "machine": {"processor": processor(), "cores": n_cores(), "load_average_1min": os.getloadavg()[0]},
-        "versions": versions(), "measured_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "versions": environment(), "measured_utc": now(),
         "settings": asdict(replace(config, out=None)), "speed": [asdict(row) for row in rows],
     }  # fmt: skip
     write_json(out / "bench.json", record)
@@ -84,16 +82,15 @@ def run(config: BenchConfig) -> int:
 
 def markdown(rows: list[SpeedRow]) -> str:
     """The measurements as a table."""
-    lines = [
-        "| task | ours, s | pyEDM, s | ratio | part pyEDM did | largest difference, sd |",
-        "| --- | --- | --- | --- | --- | --- |",
+    columns = [
+        ("name", "task", "{}"),
+        ("ours_s", "ours, s", "{:.3g}"),
+        ("pyedm_s", "pyEDM, s", "{:.3g}"),
+        ("ratio", "ratio", "{:,.1f}"),
+        ("measured", "part pyEDM did", "{:.3g}"),
+        ("largest_difference", "largest difference, sd", "{:.1e}"),
     ]
-    lines += [
-        f"| {row.name} | {row.ours_s:.3g} | {row.pyedm_s:.3g} | {row.ratio:,.1f} | {row.measured:.3g} | "
-        f"{row.largest_difference:.1e} |"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
+    return markdown_table([asdict(row) for row in rows], columns)
 
 
 def measure(contest: Contest, repeats: int) -> SpeedRow:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from reach_analysis._common.files import output_folder, write_bytes, write_json, write_table, write_text
 from reach_analysis._common.progress import Stage, reporting, silent
+from reach_analysis._common.system import environment, now
 from reach_analysis.config import ReportConfig
 from reach_analysis.report.opening import (
     body_of,
@@ -25,7 +25,7 @@ from reach_analysis.report.page import Head, Picture, html_of, part_name, pictur
 from reach_analysis.report.papers import Checked, Facts, check, counts
 from reach_analysis.report.sections import Chapter, Inputs, Part, chapters
 from reach_analysis.studies.recordings import is_synthetic
-from reach_analysis.studies.study import input_hashes, versions
+from reach_analysis.studies.study import input_hashes
 
 PAGE, NUMBERS, FIGURES, TABLES = "report.html", "report.json", "figures", "tables"
 TITLE = "what the controller does, and how certain it is"
@@ -62,14 +62,14 @@ def build(inputs: Inputs, config: ReportConfig, stage: Stage = silent) -> Report
     hashes = input_hashes(path for chapter in made for study in chapter.studies for path in study.inputs)
     head = Head(
         title=config.title or f"{body_of(inputs).replace('_', ' ').capitalize()}: {TITLE}",
-        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created=now(),
         findings=tuple(findings(inputs, made, counts(checked))),
         synthetic=synthetic,
         inputs=conditions_table(inputs),
         files=files_table(hashes),
         focus_note=focus_note(inputs),
         notes=tuple(input_notes(inputs, hashes, synthetic)),
-        versions=versions(),
+        versions=environment(),
         seed=config.seed,
     )
     return Report(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ from matplotlib.figure import Figure
 from reach_analysis._common.errors import InputError
 from reach_analysis._common.figures import save
 from reach_analysis._common.files import write_json, write_table
+from reach_analysis._common.system import environment
 from reach_analysis.data.rollouts import file_sha256
 
 _log = logging.getLogger(__name__)
-_LIBRARIES = ("numpy", "scipy", "h5py", "scikit-learn", "matplotlib", "pyEDM")
 
 
 @dataclass(frozen=True)
@@ -57,24 +55,13 @@ def write_study(study: Study, folder: Path, settings: Any) -> None:
     captions = {drawn.name: drawn.caption for drawn in study.figures}
     record = {
         "analysis": study.name,
-        "versions": versions(),
+        "versions": environment(),
         "inputs": input_hashes(study.inputs),
         "settings": settings,
         "results": {"numbers": study.results, "captions": captions, "notes": study.notes},
     }
     write_json(folder / f"{study.name}.json", record)
     _log.info("results in %s", folder)
-
-
-def versions() -> dict[str, str]:
-    """Versions of this package, Python and the libraries that compute the numbers."""
-    out = {"python": platform.python_version()}
-    for name in ("reach-analysis", *_LIBRARIES):
-        try:
-            out[name] = version(name)
-        except PackageNotFoundError:
-            out[name] = "not installed" if name in _LIBRARIES else "unreleased"
-    return out
 
 
 def input_hashes(paths: Iterable[Path]) -> list[dict[str, str]]:

@@ -5,7 +5,6 @@ Each figure is the median over blocks of control steps, after a first block that
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +15,7 @@ import jax
 import numpy as np
 
 from track_mjx._common.errors import ConfigError
-from track_mjx._common.files import write_text
+from track_mjx._common.files import markdown_table, write_json
 from track_mjx._common.system import environment, n_cores, processor
 from track_mjx.bench.parts import PARTS, open_block
 from track_mjx.clips import Clips
@@ -147,11 +146,13 @@ def write_bench(config: BenchConfig, clips: Clips, report: Report, out: Path) ->
         "rows": [asdict(row) for row in report.rows],
         "left_out": report.left_out,
     }  # fmt: skip
-    write_text(out / "bench.json", json.dumps(record, indent=1) + "\n")
-    head = ["engine", "part", "environments", "control steps/s", "physics steps/s"]
-    cells = [
-        [row.engine, row.part, f"{row.n_envs:,}", f"{row.control_steps_per_s:,.0f}", f"{row.physics_steps_per_s:,.0f}"]
-        for row in report.rows
+    write_json(out / "bench.json", record)
+    columns = [
+        ("engine", "engine", "{}"),
+        ("part", "part", "{}"),
+        ("n_envs", "environments", "{:,}"),
+        ("control_steps_per_s", "control steps/s", "{:,.0f}"),
+        ("physics_steps_per_s", "physics steps/s", "{:,.0f}"),
     ]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *cells])
-    return "\n".join([table, *(f"Left out: {text}." for text in report.left_out)]) + "\n"
+    table = markdown_table([asdict(row) for row in report.rows], columns)
+    return table + "".join(f"Left out: {text}.\n" for text in report.left_out)
