@@ -8,7 +8,6 @@ A recording is played forward and backward up to the number of frames.
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from stac_mjx._common.errors import BodyError, InputError
-from stac_mjx._common.files import write_text
-from stac_mjx._common.hdf5.info import environment_json
-from stac_mjx._common.system import n_cores, peak_rss_mb, processor
+from stac_mjx._common.files import write_json, write_text
+from stac_mjx._common.system import environment, n_cores, peak_rss_mb, processor
 from stac_mjx.body.body import Body, load_body
 from stac_mjx.body.presets import body_preset
 from stac_mjx.calibration.calibrate import calibrate
@@ -177,10 +175,10 @@ def write_bench(rows: list[Row], out: Path) -> str:
         "processor": processor(),
         "cores": n_cores(),
         "devices": devices,
-        "versions": json.loads(environment_json()),
+        "versions": environment(),
     }
     record = {"machine": machine, "bodies": [dataclasses.asdict(row) for row in rows]}
-    write_text(out / "bench.json", json.dumps(record, indent=2) + "\n")
+    write_json(out / "bench.json", record)
     text = f"{machine['processor']}, {machine['cores']} cores, {devices}\n\n" + markdown("Inverse kinematics", rows)
     write_text(out / "bench.md", text)
     return text

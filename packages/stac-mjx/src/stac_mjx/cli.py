@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -72,10 +71,24 @@ VERBS = {
         examples="stac-mjx bench bodies=[mouse_arm,rat] out=bench",
     ),
 }
+REMOVED = (
+    "solver.smoothing_passes",
+    "solver.keyframe_stride",
+    "solver.restart_factor",
+    "solver.batch",
+    "solver.threads",
+    "calibration.anchor",
+    "alignment.implausible_factor",
+    "trajectory.segment",
+    "trajectory.overlap",
+    "scaling",
+)
+"""Settings of earlier versions that are constants now."""
 APP = App(
     "register 3D keypoints of an animal to its MuJoCo body",
     VERBS,
     about="Start with: stac-mjx fit out=results\n",
+    renamed=dict.fromkeys(REMOVED, ""),
 )
 
 
@@ -192,7 +205,7 @@ def convert(config: ConvertConfig) -> None:
     """Write ``clips.h5``, ``offsets.h5``, ``convert_summary.json``, ``config.yaml`` and ``convert.log``."""
     begin = time.perf_counter()
     require(config.path, "path", "'old/*_ik.h5'")
-    from stac_mjx._common.files import output_folder, write_text
+    from stac_mjx._common.files import output_folder, write_json, write_text
     from stac_mjx._common.progress import reporting
     from stac_mjx._common.system import use_compilation_cache
     from stac_mjx.convert.convert import conversion_summary, convert, report_lines
@@ -210,7 +223,7 @@ def convert(config: ConvertConfig) -> None:
         write_clips(out / "clips.h5", conversion.clips)
         write_text(out / "config.yaml", config_yaml(config))
         summary["wall_s"] = round(time.perf_counter() - begin, 3)
-        write_text(out / "convert_summary.json", json.dumps(summary, indent=2) + "\n")
+        write_json(out / "convert_summary.json", summary)
         for warning in summary["warnings"]:
             log.warning(warning)
         for line in report_lines(summary):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from stac_mjx._common.errors import counted
-from stac_mjx._common.files import output_folder, write_text
-from stac_mjx._common.hdf5.info import environment_json
-from stac_mjx._common.system import peak_rss_mb
+from stac_mjx._common.files import output_folder, write_json, write_text
+from stac_mjx._common.system import environment, peak_rss_mb
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.calibrate import Calibration
 from stac_mjx.calibration.known_offsets import KnownOffsets
@@ -88,7 +86,7 @@ class Registration:
             write_report(self.clips, offsets, summary, folder)
         tick(1)
         self.timings["write_s"] = time.perf_counter() - begin
-        write_text(folder / "fit_summary.json", json.dumps(summary | _run_figures(self), indent=2) + "\n")
+        write_json(folder / "fit_summary.json", summary | _run_figures(self))
         tick(1)
         return folder
 
@@ -237,5 +235,5 @@ def _run_figures(registration: Registration) -> dict[str, Any]:
         "peak_rss_mb": round(peak_rss_mb(), 1),
         "warnings": warnings,
         "notes": list(inputs.notes),
-        "versions": json.loads(environment_json()),
+        "versions": environment(),
     }
