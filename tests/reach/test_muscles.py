@@ -83,7 +83,7 @@ def test_onset_is_where_the_trial_rises_through_a_fraction_of_its_range() -> Non
     assert np.isnan(onset(np.array([4.0, 3.0, 0.0]), 0.5))
     assert np.isnan(onset(np.ones(4), 0.5))
     assert onset(np.array([0.0, 1.0, np.nan, np.nan]), 0.5) == pytest.approx(0.5)
-    with pytest.raises(ConfigError, match="between 0 and 1"):
+    with pytest.raises(ConfigError, match="onset_fraction: "):
         onset(np.arange(4.0), 1.0)
 
 
