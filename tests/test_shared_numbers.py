@@ -109,7 +109,7 @@ def test_both_packages_draw_the_same_curve_from_one_file(tmp_path: Path) -> None
         n_steps, ended = np.asarray(file["valid"]).sum(1), np.asarray(file["terminated"]).astype(bool)
         rate = float(file.attrs["rate_hz"])
     rollouts = read_rollouts(tmp_path / "rollouts.h5")
-    (row,) = study.study({"all": rollouts}, SurvivalConfig(times_s=[0.0, 3 / rate, 4 / rate])).results
+    (row,) = study.run({"all": rollouts}, SurvivalConfig(times_s=[0.0, 3 / rate, 4 / rate])).results
     curve = survival(episodes_of(ended, n_steps))
     for step, name in ((0, "0"), (3, f"{3 / rate:g}"), (4, f"{4 / rate:g}")):
         assert list(row["at_s"][name].values()) == pytest.approx(curve.at(step), nan_ok=True)
