@@ -148,7 +148,7 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ...]
     "no rows": (stored("a_x,a_y,a_z\n"), {}, ("header", "no frame")),
     # animals, names, settings
     "no such track": (sleap(np.stack([X, X], 1), track_names=["m", "f"]), {"track": 2}, ("track=2", "1: f")),
-    "track of one animal": (lambda path: files.write_csv(path, X), {"track": 1}, ("keypoints.track=1", "one animal")),
+    "track of one animal": (lambda path: files.write_csv(path, X), {"track": 1}, ("keypoints.track=1", "only animal")),
     "too few names": (mat(pred=X), {"order": NAMES[:2]}, ("4 keypoints", "2 names", "keypoints.names")),
     "too few names in the file": (sleap(X, names=NAMES[:3]), {}, ("4 keypoints", "3 names")),
     "no names": (mat(pred=X), {"order": ()}, ("without names", "keypoints.names")),

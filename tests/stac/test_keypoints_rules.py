@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -196,7 +197,7 @@ def test_timestamps_that_jump_split_clips(tmp_path):
 
 
 def test_timestamps_rounded_to_milliseconds_keep_one_clip():
-    timing = spacing(np.round(np.arange(3001) / 30.0, 3), "timestamps")
+    timing = spacing(Path("a.nwb"), np.round(np.arange(3001) / 30.0, 3), "timestamps")
     assert timing.step == pytest.approx(1 / 30.0, rel=1e-5)
     assert timing.clip_lengths == (3001,)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +51,15 @@ class PublicOutput:
 
 
 def read_public_output(path: Path) -> PublicOutput:
-    """Read one file.
-
-    Raises:
-        InputError: when poses or offsets are missing, or its arrays differ in shape.
-    """
+    """Read one file."""
     with hdf5.opened(path) as file:
         arrays = {name: _array(file, aliases) for name, aliases in _ALIASES.items()}
         texts = {name: _texts(file, name) for name in ("names_qpos", "names_xpos", "kp_names", "config")}
-    missing = [name for name in ("qpos", "offsets") if arrays[name] is None]
-    raise_all(InputError, str(path), [f"{name}: is missing; not an output of the public stac-mjx" for name in missing])
     qpos, offsets = arrays["qpos"], arrays["offsets"]
-    assert qpos is not None
-    assert offsets is not None
-    raise_all(InputError, str(path), _shape_problems(arrays))
+    if qpos is None or offsets is None:
+        missing = [name for name in ("qpos", "offsets") if arrays[name] is None]
+        raise InputError(f"{path}: {', '.join(missing)}: is missing; not an output of the public stac-mjx")
+    raise_all(InputError, str(path), _shape_problems(qpos, offsets, arrays))
     return PublicOutput(
         path=path,
         qpos=qpos,
@@ -89,38 +85,28 @@ _ALIASES = {
 
 def _array(file: Any, names: tuple[str, ...]) -> np.ndarray | None:
     """Return the first of these data sets that is not empty, or None."""
-    found = hdf5.first_member(file, names)
-    if found is None:
-        return None
-    values = hdf5.numbers(found[1])
-    return values if values.size else None
+    node = hdf5.first_dataset(file, *names)
+    return None if node is None or not node.size else hdf5.numbers(node)
 
 
 def _texts(file: Any, name: str) -> tuple[str, ...] | None:
-    found = hdf5.first_member(file, (name,))
-    return hdf5.strings(found[1]) if found is not None and hdf5.holds_text(found[1]) else None
+    node = hdf5.first_dataset(file, name)
+    return hdf5.strings(node) if node is not None and hdf5.holds_text(node) else None
 
 
-def _shape_problems(arrays: Mapping[str, np.ndarray | None]) -> list[str]:
-    qpos, offsets = arrays["qpos"], arrays["offsets"]
-    assert qpos is not None
-    assert offsets is not None
+def _shape_problems(qpos: np.ndarray, offsets: np.ndarray, arrays: Mapping[str, np.ndarray | None]) -> list[str]:
     if qpos.ndim != 2:
         return [f"qpos: wrong axes {qpos.shape}; expected (frame, coordinate)"]
     if offsets.size % 3 or offsets.shape[-1] not in (3, offsets.size):
         return [f"offsets: wrong axes {offsets.shape}; expected (keypoint, 3)"]
     frames, keypoints = len(qpos), offsets.size // 3
-    expected = {
-        "xpos": (frames, None, 3),
-        "marker_sites": (frames, keypoints, 3),
-        "qvel": (frames, None),
-    }
+    expected = {"xpos": (frames, None, 3), "marker_sites": (frames, keypoints, 3), "qvel": (frames, None)}
     problems = []
     for name, shape in expected.items():
         array = arrays[name]
-        if array is not None and not (
-            array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
-        ):
+        if array is None:
+            continue
+        if any(want not in (None, size) for size, want in zip_longest(array.shape, shape, fillvalue=-1)):
             words = " x ".join("any" if size is None else str(size) for size in shape)
             problems.append(f"{name}: wrong axes {array.shape}; expected {words} (qpos has {frames} frames)")
     return problems

@@ -6,11 +6,12 @@ After cleaning three things agree for every point: it is NaN in all three coordi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from stac_mjx._common.errors import counted
+from stac_mjx._common.errors import InputError, counted
 
 JUMP = 0.5
 """An interval that departs from the median interval by more than this fraction is a jump."""
@@ -119,30 +120,28 @@ class Timing:
     notes: tuple[str, ...] = ()
 
 
-def spacing(times: np.ndarray, what: str) -> Timing:
+def spacing(path: Path, times: np.ndarray, what: str) -> Timing:
     """Measure the spacing of `times` (frame,), split where they jump or decrease.
 
     A jump ends a clip: frames on both sides are not neighbours, so neither smoothing nor velocity may connect them.
 
     Args:
+        path: the file, for messages.
         times: time or number of each frame, finite.
         what: what the times are, for messages ("timestamps").
-
-    Raises:
-        ValueError: when the times are not finite, do not increase, or are not evenly spaced apart from single jumps.
     """
     if not np.isfinite(times).all():
-        raise ValueError(f"{what} contain NaN or infinite values")
+        raise InputError(f"{path}: {what} contain NaN or infinite values")
     if len(times) < 2:
         return Timing(None, (len(times),))
     intervals = np.diff(times)
     typical = float(np.median(intervals))
     if typical <= 0:
-        raise ValueError(f"{what} do not increase (median interval {typical:g})")
+        raise InputError(f"{path}: {what} do not increase (median interval {typical:g})")
     jumps = np.abs(intervals - typical) > JUMP * typical
     if jumps.mean() > MAX_JUMPS and jumps.sum() > 1:
-        raise ValueError(
-            f"{what} are not evenly spaced: {jumps.mean():.0%} of the intervals depart from the median"
+        raise InputError(
+            f"{path}: {what} are not evenly spaced: {jumps.mean():.0%} of the intervals depart from the median"
             f" {typical:g} by more than {JUMP:.0%}; resample the recording to a fixed rate first"
         )
     lengths = np.diff(np.concatenate([[0], np.flatnonzero(jumps) + 1, [len(times)]]))

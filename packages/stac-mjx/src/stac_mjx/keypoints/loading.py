@@ -86,7 +86,8 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
     reading = read_file(path, config.format, config.track)
     names, name_notes = settle_names(path, reading, config, order)
     rate_hz, rate_note = _settle_rate(path, reading, config)
-    unit, unit_notes = _settle_unit(reading, config)
+    unit = config.unit or reading.unit
+    unit_notes = (f"length unit {unit} (keypoints.unit)",) if config.unit else ()
     frames, lengths = _chosen_frames(path, reading, config)
     # The readers' arrays may be transposed views; one copy in our order is what everything after works on.
     positions = np.array(reading.positions[frames], order="C")
@@ -163,13 +164,6 @@ def _settle_rate(path: Path, reading: Reading, config: KeypointsConfig) -> tuple
     if not (math.isfinite(stated) and stated > 0):
         raise InputError(f"{path}: invalid frame rate {stated:g} Hz in the file. Set keypoints.rate_hz")
     return stated, f"frame rate {stated:g} Hz (file)"
-
-
-def _settle_unit(reading: Reading, config: KeypointsConfig) -> tuple[str | None, tuple[str, ...]]:
-    """Return the unit, and a note where the settings override the file."""
-    if config.unit is None:
-        return reading.unit, ()
-    return config.unit, (f"length unit {config.unit} (keypoints.unit)",)
 
 
 def _chosen_frames(path: Path, reading: Reading, config: KeypointsConfig) -> tuple[slice | np.ndarray, list[int]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from stac_mjx._common.errors import InputError
 from stac_mjx.keypoints.formats import matlab
-from stac_mjx.keypoints.formats.reading import Reading, choose_track
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track
 
 POSITIONS = ("pred", "data_3D", "data_3d")
 """Variables with positions; the first match is used."""
@@ -22,11 +22,7 @@ _RATES = ("fps", "frame_rate", "rate_hz")
 
 
 def read(path: Path, track: int | None = None) -> Reading:
-    """Read one DANNCE or label3d file.
-
-    Raises:
-        InputError: when the file is corrupt, has no positions, or its axes do not fit.
-    """
+    """Read one DANNCE or label3d file."""
     file = matlab.load(path, (*POSITIONS, "p_max", *_RATES), _NAMES)
     key = next((key for key in POSITIONS if key in file.arrays), None)
     if key is None:
@@ -54,7 +50,7 @@ def _one_animal(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Drop the animal axis (the second) of positions with four axes and of their scores."""
     if values.ndim != 4:
-        choose_track(path, track, ["the only animal"])
+        choose_track(path, track, ONE_ANIMAL)
         return values, scores
     index = choose_track(path, track, [f"animal {animal} of {key}" for animal in range(values.shape[1])])
     if scores is not None and scores.ndim == 3 and scores.shape[1] == values.shape[1]:

@@ -29,10 +29,7 @@ _OTHER_HDF5 = {
 _FOREIGN = {
     b"\x93NUMPY": "a NumPy .npy array",
     b"PK\x03\x04": "a zip archive (.npz, .xlsx, .slp in a package)",
-    b"\x80\x04": "a Python pickle, which is never opened",
-    b"\x80\x05": "a Python pickle, which is never opened",
-    b"\x80\x03": "a Python pickle, which is never opened",
-    b"\x80\x02": "a Python pickle, which is never opened",
+    **{bytes((0x80, protocol)): "a Python pickle, which is never opened" for protocol in range(2, 6)},
     b"\x1f\x8b": "a gzip archive",
     b"%PDF": "a PDF",
     b"{": "JSON",
@@ -42,11 +39,7 @@ _FOREIGN = {
 
 
 def detect(path: Path) -> str:
-    """Return the format of `path`, a key of FORMATS.
-
-    Raises:
-        InputError: when the file is empty, unreadable or of an unknown format; describes its content.
-    """
+    """Return the format of `path`, a key of FORMATS."""
     try:
         with open(path, "rb") as stream:
             head = stream.read(_HEAD)
@@ -76,12 +69,9 @@ def _detect_hdf5(path: Path) -> str:
             return "clips"
         if schema is not None and schema.startswith("mimic."):
             raise InputError(f"{path}: a {schema} file, which has no recording")
-        if hdf5.member(file, "kp_data") is not None:
-            return "stac"
-        if hdf5.member(file, sleap.POSITIONS) is not None:
-            return "sleap"
-        if hdf5.first_member(file, dannce.POSITIONS) is not None:
-            return "dannce"
+        for kind, names in {"stac": ("kp_data",), "sleap": (sleap.POSITIONS,), "dannce": dannce.POSITIONS}.items():
+            if hdf5.first_dataset(file, *names) is not None:
+                return kind
         if "nwb_version" in file.attrs or nwb.containers(file):
             return "nwb"
         for name, what in _OTHER_HDF5.items():

@@ -5,7 +5,7 @@ Version 7.3 is HDF5 with the axes in reverse order and text as 16-bit codes; bot
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,16 @@ from stac_mjx.keypoints.formats import reading as hdf5
 class MatlabFile:
     """The requested variables of one file."""
 
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray]
     """Variable name -> float64 array, axes in MATLAB's order."""
-    texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    texts: dict[str, tuple[str, ...]]
     """Variable name -> its strings (char array, cell array of char)."""
-    inventory: str = ""
+    inventory: str
     """All variables of the file with their shapes, for messages."""
 
 
 def load(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabFile:
-    """Read the `numeric` and `text` variables that `path` has; ``struct.field`` reaches into a structure.
-
-    Raises:
-        InputError: when the file is corrupt, or a variable has another type.
-    """
+    """Read the `numeric` and `text` variables that `path` has; ``struct.field`` reaches into a structure."""
     if h5py.is_hdf5(path):
         with hdf5.opened(path) as file:
             return _load_v73(path, file, numeric, text)
@@ -52,16 +48,12 @@ def _load_v5(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> Mat
             raise
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a complete MATLAB file ({reason}). Copy or export it again") from error
-    result = MatlabFile(inventory=", ".join(f"{name} {shape}" for name, shape, _ in shapes) or "no variable")
-    for name in numeric:
-        value = _field(values, name)
-        if value is not None:
-            result.arrays[name] = _v5_array(path, name, value)
-    for name in text:
-        value = _field(values, name)
-        if value is not None:
-            result.texts[name] = _v5_strings(path, name, value)
-    return result
+    found = {name: value for name in (*numeric, *text) if (value := _field(values, name)) is not None}
+    return MatlabFile(
+        arrays={name: _v5_array(path, name, found[name]) for name in numeric if name in found},
+        texts={name: _v5_strings(path, name, found[name]) for name in text if name in found},
+        inventory=", ".join(f"{name} {shape}" for name, shape, _ in shapes) or "no variable",
+    )
 
 
 def _field(values: dict[str, Any], name: str) -> Any:
@@ -104,21 +96,17 @@ def _called(value: Any) -> str:
 def _load_v73(path: Path, file: h5py.File, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabFile:
     with open(path, "rb") as stream:
         by_matlab = stream.read(6) == b"MATLAB"
-    result = MatlabFile(inventory=hdf5.contents(file))
-    for name in numeric:
-        node = hdf5.member(file, name.replace(".", "/"))
-        if isinstance(node, h5py.Dataset):
-            values = hdf5.numbers(node)
-            reverse = by_matlab or "MATLAB_class" in node.attrs
-            result.arrays[name] = values.T if reverse else values
-    for name in text:
-        node = hdf5.member(file, name.replace(".", "/"))
-        if isinstance(node, h5py.Dataset):
-            result.texts[name] = _v73_strings(file, node)
-    return result
+    nodes = {name: hdf5.first_dataset(file, name.replace(".", "/")) for name in (*numeric, *text)}
+    found = {name: node for name, node in nodes.items() if node is not None}
+    arrays = {name: hdf5.numbers(found[name]) for name in numeric if name in found}
+    for name, values in arrays.items():
+        if by_matlab or "MATLAB_class" in found[name].attrs:
+            arrays[name] = values.T
+    texts = {name: _v73_strings(found[name]) for name in text if name in found}
+    return MatlabFile(arrays, texts, hdf5.contents(file))
 
 
-def _v73_strings(file: h5py.File, node: h5py.Dataset) -> tuple[str, ...]:
+def _v73_strings(node: h5py.Dataset) -> tuple[str, ...]:
     """Return the strings of a cell array (references to 16-bit codes), a char array, or plain HDF5 text."""
     if hdf5.holds_text(node):
         return hdf5.strings(node)

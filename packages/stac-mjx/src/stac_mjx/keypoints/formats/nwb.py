@@ -32,24 +32,17 @@ class _Series:
 
 def containers(file: h5py.File) -> list[h5py.Group]:
     """Return the groups of the file that hold pose estimates, in file order."""
-    estimates: list[h5py.Group] = []
-    processing = hdf5.subgroup(file, "processing")
-    modules = [] if processing is None else [f"processing/{name}" for name in hdf5.child_names(processing)]
-    for module_name in modules:
-        module = hdf5.subgroup(file, module_name)
-        for name in [] if module is None else hdf5.child_names(module):
-            group = hdf5.subgroup(file, f"{module_name}/{name}")
-            if group is not None and _is_estimate(group, name):
-                estimates.append(group)
-    return estimates
+    modules = _subgroups(hdf5.member(file, "processing"))
+    return [group for module in modules for group in _subgroups(module) if _is_estimate(group)]
+
+
+def _subgroups(parent: h5py.Group | h5py.Dataset | None) -> list[h5py.Group]:
+    members = [hdf5.member(parent, str(name)) for name in parent] if isinstance(parent, h5py.Group) else []
+    return [member for member in members if isinstance(member, h5py.Group)]
 
 
 def read(path: Path, track: int | None = None) -> Reading:
-    """Read one NWB file with ndx-pose estimates.
-
-    Raises:
-        InputError: when it has none, or 2D ones, or its series differ in length or times, or the times are uneven.
-    """
+    """Read one NWB file with ndx-pose estimates."""
     with hdf5.opened(path) as file:
         groups = containers(file)
         if not groups:
@@ -63,35 +56,34 @@ def read(path: Path, track: int | None = None) -> Reading:
     _check_same(path, names, series)
     timing, rate_hz = _timing(path, series[0])
     unit, unit_note = _unit(path, names, series)
-    confidences = [one.confidence for one in series]
     return Reading(
         positions=np.stack([one.positions for one in series], axis=1),
-        confidence=_confidence(confidences, len(series[0].positions)),
+        confidence=_confidence([one.confidence for one in series], len(series[0].positions)),
         names=names,
         rate_hz=rate_hz,
         unit=unit,
-        clip_lengths=timing.clip_lengths if timing is not None and len(timing.clip_lengths) > 1 else None,
+        clip_lengths=None if timing is None else timing.clip_lengths,
         notes=(*order_note, *(timing.notes if timing is not None else ()), unit_note),
     )
 
 
-def _is_estimate(group: h5py.Group, name: str) -> bool:
+def _is_estimate(group: h5py.Group) -> bool:
     """Return whether the type or name of a group is PoseEstimation, and it has series."""
-    kind = hdf5.text_attribute(group, "neurodata_type") or name
+    kind = hdf5.text_attribute(group, "neurodata_type") or str(group.name).rpartition("/")[2]
     return kind.startswith("PoseEstimation") and bool(_series_names(group))
 
 
 def _series_names(group: h5py.Group) -> list[str]:
-    return [name for name in hdf5.child_names(group) if isinstance(hdf5.member(group, f"{name}/data"), h5py.Dataset)]
+    return [str(name) for name in group if hdf5.first_dataset(group, f"{name}/data") is not None]
 
 
 def _ordered_names(path: Path, group: h5py.Group) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of the series in the order of ``nodes``, and a note where the file has no nodes."""
     stored = _series_names(group)
-    listed = hdf5.first_member(group, ("nodes", "skeleton/nodes"))
+    listed = hdf5.first_dataset(group, "nodes", "skeleton/nodes")
     if listed is None:
         return tuple(stored), ("the file has no nodes: keypoints are in the order of the series in HDF5",)
-    nodes = hdf5.strings(listed[1])
+    nodes = hdf5.strings(listed)
     problems = [f"node {name!r} has no series" for name in nodes if name not in stored]
     problems += [f"series {name!r} is not one of the nodes" for name in stored if name not in nodes]
     if problems and not set(nodes) & set(stored):
@@ -101,15 +93,14 @@ def _ordered_names(path: Path, group: h5py.Group) -> tuple[tuple[str, ...], tupl
 
 
 def _read_series(path: Path, group: h5py.Group, name: str) -> _Series:
-    data = hdf5.member(group, f"{name}/data")
+    data = hdf5.first_dataset(group, f"{name}/data")
     where = f"{path}: {group.name}/{name}/data"
-    if not isinstance(data, h5py.Dataset) or len(data.shape) != 2 or data.shape[1] not in (2, 3):
+    if data is None or len(data.shape) != 2 or data.shape[1] not in (2, 3):
         raise InputError(f"{where}: expected (frame, 3), got {getattr(data, 'shape', None)}")
     if data.shape[1] == 2:
         raise InputError(f"{where}: 2D data {data.shape}, expected 3D. Triangulate the cameras first")
-    start = hdf5.member(group, f"{name}/starting_time")
-    conversion = hdf5.number_attribute(data, "conversion")
-    offset = hdf5.number_attribute(data, "offset")
+    start = hdf5.first_dataset(group, f"{name}/starting_time")
+    conversion, offset = (hdf5.number_attribute(data, key) for key in ("conversion", "offset"))
     positions = hdf5.numbers(data)
     # values that overflow become inf, which cleaning marks as missing
     with np.errstate(over="ignore", invalid="ignore"):
@@ -121,14 +112,14 @@ def _read_series(path: Path, group: h5py.Group, name: str) -> _Series:
         positions=positions,
         confidence=_column(group, f"{name}/confidence"),
         times=_column(group, f"{name}/timestamps"),
-        rate_hz=hdf5.number_attribute(start, "rate") if isinstance(start, h5py.Dataset) else None,
+        rate_hz=None if start is None else hdf5.number_attribute(start, "rate"),
         unit_text=hdf5.text_attribute(data, "unit"),
     )
 
 
 def _column(group: h5py.Group, name: str) -> np.ndarray | None:
-    node = hdf5.member(group, name)
-    return hdf5.numbers(node).ravel() if isinstance(node, h5py.Dataset) and node.size else None
+    node = hdf5.first_dataset(group, name)
+    return hdf5.numbers(node).ravel() if node is not None and node.size else None
 
 
 def _check_same(path: Path, names: tuple[str, ...], series: list[_Series]) -> None:
@@ -159,10 +150,7 @@ def _timing(path: Path, series: _Series) -> tuple[Timing | None, float | None]:
     """Return clip borders and rate from the timestamps, or without them the stated rate."""
     if series.times is None:
         return None, series.rate_hz
-    try:
-        timing = spacing(series.times, "timestamps")
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
+    timing = spacing(path, series.times, "timestamps")
     return timing, None if timing.step is None else round(1.0 / timing.step, 6)
 
 

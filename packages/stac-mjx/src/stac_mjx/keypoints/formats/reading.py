@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from jaxtyping import Float
 
-from stac_mjx._common.errors import InputError
-from stac_mjx._common.hdf5.reading import LIBRARY_ERRORS, find, read_numbers, reason, storage_problems
+from stac_mjx._common.errors import InputError, raise_all
+from stac_mjx._common.hdf5.reading import LIBRARY_ERRORS, find, open_hdf5, read_numbers, reason, storage_problems
 from stac_mjx._common.hdf5.reading import attribute as whole_attribute
-from stac_mjx._common.hdf5.reading import open_hdf5 as opened
 
-__all__ = [
-    "Reading", "as_text", "child_names", "choose_track", "contents", "first_member", "holds_references", "holds_text",
-    "member", "number_attribute", "numbers", "opened", "referenced", "refuse_track", "strings", "subgroup",
-    "text_attribute",
-]  # fmt: skip
+opened = open_hdf5
+ONE_ANIMAL = ["the only animal"]
+"""Tracks of a format that holds one."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +50,8 @@ class Reading:
         return self.positions.shape[1]
 
 
-def refuse_track(path: Path, track: int | None, kind: str) -> None:
-    """Refuse a choice of animal for a format that holds one.
-
-    Raises:
-        InputError: when `track` is given and not 0.
-    """
-    if track not in (None, 0):
-        raise InputError(f"{path}: keypoints.track={track}, but {kind} holds one animal; leave keypoints.track empty")
-
-
 def choose_track(path: Path, track: int | None, labels: list[str]) -> int:
-    """Return which of the tracks in `labels` to read: the only one, or the chosen one.
-
-    Raises:
-        InputError: when there are several and none was chosen, or the chosen one does not exist.
-    """
+    """Return which of the tracks in `labels` to read: the only one, or the chosen one."""
     listing = ", ".join(f"{index}: {label}" for index, label in enumerate(labels))
     if track is None and len(labels) == 1:
         return 0
@@ -83,32 +67,14 @@ def member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
     return find(group, name, soft_links=True)
 
 
-def subgroup(group: h5py.Group, name: str) -> h5py.Group | None:
-    """Return the member `name` of `group` where it is a group, else None."""
-    node = member(group, name)
-    return node if isinstance(node, h5py.Group) else None
-
-
-def child_names(group: h5py.Group) -> list[str]:
-    """Return the names of the members of `group`, in the order of the file."""
-    return [str(name) for name in group]
-
-
-def first_member(group: h5py.Group, names: tuple[str, ...]) -> tuple[str, h5py.Dataset] | None:
-    """Return the first of `names` that is a data set of `group`, with its name, or None."""
-    for name in names:
-        node = member(group, name)
-        if isinstance(node, h5py.Dataset):
-            return name, node
-    return None
+def first_dataset(group: h5py.Group, *names: str) -> h5py.Dataset | None:
+    """Return the first of `names` that is a data set of `group`, or None."""
+    members = (member(group, name) for name in names)
+    return next((node for node in members if isinstance(node, h5py.Dataset)), None)
 
 
 def numbers(dataset: h5py.Dataset, dtype: type = np.float64) -> np.ndarray:
-    """Return the numbers of `dataset` as `dtype`.
-
-    Raises:
-        InputError: when it does not hold real numbers, or numbers that `dtype` cannot hold, or cannot be read.
-    """
+    """Return the numbers of `dataset` as `dtype`."""
     # some bit patterns of NaN raise the processor's invalid flag when widened; NaN is a legal value here
     with np.errstate(invalid="ignore"):
         values = read_numbers(dataset)
@@ -119,14 +85,9 @@ def numbers(dataset: h5py.Dataset, dtype: type = np.float64) -> np.ndarray:
 
 
 def strings(dataset: h5py.Dataset) -> tuple[str, ...]:
-    """Return the strings of `dataset`, flat, without padding.
-
-    Raises:
-        InputError: when it does not hold text, or cannot be read.
-    """
+    """Return the strings of `dataset`, flat, without padding."""
     problems = storage_problems(dataset) or ([] if holds_text(dataset) else [f"expected text, got {dataset.dtype}"])
-    if problems:
-        raise InputError(f"{_place(dataset)}: {problems[0]}")
+    raise_all(InputError, _place(dataset), problems)
     try:
         return tuple(as_text(value) for value in np.ravel(np.asarray(dataset[()], dtype=object)))
     except LIBRARY_ERRORS as error:
@@ -134,42 +95,37 @@ def strings(dataset: h5py.Dataset) -> tuple[str, ...]:
 
 
 def referenced(dataset: h5py.Dataset) -> list[h5py.Dataset]:
-    """Return the data sets of the same file that the references in `dataset` point to, flat.
-
-    Raises:
-        InputError: when a reference does not lead to a data set.
-    """
+    """Return the data sets of the same file that the references in `dataset` point to, flat."""
+    raise_all(InputError, _place(dataset), storage_problems(dataset))
     try:
-        problems = storage_problems(dataset)
-        targets = [] if problems else [dataset.file[reference] for reference in np.ravel(dataset[()])]
+        targets = [dataset.file[reference] for reference in np.ravel(dataset[()])]
     except LIBRARY_ERRORS as error:
         raise InputError(f"{_place(dataset)}: a reference does not lead to a data set ({reason(error)})") from error
-    if problems or not all(isinstance(target, h5py.Dataset) for target in targets):
-        problem = problems[0] if problems else "a reference does not lead to a data set"
-        raise InputError(f"{_place(dataset)}: {problem}")
-    return targets
+    found = [target for target in targets if isinstance(target, h5py.Dataset)]
+    if len(found) < len(targets):
+        raise InputError(f"{_place(dataset)}: a reference does not lead to a data set")
+    return found
 
 
-def _attribute(node: h5py.Group | h5py.Dataset, names: tuple[str, ...], kind: type) -> object:
-    """Return the first element of the first attribute called one of `names`, or None where it is of another kind."""
+def _attribute(node: h5py.Group | h5py.Dataset, names: tuple[str, ...]) -> Any:
+    """Return the first element of the first attribute called one of `names`, or None."""
     for name in names:
         value = whole_attribute(node, name)
         if value is not None and np.size(value):
-            value = np.ravel(np.asarray(value, dtype=object))[0]
-            return value if isinstance(value, kind) else None
+            return np.ravel(np.asarray(value, dtype=object))[0]
     return None
 
 
 def number_attribute(node: h5py.Group | h5py.Dataset, *names: str) -> float | None:
     """Return the first attribute called one of `names` as a float, or None where it is absent or not a number."""
-    value = _attribute(node, names, (int, float, np.integer, np.floating))
-    return None if value is None else float(value)
+    value = _attribute(node, names)
+    return float(value) if isinstance(value, int | float | np.integer | np.floating) else None
 
 
 def text_attribute(node: h5py.Group | h5py.Dataset, *names: str) -> str | None:
     """Return the first attribute called one of `names` as text, or None where it is absent or not text."""
-    value = _attribute(node, names, str)
-    return as_text(value) if value is not None else None
+    value = _attribute(node, names)
+    return as_text(value) if isinstance(value, str) else None
 
 
 def as_text(value: object) -> str:

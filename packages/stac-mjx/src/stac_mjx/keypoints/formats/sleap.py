@@ -37,19 +37,16 @@ class _Tracks:
 
 
 def read(path: Path, track: int | None = None) -> Reading:
-    """Read one SLEAP or Anipose file.
-
-    Raises:
-        InputError: when it has no 3D tracks, its axes do not fit, or it has several tracks and none was chosen.
-    """
+    """Read one SLEAP or Anipose file."""
     with hdf5.opened(path) as file:
-        dataset = hdf5.member(file, POSITIONS)
-        if not isinstance(dataset, h5py.Dataset):
+        dataset = hdf5.first_dataset(file, POSITIONS)
+        if dataset is None:
             raise InputError(f"{path}: missing data set 'tracks' (got {hdf5.contents(file)})")
-        names = _texts(file, _NAMES)
-        tracks = _oriented(f"{path}: tracks", dataset, names, hdf5.first_member(file, ("point_scores",)))
-        labels = _texts(file, ("track_names",))
-        unit, unit_note = said_unit(_text_of(file, dataset, _UNITS), "attribute units")
+        names = _texts(file, *_NAMES)
+        tracks = _oriented(f"{path}: tracks", dataset, names, hdf5.first_dataset(file, "point_scores"))
+        labels = _texts(file, "track_names")
+        unit_text = hdf5.text_attribute(dataset, *_UNITS) or hdf5.text_attribute(file, *_UNITS)
+        unit, unit_note = said_unit(unit_text, "attribute units")
         rate_hz = _rate(file, dataset)
         lengths = _clip_lengths(file, tracks.positions.shape[0])
     index = choose_track(path, track, _labels(tracks.positions, labels))
@@ -69,20 +66,17 @@ def read(path: Path, track: int | None = None) -> Reading:
     )
 
 
-def _oriented(
-    where: str, dataset: h5py.Dataset, names: tuple[str, ...] | None, scores: tuple[str, h5py.Dataset] | None
-) -> _Tracks:
+def _oriented(where: str, dataset: h5py.Dataset, names: tuple[str, ...] | None, scores: h5py.Dataset | None) -> _Tracks:
     """Find which order of axes fits the shape, the names and the scores best, and reorder to ours."""
-    layout = _best_layout(where, dataset.shape, names, None if scores is None else scores[1].shape)
+    layout = _best_layout(where, dataset.shape, names, None if scores is None else scores.shape)
     values = _reordered(hdf5.numbers(dataset), layout, "ftkx")
     if scores is None:
         return _Tracks(values, None, layout)
     axes = layout.replace("x", "")
-    sizes = dict(zip(layout, dataset.shape, strict=True))
-    expected = tuple(sizes[axis] for axis in axes)
-    if not _same_but_ones(scores[1].shape, expected):
-        raise InputError(f"{where}: point_scores {scores[1].shape} do not match tracks {dataset.shape}")
-    return _Tracks(values, _reordered(hdf5.numbers(scores[1]).reshape(expected), axes, "ftk"), layout)
+    expected = tuple(size for axis, size in zip(layout, dataset.shape, strict=True) if axis != "x")
+    if not _same_but_ones(scores.shape, expected):
+        raise InputError(f"{where}: point_scores {scores.shape} do not match tracks {dataset.shape}")
+    return _Tracks(values, _reordered(hdf5.numbers(scores).reshape(expected), axes, "ftk"), layout)
 
 
 def _best_layout(
@@ -128,13 +122,9 @@ def _labels(positions: np.ndarray, names: tuple[str, ...] | None) -> list[str]:
     return [f"{name} ({count} frames)" for name, count in zip(known, counts, strict=True)]
 
 
-def _texts(file: h5py.File, names: tuple[str, ...]) -> tuple[str, ...] | None:
-    member = hdf5.first_member(file, names)
-    return None if member is None or member[1].size == 0 else hdf5.strings(member[1])
-
-
-def _text_of(file: h5py.File, dataset: h5py.Dataset, names: tuple[str, ...]) -> str | None:
-    return hdf5.text_attribute(dataset, *names) or hdf5.text_attribute(file, *names)
+def _texts(file: h5py.File, *names: str) -> tuple[str, ...] | None:
+    node = hdf5.first_dataset(file, *names)
+    return None if node is None or node.size == 0 else hdf5.strings(node)
 
 
 def _rate(file: h5py.File, dataset: h5py.Dataset) -> float | None:
@@ -142,16 +132,16 @@ def _rate(file: h5py.File, dataset: h5py.Dataset) -> float | None:
         rate = hdf5.number_attribute(node, *_RATES)
         if rate is not None:
             return rate
-    member = hdf5.first_member(file, _RATES)
-    return float(hdf5.numbers(member[1]).ravel()[0]) if member is not None and member[1].size == 1 else None
+    node = hdf5.first_dataset(file, *_RATES)
+    return float(hdf5.numbers(node).ravel()[0]) if node is not None and node.size == 1 else None
 
 
 def _clip_lengths(file: h5py.File, n_frames: int) -> tuple[int, ...] | None:
     """Return the lengths of the clips, from ``clip_starts``."""
-    member = hdf5.first_member(file, ("clip_starts",))
-    if member is None:
+    node = hdf5.first_dataset(file, "clip_starts")
+    if node is None:
         return None
-    starts = hdf5.numbers(member[1]).ravel()
+    starts = hdf5.numbers(node).ravel()
     lengths = np.diff(np.append(starts, n_frames))
     if not len(starts) or starts[0] != 0 or (lengths <= 0).any() or (starts % 1).any():
         raise InputError(

@@ -11,18 +11,14 @@ from stac_mjx._common.errors import ContractError, InputError, raise_all
 from stac_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
 from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.reading import Reading, refuse_track, text_attribute
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track, text_attribute
 
 SCHEMA = "mimic.reference_clips"
 
 
 def read(path: Path, track: int | None = None) -> Reading:
-    """Read the keypoints, confidence, rate and clip borders of a clips file.
-
-    Raises:
-        InputError: when it is not a clips file of a version this package reads, or is incomplete.
-    """
-    refuse_track(path, track, "a clips file")
+    """Read the keypoints, confidence, rate and clip borders of a clips file."""
+    choose_track(path, track, ONE_ANIMAL)
     with open_contract(path, SCHEMA) as file:
         points, confidence = require(file, "kp_data"), find(file, "kp_confidence")
         positions = read_numbers(points, (None, None, 3)).astype(np.float64)
@@ -54,19 +50,15 @@ def read(path: Path, track: int | None = None) -> Reading:
 
 
 def read_public(path: Path, track: int | None = None) -> Reading:
-    """Read the keypoints in the output of the public stac-mjx: ``kp_data`` (frame, 3 * keypoint) with ``kp_names``.
-
-    Raises:
-        InputError: when ``kp_data`` is missing or its axes do not fit.
-    """
-    refuse_track(path, track, "a STAC output")
+    """Read the keypoints in the output of the public stac-mjx: ``kp_data`` (frame, 3 * keypoint) with ``kp_names``."""
+    choose_track(path, track, ONE_ANIMAL)
     with hdf5.opened(path) as file:
-        dataset = hdf5.member(file, "kp_data")
-        if not isinstance(dataset, h5py.Dataset):
+        dataset = hdf5.first_dataset(file, "kp_data")
+        if dataset is None:
             raise InputError(f"{path}: missing data set 'kp_data' (got {hdf5.contents(file)})")
         values = hdf5.numbers(dataset)
-        member = hdf5.first_member(file, ("kp_names",))
-        names = None if member is None else hdf5.strings(member[1])
+        labels = hdf5.first_dataset(file, "kp_names")
+        names = None if labels is None else hdf5.strings(labels)
     flat = values.ndim == 2 and values.shape[1] and values.shape[1] % 3 == 0
     if not flat and not (values.ndim == 3 and values.shape[2] == 3):
         raise InputError(

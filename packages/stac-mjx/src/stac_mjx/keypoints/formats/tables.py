@@ -23,7 +23,7 @@ import numpy as np
 
 from stac_mjx._common.errors import InputError, raise_all, shorten
 from stac_mjx.keypoints.cleaning import spacing
-from stac_mjx.keypoints.formats.reading import Reading, choose_track, refuse_track
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track
 
 _AXES = ("_x", "_y", "_z")
 _ABSENT = re.compile(r"(^|,)(?:NA|N/A|null|)(?=,|$)")
@@ -56,7 +56,7 @@ class _Columns:
 
 def _anipose_titles(path: Path, rows: Iterator[list[str]], track: int | None) -> list[str]:
     """Return the titles of an Anipose table, and tables like it: its first row."""
-    refuse_track(path, track, "an Anipose table")
+    choose_track(path, track, ONE_ANIMAL)
     return next(rows, [])
 
 
@@ -70,7 +70,7 @@ def _deeplabcut_titles(path: Path, rows: Iterator[list[str]], track: int | None)
     needed = (FIRST_TITLE, "bodyparts", "coords")
     raise_all(InputError, str(path), [f"missing title row {name!r}" for name in needed if name not in levels])
     parts, coords = levels["bodyparts"], levels["coords"]
-    owners = levels.get("individuals", ["the only animal"] * len(parts))
+    owners = levels.get("individuals", ONE_ANIMAL * len(parts))
     if not len(parts) == len(coords) == len(owners):
         raise InputError(f"{path}: the title rows differ in length: {len(parts)}, {len(coords)} and {len(owners)}")
     animals = [name for name in dict.fromkeys(owners) if name != _SINGLE] or [_SINGLE]
@@ -80,20 +80,12 @@ def _deeplabcut_titles(path: Path, rows: Iterator[list[str]], track: int | None)
 
 
 def read_anipose(path: Path, track: int | None = None) -> Reading:
-    """Read an Anipose table, or one like it.
-
-    Raises:
-        InputError: when it is not such a table, a keypoint lacks a coordinate, or a cell contains text.
-    """
+    """Read an Anipose table, or one like it."""
     return _read_table(path, track, _anipose_titles)
 
 
 def read_deeplabcut(path: Path, track: int | None = None) -> Reading:
-    """Read a DeepLabCut table.
-
-    Raises:
-        InputError: as for `read_anipose`, and when it holds several animals and none was chosen.
-    """
+    """Read a DeepLabCut table."""
     return _read_table(path, track, _deeplabcut_titles)
 
 
@@ -146,7 +138,8 @@ def _columns(path: Path, header: list[str]) -> _Columns:
 
 def _numbers(path: Path, stream: TextIO, columns: list[int]) -> np.ndarray:
     """Read the rest of the table, (row, column); empty cells are NaN."""
-    lines = _rows(stream)
+    # the number parser refuses empty cells
+    lines = (_ABSENT.sub(r"\1nan", line.rstrip("\r\n")) for line in stream if line.strip())
     first = next(lines, None)
     if first is None:
         raise InputError(f"{path}: a header and no frames")
@@ -154,17 +147,6 @@ def _numbers(path: Path, stream: TextIO, columns: list[int]) -> np.ndarray:
         return np.loadtxt(chain([first], lines), delimiter=",", usecols=columns, comments=None, quotechar='"', ndmin=2)
     except ValueError as error:
         raise InputError(f"{path}: a row is incomplete or contains text: {error}") from error
-
-
-def _rows(stream: TextIO) -> Iterator[str]:
-    for line in stream:
-        if line.strip():
-            yield _fill_empty(line)
-
-
-def _fill_empty(line: str) -> str:
-    """Write ``nan`` into empty cells, which the number parser refuses."""
-    return _ABSENT.sub(r"\1nan", line.rstrip("\r\n"))
 
 
 def _scores(columns: _Columns, table: np.ndarray) -> np.ndarray | None:
@@ -181,11 +163,8 @@ def _borders(path: Path, columns: _Columns, table: np.ndarray) -> tuple[tuple[in
     """Split clips where the frame number jumps: tables of several trials, or with dropped frames."""
     if columns.frame_number is None:
         return None, ()
-    try:
-        timing = spacing(table[:, -1], "frame numbers (fnum)")
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
+    timing = spacing(path, table[:, -1], "frame numbers (fnum)")
     notes = timing.notes
     if timing.step is not None and timing.step != 1:
         notes += (f"frame numbers (fnum) advance by {timing.step:g}: the rate is that of the stored frames",)
-    return (timing.clip_lengths if len(timing.clip_lengths) > 1 else None), notes
+    return timing.clip_lengths, notes
