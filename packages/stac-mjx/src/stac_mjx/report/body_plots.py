@@ -167,22 +167,13 @@ def worst_frames(clips: ReferenceClips, shapes: Shapes) -> Figure | None:
         for row, view in enumerate(_own_views(clips.kp_data[frame])):
             _draw_frame(axes[row][column], clips, frame, shapes, view)
         _name_worst(axes[0][column], clips, distances[frame])
-        axes[0][column].set_title(_place(clips, frame, float(error[frame])), fontsize=8.5, pad=40)
-    figure.text(0.01, 0.982, _worst_heading(clips), fontsize=9, va="top")
+        clip = "" if len(clips.clip_name) == 1 else f"{label(clips.clip_name[int(clips.frame_clip[frame])], 20)}, "
+        title = f"{clip}{clips.time[frame]:.2f} s\nrms {three_digits(float(error[frame]))} mm"
+        axes[0][column].set_title(title, fontsize=8.5, pad=40)
+    text = f"worst of {clips.n_frames:,} frames; upper row from the side, lower from above; mm; orange: "
+    text += f"{len(clips.kp_names)} recorded keypoints, blue: their sites, red: between them"
+    figure.text(0.01, 0.982, text, fontsize=9, va="top")
     return figure
-
-
-def _place(clips: ReferenceClips, frame: int, error: float) -> str:
-    clip = clips.clip_name[int(clips.frame_clip[frame])]
-    named = "" if len(clips.clip_name) == 1 else f"{label(clip, 20)}, "
-    return f"{named}{clips.time[frame]:.2f} s\nrms {three_digits(error)} mm"
-
-
-def _worst_heading(clips: ReferenceClips) -> str:
-    return (
-        f"worst of {clips.n_frames:,} frames; upper row from the side, lower from above; orange: {len(clips.kp_names)} "
-        "recorded keypoints, blue: their sites, red: between them; mm"
-    )
 
 
 def pick_worst(

@@ -1,29 +1,52 @@
-"""Write the report of a fit: ``report.html``, one self-contained page, and its pictures in ``figures/``."""
+"""Write the report of a fit: ``report.html`` without scripts or links, and its pictures also in ``figures/``.
+
+The template escapes everything that comes from files.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from stac_mjx._common.errors import ContractError, output_error, shorten
 from stac_mjx._common.figures import drawing, encode
-from stac_mjx._common.files import replace_file, write_text
+from stac_mjx._common.files import write_bytes, write_text
 from stac_mjx._common.mjcf import compile_enclosed
 from stac_mjx.records import Offsets, ReferenceClips
 from stac_mjx.report import body_plots, joint_plots
 from stac_mjx.report import error_plots as plots
-from stac_mjx.report.accuracy import distances_mm, figures_of, figures_per_clip, marker_warnings, thinned
-from stac_mjx.report.html import Page, Section, html_of
+from stac_mjx.report.accuracy import (
+    ClipFigures,
+    distances_mm,
+    figures_of,
+    figures_per_clip,
+    marker_warnings,
+    thinned,
+    three_digits,
+)  # fmt: skip
 from stac_mjx.report.joint_plots import JointRanges
 
 SAME_ERROR = 1e-3
 """Relative tolerance of the mean error by which a summary is matched to its clips."""
+MOST_CLIPS = 30
+"""Rows of the table of clips."""
+MOST_WARNINGS = 40
+
+
+class Section(NamedTuple):
+    """A part of the page: what to look for, and pictures (file name, PNG)."""
+
+    title: str
+    text: str
+    pictures: tuple[tuple[str, bytes], ...]
 
 
 def write_report(clips: ReferenceClips, offsets: Offsets | None, summary: dict[str, Any] | None, out: Path) -> Path:
@@ -52,28 +75,22 @@ def write_report(clips: ReferenceClips, offsets: Offsets | None, summary: dict[s
     with drawing():
         sections = tuple(s for s in _sections(clips, offsets, model, ranges) if s.pictures)
     info = clips.info
-    page = Page(
+    page = html_of(
+        figures,
+        figures_per_clip(clips),
+        info.config_yaml,
         title=info.title or f"{info.model_name}: fit report",
         subtitle=_subtitle(clips),
-        figures=figures,
-        clips=figures_per_clip(clips),
         sections=sections,
         footer=f"Written by stac-mjx from {'the fit' if summary else 'the clips file alone'}. {info.generator}".strip(),
-        config_yaml=info.config_yaml,
     )
     _write_pictures(sections, out / "figures")
-    path = out / "report.html"
-    write_text(path, html_of(page))
-    return path
+    write_text(out / "report.html", page)
+    return out / "report.html"
 
 
 def enclosed_model(clips: ReferenceClips) -> mujoco.MjModel:
-    """Compile the MJCF that clips carry.
-
-    Raises:
-        BodyError: when it does not compile or is not complete.
-        ContractError: when its coordinates or bodies are not those of the clips.
-    """
+    """Compile the MJCF that clips carry."""
     model = compile_enclosed(clips.info.mjcf_xml, clips.info.assets)
     if (model.nq, model.nv, model.nbody) != (len(clips.names_qpos), len(clips.names_qvel), len(clips.names_xpos)):
         raise ContractError(
@@ -114,15 +131,8 @@ def _subtitle(clips: ReferenceClips) -> str:
     info = clips.info
     sources = [source.path.name for source in info.source_files]
     named = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
-    seconds = clips.n_frames / float(info.rate_hz or 1.0)
-    parts = [
-        f"{seconds:,.4g} s at {info.rate_hz:g} Hz",
-        named,
-        info.subject_id or "",
-        info.session_id or "",
-        info.created_utc,
-    ]
-    return " · ".join(part for part in parts if part)
+    length = f"{clips.n_frames / float(info.rate_hz or 1.0):,.4g} s at {info.rate_hz:g} Hz"
+    return " · ".join(part for part in (length, named, info.subject_id, info.session_id, info.created_utc) if part)
 
 
 def _sections(
@@ -183,13 +193,61 @@ def _write_pictures(sections: tuple[Section, ...], folder: Path) -> None:
         raise output_error(folder, error) from error
     written = {f"{name}.png": data for section in sections for name, data in section.pictures}
     for name, data in written.items():
-        with replace_file(folder / name) as temporary:
-            temporary.write_bytes(data)
-    for name in (
-        "errors_per_clip",
-        "missing_keypoints",
-        "calibration_history",
-        *(f"joint_ranges_{k}" for k in range(2, 9)),
-    ):
+        write_bytes(folder / name, data)
+    not_always = ("errors_per_clip", "missing_keypoints", "calibration_history")
+    for name in (*not_always, *(f"joint_ranges_{k}" for k in range(2, joint_plots.MOST_FIGURES + 1))):
         if f"{name}.png" not in written:
             (folder / f"{name}.png").unlink(missing_ok=True)
+
+
+def html_of(figures: dict[str, Any], clips: list[ClipFigures], config_yaml: str, **shown: Any) -> str:
+    """Return the page as text.
+
+    Args:
+        figures: numbers under the names of ``fit_summary.json``.
+        clips: figures of each clip.
+        config_yaml: settings of the run; empty where unknown.
+        shown: `title`, `subtitle`, `sections` and `footer` of the page.
+    """
+    environment = Environment(loader=PackageLoader("stac_mjx.report"), autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"digits": three_digits, "whole": _whole, "base64": lambda d: base64.b64encode(d).decode()}
+    status = {str(name): int(count) for name, count in (figures.get("solver_status") or {}).items()}
+    title = "Clips"
+    if len(clips) > MOST_CLIPS:
+        title = f"The {MOST_CLIPS} of {len(clips)} clips with the largest mean error"
+        clips = sorted(clips, key=lambda clip: -clip.mean if np.isfinite(clip.mean) else -np.inf)[:MOST_CLIPS]
+    notes = "\n".join(str(note) for note in figures.get("notes", ()))
+    return environment.get_template("report.html.jinja").render(
+        tiles=_tiles(figures),
+        warnings=[str(text) for text in figures.get("warnings", ())],
+        most_warnings=MOST_WARNINGS,
+        clips=clips if len(clips) > 1 else [],
+        clips_title=title,
+        status=status,
+        n_frames=max(sum(status.values()), 1),
+        details=(("Settings of the run", config_yaml), ("Notes", notes)),
+        **shown,
+    )
+
+
+def _tiles(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return name and value of the numbers at the top."""
+    errors = {"mean_error_mm": "mean error", "median_error_mm": "median error", "rmse_mm": "root mean square"}
+    errors["p95_mm"] = "95 % are below"
+    counts = {
+        "frames": "frames" if figures.get("clips") == 1 else f"frames in {_whole(figures.get('clips'))} clips",
+        "keypoints": "keypoints",
+        "degrees_of_freedom": "degrees of freedom",
+        "failed_frames": "failed frames",
+        "joints_at_limit": f"of {_whole(figures.get('joints'))} joints often at a limit",
+    }
+    tiles = [(name, f"{three_digits(figures.get(key))} mm") for key, name in errors.items()]
+    tiles += [(name, _whole(figures.get(key))) for key, name in counts.items()]
+    if figures.get("wall_s") is not None:
+        rate = f"{_whole(figures.get('frames_per_s'))} frames a second in the solver"
+        tiles.append((rate, f"{figures['wall_s']:.3g} s"))
+    return tiles
+
+
+def _whole(value: float | int | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
