@@ -23,8 +23,7 @@ from stac_mjx._common.hdf5.info import model_sha256
 from stac_mjx._common.mjcf import body_labels, joint_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
 from stac_mjx._common.settings import limit_faults
 from stac_mjx._common.units import METRES_PER_UNIT
-from stac_mjx.body.mjcf import compile_spec, locate, read_spec
-from stac_mjx.body.root import set_root
+from stac_mjx.body.mjcf import compile_spec, locate, read_spec, set_root
 from stac_mjx.body.scale import scale_spec
 from stac_mjx.config import BodyConfig
 from stac_mjx.kinematics.tree import Tree, build_tree
@@ -137,12 +136,7 @@ class Body:
 
 
 def load_body(config: BodyConfig) -> Body:
-    """Read, scale and compile the body that a configuration describes.
-
-    Raises:
-        BodyError: if the model is missing or does not compile, or the configuration names bodies, joints or keypoints
-            that do not exist; lists all problems.
-    """
+    """Read, scale and compile the body that a configuration describes."""
     path = locate(config.mjcf, config.default_mjcf, config.name)
     spec, assets = read_spec(path)
     set_root(spec, assets, config.root, str(path))

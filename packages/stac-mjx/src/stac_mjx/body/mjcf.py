@@ -1,4 +1,4 @@
-"""Read an MJCF file into a spec, and write it as one XML that compiles anywhere to the same model.
+"""Read an MJCF file into a spec, change how its root moves, and write it as one XML that compiles anywhere alike.
 
 Includes and assets must be in the folder of the MJCF, below it, or in a sibling folder (``../meshes``). Absolute paths,
 resource prefixes and other folders are rejected, because everything read here is copied into the output files.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import mujoco
+import numpy as np
 
 from stac_mjx._common.errors import BodyError, raise_all
 from stac_mjx._common.mjcf import exact_xml, one_line, quick_compile
@@ -25,9 +26,6 @@ def locate(mjcf: str | None, default_mjcf: str, name: str) -> Path:
         mjcf: path of a file, or None or empty for the default.
         default_mjcf: ``embedded:FILE``, ``dm_control:PATH`` or empty.
         name: name of the body, for messages.
-
-    Raises:
-        BodyError: if there is no such file, or no default.
     """
     if mjcf:
         path = Path(mjcf).expanduser()
@@ -61,9 +59,6 @@ def read_spec(path: Path) -> tuple[mujoco.MjSpec, dict[str, bytes]]:
     """Read an MJCF file with its includes, and the assets it needs.
 
     Unused meshes are dropped. The spec's asset paths become bare unique names, the keys of the second value.
-
-    Raises:
-        BodyError: if the file is not an MJCF, or names files that are missing or outside the allowed folders.
     """
     raise_all(BodyError, str(path), _include_problems(path, path.resolve().parent.parent, set()))
     try:
@@ -75,11 +70,7 @@ def read_spec(path: Path) -> tuple[mujoco.MjSpec, dict[str, bytes]]:
 
 
 def compile_spec(spec: mujoco.MjSpec, assets: dict[str, bytes], where: str) -> tuple[str, mujoco.MjModel]:
-    """Write a spec as XML and compile that XML, so that every reader of the XML gets the same model.
-
-    Raises:
-        BodyError: if MuJoCo rejects the model.
-    """
+    """Write a spec as XML and compile that XML, so that every reader of the XML gets the same model."""
     try:
         spec.assets = assets
         reference = quick_compile(spec)
@@ -186,3 +177,58 @@ def _free_name(name: str, taken: dict[str, bytes]) -> str:
         count += 1
         candidate = f"{stem}_{count}{suffix}"
     return candidate
+
+
+def set_root(spec: mujoco.MjSpec, assets: dict[str, bytes], root: str, where: str) -> None:
+    """Change the root of a model according to ``body.root``; `body_problems` reports invalid values."""
+    if root == "free":
+        _free_root(spec, where)
+    elif root == "upright":
+        _upright_root(spec, assets, where)
+
+
+def _free_root(spec: mujoco.MjSpec, where: str) -> None:
+    """Add a free joint called ``root`` to the first moving body; do nothing if there is a free joint already."""
+    if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in spec.joints):
+        return
+    moving = _moving(spec, "free", where)
+    _drop_keys(spec)
+    moving.add_freejoint(name="root" if "root" not in {joint.name for joint in spec.joints} else "free_root")
+
+
+def _upright_root(spec: mujoco.MjSpec, assets: dict[str, bytes], where: str) -> None:
+    """Let the root slide along the world's axes (``root_x``, ``_y``, ``_z``) and turn about z (``root_turn``) only."""
+    moving = _moving(spec, "upright", where)
+    _, model = compile_spec(spec.copy(), assets, where)
+    R_body_world = np.zeros(9)
+    mujoco.mju_quat2Mat(R_body_world, model.body_quat[model.body_rootid[model.jnt_bodyid[0]]])
+    axes = R_body_world.reshape(3, 3)  # rows: axes of the world in the frame of the body, as MuJoCo expects them
+    _drop_keys(spec)
+    for joint in list(moving.joints):
+        spec.delete(joint)
+    slide, hinge = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
+    for suffix, kind, axis in (("x", slide, 0), ("y", slide, 1), ("z", slide, 2), ("turn", hinge, 2)):
+        # set all values that a default of the model could change: a free joint has none of them either
+        moving.add_joint(
+            name=f"root_{suffix}", type=kind, axis=axes[axis].tolist(), pos=[0, 0, 0], limited=False, armature=0,
+            frictionloss=0, damping=[0] * 3, stiffness=[0] * 3,
+        )  # fmt: skip
+
+
+def _moving(spec: mujoco.MjSpec, root: str, where: str) -> mujoco.MjsBody:
+    """Return the first body of the world that has joints on or below it, but itself at most a free one."""
+    moving = [body for body in spec.worldbody.bodies if body.find_all("joint")]
+    if not moving:
+        raise BodyError(f"{where}: body.root={root} needs a model with joints; this one has none")
+    fixed = [joint.name for joint in moving[0].joints if joint.type != mujoco.mjtJoint.mjJNT_FREE]
+    if fixed:
+        raise BodyError(
+            f"{where}: body.root={root}: body {moving[0].name!r} already has joint {fixed[0]!r}; use body.root=keep"
+        )
+    return moving[0]
+
+
+def _drop_keys(spec: mujoco.MjSpec) -> None:
+    """Delete keyframes, whose qpos does not fit once joints have changed."""
+    for key in list(spec.keys):
+        spec.delete(key)

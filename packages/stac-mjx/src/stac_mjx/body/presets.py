@@ -17,11 +17,7 @@ def preset_names() -> list[str]:
 
 
 def body_preset(name: str, **changes: Any) -> BodyConfig:
-    """Return the settings of a preset with changes: ``body_preset("rat", mjcf="rodent.xml")``.
-
-    Raises:
-        ConfigError: for an unknown preset, or a change that is not a setting of a body.
-    """
+    """Return the settings of a preset with changes: ``body_preset("rat", mjcf="rodent.xml")``."""
     from omegaconf import OmegaConf
 
     if name not in preset_names():

@@ -45,14 +45,18 @@ def scale_spec(
         {tendon.name for tendon in with_length},
     )
     _scale_keys(spec, factor)
-    _scale_tree(spec, factor)
+    for elements, fields in _LENGTHS.items():
+        for element in getattr(spec, elements):
+            _multiply(element, fields, factor)
     _scale_mass(spec, factor, scale_inertia)
-    _scale_joints(spec, factor)
-    _scale_tendons(spec, with_length, factor)
+    for joint in spec.joints:
+        if joint.type == mujoco.mjtJoint.mjJNT_SLIDE:
+            _multiply(joint, ("range", "ref", "springref", "margin"), factor)
+    _scale_tendons(with_length, factor)
     _scale_actuators(spec, *lengths, factor)
     _scale_equalities(spec, *lengths, factor)
     _multiply(spec.stat, ("meansize", "extent", "center"), factor)
-    return _scale_shapes(spec, assets, factor)
+    return _scale_skins(spec, assets, factor)
 
 
 def _multiply(element: Any, fields: tuple[str, ...], factor: float) -> None:
@@ -62,22 +66,22 @@ def _multiply(element: Any, fields: tuple[str, ...], factor: float) -> None:
         setattr(element, name, value * factor if isinstance(value, float) else np.asarray(value) * factor)
 
 
-def _scale_tree(spec: mujoco.MjSpec, factor: float) -> None:
-    """Scale positions and sizes of all elements of the tree."""
-    for body in spec.bodies:
-        _multiply(body, ("pos", "ipos"), factor)
-    for frame in spec.frames:
-        _multiply(frame, ("pos",), factor)
-    for geom in spec.geoms:
-        _multiply(geom, ("pos", "size", "fromto", "margin", "gap"), factor)
-    for site in spec.sites:
-        _multiply(site, ("pos", "size", "fromto"), factor)
-    for camera in spec.cameras:
-        _multiply(camera, ("pos", "ipd"), factor)
-    for light in spec.lights:
-        _multiply(light, ("pos", "bulbradius", "range"), factor)
-    for pair in spec.pairs:
-        _multiply(pair, ("margin", "gap"), factor)
+_LENGTHS = {
+    "bodies": ("pos", "ipos"),
+    "frames": ("pos",),
+    "geoms": ("pos", "size", "fromto", "margin", "gap"),
+    "sites": ("pos", "size", "fromto"),
+    "cameras": ("pos", "ipd"),
+    "lights": ("pos", "bulbradius", "range"),
+    "pairs": ("margin", "gap"),
+    "joints": ("pos",),
+    "tendons": ("width",),
+    "actuators": ("cranklength",),
+    "meshes": ("scale",),
+    "hfields": ("size",),
+    "skins": ("inflate",),
+}
+"""Elements of a spec, and their fields that are lengths whatever the kind of the element."""
 
 
 def _scale_mass(spec: mujoco.MjSpec, factor: float, scale_inertia: bool) -> None:
@@ -97,13 +101,6 @@ def _scale_mass(spec: mujoco.MjSpec, factor: float, scale_inertia: bool) -> None
         _multiply(spec.compiler, ("settotalmass",), mass)
 
 
-def _scale_joints(spec: mujoco.MjSpec, factor: float) -> None:
-    for joint in spec.joints:
-        _multiply(joint, ("pos",), factor)
-        if joint.type == mujoco.mjtJoint.mjJNT_SLIDE:
-            _multiply(joint, ("range", "ref", "springref", "margin"), factor)
-
-
 def _tendon_has_length(tendon: Any) -> bool:
     """Return whether a tendon's coordinate is a length: a spatial tendon, or a fixed one of slide joints only."""
     joints = [wrap.target for wrap in tendon.path if wrap.type == mujoco.mjtWrap.mjWRAP_JOINT]
@@ -113,9 +110,7 @@ def _tendon_has_length(tendon: Any) -> bool:
     return not joints or all(slides)
 
 
-def _scale_tendons(spec: mujoco.MjSpec, with_length: list[Any], factor: float) -> None:
-    for tendon in spec.tendons:
-        _multiply(tendon, ("width",), factor)
+def _scale_tendons(with_length: list[Any], factor: float) -> None:
     for tendon in with_length:
         _multiply(tendon, ("range", "margin"), factor)
         rest = np.asarray(tendon.springlength)
@@ -124,14 +119,13 @@ def _scale_tendons(spec: mujoco.MjSpec, with_length: list[Any], factor: float) -
 
 
 def _scale_actuators(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], factor: float) -> None:
-    """Scale length ranges and cranks, but not gains, biases and control ranges."""
+    """Scale length ranges, but not gains, biases and control ranges."""
     by_kind = {
         mujoco.mjtTrn.mjTRN_JOINT: slides,
         mujoco.mjtTrn.mjTRN_JOINTINPARENT: slides,
         mujoco.mjtTrn.mjTRN_TENDON: tendons,
     }
     for actuator in spec.actuators:
-        _multiply(actuator, ("cranklength",), factor)
         kind = actuator.trntype
         if actuator.target in by_kind.get(kind, ()) or kind == mujoco.mjtTrn.mjTRN_SLIDERCRANK:
             _multiply(actuator, ("lengthrange",), factor)
@@ -169,15 +163,10 @@ def _scale_keys(spec: mujoco.MjSpec, factor: float) -> None:
         key.mpos = np.asarray(key.mpos) * factor
 
 
-def _scale_shapes(spec: mujoco.MjSpec, assets: dict[str, bytes], factor: float) -> dict[str, bytes]:
-    """Scale meshes, height fields and skins; return the assets with rewritten skin files."""
+def _scale_skins(spec: mujoco.MjSpec, assets: dict[str, bytes], factor: float) -> dict[str, bytes]:
+    """Scale the points of skins; return the assets with rewritten skin files."""
     scaled = dict(assets)
-    for mesh in spec.meshes:
-        _multiply(mesh, ("scale",), factor)
-    for field in spec.hfields:
-        _multiply(field, ("size",), factor)
     for skin in spec.skins:
-        _multiply(skin, ("inflate",), factor)
         if skin.file:
             scaled[skin.file] = _scale_skin_file(assets[skin.file], factor)
         else:
