@@ -13,10 +13,10 @@ from pathlib import Path
 import h5py
 import mujoco
 import numpy as np
-from stac_mjx._common.hdf5.info import Source, info_attributes, info_values
+from stac_mjx._common.hdf5.info import FileInfo, Source, info_attributes, info_values
 from stac_mjx._common.hdf5.schema import load_schema
 from stac_mjx._common.mjcf import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
-from stac_mjx.records import FileInfo, Offsets, ReferenceClips
+from stac_mjx.records import Offsets, ReferenceClips
 
 MJCF = """
 <mujoco model="beetle">

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stac_mjx._common.errors import UserError as StacError
-    from stac_mjx.api import Registration, fit, ik, load_body, load_keypoints
+    from stac_mjx.api import fit, ik, load_body, load_keypoints
     from stac_mjx.body.presets import preset_names
     from stac_mjx.check import check_file
     from stac_mjx.keypoints.keypoints import Keypoints
     from stac_mjx.records import read_clips, read_offsets
+    from stac_mjx.results import Registration
 
 __all__ = [
     "Keypoints",
@@ -32,6 +33,7 @@ __all__ = [
 
 _MODULES = {
     "Keypoints": "keypoints.keypoints",
+    "Registration": "results",
     "StacError": "_common.errors",
     "check_file": "check",
     "preset_names": "body.presets",

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from stac_mjx._common.errors import ConfigError, InputError
+from stac_mjx._common.progress import progress_bars, silent
 from stac_mjx._common.settings import configure, validate
 from stac_mjx.body.body import Body
 from stac_mjx.body.body import load_body as body_from
@@ -35,7 +36,6 @@ from stac_mjx.inputs import embedded, match
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.keypoints import load_keypoints as keypoints_from
 from stac_mjx.records import Offsets
-from stac_mjx.registration import Stage, no_stage
 from stac_mjx.results import Registration, offsets_of, register
 
 _IN_MEMORY = "(given from Python)"
@@ -89,7 +89,7 @@ def fit(body: Body, keypoints: Keypoints | None = None, *, progress: bool = Fals
         InputError: when recording and body do not match.
     """
     config, inputs = _inputs(body, keypoints, settings)
-    with _bars(progress) as stage:
+    with progress_bars() if progress else nullcontext(silent) as stage:
         return register(inputs, config, stage=stage)
 
 
@@ -118,7 +118,7 @@ def ik(
     """
     config, inputs = _inputs(body, keypoints, settings)
     known = _known(body, offsets, config)
-    with _bars(progress) as stage:
+    with progress_bars() if progress else nullcontext(silent) as stage:
         return register(inputs, config, known=known, stage=stage)
 
 
@@ -153,14 +153,3 @@ def _known(body: Body, offsets: Registration | Offsets | np.ndarray | str | Path
     for warning in known.warnings:
         _log.warning(warning)
     return known
-
-
-@contextmanager
-def _bars(shown: bool) -> Iterator[Stage]:
-    if not shown:
-        yield no_stage
-        return
-    from stac_mjx._common.progress import progress_bars
-
-    with progress_bars() as stage:
-        yield stage

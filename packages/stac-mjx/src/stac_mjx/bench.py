@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stac_mjx._common.errors import BodyError, InputError
-from stac_mjx._common.files import write_json, write_text
+from stac_mjx._common.files import markdown_table, write_json, write_text
 from stac_mjx._common.system import environment, n_cores, peak_rss_mb, processor
 from stac_mjx.body.body import Body, load_body
 from stac_mjx.body.presets import body_preset
@@ -37,11 +37,14 @@ RECORDINGS = {
     "mouse": ("mouse/mouse_nomesh.xml", "mouse/recordings/mouse_walk_3600_zup.h5"),
 }
 CONVERGED = {"tolerance_mm": 1e-6, "max_iterations": 300}
-COLUMNS = {"case": "body", "real": "real recording", "dof": "DoF", "keypoints": "keypoints", "frames": "frames",
-           "frames_per_s": "frames/s", "seconds": "median s", "fastest_s": "min s", "slowest_s": "max s",
-           "compile_s": "first run, extra s",
-           "rmse_mm": "rmse mm", "converged_rmse_mm": "rmse converged mm"}  # fmt: skip
-"""Columns of the table."""
+COLUMNS = (
+    ("case", "body", "{}"), ("real", "real recording", "{}"), ("dof", "DoF", "{}"), ("keypoints", "keypoints", "{}"),
+    ("frames", "frames", "{}"), ("frames_per_s", "frames/s", "{:,.4g}"), ("seconds", "median s", "{:,.4g}"),
+    ("fastest_s", "min s", "{:,.4g}"), ("slowest_s", "max s", "{:,.4g}"),
+    ("compile_s", "first run, extra s", "{:,.4g}"), ("rmse_mm", "rmse mm", "{:,.4g}"),
+    ("converged_rmse_mm", "rmse converged mm", "{:,.4g}"),
+)  # fmt: skip
+"""Columns of the table: field of a row, heading, format."""
 
 
 @dataclass(frozen=True)
@@ -156,14 +159,7 @@ def run_bodies(config: BenchConfig, data: Path | None, note: Callable[[str], Non
 
 def markdown(title: str, rows: list[Row]) -> str:
     """Return a table of measurements."""
-    lines = [f"### {title}", "", f"| {' | '.join(COLUMNS.values())} |", "|" + " --- |" * len(COLUMNS)]
-    for row in rows:
-        values = (getattr(row, name) for name in COLUMNS)
-        cells = [
-            f"{value:,.4g}" if isinstance(value, float) else "" if value is None else str(value) for value in values
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return f"### {title}\n\n" + markdown_table([dataclasses.asdict(row) for row in rows], COLUMNS)
 
 
 def write_bench(rows: list[Row], out: Path) -> str:
@@ -171,14 +167,8 @@ def write_bench(rows: list[Row], out: Path) -> str:
     import jax
 
     devices = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
-    machine = {
-        "processor": processor(),
-        "cores": n_cores(),
-        "devices": devices,
-        "versions": environment(),
-    }
-    record = {"machine": machine, "bodies": [dataclasses.asdict(row) for row in rows]}
-    write_json(out / "bench.json", record)
+    machine = {"processor": processor(), "cores": n_cores(), "devices": devices, "versions": environment()}
+    write_json(out / "bench.json", {"machine": machine, "bodies": [dataclasses.asdict(row) for row in rows]})
     text = f"{machine['processor']}, {machine['cores']} cores, {devices}\n\n" + markdown("Inverse kinematics", rows)
     write_text(out / "bench.md", text)
     return text

@@ -161,7 +161,7 @@ def check(config: CheckConfig) -> int:
     wrong = False
     for path in [files] if isinstance(files, str) else list(files):
         violations = check_file(path)
-        sys.stdout.write(format_violations(path, violations) + "\n")
+        sys.stdout.write(format_violations(Path(path), violations) + "\n")
         wrong |= bool(errors_in(violations))
     return 2 if wrong else 0
 
@@ -258,11 +258,7 @@ def bench(config: BenchConfig) -> None:
 
 
 def data_folder(given: str | None) -> Path | None:
-    """Return the folder of real recordings: the one given, $MIMIC_DATA, or none.
-
-    Raises:
-        ConfigError: when the one given does not exist.
-    """
+    """Return the folder of real recordings: the one given, $MIMIC_DATA, or none."""
     if given is None:
         folder = Path(os.environ["MIMIC_DATA"]) if os.environ.get("MIMIC_DATA") else None
         return folder if folder is not None and folder.is_dir() else None

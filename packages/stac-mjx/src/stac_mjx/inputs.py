@@ -74,7 +74,9 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig) -> Inputs:
             "wrong. If the axes are left-handed, set keypoints.flip=y; if left and right keypoints are exchanged, set "
             "keypoints.rename"
         )
-    if config.alignment.up is None and config.alignment.mode == "none" and _floats(body):
+    # a free joint follows any rotation of the recording
+    floats = (body.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE).any()
+    if floats and config.alignment.up is None and config.alignment.mode == "none":
         axis, cosine = up_axis(body, keypoints)
         if axis not in (None, "z"):
             warnings.append(
@@ -82,11 +84,6 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig) -> Inputs:
                 f"poses are right, but gravity is not: set alignment.up={axis} to turn the recording"
             )
     return Inputs(body, keypoints, keypoints.notes, tuple(warnings))
-
-
-def _floats(body: Body) -> bool:
-    """Return whether the body has a free joint, which follows any rotation of the recording."""
-    return bool((body.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE).any())
 
 
 def embedded(body: Body, config: FitConfig) -> Inputs:
@@ -199,11 +196,10 @@ def _to_metres(keypoints: Keypoints, body: Body, config: AlignmentConfig) -> tup
     if factor != 1.0:
         keypoints = replace(keypoints, positions=keypoints.positions * factor)
     ratio = size_ratio(body, keypoints)
-    limit = IMPLAUSIBLE_FACTOR
-    if np.isfinite(ratio) and not 1 / limit < ratio < limit:
+    if np.isfinite(ratio) and not 1 / IMPLAUSIBLE_FACTOR < ratio < IMPLAUSIBLE_FACTOR:
         raise InputError(
             f"{keypoints.where}: the keypoints are {ratio:.3g} times the size of body {body.name!r} "
-            f"(expected between {1 / limit:.3g} and {limit:.3g}). "
+            f"(expected between {1 / IMPLAUSIBLE_FACTOR:.3g} and {IMPLAUSIBLE_FACTOR:.3g}). "
             "Check keypoints.unit (m, dm, cm, mm, um), body.unit and body.scale"
         )
     if config.mode != "similarity" and np.isfinite(ratio) and not 1 / OTHER_SIZE < ratio < OTHER_SIZE:
@@ -217,11 +213,7 @@ def _to_metres(keypoints: Keypoints, body: Body, config: AlignmentConfig) -> tup
 def _sampled(
     body: Body, keypoints: Keypoints, fewest: int
 ) -> tuple[Bool[np.ndarray, " keypoint"], Float[np.ndarray, "frame keypoint 3"], Float[np.ndarray, "frame keypoint"]]:
-    """Choose the trunk keypoints (all, if the trunk has fewer than `fewest`) and frames with as many of them.
-
-    Returns:
-        Which keypoints; positions, metres; 1 where one of them was observed, else 0.
-    """
+    """Choose trunk keypoints (all, if fewer than `fewest`) and frames with as many; return positions and weights."""
     trunk = np.array([name in body.trunk_keypoints for name in keypoints.names])
     chosen = trunk if trunk.sum() >= fewest else np.ones(len(trunk), bool)
     frames = np.unique(np.linspace(0, keypoints.n_frames - 1, min(_SAMPLED_FRAMES, keypoints.n_frames)).astype(int))

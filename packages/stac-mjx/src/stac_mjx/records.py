@@ -7,7 +7,7 @@ enclosed MJCF in its units. Shapes and labels that do not fit together are repor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,6 @@ from stac_mjx._common.hdf5.info import FileInfo, info_attributes, info_from, inf
 from stac_mjx._common.hdf5.reading import open_contract, read_numbers, read_strings, require
 from stac_mjx._common.hdf5.record import Record
 from stac_mjx._common.hdf5.writing import Variable, build_record, write_record
-
-__all__ = [
-    "SOLVER_STATUS",
-    "FileInfo",
-    "Offsets",
-    "ReferenceClips",
-    "read_clips",
-    "read_offsets",
-    "write_clips",
-    "write_offsets",
-]
 
 CLIPS = "mimic.reference_clips"
 OFFSETS = "mimic.offsets"
@@ -187,10 +176,8 @@ def write_clips(path: str | Path, clips: ReferenceClips) -> None:
 
 def clips_record(clips: ReferenceClips) -> Record:
     """Return registered clips as the content of a file."""
-    fields = ("clip_name", "trial_id", "clip_label", "clip_start", "clip_length", "frame_clip", "time", "qpos", "qvel")
-    fields += ("xpos", "xquat", "kp_data", "marker_sites", "residual", "kp_confidence", "at_joint_limit", "valid")
-    fields += ("solver_status", "kp_body", "offsets", "names_qpos", "names_qvel", "names_xpos", "kp_names")
-    values = {name: getattr(clips, name) for name in fields}
+    names = (*_stored(ReferenceClips), "clip_start", "frame_clip", "time", "residual")
+    values = {name: getattr(clips, name) for name in names}
     values |= {f"events/{name}": times for name, times in clips.events.items()}
     attributes = {
         "clip_length": {"sample_dimension": "frame"},
@@ -214,21 +201,15 @@ def read_clips(path: str | Path, clips: Sequence[int | str] | None = None) -> Re
     """
     rows = _stretches(Path(path), clips) if clips is not None else None
     record = load_record(Path(path), CLIPS, rows)
-    strings: dict[str, Any] = dict(record.strings)
-    numbers: dict[str, Any] = dict(record.numbers)
+    strings, numbers = dict(record.strings), dict[str, Any](record.numbers)
     if rows is not None:
         picked = [start for start, _ in rows["clip"]]
         for name in [name for name, dims in record.dims.items() if name in strings and dims == ("clip",)]:
             strings[name] = tuple(strings[name][i] for i in picked)
-    arrays = ("clip_length", "qpos", "qvel", "xpos", "xquat", "kp_data", "marker_sites", "kp_confidence")
-    arrays += ("at_joint_limit", "valid", "solver_status")
-    labels = ("clip_name", "names_qpos", "names_qvel", "names_xpos", "kp_names")
-    fields: dict[str, Any] = {name: numbers[name] for name in arrays} | {name: strings[name] for name in labels}
-    fields |= {name: strings.get(name) for name in ("kp_body", "trial_id", "clip_label")}
+    stored: dict[str, Any] = {name: strings.get(name, numbers.get(name)) for name in _stored(ReferenceClips)}
     return ReferenceClips(
         info=info_from(record),
-        **fields,
-        offsets=numbers.get("offsets"),
+        **stored,
         qpos_units=_columns(record, "qpos"),
         qvel_units=_columns(record, "qvel"),
         qvel_method=record.dataset_attributes["qvel"]["method"],
@@ -248,10 +229,7 @@ def write_offsets(path: str | Path, offsets: Offsets) -> None:
 
 def offsets_record(offsets: Offsets) -> Record:
     """Return marker offsets as the content of a file."""
-    fields = ("kp_names", "kp_body", "offsets", "offset_initial", "offset_std", "regularised", "scale_factor")
-    fields += ("keypoint_scale_factor", "fit_frames", "loss_history", "mean_error_history")
-    fields += ("alignment_rotation", "alignment_translation")
-    return _record(OFFSETS, offsets.info, {name: getattr(offsets, name) for name in fields})
+    return _record(OFFSETS, offsets.info, {name: getattr(offsets, name) for name in _stored(Offsets)})
 
 
 def read_offsets(path: str | Path) -> Offsets:
@@ -262,18 +240,15 @@ def read_offsets(path: str | Path) -> Offsets:
         ContractError: when it violates the schema.
     """
     record = load_record(Path(path), OFFSETS)
-    numbers: dict[str, Any] = dict(record.numbers)
-    fields = {name: numbers[name] for name in ("offsets", "offset_initial", "regularised", "loss_history")}
-    optional = ("offset_std", "fit_frames", "mean_error_history", "alignment_rotation", "alignment_translation")
-    fields |= {name: numbers.get(name) for name in optional}
-    return Offsets(
-        info=info_from(record),
-        kp_names=record.strings["kp_names"],
-        kp_body=record.strings["kp_body"],
-        scale_factor=float(numbers["scale_factor"]),
-        keypoint_scale_factor=float(numbers["keypoint_scale_factor"]),
-        **fields,
-    )
+    stored: dict[str, Any] = {name: record.strings.get(name, record.numbers.get(name)) for name in _stored(Offsets)}
+    stored |= {name: float(stored[name]) for name in ("scale_factor", "keypoint_scale_factor")}
+    return Offsets(info=info_from(record), **stored)
+
+
+def _stored(kind: type) -> list[str]:
+    """Return the fields of a record that are data sets of the same name."""
+    elsewhere = ("info", "qpos_units", "qvel_units", "qvel_method", "events")
+    return [entry.name for entry in fields(kind) if entry.name not in elsewhere]
 
 
 def _record(kind: str, info: FileInfo, values: Mapping[str, Any]) -> Record:

@@ -6,7 +6,6 @@ No files here: `inputs` reads before, `results` writes after. Lengths are in met
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from stac_mjx._common.progress import Stage, silent
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.calibrate import Calibration, calibrate
 from stac_mjx.calibration.known_offsets import KnownOffsets
@@ -33,7 +33,6 @@ LIMIT_TOLERANCE = 1e-4
 SEGMENT, OVERLAP = 32768, 40
 """Frames solved at once, and frames that two segments of a longer clip share; these are crossfaded."""
 KINEMATICS_BATCH = 4096
-Stage = Callable[[str, int | None], "Callable[[int], None]"]
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,8 @@ class Solution(NamedTuple):
     timings: dict[str, float]
 
 
-def no_stage(_name: str, _total: int | None) -> Callable[[int], None]:
-    """Report no progress."""
-    return lambda _n: None
-
-
 def solve_recording(
-    inputs: Inputs, config: FitConfig, *, known: KnownOffsets | None = None, stage: Stage = no_stage
+    inputs: Inputs, config: FitConfig, *, known: KnownOffsets | None = None, stage: Stage = silent
 ) -> Solution:
     """Calibrate, unless offsets are `known`, and solve all frames.
 
@@ -122,7 +116,7 @@ def solve_recording(
 
 
 def solve_segments(
-    solver: PoseSolver, observation: Observation, offsets: np.ndarray, robust_mm: np.ndarray, stage: Stage = no_stage
+    solver: PoseSolver, observation: Observation, offsets: np.ndarray, robust_mm: np.ndarray, stage: Stage = silent
 ) -> Poses:
     """Solve segment by segment; crossfade overlapping segments of one clip (MIMIC-MJX section 4.3.1)."""
     qpos = np.empty((observation.n_frames, solver.tree.n_qpos), np.float32)

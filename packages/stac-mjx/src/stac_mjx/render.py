@@ -38,7 +38,8 @@ def render_clip(config: RenderConfig, progress: Callable[[int, int], None] = lam
         InputError: if the clips cannot be read.
         OutputError: if this machine cannot draw or the film cannot be written.
     """
-    _check(config)
+    clip = [] if isinstance(config.clip, int | str) else [f"clip={config.clip!r}: expected one name or number"]
+    validate(config, "settings", [*video.film_problems(config), *clip])
     video.require_ffmpeg()
     clips = read_clips(Path(config.clips).expanduser(), [config.clip])
     time = np.arange(clips.n_frames) / float(clips.info.rate_hz or 1.0)
@@ -55,11 +56,6 @@ def render_clip(config: RenderConfig, progress: Callable[[int, int], None] = lam
                 write(captions.put_on(scene.picture(frame, camera), text))
                 progress(done, len(frames))
     return out
-
-
-def _check(config: RenderConfig) -> None:
-    clip = [] if isinstance(config.clip, int | str) else [f"clip={config.clip!r}: expected one name or number"]
-    validate(config, "settings", [*video.film_problems(config), *clip])
 
 
 def _caption(clips: ReferenceClips, frame: int, config: RenderConfig, scene: MarkerScene) -> str:

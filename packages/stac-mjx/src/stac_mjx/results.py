@@ -15,6 +15,8 @@ from jaxtyping import Float
 
 from stac_mjx._common.errors import counted
 from stac_mjx._common.files import output_folder, write_json, write_text
+from stac_mjx._common.hdf5.info import FileInfo
+from stac_mjx._common.progress import Stage, silent
 from stac_mjx._common.system import environment, peak_rss_mb
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.calibrate import Calibration
@@ -22,8 +24,8 @@ from stac_mjx.calibration.known_offsets import KnownOffsets
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared
-from stac_mjx.records import FileInfo, Offsets, ReferenceClips, write_clips, write_offsets
-from stac_mjx.registration import Stage, Trajectory, failed, no_stage, solve_recording
+from stac_mjx.records import Offsets, ReferenceClips, write_clips, write_offsets
+from stac_mjx.registration import Trajectory, failed, solve_recording
 from stac_mjx.report.accuracy import distances_mm, figures_of, marker_warnings
 
 SAVE_STEPS = 3
@@ -115,7 +117,7 @@ class Registration:
 
 
 def register(
-    inputs: Inputs, config: FitConfig, *, known: KnownOffsets | None = None, stage: Stage = no_stage
+    inputs: Inputs, config: FitConfig, *, known: KnownOffsets | None = None, stage: Stage = silent
 ) -> Registration:
     """Register a recording; see `registration.solve_recording` for the arguments."""
     return Registration(inputs, config, *solve_recording(inputs, config, known=known, stage=stage))
@@ -135,24 +137,18 @@ def info_of(registration: Registration) -> FileInfo:
         random_seed=config.seed,
         subject_id=config.subject_id,
         session_id=config.session_id,
-        root_body=_root_body(body),
+        root_body=next((name for name, n in zip(body.body_names, body.model.body_jntnum, strict=True) if n), None),
         end_effectors=body.end_effectors,
         skeleton=body.skeleton,
         config_yaml=config_yaml(config),
     )
 
 
-def _root_body(body: Body) -> str | None:
-    """Return the first body that moves: it gives the animal's position."""
-    moving = [b for b in range(1, body.model.nbody) if body.model.body_jntnum[b]]
-    return body.body_names[moving[0]] if moving else None
-
-
-def config_yaml(config: Any) -> str:
-    """Return the resolved settings as YAML."""
+def config_yaml(config: Any, **more: Any) -> str:
+    """Return the resolved settings, and more entries, as YAML."""
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config) | more))
 
 
 def clips_of(registration: Registration) -> ReferenceClips:

@@ -30,14 +30,7 @@ class KnownOffsets:
 
 
 def known_offsets(offsets: Offsets | str | Path, body: Body, config: AlignmentConfig) -> KnownOffsets:
-    """Match the offsets of an earlier fit, or of a file, to a body and a recording prepared as `config` says.
-
-    Raises:
-        InputError: when the file cannot be opened.
-        ContractError: when it is not a mimic.offsets file that this version can read.
-        BodyError: when the offsets belong to another body, another scale or other bodies of keypoints, or lack one; all
-            problems in one message.
-    """
+    """Match the offsets of an earlier fit, or of a file, to a body and a recording prepared as `config` says."""
     where = "offsets" if isinstance(offsets, Offsets) else str(offsets)
     known = offsets if isinstance(offsets, Offsets) else read_offsets(offsets)
     raise_all(BodyError, f"{where}: does not fit body {body.name!r}", _problems(known, body))

@@ -119,7 +119,7 @@ def offset_errors(
     squares = float((thinned.weight * distances_mm(solver, offsets, thinned, poses) ** 2).sum())
     freedom = 3 * int(thinned.present.sum()) - float(per_mm.resolution.sum()) - offsets.size
     noise_mm = np.sqrt(squares / freedom) if freedom > 0 else np.nan
-    ever = observation.present.any(axis=0)
+    ever = np.atleast_1d(observation.present.any(axis=0))
     error_mm = noise_mm * per_mm.offset_mm * np.sqrt(len(frames) / len(qpos))
     return np.where(ever[:, None], error_mm / 1000, np.nan)
 

@@ -8,13 +8,13 @@ computed from them; `conversion_summary` compares the arrays of the files with t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from stac_mjx._common.errors import ConfigError, InputError, raise_all
+from stac_mjx._common.hdf5.info import FileInfo
 from stac_mjx._common.rotations import rotate
 from stac_mjx._common.settings import validate
 from stac_mjx._common.units import METRES_PER_UNIT
@@ -28,9 +28,9 @@ from stac_mjx.inverse_kinematics.pose_solver import neutral_pose
 from stac_mjx.keypoints import Keypoints, load_keypoints
 from stac_mjx.keypoints.alignment import IDENTITY
 from stac_mjx.kinematics import trajectory
-from stac_mjx.records import FileInfo, Offsets, ReferenceClips
-from stac_mjx.registration import Poses, Trajectory, derive
-from stac_mjx.results import Registration
+from stac_mjx.records import Offsets, ReferenceClips
+from stac_mjx.registration import Poses, derive
+from stac_mjx.results import Registration, config_yaml
 
 SAME_OFFSETS_M = 1e-6
 """Offsets of several files that differ by less are one set."""
@@ -85,11 +85,17 @@ def convert(config: ConvertConfig) -> Conversion:
             f"the files have different offsets, up to {1000 * apart:.2f} mm from the mean: marker sites of each clip "
             "follow the offsets of its file, offsets.h5 holds the mean"
         )
-        result = replace(result, marker_sites=_sites(body, result, np.repeat(per_file, n_frames, axis=0)))
+        offsets = rotate(result.xquat[:, body.marker_body], np.repeat(per_file, n_frames, axis=0))
+        result = replace(result, marker_sites=(result.xpos[:, body.marker_body] + offsets).astype(np.float32))
     settings = FitConfig(body=config.body, keypoints=inputs.keypoints.config or KeypointsConfig())
     registration = Registration(inputs, settings, common, IDENTITY, None, result, {})
     clips = registration.clips
-    info = replace(clips.info, **_info(body, config, outputs))
+    info = replace(
+        clips.info,
+        title=f"{body.name}: output of the public stac-mjx, converted",
+        random_seed=None,
+        config_yaml=config_yaml(config, source_config=dict(outputs[0].settings)),
+    )
     clips = replace(clips, info=info, offsets=clips.offsets if apart <= SAME_OFFSETS_M else None)
     offsets = _offsets(registration, info, outputs, markers)
     return Conversion(registration, outputs, columns, clips, offsets, (*inputs.warnings, *notes))
@@ -165,25 +171,6 @@ def _poses(body: Body, outputs: Sequence[PublicOutput], columns: Sequence[Column
     return Poses(np.asarray(qpos, np.float32), status)
 
 
-def _sites(
-    body: Body, result: Trajectory, offsets: Float[np.ndarray, "frame keypoint 3"]
-) -> Float[np.ndarray, "frame keypoint 3"]:
-    """Return marker sites of offsets that differ between files, metres."""
-    turned = rotate(result.xquat[:, body.marker_body], offsets)
-    return (result.xpos[:, body.marker_body] + turned).astype(np.float32)
-
-
-def _info(body: Body, config: ConvertConfig, outputs: Sequence[PublicOutput]) -> dict[str, object]:
-    from omegaconf import OmegaConf
-
-    settings = {**asdict(config), "source_config": dict(outputs[0].settings)}
-    return {
-        "title": f"{body.name}: output of the public stac-mjx, converted",
-        "random_seed": None,
-        "config_yaml": OmegaConf.to_yaml(OmegaConf.create(settings)),
-    }
-
-
 def _offsets(
     registration: Registration, info: FileInfo, outputs: Sequence[PublicOutput], markers: Sequence[MarkerOffsets]
 ) -> Offsets:
@@ -232,12 +219,10 @@ def report_lines(summary: dict[str, Any]) -> list[str]:
         if stored:
             mean, largest = np.mean([one["mean"] for one in stored]), max(one["max"] for one in stored)
             lines.append(f"{words} of the files are {mean:.3g} mm from the computed ones (at most {largest:.3g} mm)")
-    ratios = [entry["qvel"]["median_ratio"] for entry in summary["files"] if entry["qvel"]]
-    if ratios:
-        clipped = 100 * float(
-            np.mean([entry["qvel"]["clipped_fraction"] for entry in summary["files"] if entry["qvel"]])
-        )
-        ratio = np.nanmedian(np.array(ratios, float))
+    velocities = [entry["qvel"] for entry in summary["files"] if entry["qvel"]]
+    if velocities:
+        clipped = 100 * np.mean([velocity["clipped_fraction"] for velocity in velocities])
+        ratio = np.nanmedian(np.array([velocity["median_ratio"] for velocity in velocities], float))
         lines.append(
             f"velocities of the files are {ratio:.3g} times the computed ones, {clipped:.0f} % of them clipped"
         )

@@ -51,15 +51,13 @@ def match_columns(output: PublicOutput, body: Body, rename: Mapping[str, str]) -
 def _joints(
     names: Sequence[str], n_columns: int, width: Mapping[str, tuple[int, int]], rename: Mapping[str, str]
 ) -> list[tuple[str, int]]:
-    """Return the joints of a file, under their names in the model, with their numbers of columns.
-
-    Names are one a column, or one a joint. A single free joint is matched under any name: it often has none.
-    """
-    if len(names) == n_columns:
+    """Return the model's names of the joints of a file, with their numbers of columns."""
+    if len(names) == n_columns:  # one name a column, else one a joint
         joints = [(rename.get(name, name), len(list(same))) for name, same in groupby(names)]
     else:
         renamed = [rename.get(name, name) for name in names]
         joints = [(name, width.get(name, _ONE)[0]) for name in renamed]
+    # a free joint often has no name
     ours = [name for name, sizes in width.items() if sizes[0] == 7]
     if len(ours) == 1 and [n for _, n in joints].count(7) == 1:
         return [(ours[0] if n == 7 else name, n) for name, n in joints]

@@ -24,6 +24,10 @@ REPACK_BELOW = 0.75
 Progress = Callable[[int], None]
 
 
+def no_progress(_n_frames: int) -> None:
+    """Report nothing."""
+
+
 @dataclass(frozen=True)
 class Pull:
     """Quadratic pull of poses toward a reference."""
@@ -60,7 +64,7 @@ def improve(
     *,
     iterations: int | None = None,
     pull: Pull | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Fit:
     """Improve poses of all frames.
 
@@ -84,14 +88,8 @@ def improve(
             batches = _drop_converged(pack, batches, (out, gain), progress)
     for batch in batches:
         batch.collect(out, gain)
-        advance(progress, len(batch.frames))
+        progress(len(batch.frames))
     return _judge(solver, target, qpos, out, gain)
-
-
-def advance(progress: Progress | None, n_frames: int) -> None:
-    """Call `progress` if given."""
-    if progress is not None:
-        progress(n_frames)
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def _iterate(solver: PoseSolver, batches: list[_Batch], count: int) -> list[_Bat
 
 
 def _drop_converged(
-    pack: _Packer, batches: list[_Batch], results: tuple[np.ndarray, np.ndarray], progress: Progress | None
+    pack: _Packer, batches: list[_Batch], results: tuple[np.ndarray, np.ndarray], progress: Progress
 ) -> list[_Batch]:
     """Collect converged frames and repack the others, once that saves a batch; return what is left to solve."""
     solver = pack.solver
@@ -161,7 +159,7 @@ def _drop_converged(
         return batches
     for batch in batches:
         batch.collect(*results)
-    advance(progress, sum(len(batch.frames) for batch in batches) - n_active)
+    progress(sum(len(batch.frames) for batch in batches) - n_active)
     frames = np.concatenate([batch.frames[mask] for batch, mask in zip(batches, active, strict=True)])
     rows = [
         jax.tree.map(lambda a, m=mask: np.asarray(a)[..., : len(m)][..., m], batch.state)

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from stac_mjx.inverse_kinematics.batches import Progress, Pull, improve
+from stac_mjx.inverse_kinematics.batches import Progress, Pull, improve, no_progress
 from stac_mjx.inverse_kinematics.levenberg import Robust, Status
 from stac_mjx.inverse_kinematics.pose_solver import (
     Fit,
@@ -62,7 +62,7 @@ def solve(
     offsets: Float[np.ndarray, "keypoint 3"],
     *,
     robust_mm: Float[np.ndarray, " keypoint"] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Fit:
     """Find the poses of all frames from nothing but the keypoints.
 
@@ -158,11 +158,7 @@ def _place_root(solver: PoseSolver, target: Target, qpos: np.ndarray) -> np.ndar
 
 
 def _restart(solver: PoseSolver, target: Target, fit: Fit) -> Fit:
-    """Free stuck frames: those whose keypoints a neighbour's pose explains nearly as well as their own pose.
-
-    They start again from that pose, and so do frames whose error is far above the rest; the better result is kept.
-    Good poses spread from frame to frame, so a few passes free long stretches.
-    """
+    """Start stuck frames, and those of large error, again from a neighbour's pose; a few passes free long stretches."""
     offset = 1
     for _ in range(RESTARTS):
         usable = fit.status < Status.NO_MARKERS
@@ -197,10 +193,7 @@ def _best_neighbour(
 
 
 def _bridge_gaps(solver: PoseSolver, target: Target, fit: Fit) -> Fit:
-    """Solve incomplete frames again with the pose between their complete neighbours as prior.
-
-    Joints that no marker observes then follow their neighbours through the gap instead of falling to neutral.
-    """
+    """Solve incomplete frames again with the pose between complete neighbours, not the neutral one, as prior."""
     lengths, present = target.observation.clip_lengths, target.observation.present
     usable = fit.status < Status.NO_MARKERS
     complete = usable & present[:, present.any(axis=0)].all(axis=1)

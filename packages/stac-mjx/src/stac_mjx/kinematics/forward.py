@@ -285,37 +285,28 @@ def quat_from_mat(mat: Vec) -> Vec:
 
 
 @partial(jax.jit, static_argnames="tree")
-def _marker_positions(tree: Tree, body: Array, qpos: Array, offsets: Array) -> Array:
-    pose = node_poses(tree, qpos.T)
-    node = jnp.asarray(tree.body_node)[body]
-    mat = jnp.asarray(tree.body_mat, qpos.dtype)[body]
-    local = jnp.einsum("kij,kj->ki", mat, offsets) + jnp.asarray(tree.body_pos, qpos.dtype)[body]
-    return jnp.stack(points_on_nodes(pose, node, tuple(local[:, k, None] for k in range(3))), axis=-1).transpose(
-        1, 0, 2
-    )
-
-
 def marker_positions(
-    tree: Tree, marker_body: np.ndarray, qpos: Float[Array, "frame nq"], offsets: Float[Array, "keypoint 3"]
+    tree: Tree, marker_body: np.ndarray | Array, qpos: Float[Array, "frame nq"], offsets: Float[Array, "keypoint 3"]
 ) -> Float[Array, "frame keypoint 3"]:
     """Return the world positions of markers at `offsets` in the frames of their bodies."""
-    return _marker_positions(tree, jnp.asarray(marker_body), qpos, offsets)
+    pose = node_poses(tree, qpos.T)
+    node = jnp.asarray(tree.body_node)[marker_body]
+    mat = jnp.asarray(tree.body_mat, qpos.dtype)[marker_body]
+    local = jnp.einsum("kij,kj->ki", mat, offsets) + jnp.asarray(tree.body_pos, qpos.dtype)[marker_body]
+    points = points_on_nodes(pose, node, tuple(local[:, k, None] for k in range(3)))
+    return jnp.stack(points, axis=-1).transpose(1, 0, 2)
 
 
 @partial(jax.jit, static_argnames="tree")
-def _marker_jacobian(tree: Tree, body: Array, qpos: Array, offsets: Array) -> Array:
+def marker_jacobian(
+    tree: Tree, marker_body: np.ndarray | Array, qpos: Float[Array, "frame nq"], offsets: Float[Array, "keypoint 3"]
+) -> Float[Array, "frame keypoint 3 dof"]:
+    """Return the derivative of marker positions with respect to a tangent step: MuJoCo's ``mj_jac`` at each marker."""
     pose = node_poses(tree, qpos.T)
-    points = jnp.moveaxis(_marker_positions(tree, body, qpos, offsets), 0, -1)
+    points = jnp.moveaxis(marker_positions(tree, marker_body, qpos, offsets), 0, -1)
     axes = screws(tree, pose, tuple(jnp.zeros_like(pose.pos[0][0]) for _ in range(3)))
-    moves = jnp.asarray(tree.ancestors)[jnp.asarray(tree.body_node)[body]]
+    moves = jnp.asarray(tree.ancestors)[jnp.asarray(tree.body_node)[marker_body]]
     point = tuple(points[:, k][:, None] for k in range(3))
     velocity = cross(tuple(a[None] for a in axes.angular), point)
     columns = [jnp.where(moves[..., None], v + li[None], 0.0) for v, li in zip(velocity, axes.linear, strict=True)]
     return jnp.stack(columns, axis=1).transpose(3, 0, 1, 2)
-
-
-def marker_jacobian(
-    tree: Tree, marker_body: np.ndarray, qpos: Float[Array, "frame nq"], offsets: Float[Array, "keypoint 3"]
-) -> Float[Array, "frame keypoint 3 dof"]:
-    """Return the derivative of marker positions with respect to a tangent step: MuJoCo's ``mj_jac`` at each marker."""
-    return _marker_jacobian(tree, jnp.asarray(marker_body), qpos, offsets)

@@ -17,10 +17,7 @@ from stac_mjx._common.errors import ConfigError, raise_all
 from stac_mjx._common.settings import limit_faults, setting
 from stac_mjx.body.body import Body
 from stac_mjx.keypoints.keypoints import Keypoints
-
-_FREE, _BALL, _SLIDE = (
-    int(kind) for kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL, mujoco.mjtJoint.mjJNT_SLIDE)
-)
+from stac_mjx.kinematics.tree import BALL, FREE, SLIDE
 
 
 @dataclass(frozen=True)
@@ -172,11 +169,11 @@ def random_poses(body: Body, motion: Motion, rng: np.random.Generator) -> Float[
     for joint in range(model.njnt):
         kind, at = int(model.jnt_type[joint]), int(model.jnt_qposadr[joint])
         limits = model.jnt_range[joint] if model.jnt_limited[joint] else None
-        if kind == _FREE:
+        if kind == FREE:
             qpos[:, at : at + 3] += 0.5 * size * smooth_noise(motion, 3, rng)
             turn = smooth_noise(motion, 3, rng) * np.array([0.3, 0.3, 2.0])
             qpos[:, at + 3 : at + 7] = _turned(model.qpos0[at + 3 : at + 7], turn)
-        elif kind == _BALL:
+        elif kind == BALL:
             reach = 1.0 if limits is None else limits[1]
             turn = 0.5 * smooth_noise(motion, 3, rng)
             angle = np.linalg.norm(turn, axis=-1, keepdims=True)
@@ -185,7 +182,7 @@ def random_poses(body: Body, motion: Motion, rng: np.random.Generator) -> Float[
             qpos[:, at : at + 4] = _turned(model.qpos0[at : at + 4] if limits is None else np.eye(4)[0], turn)
         else:
             noise = smooth_noise(motion, 1, rng)[:, 0]
-            free_swing = 0.5 if kind != _SLIDE else 0.1 * size
+            free_swing = 0.5 if kind != SLIDE else 0.1 * size
             qpos[:, at] = _within(model.qpos0[at], limits, noise, free_swing)
     return qpos
 
