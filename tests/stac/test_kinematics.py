@@ -61,11 +61,15 @@ def jacobian_of(body: Body, qpos: np.ndarray) -> tuple[Tree, np.ndarray, np.ndar
 
 @pytest.mark.parametrize("species", ["rat", "mouse"])
 def test_marker_jacobian_equals_mj_jac(data_dir: Path, species: str) -> None:
-    body = bodies.real_body(data_dir, species)
-    assert_jacobian_is_mujocos(body, bodies.random_qpos(body.model, 2, seed=3))
+    assert_jacobian_is_mujocos(bodies.real_body(data_dir, species), n_frames=2)
 
 
-def assert_jacobian_is_mujocos(body: Body, qpos: np.ndarray) -> None:
+def test_marker_jacobian_of_every_joint_type_equals_mj_jac() -> None:
+    assert_jacobian_is_mujocos(bodies.every_joint(), n_frames=5)
+
+
+def assert_jacobian_is_mujocos(body: Body, n_frames: int) -> None:
+    qpos = bodies.random_qpos(body.model, n_frames, seed=3)
     _, offsets, ours = jacobian_of(body, qpos)
     data, truth = mujoco.MjData(body.model), np.zeros_like(ours)
     for frame, pose in enumerate(qpos):
@@ -78,11 +82,6 @@ def assert_jacobian_is_mujocos(body: Body, qpos: np.ndarray) -> None:
             mujoco.mj_jac(body.model, data, block, None, point, carrier)
             truth[frame, k] = block
     np.testing.assert_allclose(ours, truth, atol=2e-6 * np.abs(truth).max())
-
-
-def test_marker_jacobian_of_every_joint_type_equals_mj_jac() -> None:
-    body = bodies.every_joint()
-    assert_jacobian_is_mujocos(body, bodies.random_qpos(body.model, 5, seed=4))
 
 
 def test_marker_jacobian_equals_finite_differences() -> None:

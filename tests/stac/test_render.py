@@ -18,7 +18,7 @@ from contract import examples
 from matplotlib.colors import to_rgb
 from pictures import GREEN, SIZE, assert_body_fills, assert_film, capsule, near
 from stac_mjx import cli, render
-from stac_mjx._common.errors import BodyError, ConfigError, InputError, OutputError
+from stac_mjx._common.errors import ConfigError, InputError, OutputError
 from stac_mjx._common.figures import ON_BODY, RECORDED
 from stac_mjx._common.render.canvas import open_canvas
 from stac_mjx._common.render.scene import stage_model
@@ -211,11 +211,6 @@ def test_what_is_not_in_the_clips_is_refused(settings, error, words, tmp_path: P
 def test_command_needs_clips():
     with pytest.raises(ConfigError, match="clips is not set"):
         cli.render(RenderConfig())
-
-
-def test_a_foreign_mjcf_cannot_reach_out():
-    with pytest.raises(BodyError, match="include"):
-        stage_model('<mujoco><include file="/etc/passwd"/></mujoco>', {}, *SIZE)
 
 
 def test_missing_video_library_is_named_with_its_extra(monkeypatch, tmp_path: Path):

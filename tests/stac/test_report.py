@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from contract import examples
 from stac_mjx import cli
-from stac_mjx._common.errors import BodyError, ConfigError, ContractError, InputError, OutputError
+from stac_mjx._common.errors import ConfigError, ContractError, OutputError
 from stac_mjx._common.figures import drawing
 from stac_mjx._common.render.shapes import body_shapes, outlines
 from stac_mjx.config import ReportConfig
@@ -19,7 +19,6 @@ from stac_mjx.records import write_clips, write_offsets
 from stac_mjx.report import body_plots, joint_plots
 from stac_mjx.report import error_plots as plots
 from stac_mjx.report.accuracy import (
-    distances_mm,
     figures_of,
     figures_per_clip,
     means,
@@ -272,9 +271,6 @@ def test_another_body_than_that_of_the_clips_is_refused(tmp_path: Path):
     other = "<mujoco><worldbody><body><freejoint/><geom size='1'/></body></worldbody></mujoco>"
     with pytest.raises(ContractError, match="7 coordinates"):
         write_report(examples.changed(clips, info=examples.info(mjcf_xml=other)), None, None, tmp_path)
-    outside = '<mujoco><include file="/etc/passwd"/></mujoco>'
-    with pytest.raises(BodyError, match="include"):
-        write_report(examples.changed(clips, info=examples.info(mjcf_xml=outside)), None, None, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -308,8 +304,6 @@ def test_summary_of_the_same_fit_adds_only_what_the_clips_do_not_know(tmp_path: 
 def test_command_refuses_what_it_cannot_use(tmp_path: Path):
     with pytest.raises(ConfigError, match="clips is not set"):
         cli.report(ReportConfig())
-    with pytest.raises(InputError, match=r"missing\.h5"):
-        cli.report(ReportConfig(clips=str(tmp_path / "missing.h5")))
     write_offsets(tmp_path / "offsets.h5", examples.offsets())
     with pytest.raises(ContractError, match="offsets"):
         cli.report(ReportConfig(clips=str(tmp_path / "offsets.h5")))
@@ -317,9 +311,3 @@ def test_command_refuses_what_it_cannot_use(tmp_path: Path):
     (tmp_path / "figures").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="figures"):
         cli.report(ReportConfig(clips=str(tmp_path / "clips.h5")))
-
-
-def test_distances_of_missing_keypoints_are_nan():
-    distances = distances_mm(examples.clips())
-    assert np.isnan(distances[0, 1])
-    assert np.isfinite(np.delete(distances.ravel(), 1)).all()
