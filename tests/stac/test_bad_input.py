@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
@@ -226,41 +225,6 @@ def test_folder_without_permission(place: Place, capsys: pytest.CaptureFixture[s
     assert main(fit_command(place)) == 2
     assert_one_message(capsys.readouterr().err, "stac-mjx fit", [f"out={place.out}", "Permission denied"])
     assert not list(place.out.iterdir())
-
-
-def last_message(err: str) -> str:
-    return err[err.rindex("stac-mjx fit: ") :]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="identifies files by /proc")
-@pytest.mark.parametrize("full", ["offsets.h5", "clips.h5", "fit_summary.json"])
-def test_full_disk_keeps_the_old_file(
-    full: str, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(place.fit, place.out)
-    old = (place.out / full).read_bytes()
-    write, fsync = os.write, os.fsync
-
-    def on_full_disk(descriptor: int) -> bool:
-        return full in os.readlink(f"/proc/self/fd/{descriptor}")
-
-    def refusing_write(descriptor: int, data: bytes) -> int:
-        if on_full_disk(descriptor):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(descriptor, data)
-
-    def refusing_fsync(descriptor: int) -> None:
-        if on_full_disk(descriptor):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "write", refusing_write)
-    monkeypatch.setattr(os, "fsync", refusing_fsync)
-    assert main(fit_command(place)) == 2
-    monkeypatch.undo()
-    assert_one_message(last_message(capsys.readouterr().err), "stac-mjx fit", [full, "full", "unchanged"])
-    assert (place.out / full).read_bytes() == old
-    assert {path.name for path in place.out.iterdir()} == {path.name for path in place.fit.iterdir()}
 
 
 def test_process_ends_with_code_2_and_no_traceback(place: Place) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import h5py
@@ -195,8 +194,6 @@ def test_other_kinds_are_refused(tmp_path: Path, clips_file: Path):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("schema_version", "2.0", r"has version 2\.0, this program reads 1\.x only; update the program"),
-        ("schema_version", "0.9", r"has version 0\.9, this program reads 1\.x only; convert"),
         ("schema_version", "new", "schema_version: expected MAJOR.MINOR"),
         ("schema_name", "mimic.reference_clip", "did you mean 'mimic.reference_clips'"),
         ("schema_name", 3, "schema_name and schema_version are missing"),
@@ -207,15 +204,6 @@ def test_other_versions_and_kinds_are_refused(clips_file: Path, name, value, mes
         file.attrs[name] = value
     with pytest.raises(ContractError, match=message):
         read_clips(clips_file)
-
-
-def test_a_newer_minor_version_is_read_with_a_warning(clips_file: Path, caplog: pytest.LogCaptureFixture):
-    with kit.edit(clips_file) as file:
-        file.attrs["schema_version"] = "1.7"
-        file["added_in_1_7"] = np.zeros(3)
-    with caplog.at_level(logging.WARNING):
-        assert read_clips(clips_file).n_frames == 15
-    assert "1.7 is newer than 1.0" in caplog.text
 
 
 def test_reading_follows_no_link_and_lists_what_is_wrong(clips_file: Path):
