@@ -7,20 +7,8 @@ import hashlib
 import h5py
 import numpy as np
 import pytest
-from stac.keypoint_files import (
-    NAMES,
-    cell,
-    movement,
-    scores,
-    write_clips,
-    write_csv,
-    write_dlc,
-    write_mat,
-    write_mat_v73,
-    write_nwb,
-    write_sleap,
-    write_stac,
-)
+from stac import keypoint_files as files
+from stac.keypoint_files import NAMES, cell, movement, scores
 from stac_mjx._common.errors import InputError
 from stac_mjx._common.units import parse_unit
 from stac_mjx.config import KeypointsConfig
@@ -34,7 +22,7 @@ def load(path, order=(), **settings):
     return load_keypoints(KeypointsConfig(path=str(path), **settings), order)
 
 
-@pytest.mark.parametrize("write", [write_mat, write_mat_v73], ids=["v5", "v7.3"])
+@pytest.mark.parametrize("write", [files.write_mat, files.write_mat_v73], ids=["v5", "v7.3"])
 @pytest.mark.parametrize("axes", [(0, 2, 1), (0, 1, 2)], ids=["frame-xyz-keypoint", "frame-keypoint-xyz"])
 def test_both_axis_orders_of_pred_give_the_same_record(tmp_path, write, axes):
     recording = load(write(tmp_path / "a.mat", pred=X.transpose(axes), p_max=P), NAMES)
@@ -46,7 +34,7 @@ def test_both_axis_orders_of_pred_give_the_same_record(tmp_path, write, axes):
 
 
 def test_source_and_clip_are_named(tmp_path):
-    path = write_mat(tmp_path / "trial7.mat", pred=X)
+    path = files.write_mat(tmp_path / "trial7.mat", pred=X)
     recording = load(path, NAMES)
     assert recording.sources[0].path == path
     assert recording.sources[0].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -61,12 +49,12 @@ def test_hdf5_mat_not_written_by_matlab_keeps_its_axes(tmp_path):
 
 
 def test_three_keypoints_are_read_by_the_convention_of_dannce(tmp_path):
-    recording = load(write_mat(tmp_path / "a.mat", pred=X[:, :3].transpose(0, 2, 1)), NAMES[:3], unit="m")
+    recording = load(files.write_mat(tmp_path / "a.mat", pred=X[:, :3].transpose(0, 2, 1)), NAMES[:3], unit="m")
     np.testing.assert_array_equal(recording.positions, X[:, :3])
     assert any("read as (frame, xyz, keypoint)" in note for note in recording.notes)
 
 
-@pytest.mark.parametrize("write", [write_mat, write_mat_v73], ids=["v5", "v7.3"])
+@pytest.mark.parametrize("write", [files.write_mat, files.write_mat_v73], ids=["v5", "v7.3"])
 def test_one_frame_and_one_keypoint_keep_their_axes(tmp_path, write):
     one_frame = load(write(tmp_path / "frame.mat", pred=X[:1].transpose(0, 2, 1)), NAMES, unit="m")
     np.testing.assert_array_equal(one_frame.positions, X[:1])
@@ -76,11 +64,11 @@ def test_one_frame_and_one_keypoint_keep_their_axes(tmp_path, write):
 
 
 def test_animal_axis_of_dannce_is_squeezed_or_chosen(tmp_path):
-    alone = write_mat(tmp_path / "one.mat", pred=X.transpose(0, 2, 1)[:, None], p_max=P[:, None])
+    alone = files.write_mat(tmp_path / "one.mat", pred=X.transpose(0, 2, 1)[:, None], p_max=P[:, None])
     np.testing.assert_array_equal(load(alone, NAMES, unit="m").positions, X)
     other = movement(seed=5)
     both = np.stack([X, other], axis=1).transpose(0, 1, 3, 2)
-    pair = write_mat(tmp_path / "two.mat", pred=both, p_max=np.stack([P, P / 2], axis=1))
+    pair = files.write_mat(tmp_path / "two.mat", pred=both, p_max=np.stack([P, P / 2], axis=1))
     second = load(pair, NAMES, unit="m", track=1)
     np.testing.assert_array_equal(second.positions, other)
     np.testing.assert_array_equal(second.confidence, P / 2)
@@ -88,7 +76,7 @@ def test_animal_axis_of_dannce_is_squeezed_or_chosen(tmp_path):
 
 def test_label3d_columns_are_xyz_of_each_keypoint(tmp_path):
     skeleton = {"joint_names": cell(NAMES)}
-    recording = load(write_mat(tmp_path / "a.mat", data_3D=X.reshape(len(X), -1), skeleton=skeleton), unit="m")
+    recording = load(files.write_mat(tmp_path / "a.mat", data_3D=X.reshape(len(X), -1), skeleton=skeleton), unit="m")
     np.testing.assert_array_equal(recording.positions, X)
     assert recording.names == NAMES
 
@@ -96,10 +84,10 @@ def test_label3d_columns_are_xyz_of_each_keypoint(tmp_path):
 @pytest.mark.parametrize("version", ["v5 cell", "v5 char", "v7.3 cell"])
 def test_names_inside_a_mat_file_win_over_the_preset(tmp_path, version):
     if version == "v7.3 cell":
-        path = write_mat_v73(tmp_path / "a.mat", names=NAMES, pred=X)
+        path = files.write_mat_v73(tmp_path / "a.mat", names=NAMES, pred=X)
     else:
         names = cell(NAMES) if version == "v5 cell" else np.array(NAMES)
-        path = write_mat(tmp_path / "a.mat", pred=X, names=names, fps=np.array([[50.0]]))
+        path = files.write_mat(tmp_path / "a.mat", pred=X, names=names, fps=np.array([[50.0]]))
     recording = load(path, ("a", "b", "c", "d"))
     assert recording.names == NAMES
     assert recording.rate_hz == (None if version == "v7.3 cell" else 50.0)
@@ -108,7 +96,7 @@ def test_names_inside_a_mat_file_win_over_the_preset(tmp_path, version):
 @pytest.mark.parametrize("nodes_in_skeleton", [False, True], ids=["ndx-pose 0.1", "ndx-pose 0.2"])
 def test_nwb_keeps_node_order_confidence_and_rate(tmp_path, nodes_in_skeleton):
     times = 3.0 + np.arange(len(X)) / 120.0
-    path = write_nwb(tmp_path / "a.nwb", X, confidence=P, times=times, nodes_in_skeleton=nodes_in_skeleton)
+    path = files.write_nwb(tmp_path / "a.nwb", X, confidence=P, times=times, nodes_in_skeleton=nodes_in_skeleton)
     recording = load(path)
     assert recording.names == NAMES
     np.testing.assert_array_equal(recording.positions, X * 0.001)
@@ -117,22 +105,22 @@ def test_nwb_keeps_node_order_confidence_and_rate(tmp_path, nodes_in_skeleton):
 
 
 def test_nwb_rate_attribute_and_conversion(tmp_path):
-    recording = load(write_nwb(tmp_path / "a.nwb", X, rate_hz=30.0, unit="meters", conversion=0.01))
+    recording = load(files.write_nwb(tmp_path / "a.nwb", X, rate_hz=30.0, unit="meters", conversion=0.01))
     np.testing.assert_allclose(recording.positions, X * 0.01, rtol=1e-15)
     assert recording.rate_hz == 30.0
     assert recording.unit == "m"
 
 
 def test_nwb_pixels_are_no_unit(tmp_path):
-    recording = load(write_nwb(tmp_path / "a.nwb", X, unit="pixels"))
+    recording = load(files.write_nwb(tmp_path / "a.nwb", X, unit="pixels"))
     assert recording.unit is None
     np.testing.assert_array_equal(recording.positions, X)
     assert any("'pixels'" in note for note in recording.notes)
 
 
 def test_nwb_container_is_chosen_by_track(tmp_path):
-    path = write_nwb(tmp_path / "a.nwb", X, unit="m", container="PoseEstimation_a")
-    write_nwb(path, X + 1, unit="m", container="PoseEstimation_b")
+    path = files.write_nwb(tmp_path / "a.nwb", X, unit="m", container="PoseEstimation_a")
+    files.write_nwb(path, X + 1, unit="m", container="PoseEstimation_b")
     np.testing.assert_array_equal(load(path, track=1).positions, X + 1)
 
 
@@ -151,7 +139,7 @@ LAYOUTS = {
 def test_any_axis_order_of_tracks_gives_the_same_record(tmp_path, layout, n_frames):
     x, p = X[:n_frames], P[:n_frames]
     of_tracks, of_scores = LAYOUTS[layout]
-    path = write_sleap(tmp_path / "a.h5", of_tracks(x), point_scores=of_scores(p), fps=25.0, units="cm")
+    path = files.write_sleap(tmp_path / "a.h5", of_tracks(x), point_scores=of_scores(p), fps=25.0, units="cm")
     recording = load(path)
     np.testing.assert_array_equal(recording.positions, x * 0.01)
     np.testing.assert_array_equal(recording.confidence, p)
@@ -161,20 +149,20 @@ def test_any_axis_order_of_tracks_gives_the_same_record(tmp_path, layout, n_fram
 def test_scores_tell_three_frames_of_sleap_from_three_coordinates(tmp_path):
     # (1, 3, 4, 3) is one track of three frames as well as one frame of three tracks; the scores decide.
     x, p = X[:3], P[:3]
-    path = write_sleap(tmp_path / "a.h5", x.transpose(2, 1, 0)[None], point_scores=p.T[None])
+    path = files.write_sleap(tmp_path / "a.h5", x.transpose(2, 1, 0)[None], point_scores=p.T[None])
     np.testing.assert_array_equal(load(path).positions, x)
 
 
 def test_track_is_chosen(tmp_path):
     other = movement(seed=9)
-    path = write_sleap(tmp_path / "a.h5", np.stack([X, other], axis=1), point_scores=np.stack([P, P / 2], axis=1))
+    path = files.write_sleap(tmp_path / "a.h5", np.stack([X, other], axis=1), point_scores=np.stack([P, P / 2], axis=1))
     recording = load(path, track=1)
     np.testing.assert_array_equal(recording.positions, other)
     np.testing.assert_array_equal(recording.confidence, P / 2)
 
 
 def test_clip_starts_mark_borders(tmp_path):
-    recording = load(write_sleap(tmp_path / "a.h5", X, clip_starts=np.array([0, 4])))
+    recording = load(files.write_sleap(tmp_path / "a.h5", X, clip_starts=np.array([0, 4])))
     assert recording.clip_lengths.tolist() == [4, 2]
     assert recording.clip_names == ("a_0", "a_1")
 
@@ -183,7 +171,7 @@ def test_anipose_table(tmp_path):
     x = X.copy()
     x[2, 1] = np.nan
     x[3, 3] = np.nan
-    recording = load(write_csv(tmp_path / "a.csv", x, confidence=P), rate_hz=200.0)
+    recording = load(files.write_csv(tmp_path / "a.csv", x, confidence=P), rate_hz=200.0)
     np.testing.assert_array_equal(recording.positions, x)
     assert recording.names == NAMES
     assert recording.unit is None
@@ -193,33 +181,33 @@ def test_anipose_table(tmp_path):
 
 
 def test_anipose_table_without_scores_weighs_all_alike(tmp_path):
-    recording = load(write_csv(tmp_path / "a.csv", X))
+    recording = load(files.write_csv(tmp_path / "a.csv", X))
     assert (recording.confidence == 1).all()
 
 
 @pytest.mark.parametrize("line_end", ["\r\n", "\n"])
 @pytest.mark.parametrize("signature", ["", "\ufeff"], ids=["plain", "byte order mark"])
 def test_anipose_table_as_spreadsheets_save_it(tmp_path, line_end, signature):
-    path = write_csv(tmp_path / "a.csv", X)
+    path = files.write_csv(tmp_path / "a.csv", X)
     text = signature + path.read_text() + "\n"
     path.write_bytes(text.replace("\n", line_end).encode())
     np.testing.assert_array_equal(load(path).positions, X)
 
 
 def test_anipose_table_of_two_trials_has_two_clips(tmp_path):
-    recording = load(write_csv(tmp_path / "a.csv", X, frame_numbers=np.array([0, 1, 2, 3, 0, 1])))
+    recording = load(files.write_csv(tmp_path / "a.csv", X, frame_numbers=np.array([0, 1, 2, 3, 0, 1])))
     assert recording.clip_lengths.tolist() == [4, 2]
     assert any("jump at 1 place;" in note for note in recording.notes)
 
 
 def test_stac_output(tmp_path):
-    recording = load(write_stac(tmp_path / "a.h5", X))
+    recording = load(files.write_stac(tmp_path / "a.h5", X))
     np.testing.assert_array_equal(recording.positions, X)
     assert (recording.names, recording.unit) == (NAMES, "m")
 
 
 def test_own_clips(tmp_path):
-    recording = load(write_clips(tmp_path / "clips.h5", X, (4, 2)))
+    recording = load(files.write_clips(tmp_path / "clips.h5", X, (4, 2)))
     np.testing.assert_array_equal(recording.positions, X)
     np.testing.assert_array_equal(recording.confidence, P)
     assert recording.clip_names == ("reach_0", "reach_1")
@@ -228,9 +216,9 @@ def test_own_clips(tmp_path):
 
 
 def test_format_is_told_by_content_and_not_by_suffix(tmp_path):
-    write_mat(tmp_path / "recording.h5", pred=X)
-    write_csv(tmp_path / "recording.txt", X)
-    write_stac(tmp_path / "recording.mat", X)
+    files.write_mat(tmp_path / "recording.h5", pred=X)
+    files.write_csv(tmp_path / "recording.txt", X)
+    files.write_stac(tmp_path / "recording.mat", X)
     for name, kind in [("recording.h5", "dannce"), ("recording.txt", "anipose_csv"), ("recording.mat", "stac")]:
         assert load(tmp_path / name, NAMES).notes[0].startswith(f"read as {kind} ")
 
@@ -258,19 +246,19 @@ def test_units_as_people_write_them(text, unit):
 def test_deeplabcut_tables_of_one_and_of_several_animals(tmp_path):
     gap = X.copy()
     gap[2, 1] = np.nan
-    alone = load(write_dlc(tmp_path / "alone.csv", {"mouse": gap}, confidence=P), unit="mm")
+    alone = load(files.write_dlc(tmp_path / "alone.csv", {"mouse": gap}, confidence=P), unit="mm")
     np.testing.assert_allclose(alone.positions, gap / 1000)
     assert alone.names == NAMES
     np.testing.assert_array_equal(alone.confidence, np.where(np.isnan(gap[..., 0]), 0, P))
     other = movement(seed=5)
-    both = write_dlc(tmp_path / "both.csv", {"one": X, "two": other})
+    both = files.write_dlc(tmp_path / "both.csv", {"one": X, "two": other})
     np.testing.assert_allclose(load(both, unit="mm", track=1).positions, other / 1000)
     with pytest.raises(InputError, match=r"2 tracks; choose one with keypoints.track=N \(0: one, 1: two\)"):
         load(both)
 
 
 def test_tables_as_other_programs_write_them(tmp_path):
-    text = write_csv(tmp_path / "a.csv", X).read_text()
+    text = files.write_csv(tmp_path / "a.csv", X).read_text()
     titles, rows = text.split("\n", 1)
     capital = titles.replace("_x", "_X").replace("_y", "_Y").replace("_z", "_Z")
     for name, content in (("capitals", f"{capital}\n{rows}"), ("mac", text.replace("\n", "\r"))):

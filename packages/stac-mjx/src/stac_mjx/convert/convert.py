@@ -69,7 +69,8 @@ def convert(config: ConvertConfig) -> Conversion:
     """
     validate(config)
     body = load_body(config.body)
-    inputs, outputs, notes = _read(config, body)
+    inputs, outputs = _read(config, body)
+    notes: list[str] = []
     raise_all(ConfigError, "body.scale", [problem for output in outputs for problem in _scale_problems(output, body)])
     columns = tuple(match_columns(output, body, config.joint_rename) for output in outputs)
     markers = [match_offsets(output, body, config) for output in outputs]
@@ -85,8 +86,8 @@ def convert(config: ConvertConfig) -> Conversion:
             f"the files have different offsets, up to {1000 * apart:.2f} mm from the mean: marker sites of each clip "
             "follow the offsets of its file, offsets.h5 holds the mean"
         )
-        offsets = rotate(result.xquat[:, body.marker_body], np.repeat(per_file, n_frames, axis=0))
-        result = replace(result, marker_sites=(result.xpos[:, body.marker_body] + offsets).astype(np.float32))
+        turned = rotate(result.xquat[:, body.marker_body], np.repeat(per_file, n_frames, axis=0))
+        result = replace(result, marker_sites=(result.xpos[:, body.marker_body] + turned).astype(np.float32))
     settings = FitConfig(body=config.body, keypoints=inputs.keypoints.config or KeypointsConfig())
     registration = Registration(inputs, settings, common, IDENTITY, None, result, {})
     clips = registration.clips
@@ -101,28 +102,20 @@ def convert(config: ConvertConfig) -> Conversion:
     return Conversion(registration, outputs, columns, clips, offsets, (*inputs.warnings, *notes))
 
 
-def _read(config: ConvertConfig, body: Body) -> tuple[Inputs, tuple[PublicOutput, ...], list[str]]:
-    """Return the recording in the files, the files, and warnings."""
-    notes: list[str] = []
-    rate = config.rate_hz or body.rate_hz
-    if rate is None:
-        raise ConfigError(f"rate_hz is not set: the files have no frame rate, and body {body.name!r} has no usual one")
-    if config.rate_hz is None:
-        notes.append(
-            f"the files have no frame rate; {rate:g} Hz, usual for body {body.name!r}, is used. Set rate_hz={rate:g} "
-            "to confirm, or to the true rate (velocities depend on it)"
-        )
-    reading = KeypointsConfig(path=config.path, format="stac", rate_hz=rate, rename=dict(config.keypoint_rename))
+def _read(config: ConvertConfig, body: Body) -> tuple[Inputs, tuple[PublicOutput, ...]]:
+    """Return the recording in the files, and the files."""
+    rename = dict(config.keypoint_rename)
+    reading = KeypointsConfig(path=config.path, format="stac", rate_hz=config.rate_hz, rename=rename)
     try:
         inputs = match(body, load_keypoints(reading, body.keypoint_order), FitConfig(body=config.body))
     except InputError as error:  # names the settings of `fit`, which have other names here
         raise InputError(_renamed_settings(str(error))) from error
-    inputs = replace(inputs, notes=tuple(_renamed_settings(note) for note in inputs.notes))
+    notes, warnings = (tuple(_renamed_settings(text) for text in texts) for texts in (inputs.notes, inputs.warnings))
     outputs = tuple(read_public_output(source.path) for source in inputs.keypoints.sources)
     counts = zip(outputs, inputs.keypoints.clip_lengths.tolist(), strict=True)
     problems = [f"{o.path}: qpos has {len(o.qpos)} frames, kp_data {n}" for o, n in counts if len(o.qpos) != n]
     raise_all(InputError, "path", problems)
-    return inputs, outputs, notes
+    return replace(inputs, notes=notes, warnings=warnings), outputs
 
 
 def _renamed_settings(text: str) -> str:
