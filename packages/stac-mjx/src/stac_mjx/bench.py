@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -144,17 +144,21 @@ def _rmse_mm(solver: PoseSolver, offsets: np.ndarray, observation: Observation, 
     return float(np.sqrt((distance**2).mean()))
 
 
-def run_bodies(config: BenchConfig, data: Path | None, note: Callable[[str], None]) -> Iterator[Row | None]:
-    """Measure each body; None for a body whose model is not available."""
+def run_bodies(
+    config: BenchConfig, data: Path | None, note: Callable[[str], None], tick: Callable[[int], None]
+) -> list[Row]:
+    """Measure each body whose model is available."""
+    rows = []
     for name in config.bodies:
         try:
             case = find_case(name, data)
         except (BodyError, InputError) as error:
             note(f"{name}: skipped: {error}")
-            yield None
-            continue
-        note(f"{name}: measuring on a {'real' if case.real else 'synthetic'} recording")
-        yield measure(case, config, config.frames)
+        else:
+            note(f"{name}: measuring on a {'real' if case.real else 'synthetic'} recording")
+            rows.append(measure(case, config, config.frames))
+        tick(1)
+    return rows
 
 
 def markdown(title: str, rows: list[Row]) -> str:

@@ -249,11 +249,7 @@ def bench(config: BenchConfig) -> None:
 
         use_compilation_cache()
         log.info("real recordings from %s", data) if data else log.info("no data folder: synthetic recordings")
-        tick, rows = stage("bodies", len(config.bodies)), []
-        for row in run_bodies(config, data, log.info):
-            rows += [] if row is None else [row]
-            tick(1)
-        text = write_bench(rows, out)
+        text = write_bench(run_bodies(config, data, log.info, stage("bodies", len(config.bodies))), out)
     sys.stdout.write(text)
 
 

@@ -80,7 +80,7 @@ def calibrate(
     *,
     mode: str = "none",
     seed: int = 0,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float], None] = lambda _error_mm: None,
 ) -> Calibration:
     """Find the offsets of all keypoints (and with `mode` rigid or similarity the frame of the recording).
 
@@ -110,8 +110,7 @@ def calibrate(
         state = _refine(solver, state, config.iterations)
         errors.append(_mean_error_mm(solver, state, importance))
         losses.append(objective(solver, state, importance, pull))
-        if progress is not None:
-            progress(errors[-1])
+        progress(errors[-1])
         ratio = errors[-1] / errors[-2] if len(errors) > 1 and errors[-2] > 0 else 0.0
         if ratio > WORSE:
             accelerated.reset()
