@@ -14,7 +14,7 @@ import numpy as np
 from reach_analysis.data.series import TrialSeries
 
 from synthetic.bodies import arm
-from synthetic.writing import Content, write_content
+from synthetic.writing import Content, Draws, write_content
 
 N_SOURCES = 3
 """Bursts that drive the nine muscles: the number of synergies, and the rank of the intention."""
@@ -34,24 +34,20 @@ LAYERS = {"encoder/layer_0": 3, "encoder/layer_1": 3, "decoder/layer_0": 3, "dec
 
 
 @dataclass(frozen=True)
-class ReachSettings:
+class ReachSettings(Draws):
     """What is drawn."""
 
     n_trials: int = 46
     duration_s: float = 0.3
-    """Length of each, s."""
     rate_hz: float = 400.0
     chatter: float = 0.0
     """Standard deviation of white noise on the control, as of a policy without control cost."""
-    hazard_per_s: float = 0.0
-    """Rate at which rollouts end early; 0: none does."""
     layer_noise: float = 0.01
     """Standard deviation of white noise on the hidden layers."""
     n_units: int = 24
     """Units of each hidden layer."""
     trial_spread: float = 1.0
     """How much bursts differ from trial to trial, in time (fraction of 30 ms) and height."""
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,8 +66,8 @@ class Reaches:
 def make_reaches(settings: ReachSettings) -> Reaches:
     """Draw reaches."""
     rng = np.random.default_rng(settings.seed)
-    n_steps = round(settings.duration_s * settings.rate_hz)
-    time = np.arange(n_steps + 1) / settings.rate_hz
+    time = settings.time
+    n_steps = len(time) - 1
     bursts = _bursts(time, settings, rng)
     act = bursts @ SYNERGIES
     chatter = settings.chatter * rng.normal(size=(settings.n_trials, n_steps, act.shape[-1]))
@@ -83,7 +79,7 @@ def make_reaches(settings: ReachSettings) -> Reaches:
     latent = steps @ rng.normal(size=(N_SOURCES, 4))
     joint_reward = np.exp(-5.0 * ((qpos - reference)[:, 1:] ** 2).sum(axis=-1))
     ctrl_cost = (np.clip(ctrl, 0, 1) ** 2).sum(axis=-1)
-    ends = np.ceil(rng.exponential(1 / max(settings.hazard_per_s, 1e-12), settings.n_trials) * settings.rate_hz)
+    taken, terminated = settings.ends(settings.n_trials, rng)
     body = arm()
     content = Content(
         body=body,
@@ -105,8 +101,8 @@ def make_reaches(settings: ReachSettings) -> Reaches:
             "latent": latent,
             **{f"activations/{name}": values for name, values in layers.items()},
         },
-        n_steps=np.minimum(ends, n_steps).astype(int) if settings.hazard_per_s else np.full(settings.n_trials, n_steps),
-        terminated=ends < n_steps if settings.hazard_per_s else np.zeros(settings.n_trials, bool),
+        n_steps=taken,
+        terminated=terminated,
         metrics=("joint_reward", "ctrl_cost"),
         seed=settings.seed,
     )

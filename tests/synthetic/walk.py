@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from synthetic.bodies import HIPS, walker
-from synthetic.writing import Content, write_content
+from synthetic.writing import Content, Draws, write_content
 
 LAGS = {"fore_left": 0.0, "fore_right": 0.5, "hind_left": 0.75, "hind_right": 0.25}
 """Leg -> phase at which its stance begins, as a fraction of the cycle of the left forefoot (a lateral walk)."""
 
 
 @dataclass(frozen=True)
-class WalkSettings:
+class WalkSettings(Draws):
     """What is drawn."""
 
     n_clips: int = 8
     duration_s: float = 4.0
-    """Length of each, s."""
     rate_hz: float = 100.0
     period_s: float = 0.4
     """Length of a cycle, s."""
@@ -28,17 +27,13 @@ class WalkSettings:
     """Fraction of the cycle a foot is in stance."""
     flicker: float = 0.0
     """Probability with which a single step reports the wrong contact, as bouncing feet do."""
-    hazard_per_s: float = 0.0
-    """Rate at which rollouts end early; 0: none does."""
-    seed: int = 0
 
 
 def make_walks(settings: WalkSettings) -> Content:
     """Draw walks; feet swing as a sine that is forward at touch-down, the trunk advances 10 cm a cycle."""
     rng = np.random.default_rng(settings.seed)
     body = walker()
-    n_steps = round(settings.duration_s * settings.rate_hz)
-    time = np.arange(n_steps + 1) / settings.rate_hz
+    time = settings.time
     begin = rng.uniform(0, 1, settings.n_clips)
     cycle = begin[:, None] + time[None, :] / settings.period_s
     lag = np.array([LAGS[leg] for leg in HIPS])
@@ -47,7 +42,7 @@ def make_walks(settings: WalkSettings) -> Content:
     qpos = reference + 0.02 * rng.normal(size=(settings.n_clips, 1, len(body.joints)))
     stance = phase[:, :-1] < settings.duty
     wrong = rng.uniform(size=stance.shape) < settings.flicker
-    ends = np.ceil(rng.exponential(1 / max(settings.hazard_per_s, 1e-12), settings.n_clips) * settings.rate_hz)
+    taken, terminated = settings.ends(settings.n_clips, rng)
     ctrl = np.diff(qpos[..., 1:], axis=1) * settings.rate_hz / 50
     reward = np.exp(-5.0 * ((qpos - reference)[:, 1:] ** 2).sum(axis=-1))
     return Content(
@@ -64,8 +59,8 @@ def make_walks(settings: WalkSettings) -> Content:
             "metrics": reward[..., None],
             **{f"contact/foot_{leg}": (stance ^ wrong)[..., number] for number, leg in enumerate(HIPS)},
         },
-        n_steps=np.minimum(ends, n_steps).astype(int) if settings.hazard_per_s else np.full(settings.n_clips, n_steps),
-        terminated=ends < n_steps if settings.hazard_per_s else np.zeros(settings.n_clips, bool),
+        n_steps=taken,
+        terminated=terminated,
         metrics=("joint_reward",),
         seed=settings.seed,
     )

@@ -24,6 +24,32 @@ _CREATED = "2026-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
+class Draws:
+    """What synthetic rollouts have in common."""
+
+    duration_s: float
+    """Length of each, s."""
+    rate_hz: float
+    """Control steps a second."""
+    hazard_per_s: float = 0.0
+    """Rate at which rollouts end early; 0: none does."""
+    seed: int = 0
+
+    @property
+    def time(self) -> np.ndarray:
+        """Time of each state, s."""
+        return np.arange(round(self.duration_s * self.rate_hz) + 1) / self.rate_hz
+
+    def ends(self, n_clips: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Steps taken in each clip, and whether it ended early."""
+        n_steps = len(self.time) - 1
+        ends = np.ceil(rng.exponential(1 / max(self.hazard_per_s, 1e-12), n_clips) * self.rate_hz)
+        if not self.hazard_per_s:
+            return np.full(n_clips, n_steps), np.zeros(n_clips, bool)
+        return np.minimum(ends, n_steps).astype(int), ends < n_steps
+
+
+@dataclass(frozen=True)
 class Content:
     """What goes into a file."""
 
