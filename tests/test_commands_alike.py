@@ -26,6 +26,11 @@ MOST_MODULES = 150
 """Modules of the standard library and ours that --help may load; NumPy alone has more."""
 
 
+@pytest.fixture(params=PACKAGES)
+def package(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 def part(package: str, name: str) -> ModuleType:
     return import_module(f"{PACKAGES[package]}.{name}")
 
@@ -60,7 +65,6 @@ MISTAKES: dict[str, tuple[Callable[[str], list[str]], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("package", PACKAGES)
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_same_mistake_same_words(
     package: str, mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -71,9 +75,10 @@ def test_same_mistake_same_words(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_overview_and_help_have_the_same_parts(package: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_overview_and_help_have_the_same_parts(package: str, capsys: pytest.CaptureFixture[str]) -> None:
     cli = part(package, "cli")
+    assert cli.main(["--version"]) == 0
+    assert re.fullmatch(rf"{package} (\d+\.\d+\.\d+|unreleased)\n", capsys.readouterr().out)
     assert cli.main(["--help"]) == 0
     overview = capsys.readouterr().out
     assert overview.startswith(f"{package}: ")
@@ -98,13 +103,6 @@ def test_overview_and_help_have_the_same_parts(package: str, capsys: pytest.Capt
         assert callable(part(package, "_common.cli").load(entry.run))
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_version_is_name_and_number(package: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert part(package, "cli").main(["--version"]) == 0
-    assert re.fullmatch(rf"{package} (\d+\.\d+\.\d+|unreleased)\n", capsys.readouterr().out)
-
-
-@pytest.mark.parametrize("package", PACKAGES)
 def test_settings_of_every_verb_compose_and_nothing_is_done(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +115,6 @@ def test_settings_of_every_verb_compose_and_nothing_is_done(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("package", PACKAGES)
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -144,16 +141,6 @@ def test_check_takes_files_between_options(
     assert [line.split("- ")[-1] for line in out.splitlines() if "h5" in line] == ["a.h5", "b c.h5"]
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_check_of_a_missing_file_names_it(
-    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert part(package, "cli").main(["check", "nowhere.h5"]) == 2
-    assert "nowhere.h5" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("package", PACKAGES)
 @pytest.mark.parametrize("before", [None, "0"])
 def test_a_command_leaves_the_process_as_it_was(
     package: str, before: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -168,7 +155,6 @@ def test_a_command_leaves_the_process_as_it_was(
     assert sys.argv == arguments
 
 
-@pytest.mark.parametrize("package", PACKAGES)
 def test_a_renamed_setting_is_refused_with_its_new_name(package: str, capsys: pytest.CaptureFixture[str]) -> None:
     cli, common = part(package, "cli"), part(package, "_common.cli")
     app = common.App("", cli.VERBS, renamed={"outcome": "out", "gone": ""})
@@ -177,7 +163,6 @@ def test_a_renamed_setting_is_refused_with_its_new_name(package: str, capsys: py
     assert all(name in err for name in ("'outcome'", "'out'", "'gone'", "removed"))
 
 
-@pytest.mark.parametrize("package", PACKAGES)
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["VERB", "--help"]])
 def test_help_loads_few_modules_and_none_that_is_heavy(package: str, arguments: list[str]) -> None:
     given = [VERB[package] if argument == "VERB" else argument for argument in arguments]
@@ -215,7 +200,6 @@ def test_bash_completes_verbs_presets_and_settings(
     assert sorted(ended.stdout.split()) == offered, ended.stderr
 
 
-@pytest.mark.parametrize("package", PACKAGES)
 @pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
 def test_completion_script_names_the_command(package: str, shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert part(package, "cli").main(["-sc", f"install={shell}"]) == 0

@@ -1,14 +1,12 @@
 """Conformance kit: what every file of the contract has to pass, and files that are broken in one way each.
 
-For the tests of any package: ``assert_conforms(path)`` for a file it wrote, and ``broken_variants(path, folder)`` to
-make sure that a reader or checker refuses what is wrong.
+For the tests of any package: ``assert_conforms(path)`` for a file it wrote, and ``CLIPS_DAMAGE`` to make sure that a
+reader or checker refuses what is wrong.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +15,6 @@ import numpy as np
 from stac_mjx.check import check_file, errors_in, format_violations
 
 Break = Callable[[Any], object]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A file with one thing wrong.
-
-    Attributes:
-        path: the file.
-        where: what a report has to name: a part of one violation.
-    """
-
-    path: Path
-    where: str
 
 
 def edit(path: Path) -> Any:
@@ -50,18 +35,6 @@ def assert_conforms(path: Path) -> None:
     """Fail with the list of all violations unless the file conforms to docs/schema, SHOULDs aside."""
     violations = check_file(path)
     assert not errors_in(violations), format_violations(path, violations)
-
-
-def broken_variants(path: Path, folder: Path) -> dict[str, Variant]:
-    """Copy a sound reference_clips file into `folder` once for each thing that can be wrong, and break it there."""
-    variants = {}
-    for name, (where, damage) in CLIPS_DAMAGE.items():
-        copy = folder / f"{name}.h5"
-        shutil.copyfile(path, copy)
-        with edit(copy) as file:
-            damage(file)
-        variants[name] = Variant(copy, where)
-    return variants
 
 
 def replace_data(path: str, change: Callable[[np.ndarray], np.ndarray], keep_scales: bool = True) -> Break:

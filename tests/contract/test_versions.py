@@ -4,47 +4,37 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-import reach_analysis._common.hdf5.check
-import reach_analysis.data.clips
 import reach_analysis.data.rollouts
-import stac_mjx.check
 import stac_mjx.keypoints.formats.stac
-import stac_mjx.records
-import track_mjx.clips
 import track_mjx.render.footage
 from contract import examples, kit
-from reach_analysis._common.errors import UserError as ReachError
-from stac_mjx._common.errors import UserError as StacError
+from contract.mutations import mutate_hdf5
+from contract.readers import READERS, Reader
 from stac_mjx._common.hdf5.schema import KINDS
-from track_mjx._common.errors import UserError as TrackError
 
 KEPT = Path(__file__).parent / "kept"
 
-READERS: dict[str, tuple[str, Callable[[Path], object], type[Exception]]] = {
-    "stac read_clips": ("reference_clips", stac_mjx.records.read_clips, StacError),
-    "stac keypoints": ("reference_clips", stac_mjx.keypoints.formats.stac.read, StacError),
-    "stac read_offsets": ("offsets", stac_mjx.records.read_offsets, StacError),
-    "stac check, clips": ("reference_clips", stac_mjx.check.check_file, StacError),
-    "stac check, offsets": ("offsets", stac_mjx.check.check_file, StacError),
-    "stac check, rollouts": ("rollouts", stac_mjx.check.check_file, StacError),
-    "track read_clips": ("reference_clips", track_mjx.clips.read_clips, TrackError),
-    "track film": ("rollouts", lambda path: track_mjx.render.footage.read_footage(path, [], None), TrackError),
-    "reach read_rollouts": ("rollouts", reach_analysis.data.rollouts.read_rollouts, ReachError),
-    "reach check": ("rollouts", reach_analysis._common.hdf5.check.check_file, ReachError),
-    "reach read_clips": ("reference_clips", reach_analysis.data.clips.read_clips, ReachError),
-}
+KEYPOINTS = Reader("stac_mjx", mutate_hdf5, lambda _: [], stac_mjx.keypoints.formats.stac.read)
+READERS_OF: dict[str, tuple[Reader, ...]] = {
+    "reference_clips": (
+        *(READERS[name] for name in ("stac clips", "stac check", "track clips", "reach clips")),
+        KEYPOINTS,
+    ),
+    "offsets": (READERS["stac offsets"], READERS["stac check"]),
+    "rollouts": (READERS["stac check"], READERS["track rollouts"], READERS["reach rollouts"]),
+}  # fmt: skip
+CASES = [(kind, reader) for kind, readers in READERS_OF.items() for reader in readers]
 
 
 def test_a_file_of_every_kind_is_kept() -> None:
     assert {path.name.split("-")[0] for path in KEPT.iterdir()} == {kind.removeprefix("mimic.") for kind in KINDS}
-    assert {kind for kind, _, _ in READERS.values()} == {kind.removeprefix("mimic.") for kind in KINDS}
+    assert READERS_OF.keys() == {kind.removeprefix("mimic.") for kind in KINDS}
     assert sum(path.stat().st_size for path in KEPT.iterdir()) < 400_000
 
 
@@ -53,13 +43,12 @@ def test_kept_files_still_conform(path: Path) -> None:
     kit.assert_conforms(path)
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_every_reader_reads_kept_files(name: str) -> None:
-    kind, read, _ = READERS[name]
+@pytest.mark.parametrize(("kind", "reader"), CASES)
+def test_every_reader_reads_kept_files(kind: str, reader: Reader) -> None:
     kept = sorted(KEPT.glob(f"{kind}-1.*.h5"))
     assert f"{kind}-1.0.h5" in [path.name for path in kept]
     for path in kept:
-        read(path)
+        reader.read(path)
 
 
 def test_kept_rollouts_hold_what_was_written(tmp_path: Path) -> None:
@@ -91,9 +80,8 @@ def test_kept_rollouts_of_a_run_are_read() -> None:
     assert body.length_unit_m > 0
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_newer_files(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    kind, read, error = READERS[name]
+@pytest.mark.parametrize(("kind", "reader"), CASES)
+def test_newer_files(kind: str, reader: Reader, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "newer.h5"
     shutil.copyfile(KEPT / f"{kind}-1.0.h5", path)
     with h5py.File(path, "r+") as file:
@@ -101,10 +89,10 @@ def test_newer_files(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
         file.attrs["an_attribute_of_1_9"] = "new"
         file["a_data_set_of_1_9"] = np.arange(3.0)
     with caplog.at_level(logging.WARNING):
-        read(path)
+        reader.read(path)
     assert "is newer than 1.0; what it adds is ignored" in caplog.text
     for version in ("2.0", "0.9"):
         with h5py.File(path, "r+") as file:
             file.attrs["schema_version"] = version
-        with pytest.raises(error, match=r"1\.x"):
-            read(path)
+        with pytest.raises(reader.error, match=r"1\.x"):
+            reader.read(path)
