@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import jax
 import mujoco
 import numpy as np
 import pytest
@@ -16,23 +15,10 @@ from reach_analysis.data.rollouts import read_rollouts
 from stac_mjx.body.mjcf import compile_spec, locate, read_spec
 from track import small_setups
 from track.clip_files import write_clips
+from track.small_setups import write_rollouts
 from track_mjx.clips import read_clips
 from track_mjx.config import NetworkConfig
-from track_mjx.learning.setup import Setup, build
-from track_mjx.policy.play import Player
-from track_mjx.policy.policy import Policy, empty_statistics
-from track_mjx.rollouts.writing import RolloutInfo, write_rollouts
-
-
-def write(setup: Setup, path: Path, seeds: tuple[int, ...] = (), clips: int = 2) -> Path:
-    """Play some clips with an untrained policy and write them."""
-    policy = Policy(setup.networks.init(jax.random.key(0), setup.observation), empty_statistics(setup.observation))
-    player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
-    reference, numbers = setup.on_device(setup.followed), np.arange(clips)
-    played = [player.play(policy, reference, numbers, seed=seed, record=True) for seed in seeds or (None,)]
-    info = RolloutInfo(player.engine.name, seeds or (0,), not seeds, 0, "0" * 64, "")
-    write_rollouts(path, setup, numbers.tolist(), played, info)
-    return path
+from track_mjx.learning.setup import build
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +33,7 @@ def mouse_arm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, mujoco.Mj
     config = small_setups.config(clips, small_setups.ARM_TASK)
     widths = [512, 512, 512]
     config.network = NetworkConfig(encoder=widths, decoder=widths, critic=[8], latent=4)
-    return write(build(config, read_clips(clips)), folder / "rollouts.h5"), model
+    return write_rollouts(build(config, read_clips(clips)), folder / "rollouts.h5"), model
 
 
 def layers(part: str) -> list[str]:
@@ -122,7 +108,7 @@ def test_muscles_of_the_file_are_those_of_mujoco(mouse_arm: tuple[Path, mujoco.M
 @pytest.mark.parametrize("seeds", [(), (3, 5)])
 def test_files_conform_also_where_rollouts_end_early(tmp_path: Path, seeds: tuple[int, ...]) -> None:
     setup = small_setups.walker(tmp_path, {"terminations": {"too_far": {"limit_m": 0.004}}})
-    path = write(setup, tmp_path / "rollouts.h5", seeds, clips=3)
+    path = write_rollouts(setup, tmp_path / "rollouts.h5", seeds, clips=3)
     assert_conforms(path)
     found = read_rollouts(path)
     assert found.seeds == seeds

@@ -12,22 +12,19 @@ from typing import Any
 
 import jax
 import numpy as np
-from track.small_setups import arm
-from track_mjx.learning.setup import split
+from track.small_setups import arm, trainer
 from track_mjx.learning.trainer import Trainer
 from track_mjx.runs.checkpoints import flatten
-from track_mjx.runs.run_folder import RunFolder
 
 
 def trained(folder: Path, engine: str, n_devices: int) -> Trainer:
-    """A small run of three updates; of the native engine, saved and restored before the last."""
+    """A small run of three updates, each a change; of the native engine, saved and restored before the last."""
     folder = folder / str(n_devices)
     folder.mkdir()
     setup = arm(folder)
     setup.config.physics.engine, setup.config.run.devices = engine, n_devices
-    train, test = split(len(setup.clips.clip_name), 0.25, 0)
-    RunFolder.create(setup.config, setup.clips, train, test)
-    run = Trainer(setup, RunFolder.open(folder / "run"), train, test)
+    run = trainer(setup)
+    before = flatten(run.learner.parameters)
     run.advance()
     run.advance()
     if engine == "native":
@@ -38,7 +35,17 @@ def trained(folder: Path, engine: str, n_devices: int) -> Trainer:
     run.advance()
     if engine == "native":
         assert all(np.array_equal(leaf, expected[name]) for name, leaf in flatten(run.state()["learner"]).items())
+    after = flatten(run.learner.parameters)
+    assert all(np.isfinite(leaf).all() for leaf in after.values())
+    assert any(np.abs(leaf - before[name]).max() > 1e-4 for name, leaf in after.items())
     return run
+
+
+def program_of(run: Trainer) -> list[str]:
+    """Which of these words are in the program that collects steps."""
+    arguments = (run.learner.policy, run.followed, run.physics, run.carry, jax.random.key(0))
+    text = run.collector._scan.lower(*arguments).as_text()
+    return [word for word in ("while", "callback") if word in text]
 
 
 def main(folder: Path, engine: str) -> None:
@@ -49,6 +56,8 @@ def main(folder: Path, engine: str) -> None:
         "parameters_on": len(jax.tree.leaves(four.learner.parameters)[0].sharding.device_set),
         "state_on": 0 if engine == "native" else len(four.physics.qpos.sharding.device_set),
     }
+    if engine == "mjx":
+        found["program"], found["line"] = program_of(one), one._numbers()
     for part in ("learner", "carry", "physics"):
         a, b = flatten(one.state()[part]), flatten(four.state()[part])
         same = {name: np.allclose(a[name], b[name], rtol=1e-3, atol=1e-4) for name in a}

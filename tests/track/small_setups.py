@@ -7,11 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from track.clip_files import ARM, WALKER, write_clips
+import jax
+import numpy as np
+from track.clip_files import ARM, write_clips, write_walker_clips
 from track_mjx.clips import read_clips
 from track_mjx.config import NetworkConfig, PhysicsConfig, PpoConfig, RunConfig, TaskConfig, TrainConfig
 from track_mjx.learning.setup import Setup, build, split
 from track_mjx.learning.trainer import Trainer
+from track_mjx.policy.play import Player
+from track_mjx.policy.policy import Policy, empty_statistics
+from track_mjx.rollouts import writing
+from track_mjx.rollouts.writing import RolloutInfo
 from track_mjx.runs.run_folder import RunFolder
 
 ARM_TASK: dict[str, Any] = {
@@ -55,7 +61,7 @@ def arm(folder: Path, task: dict[str, Any] | None = None, clips: dict[str, Any] 
 
 def walker(folder: Path, task: dict[str, Any] | None = None, **ppo: Any) -> Setup:
     """The walker on four clips."""
-    path = write_clips(folder / "clips.h5", WALKER, end_effectors=("foot_L", "foot_R"), root="trunk")
+    path = write_walker_clips(folder / "clips.h5")
     return build(config(path, {**WALKER_TASK, **(task or {})}, **ppo), read_clips(path))
 
 
@@ -72,12 +78,33 @@ def command(folder: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
-def trained(setup: Setup, steps: int = 800, name: str = "run") -> RunFolder:
-    """A run of this setup, trained to its end."""
+def trainer(setup: Setup, name: str = "run", *, new: bool = True) -> Trainer:
+    """The trainer of a run, new or already there, in the folder of the clips."""
     setup.config.out = str(Path(setup.config.clips).parent / name)
-    setup.config.run.steps = steps
     train, test = split(len(setup.clips.clip_name), setup.config.run.test_fraction, 0)
-    RunFolder.create(setup.config, setup.clips, train, test)
-    trainer = Trainer(setup, RunFolder.open(setup.config.out), train, test)
-    trainer.run()
-    return trainer.folder
+    if new:
+        RunFolder.create(setup.config, setup.clips, train, test)
+    return Trainer(setup, RunFolder.open(setup.config.out), train, test)
+
+
+def trained(setup: Setup, steps: int = 800) -> RunFolder:
+    """A run of this setup, trained to its end."""
+    setup.config.run.steps = steps
+    run = trainer(setup)
+    run.run()
+    return run.folder
+
+
+def untrained(setup: Setup, seed: int = 0) -> Policy:
+    """The policy before any training."""
+    return Policy(setup.networks.init(jax.random.key(seed), setup.observation), empty_statistics(setup.observation))
+
+
+def write_rollouts(setup: Setup, path: Path, seeds: tuple[int, ...] = (), clips: int = 2) -> Path:
+    """Play some clips with an untrained policy and write them."""
+    player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
+    reference, numbers = setup.on_device(setup.followed), np.arange(clips)
+    played = [player.play(untrained(setup), reference, numbers, seed=seed, record=True) for seed in seeds or (None,)]
+    info = RolloutInfo(player.engine.name, seeds or (0,), not seeds, 0, "0" * 64, "")
+    writing.write_rollouts(path, setup, numbers.tolist(), played, info)
+    return path

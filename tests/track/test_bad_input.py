@@ -20,6 +20,7 @@ from track.small_setups import arm, trained
 from track_mjx.cli import main
 
 JOINTS, BODIES = "task.rewards.joint_position_exp", "task.rewards.body_position_exp"
+COST = "task.costs.joint_position_exp"
 SETTINGS: dict[str, list[str]] = {
     "ppo.n_env=4": ["unknown setting 'ppo.n_env'", "'ppo.n_envs'"],
     "seeds=1 clip=x": ["2 faults", "'seeds'", "'clip'"],
@@ -31,11 +32,16 @@ SETTINGS: dict[str, list[str]] = {
     "physics.engine=nativ": ["physics.engine", "'nativ'", "'native'"],
     "physics.integrator=eul": ["physics.integrator", "'eul'", "'euler'"],
     "physics.sim_dt_s=0.003": ["physics.ctrl_dt_s=0.005", "whole multiple", "physics.sim_dt_s=0.003"],
+    "physics.solver=newtn": ["physics.solver", "'newtn'", "'newton'"],
+    "physics.sim_dt_s=0.01": ["physics.ctrl_dt_s=0.005", "physics.sim_dt_s=0.01"],
     "physics.sim_dt_s=-1": ["physics.sim_dt_s", "-1"],
     "arena.floor='yes'": ["arena.floor", "'yes'", "auto"],
+    "arena.actuators=sevro": ["arena.actuators", "'sevro'", "servo"],
+    "arena.root_body=pelvis": ["root_body", "'pelvis'"],
     "arena.end_effectors=[hnd]": ["arena.end_effectors", "'hnd'", "'hand'"],
     "task.rewards.joint.weight=1": ["task.rewards", "unknown reward term 'joint'", "joint_position_exp"],
     "task.rewards.joints.weight=1": ["task.rewards", "'joints' is now 'joint_position_exp'"],
+    f"{BODIES}.bodys=[] {JOINTS}.weight=null task.rewards.joint.weight=1": ["'bodies'", f"{JOINTS}.weight", "'joint'"],
     f"{JOINTS}.sgma=1": [JOINTS, "unknown parameter 'sgma'", "'sigma'"],
     f"{JOINTS}.sigma=-0.3": [JOINTS, "positive", "-0.3"],
     f"{JOINTS}.exp_scale=1": [JOINTS, "either sigma or exp_scale"],
@@ -53,7 +59,16 @@ SETTINGS: dict[str, list[str]] = {
     "task.action=afine": ["task.action", "'afine'", "'affine'"],
     "task.window=[-1]": ["task.window", "-1"],
     "task.clip_s=0.001": ["task.clip_s", "two frames"],
+    "task.action_range.flexr=[0,1]": ["task.action_range", "'flexor'"],
+    "task.action_range.flexor=[1,0]": ["task.action_range", "flexor"],
+    "task.action_range.flexor=[0]": ["task.action_range", "flexor"],
+    f"{COST}.term=energy {COST}.weight=1": ["joint_position_exp", "same name"],
+    "task.pose_noise=-1": ["task.pose_noise", "-1"],
+    "task.window=[]": ["task.window"],
     "ppo.minibatches=100": ["ppo.minibatches", "100"],
+    "run.checkpoint_every=3 run.log_every=2": ["run.checkpoint_every", "3", "2"],
+    "run.devices=2": ["run.devices", "1", "2"],
+    "run.distributed.on=true run.distributed.coordinator=127.0.0.1:1": ["run.distributed.processes", "not set"],
     "run.test_fraction=1": ["run.test_fraction", "1"],
 }
 """Settings of a training, and the words of their message."""
@@ -67,14 +82,7 @@ SMALL = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where a case finds and leaves its files.
-
-    Attributes:
-        folder: an empty folder.
-        clips: four sound clips of the arm.
-        run: a run that was trained on them; not to be changed.
-        rollouts: a rollouts file of that run.
-    """
+    """Where a case finds and leaves its files: an empty folder, sound clips, a run and rollouts (not to be changed)."""
 
     folder: Path
     clips: Path
@@ -179,6 +187,8 @@ def empty_weights(folder: Path) -> None:
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
 
 
+ELSEWHERE = h5py.ExternalLink("other.h5", "/qvel")
+HOSTILE = ARM.replace("<worldbody>", '<asset><mesh name="m" file="/etc/passwd"/></asset><worldbody>')
 MOTORLESS = ARM[: ARM.index("<actuator>")] + "</mujoco>"
 
 CASES: dict[str, Case] = {
@@ -200,6 +210,13 @@ CASES: dict[str, Case] = {
     ),
     "no version": clips("schema_version", "'new'", given=lambda p: p.changed(attribute("schema_version", "new"))),
     "data set missing": clips("bad.h5", "qvel", "missing", given=lambda p: p.written(change={"qvel": None})),
+    "data set of another shape": clips("qpos", "shape", given=lambda p: p.written(change={"qpos": np.zeros((160, 3))})),
+    "unknown joint": clips("knee", given=lambda p: p.written(change={"names_qpos": ["shoulder", "knee"]})),
+    "too few flags": clips("valid", "frames", given=lambda p: p.written(change={"valid": np.ones(10, np.uint8)})),
+    "data set elsewhere": clips("qvel", "elsewhere", given=lambda p: p.changed(put("qvel", ELSEWHERE))),
+    "body that names a file": clips(
+        "bad.h5", "/etc/passwd", given=lambda p: p.written(change={"provenance/mjcf_xml": HOSTILE})
+    ),
     "altered body": clips(
         "bad.h5", "model_sha256", given=lambda p: p.changed(put("provenance/mjcf_xml", ARM.replace("0.05", "0.06")))
     ),
@@ -320,6 +337,21 @@ CASES: dict[str, Case] = {
     "render: clips": of_run(
         "render", "mimic.rollouts", given=lambda p: [f"rollouts={p.clips}", f"out={p.folder / 'film.mp4'}"]
     ),
+    "render: missing": of_run(
+        "render", "none.h5", "no such file", given=lambda p: [f"rollouts={p.folder / 'none.h5'}", "out=film.mp4"]
+    ),
+    "render: no rollouts": ("render", lambda p: ["out=film.mp4"], ["rollouts is not set"]),
+    "compare: no runs": ("compare", lambda p: [], ["runs"]),
+    "compare: no run there": ("compare", lambda p: [f"runs={p.folder}"], ["no run folder"]),
+    "bench: no clips": ("bench", lambda p: [], ["clips is not set"]),
+    "bench: settings": (
+        "bench",
+        lambda p: [
+            f"clips={p.clips}", f"out={p.out}", "engines=[nativ]", "parts=[fysics]", "n_envs=[0]", "steps=0",
+            "max_minutes=0",
+        ],
+        ["'native'", "'physics'", "n_envs", "steps", "max_minutes"],
+    ),
     "bench: missing": ("bench", lambda p: [f"clips={p.folder / 'none.h5'}", f"out={p.out}"], ["none.h5"]),
 }  # fmt: skip
 
@@ -339,7 +371,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, run: Mapping[str, Path]) -> Place:
+def place(tmp_path: Path, run: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
     return Place(tmp_path, **run)
 
 
@@ -348,10 +381,7 @@ def contents(*folders: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_mistake_ends_in_one_message_and_leaves_nothing(
-    case: str, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(place.folder)
+def test_one_message_and_nothing_left(case: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     verb, arguments, words = CASES[case]
     given = arguments(place)
     before = contents(place.folder, place.run)
@@ -362,11 +392,6 @@ def test_a_mistake_ends_in_one_message_and_leaves_nothing(
     assert_one_message(err, f"track-mjx {verb}", words)
     assert contents(place.folder, place.run) == before
     assert not place.out.exists()
-
-
-def test_a_newer_minor_version_is_read_with_a_warning(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", place.changed(attribute("schema_version", "1.7"))]) == 0
-    assert "can be trained on" in capsys.readouterr().out
 
 
 @pytest.mark.slow

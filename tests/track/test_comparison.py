@@ -13,8 +13,6 @@ import pytest
 from scipy import stats
 from track.clip_files import write_clips
 from track.small_setups import command
-from track_mjx._common.errors import RunError
-from track_mjx.cli import main
 from track_mjx.config import TrainConfig
 from track_mjx.runs import compare as comparison
 from track_mjx.runs.compare import as_text, compare
@@ -89,14 +87,6 @@ def test_files_of_a_comparison(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert [run["seed"] for run in written["groups"][0]["runs"]] == [0, 1, 2]
     assert (tmp_path / "out" / "comparison.png").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_where_there_is_no_run_the_message_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(RunError, match="no run folder"):
-        comparison.find_runs(tmp_path)
-    assert main(["compare", f"runs={tmp_path}"]) == 2
-    assert "no run folder" in capsys.readouterr().err
-    assert main(["compare"]) == 2
 
 
 def sweep(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from track.small_setups import ARM_TASK, arm
+from track.small_setups import ARM_TASK, arm, untrained
 from track_mjx.learning.collect import Collector
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.play import Player, Rollout
-from track_mjx.policy.policy import Acting, Policy, empty_statistics
+from track_mjx.policy.policy import Acting, Policy
 from track_mjx.task.registry import reward
 from track_mjx.task.step import NON_FINITE, Step
 
@@ -40,7 +40,7 @@ class OurPlayer(SameActions, Player):
 
 def both(setup: Setup, n_steps: int) -> tuple[Any, Any, Rollout]:
     """One clip from its beginning: rewards and ends as training and as evaluation have them."""
-    policy = Policy(setup.networks.init(jax.random.key(0), setup.observation), empty_statistics(setup.observation))
+    policy = untrained(setup)
     collector = OurCollector(setup.task, setup.networks, setup.engine(), n_steps)
     followed = setup.on_device(setup.followed, [CLIP])
     state, carry = collector.begin(followed, jax.random.key(1), 2)

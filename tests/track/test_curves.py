@@ -15,20 +15,13 @@ LINES = [
 ]
 
 
-def test_curves_are_a_picture(tmp_path: Path) -> None:
+def test_curves_are_a_picture_and_nothing_else_is_written_unless_asked_for(tmp_path: Path) -> None:
+    draw_curves([], tmp_path / "none.png")
+    with ExitStack() as stack:
+        assert open_trackers(TrainConfig(), tmp_path, stack) == []
     draw_curves(LINES, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
-
-
-def test_no_metrics_no_picture(tmp_path: Path) -> None:
-    draw_curves([], tmp_path / "curves.png")
-    assert not list(tmp_path.iterdir())
-
-
-def test_nothing_is_opened_unless_asked_for(tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        assert open_trackers(TrainConfig(), tmp_path, stack) == []
 
 
 @pytest.mark.parametrize(("module", "setting"), [("tensorboardX", "tensorboard"), ("wandb", "wandb")])

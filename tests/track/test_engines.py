@@ -16,7 +16,7 @@ from track_mjx._common.errors import ConfigError
 from track_mjx.body.arena import Arena, build_arena
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
-from track_mjx.physics.engine import best_engine, engine_name, make_engine, verify_division
+from track_mjx.physics.engine import best_engine, make_engine, verify_division
 from track_mjx.physics.fields import PhysicsState
 from track_mjx.physics.native import NativeEngine
 
@@ -180,12 +180,6 @@ def test_engines_agree(tmp_path: Path, xml: str, kind: str) -> None:
     theirs = play(NativeEngine(arena.model, arena.n_substeps, 2), arena, n_steps)
     for name in ("qpos", "qvel", "act", "xpos", "actuator_length", "actuator_force"):
         assert largest_difference(ours, theirs, name) < tolerance, name
-
-
-def test_engines_are_chosen_by_name_and_by_device() -> None:
-    assert engine_name("auto") == "native"
-    with pytest.raises(ConfigError, match="native"):
-        engine_name("nativ")
 
 
 @pytest.mark.parametrize(

@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import jax
 import mujoco
 import numpy as np
 import pytest
 from PIL import Image
-from track.clip_files import ARM, WALKER, write_clips
-from track.small_setups import ARM_TASK, WALKER_TASK, arm, config, trained, walker
+from track.clip_files import ARM, write_clips, write_walker_clips
+from track.small_setups import ARM_TASK, arm, config, trained, untrained, walker
 from track_mjx.cli import main
 from track_mjx.clips import read_clips
 from track_mjx.evaluation.survival import episodes_of
 from track_mjx.learning.setup import Setup, build
 from track_mjx.policy.metrics import interval_over_clips, parts_of
 from track_mjx.policy.play import Player, Realignment, Rollout, reasons_of
-from track_mjx.policy.policy import Policy, empty_statistics
 
 FIGURES = ("survival", "error_per_clip", "error_per_region", "error_over_time", "reward_terms")
 
@@ -38,6 +36,17 @@ def arm_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def walker_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("walker")
     return trained(walker(folder, {"clip_s": 0.15}), steps=80).path
+
+
+@pytest.fixture(scope="module")
+def ended(arm_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation whose episodes end 2 mm away."""
+    return evaluated(arm_run, tmp_path_factory.mktemp("ended"), "deviation_mm=2", "clip_set=train")
+
+
+def evaluated(run: Path, out: Path, *more: str) -> Path:
+    assert main(["evaluate", f"run={run}", f"out={out}", *more]) == 0
+    return out
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -67,7 +76,7 @@ def test_clips_are_cut_into_episodes_at_their_ends() -> None:
 
 
 def play(setup: Setup, **options: Any) -> Rollout:
-    policy = Policy(setup.networks.init(jax.random.key(1), setup.observation), empty_statistics(setup.observation))
+    policy = untrained(setup, 1)
     player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
     return player.play(policy, setup.on_device(setup.followed), np.arange(4), seed=3, **options)
 
@@ -121,9 +130,7 @@ def test_a_deviation_ends_episodes_of_a_task_without_terminations(arm_setup: Set
 def test_errors_are_measured_against_the_recording_not_what_is_followed(arm_setup: Setup) -> None:
     still = arm_setup.on_device(arm_setup.reference)
     moved = still._replace(xpos=still.xpos + 0.5)
-    policy = Policy(
-        arm_setup.networks.init(jax.random.key(1), arm_setup.observation), empty_statistics(arm_setup.observation)
-    )
+    policy = untrained(arm_setup, 1)
     plain, other = (
         Player(arm_setup.task, arm_setup.networks, arm_setup.engine(), recorded).play(policy, still, np.arange(2))
         for recorded in (None, moved)
@@ -212,9 +219,8 @@ def test_evaluate_agrees_with_the_rollouts_file(
         assert text in shown
 
 
-def test_evaluate_writes_every_set_table_and_figure(arm_run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "ev"
-    assert main(["evaluate", f"run={arm_run}", f"out={out}", "deviation_mm=2", "clip_set=train"]) == 0
+def test_evaluate_writes_every_set_table_and_figure(ended: Path) -> None:
+    out = ended
     found = json.loads((out / "summary.json").read_text())
     assert found["set"] == "train"
     assert set(found["sets"]) == {"train", "test", "all"}
@@ -252,11 +258,10 @@ def test_evaluate_writes_every_set_table_and_figure(arm_run: Path, tmp_path: Pat
 
 def test_errors_do_not_depend_on_what_ends_an_episode(arm_run: Path, tmp_path: Path) -> None:
     """Being put back on the reference would make them look better."""
-    found = []
-    for name, limit in (("free", "null"), ("strict", "0.5")):
-        assert main(["evaluate", f"run={arm_run}", f"out={tmp_path / name}", f"deviation_mm={limit}"]) == 0
-        found.append(json.loads((tmp_path / name / "summary.json").read_text()))
-    free, strict = found
+    free, strict = (
+        json.loads((evaluated(arm_run, tmp_path / limit, f"deviation_mm={limit}") / "summary.json").read_text())
+        for limit in ("null", "0.5")
+    )
     for name in ("mean_body_error_mm", "mean_joint_error_deg", "reward"):
         assert free[name] == strict[name]
     assert free["unterminated_fraction"] == 1.0
@@ -265,9 +270,7 @@ def test_errors_do_not_depend_on_what_ends_an_episode(arm_run: Path, tmp_path: P
 
 
 def test_other_clips_of_the_body_whole_or_cut(walker_run: Path, tmp_path: Path) -> None:
-    other = write_clips(
-        tmp_path / "other.h5", WALKER, lengths=(60, 33), end_effectors=("foot_L", "foot_R"), root="trunk"
-    )
+    other = write_walker_clips(tmp_path / "other.h5", lengths=(60, 33))
     counts = {}
     for whole in ("false", "true"):
         out = tmp_path / whole
@@ -284,18 +287,10 @@ def test_other_clips_of_the_body_whole_or_cut(walker_run: Path, tmp_path: Path) 
     assert main(["evaluate", f"run={walker_run}", f"clips={record['clips']}", "whole=true"]) == 2
 
 
-def test_the_same_evaluation_twice_gives_the_same_files(arm_run: Path, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        assert main(["evaluate", f"run={arm_run}", f"out={tmp_path / name}", "deviation_mm=2"]) == 0
-    made = sorted(path.name for path in (tmp_path / "a").iterdir())
+def test_the_same_evaluation_twice_gives_the_same_files(arm_run: Path, ended: Path, tmp_path: Path) -> None:
+    again = evaluated(arm_run, tmp_path, "deviation_mm=2", "clip_set=train")
+    made = sorted(path.name for path in ended.iterdir())
     assert {"summary.json", "survival.csv"} <= set(made)
-    assert made == sorted(path.name for path in (tmp_path / "b").iterdir())
+    assert made == sorted(path.name for path in again.iterdir())
     for name in made:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-
-
-def test_cut_pieces_of_another_setup_are_the_same_task(tmp_path: Path) -> None:
-    """Clips of the walker fixture: clips of 0.4 s in pieces of 0.15 s."""
-    path = write_clips(tmp_path / "clips.h5", WALKER, end_effectors=("foot_L", "foot_R"), root="trunk")
-    setup = build(config(path, {**WALKER_TASK, "clip_s": 0.15}), read_clips(path))
-    assert setup.reference.length.max() < 60
+        assert (ended / name).read_bytes() == (again / name).read_bytes(), name

@@ -7,23 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import jax
 import mujoco
 import numpy as np
 import pytest
 from pictures import GREEN, SIZE, assert_body_fills, assert_film, capsule, near
 from track import small_setups
 from track_mjx import cli
-from track_mjx._common.errors import BodyError, ConfigError, ContractError, InputError
+from track_mjx._common.errors import ConfigError
 from track_mjx._common.render.canvas import open_canvas
 from track_mjx._common.render.scene import stage_model
 from track_mjx.config import RenderConfig
-from track_mjx.policy.play import Player
-from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.render import render
 from track_mjx.render.footage import Body, Footage, read_footage
 from track_mjx.render.scene import GHOST, GhostScene, bare_limbs, muscles_of_tendons
-from track_mjx.rollouts.writing import RolloutInfo, write_rollouts
 
 
 def animal(length: float, off: float = 0.0, n: int = 20) -> tuple[Body, Footage]:
@@ -51,14 +47,7 @@ def rollouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The arm under an untrained policy, two seeds, as a file."""
     folder = tmp_path_factory.mktemp("film")
     setup = small_setups.arm(folder, clips={"lengths": (8, 6)})
-    key = jax.random.key(0)
-    policy = Policy(setup.networks.init(key, setup.observation), empty_statistics(setup.observation))
-    player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
-    reference, clips = setup.on_device(setup.followed), np.arange(2)
-    played = [player.play(policy, reference, clips, seed=seed, record=True) for seed in (3, 5)]
-    info = RolloutInfo(player.engine.name, (3, 5), False, None, None, "", activations=False)
-    write_rollouts(folder / "rollouts.h5", setup, clips.tolist(), played, info)
-    return folder / "rollouts.h5"
+    return small_setups.write_rollouts(setup, folder / "rollouts.h5", (3, 5))
 
 
 @pytest.mark.usefixtures("canvas_here")
@@ -192,15 +181,3 @@ def test_what_is_not_in_the_file_is_refused(
     with pytest.raises(error, match=words):
         render.render(RenderConfig(rollouts=str(rollouts), out=str(out), width=240, height=180, **settings))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_foreign_and_missing_files_are_refused(rollouts: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
-        read_footage(tmp_path / "none.h5", [0], None)
-    with pytest.raises(ContractError, match=r"mimic\.rollouts"):
-        read_footage(rollouts.parent / "clips.h5", [0], None)
-    with pytest.raises(ConfigError, match="rollouts is not set"):
-        cli.render(RenderConfig())
-    outside = Body('<mujoco><include file="/etc/passwd"/></mujoco>', {}, 1.0, "x")
-    with pytest.raises(BodyError, match="include"):
-        staged(outside)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
@@ -14,22 +13,14 @@ import jax
 import numpy as np
 import pytest
 from track.clip_files import write_clips
-from track.small_setups import arm, command, walker
-from track_mjx._common.errors import ConfigError, OutputError, RunError
-from track_mjx.config import EvaluateConfig, RolloutConfig
-from track_mjx.learning.setup import Setup, load_policy, open_setup, split, verify
+from track.small_setups import arm, command, trainer
+from track_mjx._common.errors import OutputError, RunError
+from track_mjx.config import RolloutConfig
+from track_mjx.learning.setup import open_setup
 from track_mjx.learning.trainer import Trainer, closing_line, evaluated_clips
 from track_mjx.rollouts.writing import policy_sha256, roll_out
 from track_mjx.runs.checkpoints import Checkpoints, flatten
 from track_mjx.runs.run_folder import RunFolder
-
-
-def trainer(setup: Setup, name: str = "run", *, new: bool = True) -> Trainer:
-    setup.config.out = str(Path(setup.config.clips).parent / name)
-    train, test = split(len(setup.clips.clip_name), setup.config.run.test_fraction, 0)
-    if new:
-        RunFolder.create(setup.config, setup.clips, train, test)
-    return Trainer(setup, RunFolder.open(setup.config.out), train, test)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -122,20 +113,6 @@ def test_rollouts_hold_what_was_followed_and_recorded_and_the_policy_that_acted(
     assert np.abs(setup.followed.qpos - setup.reference.qpos).max() > 1e-3
 
 
-def test_steps_are_counted_as_they_are_and_speed_covers_everything(tmp_path: Path) -> None:
-    run = trainer(arm(tmp_path))
-    start = time.monotonic()
-    run.run()
-    wall = time.monotonic() - start
-    line = run.folder.metrics()[-1]
-    assert line["steps"] == 800
-    assert (
-        sum(item["steps"] - before for item, before in zip(run.folder.metrics(), range(0, 800, 80), strict=True)) == 800
-    )
-    assert line["seconds"] <= wall + 5
-    assert line["physics_steps_per_s"] == pytest.approx(2 * line["control_steps_per_s"], rel=1e-3)
-
-
 def test_speeds_of_all_lines_add_up_to_the_time_that_passed(tmp_path: Path) -> None:
     """Evaluations and checkpoints are time too: leaving them out would make the run look faster than it was."""
     setup = arm(tmp_path)
@@ -146,6 +123,8 @@ def test_speeds_of_all_lines_add_up_to_the_time_that_passed(tmp_path: Path) -> N
     steps = np.diff([0, *(line["steps"] for line in lines)])
     walls = steps / np.array([line["control_steps_per_s"] for line in lines])
     assert walls.sum() == pytest.approx(lines[-1]["seconds"], rel=0.01)
+    assert [line["steps"] for line in lines] == list(range(80, 801, 80))
+    assert lines[-1]["physics_steps_per_s"] == pytest.approx(2 * lines[-1]["control_steps_per_s"], rel=1e-3)
 
 
 def test_ramp_and_schedule_count_environment_steps(tmp_path: Path) -> None:
@@ -243,41 +222,9 @@ def test_evaluations_draw_their_clips_from_the_whole_file() -> None:
     assert evaluated_clips(clips[:32], 32, seed=0) == clips[:32]
 
 
-def test_a_checkpoint_of_another_body_or_network_is_refused(tmp_path: Path) -> None:
-    run = trainer(arm(tmp_path))
-    run.advance()
-    run.save()
-    (tmp_path / "w").mkdir()
-    other = walker(tmp_path / "w")
-    with pytest.raises(RunError, match="another body, network or task"):
-        load_policy(run.folder, other, "last")
-    with pytest.raises(RunError, match="not the one the run was trained with"):
-        open_setup(run.folder, run.folder.config(), str(other.clips.path))
-
-
-def test_settings_that_cannot_work_are_refused_all_at_once(tmp_path: Path) -> None:
-    setup = arm(tmp_path, minibatches=1000)
-    setup.config.run.checkpoint_every, setup.config.run.log_every, setup.config.ppo.discount = 3, 2, 1.5
-    with pytest.raises(ConfigError, match=r"(?s)discount.*minibatches.*checkpoint_every"):
-        verify(setup)
-
-
-def test_evaluation_gives_the_numbers_asked_for(tmp_path: Path) -> None:
-    from track_mjx.evaluation.assess import assess
-
-    run = trainer(arm(tmp_path))
-    run.run()
-    found = assess(run.folder, EvaluateConfig(run=str(run.folder.path)), tmp_path / "evaluation")
-    written = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
-    for name in ("mean_body_error_mm", "mean_joint_error_deg", "unterminated_fraction"):
-        assert written[name] == written["sets"]["test"][name] == found[name]
-        assert np.isfinite(written["sets"]["train"][name])
-    assert len((tmp_path / "evaluation" / "clips.csv").read_text().splitlines()) == 5
-
-
 @pytest.mark.slow
 def test_kills_at_any_moment_lose_nothing_that_was_saved(tmp_path: Path) -> None:
-    """Five runs, killed with SIGKILL at random moments, end with the very parameters of one that was left alone.
+    """Three runs, killed with SIGKILL at random moments, end with the very parameters of one that was left alone.
 
     The moments are drawn over the whole run; checkpoints take most of its time, so that some die while writing one.
     """
@@ -286,7 +233,7 @@ def test_kills_at_any_moment_lose_nothing_that_was_saved(tmp_path: Path) -> None
     whole = RunFolder.open(tmp_path / "run")
     expected = whole.checkpoints.load("last")[1]
     rng = np.random.default_rng(3)
-    for kill in range(5):
+    for kill in range(3):
         folder = tmp_path / f"killed_{kill}"
         start = [*command(tmp_path, "run.steps=3200", "run.checkpoint_every=2"), f"out={folder}"]
         kill_at(start, folder, n_lines=int(rng.integers(0, 24)), delay_s=rng.uniform(0, 0.1))

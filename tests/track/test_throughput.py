@@ -10,7 +10,6 @@ import pytest
 from track import small_setups
 from track.clip_files import ARM, write_clips
 from track_mjx import cli
-from track_mjx._common.errors import ConfigError, InputError
 from track_mjx.bench import measure, parts
 from track_mjx.config import BenchConfig
 from track_mjx.learning.setup import Setup
@@ -82,19 +81,3 @@ def test_what_does_not_fit_into_the_time_is_left_out(tmp_path: Path) -> None:
     assert (result.rows, lines) == ([], [])
     assert len(result.left_out) == 8
     assert all("max_minutes" in text for text in result.left_out)
-
-
-def test_all_senseless_settings_are_named_at_once(tmp_path: Path) -> None:
-    config = bench_config(tmp_path, engines=["nativ"], parts=["fysics"], n_envs=[0], steps=0, max_minutes=0.0)
-    with pytest.raises(ConfigError) as caught:
-        cli.bench(config)
-    for words in ("did you mean 'native'", "did you mean 'physics'", "n_envs", "steps", "max_minutes"):
-        assert words in str(caught.value)
-    assert not (tmp_path / "bench").exists()
-
-
-def test_bench_needs_clips() -> None:
-    with pytest.raises(ConfigError, match="clips is not set"):
-        cli.bench(BenchConfig())
-    with pytest.raises(InputError, match="no such file"):
-        cli.bench(BenchConfig(clips="nowhere.h5"))
