@@ -127,26 +127,45 @@ def clips(lengths: tuple[int, ...] = (7, 3, 5), **changes) -> ReferenceClips:
         "info": info(),
         "clip_name": tuple(f"walk_{i}" for i in range(len(lengths))),
         "clip_length": np.array(lengths),
-        "qpos": qpos,
         "qvel": qvel,
-        "xpos": xpos,
-        "xquat": xquat,
         "kp_data": kp_data,
-        "marker_sites": sites,
         "kp_confidence": confidence,
         "at_joint_limit": rng.integers(0, 2, qpos.shape).astype(bool),
         "valid": valid,
         "solver_status": status,
-        "names_qpos": qpos_labels(beetle),
-        "names_qvel": qvel_labels(beetle),
-        "names_xpos": body_labels(beetle),
         "kp_names": KP_NAMES,
-        "qpos_units": qpos_units(beetle, LENGTH_UNIT_M),
-        "qvel_units": qvel_units(beetle, LENGTH_UNIT_M),
         "kp_body": KP_BODY,
         "offsets": OFFSETS,
         "trial_id": tuple(f"trial {i}" for i in range(len(lengths))),
         "events": {"lift_off": np.array([np.nan] + [0.005] * (len(lengths) - 1))},
+    }
+    return clips_of(beetle, qpos, xpos, xquat, sites, **(fields | changes))
+
+
+def clips_of(body: mujoco.MjModel, qpos: np.ndarray, xpos: np.ndarray, xquat: np.ndarray, sites: np.ndarray, **changes):
+    """A record of one clip without anything missing, whose markers are the first bodies unless `changes` say more."""
+    n_frames, unit_m, names = len(qpos), changes["info"].length_unit_m, body_labels(body)
+    fields = {
+        "clip_name": ("walk",),
+        "clip_length": np.array([n_frames]),
+        "qpos": qpos,
+        "qvel": np.zeros((n_frames, body.nv)),
+        "xpos": xpos,
+        "xquat": xquat,
+        "kp_data": sites,
+        "marker_sites": sites,
+        "kp_confidence": np.ones(sites.shape[:2]),
+        "at_joint_limit": np.zeros(qpos.shape, np.uint8),
+        "valid": np.ones(n_frames, np.uint8),
+        "solver_status": np.zeros(n_frames, np.uint8),
+        "names_qpos": qpos_labels(body),
+        "names_qvel": qvel_labels(body),
+        "names_xpos": names,
+        "kp_names": names[1 : 1 + sites.shape[1]],
+        "qpos_units": qpos_units(body, unit_m),
+        "qvel_units": qvel_units(body, unit_m),
+        "kp_body": names[1 : 1 + sites.shape[1]],
+        "offsets": np.zeros((sites.shape[1], 3)),
     }
     return ReferenceClips(**(fields | changes))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contract import examples, kit
-from stac_mjx._common.mjcf import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
+from stac_mjx._common.mjcf import qpos_labels
 from stac_mjx.body.mjcf import compile_spec, read_spec
-from stac_mjx.records import ReferenceClips, read_clips, write_clips
+from stac_mjx.records import read_clips, write_clips
 
 
 @pytest.mark.parametrize(
@@ -32,32 +32,10 @@ def test_files_of_real_bodies_conform(data_dir: Path, tmp_path: Path, mjcf, unit
     if qpos_labels(model)[0].endswith("_x"):
         qpos[:, :3] += 0.3 / unit_m
         xpos, xquat = examples.kinematics(model, qpos, unit_m)
-    points = xpos[:, 1:5]
-    clips = ReferenceClips(
-        info=examples.info(
-            mjcf_xml=xml, assets=assets, length_unit_m=unit_m, root_body=None, end_effectors=(), skeleton=()
-        ),
-        clip_name=("one",),
-        clip_length=np.array([n_frames]),
-        qpos=qpos,
-        qvel=qvel,
-        xpos=xpos,
-        xquat=xquat,
-        kp_data=points,
-        marker_sites=points,
-        kp_confidence=np.ones(points.shape[:2]),
-        at_joint_limit=np.zeros(qpos.shape, np.uint8),
-        valid=np.ones(n_frames, np.uint8),
-        solver_status=np.zeros(n_frames, np.uint8),
-        kp_names=body_labels(model)[1:5],
-        kp_body=body_labels(model)[1:5],
-        offsets=np.zeros((4, 3)),
-        qpos_units=qpos_units(model, unit_m),
-        qvel_units=qvel_units(model, unit_m),
-        names_qpos=qpos_labels(model),
-        names_qvel=qvel_labels(model),
-        names_xpos=body_labels(model),
+    info = examples.info(
+        mjcf_xml=xml, assets=assets, length_unit_m=unit_m, root_body=None, end_effectors=(), skeleton=()
     )
+    clips = examples.clips_of(model, qpos, xpos, xquat, xpos[:, 1:5], info=info, qvel=qvel)
     write_clips(tmp_path / "a.h5", clips)
     kit.assert_conforms(tmp_path / "a.h5")
     assert read_clips(tmp_path / "a.h5").info.assets == assets

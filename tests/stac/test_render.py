@@ -39,30 +39,11 @@ def animal(length: float, n_frames: int = 20, joint: str = "<freejoint/>") -> Re
     offsets = np.array([[0.6 * length, 0, 0], [-0.6 * length, 0, 0]]) * 1e-3
     xpos = np.stack([np.zeros((n_frames, 3)), place * 1e-3], axis=1)
     sites = xpos[:, 1:] + offsets
-    names = tuple(f"q{i}" for i in range(model.nq))
-    return ReferenceClips(
-        info=examples.info(mjcf_xml=xml, assets={}, skeleton=(("front", "rear"),), end_effectors=(), rate_hz=10.0),
-        clip_name=("walk",),
-        clip_length=np.array([n_frames]),
-        qpos=qpos,
-        qvel=np.zeros((n_frames, model.nv)),
-        xpos=xpos,
-        xquat=np.tile([1.0, 0, 0, 0], (n_frames, 2, 1)),
-        kp_data=sites + np.array([0, 0, 0.2e-3 * length]),
-        marker_sites=sites,
-        kp_confidence=np.ones((n_frames, 2)),
-        at_joint_limit=np.zeros(qpos.shape, np.uint8),
-        valid=np.ones(n_frames, np.uint8),
-        solver_status=np.zeros(n_frames, np.uint8),
-        names_qpos=names,
-        names_qvel=names[: model.nv],
-        names_xpos=("world", "trunk"),
-        kp_names=("front", "rear"),
-        qpos_units=("mm",) * model.nq,
-        qvel_units=("mm s-1",) * model.nv,
-        kp_body=("trunk", "trunk"),
-        offsets=offsets,
-    )
+    info = examples.info(mjcf_xml=xml, assets={}, skeleton=(("front", "rear"),), end_effectors=(), rate_hz=10.0)
+    markers = {"kp_names": ("front", "rear"), "kp_body": ("trunk", "trunk"), "offsets": offsets}
+    above = sites + np.array([0, 0, 0.2e-3 * length])
+    xquat = np.tile([1.0, 0, 0, 0], (n_frames, 2, 1))
+    return examples.clips_of(model, qpos, xpos, xquat, sites, info=info, kp_data=above, **markers)
 
 
 def scene_of(clips: ReferenceClips) -> render.MarkerScene:
