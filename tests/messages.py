@@ -8,10 +8,7 @@ from collections.abc import Sequence
 def assert_one_message(err: str, command: str, words: Sequence[str]) -> None:
     """Nothing but one message, of one line or of a heading with a list under it, that holds all words.
 
-    Args:
-        err: standard error.
-        command: program and verb, as "stac-mjx fit".
-        words: what must be said.
+    `command` is program and verb, as "stac-mjx fit".
     """
     lines = err.strip().splitlines()
     assert lines, "nothing was said"

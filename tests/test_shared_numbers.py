@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
-import mujoco
 import numpy as np
 import pytest
-import reach_analysis._common.survival
-import track_mjx._common.regions
 from contract import examples, kit
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -159,16 +155,3 @@ def test_regions_stand_in_one_table() -> None:
             region: set(members) for region, members in names.items()
         }
         assert assign_regions(parts) == regions_by_name(parts)
-
-
-def test_both_packages_put_every_body_of_the_embedded_arm_into_the_same_region() -> None:
-    folder = resources.files("stac_mjx") / "bodies"
-    (path,) = [file for file in folder.iterdir() if file.name.endswith(".xml")]
-    model = mujoco.MjModel.from_xml_path(str(path))
-    names = [model.body(i).name for i in range(1, model.nbody)]
-    regions = regions_by_name(names)
-    assert assign_regions(names) == regions
-    assert "forelimbs" in regions
-    for module in ("regions", "survival"):
-        one, two = (Path(package.__path__[0]) / "_common" / f"{module}.py" for package in (track_mjx, reach_analysis))
-        assert one.read_bytes() == two.read_bytes()

@@ -16,24 +16,15 @@ Positions = Callable[[Float[np.ndarray, "*batch joint"]], Float[np.ndarray, "*ba
 UPPER_ARM_M, FOREARM_M = 0.010, 0.012
 LEG_M, TRUNK_HEIGHT_M = 0.05, 0.06
 HIPS = {
-    "fore_left": (0.04, 0.02),
-    "fore_right": (0.04, -0.02),
-    "hind_left": (-0.04, 0.02),
-    "hind_right": (-0.04, -0.02),
-}
+    "fore_left": (0.04, 0.02), "fore_right": (0.04, -0.02), "hind_left": (-0.04, 0.02), "hind_right": (-0.04, -0.02),
+}  # fmt: skip
 """Leg -> where its hip sits on the trunk, x and y in metres."""
 
-MUSCLES = {
-    "triceps_long": "elbow",
-    "triceps_lateral": "elbow",
-    "biceps_long": "elbow",
-    "brachialis": "elbow",
-    "pectoralis": "shoulder",
-    "latissimus": "shoulder",
-    "deltoid_posterior": "shoulder",
-    "deltoid_anterior": "shoulder",
-    "deltoid_medial": "shoulder",
+_MUSCLES_OF = {
+    "elbow": ("triceps_long", "triceps_lateral", "biceps_long", "brachialis"),
+    "shoulder": ("pectoralis", "latissimus", "deltoid_posterior", "deltoid_anterior", "deltoid_medial"),
 }
+MUSCLES = {muscle: joint for joint, muscles in _MUSCLES_OF.items() for muscle in muscles}
 """Muscle -> joint; the nine muscles of the mouse forelimb (paper A, section 2.4)."""
 
 

@@ -11,14 +11,9 @@ from reach_analysis.synthetic.emg import EmgSettings, make_emg
 
 
 def write_emg(folder: Path, activation: TrialSeries, muscles: dict[str, str], settings: EmgSettings) -> dict[str, Path]:
-    """Write one CSV a muscle (a row a trial, no header) and ``trials.csv``.
-    Args:
-        folder: where to.
-        activation: true activation.
-        muscles: name of the EMG channel -> channel of `activation`.
-        settings: what is drawn.
-    Returns:
-        The files by muscle, and the table as "trials".
+    """Write one CSV a muscle (a row a trial, no header) and ``trials.csv``; return the files, the table as "trials".
+
+    `muscles` maps the name of an EMG channel to a channel of `activation`, the true one.
     """
     for channel in muscles.values():
         index_of("channel", channel, activation.channels, f"{activation.name} ({shorten(activation.channels)})")
