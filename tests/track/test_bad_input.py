@@ -66,7 +66,7 @@ SETTINGS: dict[str, list[str]] = {
     "task.pose_noise=-1": ["task.pose_noise", "-1"],
     "task.window=[]": ["task.window"],
     "ppo.minibatches=100": ["ppo.minibatches", "100"],
-    "run.checkpoint_every=3 run.log_every=2": ["run.checkpoint_every", "3", "2"],
+    "run.checkpoint_every=3 run.log_every=2": ["run.checkpoint_every", "run.log_every=2"],
     "run.devices=2": ["run.devices", "1", "2"],
     "run.distributed.on=true run.distributed.coordinator=127.0.0.1:1": ["run.distributed.processes", "not set"],
     "run.test_fraction=1": ["run.test_fraction", "1"],
@@ -213,7 +213,7 @@ CASES: dict[str, Case] = {
     "data set of another shape": clips("qpos", "shape", given=lambda p: p.written(change={"qpos": np.zeros((160, 3))})),
     "unknown joint": clips("knee", given=lambda p: p.written(change={"names_qpos": ["shoulder", "knee"]})),
     "too few flags": clips("valid", "frames", given=lambda p: p.written(change={"valid": np.ones(10, np.uint8)})),
-    "data set elsewhere": clips("qvel", "elsewhere", given=lambda p: p.changed(put("qvel", ELSEWHERE))),
+    "data set elsewhere": clips("qvel", "another file", given=lambda p: p.changed(put("qvel", ELSEWHERE))),
     "body that names a file": clips(
         "bad.h5", "/etc/passwd", given=lambda p: p.written(change={"provenance/mjcf_xml": HOSTILE})
     ),
