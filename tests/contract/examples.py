@@ -35,7 +35,9 @@ MJCF = """
         <body pos="0 4 0">
           <joint type="slide" axis="0 1 0" range="0 2"/>
           <geom size=".4"/>
-    </body></body></body>
+        </body>
+      </body>
+    </body>
   </worldbody>
   <actuator>
     <motor name="hip_motor" joint="hip"/>
