@@ -1,10 +1,10 @@
 """The studies, one record each: a study is its record here, with the class of its settings, and the module it names.
 
-The module of a study has a ``TITLE``, a ``QUESTION`` and three functions:
+The module of a study has a ``TITLE``, a ``QUESTION`` and these functions:
 
 - ``run(rollouts, config, stage) -> Study`` computes numbers, tables, figures and notes;
-- ``facts(study) -> dict[str, Fact]`` names the numbers that the report compares with the papers;
-- ``section(study) -> Section`` gives the tables and sentences of the report.
+- ``section(study) -> Section`` gives the tables and sentences of the report;
+- ``facts(study) -> dict[str, Fact]``, where the papers print numbers of the study, names ours.
 
 Modules are named, not imported, so that ``--help`` stays fast.
 """

@@ -11,14 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from reach_analysis._common.errors import ContractError, shorten, unknown
-from reach_analysis._common.hdf5.reading import (
-    attribute,
-    find,
-    open_contract,
-    read_numbers,
-    read_strings,
-    require,
-)
+from reach_analysis._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
 
 KIND = "mimic.reference_clips"
 

@@ -18,19 +18,16 @@ from reach_analysis.data.series import TrialSeries
 
 @dataclass(frozen=True)
 class NwbLayout:
-    """Where an NWB file keeps what is needed.
-
-    Attributes:
-        series: path of the time series that holds the EMG, as ``acquisition/EMG``.
-        channels: muscle -> column of the series.
-        start: column of ``intervals/trials`` with the start of the reach; None: reach_start, else start_time.
-        margin_s: time read before and after each trial, so that filters have settled.
-    """
+    """Where an NWB file keeps what is needed."""
 
     series: str
+    """Path of the time series that holds the EMG, as ``acquisition/EMG``."""
     channels: Mapping[str, int]
+    """Muscle -> column of the series."""
     start: str | None = None
+    """Column of ``intervals/trials`` with the start of the reach; None: reach_start, else start_time."""
     margin_s: float = 0.1
+    """Time read before and after each trial, so that filters have settled."""
 
 
 def read_nwb(path: Path, layout: NwbLayout) -> tuple[TrialSeries, TrialTable]:

@@ -180,10 +180,7 @@ def resample(series: TrialSeries, rate_hz: float) -> TrialSeries:
         raise DataError(f"{series.name}: cannot resample to {rate_hz} Hz; a positive number is needed")
     if same_rate(series.rate_hz, rate_hz):
         return series
-    return replace(
-        series.map(lambda rows: _interval_means(rows, rate_hz / series.rate_hz)),
-        rate_hz=float(rate_hz),
-    )
+    return replace(series.map(lambda rows: _interval_means(rows, rate_hz / series.rate_hz)), rate_hz=float(rate_hz))
 
 
 def _interval_means(rows: Rows, ratio: float) -> Rows:

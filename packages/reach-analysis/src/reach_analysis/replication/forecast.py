@@ -20,7 +20,7 @@ from reach_analysis.replication.table import Comparison, comparison_study
 from reach_analysis.statistics.correlation import Measure, agreement
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.forecast_questions import Question, lags_within, questions
-from reach_analysis.studies.section import Column, Fact, Section, table
+from reach_analysis.studies.section import Column, Section, table
 from reach_analysis.studies.study import Study
 
 TITLE = "The public notebooks' choices"
@@ -288,11 +288,6 @@ def _nulls(setting: _Setting, seed: int) -> Comparison:
         "spearman, median of the null", float(np.median(setting.ours.scores[Measure.SPEARMAN][1:])),
         float(np.median(public.scores[Measure.SPEARMAN])), setting.ours.predictions, public.predictions,
     )  # fmt: skip
-
-
-def facts(study: Study) -> dict[str, Fact]:
-    """None: the papers print no such comparison."""
-    return {}
 
 
 def section(study: Study) -> Section:

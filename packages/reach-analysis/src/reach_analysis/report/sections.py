@@ -114,7 +114,8 @@ def _part(key: str, inputs: Inputs, config: ReportConfig, condition: str, stage:
         if requested or (changes and isinstance(error, ConfigError)):
             raise
         return Part(condition, settings, absent=_sentence(str(error), inputs))
-    return Part(condition, settings, study, "", module.section(study), module.facts(study))
+    facts = module.facts(study) if hasattr(module, "facts") else {}
+    return Part(condition, settings, study, "", module.section(study), facts)
 
 
 def _settings(verb: StudyVerb, inputs: Inputs, config: ReportConfig, condition: str) -> Any:

@@ -51,10 +51,7 @@ def rms_of(squares: Float[np.ndarray, " unit"], unit: str, resampling: Resamplin
 
 
 def _estimate(
-    known: np.ndarray,
-    unit: str,
-    statistic: Callable[[np.ndarray], np.ndarray],
-    resampling: Resampling | None,
+    known: np.ndarray, unit: str, statistic: Callable[[np.ndarray], np.ndarray], resampling: Resampling | None
 ) -> Estimate:
     chosen = resampling or Resampling()
     if not len(known):

@@ -32,36 +32,30 @@ AMPLITUDE_STEPS = 50
 LARGEST_ROOT = 0.995
 """Largest root an autoregression may have; larger ones would not come to rest."""
 
+Samples = Float[np.ndarray, "sample column"]
+Surrogates = Float[np.ndarray, "draws sample column"]
+Lengths = Int[np.ndarray, " trial"]
+
 Pipeline = Callable[[Sequence[Float[np.ndarray, " _raw"]]], Sequence[Float[np.ndarray, " _time"]]]
 """Processing of a recording: one raw array a trial in, one processed array a trial out."""
 
 
-def phase_randomised(
-    values: Float[np.ndarray, "sample column"],
-    lengths: Int[np.ndarray, " trial"],
-    rng: np.random.Generator,
-    draws: int = 1,
-) -> Float[np.ndarray, "draws sample column"]:
+def phase_randomised(samples: Samples, lengths: Lengths, rng: np.random.Generator, draws: int = 1) -> Surrogates:
     """Give every frequency of every trial a random phase, the same for all columns."""
-    out = np.empty((draws, *values.shape))
+    out = np.empty((draws, *samples.shape))
     for rows in _equal_trials(lengths):
-        spectrum = np.fft.rfft(values[rows], axis=1)
+        spectrum = np.fft.rfft(samples[rows], axis=1)
         out[:, rows] = np.fft.irfft(spectrum * _phases(rng, draws, *rows.shape), n=rows.shape[1], axis=2)
     return out
 
 
-def iterated_amplitude(
-    values: Float[np.ndarray, "sample column"],
-    lengths: Int[np.ndarray, " trial"],
-    rng: np.random.Generator,
-    draws: int = 1,
-) -> Float[np.ndarray, "draws sample column"]:
+def iterated_amplitude(samples: Samples, lengths: Lengths, rng: np.random.Generator, draws: int = 1) -> Surrogates:
     """Phase-randomise while keeping each trial's values (IAAFT); columns of a trial become independent."""
-    out = np.empty((draws, *values.shape))
+    out = np.empty((draws, *samples.shape))
     for rows in _equal_trials(lengths):
-        ordered = np.sort(values[rows], axis=1)
-        power = np.abs(np.fft.rfft(values[rows], axis=1))
-        surrogate = rng.permuted(np.tile(values[rows], (draws, 1, 1, 1)), axis=2)
+        ordered = np.sort(samples[rows], axis=1)
+        power = np.abs(np.fft.rfft(samples[rows], axis=1))
+        surrogate = rng.permuted(np.tile(samples[rows], (draws, 1, 1, 1)), axis=2)
         for _ in range(AMPLITUDE_STEPS):
             spectrum = np.fft.rfft(surrogate, axis=2)
             size = np.abs(spectrum)
@@ -73,7 +67,7 @@ def iterated_amplitude(
 
 
 def linear_process(
-    values: Float[np.ndarray, " sample"], lengths: Int[np.ndarray, " trial"], rng: np.random.Generator, draws: int
+    values: Float[np.ndarray, " sample"], lengths: Lengths, rng: np.random.Generator, draws: int
 ) -> Float[np.ndarray, "sample draws"]:
     """Simulate trials from one autoregression around one mean, with innovations drawn from its residuals.
 
@@ -91,7 +85,7 @@ def linear_process(
 
 
 def _autoregression(
-    values: Float[np.ndarray, " sample"], lengths: Int[np.ndarray, " trial"]
+    values: Float[np.ndarray, " sample"], lengths: Lengths
 ) -> tuple[Float[np.ndarray, " order"], Float[np.ndarray, " residual"]]:
     """Coefficients and residuals of an autoregression fitted within trials by least squares; made stable if need be."""
     most = min(10, int(lengths.min()) // 4)
@@ -119,15 +113,13 @@ def _largest_root(coefficients: Float[np.ndarray, " order"]) -> float:
     return float(np.abs(np.roots(np.r_[1.0, -coefficients])).max(initial=0.0))
 
 
-def shuffled(
-    values: Float[np.ndarray, "sample column"], rng: np.random.Generator
-) -> Float[np.ndarray, "sample column"]:
+def shuffled(values: Samples, rng: np.random.Generator) -> Samples:
     """Shuffle all samples of all trials, columns together."""
     return values[rng.permutation(len(values))]
 
 
 def filtered_noise(
-    pipeline: Pipeline, raw_lengths: Sequence[int], lengths: Int[np.ndarray, " trial"], rng: np.random.Generator
+    pipeline: Pipeline, raw_lengths: Sequence[int], lengths: Lengths, rng: np.random.Generator
 ) -> Float[np.ndarray, " sample"]:
     """Pass Gaussian white noise of the recording's length through the recording's processing."""
     processed = pipeline([rng.normal(size=count) for count in raw_lengths])
@@ -137,7 +129,7 @@ def filtered_noise(
     return np.concatenate(processed)
 
 
-def _equal_trials(lengths: Int[np.ndarray, " trial"]) -> Iterator[Int[np.ndarray, "some time"]]:
+def _equal_trials(lengths: Lengths) -> Iterator[Int[np.ndarray, "some time"]]:
     """Rows of all trials of one length, for every length."""
     starts = np.cumsum(lengths) - lengths
     for length in np.unique(lengths):

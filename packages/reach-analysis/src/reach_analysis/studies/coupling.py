@@ -25,7 +25,7 @@ from reach_analysis.forecasting.nulls import trial_permuted
 from reach_analysis.representation.similarity import common_window
 from reach_analysis.statistics.permutation import p_value
 from reach_analysis.studies.forecast_questions import joints_of, targets_of, working_rate
-from reach_analysis.studies.section import Column, Fact, Section, interval_column, table
+from reach_analysis.studies.section import Column, Section, interval_column, table
 from reach_analysis.studies.study import Study, StudyFigure
 
 MOST_JOINTS = 6
@@ -176,11 +176,6 @@ def skill_by_library(skills: Sequence[Skill], joints: Sequence[str], muscles: Se
         handles, names = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=2)
         return figure
-
-
-def facts(study: Study) -> dict[str, Fact]:
-    """None: the papers print no cross map."""
-    return {}
 
 
 def section(study: Study) -> Section:

@@ -105,14 +105,7 @@ def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answ
         resampling=Resampling(config.resamples, seed=config.seed),
         seed=config.seed,
     )
-    task = Task(
-        question.name,
-        question.data,
-        make,
-        noise=question.noise,
-        notes=question.notes,
-        parameters=parameters,
-    )
+    task = Task(question.name, question.data, make, noise=question.noise, notes=question.notes, parameters=parameters)
     usual = _most_common(chosen)
     return _Answer(
         question,

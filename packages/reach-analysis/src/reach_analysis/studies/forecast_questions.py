@@ -87,11 +87,7 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
         names = tuple(f"{name} EMG" for name in emg.envelope.channels)
         to_forecast.append(_Wanted(names, stacks[3], "joints and control", predictors, noise))
     most = max(1, config.largest_dimension // PAPER_E)
-    return (
-        [question for wanted in to_forecast for question in _questions(wanted, list(trials), most)],
-        inputs,
-        notes,
-    )
+    return ([question for wanted in to_forecast for question in _questions(wanted, list(trials), most)], inputs, notes)
 
 
 class _Wanted(NamedTuple):

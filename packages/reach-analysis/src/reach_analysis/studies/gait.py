@@ -28,7 +28,7 @@ from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import JointCycle, footfalls, gait_cycles
 from reach_analysis.statistics.estimates import Resampling, mean_of
-from reach_analysis.studies.section import Column, Fact, Section, interval, interval_column, table
+from reach_analysis.studies.section import Column, Section, interval, interval_column, table
 from reach_analysis.studies.study import Study, StudyFigure
 
 POINTS = 100
@@ -245,11 +245,6 @@ def _bars(stance: Contact, series: TrialSeries, trial: int) -> list[tuple[float,
         (start + begin / series.rate_hz, start + end / series.rate_hz)
         for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
     ]
-
-
-def facts(study: Study) -> dict[str, Fact]:
-    """None: the papers print no number of a gait."""
-    return {}
 
 
 def section(study: Study) -> Section:

@@ -11,13 +11,7 @@ from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import PcaConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.representation import trajectories, variance_by_layer
-from reach_analysis.representation.pca import (
-    LayerPca,
-    bootstrap_explained,
-    colour_values,
-    delay_windows,
-    layer_pca,
-)
+from reach_analysis.representation.pca import LayerPca, bootstrap_explained, colour_values, delay_windows, layer_pca
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
 from reach_analysis.studies.study import Study, StudyFigure

@@ -46,11 +46,7 @@ def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg
     files = {str(muscle): Path(str(path)).expanduser() for muscle, path in config.emg.items()}
     table_path = Path(config.trials).expanduser()
     columns = TableColumns(
-        recording.id_column,
-        recording.start_column,
-        recording.end_column,
-        recording.frame_rate_hz,
-        recording.first_row,
+        recording.id_column, recording.start_column, recording.end_column, recording.frame_rate_hz, recording.first_row
     )
     table = read_trials(table_path, columns)
     raw = read_emg_csv(files, table, recording.rate_hz, recording.unit)

@@ -23,7 +23,7 @@ from reach_analysis.representation.similarity import (
     trial_distances,
 )
 from reach_analysis.studies.recordings import load_emg, recordings_of
-from reach_analysis.studies.section import Column, Fact, Section, table
+from reach_analysis.studies.section import Column, Section, table
 from reach_analysis.studies.study import Study, StudyFigure
 
 TITLE = "Representation: similarity"
@@ -90,11 +90,6 @@ def _representations(
     series = {name: resample(one, emg.envelope.rate_hz) for name, one in series.items()}
     series[EMG] = replace(emg.envelope, name=EMG)
     return series, inputs, notes
-
-
-def facts(study: Study) -> dict[str, Fact]:
-    """None: the papers print no similarity."""
-    return {}
 
 
 def section(study: Study) -> Section:

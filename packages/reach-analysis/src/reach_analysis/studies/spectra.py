@@ -15,7 +15,7 @@ from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import spectra
 from reach_analysis.statistics.estimates import Difference, Resampling, mean_of, paired_difference
-from reach_analysis.studies.section import Column, Fact, Section, interval_column, table
+from reach_analysis.studies.section import Column, Section, interval_column, table
 from reach_analysis.studies.study import Study, StudyFigure
 
 TITLE = "Spectra of the actions"
@@ -105,11 +105,6 @@ def _differences(powers: Mapping[str, BandPower], resampling: Resampling) -> lis
                 "low": result.estimate.low, "high": result.estimate.high, "p": result.p,
             })  # fmt: skip
     return out
-
-
-def facts(study: Study) -> dict[str, Fact]:
-    """None: the papers print no value of a spectrum."""
-    return {}
 
 
 def section(study: Study) -> Section:

@@ -13,7 +13,7 @@ from reach_analysis.data.series import TrialSeries, resample
 from reach_analysis.figures.representation import synergy_overview
 from reach_analysis.representation.synergies import Synergies, choose_rank, synergies
 from reach_analysis.statistics.folds import folds_at_most
-from reach_analysis.studies.section import Column, Fact, Section, number, table
+from reach_analysis.studies.section import Column, Section, number, table
 from reach_analysis.studies.study import Study, StudyFigure
 
 MOST_NUMBERS = 100_000
@@ -78,11 +78,6 @@ def _caption(result: Synergies, activation: TrialSeries, folds: tuple[int, int],
         f"n = {len(activation.trials)} trials, {sum(activation.lengths)} samples"
         + (f"; means over {thin} samples for the choice of the number." if thin > 1 else ".")
     )
-
-
-def facts(study: Study) -> dict[str, Fact]:
-    """None: the papers print no number of synergies."""
-    return {}
 
 
 def section(study: Study) -> Section:

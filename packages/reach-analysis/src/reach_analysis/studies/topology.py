@@ -14,7 +14,7 @@ from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import TopologyConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.representation.pca import delay_windows
-from reach_analysis.studies.section import Column, Fact, Section, table
+from reach_analysis.studies.section import Column, Section, table
 from reach_analysis.studies.study import Study, StudyFigure
 from reach_analysis.topology.assessment import RADII, Shape, TopologySettings, shape
 from reach_analysis.topology.homology import require_ripser
@@ -156,11 +156,6 @@ def _draw_lifetimes(axis: Axes, one: Shape, dimension: int) -> None:
     axis.set_xlim(0.3, SHOWN + 0.7)
     axis.set_xlabel(f"{NAMES[dimension]}, longest first")
     axis.set_ylabel("lifetime (rms distances)")
-
-
-def facts(study: Study) -> dict[str, Fact]:
-    """None: the papers print no lifetime."""
-    return {}
 
 
 def section(study: Study) -> Section:
