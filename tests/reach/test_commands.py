@@ -16,7 +16,6 @@ from synthetic.reach import Reaches, ReachSettings, write_reaches
 from synthetic.walk import LAGS, WalkSettings, write_walks
 
 MUSCLES = {"biceps": "biceps_long", "triceps": "triceps_lateral"}
-Fails = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +34,6 @@ def reaches(folder: Path) -> Reaches:
 
 def result(out: Path, verb: str) -> dict[str, Any]:
     return json.loads((out / f"{verb}.json").read_text())
-
-
-@pytest.fixture
-def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
-    """Run a command that must fail: exit code 2, one message, no traceback, nothing on standard output."""
-
-    def run(*arguments: str) -> str:
-        assert main(list(arguments)) == 2
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        assert err.startswith(f"reach-analysis {arguments[0]}: ")
-        assert out == ""
-        return err
-
-    return run
 
 
 def test_pca_leaves_numbers_tables_figures_and_where_they_come_from(reaches: Reaches, folder: Path) -> None:
@@ -114,13 +98,15 @@ def test_synthetic_emg_says_so(reaches: Reaches, folder: Path) -> None:
     assert found["numbers"]["emg"]["synthetic"]
 
 
-def test_missing_values_in_the_emg_are_named(reaches: Reaches, folder: Path, tmp_path: Path, fails: Fails) -> None:
+def test_missing_values_in_the_emg_are_named(
+    reaches: Reaches, folder: Path, tmp_path: Path, refuses: Callable[..., str]
+) -> None:
     rows = (folder / "emg_biceps.csv").read_text().splitlines()
     cells = rows[3].split(",")
     cells[100] = "nan"
     rows[3] = ",".join(cells)
     (tmp_path / "b.csv").write_text("\n".join(rows))
-    message = fails(
+    message = refuses(
         "emg", f"rollouts={folder}/physics_aware.h5", f"emg={{biceps:{tmp_path}/b.csv}}", f"trials={folder}/trials.csv"
     )
     assert "trial '4' holds 1 missing values" in message
@@ -203,13 +189,8 @@ def test_forecasts_come_with_nulls_and_baselines(reaches: Reaches, folder: Path)
 
 
 def test_forecasts_of_emg_stand_beside_filtered_noise(reaches: Reaches, folder: Path) -> None:
-    arguments = [
-        f"rollouts={folder}/physics_aware.h5",
-        f"emg={{biceps:{folder}/emg_biceps.csv}}",
-        "E=[1,2]",
-        "tau=[-1]",
-    ]
-    arguments += [f"trials={folder}/trials.csv", "sweeps=false", "nonlinear=false", "targets=[biceps]"]
+    arguments = [f"rollouts={folder}/physics_aware.h5", f"emg={{biceps:{folder}/emg_biceps.csv}}", "E=[1,2]"]
+    arguments += ["tau=[-1]", f"trials={folder}/trials.csv", "sweeps=false", "nonlinear=false", "targets=[biceps]"]
     assert main(["forecast", *arguments, *QUICK, f"out={folder}/forecast_emg"]) == 0
     scores = {s["name"]: s for s in result(folder / "forecast_emg", "forecast")["results"]["numbers"]["scores"]}
     past = scores["biceps EMG from its own past"]

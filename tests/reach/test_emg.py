@@ -12,7 +12,7 @@ from reach_analysis._common.errors import ConfigError, DataError, InputError, Mi
 from reach_analysis.data.emg import EmgChain, band_pass, butterworth, low_pass, normalise, process, rectify, windows
 from reach_analysis.data.nwb import NwbLayout, read_nwb
 from reach_analysis.data.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
-from reach_analysis.data.series import TrialSeries, match, one_trial_each, resample
+from reach_analysis.data.series import match, one_trial_each, resample
 from reach_analysis.synthetic.emg import EmgSettings, make_emg
 from scipy import signal
 from synthetic.emg import write_emg
@@ -140,13 +140,6 @@ def test_windows_count_time_from_the_reach() -> None:
 
 
 # The mix-ups of rates found in public notebooks: 250 or 500 ms of EMG over 147.5 or 297.5 ms of simulation.
-
-
-def test_simulation_at_400_hz_does_not_pass_for_emg_at_200_hz() -> None:
-    truth = make_reaches(ReachSettings(n_trials=3)).activation.select(["biceps_long"])
-    emg = process(make_emg(truth, EmgSettings()), replace(table(3), trials=truth.trials), EmgChain())
-    with pytest.raises(MismatchError, match="400 samples a second and EMG envelope 200"):
-        match(truth, emg.envelope)
 
 
 def test_a_table_in_frames_of_another_camera_is_refused(tmp_path: Path) -> None:
@@ -287,13 +280,3 @@ def test_nwb_with_a_unit_that_is_no_text(tmp_path: Path) -> None:
         file["acquisition/EMG/data"].attrs["unit"] = np.array([1.0, 2.0])
     raw, _ = read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/EMG", {"biceps": 2}))
     assert raw.unit == "a.u."
-
-
-def test_series_of_a_rollout_and_a_recording_meet_by_trial_name(tmp_path: Path) -> None:
-    truth = make_reaches(ReachSettings(n_trials=3)).activation
-    files = write_emg(tmp_path, truth, MUSCLES, EmgSettings())
-    trials = read_trials(files["trials"])
-    emg = process(read_emg_csv({m: files[m] for m in MUSCLES}, trials, RATE), trials, EmgChain())
-    both = match(resample(truth, 200.0), emg.envelope)
-    assert isinstance(both.first, TrialSeries)
-    assert both.first.trials == truth.trials

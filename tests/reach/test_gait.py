@@ -9,18 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reach_analysis._common.errors import ConfigError, DataError
-from reach_analysis.behaviour.gait import (
-    Cycles,
-    circular_mean,
-    cycle_speeds,
-    debounce,
-    duty_factors,
-    find_cycles,
-    phase_lags,
-    phase_normalised,
-    stances,
-    touch_downs,
-)
+from reach_analysis.behaviour import gait
 from reach_analysis.data.rollouts import read_rollouts
 from reach_analysis.data.series import TrialSeries, one_trial_each
 from synthetic.walk import LAGS, WalkSettings, write_walks
@@ -46,28 +35,28 @@ def contact(text: str, rate_hz: float = 100.0) -> TrialSeries:
     ],
 )
 def test_flicker_is_removed_and_true_runs_stay(raw: str, clean: str) -> None:
-    assert debounce(bits(raw), 2).tolist() == bits(clean).tolist()
+    assert gait.debounce(bits(raw), 2).tolist() == bits(clean).tolist()
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.booleans(), min_size=3, max_size=60), st.integers(1, 6))
 def test_no_short_run_is_left_and_doing_it_again_changes_nothing(values: list[bool], shortest: int) -> None:
-    out = debounce(np.array(values), shortest)
+    out = gait.debounce(np.array(values), shortest)
     edges = np.flatnonzero(np.diff(out.astype(int))) + 1
     assert (np.diff(edges) >= shortest).all()
-    np.testing.assert_array_equal(debounce(out, shortest), out)
+    np.testing.assert_array_equal(gait.debounce(out, shortest), out)
 
 
 def test_a_stance_under_way_at_the_start_has_no_touch_down() -> None:
-    assert touch_downs(bits("1110011000110")).tolist() == [5, 10]
+    assert gait.touch_downs(bits("1110011000110")).tolist() == [5, 10]
 
 
 def test_cycles_run_from_touch_down_to_touch_down_within_bounds() -> None:
     series = contact("0110001100001100000000000110")
-    cycles = find_cycles(stances(series, 0.0), series, 0.02, 0.1)
+    cycles = gait.find_cycles(gait.stances(series, 0.0), series, 0.02, 0.1)
     np.testing.assert_allclose(cycles.begin_s, [0.01, 0.06])
     np.testing.assert_allclose(cycles.end_s, [0.06, 0.12])
-    np.testing.assert_allclose(duty_factors(stances(series, 0.0), series, cycles), [2 / 5, 2 / 6])
+    np.testing.assert_allclose(gait.duty_factors(gait.stances(series, 0.0), series, cycles), [2 / 5, 2 / 6])
 
 
 @pytest.mark.parametrize("flicker", [0.0, 0.03])
@@ -76,26 +65,26 @@ def test_known_gait_is_recovered(tmp_path: Path, flicker: float) -> None:
     write_walks(tmp_path / "walk.h5", truth)
     rollouts = read_rollouts(tmp_path / "walk.h5")
     lead = rollouts.contact("foot_fore_left")
-    cycles = find_cycles(stances(lead, 0.03), lead, 0.2, 0.8)
+    cycles = gait.find_cycles(gait.stances(lead, 0.03), lead, 0.2, 0.8)
     assert len(cycles) > 20
     assert abs(np.median(cycles.end_s - cycles.begin_s) - truth.period_s) < 1e-9
     for leg, lag in LAGS.items():
         foot = rollouts.contact(f"foot_{leg}")
-        stance = stances(foot, 0.03)
-        own = find_cycles(stance, foot, 0.2, 0.8)
-        assert abs(np.median(duty_factors(stance, foot, own)) - truth.duty) < 0.03
-        mean, agreement = circular_mean(phase_lags(stance, foot, cycles))
+        stance = gait.stances(foot, 0.03)
+        own = gait.find_cycles(stance, foot, 0.2, 0.8)
+        assert abs(np.median(gait.duty_factors(stance, foot, own)) - truth.duty) < 0.03
+        mean, agreement = gait.circular_mean(gait.phase_lags(stance, foot, cycles))
         assert abs((mean - lag + 0.5) % 1 - 0.5) < 0.03
         assert agreement > 0.97
     position = rollouts.series("xpos").select(["trunk/x", "trunk/y"])
-    np.testing.assert_allclose(cycle_speeds(position, cycles), 0.1 / truth.period_s, rtol=0.02)
+    np.testing.assert_allclose(gait.cycle_speeds(position, cycles), 0.1 / truth.period_s, rtol=0.02)
 
 
 def test_flicker_without_debouncing_spoils_the_cycles(tmp_path: Path) -> None:
     write_walks(tmp_path / "walk.h5", WalkSettings(n_clips=4, flicker=0.1))
     lead = read_rollouts(tmp_path / "walk.h5").contact("foot_fore_left")
-    raw = find_cycles(stances(lead, 0.0), lead, 0.0, 2.0)
-    clean = find_cycles(stances(lead, 0.05), lead, 0.0, 2.0)
+    raw = gait.find_cycles(gait.stances(lead, 0.0), lead, 0.0, 2.0)
+    clean = gait.find_cycles(gait.stances(lead, 0.05), lead, 0.0, 2.0)
     assert np.median(raw.end_s - raw.begin_s) < 0.3
     assert abs(np.median(clean.end_s - clean.begin_s) - 0.4) < 0.02
 
@@ -106,8 +95,8 @@ def test_phases_of_a_cubic_are_exact_and_include_both_ends() -> None:
 
     time = np.arange(60) / 50.0
     series = one_trial_each("angle", [np.stack([cubic(time), time], axis=1)], 50.0, ["cubic", "time"])
-    cycles = Cycles(np.array([0, 0]), np.array([0.113, 0.5]), np.array([0.5, 1.01]))
-    out = phase_normalised(series, cycles)
+    cycles = gait.Cycles(np.array([0, 0]), np.array([0.113, 0.5]), np.array([0.5, 1.01]))
+    out = gait.phase_normalised(series, cycles)
     assert out.shape == (2, 100, 2)
     np.testing.assert_allclose(out[..., 0], cubic(out[..., 1]), atol=1e-10)
     np.testing.assert_allclose(out[0, [0, -1], 1], [0.113, 0.5])
@@ -115,28 +104,28 @@ def test_phases_of_a_cubic_are_exact_and_include_both_ends() -> None:
 
 
 def test_circular_mean_crosses_zero() -> None:
-    mean, agreement = circular_mean(np.array([0.95, 0.05, np.nan]))
+    mean, agreement = gait.circular_mean(np.array([0.95, 0.05, np.nan]))
     assert min(mean, 1 - mean) < 1e-9
     assert abs(agreement - np.cos(0.1 * np.pi)) < 1e-9
-    assert np.isnan(circular_mean(np.array([np.nan]))[0])
+    assert np.isnan(gait.circular_mean(np.array([np.nan]))[0])
 
 
 def test_a_foot_that_does_not_touch_down_has_no_lag() -> None:
     lead, still = contact("0110001100001100"), contact("0000000000000000")
-    cycles = find_cycles(stances(lead, 0.0), lead, 0.02, 1.0)
-    assert np.isnan(phase_lags(stances(still, 0.0), still, cycles)).all()
+    cycles = gait.find_cycles(gait.stances(lead, 0.0), lead, 0.02, 1.0)
+    assert np.isnan(gait.phase_lags(gait.stances(still, 0.0), still, cycles)).all()
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
     series = contact("0110001100")
     with pytest.raises(ConfigError, match="must not be negative"):
-        stances(series, -0.1)
+        gait.stances(series, -0.1)
     with pytest.raises(ConfigError, match="there are none"):
-        find_cycles(stances(series, 0.0), series, 0.5, 0.1)
-    cycles = find_cycles(stances(series, 0.0), series, 0.0, 1.0)
+        gait.find_cycles(gait.stances(series, 0.0), series, 0.5, 0.1)
+    cycles = gait.find_cycles(gait.stances(series, 0.0), series, 0.0, 1.0)
     with pytest.raises(ConfigError, match="two points"):
-        phase_normalised(series, cycles, 1)
+        gait.phase_normalised(series, cycles, 1)
     with pytest.raises(DataError, match="is outside"):
-        phase_normalised(one_trial_each("q", [np.zeros((5, 1))], 100.0, ["q"]), cycles)
+        gait.phase_normalised(one_trial_each("q", [np.zeros((5, 1))], 100.0, ["q"]), cycles)
     with pytest.raises(DataError, match="one foot"):
-        stances(one_trial_each("feet", [np.zeros((5, 2))], 100.0, ["a", "b"]), 0.0)
+        gait.stances(one_trial_each("feet", [np.zeros((5, 2))], 100.0, ["a", "b"]), 0.0)

@@ -8,16 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reach_analysis import config
 from reach_analysis._common.errors import DataError
 from reach_analysis.behaviour.muscles import kind_of_actuators
-from reach_analysis.config import (
-    ComparisonConfig,
-    CouplingConfig,
-    ForecastConfig,
-    GaitConfig,
-    SimilarityConfig,
-    SynergiesConfig,
-)
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.figures.forecasts import forecast_scores
 from reach_analysis.forecasting.embedding import trial_data
@@ -33,7 +26,7 @@ from synthetic.walk import WalkSettings, make_walks
 from synthetic.writing import write_content
 
 N_JOINTS = 20
-QUIET = CouplingConfig(samples=2, permutations=0, rate_hz=None)
+QUIET = config.CouplingConfig(samples=2, permutations=0, rate_hz=None)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +55,9 @@ def motors(tmp_path_factory: pytest.TempPathFactory) -> Rollouts:
 
 
 def test_more_joints_than_states_can_hold_become_principal_components(motors: Rollouts) -> None:
-    asked, _, _ = questions(motors, ForecastConfig(rate_hz=None, largest_dimension=9))
+    asked, _, _ = questions(motors, config.ForecastConfig(rate_hz=None, largest_dimension=9))
     data = asked[0].data
-    every = questions(motors, ForecastConfig(rate_hz=None, largest_dimension=3 * N_JOINTS))[0][0].data
+    every = questions(motors, config.ForecastConfig(rate_hz=None, largest_dimension=3 * N_JOINTS))[0][0].data
     assert (data.predictors.shape[1], every.predictors.shape[1]) == (3, N_JOINTS)
     both = [one.predictors[::7] for one in (data, every)]
     apart, whole = (np.linalg.norm(one[:, None] - one[None], axis=-1) for one in both)
@@ -79,16 +72,16 @@ def test_more_joints_than_states_can_hold_become_principal_components(motors: Ro
 
 
 def test_rates_go_down_and_never_up(motors: Rollouts) -> None:
-    fast, _, notes = questions(motors, ForecastConfig(rate_hz=10 * motors.rate_hz))
+    fast, _, notes = questions(motors, config.ForecastConfig(rate_hz=10 * motors.rate_hz))
     assert fast[0].data.lengths.tolist() == motors.n_steps.tolist()
     assert "repeated samples would be forecast as if they were new" in " ".join(notes)
-    slow, _, notes = questions(motors, ForecastConfig(rate_hz=motors.rate_hz / 2))
+    slow, _, notes = questions(motors, config.ForecastConfig(rate_hz=motors.rate_hz / 2))
     assert slow[0].data.lengths.tolist() == (motors.n_steps // 2).tolist()
     assert "repeated" not in " ".join(notes)
 
 
 def test_where_there_is_no_biceps_what_varies_most_stands_in_and_it_is_said(motors: Rollouts) -> None:
-    asked, _, notes = questions(motors, ForecastConfig())
+    asked, _, notes = questions(motors, config.ForecastConfig())
     assert [one.name.split(" ")[0] for one in asked[::2]] == ["motor_4", "motor_5"]
     assert "no biceps or triceps: the 2 of 9 actuators whose act varies most" in " ".join(notes)
     assert "predicting actuators" in asked[0].notes[0]
@@ -98,10 +91,10 @@ def test_where_there_is_no_biceps_what_varies_most_stands_in_and_it_is_said(moto
 def test_motors_are_not_called_muscles(motors: Rollouts) -> None:
     assert kind_of_actuators(motors) == "actuators"
     with pytest.raises(DataError, match="has no muscles"):
-        synergies.run(motors, SynergiesConfig())
-    compared = similarity.run(motors, SimilarityConfig(layers=["latent_mean"], draws=19)).results
+        synergies.run(motors, config.SynergiesConfig())
+    compared = similarity.run(motors, config.SimilarityConfig(layers=["latent_mean"], draws=19)).results
     assert {row["second"] for row in compared} == {"actuators", "joints"}
-    rows = comparison.run({"one": motors, "two": motors}, ComparisonConfig(resamples=100)).results
+    rows = comparison.run({"one": motors, "two": motors}, config.ComparisonConfig(resamples=100)).results
     assert "muscle activation" not in {row["quantity"] for row in rows}
 
 
@@ -114,8 +107,8 @@ def test_actuators_without_a_state_are_no_muscles_and_it_is_said(tmp_path: Path,
     walker = read_rollouts(tmp_path / "walk.h5")
     assert kind_of_actuators(walker) == "actuators"
     with pytest.raises(DataError, match=r"have no activation \(act\), as muscles have; signal=ctrl"):
-        questions(walker, ForecastConfig())
-    asked, _, _ = questions(walker, ForecastConfig(signal="ctrl"))
+        questions(walker, config.ForecastConfig())
+    asked, _, _ = questions(walker, config.ForecastConfig(signal="ctrl"))
     assert {one.name.split(" ")[1] for one in asked} == {"(ctrl)"}
 
 
@@ -136,7 +129,7 @@ def test_contacts_that_never_touch_are_no_feet_and_feet_that_never_step_are_name
     shape = content.arrays["contact/foot_hind_left"].shape
     still = {"contact/foot_hind_left": np.ones(shape, bool), "contact/skull": np.zeros(shape, bool)}
     write_content(tmp_path / "walk.h5", replace(content, arrays={**content.arrays, **still}))
-    found = gait.run(read_rollouts(tmp_path / "walk.h5"), GaitConfig(resamples=100))
+    found = gait.run(read_rollouts(tmp_path / "walk.h5"), config.GaitConfig(resamples=100))
     rows = {row["foot"]: row for row in found.results["feet"]}
     assert set(rows) == {f"foot_{leg}" for leg in ("fore_left", "fore_right", "hind_left", "hind_right")}
     assert found.results["without_cycles"] == 1
@@ -150,9 +143,9 @@ def test_the_number_of_synergies_is_the_same_from_means_over_samples(
 ) -> None:
     write_reaches(tmp_path / "reaches.h5", ReachSettings(n_trials=10, n_units=4, seed=5))
     reaches = read_rollouts(tmp_path / "reaches.h5")
-    full = synergies.run(reaches, SynergiesConfig(largest=4))
+    full = synergies.run(reaches, config.SynergiesConfig(largest=4))
     monkeypatch.setattr(synergies, "MOST_NUMBERS", 6_000)
-    means = synergies.run(reaches, SynergiesConfig(largest=4))
+    means = synergies.run(reaches, config.SynergiesConfig(largest=4))
     assert full.results["chosen"] == means.results["chosen"] == 3  # as they were made
     assert full.results["accounted"] == means.results["accounted"]  # of all samples
     assert "means over" not in full.figures[0].caption

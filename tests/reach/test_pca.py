@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.data.series import TrialSeries, one_trial_each
-from reach_analysis.representation.pca import (
-    bootstrap_explained,
-    colour_values,
-    components,
-    delay_windows,
-    held_out_variance,
-    layer_pca,
-)
+from reach_analysis.representation import pca
 from sklearn.decomposition import PCA
 from synthetic.reach import LAYERS, ReachSettings, make_reaches
 
@@ -29,7 +22,7 @@ def gaussian(n_trials: int, length: int, deviations: list[float], seed: int) -> 
 @pytest.mark.parametrize("shape", [(500, 7), (5, 12)])
 def test_components_equal_those_of_scikit_learn(shape: tuple[int, int]) -> None:
     samples = np.random.default_rng(0).normal(size=shape) * np.linspace(3, 1, shape[1])
-    ours, theirs = components(samples), PCA(svd_solver="full").fit(samples)
+    ours, theirs = pca.components(samples), PCA(svd_solver="full").fit(samples)
     count = min(shape[0] - 1, shape[1])
     np.testing.assert_allclose(ours.explained[:count], theirs.explained_variance_ratio_[:count], atol=1e-10)
     np.testing.assert_allclose(np.abs(ours.scores(samples, 3)), np.abs(theirs.transform(samples)[:, :3]), atol=1e-8)
@@ -37,7 +30,7 @@ def test_components_equal_those_of_scikit_learn(shape: tuple[int, int]) -> None:
 
 def test_known_variances_are_found() -> None:
     series = gaussian(20, 2000, [4.0, 2.0, 1.0, 0.5], seed=1)
-    found = layer_pca(series, 3, np.arange(20) % 5)
+    found = pca.layer_pca(series, 3, np.arange(20) % 5)
     expected = np.array([16.0, 4.0, 1.0]) / 21.25
     np.testing.assert_allclose(found.explained, expected, rtol=0.02)
     np.testing.assert_allclose(found.held_out, np.cumsum(expected), rtol=0.02)
@@ -46,17 +39,17 @@ def test_known_variances_are_found() -> None:
 
 def test_equal_variances_have_a_participation_ratio_of_their_number() -> None:
     samples = np.concatenate([np.eye(6), -np.eye(6)])
-    assert abs(components(samples).participation_ratio - 6.0) < 1e-12
+    assert abs(pca.components(samples).participation_ratio - 6.0) < 1e-12
 
 
 def test_scores_come_back_as_clips_by_time_by_components() -> None:
     unequal = one_trial_each("x", [np.random.default_rng(i).normal(size=(n, 5)) for i, n in enumerate((9, 4, 7))], 1.0,
                              list("abcde"))  # fmt: skip
-    found = layer_pca(unequal, 3, np.arange(3))
+    found = pca.layer_pca(unequal, 3, np.arange(3))
     assert found.scores.lengths == (9, 4, 7)
     assert found.scores.channels == ("PC 1", "PC 2", "PC 3")
     every, _ = unequal.rows()
-    model = components(every)
+    model = pca.components(every)
     np.testing.assert_allclose(found.scores.values[1], model.scores(unequal.values[1], 3))
 
 
@@ -65,7 +58,7 @@ def test_layers_of_known_rank_need_that_many_components() -> None:
     for name, rank in LAYERS.items():
         layer = reaches.content.arrays[f"activations/{name}"]
         samples = layer.reshape(-1, layer.shape[-1])
-        explained = np.cumsum(components(samples).explained)
+        explained = np.cumsum(pca.components(samples).explained)
         assert explained[rank - 1] > 0.999
         assert explained[rank - 2] < 0.999
 
@@ -75,7 +68,7 @@ def test_noise_explains_itself_but_nothing_of_other_trials() -> None:
     # every trial is constant at a random place: many units, few trials
     values = [np.repeat(rng.normal(size=(1, 200)), 50, axis=0) for _ in range(12)]
     series = one_trial_each("noise", values, 400.0, [str(i) for i in range(200)])
-    found = layer_pca(series, 3, np.arange(12) % 4)
+    found = pca.layer_pca(series, 3, np.arange(12) % 4)
     assert found.explained.sum() > 0.25
     assert found.held_out[-1] < 0.1
 
@@ -89,20 +82,20 @@ def test_held_out_variance_never_uses_the_fold_it_is_tested_on() -> None:
         axis = np.asarray(PCA(1).fit(train).components_)[0]
         by_hand += (((test - train.mean(axis=0)) @ axis) ** 2).sum()
         total += ((test - train.mean(axis=0)) ** 2).sum()
-    np.testing.assert_allclose(held_out_variance(samples, fold, 1)[0], by_hand / total, atol=1e-12)
+    np.testing.assert_allclose(pca.held_out_variance(samples, fold, 1)[0], by_hand / total, atol=1e-12)
 
 
 def test_signs_do_not_depend_on_the_solver() -> None:
     samples = np.random.default_rng(4).normal(size=(50, 6))
-    axes = components(samples).axes
+    axes = pca.components(samples).axes
     assert (axes[np.arange(6), np.abs(axes).argmax(axis=1)] > 0).all()
-    np.testing.assert_allclose(np.abs(components(-samples).axes), np.abs(axes), atol=1e-9)
+    np.testing.assert_allclose(np.abs(pca.components(-samples).axes), np.abs(axes), atol=1e-9)
 
 
 def test_windows_stay_within_their_trial_and_have_the_paper_s_size() -> None:
     ramps = [1000.0 * trial + np.arange(40.0)[:, None] * np.ones((1, 60)) for trial in range(3)]
     series = one_trial_each("latent", [*ramps, np.ones((5, 60))], 500.0, [str(i) for i in range(60)])
-    out = delay_windows(series, 31)
+    out = pca.delay_windows(series, 31)
     assert len(out.channels) == 1860
     assert out.lengths == (10, 10, 10)
     assert out.trials == ("0", "1", "2")
@@ -111,18 +104,18 @@ def test_windows_stay_within_their_trial_and_have_the_paper_s_size() -> None:
         np.testing.assert_array_equal(rows[0].reshape(31, 60)[:, 0] % 1000, np.arange(31.0))
     np.testing.assert_allclose(out.start_s, 15 / 500.0)
     with pytest.raises(ConfigError, match="odd number"):
-        delay_windows(series, 30)
+        pca.delay_windows(series, 30)
     with pytest.raises(DataError, match="as long as a window"):
-        delay_windows(series, 41)
+        pca.delay_windows(series, 41)
 
 
 def test_a_cycle_seen_through_windows_is_a_circle() -> None:
     time = np.arange(300) / 100.0
     wave = np.sin(2 * np.pi * time)[:, None]
-    windows = delay_windows(one_trial_each("x", [wave], 100.0, ["x"]), 51)
+    windows = pca.delay_windows(one_trial_each("x", [wave], 100.0, ["x"]), 51)
     halves = (windows.values[0][:100], windows.values[0][100:200])
     series = TrialSeries("windows", "1", 100.0, ("0", "1"), windows.channels, halves, np.zeros(2))
-    found = layer_pca(series, 2, np.arange(2))
+    found = pca.layer_pca(series, 2, np.arange(2))
     assert found.explained.sum() > 0.999
     assert found.explained[1] > 0.4
 
@@ -130,7 +123,7 @@ def test_a_cycle_seen_through_windows_is_a_circle() -> None:
 def test_bootstrap_covers_the_known_fraction() -> None:
     inside = 0
     for seed in range(20):
-        drawn = bootstrap_explained(gaussian(30, 40, [2.0, 1.0, 1.0], seed), 1, 100, seed)
+        drawn = pca.bootstrap_explained(gaussian(30, 40, [2.0, 1.0, 1.0], seed), 1, 100, seed)
         low, high = np.percentile(drawn[:, 0], [2.5, 97.5])
         inside += low <= 4 / 6 <= high
     assert inside >= 16
@@ -141,12 +134,12 @@ def test_colours_come_from_the_joint_of_that_name() -> None:
     qpos = reaches.content.arrays["qpos"]
     positions = one_trial_each("qpos", list(qpos), 400.0, ["shoulder", "elbow"])
     steps = one_trial_each("scores", [np.ones((20, 3))] * 2, 400.0, ["a", "b", "c"])
-    np.testing.assert_array_equal(colour_values(positions, "elbow", steps)[1], qpos[1, :20, 1])
+    np.testing.assert_array_equal(pca.colour_values(positions, "elbow", steps)[1], qpos[1, :20, 1])
     with pytest.raises(DataError, match="did you mean 'elbow'"):
-        colour_values(positions, "elbo", steps)
+        pca.colour_values(positions, "elbo", steps)
     late = TrialSeries("scores", "1", 400.0, ("0",), ("a",), (np.ones((20, 1)),), np.array([0.01]))
     with pytest.raises(DataError, match="does not cover"):
-        colour_values(positions, "elbow", late)
+        pca.colour_values(positions, "elbow", late)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +152,11 @@ def test_colours_come_from_the_joint_of_that_name() -> None:
 )
 def test_values_without_components_are_refused(values: list[np.ndarray], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        components(values[0])
+        pca.components(values[0])
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1"):
-        layer_pca(gaussian(3, 9, [1.0, 1.0], 0), 0, np.arange(3))
+        pca.layer_pca(gaussian(3, 9, [1.0, 1.0], 0), 0, np.arange(3))
     with pytest.raises(ConfigError, match="two folds"):
-        layer_pca(gaussian(3, 9, [1.0, 1.0], 0), 1, np.zeros(3, int))
+        pca.layer_pca(gaussian(3, 9, [1.0, 1.0], 0), 1, np.zeros(3, int))

@@ -9,12 +9,7 @@ from reach_analysis.data.series import TrialSeries, one_trial_each
 from reach_analysis.representation import similarity
 from reach_analysis.representation.similarity import common_window, exchanges, main_axes, trial_distances
 from reach_analysis.representation.synergies import _project as project
-from reach_analysis.representation.synergies import (
-    accounted,
-    choose_rank,
-    factorise,
-    synergies,
-)
+from reach_analysis.representation.synergies import accounted, choose_rank, factorise, synergies
 from scipy.optimize import linear_sum_assignment, nnls
 from scipy.stats import spearmanr
 from synthetic.reach import SYNERGIES, ReachSettings, make_reaches

@@ -18,13 +18,8 @@ from reach_analysis.synthetic.systems import coupled_logistic, lorenz
 
 def with_pyedm(frame: DataFrame, lags: Lags, **options: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows predicted by pyEDM, its predictions, and the rows of its library."""
-    arguments: dict[str, Any] = {
-        "lib": [1, len(frame)],
-        "pred": [1, len(frame)],
-        "E": lags.E,
-        "tau": lags.tau,
-        "Tp": lags.Tp,
-    }
+    rows = [1, len(frame)]
+    arguments: dict[str, Any] = {"lib": rows, "pred": rows, "E": lags.E, "tau": lags.tau, "Tp": lags.Tp}
     run = pyEDM.Simplex(frame, **(arguments | options), returnObject=True)
     return np.array(run.pred_i), run.projection, np.array(run.lib_i)
 

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 from reach_analysis._common.errors import DataError
 from reach_analysis.forecasting.baselines import mean_trial, persistence, ridge
+from reach_analysis.statistics import surrogates
 from reach_analysis.statistics.ceiling import reliability, spearman_brown, trial_ceiling
-from reach_analysis.statistics.surrogates import (
-    filtered_noise,
-    iterated_amplitude,
-    linear_process,
-    phase_randomised,
-    shuffled,
-)
 from reach_analysis.synthetic.systems import autoregressive
 from sklearn.linear_model import LinearRegression
 
@@ -32,7 +26,7 @@ def by_trial(values: np.ndarray) -> list[np.ndarray]:
 
 
 def test_random_phases_keep_spectra_means_and_cross_spectra(values: np.ndarray) -> None:
-    surrogate = phase_randomised(values, LENGTHS, np.random.default_rng(1), 2)[1]
+    surrogate = surrogates.phase_randomised(values, LENGTHS, np.random.default_rng(1), 2)[1]
     for old, new in zip(by_trial(values), by_trial(surrogate), strict=True):
         before, after = np.fft.rfft(old, axis=0), np.fft.rfft(new, axis=0)
         np.testing.assert_allclose(np.abs(after), np.abs(before), atol=1e-9)
@@ -42,7 +36,7 @@ def test_random_phases_keep_spectra_means_and_cross_spectra(values: np.ndarray) 
 
 
 def test_iterated_surrogates_keep_values_exactly_and_spectra_nearly(values: np.ndarray) -> None:
-    surrogate = iterated_amplitude(values, LENGTHS, np.random.default_rng(1), 2)[1]
+    surrogate = surrogates.iterated_amplitude(values, LENGTHS, np.random.default_rng(1), 2)[1]
     for old, new in zip(by_trial(values), by_trial(surrogate), strict=True):
         np.testing.assert_array_equal(np.sort(new, axis=0), np.sort(old, axis=0))
         before, after = np.abs(np.fft.rfft(old, axis=0)), np.abs(np.fft.rfft(new, axis=0))
@@ -53,23 +47,23 @@ def test_iterated_surrogates_keep_values_exactly_and_spectra_nearly(values: np.n
 def test_a_linear_process_has_the_autocorrelation_of_the_trials() -> None:
     trials = autoregressive(np.random.default_rng(0), 30, 50, 0.7)
     lengths = np.r_[np.full(28, 50), 40, 60]
-    drawn = linear_process(trials.ravel() + 3, lengths, np.random.default_rng(1), 20)
+    drawn = surrogates.linear_process(trials.ravel() + 3, lengths, np.random.default_rng(1), 20)
     assert drawn.shape == (1500, 20)
     assert drawn.mean() == pytest.approx(trials.mean() + 3, abs=0.2)
     assert drawn.std() == pytest.approx(trials.std(), rel=0.1)
     rows = np.arange(49)  # within the first trial, over all draws
     assert np.corrcoef(drawn[rows].ravel(), drawn[rows + 1].ravel())[0, 1] == pytest.approx(0.7, abs=0.07)
     with pytest.raises(DataError, match="too short, or do not vary"):
-        linear_process(np.ones(60), np.array([30, 30]), np.random.default_rng(0), 1)
+        surrogates.linear_process(np.ones(60), np.array([30, 30]), np.random.default_rng(0), 1)
 
 
 def test_explosive_trials_still_give_stationary_processes() -> None:
     growth = np.tile(1.2 ** np.arange(30), 4)
-    assert np.isfinite(linear_process(growth, np.full(4, 30), np.random.default_rng(0), 5)).all()
+    assert np.isfinite(surrogates.linear_process(growth, np.full(4, 30), np.random.default_rng(0), 5)).all()
 
 
 def test_shuffling_keeps_rows_together_and_loses_autocorrelation(values: np.ndarray) -> None:
-    surrogate = shuffled(values, np.random.default_rng(1))
+    surrogate = surrogates.shuffled(values, np.random.default_rng(1))
     assert sorted(map(tuple, surrogate)) == sorted(map(tuple, values))
     assert abs(np.corrcoef(surrogate[1:, 0], surrogate[:-1, 0])[0, 1]) < 0.3
 
@@ -80,11 +74,11 @@ def test_noise_goes_through_the_pipeline() -> None:
     def pipeline(raw):
         return [rows.reshape(-1, 100).mean(axis=1) for rows in raw]
 
-    noise = filtered_noise(pipeline, [1000, 700], lengths, np.random.default_rng(0))
+    noise = surrogates.filtered_noise(pipeline, [1000, 700], lengths, np.random.default_rng(0))
     assert noise.shape == (17,)
     assert 0.02 < noise.std() < 0.3
     with pytest.raises(DataError, match="turns noise into trials of"):
-        filtered_noise(pipeline, [1000, 800], lengths, np.random.default_rng(0))
+        surrogates.filtered_noise(pipeline, [1000, 800], lengths, np.random.default_rng(0))
 
 
 SPLITS = [(np.arange(20, 60), np.arange(20)), (np.r_[0:20, 40:60], np.arange(20, 40))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -162,17 +163,14 @@ def test_an_outcome_that_costs_do_not_touch_has_no_trend(tmp_path: Path) -> None
     assert few.results["trends"] == []
 
 
-def test_bad_input(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def message(*arguments: str) -> str:
-        assert main(["sweep", *arguments, f"out={tmp_path}"]) == 2
-        return capsys.readouterr().err
-
-    assert "runs is not set" in message()
-    assert "no folder of a run matches" in message("runs='nowhere/*'")
-    assert "config.yaml is missing" in message(f"runs={tmp_path}")
-    assert "unknown term 'joy'" in message(f"runs={sweep}/*", "reward=joy")
-    assert "nothing above 200 Hz" in message(f"runs={sweep}/*", "high_hz=1000")
-    assert "give recordings to compare runs" in message(f"runs={sweep}/*", "emg=synthetic")
+def test_bad_input(sweep: Path, tmp_path: Path, refuses: Callable[..., str]) -> None:
+    for fragment, *arguments in (
+        ("runs is not set",), ("no folder of a run matches", "runs='nowhere/*'"),
+        ("config.yaml is missing", f"runs={tmp_path}"), ("unknown term 'joy'", f"runs={sweep}/*", "reward=joy"),
+        ("nothing above 200 Hz", f"runs={sweep}/*", "high_hz=1000"),
+        ("give recordings to compare runs", f"runs={sweep}/*", "emg=synthetic"),
+    ):  # fmt: skip
+        assert fragment in refuses("sweep", *arguments, f"out={tmp_path}")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.yaml").write_text("a: [")
     with pytest.raises(InputError, match="cannot be read"):

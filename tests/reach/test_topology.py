@@ -207,7 +207,7 @@ def test_trials_of_unequal_length_have_no_exchange_and_it_is_said() -> None:
 
 def test_bad_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     good = np.random.default_rng(12).normal(size=(50, 2))
-    with pytest.raises(DataError, match="all samples are the same"):
+    with pytest.raises(DataError, match="all samples are equal"):
         homology(np.ones((50, 2)))
     with pytest.raises(DataError, match="all finite"):
         homology(np.full((50, 2), np.nan))
