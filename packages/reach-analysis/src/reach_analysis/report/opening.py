@@ -18,6 +18,7 @@ from reach_analysis.report.page import Finding
 from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES
 from reach_analysis.report.sections import Chapter, Inputs
 from reach_analysis.studies.section import Column, Table, number, p_text, plain, table
+from reach_analysis.studies.sweep import find_runs
 
 FEW_TRIALS = 7
 """With fewer trials the page warns about intervals and p-values: 6 trials have 720 arrangements."""
@@ -34,6 +35,8 @@ def gather(config: ReportConfig) -> Inputs:
         raise ConfigError(
             f"rollouts: names of conditions become file names, and these are equal: {', '.join(rollouts_of)}"
         )
+    if config.runs:
+        find_runs(config.runs)
     focus = config.focus or list(rollouts_of)[-1]
     if focus not in rollouts_of:
         raise ConfigError(f"focus: {unknown('condition', focus, list(rollouts_of))}")
