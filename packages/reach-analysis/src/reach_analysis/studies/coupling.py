@@ -152,7 +152,7 @@ class Skill:
 
 
 def skill_by_library(skills: Sequence[Skill], joints: Sequence[str], muscles: Sequence[str], kind: str) -> Figure:
-    """A row a muscle, a column a joint; blue: the joint finds the muscle, orange: the reverse; `kind`: its name."""
+    """A row a muscle, a column a joint; blue: the joint recovers the muscle, orange: the reverse; `kind`: its name."""
     lowest = min([-0.1, *(float(skill.low.min()) - 0.05 for skill in skills)])
     with drawing():
         figure, axes = panels(2.1 * len(joints) + 0.4, 1.9 * len(muscles) + 0.5, rows=len(muscles), columns=len(joints))
@@ -161,7 +161,7 @@ def skill_by_library(skills: Sequence[Skill], joints: Sequence[str], muscles: Se
             muscle, joint = (skill.wanted, skill.history) if forwards else (skill.history, skill.wanted)
             axis = axes[muscles.index(muscle)][joints.index(joint)]
             colour = BLUE if forwards else ORANGE
-            name = f"joint finds {kind}" if forwards else f"{kind} finds joint"
+            name = f"joint recovers {kind}" if forwards else f"{kind} recovers joint"
             axis.plot(skill.sizes, skill.mean, "o-", ms=3, color=colour, label=name)
             axis.fill_between(skill.sizes, skill.low, skill.high, color=colour, alpha=0.2, linewidth=0)
             if len(skill.null):
