@@ -11,18 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from reach_analysis.forecasting import nulls
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
 from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid
-from reach_analysis.forecasting.nulls import (
-    MakeForecaster,
-    Targets,
-    forecast_null,
-    linear_processes,
-    noise_filtered,
-    phases_randomised,
-    samples_shuffled,
-    trial_permuted,
-)
 from reach_analysis.statistics.correlation import Measure, agreement
 from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.statistics.permutation import p_value
@@ -73,35 +64,37 @@ class Case:
     """A null on data for which its hypothesis is true."""
 
     name: str
-    draw: Callable[[TrialData, DataKind, int], Targets]
+    draw: Callable[[TrialData, DataKind, int], nulls.Targets]
     data: DataKind = DataKind()
     """What data sets are made of."""
-    make: MakeForecaster = simple
+    make: nulls.MakeForecaster = simple
     holds: Holds = "exactly"
 
 
-def _permutation(data: TrialData, kind: DataKind, seed: int) -> Targets:
-    return trial_permuted(data, DRAWS, seed)
+def _permutation(data: TrialData, kind: DataKind, seed: int) -> nulls.Targets:
+    return nulls.trial_permuted(data, DRAWS, seed)
 
 
-def _phases(data: TrialData, kind: DataKind, seed: int) -> Targets:
-    return phases_randomised(data, DRAWS, seed)
+def _phases(data: TrialData, kind: DataKind, seed: int) -> nulls.Targets:
+    return nulls.phases_randomised(data, DRAWS, seed)
 
 
-def _values_and_phases(data: TrialData, kind: DataKind, seed: int) -> Targets:
-    return phases_randomised(data, DRAWS, seed, "iaaft")
+def _values_and_phases(data: TrialData, kind: DataKind, seed: int) -> nulls.Targets:
+    return nulls.phases_randomised(data, DRAWS, seed, "iaaft")
 
 
-def _noise(data: TrialData, kind: DataKind, seed: int) -> Targets:
-    return noise_filtered(data, lambda rng: autoregressive(rng, TRIALS, kind.samples, kind.phi).ravel(), DRAWS, seed)
+def _noise(data: TrialData, kind: DataKind, seed: int) -> nulls.Targets:
+    return nulls.noise_filtered(
+        data, lambda rng: autoregressive(rng, TRIALS, kind.samples, kind.phi).ravel(), DRAWS, seed
+    )
 
 
-def _linear(data: TrialData, kind: DataKind, seed: int) -> Targets:
-    return linear_processes(data, DRAWS, seed)
+def _linear(data: TrialData, kind: DataKind, seed: int) -> nulls.Targets:
+    return nulls.linear_processes(data, DRAWS, seed)
 
 
-def _shuffle(data: TrialData, kind: DataKind, seed: int) -> Targets:
-    return samples_shuffled(data, DRAWS, seed)
+def _shuffle(data: TrialData, kind: DataKind, seed: int) -> nulls.Targets:
+    return nulls.samples_shuffled(data, DRAWS, seed)
 
 
 _PAST = DataKind(own=True, samples=12)
@@ -159,9 +152,9 @@ def calibrate(case: Case, data_sets: int = 1000, tick: Callable[[int], None] = l
     )
 
 
-def _rejected(data: TrialData, null: Targets, make: MakeForecaster) -> bool:
+def _rejected(data: TrialData, null: nulls.Targets, make: nulls.MakeForecaster) -> bool:
     forecaster = make(data)
-    observed, predicted = forecast_null(data, null, make, forecaster)
+    observed, predicted = nulls.forecast_null(data, null, make, forecaster)
     samples = forecaster.samples
     value = agreement(Measure.SPEARMAN, data.target[samples, None], forecaster.predict(data.target[:, None]))[0]
     return p_value(float(value), agreement(Measure.SPEARMAN, observed, predicted)) <= LEVEL

@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from messages import assert_one_message
+from messages import assert_one_message, assert_refused
 from stac.keypoint_files import write_sleap
 from stac.quick import ARM_NAMES, QUICK
 from stac_mjx.cli import main
@@ -187,18 +187,19 @@ def place(tmp_path: Path, arm_recording: Path, arm_positions: np.ndarray, arm_fi
     return Place(tmp_path, arm_recording, arm_positions[:60], arm_fit)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("verb", "arguments", "words"), CASES.values(), ids=list(CASES))
 def test_a_mistake_ends_in_one_message_and_leaves_nothing(
-    case: str, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    verb: str,
+    arguments: Callable[[Place], list[str]],
+    words: list[str],
+    place: Place,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(place.folder)
-    verb, arguments, words = CASES[case]
-    given = arguments(place)
+    given = [*QUICK[-1:], f"out={place.out}", *arguments(place)]
     before = set(place.folder.rglob("*"))
-    assert main([verb, *QUICK[-1:], f"out={place.out}", *given]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert_one_message(err, f"stac-mjx {verb}", words)
+    assert_refused(main, f"stac-mjx {verb}", given, words, capsys)
     assert set(place.folder.rglob("*")) == before
 
 

@@ -16,18 +16,8 @@ from stac_mjx._common.figures import drawing
 from stac_mjx._common.render.shapes import body_shapes, outlines
 from stac_mjx.config import ReportConfig
 from stac_mjx.records import write_clips, write_offsets
-from stac_mjx.report import body_plots, joint_plots
+from stac_mjx.report import accuracy, body_plots, joint_plots
 from stac_mjx.report import error_plots as plots
-from stac_mjx.report.accuracy import (
-    figures_of,
-    figures_per_clip,
-    means,
-    percentiles,
-    pooled,
-    thinned,
-    three_digits,
-    time_bins,
-)
 from stac_mjx.report.page import matching_summary, write_report
 
 SIDE = np.array([[1.0, 0, 0], [0, 0, 1.0]])
@@ -47,25 +37,25 @@ def test_statistics_equal_numpy_and_skip_missing_values():
     values[rng.uniform(size=values.shape) < 0.4] = np.nan
     values[:, 0] = 1.0
     np.testing.assert_allclose(
-        percentiles(values, (0, 2.5, 50, 97.5, 100)), np.nanpercentile(values, (0, 2.5, 50, 97.5, 100), axis=1)
+        accuracy.percentiles(values, (0, 2.5, 50, 97.5, 100)), np.nanpercentile(values, (0, 2.5, 50, 97.5, 100), axis=1)
     )
-    np.testing.assert_allclose(means(values, axis=0), np.nanmean(values, axis=0))
-    np.testing.assert_allclose(means(values, axis=1), np.nanmean(values, axis=1))
+    np.testing.assert_allclose(accuracy.means(values, axis=0), np.nanmean(values, axis=0))
+    np.testing.assert_allclose(accuracy.means(values, axis=1), np.nanmean(values, axis=1))
     empty = np.full((2, 3), np.nan)
-    assert np.isnan(percentiles(empty, (5, 50))).all()
-    assert np.isnan(means(empty, axis=0)).all()
+    assert np.isnan(accuracy.percentiles(empty, (5, 50))).all()
+    assert np.isnan(accuracy.means(empty, axis=0)).all()
 
 
 @pytest.mark.parametrize("lengths", [(1,), (7, 3, 5), (5000,), (2000, 1, 3000), (3,) * 900])
 def test_time_bins_hold_every_frame_once_and_never_two_clips(lengths):
     clips = examples.changed(examples.clips(), clip_length=np.array(lengths))
-    bins = time_bins(clips, 400)
+    bins = accuracy.time_bins(clips, 400)
     frames = np.concatenate([np.arange(a, b) for a, b in zip(bins.start, bins.stop, strict=True)])
     np.testing.assert_array_equal(frames, np.arange(sum(lengths)))
     np.testing.assert_array_equal(clips.frame_clip[bins.start], clips.frame_clip[bins.stop - 1])
     assert len(bins.start) <= 400 + len(lengths)
     values = np.random.default_rng(0).normal(size=(sum(lengths), 2))
-    rows = pooled(values, bins)
+    rows = accuracy.pooled(values, bins)
     for k in (0, len(rows) - 1):
         expected = values[bins.start[k] : bins.stop[k]].ravel()
         np.testing.assert_array_equal(rows[k][np.isfinite(rows[k])], expected)
@@ -73,26 +63,32 @@ def test_time_bins_hold_every_frame_once_and_never_two_clips(lengths):
 
 def test_figures_follow_from_the_residuals():
     clips = examples.clips()
-    found = figures_of(clips)
+    found = accuracy.figures_of(clips)
     distances = np.linalg.norm(clips.kp_data - clips.marker_sites, axis=-1) * 1000
     seen = distances[np.isfinite(distances)]
     assert len(seen) == distances.size - 1
     assert found["mean_error_mm"] == pytest.approx(seen.mean(), rel=1e-5)
     assert found["rmse_mm"] == pytest.approx(np.sqrt((seen**2).mean()), rel=1e-5)
     assert found["failed_frames"] == found["solver_status"]["no_markers"] == 1
-    per_clip = figures_per_clip(clips)
+    per_clip = accuracy.figures_per_clip(clips)
     assert [c.frames for c in per_clip] == [7, 3, 5]
     assert [c.failed for c in per_clip] == [0, 0, 1]
     assert per_clip[1].worst == pytest.approx(distances[7:10].max(), rel=1e-5)
 
 
 def test_numbers_keep_three_digits():
-    assert [three_digits(x) for x in (1.3, 0.0975012, 12345.6, np.nan, None)] == ["1.30", "0.0975", "12,346", "-", "-"]
+    assert [accuracy.three_digits(x) for x in (1.3, 0.0975012, 12345.6, np.nan, None)] == [
+        "1.30",
+        "0.0975",
+        "12,346",
+        "-",
+        "-",
+    ]
 
 
 def test_long_recordings_are_thinned_evenly():
-    assert np.array_equal(thinned(5, 9), np.arange(5))
-    some = thinned(180_000, 1000)
+    assert np.array_equal(accuracy.thinned(5, 9), np.arange(5))
+    some = accuracy.thinned(180_000, 1000)
     assert len(some) == 1000
     assert (some[0], some[-1]) == (0, 179_999)
     assert np.ptp(np.diff(some)) <= 1
@@ -221,7 +217,12 @@ def test_figures_that_no_longer_apply_are_removed(tmp_path: Path):
 def test_names_and_warnings_from_files_are_shown_as_they_are(tmp_path: Path):
     hostile = ("<img src=x onerror=alert(1)>", "$x_{1", "a" * 200, "鼠の鼻")
     clips = examples.changed(examples.clips(), kp_names=hostile, clip_name=("<b>", "$$", "c"))
-    summary = {**figures_of(clips), "warnings": ["<script>alert(1)</script>"] * 100, "wall_s": 1.0, "frames_per_s": 5.0}
+    summary = {
+        **accuracy.figures_of(clips),
+        "warnings": ["<script>alert(1)</script>"] * 100,
+        "wall_s": 1.0,
+        "frames_per_s": 5.0,
+    }
     text = write_report(clips, None, summary, tmp_path).read_text(encoding="utf-8")
     assert "<script" not in text
     assert "<b>&lt;" not in text
@@ -263,7 +264,7 @@ def test_curves_of_long_recordings_have_few_points():
     clips = repeated(examples.clips(), 4000)
     with drawing():
         [axes] = plots.errors_over_time(clips).axes
-    assert max(np.size(line.get_xdata()) for line in axes.lines) <= time_bins(clips).start.size <= 1201
+    assert max(np.size(line.get_xdata()) for line in axes.lines) <= accuracy.time_bins(clips).start.size <= 1201
 
 
 def test_another_body_than_that_of_the_clips_is_refused(tmp_path: Path):
@@ -278,7 +279,7 @@ def test_command_finds_what_lies_beside_the_clips(tmp_path: Path):
     clips = examples.clips()
     write_clips(tmp_path / "clips.h5", clips)
     write_offsets(tmp_path / "offsets.h5", examples.offsets())
-    (tmp_path / "fit_summary.json").write_text(json.dumps({**figures_of(clips), "warnings": ["from the fit"]}))
+    (tmp_path / "fit_summary.json").write_text(json.dumps({**accuracy.figures_of(clips), "warnings": ["from the fit"]}))
     cli.report(ReportConfig(clips=str(tmp_path / "clips.h5")))
     assert (tmp_path / "figures" / "calibration_history.png").exists()
     assert "from the fit" in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -296,7 +297,13 @@ def test_summary_of_another_fit_is_left_alone(text, tmp_path: Path):
 
 def test_summary_of_the_same_fit_adds_only_what_the_clips_do_not_know(tmp_path: Path):
     clips = examples.clips()
-    told = {**figures_of(clips), "warnings": ["look"], "wall_s": "an hour", "frames_per_s": 2.5, "solver_status": 7}
+    told = {
+        **accuracy.figures_of(clips),
+        "warnings": ["look"],
+        "wall_s": "an hour",
+        "frames_per_s": 2.5,
+        "solver_status": 7,
+    }
     (tmp_path / "fit_summary.json").write_text(json.dumps(told))
     assert matching_summary(clips, tmp_path / "clips.h5") == {"warnings": ["look"], "frames_per_s": 2.5}
 

@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from messages import assert_one_message
+from messages import assert_one_message, assert_refused
 from track.clip_files import ARM, WALKER, write_clips
 from track.small_setups import arm, trained
 from track_mjx.cli import main
@@ -385,11 +385,7 @@ def test_one_message_and_nothing_left(case: str, place: Place, capsys: pytest.Ca
     verb, arguments, words = CASES[case]
     given = arguments(place)
     before = contents(place.folder, place.run)
-    capsys.readouterr()
-    assert main([verb, *given]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert_one_message(err, f"track-mjx {verb}", words)
+    assert_refused(main, f"track-mjx {verb}", given, words, capsys)
     assert contents(place.folder, place.run) == before
     assert not place.out.exists()
 

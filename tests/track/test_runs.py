@@ -201,7 +201,7 @@ def test_a_score_that_is_not_finite_never_blocks_a_later_best(tmp_path: Path) ->
 
 
 def test_a_training_without_a_finite_step_saves_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run = trainer(arm(tmp_path))
+    run = trainer(arm(tmp_path, {"costs": {"control": {"of": "action", "weight": 0.1}}}))
     run.advance()
     run.learner = run.learner._replace(parameters=jax.tree.map(lambda p: p * np.nan, run.learner.parameters))
     run._log_line(final=True)

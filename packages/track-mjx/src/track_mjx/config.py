@@ -247,8 +247,8 @@ class ResumeConfig:
 
 
 @dataclass
-class EvaluateConfig:
-    """Settings of `track-mjx evaluate`."""
+class PlayedRun:
+    """A controller and the clips it follows."""
 
     run: str = ""
     """Folder of a run."""
@@ -256,6 +256,12 @@ class EvaluateConfig:
     """best, last, or the number of a checkpoint."""
     clips: str | None = None
     """Another clips file of the same body; empty: the clips of the run."""
+
+
+@dataclass
+class EvaluateConfig(PlayedRun):
+    """Settings of `track-mjx evaluate`."""
+
     clip_set: str = setting("test", choices=("train", "test", "all"))
     """Set at the top of the summary: train, test (held out; all clips of another file) or all."""
     whole: bool = False
@@ -270,15 +276,9 @@ class EvaluateConfig:
 
 
 @dataclass
-class RolloutConfig:
+class RolloutConfig(PlayedRun):
     """Settings of `track-mjx rollout`."""
 
-    run: str = ""
-    """Folder of a run."""
-    checkpoint: str = "best"
-    """best, last, or the number of a checkpoint."""
-    clips: str | None = None
-    """Another clips file of the same body; empty: the clips of the run."""
     clip_set: str = setting("all", choices=("train", "test", "all"))
     """train, test or all."""
     seeds: list[int] = field(default_factory=lambda: [0])

@@ -11,22 +11,9 @@ from pathlib import Path
 from .errors import ConfigError, raise_all, unknown
 from .settings import Setting, unknown_setting
 
-OPTIONS = {
-    "--cfg": True,
-    "--config-dir": True,
-    "--multirun": False,
-    "--resolve": False,
-    "--info": True,
-    "--hydra-help": False,
-    "--package": True,
-    "--shell-completion": False,
-    "-c": True,
-    "-cd": True,
-    "-m": False,
-    "-p": True,
-    "-sc": False,
-}
-"""Hydra's options, and whether a value follows."""
+_WITH_VALUE = ("--cfg", "--config-dir", "--info", "--package", "-c", "-cd", "-p")
+OPTIONS = (*_WITH_VALUE, "--multirun", "--resolve", "--hydra-help", "--shell-completion", "-m", "-sc")
+"""Hydra's options; after some of them a value follows."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +60,8 @@ def sort_arguments(arguments: Sequence[str], known: Known) -> Arguments:
         if waiting or argument.startswith("-"):
             name = argument.split("=", 1)[0]
             if not waiting and name not in OPTIONS:
-                raise ConfigError(f"{unknown('option', name, list(OPTIONS))}; settings are given as name=value")
-            waiting = not waiting and OPTIONS[name] and "=" not in argument
+                raise ConfigError(f"{unknown('option', name, OPTIONS)}; settings are given as name=value")
+            waiting = not waiting and name in _WITH_VALUE and "=" not in argument
             options.append(argument)
         else:
             others.append(argument)

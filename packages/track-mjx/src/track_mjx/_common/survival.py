@@ -34,8 +34,6 @@ class Survival:
     """Episodes that ended early at each time."""
     censored: Int[np.ndarray, " step"]
     """Episodes whose clip ended at each time."""
-    level: float
-    """Coverage of the interval."""
 
     def at(self, time: float) -> tuple[float, float, float]:
         """Return survival beyond `time` with its interval; NaN after the last episode, unless none survived."""
@@ -90,4 +88,4 @@ def kaplan_meier(
     whole = survival == 1
     low = np.where(whole, ((1 - level) / 2) ** (1 / np.maximum(at_risk, 1)), np.where(survival > 0, low, np.nan))
     high = np.where(whole, 1.0, np.where(survival > 0, high, np.nan))
-    return Survival(time, survival, low, high, at_risk, events, censored, level)
+    return Survival(time, survival, low, high, at_risk, events, censored)

@@ -12,15 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from track_mjx._common.errors import ConfigError, ContractError, InputError, raise_all, shorten, unknown
-from track_mjx._common.hdf5.reading import (
-    attribute,
-    find,
-    open_contract,
-    read_assets,
-    read_numbers,
-    read_strings,
-    require,
-)
+from track_mjx._common.hdf5 import reading
 from track_mjx._common.mjcf import actuator_labels, compile_enclosed, qpos_labels
 
 KIND = "mimic.rollouts"
@@ -72,32 +64,32 @@ def read_footage(path: str | Path, clips: Sequence[int | str], seed: int | None)
     path = Path(path).expanduser()
     if path.is_dir() and (path / "rollouts.h5").is_file():
         path = path / "rollouts.h5"
-    with open_contract(path, KIND) as file:
+    with reading.open_contract(path, KIND) as file:
         body = _read_body(file)
         _verify_labels(file, compile_enclosed(body.mjcf_xml, body.assets))
-        names = read_strings(require(file, "clip_name"))
+        names = reading.read_strings(reading.require(file, "clip_name"))
         if not names:
             raise InputError(f"{path}: contains no rollouts")
         rows = _rows(path, names, clips)
         arrays = _read_arrays(file, _repeat(file, seed))
-        ending = attribute(require(file, "termination_reason"), "flag_meanings")
+        ending = reading.attribute(reading.require(file, "termination_reason"), "flag_meanings")
     reasons = ending.split() if isinstance(ending, str) else []
     return body, [_footage(arrays, reasons, names[row], row) for row in rows]
 
 
 def _read_body(file: h5py.File) -> Body:
-    unit = attribute(file, "length_unit_m")
+    unit = reading.attribute(file, "length_unit_m")
     if not isinstance(unit, int | float) or not 0 < unit < np.inf:
         raise ContractError(f"{file.filename}: attribute length_unit_m: expected a positive number, got {unit!r}")
-    xml = read_strings(require(file, "provenance/mjcf_xml"))[0]
-    name = attribute(file, "model_name")
-    return Body(xml, read_assets(file), float(unit), name if isinstance(name, str) else "")
+    xml = reading.read_strings(reading.require(file, "provenance/mjcf_xml"))[0]
+    name = reading.attribute(file, "model_name")
+    return Body(xml, reading.read_assets(file), float(unit), name if isinstance(name, str) else "")
 
 
 def _verify_labels(file: h5py.File, model: mujoco.MjModel) -> None:
     problems = []
     for scale, expected in (("names_qpos", qpos_labels(model)), ("actuator", actuator_labels(model))):
-        labels = read_strings(require(file, scale))
+        labels = reading.read_strings(reading.require(file, scale))
         if labels != expected:
             odd = [label for label in labels if label not in expected] or ["another order or number"]
             problems.append(f"{scale} differs from the enclosed body: {shorten(odd, 4)}")
@@ -122,12 +114,12 @@ def _rows(path: Path, names: tuple[str, ...], clips: Sequence[int | str]) -> lis
 
 def _repeat(file: h5py.File, seed: int | None) -> int | None:
     """Return the number of the repeat; None for a file without repeats."""
-    scale = find(file, "seed")
+    scale = reading.find(file, "seed")
     if not isinstance(scale, h5py.Dataset):
         if seed is not None:
             raise ConfigError(f"{file.filename}: seed={seed}: the file has no repeats; leave seed out")
         return None
-    seeds = read_numbers(scale, (None,)).tolist()
+    seeds = reading.read_numbers(scale, (None,)).tolist()
     if seed is not None and seed not in seeds:
         raise ConfigError(f"{file.filename}: seed={seed}: the file has seeds {shorten([str(s) for s in seeds])}")
     return 0 if seed is None else seeds.index(seed)
@@ -135,8 +127,8 @@ def _repeat(file: h5py.File, seed: int | None) -> int | None:
 
 def _read_arrays(file: h5py.File, repeat: int | None) -> dict[str, np.ndarray]:
     """Return the arrays (clip, ...) of one repeat, and the times of the states."""
-    n_qpos, n_act = require(file, "names_qpos").size, require(file, "actuator").size
-    n_states, n_clips = require(file, "state_time").size or 0, require(file, "clip_name").size
+    n_qpos, n_act = reading.require(file, "names_qpos").size, reading.require(file, "actuator").size
+    n_states, n_clips = reading.require(file, "state_time").size or 0, reading.require(file, "clip_name").size
     shapes = {
         "qpos": (n_clips, n_states, n_qpos),
         "qpos_ref": (n_clips, n_states, n_qpos),
@@ -144,12 +136,12 @@ def _read_arrays(file: h5py.File, repeat: int | None) -> dict[str, np.ndarray]:
         "valid": (n_clips, n_states - 1),
         "termination_reason": (n_clips,),
     }
-    arrays = {"time": read_numbers(require(file, "state_time"), (None,)).astype(np.float64)}
+    arrays = {"time": reading.read_numbers(reading.require(file, "state_time"), (None,)).astype(np.float64)}
     for name, shape in shapes.items():
-        if name == "act" and find(file, name) is None:
+        if name == "act" and reading.find(file, name) is None:
             arrays[name] = np.full(shape, np.nan)
             continue
-        values = read_numbers(require(file, name), shape if repeat is None else (None, *shape))
+        values = reading.read_numbers(reading.require(file, name), shape if repeat is None else (None, *shape))
         arrays[name] = values if repeat is None else values[repeat]
     return arrays
 

@@ -101,37 +101,21 @@ class Extent:
     in_view: float
     """Percentage of the states in which all of the animal is in view."""
 
-    def framing(
-        self, axes: Float[np.ndarray, "3 3"], widest: tuple[float, float]
-    ) -> tuple[Float[np.ndarray, " 3"], float]:
-        """Return where a camera must look, relative to the centre, and from what distance, to see the whole animal.
+    def distance(self, axes: Float[np.ndarray, "3 3"], widest: tuple[float, float]) -> float:
+        """Return from what distance a camera that looks at the centre sees the whole animal.
 
         Args:
             axes: unit vectors in rows that point right, up and ahead for the camera.
             widest: half the width and half the height of the picture at unit distance.
         """
-        aside = np.zeros(2)
-        distance = self._distance(axes, widest, aside)
-        points = np.concatenate(self.around) @ axes.T
-        for _ in range(4):  # near things look larger, so middle and distance depend on each other
-            angle = (points[:, :2] - aside) / np.maximum(distance + points[:, 2:], 0.1 * distance)
-            aside = aside + distance * (angle.min(axis=0) + angle.max(axis=0)) / 2
-            distance = self._distance(axes, widest, aside)
-        return aside @ axes[:2], distance
 
-    def _distance(self, axes: np.ndarray, widest: tuple[float, float], aside: np.ndarray) -> float:
-        body, ghost = (self._needed(points, axes, widest, aside) for points in (self.around, self.ghost))
-        return max(body, min(ghost, _GHOST_SPACE * body), 0.1 * self.radius)
-
-    def _needed(
-        self, around: tuple[np.ndarray, ...], axes: np.ndarray, widest: tuple[float, float], aside: np.ndarray
-    ) -> float:
-        needed = []
-        for points in around:
+        def needed(points: np.ndarray) -> float:
             right, up, ahead = axes @ points.T
-            across = np.maximum(np.abs(right - aside[0]) / widest[0], np.abs(up - aside[1]) / widest[1])
-            needed.append((across - ahead).max())
-        return float(np.percentile(needed, self.in_view)) if needed else 0.0
+            return (np.maximum(np.abs(right) / widest[0], np.abs(up) / widest[1]) - ahead).max()
+
+        body = np.percentile([needed(points) for points in self.around], self.in_view)
+        ghost = np.percentile([needed(points) for points in self.ghost], self.in_view) if self.ghost else 0.0
+        return float(max(body, min(ghost, _GHOST_SPACE * body), 0.1 * self.radius))
 
 
 def measure(motion: Motion, extra: Float[np.ndarray, "state point 3"] | None = None) -> Extent:

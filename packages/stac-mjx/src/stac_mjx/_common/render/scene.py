@@ -72,7 +72,6 @@ class Stage:
     def __init__(self, canvas: mujoco.Renderer, extent: Extent, floor: float | None) -> None:
         """Prepare `canvas`, opened for a model of `stage_model`; `floor` is the height of the floor, if any."""
         self._canvas, self._extent, self._floor = canvas, extent, floor
-        self._aside = np.zeros(3)
         self.model, self.view = canvas.model, canvas.scene
         self.options = mujoco.MjvOption()
         self.options.sitegroup[:] = 0
@@ -93,7 +92,7 @@ class Stage:
             camera.azimuth, camera.elevation = azimuth, elevation
             tall = np.tan(np.radians(_FIELD_OF_VIEW_DEG / 2)) / _SPARE
             wide = tall * self._canvas.width / self._canvas.height
-            self._aside, camera.distance = self._extent.framing(_camera_axes(azimuth, elevation), (wide, tall))
+            camera.distance = self._extent.distance(_camera_axes(azimuth, elevation), (wide, tall))
             return camera
         number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA.value, name)
         if number < 0:
@@ -106,7 +105,7 @@ class Stage:
         """Fill the scene with a posed body, light and floor."""
         centre = self._extent.centre[state]
         if camera.type == mujoco.mjtCamera.mjCAMERA_FREE.value:
-            camera.lookat[:] = centre + self._aside
+            camera.lookat[:] = centre
         self._surroundings(True)
         self._canvas.update_scene(data, camera, self.options)
         self._add_lamp(centre)
