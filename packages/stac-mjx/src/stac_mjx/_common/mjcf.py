@@ -40,7 +40,7 @@ def enclosed_spec(mjcf_xml: str, assets: Mapping[str, bytes]) -> mujoco.MjSpec:
         BodyError: if it refers to anything outside `assets`, uses plugins, or is not an MJCF.
     """
     raise_all(BodyError, "the enclosed MJCF", reference_problems(mjcf_xml, assets))
-    with _body_errors("the enclosed MJCF does not compile"):
+    with body_errors():
         spec = mujoco.MjSpec.from_string(mjcf_xml, assets=dict(assets))
         # Kinematics needs no arena memory; cap it so that an MJCF from elsewhere cannot exhaust RAM.
         spec.memory = min(spec.memory, _MEMORY_BYTES) if spec.memory > 0 else _MEMORY_BYTES
@@ -54,17 +54,18 @@ def compile_enclosed(mjcf_xml: str, assets: Mapping[str, bytes]) -> mujoco.MjMod
         BodyError: if it refers to anything outside `assets`, uses plugins, is not an MJCF, or does not compile.
     """
     spec = enclosed_spec(mjcf_xml, assets)
-    with _body_errors("the enclosed MJCF does not compile"):
+    with body_errors():
         return spec.compile()
 
 
 @contextmanager
-def _body_errors(what: str) -> Iterator[None]:
+def body_errors() -> Iterator[None]:
+    """Turn the errors of MuJoCo's compiler into a BodyError."""
     try:
         yield
     # MuJoCo passes on exceptions it did not expect as RuntimeError
     except (ValueError, TypeError, MemoryError, RuntimeError, mujoco.FatalError) as error:
-        raise BodyError(f"{what}: {one_line(error)}") from error
+        raise BodyError(f"the enclosed MJCF does not compile: {one_line(error)}") from error
 
 
 def one_line(error: BaseException) -> str:

@@ -12,8 +12,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import BodyError, ConfigError, unknown
-from ..mjcf import enclosed_spec, one_line
+from ..errors import ConfigError, unknown
+from ..mjcf import body_errors, enclosed_spec
 from .extent import Extent
 from .video import Colour, Picture
 
@@ -42,10 +42,8 @@ def stage_model(mjcf_xml: str, assets: Mapping[str, bytes], width: int, height: 
             name=name, type=skybox, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT, rgb1=[1, 1, 1],
             rgb2=[0.78, 0.82, 0.86], width=256, height=1536,
         )  # fmt: skip
-    try:
+    with body_errors():
         model = spec.compile()
-    except (ValueError, RuntimeError, mujoco.FatalError) as error:
-        raise BodyError(f"the enclosed MJCF does not compile: {one_line(error)}") from error
     model.light_active[:] = 0
     floors = [geom for geom, _ in level_floors(model)]
     model.geom_rgba[floors, 3] = 0
