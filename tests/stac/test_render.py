@@ -102,7 +102,7 @@ def test_extent_is_that_of_the_animal_in_its_own_unit():
     assert scene.floor == pytest.approx(0.3 * 300 - 0.1 * 300, abs=1)
     assert scene.extent.grid == 50
     np.testing.assert_allclose(scene.extent.centre[:, 0], np.linspace(0, 600, 20), atol=1)  # the camera follows
-    assert scene.extent.framing(np.eye(3), (1.0, 1.0))[1] >= 180
+    assert scene.extent.distance(np.eye(3), (1.0, 1.0)) >= 180
     still = scene_of(animal(300.0, joint='<joint axis="0 0 1"/>'))
     assert still.floor is None
     assert np.ptp(still.extent.centre, axis=0).max() == 0
