@@ -16,8 +16,9 @@ from track.clip_files import write_clips
 from track.small_setups import arm, command, trainer
 from track_mjx._common.errors import OutputError, RunError
 from track_mjx.config import RolloutConfig
-from track_mjx.learning.setup import open_setup
-from track_mjx.learning.trainer import Trainer, closing_line, evaluated_clips
+from track_mjx.learning.setup import load_policy, open_setup
+from track_mjx.learning.terminal import closing_line
+from track_mjx.learning.trainer import Trainer, evaluated_clips
 from track_mjx.rollouts.writing import policy_sha256, roll_out
 from track_mjx.runs.checkpoints import Checkpoints, flatten
 from track_mjx.runs.run_folder import RunFolder
@@ -295,9 +296,15 @@ def test_a_run_of_an_earlier_version_is_resumed_under_its_names(tmp_path: Path) 
     assert old.keys() != leaves.keys()
     folder.checkpoints.save(step, old)
     config = folder.path / "config.yaml"
-    config.write_text(config.read_text().replace("joint_position_exp:", "joints:"))
+    text = config.read_text()
+    for new, earlier in (("joint_position_exp:", "joints:"), ("solver: cg", "solver: CG"), (": euler", ": Euler")):
+        assert new in text
+        text = text.replace(new, earlier)
+    config.write_text(text)
     again = going_on(folder.path)
     assert same(again.carry, run.carry)
+    assert again.setup.config.physics == run.setup.config.physics
+    assert same(load_policy(folder, again.setup, "last")[1], run.learner.policy)
     assert again.setup.task.metric_names == ("joints", "control_difference")
     assert again.setup.task.rewards[0].function is run.setup.task.rewards[0].function
 

@@ -174,6 +174,6 @@ def test_earlier_names_are_refused_with_the_new_one(kind: str, old: str, new: st
         with pytest.raises(ConfigError, match=f"'{old}' is now '{new}'"):
             resolve(kind, config, "r")
     section = "rewards" if kind == "reward" else "reference"
-    saved = with_present_names({section: {old: weight}})
-    (term,) = resolve(kind, saved[section], "r")
+    saved = with_present_names({"task": {section: {old: weight}}})
+    (term,) = resolve(kind, saved["task"][section], "r")
     assert (term.name, term.function.__name__) == (old, new), "a run folder keeps the name in its logs and files"

@@ -109,7 +109,7 @@ def train(config: TrainConfig) -> int:
     from track_mjx.clips import read_clips
     from track_mjx.devices import by_chief, join_processes
     from track_mjx.learning.setup import build, split, verify
-    from track_mjx.learning.trainer import learn
+    from track_mjx.learning.terminal import learn
     from track_mjx.runs.run_folder import RunFolder
 
     require(config.clips, "clips", "results/clips.h5")
@@ -130,7 +130,7 @@ def resume(config: ResumeConfig) -> int:
     from track_mjx._common.system import use_compilation_cache
     from track_mjx.devices import join_processes
     from track_mjx.learning.setup import open_setup, verify
-    from track_mjx.learning.trainer import learn
+    from track_mjx.learning.terminal import learn
     from track_mjx.runs.run_folder import RunFolder
 
     folder = RunFolder.open(require(config.run, "run", "run"))

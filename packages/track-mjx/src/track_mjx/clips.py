@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,11 +156,17 @@ def _verify_model(
     except BodyError as error:
         raise BodyError(f"{path}: {error}") from error
     expected = {"names_qpos": qpos_labels(model), "names_qvel": qvel_labels(model), "names_xpos": body_labels(model)}
-    for name, names in expected.items():
-        if labels[name] != names:
-            odd = [label for label in labels[name] if label not in names] or ["another order"]
-            problems.append(f"{name} differs from the enclosed body: {shorten(odd, 4)}")
-    raise_all(ContractError, str(path), problems)
+    raise_all(ContractError, str(path), [*problems, *label_problems(labels, expected)])
+
+
+def label_problems(stored: Mapping[str, tuple[str, ...]], expected: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return what is wrong with the labels of a file, compared with those of the enclosed body."""
+    differing = [name for name in expected if stored[name] != expected[name]]
+    odd = {name: [label for label in stored[name] if label not in expected[name]] for name in differing}
+    return [
+        f"{name} differs from the enclosed body: {shorten(labels or ['another order or number'], 4)}"
+        for name, labels in odd.items()
+    ]
 
 
 def _verify_borders(path: Path, numbers: Mapping[str, np.ndarray], n_clips: int) -> None:
@@ -179,30 +186,14 @@ def _without_gaps(clips: Clips, valid: np.ndarray) -> Clips:
     valid = valid & np.isfinite(clips.qpos).all(axis=1) & np.isfinite(clips.qvel).all(axis=1)
     if valid.all():
         return clips
-    names, trials, starts, lengths = [], [], [], []
-    for i, name in enumerate(clips.clip_name):
-        first, n = int(clips.clip_start[i]), int(clips.clip_length[i])
+    pieces = []
+    for clip, (first, n) in enumerate(zip(clips.clip_start.tolist(), clips.clip_length.tolist(), strict=True)):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], valid[first : first + n].astype(np.int8), [0]])))
-        stretches = [(a, b) for a, b in edges.reshape(-1, 2).tolist() if b - a >= 2]
-        for a, b in stretches:
-            names.append(name if (a, b) == (0, n) else f"{name}[{a}:{b}]")
-            trials.append("" if clips.trial_id is None else clips.trial_id[i])
-            starts.append(first + a)
-            lengths.append(b - a)
-    if not names:
+        pieces += [(clip, begin, end) for begin, end in edges.reshape(-1, 2).tolist() if end - begin >= 2]
+    if not pieces:
         raise InputError(f"{clips.path}: no clip has two usable frames in a row")
     _log.warning("%s: %d frames must not be used; clips are cut there", clips.path, int((~valid).sum()))
-    rows = np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
-    length = np.asarray(lengths, np.int64)
-    return replace(
-        clips,
-        clip_name=tuple(names),
-        trial_id=None if clips.trial_id is None else tuple(trials),
-        clip_start=np.cumsum(length) - length,
-        clip_length=length,
-        qpos=clips.qpos[rows],
-        qvel=clips.qvel[rows],
-    )
+    return _in_pieces(clips, pieces)
 
 
 def cut(clips: Clips, length_s: float | None) -> Clips:
@@ -216,20 +207,27 @@ def cut(clips: Clips, length_s: float | None) -> Clips:
     frames = round(length_s * clips.rate_hz)
     if frames < 2:
         raise InputError(f"task.clip_s: {length_s} s is less than two frames at {clips.rate_hz:g} Hz")
-    names, trials, starts, lengths = [], [], [], []
-    for i, name in enumerate(clips.clip_name):
-        first, n = int(clips.clip_start[i]), int(clips.clip_length[i])
-        pieces = max(1, n // frames)
-        for k in range(pieces):
-            begin, end = k * frames, n if k == pieces - 1 else (k + 1) * frames
-            names.append(name if pieces == 1 else f"{name}[{begin}:{end}]")
-            trials.append("" if clips.trial_id is None else clips.trial_id[i])
-            starts.append(first + begin)
-            lengths.append(end - begin)
+    pieces = []
+    for clip, n in enumerate(clips.clip_length.tolist()):
+        borders = [*(k * frames for k in range(max(1, n // frames))), n]
+        pieces += [(clip, begin, end) for begin, end in pairwise(borders)]
+    return _in_pieces(clips, pieces)
+
+
+def _in_pieces(clips: Clips, pieces: Sequence[tuple[int, int, int]]) -> Clips:
+    """Return pieces (clip, begin, end) as clips; the name of one that is not a whole clip has its frames."""
+    starts = [int(clips.clip_start[clip]) for clip, _, _ in pieces]
+    rows = np.concatenate([np.arange(s + a, s + b) for s, (_, a, b) in zip(starts, pieces, strict=True)])
+    length = np.array([end - begin for _, begin, end in pieces], np.int64)
+    names = (
+        clips.clip_name[i] + ("" if (a, b) == (0, int(clips.clip_length[i])) else f"[{a}:{b}]") for i, a, b in pieces
+    )
     return replace(
         clips,
         clip_name=tuple(names),
-        trial_id=None if clips.trial_id is None else tuple(trials),
-        clip_start=np.asarray(starts, np.int64),
-        clip_length=np.asarray(lengths, np.int64),
+        trial_id=None if clips.trial_id is None else tuple(clips.trial_id[i] for i, _, _ in pieces),
+        clip_start=np.cumsum(length) - length,
+        clip_length=length,
+        qpos=clips.qpos[rows],
+        qvel=clips.qvel[rows],
     )

@@ -29,18 +29,19 @@ SETTINGS: Mapping[str, str] = dict.fromkeys(("slow_parts", "slow_n_envs", "slow_
 _SECTIONS = {"reference": "observation", "proprioception": "observation", "rewards": "reward"}
 
 
-def with_present_names(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the saved settings of a task with today's terms; a term keeps its name in logs and files.
+def with_present_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the saved settings of a run, possibly of an earlier version, with today's names.
 
-    Args:
-        task: the settings ``task`` of a run folder, possibly of an earlier version.
+    A term keeps its name in logs and files. Names of solvers and integrators were accepted in upper case.
     """
-    out = dict(task)
+    out = {key: dict(value) if isinstance(value, Mapping) else value for key, value in settings.items()}
     for section, kind in _SECTIONS.items():
-        terms = out.get(section)
+        terms = out.get("task", {}).get(section)
         if isinstance(terms, Mapping):
             known = TERMS[kind]
-            out[section] = {name: _present(name, parameters, known) for name, parameters in terms.items()}
+            out["task"][section] = {name: _present(name, parameters, known) for name, parameters in terms.items()}
+    for name in {"solver", "integrator"} & out.get("physics", {}).keys():
+        out["physics"][name] = str(out["physics"][name]).lower()
     return out
 
 

@@ -17,7 +17,6 @@ from jaxtyping import Float
 from track_mjx._common.errors import BodyError, ConfigError
 from track_mjx._common.mjcf import quick_compile
 
-MODES = ("keep", "torque", "servo")
 _HINGE = int(mujoco.mjtJoint.mjJNT_HINGE)
 _TINY = 1e-6
 """Moment arms shorter than this part of an actuator's longest are rounding errors."""
@@ -36,11 +35,9 @@ def set_actuators(spec: mujoco.MjSpec, mode: str, servo_hz: float, end_effectors
     """Turn the actuators of a body into motors or servos, or keep them.
 
     Raises:
-        ConfigError: for an unknown mode, or a motor without a force range.
+        ConfigError: for a motor without a force range.
         BodyError: if no actuator moves a hinge.
     """
-    if mode not in MODES:
-        raise ConfigError(f"arena.actuators: expected {', '.join(MODES[:-1])} or {MODES[-1]}, got {mode!r}")
     if mode == "torque":
         _motors(spec)
     elif mode == "servo":

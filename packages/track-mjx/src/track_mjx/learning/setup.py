@@ -74,7 +74,13 @@ class Setup:
 
 
 def build(config: TrainConfig, clips: Clips) -> Setup:
-    """Build the task and networks of a config."""
+    """Build the task and networks of a config.
+
+    Raises:
+        ConfigError: for settings outside their limits, and unknown terms and parts of the body.
+        BodyError: when MuJoCo rejects the body in its arena.
+        InputError: when the body has no actuators, or a clip is shorter than a control step.
+    """
     validate(config)
     engine_name(config.physics.engine)
     clips = cut(clips, config.task.clip_s)
@@ -133,6 +139,10 @@ def open_setup(
 
     Returns:
         The setup, and the numbers of train and held-out clips; of another file, all count as held out.
+
+    Raises:
+        RunError: when the file has another body, or lacks clips of the run.
+        UserError: as `read_clips` and `build` do.
     """
     record = folder.record()
     if whole and settings.task.clip_s is not None:

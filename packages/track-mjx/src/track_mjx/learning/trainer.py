@@ -10,7 +10,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,19 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from track_mjx._common.errors import RunError
-from track_mjx._common.progress import reporting
 from track_mjx.devices import devices_for
 from track_mjx.learning import ppo
 from track_mjx.learning.collect import Carry, Collector, Totals
 from track_mjx.learning.setup import Setup
-from track_mjx.learning.terminal import stop_on_signals, training_bar
 from track_mjx.policy.metrics import parts_of, score, summary
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import empty_statistics
 from track_mjx.runs.checkpoints import flatten, unflatten
-from track_mjx.runs.curves import draw_curves
-from track_mjx.runs.loggers import open_trackers
-from track_mjx.runs.run_folder import CURVES, RunFolder
+from track_mjx.runs.run_folder import RunFolder
 from track_mjx.task.step import Observation
 
 _log = logging.getLogger(__name__)
@@ -290,53 +285,3 @@ def join_unrolls(unrolls: list[tuple[ppo.Transition, Observation]]) -> tuple[ppo
     """Concatenate unrolls, as if more simulations had run; each keeps its own end."""
     transitions = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *[unroll for unroll, _ in unrolls])
     return transitions, jax.tree.map(lambda *x: jnp.concatenate(x, axis=0), *[last for _, last in unrolls])
-
-
-def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *, resume: bool) -> int:
-    """Train as a command does: progress on the terminal, signals, logs, curves at the end; return the exit code.
-
-    Of several processes, one writes files and logs; the others only compute.
-    """
-    with ExitStack() as stack:
-        stopped = stack.enter_context(stop_on_signals())
-        trainer = Trainer(setup, folder, *sets)
-        if resume:
-            trainer.resume()
-        if jax.process_index() > 0:
-            trainer.run(lambda: bool(stopped()))
-            return 0
-        log, stage = stack.enter_context(reporting(folder.path / "train.log", append=True))
-        reports = [
-            training_bar(stage, setup.config.run.steps, trainer.progress.steps),
-            *open_trackers(setup.config, folder.path, stack),
-        ]
-        if resume:
-            log.info("resumed at step %d", trainer.progress.steps)
-
-        def report(line: Mapping[str, Any]) -> None:
-            for each in reports:
-                each(line)
-
-        trainer.report = report
-        trainer.run(lambda: bool(stopped()))
-        lines = folder.metrics()
-        draw_curves(lines, folder.path / CURVES)
-        if stopped():
-            log.info("stopped by %s at step %d and saved; `track-mjx resume run=%s` continues", stopped(),
-                     trainer.progress.steps, folder.path)  # fmt: skip
-        else:
-            log.info("%s", closing_line(lines[-1]) if lines else f"{folder.path}: no metrics are left")
-    return 0
-
-
-def closing_line(line: Mapping[str, Any]) -> str:
-    """Summarise a training in one line."""
-    text = f"{line['steps'] / 1e6:.2f} M steps in {line['seconds']:.0f} s"
-    for group, name in (("train", "train"), ("test", "held-out")):
-        error = line.get(f"eval/{group}/mean_body_error_mm")
-        if error is not None:
-            text += (
-                f"; {name} clips: {error:.2f} mm, "
-                f"{100 * line[f'eval/{group}/unterminated_fraction']:.0f} % followed to the end"
-            )
-    return text

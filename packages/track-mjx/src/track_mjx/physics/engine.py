@@ -7,11 +7,9 @@ from importlib.util import find_spec
 
 import mujoco
 
-from track_mjx._common.errors import ConfigError, unknown
+from track_mjx._common.errors import ConfigError
 from track_mjx.config import PhysicsConfig
 from track_mjx.physics.fields import Engine
-
-ENGINES = ("native", "mjx", "warp")
 
 
 def best_engine(platform: str, *, warp: bool) -> str:
@@ -31,8 +29,6 @@ def engine_name(wanted: str) -> str:
         maker = "rocm" if "rocm" in backend.platform_version.lower() else "cuda"
         platform = maker if backend.platform == "gpu" else backend.platform
         return best_engine(platform, warp=find_spec("warp") is not None)
-    if wanted not in ENGINES:
-        raise ConfigError(f"physics.engine: {unknown('engine', wanted, ['auto', *ENGINES])}")
     if wanted == "warp" and find_spec("warp") is None:
         raise ConfigError("physics.engine=warp needs Warp: pip install track-mjx[warp]")
     return wanted

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from track_mjx._common.errors import ConfigError, ContractError, InputError, raise_all, shorten, unknown
 from track_mjx._common.hdf5 import reading
 from track_mjx._common.mjcf import actuator_labels, compile_enclosed, qpos_labels
+from track_mjx.clips import label_problems
 
 KIND = "mimic.rollouts"
 
@@ -87,13 +88,9 @@ def _read_body(file: h5py.File) -> Body:
 
 
 def _verify_labels(file: h5py.File, model: mujoco.MjModel) -> None:
-    problems = []
-    for scale, expected in (("names_qpos", qpos_labels(model)), ("actuator", actuator_labels(model))):
-        labels = reading.read_strings(reading.require(file, scale))
-        if labels != expected:
-            odd = [label for label in labels if label not in expected] or ["another order or number"]
-            problems.append(f"{scale} differs from the enclosed body: {shorten(odd, 4)}")
-    raise_all(ContractError, str(file.filename), problems)
+    expected = {"names_qpos": qpos_labels(model), "actuator": actuator_labels(model)}
+    stored = {name: reading.read_strings(reading.require(file, name)) for name in expected}
+    raise_all(ContractError, str(file.filename), label_problems(stored, expected))
 
 
 def _rows(path: Path, names: tuple[str, ...], clips: Sequence[int | str]) -> list[int]:

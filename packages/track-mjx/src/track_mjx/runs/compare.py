@@ -46,7 +46,11 @@ class Run:
 
     def outcome(self, name: str) -> float:
         """A number of its last line; NaN where there is none."""
-        return _number(self.lines[-1].get(name)) if self.lines else float("nan")
+        return _number(self.lines[-1].get(name)) if self.lines else math.nan
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,7 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     keys = differing(runs)
     members: dict[str, list[Run]] = {}
     for run in runs:
-        key_values = json.dumps([run.settings.get(key) for key in keys], default=str)
-        members.setdefault(key_values, []).append(run)
+        members.setdefault(json.dumps([run.settings.get(key) for key in keys], default=str), []).append(run)
     return [
         Group(
             {key: alike[0].settings.get(key) for key in keys},
@@ -146,8 +149,8 @@ def estimate(values: Sequence[float]) -> Estimate:
     """Mean and Student's t interval; values that are NaN are left out."""
     known = np.array([value for value in values if np.isfinite(value)])
     if not len(known):
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    mean, reach = float(known.mean()), float("nan")
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    mean, reach = float(known.mean()), math.nan
     if len(known) > 1:
         reach = float(stats.t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
     return Estimate(mean, mean - reach, mean + reach, len(known))
@@ -181,10 +184,6 @@ def curve(runs: Sequence[Run], name: str, n_points: int = 100) -> Curve | None:
     points = [estimate(column.tolist()) for column in values.T]
     mean, low, high = (np.array([getattr(point, part) for point in points]) for part in ("mean", "low", "high"))
     return Curve(steps, mean, low, high)
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else float("nan")
 
 
 TABLE, NUMBERS, FIGURE = "comparison.csv", "comparison.json", "comparison.png"
@@ -229,34 +228,29 @@ def as_text(groups: Sequence[Group]) -> str:
 
 def table_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """One row for each group: what distinguishes it, its runs, and mean, low and high of every outcome."""
-    parts = ("mean", "low", "high")
-    numbers = [
-        {f"{name} {part}": getattr(group.outcomes[name], part) for name in known_outcomes(groups) for part in parts}
+    names, parts = known_outcomes(groups), ("mean", "low", "high")
+    return [
+        {**group.settings, "runs": len(group.runs)}
+        | {f"{name} {part}": getattr(group.outcomes[name], part) for name in names for part in parts}
         for group in groups
     ]
-    return [{**group.settings, "runs": len(group.runs), **row} for group, row in zip(groups, numbers, strict=True)]
 
 
 def as_json(groups: Sequence[Group]) -> dict[str, Any]:
     """The same, with every run's own numbers."""
     names = known_outcomes(groups)
+
+    def numbers(run: Run) -> dict[str, Any]:
+        known = {name: run.outcome(name) for name in names}
+        return {"folder": str(run.folder), "seed": run.settings.get("seed"), **known}
+
     return {
         "interval": "95 %, Student's t over runs",
         "groups": [
             {
                 "settings": dict(group.settings),
-                "outcomes": {
-                    name: {part: getattr(group.outcomes[name], part) for part in ("mean", "low", "high", "n")}
-                    for name in names
-                },
-                "runs": [
-                    {
-                        "folder": str(run.folder),
-                        "seed": run.settings.get("seed"),
-                        **{name: run.outcome(name) for name in names},
-                    }
-                    for run in group.runs
-                ],
+                "outcomes": {name: asdict(group.outcomes[name]) for name in names},
+                "runs": [numbers(run) for run in group.runs],
             }
             for group in groups
         ],

@@ -104,8 +104,7 @@ class RunFolder:
             if "${" in text:
                 raise ValueError("the settings of a run are plain values, without ${...}")
             values = plain_yaml(text)
-            if isinstance(values, dict) and isinstance(values.get("task"), dict):
-                values["task"] = with_present_names(values["task"])
+            values = with_present_names(values) if isinstance(values, dict) else values
             merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), values)
             config: Any = OmegaConf.to_object(merged)
             return config

@@ -9,11 +9,10 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from track_mjx._common.errors import ConfigError, unknown
+from track_mjx._common.errors import unknown
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.physics.fields import AnyArray
 
-MAPPINGS = ("affine", "reference", "tanh_clip")
 SPREAD = 4.0
 """Half the range of ``reference``, in standard deviations of the controls that hold the reference's poses."""
 
@@ -33,17 +32,15 @@ def to_ctrl(
     Args:
         body: whose actuators.
         action: in [-1, 1].
-        mapping: one of `MAPPINGS`.
+        mapping: affine, reference or tanh_clip.
         ranges: actuator -> lowest and highest control, in place of the control range.
     """
     low, high = (end.copy() for end in body.ctrl_range)
-    if mapping in ("affine", "reference"):
-        for place, name in enumerate(body.actuators if ranges else ()):
-            low[place], high[place] = (ranges or {}).get(name, (low[place], high[place]))
-        return jnp.asarray(low) + (action + 1) * np.float32(0.5) * (high - low)
     if mapping == "tanh_clip":
         return jnp.clip(action, low, high)
-    raise ConfigError(f"task.action: {unknown('mapping', mapping, MAPPINGS)}")
+    for place, name in enumerate(body.actuators if ranges else ()):
+        low[place], high[place] = (ranges or {}).get(name, (low[place], high[place]))
+    return jnp.asarray(low) + (action + 1) * np.float32(0.5) * (high - low)
 
 
 def range_problems(body: Anatomy, ranges: Ranges) -> list[str]:
