@@ -124,15 +124,16 @@ def info_values(info: FileInfo) -> dict[str, Any]:
 def info_from(record: Record) -> FileInfo:
     """Return what a file that has been checked says about itself."""
     attributes = record.attributes
-    plain = {
+    plain: dict[str, Any] = {"rate_hz": None} | {
         entry.name: attributes[entry.name]
         for entry in fields(FileInfo)
         if entry.name in attributes and entry.name not in ("source_files", "end_effectors", "skeleton")
     }
+    for name in ("mjcf_xml", "config_yaml", "environment_json"):
+        plain[name] = record.strings[f"provenance/{name}"][0]
     sources = json.loads(attributes["source_files"])
     return FileInfo(
-        **{"rate_hz": None, **plain},
-        **{name: record.strings[f"provenance/{name}"][0] for name in ("mjcf_xml", "config_yaml", "environment_json")},
+        **plain,
         assets=record.assets(),
         source_files=tuple(Source(Path(source["name"]), source["sha256"]) for source in sources),
         end_effectors=tuple(json.loads(attributes.get("end_effectors", "[]"))),

@@ -247,7 +247,7 @@ def attached_scales(dataset: h5py.Dataset, axis: int) -> list[str]:
             return []
         if dataset.attrs.get_id("DIMENSION_LIST").get_type().get_class() != h5py.h5t.VLEN:
             return [UNREADABLE]
-        scales = [dataset.file[reference] for reference in np.ravel(dataset.attrs["DIMENSION_LIST"][axis])]
+        scales = [dataset.file[reference] for reference in np.ravel(np.asarray(dataset.attrs["DIMENSION_LIST"])[axis])]
         return [str(scale.name).lstrip("/") if isinstance(scale, h5py.Dataset) else UNREADABLE for scale in scales]
     except (*LIBRARY_ERRORS, IndexError):
         return [UNREADABLE]

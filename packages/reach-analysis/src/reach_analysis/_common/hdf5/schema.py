@@ -160,7 +160,7 @@ def load_schema(kind: str) -> Schema:
     """
     if kind not in KINDS:
         raise ContractError(unknown("kind of file", kind, KINDS))
-    file = resources.files(__package__) / "schemas" / f"{kind}-1.0.json"
+    file = resources.files(__name__.rpartition(".")[0]) / "schemas" / f"{kind}-1.0.json"
     page = json.loads(file.read_text(encoding="utf-8"))
     leading = page.get("leading", {})
     return Schema(

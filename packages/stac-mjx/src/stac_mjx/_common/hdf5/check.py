@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from ..errors import ContractError, raise_all
@@ -91,6 +92,7 @@ def load_record(path: Path, kind: str, rows: Mapping[str, Sequence[tuple[int, in
         raise_all(ContractError, str(path), problems[:20] + hint)
         numbers = {}
         for name, data in record.numbers.items():
+            assert isinstance(data, h5py.Dataset), name
             stretches = rows.get(record.dims[name][0] if record.dims[name] else "")
             if stretches is None:
                 numbers[name] = read_numbers(data)
