@@ -170,22 +170,23 @@ def test_keypoint_never_seen_is_allowed_and_noted(tmp_path):
     ],
 )
 def test_scores_become_weights(stored, expected, words):
-    cleaned = clean(np.ones((1, 4, 3)), np.array([stored]), False, 0.0)
-    np.testing.assert_allclose(cleaned.confidence[0], expected)
-    assert any(words in note for note in cleaned.notes)
+    weights, notes = clean(np.ones((1, 4, 3)), np.array([stored]), False, 0.0)
+    np.testing.assert_allclose(weights[0], expected)
+    assert any(words in note for note in notes)
 
 
 @settings(max_examples=30)
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=12, max_size=12), st.booleans())
 def test_cleaning_leaves_points_whole_or_gone(values, zeros_are_missing):
     stored = np.array(values).reshape(2, 2, 3)
-    cleaned = clean(stored.copy(), np.abs(stored[..., 0]), zeros_are_missing, 0.1)
-    gone = np.isnan(cleaned.positions)
+    positions = stored.copy()
+    weights, _ = clean(positions, np.abs(stored[..., 0]), zeros_are_missing, 0.1)
+    gone = np.isnan(positions)
     assert (gone.all(axis=-1) == gone.any(axis=-1)).all()
-    assert (gone.any(axis=-1) == (cleaned.confidence == 0)).all()
-    assert np.isfinite(cleaned.positions[~gone]).all()
-    assert ((cleaned.confidence >= 0) & (cleaned.confidence <= 1)).all()
-    np.testing.assert_array_equal(cleaned.positions[~gone], stored[~gone])
+    assert (gone.any(axis=-1) == (weights == 0)).all()
+    assert np.isfinite(positions[~gone]).all()
+    assert ((weights >= 0) & (weights <= 1)).all()
+    np.testing.assert_array_equal(positions[~gone], stored[~gone])
 
 
 def test_timestamps_that_jump_split_clips(tmp_path):

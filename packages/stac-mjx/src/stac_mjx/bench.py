@@ -17,7 +17,7 @@ import numpy as np
 
 from stac_mjx._common.errors import BodyError, InputError
 from stac_mjx._common.files import markdown_table, write_json, write_text
-from stac_mjx._common.system import environment, n_cores, peak_rss_mb, processor
+from stac_mjx._common.system import environment, n_cores, processor
 from stac_mjx.body.body import Body, load_body
 from stac_mjx.body.presets import body_preset
 from stac_mjx.calibration.calibrate import calibrate
@@ -40,7 +40,6 @@ CONVERGED = {"tolerance_mm": 1e-6, "max_iterations": 300}
 COLUMNS = (
     ("case", "body", "{}"), ("real", "real recording", "{}"), ("dof", "DoF", "{}"), ("keypoints", "keypoints", "{}"),
     ("frames", "frames", "{}"), ("frames_per_s", "frames/s", "{:,.4g}"), ("seconds", "median s", "{:,.4g}"),
-    ("fastest_s", "min s", "{:,.4g}"), ("slowest_s", "max s", "{:,.4g}"),
     ("compile_s", "first run, extra s", "{:,.4g}"), ("rmse_mm", "rmse mm", "{:,.4g}"),
     ("converged_rmse_mm", "rmse converged mm", "{:,.4g}"),
 )  # fmt: skip
@@ -71,14 +70,10 @@ class Row:
     """Time of the first run beyond that of the others."""
     seconds: float
     """Median time of a run."""
-    fastest_s: float
-    slowest_s: float
     frames_per_s: float
     rmse_mm: float
     converged_rmse_mm: float | None
     """Error of a run to full convergence on the same frames."""
-    peak_rss_mb: float
-    """Peak memory of the process so far."""
 
 
 def find_case(name: str, data: Path | None) -> Case:
@@ -115,7 +110,12 @@ def measure(case: Case, config: BenchConfig, n_frames: int, *, converge: bool = 
 
     fit, first = run()
     runs = np.array([run()[1] for _ in range(config.repeats)])
-    median = float(np.median(runs))
+    median, converged_mm = float(np.median(runs)), None
+    if converge:
+        thorough = pose_solver(case.body, replace(config.solver, **CONVERGED))
+        robust_mm = pilot(thorough, observation, offsets)
+        best = solve(thorough, observation, offsets, robust_mm=robust_mm)
+        converged_mm = _rmse_mm(thorough, offsets, observation, best)
     return Row(
         case=case.name,
         real=case.real,
@@ -124,19 +124,10 @@ def measure(case: Case, config: BenchConfig, n_frames: int, *, converge: bool = 
         frames=n_frames,
         compile_s=max(0.0, first - median),
         seconds=median,
-        fastest_s=float(runs.min()),
-        slowest_s=float(runs.max()),
         frames_per_s=n_frames / median,
         rmse_mm=_rmse_mm(solver, offsets, observation, fit),
-        converged_rmse_mm=_converged_rmse_mm(case, config, offsets, observation) if converge else None,
-        peak_rss_mb=peak_rss_mb(),
+        converged_rmse_mm=converged_mm,
     )
-
-
-def _converged_rmse_mm(case: Case, config: BenchConfig, offsets: np.ndarray, observation: Observation) -> float:
-    solver = pose_solver(case.body, replace(config.solver, **CONVERGED))
-    robust_mm = pilot(solver, observation, offsets)
-    return _rmse_mm(solver, offsets, observation, solve(solver, observation, offsets, robust_mm=robust_mm))
 
 
 def _rmse_mm(solver: PoseSolver, offsets: np.ndarray, observation: Observation, fit: Fit) -> float:

@@ -1,11 +1,7 @@
-"""The whole registration: calibrate on some frames, solve all of them, and derive everything a clips file holds.
-
-No files here: `inputs` reads before, `results` writes after. Lengths are in metres.
-"""
+"""Solve all frames with known offsets, and derive everything a clips file holds; lengths are in metres."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,15 +11,10 @@ from jaxtyping import Float, Int
 
 from stac_mjx._common.progress import Stage, silent
 from stac_mjx.body.body import Body
-from stac_mjx.calibration.calibrate import Calibration, calibrate
-from stac_mjx.calibration.known_offsets import KnownOffsets
-from stac_mjx.config import FitConfig
-from stac_mjx.inputs import Inputs, confidence_weights
 from stac_mjx.inverse_kinematics.levenberg import Status
-from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, pad_rows, pose_solver, slices
-from stac_mjx.inverse_kinematics.solve import pilot, solve
+from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, pad_rows, slices
+from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.keypoints import Keypoints
-from stac_mjx.keypoints.alignment import Similarity
 from stac_mjx.kinematics import trajectory
 from stac_mjx.kinematics.forward import body_poses, marker_positions
 from stac_mjx.kinematics.tree import Tree
@@ -71,48 +62,6 @@ class Poses(NamedTuple):
 
     qpos: Float[np.ndarray, "frame nq"]
     status: Int[np.ndarray, " frame"]
-
-
-class Solution(NamedTuple):
-    """What a registration finds; `results.Registration` describes the fields."""
-
-    offsets: Float[np.ndarray, "keypoint 3"]
-    T_body_recording: Similarity
-    calibration: Calibration | None
-    trajectory: Trajectory
-    timings: dict[str, float]
-
-
-def solve_recording(
-    inputs: Inputs, config: FitConfig, *, known: KnownOffsets | None = None, stage: Stage = silent
-) -> Solution:
-    """Calibrate, unless offsets are `known`, and solve all frames.
-
-    `stage` is called as ``stage(name, total)`` when a stage begins; what it returns is called with the amount done.
-    """
-    solver = pose_solver(inputs.body, config.solver)
-    recorded = inputs.keypoints
-    observation = Observation(recorded.positions, confidence_weights(recorded), recorded.clip_lengths)
-    timings, begin = {}, time.perf_counter()
-    calibration, used = None, known
-    if used is None:
-        tick, mode = stage("calibrate", config.calibration.max_rounds), config.alignment.mode
-        calibration = calibrate(
-            solver, observation, config.calibration, mode=mode, seed=config.seed, progress=lambda _e: tick(1)
-        )
-        used = KnownOffsets(calibration.offsets, calibration.T_body_recording)
-        timings["calibrate_s"] = time.perf_counter() - begin
-    begin = time.perf_counter()
-    offsets, T_body_recording = used.offsets, used.T_body_recording
-    keypoints = replace(recorded, positions=T_body_recording.apply(recorded.positions))
-    observation = replace(observation, target=keypoints.positions)
-    robust_mm = pilot(solver, observation, offsets) if calibration is None else calibration.robust_mm
-    poses = solve_segments(solver, observation, offsets, robust_mm, stage)
-    timings["solve_s"] = time.perf_counter() - begin
-    begin = time.perf_counter()
-    result = derive(inputs.body, offsets, poses, keypoints, config.trajectory.rate_hz)
-    timings["derive_s"] = time.perf_counter() - begin
-    return Solution(offsets, T_body_recording, calibration, result, timings)
 
 
 def solve_segments(

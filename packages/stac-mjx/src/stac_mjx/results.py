@@ -1,11 +1,11 @@
-"""A registration: what was found, its records, its summary and its files."""
+"""A registration: how it is found, its records, its summary and its files."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ from stac_mjx._common.hdf5.info import FileInfo
 from stac_mjx._common.progress import Stage, silent
 from stac_mjx._common.system import environment, peak_rss_mb
 from stac_mjx.body.body import Body
-from stac_mjx.calibration.calibrate import Calibration
+from stac_mjx.calibration.calibrate import Calibration, calibrate
 from stac_mjx.calibration.known_offsets import KnownOffsets
 from stac_mjx.config import FitConfig
-from stac_mjx.inputs import Inputs
+from stac_mjx.inputs import Inputs, confidence_weights
+from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
+from stac_mjx.inverse_kinematics.solve import pilot
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared
 from stac_mjx.records import Offsets, ReferenceClips, write_clips, write_offsets
-from stac_mjx.registration import Trajectory, failed, solve_recording
+from stac_mjx.registration import Trajectory, derive, failed, solve_segments
 from stac_mjx.report.accuracy import distances_mm, figures_of, marker_warnings
 
 SAVE_STEPS = 3
@@ -119,8 +121,33 @@ class Registration:
 def register(
     inputs: Inputs, config: FitConfig, *, known: KnownOffsets | None = None, stage: Stage = silent
 ) -> Registration:
-    """Register a recording; see `registration.solve_recording` for the arguments."""
-    return Registration(inputs, config, *solve_recording(inputs, config, known=known, stage=stage))
+    """Calibrate, unless offsets are `known`, and solve all frames.
+
+    `stage` is called as ``stage(name, total)`` when a stage begins; what it returns is called with the amount done.
+    """
+    solver = pose_solver(inputs.body, config.solver)
+    recorded = inputs.keypoints
+    observation = Observation(recorded.positions, confidence_weights(recorded), recorded.clip_lengths)
+    timings, begin = {}, time.perf_counter()
+    calibration, used = None, known
+    if used is None:
+        tick, mode = stage("calibrate", config.calibration.max_rounds), config.alignment.mode
+        calibration = calibrate(
+            solver, observation, config.calibration, mode=mode, seed=config.seed, progress=lambda _e: tick(1)
+        )
+        used = KnownOffsets(calibration.offsets, calibration.T_body_recording)
+        timings["calibrate_s"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    offsets, T_body_recording = used.offsets, used.T_body_recording
+    keypoints = replace(recorded, positions=T_body_recording.apply(recorded.positions))
+    observation = replace(observation, target=keypoints.positions)
+    robust_mm = pilot(solver, observation, offsets) if calibration is None else calibration.robust_mm
+    poses = solve_segments(solver, observation, offsets, robust_mm, stage)
+    timings["solve_s"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    result = derive(inputs.body, offsets, poses, keypoints, config.trajectory.rate_hz)
+    timings["derive_s"] = time.perf_counter() - begin
+    return Registration(inputs, config, offsets, T_body_recording, calibration, result, timings)
 
 
 def info_of(registration: Registration) -> FileInfo:

@@ -19,17 +19,10 @@ MAX_JUMPS = 0.1
 """With more than this fraction of jumps the frames are not evenly spaced at all."""
 
 
-@dataclass(frozen=True)
-class Cleaned:
-    """A cleaned recording: positions, weights in 0..1, and notes."""
-
-    positions: Float[np.ndarray, "frame keypoint 3"]
-    confidence: Float[np.ndarray, "frame keypoint"]
-    notes: tuple[str, ...]
-
-
-def clean(positions: np.ndarray, scores: np.ndarray | None, zeros_are_missing: bool, min_confidence: float) -> Cleaned:
-    """Mark missing points and convert scores to weights; change `positions` in place.
+def clean(
+    positions: np.ndarray, scores: np.ndarray | None, zeros_are_missing: bool, min_confidence: float
+) -> tuple[Float[np.ndarray, "frame keypoint"], tuple[str, ...]]:
+    """Set missing points of `positions` to NaN, in place; return weights in 0..1 and notes.
 
     Args:
         positions: (frame, keypoint, xyz), in any unit.
@@ -54,7 +47,7 @@ def clean(positions: np.ndarray, scores: np.ndarray | None, zeros_are_missing: b
         positions[missing] = np.nan
         weights[missing] = 0.0
         notes.append(f"{_points(missing)} of {missing.size} are missing ({missing.mean():.1%})")
-    return Cleaned(positions, weights, tuple(notes))
+    return weights, tuple(notes)
 
 
 def _missing(positions: np.ndarray, zeros_are_missing: bool, notes: list[str]) -> np.ndarray:

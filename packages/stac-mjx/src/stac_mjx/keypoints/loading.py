@@ -89,10 +89,10 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
     unit = config.unit or reading.unit
     unit_notes = (f"length unit {unit} (keypoints.unit)",) if config.unit else ()
     frames, lengths = _chosen_frames(path, reading, config)
-    # The readers' arrays may be transposed views; one copy in our order is what everything after works on.
+    # readers return transposed views; this is the one copy
     positions = np.array(reading.positions[frames], order="C")
     scores = None if reading.confidence is None else reading.confidence[frames]
-    cleaned = clean(positions, scores, reading.zeros_are_missing, config.min_confidence)
+    confidence, clean_notes = clean(positions, scores, reading.zeros_are_missing, config.min_confidence)
     if unit is not None:
         positions *= METRES_PER_UNIT[unit]
     flip_note = ()
@@ -101,14 +101,14 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
         flip_note = (f"flipped the {config.flip} axis (keypoints.flip)",)
     return Keypoints(
         positions=positions,
-        confidence=cleaned.confidence,
+        confidence=confidence,
         names=names,
         rate_hz=rate_hz,
         unit=None if unit is None else "m",
         clip_names=_clip_names(name, reading, len(lengths)),
         clip_lengths=np.asarray(lengths, dtype=np.int64),
         sources=(Source(path, _sha256(path)),),
-        notes=(*reading.notes, *unit_notes, *flip_note, rate_note, *name_notes, *cleaned.notes),
+        notes=(*reading.notes, *unit_notes, *flip_note, rate_note, *name_notes, *clean_notes),
     )
 
 
@@ -209,13 +209,15 @@ def _sha256(path: Path) -> str:
 def join(pieces: Sequence[Keypoints]) -> Keypoints:
     """Put the clips of all `pieces`, one a file, end to end; match keypoints by name to the order of the first file."""
     first = pieces[0]
+    if len(pieces) == 1:
+        return replace(first, clip_names=tuple(make_unique(first.clip_names)))
     problems = [problem for piece in pieces[1:] for problem in _differences(first, piece)]
     raise_all(InputError, f"keypoints.path: the {len(pieces)} files do not belong together", problems)
     orders = [[piece.names.index(name) for name in first.names] for piece in pieces]
     return replace(
         first,
-        positions=_stack([_ordered(p.positions, order) for p, order in zip(pieces, orders, strict=True)]),
-        confidence=_stack([_ordered(p.confidence, order) for p, order in zip(pieces, orders, strict=True)]),
+        positions=np.concatenate([_ordered(p.positions, order) for p, order in zip(pieces, orders, strict=True)]),
+        confidence=np.concatenate([_ordered(p.confidence, order) for p, order in zip(pieces, orders, strict=True)]),
         clip_names=tuple(make_unique([name for piece in pieces for name in piece.clip_names])),
         clip_lengths=np.concatenate([piece.clip_lengths for piece in pieces]),
         sources=tuple(source for piece in pieces for source in piece.sources),
@@ -232,7 +234,7 @@ def _differences(first: Keypoints, piece: Keypoints) -> list[str]:
     if lacking or extra:
         words = [f"lacks {shorten(lacking)}"] * bool(lacking) + [f"also has {shorten(extra)}"] * bool(extra)
         problems.append(f"{name}: {' and '.join(words)} (compared with {reference})")
-    if not _same_rate(first.rate_hz, piece.rate_hz):
+    if not math.isclose(first.rate_hz or 0.0, piece.rate_hz or 0.0, rel_tol=RATE_TOLERANCE):
         problems.append(
             f"{name}: frame rate {_rate_text(piece.rate_hz)}, {reference} has {_rate_text(first.rate_hz)}."
             " Set keypoints.rate_hz if they are the same"
@@ -244,12 +246,6 @@ def _differences(first: Keypoints, piece: Keypoints) -> list[str]:
     return problems
 
 
-def _same_rate(rate: float | None, other: float | None) -> bool:
-    if rate is None or other is None:
-        return rate is None and other is None
-    return abs(rate - other) <= RATE_TOLERANCE * max(rate, other)
-
-
 def _rate_text(rate: float | None) -> str:
     return "unknown" if rate is None else f"{rate:g} Hz"
 
@@ -259,14 +255,8 @@ def _ordered(values: np.ndarray, order: list[int]) -> np.ndarray:
     return values if order == list(range(len(order))) else values[:, order]
 
 
-def _stack(arrays: list[np.ndarray]) -> np.ndarray:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
 def _merged_notes(pieces: Sequence[Keypoints]) -> tuple[str, ...]:
     """Give notes that hold for all files once, and others with the names of the files."""
-    if len(pieces) == 1:
-        return pieces[0].notes
     files: dict[str, list[str]] = {}
     for piece in pieces:
         for note in piece.notes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,19 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from stac_mjx._common.figures import BLUE, GREY, INK, ORANGE, RED, SKY, Margins, label, legend_above, panels
 from stac_mjx.records import Offsets, ReferenceClips
-from stac_mjx.report.accuracy import (
-    MOST_FRAMES,
-    ClipFigures,
-    TimeBins,
-    distances_mm,
-    means,
-    percentiles,
-    pooled,
-    thinned,
-    three_digits,
-    time_bins,
-    usable,
-)
+from stac_mjx.report import accuracy
+from stac_mjx.report.accuracy import distances_mm, percentiles, thinned, three_digits, time_bins, usable
 
 WIDTH = 9.6
 """Width of a figure, inches."""
@@ -34,7 +25,7 @@ MOST_CLIP_NAMES = 60
 def keypoint_errors(clips: ReferenceClips) -> Figure:
     """Draw the distances of each keypoint to its site, worst mean first: 5, 25, 50, 75, 95 % and mean."""
     distances = distances_mm(clips)
-    mean = means(distances, axis=0)
+    mean = accuracy.means(distances, axis=0)
     order = np.argsort(-np.where(np.isfinite(mean), mean, -1), kind="stable")
     marks = percentiles(distances[thinned(len(distances))][:, order].T, (5, 25, 50, 75, 95))
     n = len(order)
@@ -48,17 +39,16 @@ def keypoint_errors(clips: ReferenceClips) -> Figure:
     axes.set_yticks(y, [label(clips.kp_names[k]) for k in order])
     axes.set(ylim=(n - 0.4, -0.6), xlabel="distance from keypoint to its site, mm")
     axes.set_xlim(left=0)
-    axes.grid(axis="x")
-    legend_above(axes)
-    thinning = f"; percentiles from {MOST_FRAMES:,} of them" if clips.n_frames > MOST_FRAMES else ""
-    axes.set_title(f"{n} keypoints, {clips.n_frames:,} frames{thinning}; whisker 5 to 95 %", pad=20)
+    most = accuracy.MOST_FRAMES
+    thinning = f"; percentiles from {most:,} of them" if clips.n_frames > most else ""
+    _finish(axes, f"{n} keypoints, {clips.n_frames:,} frames{thinning}; whisker 5 to 95 %", grid="x")
     return figure
 
 
 def errors_over_time(clips: ReferenceClips) -> Figure:
     """Draw the median distance over the keypoints and the band of 95 % of them; unusable frames in red."""
     distances, bins = distances_mm(clips), time_bins(clips)
-    low, middle, high = percentiles(pooled(distances, bins), (2.5, 50, 97.5))
+    low, middle, high = percentiles(accuracy.pooled(distances, bins), (2.5, 50, 97.5))
     figure, [[axes]] = panels(WIDTH, 2.9, Margins(top=0.6))
     time = bins.time
     for part in _unbroken(clips, bins):
@@ -71,15 +61,13 @@ def errors_over_time(clips: ReferenceClips) -> Figure:
     axes.set(xlabel=_time_label(clips), ylabel="distance, mm")
     axes.set_ylim(bottom=0)
     axes.margins(x=0.005)
-    axes.grid(axis="y")
-    legend_above(axes)
     size = int((bins.stop - bins.start).max())
     what = "a point a frame" if size == 1 else f"a point for up to {size} frames"
-    axes.set_title(f"{clips.n_frames:,} frames, {len(clips.kp_names)} keypoints; {what}", pad=20)
+    _finish(axes, f"{clips.n_frames:,} frames, {len(clips.kp_names)} keypoints; {what}")
     return figure
 
 
-def errors_per_clip(clips: ReferenceClips, figures: list[ClipFigures]) -> Figure:
+def errors_per_clip(clips: ReferenceClips, figures: list[accuracy.ClipFigures]) -> Figure:
     """Draw the mean and 95th percentile of the distances in each clip, in the order of the file."""
     figure, [[axes]] = panels(WIDTH, 3.2 if len(figures) <= MOST_CLIP_NAMES else 2.9, Margins(bottom=0.95, top=0.6))
     x = np.arange(len(figures))
@@ -93,9 +81,8 @@ def errors_per_clip(clips: ReferenceClips, figures: list[ClipFigures]) -> Figure
         axes.set_xlabel("clip, in the order of the file")
     axes.set(ylabel="distance, mm", xlim=(-0.7, len(figures) - 0.3))
     axes.set_ylim(bottom=0)
-    axes.grid(axis="y")
-    legend_above(axes)
-    axes.set_title(f"{len(figures)} clips of {_span([f.frames for f in figures])} frames", pad=20)
+    low, high = min(f.frames for f in figures), max(f.frames for f in figures)
+    _finish(axes, f"{len(figures)} clips of {f'{low:,}' if low == high else f'{low:,} to {high:,}'} frames")
     return figure
 
 
@@ -110,10 +97,8 @@ def calibration_history(offsets: Offsets) -> Figure:
         axes.plot(np.arange(1, len(mean) + 1), mean, "s--", ms=3.5, color=ORANGE, label="mean distance")
     axes.set(xlabel="round", ylabel="mm")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(axis="y")
-    legend_above(axes)
     frames = "an unknown number of" if offsets.fit_frames is None else f"{len(offsets.fit_frames):,}"
-    axes.set_title(f"{len(loss)} rounds on {frames} frames", pad=20)
+    _finish(axes, f"{len(loss)} rounds on {frames} frames")
     return figure
 
 
@@ -138,7 +123,13 @@ def missing_keypoints(clips: ReferenceClips) -> Figure | None:
     return figure
 
 
-def _unbroken(clips: ReferenceClips, bins: TimeBins) -> list[slice]:
+def _finish(axes: Axes, title: str, grid: Literal["x", "y"] = "y") -> None:
+    axes.grid(axis=grid)
+    legend_above(axes)
+    axes.set_title(title, pad=20)
+
+
+def _unbroken(clips: ReferenceClips, bins: accuracy.TimeBins) -> list[slice]:
     """Return the bins of each clip, for lines within clips; one slice for very many clips."""
     if len(clips.clip_name) > MOST_BORDERS:
         return [slice(None)]
@@ -166,8 +157,3 @@ def _right_figures(axes: Axes, texts: list[str], heading: str) -> None:
     for y, text in enumerate(texts):
         axes.text(1.012, y, text, transform=place, va="center", fontsize=8, color=INK)
     axes.text(1.012, -1.0, heading, transform=place, va="center", fontsize=8, color=GREY)
-
-
-def _span(values: list[int]) -> str:
-    low, high = min(values), max(values)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

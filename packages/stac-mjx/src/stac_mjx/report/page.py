@@ -31,7 +31,7 @@ from stac_mjx.report.accuracy import (
     marker_warnings,
     thinned,
     three_digits,
-)  # fmt: skip
+)
 from stac_mjx.report.joint_plots import JointRanges
 
 SAME_ERROR = 1e-3

@@ -14,7 +14,7 @@ import numpy as np
 
 from stac_mjx._common.errors import InputError, raise_all, shorten
 from stac_mjx._common.units import said_unit
-from stac_mjx.keypoints.cleaning import Timing, spacing
+from stac_mjx.keypoints.cleaning import spacing
 from stac_mjx.keypoints.formats import reading as hdf5
 from stac_mjx.keypoints.formats.reading import Reading, choose_track
 
@@ -54,8 +54,11 @@ def read(path: Path, track: int | None = None) -> Reading:
         names, order_note = _ordered_names(path, group)
         series = [_read_series(path, group, name) for name in names]
     _check_same(path, names, series)
-    timing, rate_hz = _timing(path, series[0])
-    unit, unit_note = _unit(path, names, series)
+    timing, rate_hz = None, series[0].rate_hz
+    if series[0].times is not None:
+        timing = spacing(path, series[0].times, "timestamps")
+        rate_hz = None if timing.step is None else round(1.0 / timing.step, 6)
+    unit, unit_note = said_unit(series[0].unit_text, "attribute unit of the series")
     return Reading(
         positions=np.stack([one.positions for one in series], axis=1),
         confidence=_confidence([one.confidence for one in series], len(series[0].positions)),
@@ -123,7 +126,7 @@ def _column(group: h5py.Group, name: str) -> np.ndarray | None:
 
 
 def _check_same(path: Path, names: tuple[str, ...], series: list[_Series]) -> None:
-    """Check that all series have the frames, times and rate of the first."""
+    """Check that all series have the frames, times, rate and unit of the first."""
     first = series[0]
     n_frames = len(first.positions)
     problems: list[str] = []
@@ -137,6 +140,8 @@ def _check_same(path: Path, names: tuple[str, ...], series: list[_Series]) -> No
             problems.append(f"{name!r} has {len(one.times)} timestamps for {n_frames} frames")
         elif one.rate_hz != first.rate_hz or not _same_times(one.times, first.times):
             problems.append(f"{name!r} is timed differently from {names[0]!r}")
+        if one.unit_text != first.unit_text:
+            problems.append(f"{name!r} is in {one.unit_text!r}, {names[0]!r} in {first.unit_text!r}")
     raise_all(InputError, str(path), problems)
 
 
@@ -144,22 +149,6 @@ def _same_times(times: np.ndarray | None, other: np.ndarray | None) -> bool:
     if times is None or other is None:
         return times is None and other is None
     return times is other or np.array_equal(times, other, equal_nan=True)
-
-
-def _timing(path: Path, series: _Series) -> tuple[Timing | None, float | None]:
-    """Return clip borders and rate from the timestamps, or without them the stated rate."""
-    if series.times is None:
-        return None, series.rate_hz
-    timing = spacing(path, series.times, "timestamps")
-    return timing, None if timing.step is None else round(1.0 / timing.step, 6)
-
-
-def _unit(path: Path, names: tuple[str, ...], series: list[_Series]) -> tuple[str | None, str]:
-    texts = {one.unit_text for one in series}
-    if len(texts) > 1:
-        listed = ", ".join(f"{name}: {one.unit_text!r}" for name, one in zip(names, series, strict=True))
-        raise InputError(f"{path}: the series differ in unit ({listed})")
-    return said_unit(series[0].unit_text, "attribute unit of the series")
 
 
 def _confidence(columns: list[np.ndarray | None], n_frames: int) -> np.ndarray | None:
