@@ -20,6 +20,7 @@ from stac_mjx.body.presets import body_preset
 from stac_mjx.check import errors_in
 from stac_mjx.config import AlignmentConfig, BodyConfig, FitConfig
 from stac_mjx.inputs import embedded
+from stac_mjx.keypoints import Keypoints
 from stac_mjx.keypoints.alignment import Similarity, prepared
 from stac_mjx.results import Registration
 
@@ -32,8 +33,13 @@ def body() -> Body:
 
 
 @pytest.fixture(scope="module")
-def result(body: Body, arm_recording: Path) -> Registration:
-    return stac_mjx.fit(body, stac_mjx.load_keypoints(arm_recording, body=body), **QUICK)
+def keypoints(body: Body, arm_recording: Path) -> Keypoints:
+    return stac_mjx.load_keypoints(arm_recording, body=body)
+
+
+@pytest.fixture(scope="module")
+def result(body: Body, keypoints: Keypoints) -> Registration:
+    return stac_mjx.fit(body, keypoints, **QUICK)
 
 
 def test_import_costs_nothing() -> None:
@@ -78,8 +84,7 @@ def test_summary_and_words(result: Registration, arm_fit: Path) -> None:
     assert "calibrated on 10 frames in 2 rounds" in str(result)
 
 
-def test_ik_takes_offsets_in_every_form(result: Registration, body: Body, arm_recording: Path, arm_fit: Path) -> None:
-    keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
+def test_ik_takes_offsets_in_every_form(result: Registration, body: Body, keypoints: Keypoints, arm_fit: Path) -> None:
     forms = (result, result.offsets, arm_fit / "offsets.h5", stac_mjx.read_offsets(arm_fit / "offsets.h5"))
     poses = [stac_mjx.ik(body, keypoints, form).clips.qpos for form in forms]
     for other in poses[1:]:
@@ -88,9 +93,8 @@ def test_ik_takes_offsets_in_every_form(result: Registration, body: Body, arm_re
 
 
 def test_ik_result_serves_as_offsets_again_and_saves_no_offsets(
-    result: Registration, body: Body, arm_recording: Path, tmp_path: Path
+    result: Registration, body: Body, keypoints: Keypoints, tmp_path: Path
 ) -> None:
-    keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
     known = stac_mjx.ik(body, keypoints, result)
     assert "offsets: given" in str(known)
     out = known.save(tmp_path, report=False)
@@ -99,9 +103,8 @@ def test_ik_result_serves_as_offsets_again_and_saves_no_offsets(
 
 
 def test_offsets_of_an_ik_result_are_matched_by_name_and_body(
-    result: Registration, body: Body, arm_recording: Path
+    result: Registration, body: Body, keypoints: Keypoints
 ) -> None:
-    keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
     known = stac_mjx.ik(body, keypoints, result)
     order = [2, 0, 1]
     names = tuple(body.marker_names[k] for k in order)
@@ -136,16 +139,15 @@ def test_embedded_reaches_without_a_path_do_not_follow_the_seed(body: Body) -> N
 
 
 def test_progress_bars_do_not_show_outside_a_terminal(
-    body: Body, arm_recording: Path, capsys: pytest.CaptureFixture[str]
+    body: Body, keypoints: Keypoints, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stac_mjx.fit(body, stac_mjx.load_keypoints(arm_recording, body=body), progress=True, **QUICK)
+    stac_mjx.fit(body, keypoints, progress=True, **QUICK)
     assert capsys.readouterr() == ("", "")
 
 
-def test_what_was_assumed_is_logged(body: Body, arm_recording: Path, caplog: pytest.LogCaptureFixture) -> None:
-    keypoints = replace(stac_mjx.load_keypoints(arm_recording, body=body), rate_hz=None)
+def test_what_was_assumed_is_logged(body: Body, keypoints: Keypoints, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "stac_mjx"):
-        result = stac_mjx.fit(body, keypoints, **QUICK)
+        result = stac_mjx.fit(body, replace(keypoints, rate_hz=None), **QUICK)
     assert result.trajectory.rate_hz == 200.0
     assert "200 Hz, usual for body 'mouse_arm'" in caplog.text
 
@@ -161,20 +163,20 @@ def test_what_was_assumed_is_logged(body: Body, arm_recording: Path, caplog: pyt
         ({"out": "results"}, "out: .* to save"),
     ],
 )
-def test_bad_settings(settings: dict, words: str, body: Body, arm_recording: Path) -> None:
-    keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
+def test_bad_settings(settings: dict, words: str, body: Body, keypoints: Keypoints) -> None:
     with pytest.raises(ConfigError, match=words):
         stac_mjx.fit(body, keypoints, **settings)
 
 
-def test_bad_bodies_recordings_and_offsets(body: Body, arm_recording: Path, arm_fit: Path) -> None:
+def test_bad_bodies_recordings_and_offsets(
+    body: Body, keypoints: Keypoints, arm_recording: Path, arm_fit: Path
+) -> None:
     with pytest.raises(ConfigError, match="did you mean 'mouse_arm'"):
         stac_mjx.load_body("mouse_arms")
     with pytest.raises(ConfigError, match="did you mean 'scale'"):
         stac_mjx.load_body("mouse_arm", scal=2)
     with pytest.raises(ConfigError, match="did you mean 'rate_hz'"):
         stac_mjx.load_keypoints(arm_recording, rate_h=100)
-    keypoints = stac_mjx.load_keypoints(arm_recording, body=body)
     with pytest.raises(InputError, match=r"shape \(3, 3\)"):
         stac_mjx.ik(body, keypoints, np.zeros((2, 3)))
     with pytest.raises(BodyError, match=r"body\.scale=1"):

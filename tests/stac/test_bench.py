@@ -39,6 +39,5 @@ def test_unknown_bodies_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_settings_of_the_solver_are_the_ones_measured() -> None:
     case, few, usual = bench.find_case("mouse_arm", None), SolverConfig(max_iterations=1), SolverConfig()
-    poor, good = (bench.measure(case, BenchConfig(frames=64, repeats=1, solver=one), 64) for one in (few, usual))
-    assert poor.dof == good.dof == 4
+    poor, good = (bench.measure(case, BenchConfig(repeats=1, solver=one), 64, converge=False) for one in (few, usual))
     assert good.rmse_mm <= poor.rmse_mm

@@ -195,10 +195,7 @@ def test_files_that_are_no_model(tmp_path, text, message):
 
 
 def test_all_faults_are_listed_at_once_with_near_names(tmp_path):
-    markers = {
-        "Trunk": MarkerConfig(body="trnk"),
-        "Arm": MarkerConfig(body="arm", offset=[0.0, 1.0]),
-    }
+    markers = {"Trunk": MarkerConfig(body="trnk"), "Arm": MarkerConfig(body="arm", offset=[0.0, 1.0])}
     bad = config(
         write_model(tmp_path),
         markers=markers,

@@ -7,15 +7,8 @@ import pytest
 from stac import bodies_for_tests as bodies
 from stac_mjx.body.body import Body, load_body
 from stac_mjx.body.presets import body_preset
-from stac_mjx.calibration.calibrate import (
-    ANCHOR,
-    Alternation,
-    Anderson,
-    best_offsets,
-    calibrate,
-    in_body_frames,
-    objective,
-)
+from stac_mjx.calibration.calibrate import ANCHOR, Alternation, Anderson, best_offsets, calibrate, in_body_frames
+from stac_mjx.calibration.calibrate import objective as objective_of
 from stac_mjx.calibration.precision import OffsetPrior, expected_errors
 from stac_mjx.calibration.sampling import spread_frames
 from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig
@@ -192,7 +185,7 @@ def test_the_loss_is_the_weighted_mean_of_squared_distances_plus_regularisation(
     moved = 1000 * np.linalg.norm(offsets - body.marker_offset, axis=1)
     poses = (importance * (ik.prior_weight * (fit.qpos - ik.neutral) ** 2).sum(axis=1)).sum()
     total_mm2 = (np.nansum(weight * rho) + poses + 6 * (pull * moved**2).sum()) / weight.sum()
-    np.testing.assert_allclose(objective(ik, state, importance, pull), total_mm2 * 1e-6, rtol=1e-4)
+    np.testing.assert_allclose(objective_of(ik, state, importance, pull), total_mm2 * 1e-6, rtol=1e-4)
 
 
 def test_the_loss_falls_and_is_what_files_hold(noisy: tuple[Body, Truth]) -> None:

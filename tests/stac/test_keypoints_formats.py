@@ -63,13 +63,20 @@ def test_one_frame_and_one_keypoint_keep_their_axes(tmp_path, write):
     np.testing.assert_array_equal(one_point.positions, X[:, :1])
 
 
-def test_animal_axis_of_dannce_is_squeezed_or_chosen(tmp_path):
+def test_animal_axis_of_dannce_is_squeezed(tmp_path):
     alone = files.write_mat(tmp_path / "one.mat", pred=X.transpose(0, 2, 1)[:, None], p_max=P[:, None])
     np.testing.assert_array_equal(load(alone, NAMES, unit="m").positions, X)
+
+
+@pytest.mark.parametrize("kind", ["sleap", "mat"])
+def test_one_of_two_animals_is_chosen(tmp_path, kind):
     other = movement(seed=5)
-    both = np.stack([X, other], axis=1).transpose(0, 1, 3, 2)
-    pair = files.write_mat(tmp_path / "two.mat", pred=both, p_max=np.stack([P, P / 2], axis=1))
-    second = load(pair, NAMES, unit="m", track=1)
+    both, weights = np.stack([X, other], axis=1), np.stack([P, P / 2], axis=1)
+    if kind == "sleap":
+        path = files.write_sleap(tmp_path / "a.h5", both, point_scores=weights)
+    else:
+        path = files.write_mat(tmp_path / "a.mat", pred=both.transpose(0, 1, 3, 2), p_max=weights)
+    second = load(path, NAMES, unit="m", track=1)
     np.testing.assert_array_equal(second.positions, other)
     np.testing.assert_array_equal(second.confidence, P / 2)
 
@@ -153,14 +160,6 @@ def test_scores_tell_three_frames_of_sleap_from_three_coordinates(tmp_path):
     np.testing.assert_array_equal(load(path).positions, x)
 
 
-def test_track_is_chosen(tmp_path):
-    other = movement(seed=9)
-    path = files.write_sleap(tmp_path / "a.h5", np.stack([X, other], axis=1), point_scores=np.stack([P, P / 2], axis=1))
-    recording = load(path, track=1)
-    np.testing.assert_array_equal(recording.positions, other)
-    np.testing.assert_array_equal(recording.confidence, P / 2)
-
-
 def test_clip_starts_mark_borders(tmp_path):
     recording = load(files.write_sleap(tmp_path / "a.h5", X, clip_starts=np.array([0, 4])))
     assert recording.clip_lengths.tolist() == [4, 2]
@@ -231,12 +230,10 @@ def test_format_is_told_by_content_and_not_by_suffix(tmp_path):
         ("m (model frame)", "m"),
         ("cm, z up", "cm"),
         ("µm", "um"),
-        ("pixels", None),
-        ("n/a", None),
-        ("uncalibrated: about 2.5 mm per unit", None),
-        ("mm per unit", None),
-        ("2.5 mm", None),
-        ("", None),
+        *(
+            (text, None)
+            for text in ("pixels", "n/a", "uncalibrated: about 2.5 mm per unit", "mm per unit", "2.5 mm", "")
+        ),
     ],
 )
 def test_units_as_people_write_them(text, unit):

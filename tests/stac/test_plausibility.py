@@ -116,13 +116,8 @@ def test_flip_and_leave_out_on_the_command_line(
 ) -> None:
     mirrored = arm_positions[:20] * [1, -1, 1]
     path = write_sleap(tmp_path / "a.h5", mirrored[:, None], ("Shoulder", "Elbow", "Wrist"), units="m", fps=200.0)
-    given = [
-        f"keypoints.path={path}",
-        f"out={tmp_path / 'out'}",
-        "keypoints.flip=y",
-        "body.leave_out=[Shoulder]",
-        *QUICK,
-    ]
+    changes = ["keypoints.flip=y", "body.leave_out=[Shoulder]"]
+    given = [f"keypoints.path={path}", f"out={tmp_path / 'out'}", *changes, *QUICK]
     assert main(["fit", *given]) == 0
     err = capfd.readouterr().err
     assert "keypoints.flip" in err

@@ -11,13 +11,14 @@ from stac_mjx._common.progress import Tick
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.known_offsets import KnownOffsets
 from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig, TrajectoryConfig
-from stac_mjx.inputs import Inputs, match
+from stac_mjx.inputs import match
 from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
 from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.kinematics.trajectory import steps
+from stac_mjx.registration import Trajectory
 from stac_mjx.results import Registration, register
-from stac_mjx.synthetic.motion import Flaws, Motion, make_truth, marker_positions
+from stac_mjx.synthetic.motion import Flaws, Motion, Truth, make_truth, marker_positions
 
 QUICK = CalibrationConfig(frames=60, max_rounds=6)
 
@@ -25,6 +26,13 @@ QUICK = CalibrationConfig(frames=60, max_rounds=6)
 def registered(body: Body, keypoints: Keypoints, **settings: object) -> Registration:
     config = FitConfig(calibration=QUICK, **settings)  # type: ignore[arg-type]
     return register(match(body, keypoints, config), config)
+
+
+def with_offsets(body: Body, truth: Truth, config: FitConfig | None = None) -> Trajectory:
+    """All poses of the recording, with the true offsets."""
+    config = config or FitConfig()
+    inputs = match(body, truth.keypoints, config)
+    return register(inputs, config, known=KnownOffsets(truth.offsets)).trajectory
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +84,7 @@ def test_segments_of_a_long_recording_join_without_a_seam(body: Body, monkeypatc
 def test_clips_do_not_touch_one_another(body: Body) -> None:
     truth = make_truth(body, Motion(n_frames=25, n_clips=3, amplitude=0.4), Flaws(noise_m=2e-3), seed=3)
     settings = FitConfig(solver=SolverConfig(smoothness_mm=30.0, robust="none"))
-    together = register(match(body, truth.keypoints, settings), settings, known=KnownOffsets(truth.offsets))
+    together = with_offsets(body, truth, settings)
     second = replace(
         truth.keypoints,
         positions=truth.keypoints.positions[25:50],
@@ -84,9 +92,9 @@ def test_clips_do_not_touch_one_another(body: Body) -> None:
         clip_names=("b",),
         clip_lengths=np.array([25]),
     )
-    alone = register(match(body, second, settings), settings, known=KnownOffsets(truth.offsets))
-    np.testing.assert_allclose(together.trajectory.qvel[25:50], alone.trajectory.qvel, atol=2e-2)
-    away = np.asarray(steps(body.tree, together.trajectory.qpos[25:50], alone.trajectory.qpos))
+    alone = with_offsets(body, replace(truth, keypoints=second), settings)
+    np.testing.assert_allclose(together.qvel[25:50], alone.qvel, atol=2e-2)
+    away = np.asarray(steps(body.tree, together.qpos[25:50], alone.qpos))
     assert np.abs(away).max() < 2e-3
 
 
@@ -108,17 +116,15 @@ def test_smoothness_lowers_its_objective_and_the_errors_of_a_noisy_recording() -
 def test_resampled_clips_have_the_new_rate_and_the_same_motion(body: Body) -> None:
     motion = Motion(n_frames=41, n_clips=2, rate_hz=50.0, amplitude=0.4, cutoff_hz=1.0)
     truth = make_truth(body, motion, seed=5)
-    inputs = match(body, truth.keypoints, FitConfig())
     slow, fast = (
-        register(inputs, FitConfig(trajectory=TrajectoryConfig(rate_hz=rate)), known=KnownOffsets(truth.offsets))
-        for rate in (None, 100.0)
+        with_offsets(body, truth, FitConfig(trajectory=TrajectoryConfig(rate_hz=rate))) for rate in (None, 100.0)
     )
-    assert fast.trajectory.rate_hz == 100.0
-    assert fast.trajectory.clip_lengths.tolist() == [81, 81]
+    assert fast.rate_hz == 100.0
+    assert fast.clip_lengths.tolist() == [81, 81]
     every_second = np.concatenate([np.arange(0, 81, 2), 81 + np.arange(0, 81, 2)])
-    np.testing.assert_allclose(fast.trajectory.qpos[every_second], slow.trajectory.qpos, atol=1e-5)
-    np.testing.assert_allclose(fast.trajectory.qvel[every_second][5:35], slow.trajectory.qvel[5:35], atol=0.15)
-    assert np.isfinite(fast.trajectory.error_mm).all()
+    np.testing.assert_allclose(fast.qpos[every_second], slow.qpos, atol=1e-5)
+    np.testing.assert_allclose(fast.qvel[every_second][5:35], slow.qvel[5:35], atol=0.15)
+    assert np.isfinite(fast.error_mm).all()
 
 
 def test_a_turned_recording_gives_the_turned_pose(body: Body) -> None:
@@ -126,10 +132,7 @@ def test_a_turned_recording_gives_the_turned_pose(body: Body) -> None:
     angle = 1.1
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
     turned = replace(truth.keypoints, positions=truth.keypoints.positions @ turn.T)
-    first, second = (
-        register(match(body, keypoints, FitConfig()), FitConfig(), known=KnownOffsets(truth.offsets)).trajectory
-        for keypoints in (truth.keypoints, turned)
-    )
+    first, second = with_offsets(body, truth), with_offsets(body, replace(truth, keypoints=turned))
     np.testing.assert_allclose(second.xpos[:, 1:], first.xpos[:, 1:] @ turn.T, atol=3e-3)
     np.testing.assert_allclose(second.qpos[:, 7:], first.qpos[:, 7:], atol=2e-2)
 
@@ -139,8 +142,7 @@ def test_files_keep_the_length_unit_of_the_model(tmp_path: Path) -> None:
     markers = {name: (carrier, places[name]) for name, (carrier, _) in bodies.EVERY_JOINT_MARKERS.items()}
     body = bodies.body_of(tmp_path, bodies.EVERY_JOINT, markers, unit="cm")
     truth = make_truth(body, Motion(n_frames=30, amplitude=0.4), seed=9)
-    result = register(match(body, truth.keypoints, FitConfig()), FitConfig(), known=KnownOffsets(truth.offsets))
-    found = result.trajectory
+    found = with_offsets(body, truth)
     np.testing.assert_allclose(marker_positions(body, found.qpos, truth.offsets), found.marker_sites, atol=1e-7)
     assert np.nanmean(found.error_mm) < 0.02  # of a body 8 mm long
     np.testing.assert_allclose(found.qpos[:, :3], truth.qpos[:, :3], atol=0.02)
@@ -161,9 +163,7 @@ def test_markers_tied_to_the_wrong_body_are_named() -> None:
     wrong = body.marker_body.copy()
     wrong[body.marker_names.index("k8")] = body.model.body("upper").id
     mistaken = replace(body, marker_body=wrong)
-    config = FitConfig(calibration=QUICK)
-    inputs: Inputs = match(mistaken, truth.keypoints, config)
-    summary = register(inputs, config).summary()
+    summary = registered(mistaken, truth.keypoints).summary()
     assert any(warning.startswith("k8: mean error") for warning in summary["warnings"])
     errors = summary["per_keypoint_mm"]
     assert errors["k8"] == max(errors.values())

@@ -24,11 +24,19 @@ SIDE = np.array([[1.0, 0, 0], [0, 0, 1.0]])
 PICTURE = re.compile(r'src="data:image/png;base64,[A-Za-z0-9+/=]+"')
 
 
+def at_frames(clips, frames: np.ndarray):
+    """These frames of `clips`, as one clip."""
+    names = "qpos qvel xpos xquat kp_data marker_sites kp_confidence at_joint_limit valid solver_status"
+    arrays = {name: getattr(clips, name)[frames] for name in names.split()}
+    return examples.changed(clips, **arrays, clip_name=("all",), clip_length=np.array([len(frames)]))
+
+
 def repeated(clips, times: int):
-    """The frames of `clips` over and over, as one clip."""
-    names = ("qpos", "qvel", "xpos", "xquat", "kp_data", "marker_sites", "kp_confidence", "at_joint_limit", "valid")
-    arrays = {n: np.concatenate([getattr(clips, n)] * times) for n in (*names, "solver_status")}
-    return examples.changed(clips, **arrays, clip_name=("all",), clip_length=np.array([len(arrays["qpos"])]))
+    return at_frames(clips, np.tile(np.arange(clips.n_frames), times))
+
+
+def one_frame(clips):
+    return at_frames(clips, np.arange(1))
 
 
 def test_statistics_equal_numpy_and_skip_missing_values():
@@ -77,13 +85,8 @@ def test_figures_follow_from_the_residuals():
 
 
 def test_numbers_keep_three_digits():
-    assert [accuracy.three_digits(x) for x in (1.3, 0.0975012, 12345.6, np.nan, None)] == [
-        "1.30",
-        "0.0975",
-        "12,346",
-        "-",
-        "-",
-    ]
+    written = [accuracy.three_digits(x) for x in (1.3, 0.0975012, 12345.6, np.nan, None)]
+    assert written == ["1.30", "0.0975", "12,346", "-", "-"]
 
 
 def test_long_recordings_are_thinned_evenly():
@@ -187,16 +190,8 @@ def test_the_page_stands_alone_and_shows_every_figure(tmp_path: Path):
     path = write_report(examples.clips(), examples.offsets(), None, tmp_path)
     text = path.read_text(encoding="utf-8")
     names = {p.stem for p in (tmp_path / "figures").iterdir()}
-    assert names == {
-        "keypoint_errors",
-        "errors_over_time",
-        "errors_per_clip",
-        "worst_frames",
-        "offsets_on_body",
-        "joint_ranges",
-        "calibration_history",
-        "missing_keypoints",
-    }
+    expected = "keypoint_errors errors_over_time errors_per_clip worst_frames offsets_on_body joint_ranges"
+    assert names == set(f"{expected} calibration_history missing_keypoints".split())
     assert len(PICTURE.findall(text)) == len(names)
     rest = PICTURE.sub("", text)
     assert not re.search(r"https?:|src=|url\(|@import|<script|<link", rest)
@@ -217,24 +212,14 @@ def test_figures_that_no_longer_apply_are_removed(tmp_path: Path):
 def test_names_and_warnings_from_files_are_shown_as_they_are(tmp_path: Path):
     hostile = ("<img src=x onerror=alert(1)>", "$x_{1", "a" * 200, "鼠の鼻")
     clips = examples.changed(examples.clips(), kp_names=hostile, clip_name=("<b>", "$$", "c"))
-    summary = {
-        **accuracy.figures_of(clips),
-        "warnings": ["<script>alert(1)</script>"] * 100,
-        "wall_s": 1.0,
-        "frames_per_s": 5.0,
-    }
+    more = {"warnings": ["<script>alert(1)</script>"] * 100, "wall_s": 1.0, "frames_per_s": 5.0}
+    summary = accuracy.figures_of(clips) | more
     text = write_report(clips, None, summary, tmp_path).read_text(encoding="utf-8")
     assert "<script" not in text
     assert "<b>&lt;" not in text
     assert "&lt;script&gt;" in text
     assert "and 60 more" in text
     assert "<td>&lt;b&gt;</td>" in text
-
-
-def one_frame(clips):
-    short = {n: getattr(clips, n)[:1] for n in ("qpos", "qvel", "xpos", "xquat", "kp_data", "marker_sites")}
-    short |= {n: getattr(clips, n)[:1] for n in ("kp_confidence", "at_joint_limit", "valid", "solver_status")}
-    return examples.changed(clips, **short, clip_name=("only",), clip_length=np.array([1]))
 
 
 def one_keypoint(clips):
@@ -297,13 +282,8 @@ def test_summary_of_another_fit_is_left_alone(text, tmp_path: Path):
 
 def test_summary_of_the_same_fit_adds_only_what_the_clips_do_not_know(tmp_path: Path):
     clips = examples.clips()
-    told = {
-        **accuracy.figures_of(clips),
-        "warnings": ["look"],
-        "wall_s": "an hour",
-        "frames_per_s": 2.5,
-        "solver_status": 7,
-    }
+    stated = {"warnings": ["look"], "wall_s": "an hour", "frames_per_s": 2.5, "solver_status": 7}
+    told = accuracy.figures_of(clips) | stated
     (tmp_path / "fit_summary.json").write_text(json.dumps(told))
     assert matching_summary(clips, tmp_path / "clips.h5") == {"warnings": ["look"], "frames_per_s": 2.5}
 
