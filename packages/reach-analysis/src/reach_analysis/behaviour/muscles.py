@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +17,15 @@ from jaxtyping import Float
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError, shorten, unknown
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import Matched, TrialSeries, match, over_steps, resample
-from reach_analysis.statistics.estimates import Difference, Estimate, Resampling, mean_of, paired_difference, rms_of
+from reach_analysis.statistics.estimates import (
+    Difference,
+    Estimate,
+    Resampling,
+    common_places,
+    mean_of,
+    paired_difference,
+    rms_of,
+)
 
 USUAL_ACTUATORS = {"biceps": ("*biceps*long*", "*biceps*"), "triceps": ("*triceps*lat*", "*triceps*")}
 """EMG channel -> actuators it is compared with, the first pattern that fits one; those of paper A, section 2.4."""
@@ -182,12 +191,8 @@ def _fit(
     ]
     onsets = np.array(starts) / series.rate_hz
     samples, edge = best_lag(ours, theirs, round(settings.largest_lag_s * series.rate_hz))
-    condition, muscle, actuator, signal = names
     return MuscleFit(
-        condition=condition,
-        muscle=muscle,
-        actuator=actuator,
-        signal=signal,
+        *names,
         mae=mean_of(trial_mae, "1", settings.resampling),
         rmse=rms_of(squares, "1", settings.resampling),
         correlation=mean_of(trial_r, "1", settings.resampling),
@@ -276,22 +281,13 @@ class ConditionDifference:
 def condition_differences(fits: Sequence[MuscleFit], resampling: Resampling) -> list[ConditionDifference]:
     """Compare every pair of conditions on every muscle and signal, over the trials both have."""
     out = []
-    for number, first in enumerate(fits):
-        for second in fits[number + 1 :]:
-            if (first.muscle, first.signal) != (second.muscle, second.signal) or first.condition == second.condition:
-                continue
-            common = [name for name in first.trials if name in second.trials]
-            one, two = ([fit.trials.index(name) for name in common] for fit in (first, second))
-            out.append(
-                ConditionDifference(
-                    first.muscle,
-                    first.signal,
-                    first.condition,
-                    second.condition,
-                    paired_difference(first.trial_mae[one], second.trial_mae[two], "1", resampling),
-                    paired_difference(first.trial_correlation[one], second.trial_correlation[two], "1", resampling),
-                )
-            )
+    for first, second in combinations(fits, 2):
+        if (first.muscle, first.signal) != (second.muscle, second.signal) or first.condition == second.condition:
+            continue
+        one, two = common_places(first.trials, second.trials)
+        mae = paired_difference(first.trial_mae[one], second.trial_mae[two], "1", resampling)
+        agreement = paired_difference(first.trial_correlation[one], second.trial_correlation[two], "1", resampling)
+        out.append(ConditionDifference(first.muscle, first.signal, first.condition, second.condition, mae, agreement))
     return out
 
 

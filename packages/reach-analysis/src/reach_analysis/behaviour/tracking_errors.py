@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -27,6 +27,11 @@ class Deviation:
     """Trials x time x name, never negative, in `units`."""
     units: tuple[str, ...]
     """Unit of each channel: "deg" or "mm"."""
+
+    def in_unit(self, unit: str) -> Deviation:
+        """The channels in a unit."""
+        names = [name for name, own in zip(self.distance.channels, self.units, strict=True) if own == unit]
+        return Deviation(self.kind, self.distance.select(names), (unit,) * len(names))
 
 
 def joint_deviation(rollouts: Rollouts) -> Deviation:
@@ -101,17 +106,13 @@ def body_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
     position = rollouts.series("xpos")
     bodies = [name for name in rollouts.names["names_xpos"] if name in clips.bodies and name != "world"]
     columns = [position.channels.index(f"{name}/x") for name in bodies]
-    values, starts = [], []
-    for trial, clip in enumerate(_common_clips(rollouts, clips)):
-        steps, frames = _shared_times(position.times(trial), clips, clip)
+
+    def distances(trial: int, clip: str, steps: np.ndarray, frames: np.ndarray) -> np.ndarray:
         truth = clips.read("xpos", clip)[frames][:, [clips.bodies.index(name) for name in bodies]]
         found = np.stack([position.values[trial][steps, column : column + 3] for column in columns], axis=1)
-        values.append(1e3 * np.linalg.norm(found - truth, axis=2))
-        starts.append(frames[0] / clips.rate_hz)
-    series = TrialSeries(
-        "body error", "mm", clips.rate_hz, rollouts.trials, tuple(bodies), tuple(values), np.array(starts, dtype=float)
-    )
-    return Deviation("body", series, ("mm",) * len(bodies))
+        return 1e3 * np.linalg.norm(found - truth, axis=2)
+
+    return _at_frames(rollouts, clips, "body", bodies, distances)
 
 
 def keypoint_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
@@ -119,28 +120,33 @@ def keypoint_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
     if not clips.keypoint_bodies or clips.offsets is None:
         raise ContractError(f"{clips.path}: kp_body and offsets are missing, so keypoints cannot be carried along")
     position, turn = rollouts.series("xpos"), rollouts.series("xquat")
-    values, starts = [], []
-    for trial, clip in enumerate(_common_clips(rollouts, clips)):
-        steps, frames = _shared_times(position.times(trial), clips, clip)
+    carried = list(zip(clips.keypoint_bodies, clips.offsets, strict=True))
+
+    def distances(trial: int, clip: str, steps: np.ndarray, frames: np.ndarray) -> np.ndarray:
         sites = np.empty((len(steps), len(clips.keypoints), 3))
-        for number, (body, offset) in enumerate(zip(clips.keypoint_bodies, clips.offsets, strict=True)):
+        for number, (body, offset) in enumerate(carried):
             if f"{body}/x" not in position.channels:
                 raise MismatchError(f"{rollouts.path}: has no body {body!r}, which {clips.path.name} names")
             x, w = position.channels.index(f"{body}/x"), turn.channels.index(f"{body}/w")
             quaternion = turn.values[trial][steps, w : w + 4]
             sites[:, number] = position.values[trial][steps, x : x + 3] + rotate(quaternion, offset)
-        values.append(1e3 * np.linalg.norm(sites - clips.read("marker_sites", clip)[frames], axis=2))
-        starts.append(frames[0] / clips.rate_hz)
-    series = TrialSeries(
-        "tracking error",
-        "mm",
-        clips.rate_hz,
-        rollouts.trials,
-        clips.keypoints,
-        tuple(values),
-        np.array(starts, dtype=float),
-    )
-    return Deviation("keypoint", series, ("mm",) * len(clips.keypoints))
+        return 1e3 * np.linalg.norm(sites - clips.read("marker_sites", clip)[frames], axis=2)
+
+    return _at_frames(rollouts, clips, "keypoint", clips.keypoints, distances)
+
+
+def _at_frames(
+    rollouts: Rollouts, clips: Clips, kind: str, names: Sequence[str], distances: Callable[..., np.ndarray]
+) -> Deviation:
+    """Distances of every trial in mm; `distances` gives those of a trial and clip at some steps and their frames."""
+    values, starts = [], []
+    for trial, clip in enumerate(_common_clips(rollouts, clips)):
+        steps, frames = _shared_times(rollouts.series("xpos").times(trial), clips, clip)
+        values.append(distances(trial, clip, steps, frames))
+        starts.append(float(frames[0] / clips.rate_hz))
+    trials = rollouts.trials
+    series = TrialSeries(f"{kind} error", "mm", clips.rate_hz, trials, tuple(names), tuple(values), np.array(starts))
+    return Deviation(kind, series, ("mm",) * len(names))
 
 
 def registration_deviation(clips: Clips, names: Sequence[str] | None = None) -> Deviation:

@@ -19,7 +19,7 @@ from reach_analysis.replication.table import Comparison, comparison_study
 from reach_analysis.representation.pca import LayerPca, colour_values, layer_pca
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.pca import usual_colour
-from reach_analysis.studies.study import Study
+from reach_analysis.studies.study import Study, each
 
 COLOUR_COLUMN = 2
 """Column of qpos that the public notebook calls shoulder extension."""
@@ -30,11 +30,11 @@ def compare_components(rollouts: Rollouts, config: PcaConfig, stage: Stage = sil
     """Every layer, ours and theirs."""
     names = config.layers or ["latent_mean", *rollouts.layers]
     folds = folds_at_most(rollouts.trials, config.folds, config.seed)
-    tick, rows = stage("replication", len(names)), []
+    rows = []
     positions = rollouts.series("qpos")
     joint = config.colour_by or usual_colour(rollouts)
     column = positions.channels[min(COLOUR_COLUMN, len(positions.channels) - 1)]
-    for name in names:
+    for name in each(stage, "replication", names):
         series = rollouts.representation(name)
         result = layer_pca(series, config.components, folds)
         count = f"first {len(result.explained)} components"
@@ -49,7 +49,6 @@ def compare_components(rollouts: Rollouts, config: PcaConfig, stage: Stage = sil
             f"coloured by column {COLOUR_COLUMN} of qpos, here {column}", f"R² of the colour, {count}",
             ours, theirs, result.n_trials, result.n_trials,
         ))  # fmt: skip
-        tick(1)
     return comparison_study("pca", rows, (rollouts.path,), [f"n = {len(rollouts.trials)} trials."])
 
 
@@ -63,8 +62,8 @@ def _colour_r2(layer: LayerPca, colours: Sequence[np.ndarray]) -> float:
 
 def compare_spectra(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stage = silent) -> Study:
     """Every condition, ours and theirs."""
-    tick, rows = stage("replication", len(conditions)), []
-    for name, rollouts in conditions.items():
+    rows = []
+    for name, rollouts in each(stage, "replication", conditions.items()):
         series = rollouts.series(config.signal)
         series = series.select(config.actuators) if config.actuators else series
         low, high = check_band(config.low_hz, config.high_hz, series.rate_hz)
@@ -82,6 +81,5 @@ def compare_spectra(conditions: Mapping[str, Rollouts], config: SpectraConfig, s
             "part of the named band that the signal can hold", 1.0, (top - BAND_HZ[0]) / (BAND_HZ[1] - BAND_HZ[0]),
             len(ours.trials), len(theirs.trials),
         ))  # fmt: skip
-        tick(1)
     inputs = tuple(rollouts.path for rollouts in conditions.values())
     return comparison_study("spectra", rows, inputs, [f"n = {rows[0].ours_n} trials."])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from reach_analysis.statistics.correlation import Measure, agreement
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.forecast_questions import Question, lags_within, questions
 from reach_analysis.studies.section import Column, Section, table
-from reach_analysis.studies.study import Study
+from reach_analysis.studies.study import Study, each
 
 TITLE = "The public notebooks' choices"
 QUESTION = (
@@ -162,7 +162,7 @@ class _Departure:
     name: str
     ours: str
     public: str
-    protocol: Protocol
+    protocol: Protocol = field(default_factory=Protocol)
 
 
 DEPARTURES = (
@@ -186,15 +186,15 @@ TEST_LAGS = _Departure(
     "lags chosen on what is predicted", "E, tau and Tp by nested folds",
     "the best of the candidates on the predictions themselves", Protocol(test_lags=True),
 )  # fmt: skip
+MEASURES = _Departure(
+    "Pearson under Spearman's name", "Spearman's rho where rho is written", "pyEDM's rho, which is Pearson's"
+)
 
 
 def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> Study:
     """Every question of the settings, ours and theirs."""
     chosen, inputs, _ = questions(rollouts, config)
-    tick, rows = stage("replication", len(chosen)), []
-    for question in chosen:
-        rows += list(departures(question, config))
-        tick(1)
+    rows = [row for question in each(stage, "replication", chosen) for row in departures(question, config)]
     notes = [
         f"Simplex projection, n = {len(chosen[0].data.ids)} trials; medians over {DRAWS} exchanges of trials. Lags are "
         "those that nested folds chose most often, but where the choice of lags itself is compared."
@@ -214,11 +214,14 @@ class _Setting:
     targets: Float[np.ndarray, "sample column"]
     ours: Outcome
 
-    def row(self, departure: _Departure, ours: Outcome, public: Outcome, measure: Measure) -> Comparison:
-        """The comparison of two outcomes."""
-        one, two = ours.scores[measure], public.scores[measure]
+    def row(
+        self, departure: _Departure, ours: Outcome, public: Outcome, theirs: Measure = Measure.SPEARMAN
+    ) -> Comparison:
+        """The comparison of two outcomes, by Spearman's rho and the measure of theirs."""
+        one, two = ours.scores[Measure.SPEARMAN], public.scores[theirs]
+        measure = "spearman" if theirs is Measure.SPEARMAN else f"spearman, {theirs} for theirs"
         return Comparison(
-            self.name, departure.name, departure.ours, departure.public, str(measure), float(one[0]), float(two[0]),
+            self.name, departure.name, departure.ours, departure.public, measure, float(one[0]), float(two[0]),
             ours.predictions, public.predictions, float(np.median(one[1:])), float(np.median(two[1:])),
         )  # fmt: skip
 
@@ -229,23 +232,21 @@ def departures(question: Question, config: ForecastConfig) -> Iterator[Compariso
     extra = (STRETCHED,) if question.noise is not None and not question.own else ()
     for departure in (*DEPARTURES, *extra):
         public = score(setting.data, (setting.usual,), setting.folds, departure.protocol, setting.targets)
-        yield setting.row(departure, setting.ours, public, Measure.SPEARMAN)
+        yield setting.row(departure, setting.ours, public)
     nested = setting.ours
     if len(setting.candidates) > 1:
         nested = _nested(setting)
         public = score(setting.data, setting.candidates, setting.folds, TEST_LAGS.protocol, setting.targets)
-        yield setting.row(TEST_LAGS, nested, public, Measure.SPEARMAN)
-    yield _measures(setting)
+        yield setting.row(TEST_LAGS, nested, public)
+    yield setting.row(MEASURES, setting.ours, setting.ours, Measure.PEARSON)
     yield _nulls(setting, config.seed)
     together = Protocol(rows=True, padding=True, test_lags=True, stretched=bool(extra))
     public = score(setting.data, setting.candidates, setting.folds, together, setting.targets)
-    yield Comparison(
-        setting.name, "all of them, as published", "Spearman, nested lags, folds of trials, exchanged trials",
-        "Pearson, best lags, rows, NaN rows" + (", stretched" if extra else ""), "spearman, pearson for theirs",
-        float(nested.scores[Measure.SPEARMAN][0]), float(public.scores[Measure.PEARSON][0]),
-        nested.predictions, public.predictions,
-        float(np.median(nested.scores[Measure.SPEARMAN][1:])), float(np.median(public.scores[Measure.PEARSON][1:])),
+    published = _Departure(
+        "all of them, as published", "Spearman, nested lags, folds of trials, exchanged trials",
+        "Pearson, best lags, rows, NaN rows" + (", stretched" if extra else ""), together,
     )  # fmt: skip
+    yield setting.row(published, nested, public, Measure.PEARSON)
 
 
 def _setting(question: Question, config: ForecastConfig) -> _Setting:
@@ -264,19 +265,8 @@ def _setting(question: Question, config: ForecastConfig) -> _Setting:
 def _nested(setting: _Setting) -> Outcome:
     forecaster = NestedLags(setting.data, setting.candidates, setting.folds)
     observed, predicted = setting.targets[forecaster.samples], forecaster.predict(setting.targets)
-    scores = {measure: agreement(measure, observed, predicted) for measure in (Measure.PEARSON, Measure.SPEARMAN)}
+    scores = {measure: agreement(measure, observed, predicted) for measure in _MEASURES}
     return Outcome(scores, len(forecaster.samples))
-
-
-def _measures(setting: _Setting) -> Comparison:
-    """The same predictions under both names."""
-    ours = setting.ours
-    one, two = ours.scores[Measure.SPEARMAN], ours.scores[Measure.PEARSON]
-    return Comparison(
-        setting.name, "Pearson under Spearman's name", "Spearman's rho where rho is written",
-        "pyEDM's rho, which is Pearson's", "spearman, pearson for theirs", float(one[0]), float(two[0]),
-        ours.predictions, ours.predictions, float(np.median(one[1:])), float(np.median(two[1:])),
-    )  # fmt: skip
 
 
 def _nulls(setting: _Setting, seed: int) -> Comparison:

@@ -7,6 +7,7 @@ to 0 and 1, stood for the muscle, and the i-th simulated trial was compared with
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.replication.table import Comparison, comparison_study
 from reach_analysis.statistics.estimates import Resampling
-from reach_analysis.studies.recordings import load_emg
-from reach_analysis.studies.study import Study
+from reach_analysis.studies.recordings import actuators_of, load_emg
+from reach_analysis.studies.study import Study, each
 
 WINDOW_S = 0.25
 """EMG of the public comparison, from the start of the reach."""
@@ -33,34 +34,30 @@ Pair = tuple[np.ndarray, np.ndarray]
 def compare_muscles(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = silent) -> Study:
     """Every condition and muscle, ours and theirs."""
     emg, inputs, notes = load_emg(conditions, config)
-    tick, rows = stage("replication", len(conditions)), []
-    for name, rollouts in conditions.items():
+    rows = []
+    for name, rollouts in each(stage, "replication", conditions.items()):
         for muscle in emg.envelope.channels:
             rows += _muscle(name, muscle, rollouts, emg, config)
-        tick(1)
     counts = [f"n = {min(row.ours_n for row in rows)} trials.", *notes]
     return comparison_study("emg", rows, (*inputs, *(one.path for one in conditions.values())), counts)
 
 
 def _muscle(name: str, muscle: str, rollouts: Rollouts, emg: Emg, config: EmgConfig) -> list[Comparison]:
-    chosen = {str(key): str(value) for key, value in (config.muscles or {}).items()}
-    actuator = actuator_for(muscle, rollouts.names["actuator"], chosen)
+    actuator = actuator_for(muscle, rollouts.names["actuator"], actuators_of(config))
     envelope = emg.envelope.select([muscle])
     act, ctrl = (simulated(rollouts, signal, [actuator], None) for signal in ("act", "ctrl"))
-    ours = _matched(simulated(rollouts, "act", [actuator], envelope.rate_hz), envelope)
-    clipped = ctrl.map(lambda rows: np.clip(rows, 0.0, 1.0))
+    act_there, ctrl_there = (simulated(rollouts, name, [actuator], envelope.rate_hz) for name in ("act", "ctrl"))
+    ours = _matched(act_there, envelope)
     public: dict[str, tuple[str, str, Pair]] = {
         "half the simulation and 250 ms of EMG, both stretched": (
             "the same times", f"both over {SAMPLES} samples, by sample number", _stretched(act, envelope)),
         "control for the muscle": (
-            "muscle activation", "control, clipped to 0 and 1",
-            _matched(simulated(rollouts, "ctrl", [actuator], envelope.rate_hz), envelope, clip=True)),
+            "muscle activation", "control, clipped to 0 and 1", _matched(_clipped(ctrl_there), envelope)),
         "trials joined by position": (
-            "trials joined by name", "the i-th with the i-th",
-            _matched(_renamed(simulated(rollouts, "act", [actuator], envelope.rate_hz), envelope), envelope)),
+            "trials joined by name", "the i-th with the i-th", _matched(_renamed(act_there, envelope), envelope)),
         "all of them, as published": (
             "names, times, activation", "positions, stretched, control",
-            _stretched(_renamed(clipped, envelope), envelope)),
+            _stretched(_renamed(_clipped(ctrl), envelope), envelope)),
     }  # fmt: skip
     measures: tuple[tuple[str, Callable[[Pair], float]], ...] = (("mean absolute error", _mae), ("correlation", _r))
     return [
@@ -72,29 +69,21 @@ def _muscle(name: str, muscle: str, rollouts: Rollouts, emg: Emg, config: EmgCon
     ]  # fmt: skip
 
 
-def _matched(simulation: TrialSeries, envelope: TrialSeries, *, clip: bool = False) -> Pair:
+def _clipped(control: TrialSeries) -> TrialSeries:
+    return control.map(lambda rows: np.clip(rows, 0.0, 1.0))
+
+
+def _matched(simulation: TrialSeries, envelope: TrialSeries) -> Pair:
     """Both over the trials and times they share."""
-    if clip:
-        simulation = simulation.map(lambda rows: np.clip(rows, 0.0, 1.0))
-    _, both = compare(
-        "", "", simulation, envelope, FitSettings(largest_lag_s=0.0, resampling=Resampling(resamples=100))
-    )
+    settings = FitSettings(largest_lag_s=0.0, resampling=Resampling(resamples=100))
+    _, both = compare("", "", simulation, envelope, settings)
     return both.first.padded()[..., 0], both.second.padded()[..., 0]
 
 
 def _renamed(simulation: TrialSeries, envelope: TrialSeries) -> TrialSeries:
     """Simulated trials under the names of the recorded ones, in the order of the files."""
     count = min(len(simulation.trials), len(envelope.trials))
-    remaining = simulation.take(simulation.trials[:count])
-    return TrialSeries(
-        remaining.name,
-        remaining.unit,
-        remaining.rate_hz,
-        envelope.trials[:count],
-        remaining.channels,
-        remaining.values,
-        remaining.start_s,
-    )
+    return replace(simulation.take(simulation.trials[:count]), trials=envelope.trials[:count])
 
 
 def _stretched(simulation: TrialSeries, envelope: TrialSeries) -> Pair:

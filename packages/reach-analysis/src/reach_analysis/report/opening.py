@@ -78,7 +78,7 @@ def conditions_table(inputs: Inputs) -> Table:
 def _about(name: str, rollouts: Rollouts) -> dict[str, Any]:
     says = rollouts.attributes
     return {
-        "controller": name.replace("_", " "), "file": rollouts.path.name, "body": str(says.get("model_name", "")),
+        "controller": plain(name), "file": rollouts.path.name, "body": str(says.get("model_name", "")),
         "trials": len(rollouts.trials), "steps": int(rollouts.n_steps.sum()), "steps a second": rollouts.rate_hz,
         "frames a second, clips": rollouts.reference_rate_hz, "engine": str(says.get("engine", "")),
         "trained, steps": says.get("checkpoint_step"),
@@ -98,7 +98,7 @@ def focus_note(inputs: Inputs) -> str:
     """The number of controllers, and the condition in focus."""
     if len(inputs.conditions) == 1:
         return "One controller was analysed. Trials are matched by name, and times count from the start of each clip."
-    focus = inputs.focus.replace("_", " ")
+    focus = plain(inputs.focus)
     return (
         f"{len(inputs.conditions)} controllers were analysed. Forecasts, cross maps and the comparison with the papers "
         f"are about {focus} unless stated otherwise. Trials are matched by name, and times count from the start "
@@ -123,17 +123,14 @@ def input_notes(inputs: Inputs, hashes: Iterable[Mapping[str, str]], synthetic: 
             "would only repeat the results for the activation it was made from."
         )
     for condition, path in inputs.clips.items():
-        followed = _source_hashes(inputs.conditions[condition])
+        sources = listed_in(inputs.conditions[condition], "source_files")
+        followed = {str(entry.get("sha256")) for entry in sources if isinstance(entry, dict)}
         if followed and by_name.get(path.name) not in followed:
             notes.append(
                 f"{path.name} is not the clips file named in the rollouts of {condition} (another SHA-256): errors of "
                 "keypoints may be about other recordings."
             )
     return notes
-
-
-def _source_hashes(rollouts: Rollouts) -> set[str]:
-    return {str(entry.get("sha256")) for entry in listed_in(rollouts, "source_files") if isinstance(entry, dict)}
 
 
 def findings(inputs: Inputs, chapters: Sequence[Chapter], verdicts: Mapping[str, int]) -> list[Finding]:
@@ -152,17 +149,13 @@ def findings(inputs: Inputs, chapters: Sequence[Chapter], verdicts: Mapping[str,
 
 
 def _who(inputs: Inputs) -> str:
-    parts = [
-        f"{plain(name)} ({len(rollouts.trials)} trials of at most {_longest(rollouts)} s)"
-        for name, rollouts in inputs.conditions.items()
-    ]
+    parts = []
+    for name, rollouts in inputs.conditions.items():
+        longest = number(float(rollouts.n_steps.max(initial=0)) / rollouts.rate_hz)
+        parts.append(f"{plain(name)} ({len(rollouts.trials)} trials of at most {longest} s)")
     noun = "controller" if len(parts) == 1 else "controllers"
-    body = body_of(inputs).replace("_", " ")
+    body = plain(body_of(inputs))
     return f"This page is about {len(parts)} {noun} of the {body}, trained to imitate recordings: {'; '.join(parts)}."
-
-
-def _longest(rollouts: Rollouts) -> str:
-    return number(float(rollouts.n_steps.max(initial=0)) / rollouts.rate_hz)
 
 
 def _papers(verdicts: Mapping[str, int]) -> list[Finding]:

@@ -74,12 +74,8 @@ def html_of(
         "claims": [_claim(one, len(head.inputs.rows) > 1) for one in checked if one.here],
         "others": [_claim(one, False) for one in checked if not one.here], "citations": citations(),
     }  # fmt: skip
-    environment = Environment(
-        loader=PackageLoader("reach_analysis.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
+    loader = PackageLoader("reach_analysis.report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     environment.filters["words"] = plain
     style = files("reach_analysis.report").joinpath("templates/report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html.jinja").render(page=page, style=Markup(style))
@@ -153,7 +149,9 @@ def picture(shown: StudyFigure, name: str) -> Picture:
     """Draw a figure for files and page."""
     svg = encode(shown.figure, "svg")
     text = svg.decode("utf-8")
-    width = float(_attribute(text, "width").removesuffix("pt")) * _POINT_PX
+    size = re.search(r'<svg[^>]*\swidth="([^"]*)"', text)
+    assert size is not None, "matplotlib gives every SVG a size"
+    width = float(size[1].removesuffix("pt")) * _POINT_PX
     return Picture(name, shown.caption, svg, encode(shown.figure, "png"), inline(text, anchor(name), width))
 
 
@@ -176,9 +174,3 @@ def inline(svg: str, prefix: str, width: float) -> str:
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     style = f"--natural:{width:.0f}px;max-width:{1.15 * width:.0f}px"
     return f'{head} style="{style}" role="img" aria-labelledby="{prefix}-caption">{rest}'
-
-
-def _attribute(svg: str, name: str) -> str:
-    result = re.search(rf'<svg[^>]*\s{name}="([^"]*)"', svg)
-    assert result is not None, "matplotlib gives every SVG a size"
-    return result[1]

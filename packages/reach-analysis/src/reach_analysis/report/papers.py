@@ -11,7 +11,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
@@ -167,7 +167,8 @@ def _check(claim: Claim, facts: Facts, body: str, synthetic: bool) -> Checked:
     if result is None:
         why = why or facts.absent.get(claim.fact.split("/")[0]) or f"Needs {claim.needs}."
         return Checked(claim, condition, None, OPEN, why, True)
-    ours = _scaled(result, claim.scale)
+    low, high = result.low * claim.scale, result.high * claim.scale
+    ours = replace(result, value=result.value * claim.scale, low=low, high=high)
     return Checked(claim, condition, ours, *judge(claim, ours), True)
 
 
@@ -186,10 +187,6 @@ def _place(claim: Claim, facts: Facts) -> tuple[str, str, str]:
     return claim.fact, condition, ""
 
 
-def _scaled(fact: Fact, scale: float) -> Fact:
-    return Fact(fact.value * scale, fact.low * scale, fact.high * scale, fact.n, fact.of)
-
-
 def judge(claim: Claim, ours: Fact) -> tuple[str, str]:
     """Verdict and reason for our number in the claim's unit."""
     low, high = claim.region
@@ -202,15 +199,12 @@ def judge(claim: Claim, ours: Fact) -> tuple[str, str]:
         region = f"at least {exact(low)}"
     slack = _SLACK * max(1.0, abs(ours.value))
     if low - slack <= bottom and top <= high + slack:
-        return REPLICATES, f"{what[:1].upper()}{what[1:]} is {_within(region)}."
+        inside = region if region.startswith(("at", "the")) else f"within {region}"
+        return REPLICATES, f"{what[:1].upper()}{what[1:]} is {inside}."
     if top < low - slack or bottom > high + slack:
         side = "below" if top < low else "above"
         return DIFFERS, f"{what[:1].upper()}{what[1:]} is {side} what counts as the same ({region})."
     return OPEN, f"Our interval reaches across the border of what counts as the same ({region}): too uncertain."
-
-
-def _within(region: str) -> str:
-    return region if region.startswith(("at", "the")) else f"within {region}"
 
 
 def counts(checked: list[Checked]) -> Mapping[str, int]:

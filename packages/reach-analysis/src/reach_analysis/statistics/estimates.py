@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,6 +71,12 @@ class Difference:
     """Mean of first minus second."""
     p: float
     """Two-sided probability of a mean difference this large if the sign of each trial's difference were chance."""
+
+
+def common_places(*trials: Sequence[str]) -> list[list[int]]:
+    """Places of the trials that all have, one list for each, in the order of the first."""
+    common = [name for name in trials[0] if all(name in others for others in trials[1:])]
+    return [[names.index(name) for name in common] for names in trials]
 
 
 def paired_difference(

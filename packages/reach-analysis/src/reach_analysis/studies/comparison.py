@@ -19,10 +19,10 @@ from reach_analysis.behaviour.tracking_errors import joint_deviation, trial_mean
 from reach_analysis.config import ComparisonConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
-from reach_analysis.statistics.estimates import Estimate, Resampling, mean_of, paired_difference
+from reach_analysis.statistics.estimates import Estimate, Resampling, common_places, mean_of, paired_difference
 from reach_analysis.statistics.permutation import holm
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, plain, table
-from reach_analysis.studies.study import Study, StudyFigure
+from reach_analysis.studies.study import Study, StudyFigure, each
 
 TITLE = "Comparison of controllers"
 QUESTION = (
@@ -50,11 +50,8 @@ def run(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Sta
     """Compare each condition with the first one, trial by trial."""
     if len(conditions) < 2:
         raise DataError("a comparison needs at least two rollouts files")
-    tick = stage("conditions", len(conditions))
-    result: dict[str, dict[str, _Quantity]] = {}
-    for name, rollouts in conditions.items():
-        result[name] = _quantities(rollouts, config)
-        tick(1)
+    named = each(stage, "conditions", conditions.items())
+    result = {name: _quantities(rollouts, config) for name, rollouts in named}
     first, *others = result
     shared = [name for name in result[first] if all(name in result[other] for other in others)]
     rows = [row for other in others for name in shared for row in _rows(name, (first, other), result, config)]
@@ -83,8 +80,8 @@ def _quantities(rollouts: Rollouts, config: ComparisonConfig) -> dict[str, _Quan
     deviation = joint_deviation(rollouts)
     out: dict[str, _Quantity] = {}
     for unit in dict.fromkeys(deviation.units):
-        names = [n for n, own in zip(deviation.distance.channels, deviation.units, strict=True) if own == unit]
-        out[f"joint error ({unit})"] = _Quantity(unit, rollouts.trials, trial_means(deviation, names))
+        means = trial_means(deviation, deviation.in_unit(unit).distance.channels)
+        out[f"joint error ({unit})"] = _Quantity(unit, rollouts.trials, means)
     out["squared control"] = _means(rollouts.series("ctrl"), square=True)
     if kind_of_actuators(rollouts) == MUSCLES:
         out["muscle activation"] = _means(rollouts.series("act"))
@@ -105,18 +102,17 @@ def _means(series: TrialSeries, square: bool = False) -> _Quantity:
     return _Quantity("1", series.trials, np.array(means))
 
 
-def _common(one: _Quantity, two: _Quantity) -> tuple[np.ndarray, np.ndarray]:
-    """Values of both over the trials that both have."""
-    trials = [trial for trial in one.trials if trial in two.trials]
-    first, second = (quantity.values[[quantity.trials.index(t) for t in trials]] for quantity in (one, two))
-    return first, second
+def _common(quantities: Sequence[_Quantity]) -> Float[np.ndarray, "quantity trial"]:
+    """Values over the trials that all have."""
+    places = common_places(*(quantity.trials for quantity in quantities))
+    return np.array([quantity.values[rows] for quantity, rows in zip(quantities, places, strict=True)])
 
 
 def _rows(
     name: str, pair: tuple[str, str], result: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig
 ) -> list[dict[str, Any]]:
     """Means of both conditions and the paired difference, second less first; nothing where no trial is shared."""
-    first, second = _common(result[pair[0]][name], result[pair[1]][name])
+    first, second = _common([result[condition][name] for condition in pair])
     known = np.isfinite(first) & np.isfinite(second)
     if not known.any():
         return []
@@ -135,8 +131,7 @@ def _rows(
 def _paired(name: str, result: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig) -> Paired:
     """One quantity of all conditions over the trials that all have, for the figure."""
     full = [quantities[name] for quantities in result.values()]
-    trials = [trial for trial in full[0].trials if all(trial in quantity.trials for quantity in full)]
-    values = np.array([[quantity.values[quantity.trials.index(trial)] for trial in trials] for quantity in full])
+    values = _common(full)
     resampling = Resampling(config.resamples, seed=config.seed)
     means = tuple(mean_of(row, full[0].unit, resampling) for row in values)
     return Paired(name, tuple(result), values, means)

@@ -43,16 +43,6 @@ OBSERVED = (
 )
 
 
-@dataclass(frozen=True)
-class _Map:
-    """One direction: `wanted` is recovered from the history of `history`."""
-
-    history: str
-    wanted: str
-    skill: Skill
-    p: float
-
-
 def run(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> Study:
     """Cross map every muscle with every joint, both ways."""
     if len(config.lags) != 3:
@@ -70,7 +60,7 @@ def run(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> St
     ids = [str(number) for number in range(len(angles))]
     sizes = _sizes(len(ids), config.sizes)
     tick = stage("cross maps", 2 * len(joints) * len(muscles))
-    maps: list[_Map] = []
+    maps: list[Skill] = []
     for column, muscle in enumerate(muscles):
         for place, joint in enumerate(joints):
             both = {muscle: drives[..., column], joint: angles[..., place]}
@@ -87,7 +77,7 @@ def run(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> St
         f"n = {len(ids)} trials at {rate:g} Hz; E = {lags[0]}, tau = {lags[1]}, Tp = {lags[2]} samples."
     )
     kind = kind_of_actuators(rollouts)
-    figure = skill_by_library([one.skill for one in maps], joints, muscles, kind.removesuffix("s"))
+    figure = skill_by_library(maps, joints, muscles, kind.removesuffix("s"))
     return Study(
         name="coupling",
         results=rows,
@@ -107,7 +97,7 @@ def _sizes(trials: int, wanted: list[int]) -> tuple[int, ...]:
     return tuple(sorted(set(chosen)))
 
 
-def _map(history: str, wanted: str, data: TrialData, sizes: tuple[int, ...], config: CouplingConfig) -> _Map:
+def _map(history: str, wanted: str, data: TrialData, sizes: tuple[int, ...], config: CouplingConfig) -> Skill:
     """One direction, and its null at the largest library."""
     embedding = embed(data, Lags(*config.lags))
     result = cross_map(embedding, Libraries(sizes, config.samples, config.seed))
@@ -117,20 +107,19 @@ def _map(history: str, wanted: str, data: TrialData, sizes: tuple[int, ...], con
     everything = Libraries((len(data.ids),), 1, config.seed)
     at_all, *null = cross_map(embedding, everything, targets=targets[target_rows(embedding)]).rho[0, 0]
     low, high = np.nanquantile(result.rho[..., 0], [0.025, 0.975], axis=1)
-    skill = Skill(history, wanted, result.libraries.sizes, result.skill[:, 0], low, high, np.array(null))
-    return _Map(history, wanted, skill, p_value(float(at_all), skill.null) if null else float("nan"))
+    p = p_value(float(at_all), np.array(null)) if null else float("nan")
+    return Skill(history, wanted, result.libraries.sizes, result.skill[:, 0], low, high, np.array(null), p)
 
 
-def _row(one: _Map) -> dict[str, Any]:
-    skill = one.skill
+def _row(skill: Skill) -> dict[str, Any]:
     return {
-        "history": one.history, "finds": one.wanted,
+        "history": skill.history, "finds": skill.wanted,
         "smallest_library": skill.sizes[0], "largest_library": skill.sizes[-1],
         "skill_smallest": float(skill.mean[0]), "skill": float(skill.mean[-1]),
         "low": float(skill.low[-1]), "high": float(skill.high[-1]),
         "convergence": float(skill.mean[-1] - skill.mean[0]),
         "null_median": float(np.median(skill.null)) if len(skill.null) else float("nan"),
-        "null_95": float(np.quantile(skill.null, 0.95)) if len(skill.null) else float("nan"), "p": one.p,
+        "null_95": float(np.quantile(skill.null, 0.95)) if len(skill.null) else float("nan"), "p": skill.p,
     }  # fmt: skip
 
 
@@ -149,6 +138,8 @@ class Skill:
     high: Float[np.ndarray, " size"]
     null: Float[np.ndarray, " draw"]
     """With trials exchanged, at the largest library; may be empty."""
+    p: float
+    """That the null finds as much; NaN without one."""
 
 
 def skill_by_library(skills: Sequence[Skill], joints: Sequence[str], muscles: Sequence[str], kind: str) -> Figure:

@@ -53,7 +53,7 @@ def run(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = si
         tick(1)
     differences = condition_differences(fits, settings.resampling)
     first = next(iter(pairs[config.signals[0]].values()))
-    notes += [*_joining_notes(next(iter(first.values()))), *_lag_notes(fits)]
+    notes += [*_outcome_notes(next(iter(first.values())), fits)]
     return Study(
         name="emg",
         results={
@@ -85,18 +85,15 @@ def _condition(
     return fits, by_muscle
 
 
-def _joining_notes(both: Matched) -> list[str]:
+def _outcome_notes(both: Matched, fits: list[MuscleFit]) -> list[str]:
     notes = []
     if both.only_first:
         notes.append(f"{len(both.only_first)} simulated trials have no EMG and were left out.")
     if both.only_second:
         notes.append(f"{len(both.only_second)} recorded trials have no rollout and were left out.")
+    if edge := [f"{fit.condition}, {fit.muscle}, {fit.signal}" for fit in fits if fit.lag_at_edge]:
+        notes.append(f"The lag is the largest that was tried for {'; '.join(edge)}: it may be larger.")
     return notes
-
-
-def _lag_notes(fits: list[MuscleFit]) -> list[str]:
-    edge = [f"{fit.condition}, {fit.muscle}, {fit.signal}" for fit in fits if fit.lag_at_edge]
-    return [f"The lag is the largest that was tried for {'; '.join(edge)}: it may be larger."] if edge else []
 
 
 def _row(fit: MuscleFit) -> dict[str, Any]:
@@ -221,15 +218,8 @@ def errors_by_condition(fits: Sequence[MuscleFit]) -> Figure:
                 colour = CYCLE[place % len(CYCLE)]
                 spread = np.linspace(-0.22, 0.22, len(fit.trial_mae)) if len(fit.trial_mae) > 1 else np.zeros(1)
                 axis.plot(place + spread, fit.trial_mae, ".", color=colour, alpha=0.35, markersize=3)
-                axis.errorbar(
-                    place,
-                    fit.mae.value,
-                    [[fit.mae.value - fit.mae.low], [fit.mae.high - fit.mae.value]],
-                    fmt="o",
-                    color=colour,
-                    capsize=3,
-                    markersize=6,
-                )
+                reach = [[fit.mae.value - fit.mae.low], [fit.mae.high - fit.mae.value]]
+                axis.errorbar(place, fit.mae.value, reach, fmt="o", color=colour, capsize=3, markersize=6)
             axis.set_xticks(range(len(chosen)), [label(fit.condition, 14) for fit in chosen])
             axis.set_xlim(-0.6, len(chosen) - 0.4)
             axis.set_ylim(bottom=0)

@@ -49,7 +49,7 @@ def run(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> Stud
     tick(1)
     rows, figures = [], []
     for unit in dict.fromkeys(joints.units):
-        result = {"joints": _only(joints, unit)}
+        result = {"joints": joints.in_unit(unit)}
         rows += _rows(result, unit, config, resampling)
         figures.append(_figure(f"joint_errors_{unit}", result, unit, config, f"joints against the reference, {unit}"))
     if kinds:
@@ -74,11 +74,6 @@ def _keypoints(rollouts: Rollouts, clips: Clips | None) -> tuple[dict[str, Devia
         return kinds | {"tracking": keypoint_deviation(rollouts, clips)}, []
     why = "Orientations (xquat) or offsets are not stored, so tracking is measured at the origins of bodies."
     return kinds | {"tracking (bodies)": body_deviation(rollouts, clips)}, [why]
-
-
-def _only(deviation: Deviation, unit: str) -> Deviation:
-    names = [name for name, own in zip(deviation.distance.channels, deviation.units, strict=True) if own == unit]
-    return Deviation(deviation.kind, deviation.distance.select(names), (unit,) * len(names))
 
 
 def _regions(deviation: Deviation, config: ErrorsConfig) -> dict[str, list[str]]:

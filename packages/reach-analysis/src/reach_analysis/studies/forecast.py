@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,7 @@ from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.statistics.score import Score
 from reach_analysis.studies.forecast_questions import Question, lags_within, questions, working_rate
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, p_text, table
-from reach_analysis.studies.study import Study, StudyFigure
+from reach_analysis.studies.study import Study, StudyFigure, each
 
 TITLE = "Forecasting"
 QUESTION = (
@@ -56,11 +55,7 @@ def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> St
         raise ConfigError("E, tau and Tp need at least one value each")
     rate = working_rate(rollouts, config.rate_hz)
     to_forecast, inputs, notes = questions(rollouts, config)
-    tick = stage("forecasts", len(to_forecast))
-    answers = []
-    for question in to_forecast:
-        answers.append(_answer(question, config, rate))
-        tick(1)
+    answers = [_answer(question, config, rate) for question in each(stage, "forecasts", to_forecast)]
     scores = [score for answer in answers for score in answer.scores]
     rows = [_row(score) for score in scores]
     sweep_rows = [row for answer in answers for row in _sweep_rows(answer)]
@@ -106,7 +101,7 @@ def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answ
         seed=config.seed,
     )
     task = Task(question.name, question.data, make, noise=question.noise, notes=question.notes, parameters=parameters)
-    usual = _most_common(chosen)
+    usual = max(dict.fromkeys(chosen), key=chosen.count)
     return _Answer(
         question,
         assess(task, settings),
@@ -123,10 +118,6 @@ def _candidates(question: Question, config: ForecastConfig) -> tuple[Lags, ...]:
     if len(config.own_lags) != 3:
         raise ConfigError(f"own_lags: expected E, tau and Tp, got {config.own_lags}")
     return (Lags(*config.own_lags),)
-
-
-def _most_common(lags: Sequence[Lags]) -> Lags:
-    return max(dict.fromkeys(lags), key=list(lags).count)
 
 
 def _sweeps(question: Question, config: ForecastConfig, folds: np.ndarray) -> dict[str, list[SweepPoint]]:

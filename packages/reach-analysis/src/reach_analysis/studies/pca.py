@@ -14,7 +14,7 @@ from reach_analysis.figures.representation import trajectories, variance_by_laye
 from reach_analysis.representation.pca import LayerPca, bootstrap_explained, colour_values, delay_windows, layer_pca
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
-from reach_analysis.studies.study import Study, StudyFigure
+from reach_analysis.studies.study import Study, StudyFigure, each
 
 TITLE = "Representation: principal components"
 QUESTION = (
@@ -69,8 +69,7 @@ def _layers(rollouts: Rollouts, config: PcaConfig, stage: Stage) -> tuple[list[L
     names = config.layers or ["latent_mean", *rollouts.layers]
     folds = folds_at_most(rollouts.trials, config.folds, config.seed)
     layers, rows = [], []
-    tick = stage("layers", len(names))
-    for name in names:
+    for name in each(stage, "layers", names):
         series = rollouts.representation(name)
         fold = folds
         if config.window_frames > 1:
@@ -79,7 +78,6 @@ def _layers(rollouts: Rollouts, config: PcaConfig, stage: Stage) -> tuple[list[L
         layers.append(layer_pca(series, config.components, fold))
         drawn = bootstrap_explained(series, config.components, config.resamples, config.seed)
         rows.append(_row(layers[-1], drawn))
-        tick(1)
     return layers, rows
 
 

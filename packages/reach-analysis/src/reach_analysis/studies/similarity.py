@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from reach_analysis.representation.similarity import (
 )
 from reach_analysis.studies.recordings import load_emg, recordings_of
 from reach_analysis.studies.section import Column, Section, table
-from reach_analysis.studies.study import Study, StudyFigure
+from reach_analysis.studies.study import Study, StudyFigure, each
 
 TITLE = "Representation: similarity"
 QUESTION = (
@@ -43,16 +44,14 @@ def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> 
     stacks = dict(zip(names, common_window(list(series.values())), strict=True))
     first = next(iter(stacks.values()))
     orders = exchanges(len(first), config.draws, config.seed)
-    pairs = [(one, two) for number, one in enumerate(names) for two in names[number + 1 :]]
-    tick = stage("pairs", len(pairs))
+    pairs = list(combinations(names, 2))
     result: list[Similarity] = []
     axes = {name: main_axes(stack, name) for name, stack in stacks.items()}
     distances = {name: trial_distances(stack, name) for name, stack in stacks.items()}
-    for pair in pairs:
+    for pair in each(stage, "pairs", pairs):
         one, two = pair
         result.append(cka(axes[one], axes[two], orders, pair))
         result.append(rsa(distances[one], distances[two], orders, pair, first.shape[1]))
-        tick(1)
     rows = [asdict(entry) for entry in result]
     caption = (
         f"Similarity of representations. Left: linear CKA over all samples; middle: its excess over the mean of "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from reach_analysis.config import SpectraConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import spectra
-from reach_analysis.statistics.estimates import Difference, Resampling, mean_of, paired_difference
+from reach_analysis.statistics.estimates import Resampling, common_places, mean_of, paired_difference
 from reach_analysis.studies.section import Column, Section, interval_column, table
-from reach_analysis.studies.study import Study, StudyFigure
+from reach_analysis.studies.study import Study, StudyFigure, each
 
 TITLE = "Spectra of the actions"
 QUESTION = (
@@ -34,10 +35,9 @@ def run(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stage 
     if config.signal not in SIGNALS:
         raise ConfigError(unknown("signal", config.signal, SIGNALS))
     resampling = Resampling(config.resamples, seed=config.seed)
-    tick = stage("conditions", len(conditions))
     powers: dict[str, BandPower] = {}
     densities, notes, units = {}, [], set()
-    for name, rollouts in conditions.items():
+    for name, rollouts in each(stage, "conditions", conditions.items()):
         full = _signal(rollouts, config)
         keep = long_enough(full, config.low_hz)
         # where none is, the measure itself says what is too short
@@ -48,7 +48,6 @@ def run(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stage 
         units.add("1" if series.unit == "per column" else series.unit)
         powers[name] = band_power(series, config.low_hz, config.high_hz)
         densities[name] = mean_spectrum(series)
-        tick(1)
     rows = [row for name, power in powers.items() for row in _rows(name, power, resampling)]
     first = next(iter(powers.values()))
     band = (first.low_hz, first.high_hz)
@@ -91,19 +90,17 @@ def _rows(name: str, power: BandPower, resampling: Resampling) -> list[dict[str,
 
 def _differences(powers: Mapping[str, BandPower], resampling: Resampling) -> list[dict[str, Any]]:
     """Paired differences between conditions over the trials both have."""
-    names, out = list(powers), []
-    for number, first in enumerate(names):
-        for second in names[number + 1 :]:
-            one, two = powers[first], powers[second]
-            common = [trial for trial in one.trials if trial in two.trials]
-            if not common:
-                continue
-            values = [power.power.mean(axis=1)[[power.trials.index(trial) for trial in common]] for power in (one, two)]
-            result: Difference = paired_difference(values[0], values[1], "1", resampling)
-            out.append({
-                "first": first, "second": second, "trials": result.estimate.n, "difference": result.estimate.value,
-                "low": result.estimate.low, "high": result.estimate.high, "p": result.p,
-            })  # fmt: skip
+    out = []
+    for (first, one), (second, two) in combinations(powers.items(), 2):
+        rows = common_places(one.trials, two.trials)
+        if not rows[0]:
+            continue
+        values = [power.power.mean(axis=1)[places] for power, places in zip((one, two), rows, strict=True)]
+        result = paired_difference(values[0], values[1], "1", resampling)
+        out.append({
+            "first": first, "second": second, "trials": result.estimate.n, "difference": result.estimate.value,
+            "low": result.estimate.low, "high": result.estimate.high, "p": result.p,
+        })  # fmt: skip
     return out
 
 

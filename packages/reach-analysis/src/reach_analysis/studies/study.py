@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
 from reach_analysis._common.errors import InputError
 from reach_analysis._common.figures import save
 from reach_analysis._common.files import write_json, write_table
+from reach_analysis._common.progress import Stage
 from reach_analysis._common.system import environment
 from reach_analysis.data.rollouts import file_sha256
 
 _log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,14 @@ def write_study(study: Study, folder: Path, settings: Any) -> None:
     }
     write_json(folder / f"{study.name}.json", record)
     _log.info("results in %s", folder)
+
+
+def each(stage: Stage, name: str, items: Collection[Item]) -> Iterator[Item]:
+    """Give items one by one, and count them in a progress bar."""
+    tick = stage(name, len(items))
+    for item in items:
+        yield item
+        tick(1)
 
 
 def input_hashes(paths: Iterable[Path]) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from reach_analysis.config import SurvivalConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.behaviour import survival_curves
 from reach_analysis.studies.section import Column, Fact, Section, fact, plain, table
-from reach_analysis.studies.study import Study, StudyFigure
+from reach_analysis.studies.study import Study, StudyFigure, each
 
 TITLE = "Survival"
 QUESTION = (
@@ -25,10 +25,9 @@ QUESTION = (
 
 def run(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Stage = silent) -> Study:
     """Survival of every condition; rollouts that reach the clip's end are censored there."""
-    tick = stage("conditions", len(conditions))
     curves: dict[str, Survival] = {}
     results: list[dict[str, Any]] = []
-    for name, rollouts in conditions.items():
+    for name, rollouts in each(stage, "conditions", conditions.items()):
         ended = np.array([reason is not None for reason in rollouts.ended])
         curve = kaplan_meier(rollouts.n_steps / rollouts.rate_hz, ended, config.level)
         curves[name] = curve
@@ -38,7 +37,6 @@ def run(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Stage
             "condition": name, "episodes": len(ended), "ended": int(ended.sum()), "median_s": curve.median,
             "last_seen_s": float(curve.time[-1]), "reasons": dict(Counter(r for r in rollouts.ended if r)), "at_s": at,
         })  # fmt: skip
-        tick(1)
     rows = [
         {"condition": name, "time_s": float(time), "survival": float(curve.survival[i]), "low": float(curve.low[i]),
          "high": float(curve.high[i]), "at_risk": int(curve.at_risk[i]), "ended": int(curve.events[i]),

@@ -22,9 +22,9 @@ from reach_analysis.config import SweepConfig
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
 from reach_analysis.statistics.estimates import Resampling, bootstrap
-from reach_analysis.studies.recordings import load_emg, recordings_of, require_recorded
+from reach_analysis.studies.recordings import actuators_of, load_emg, recordings_of, require_recorded
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
-from reach_analysis.studies.study import Study, StudyFigure
+from reach_analysis.studies.study import Study, StudyFigure, each
 
 TITLE = "Sweep of runs"
 QUESTION = (
@@ -50,11 +50,7 @@ def run(rollouts: Mapping[str, Rollouts], config: SweepConfig, stage: Stage = si
 def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> Study:
     """Table of runs, means over seeds, the knee, and the figure of all outcomes together."""
     parameter, values = swept(runs, config.parameter)
-    tick = stage("runs", len(runs))
-    outcomes = []
-    for run in runs:
-        outcomes.append(_outcomes(run, config))
-        tick(1)
+    outcomes = [_outcomes(run, config) for run in each(stage, "runs", runs)]
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome))
     columns = {name: [outcome.get(name, float("nan")) for outcome in outcomes] for name in names}
     levels = over_seeds(values, columns)
@@ -73,12 +69,9 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
         f"Outcomes against {parameter}: points are runs, lines means over seeds (n = "
         f"{'-'.join(map(str, [seeds[0], seeds[-1]][: len(seeds)]))} a value), bars 95 % intervals (Student's t). "
         f"High-frequency power: {config.low_hz:g} Hz to half the rate, of the actions."
-        + (
-            f" Dashed: the knee, {result.value:g} ({100 * result.agreement:.0f} % of resampled seeds)."
-            if result
-            else ""
-        )
     )
+    if result:
+        caption += f" Dashed: the knee, {result.value:g} ({100 * result.agreement:.0f} % of resampled seeds)."
     shown = [name for name in names if name != STEPS and np.isfinite(columns[name]).any()]
     return Study(
         name="sweep",
@@ -149,7 +142,7 @@ def _emg_errors(rollouts: Rollouts, config: SweepConfig) -> dict[str, float]:
     settings = recordings_of(config)
     require_recorded(settings)
     emg, _, _ = load_emg({}, settings)
-    chosen = {str(k): str(v) for k, v in (config.muscles or {}).items()}
+    chosen = actuators_of(settings)
     actuators = [actuator_for(muscle, rollouts.names["actuator"], chosen) for muscle in emg.envelope.channels]
     simulation = simulated(rollouts, "act", actuators, emg.envelope.rate_hz)
     fits, _ = compare("run", "act", simulation, emg.envelope, MuscleSettings(resampling=Resampling(100)))
