@@ -220,9 +220,10 @@ def _read_reach_clips(path: Path) -> None:
 
 
 def _read_emg_nwb(path: Path) -> None:
-    from reach_analysis.data.nwb import NwbLayout, read_nwb
+    from reach_analysis.config import RecordingConfig
+    from reach_analysis.data.nwb import read_nwb
 
-    raw, table = read_nwb(path, NwbLayout("acquisition/EMG", {"biceps": 2, "triceps": 0}))
+    raw, table = read_nwb(path, RecordingConfig(nwb_channels={"biceps": 2, "triceps": 0}))
     assert raw.trials == table.trials
 
 

@@ -127,6 +127,7 @@ MISTAKES = {
     "band below a trial": ("spectra", ["low_hz=1"], "less than two periods"),
     "empty band of the EMG": ("emg", ["EMG", "chain.band_hz=[1000,20]"], "band"),
     "one edge of a band": ("emg", ["EMG", "chain.band_hz=[20]"], "two edges"),
+    "one edge of a window": ("emg", ["emg=synthetic", "chain.window_s=[0.3]"], "two edges"),
     "band of the report": ("report", ["studies={spectra:{low_hz:100,high_hz:100}}"], "is empty"),
     "rate of the report": ("report", ["EMG", "studies={emg:{resample:false}}"], "400 samples a second"),
     "trials without table": ("report", ["emg={biceps:LAB/emg_biceps.csv}"], "trials is not set"),

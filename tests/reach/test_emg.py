@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError, InputError, MismatchError
-from reach_analysis.data.emg import EmgChain, band_pass, butterworth, low_pass, normalise, process, rectify, windows
-from reach_analysis.data.nwb import NwbLayout, read_nwb
-from reach_analysis.data.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
+from reach_analysis.config import ChainConfig, RecordingConfig
+from reach_analysis.data.emg import band_pass, butterworth, check_chain, low_pass, normalise, process, rectify, windows
+from reach_analysis.data.nwb import read_nwb
+from reach_analysis.data.recordings import TrialTable, read_emg_csv, read_trials
 from reach_analysis.data.series import match, one_trial_each, resample
 from reach_analysis.synthetic.emg import EmgSettings, make_emg
 from scipy import signal
@@ -86,7 +87,7 @@ def test_bands_that_the_rate_cannot_hold_are_refused(edges: tuple[float, ...], m
 def test_known_activation_is_recovered() -> None:
     truth = make_reaches(ReachSettings(n_trials=20, seed=2)).activation.select(list(MUSCLES.values()))
     raw = make_emg(truth, EmgSettings(seed=5))
-    emg = process(raw, replace(table(20), trials=truth.trials), EmgChain())
+    emg = process(raw, replace(table(20), trials=truth.trials), ChainConfig())
     both = match(resample(truth, 200.0), emg.envelope)
     true, found = both.first.stacked(), both.second.stacked()
     assert found.shape == (20, 60, 2)
@@ -105,7 +106,7 @@ def test_a_burst_appears_at_its_own_time() -> None:
     level = np.zeros((120, 1))
     level[80:88] = 1.0  # 200 to 220 ms at 400 Hz
     truth = one_trial_each("burst", [level] * 30, 400.0, ["biceps_long"])
-    emg = process(make_emg(truth, EmgSettings(noise=0.0, drift=0.0)), table(30), EmgChain())
+    emg = process(make_emg(truth, EmgSettings(noise=0.0, drift=0.0)), table(30), ChainConfig())
     mean = emg.envelope.stacked().mean(axis=0)[:, 0]
     times = emg.envelope.times(0)
     assert abs((mean * times).sum() / mean.sum() + 0.0025 - 0.21) < 0.001
@@ -115,7 +116,7 @@ def test_the_chain_is_what_its_steps_are_by_hand() -> None:
     rng = np.random.default_rng(0)
     raw = rng.normal(size=(2, 18_000))
     series = one_trial_each("EMG", [rows[:, None] for rows in raw], RATE, ["biceps"])
-    out = process(series, table(2), EmgChain()).envelope.stacked()[..., 0]
+    out = process(series, table(2), ChainConfig()).envelope.stacked()[..., 0]
     band = signal.butter(4, [20, 1000], "bandpass", fs=RATE, output="sos")
     low = signal.butter(4, 50, fs=RATE, output="sos")
     by_hand = np.stack([signal.sosfiltfilt(low, np.abs(signal.sosfiltfilt(band, rows))) for rows in raw])
@@ -145,21 +146,21 @@ def test_windows_count_time_from_the_reach() -> None:
 def test_a_table_in_frames_of_another_camera_is_refused(tmp_path: Path) -> None:
     truth = make_reaches(ReachSettings(n_trials=3)).activation
     files = write_emg(tmp_path, truth, MUSCLES, EmgSettings(frame_rate_hz=400.0, lead_s=0.4, tail_s=0.05))
-    wrong = read_trials(files["trials"], TableColumns(rate_hz=200.0))
+    wrong = read_trials(files["trials"], RecordingConfig(frame_rate_hz=200.0))
     raw = read_emg_csv({"biceps": files["biceps"]}, wrong, RATE)
     with pytest.raises(MismatchError, match=r"is outside the recorded[\s\S]*frames at 200 a second; is one of these"):
-        process(raw, wrong, EmgChain())
-    right = read_trials(files["trials"], TableColumns(rate_hz=400.0))
-    assert process(raw, right, EmgChain()).envelope.lengths == (60, 60, 60)
+        process(raw, wrong, ChainConfig())
+    right = read_trials(files["trials"], RecordingConfig(frame_rate_hz=400.0))
+    assert process(raw, right, ChainConfig()).envelope.lengths == (60, 60, 60)
 
 
 def test_more_samples_than_the_window_has_are_refused() -> None:
     with pytest.raises(ConfigError, match="120 samples at 200 Hz last 600 ms, but the window lasts 300 ms"):
-        EmgChain(samples=120).check(RATE)
+        check_chain(ChainConfig(samples=120), RATE)
     with pytest.raises(ConfigError, match="whole blocks"):
-        EmgChain(rate_hz=199.0).check(RATE)
+        check_chain(ChainConfig(rate_hz=199.0), RATE)
     with pytest.raises(ConfigError, match="5 faults"):
-        EmgChain(rate_hz=400.0, window_s=(0.1, 0.1), band_hz=(20.0, 1000.0), percentile=0.0).check(500.0)
+        check_chain(ChainConfig(rate_hz=400.0, window_s=[0.1, 0.1], band_hz=[20.0, 1000.0], percentile=0.0), 500.0)
 
 
 def test_rows_belong_to_their_trial_whatever_the_order(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_rows_without_a_reach_are_left_out_and_said_so(tmp_path: Path) -> None:
 def test_a_table_without_names_counts_its_rows(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("start,end\n30,90\n40,90\n")
     assert read_trials(tmp_path / "t.csv").trials == ("1", "2")
-    assert read_trials(tmp_path / "t.csv", TableColumns(first_row=0)).trials == ("0", "1")
+    assert read_trials(tmp_path / "t.csv", RecordingConfig(first_row=0)).trials == ("0", "1")
 
 
 @pytest.mark.parametrize(
@@ -230,9 +231,9 @@ def test_missing_values_and_foreign_trials_are_refused() -> None:
     raw = one_trial_each("EMG", [np.ones((18_000, 1))], RATE, ["biceps"])
     raw.values[0][7] = np.nan
     with pytest.raises(DataError, match="trial '0' holds 1 missing"):
-        process(raw, table(1), EmgChain())
+        process(raw, table(1), ChainConfig())
     with pytest.raises(MismatchError, match="share no trial: 0 against x"):
-        process(raw, replace(table(1), trials=("x",)), EmgChain())
+        process(raw, replace(table(1), trials=("x",)), ChainConfig())
     with pytest.raises(DataError, match="filtering needs"):
         band_pass(one_trial_each("EMG", [np.ones((20, 1))], RATE, ["biceps"]), 20.0, 1000.0)
 
@@ -254,29 +255,29 @@ def nwb_file(path: Path, rate_hz: float = 2000.0) -> np.ndarray:
 
 def test_nwb_gives_the_same_samples_at_the_same_times(tmp_path: Path) -> None:
     data = nwb_file(tmp_path / "session.nwb")
-    raw, trials = read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/EMG", {"biceps": 2, "triceps": 0}))
+    raw, trials = read_nwb(tmp_path / "session.nwb", RecordingConfig(nwb_channels={"biceps": 2, "triceps": 0}))
     assert raw.channels == ("biceps", "triceps")
     assert (raw.rate_hz, raw.unit, raw.trials) == (2000.0, "volts", ("1", "2"))
     assert trials.left_out == {"3": "lies outside the recording"}
     sample = round((trials.start_s[1] - raw.start_s[1]) * 2000)
     np.testing.assert_allclose(raw.values[1][sample], data[round(1.65 * 2000), [2, 0]] * 1e-6)
-    emg = process(raw, trials, EmgChain(band_hz=(20.0, 900.0)))
+    emg = process(raw, trials, ChainConfig(band_hz=[20.0, 900.0]))
     assert emg.envelope.lengths == (60, 60)
 
 
 def test_nwb_without_what_is_needed_says_what_there_is(tmp_path: Path) -> None:
     nwb_file(tmp_path / "session.nwb")
     with pytest.raises(InputError, match="did you mean 'acquisition/EMG'"):
-        read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/emgs", {"biceps": 0}))
+        read_nwb(tmp_path / "session.nwb", RecordingConfig(nwb_series="acquisition/emgs", nwb_channels={"biceps": 0}))
     with pytest.raises(DataError, match="3 channels; cannot read"):
-        read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/EMG", {"biceps": 3}))
+        read_nwb(tmp_path / "session.nwb", RecordingConfig(nwb_channels={"biceps": 3}))
     with pytest.raises(InputError, match="unknown column 'go'"):
-        read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/EMG", {"biceps": 0}, start="go"))
+        read_nwb(tmp_path / "session.nwb", RecordingConfig(nwb_channels={"biceps": 0}, start_column="go"))
 
 
 def test_nwb_with_a_unit_that_is_no_text(tmp_path: Path) -> None:
     nwb_file(tmp_path / "session.nwb")
     with h5py.File(tmp_path / "session.nwb", "r+") as file:
         file["acquisition/EMG/data"].attrs["unit"] = np.array([1.0, 2.0])
-    raw, _ = read_nwb(tmp_path / "session.nwb", NwbLayout("acquisition/EMG", {"biceps": 2}))
+    raw, _ = read_nwb(tmp_path / "session.nwb", RecordingConfig(nwb_channels={"biceps": 2}))
     assert raw.unit == "a.u."

@@ -1,8 +1,8 @@
 """From raw EMG to envelopes that can be compared with simulated muscle activation (paper A, section 2.2).
 
 Band-pass, rectification, envelope, window around the reach, block average, a fixed number of samples, division by a
-percentile over all trials. Each step is a function of a series; :class:`EmgChain` is what they are called with, and is
-saved with the result.
+percentile over all trials. Each step is a function of a series; `chain` holds the settings of all,
+and is saved with the result.
 """
 
 from __future__ import annotations
@@ -15,54 +15,9 @@ from jaxtyping import Float
 from scipy import signal
 
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError, raise_all, shorten
+from reach_analysis.config import ChainConfig
 from reach_analysis.data.recordings import TrialTable
 from reach_analysis.data.series import TrialSeries, resample, same_rate
-
-
-@dataclass(frozen=True)
-class EmgChain:
-    """Settings of the chain; the defaults are those of paper A."""
-
-    band_hz: tuple[float, float] = (20.0, 1000.0)
-    order: int = 4
-    envelope_hz: float = 50.0
-    window_s: tuple[float, float] = (0.0, 0.3)
-    """Stretch kept, from the start of the reach, s."""
-    rate_hz: float = 200.0
-    samples: int | None = 60
-    """Samples kept of each trial; None: all of the window."""
-    percentile: float = 98.0
-    """Amplitude, over all samples of all trials of a muscle, that becomes 1."""
-
-    def check(self, raw_rate_hz: float) -> None:
-        """Refuse settings that contradict each other or the rate of the recording.
-
-        Raises:
-            ConfigError: listing all that is wrong.
-        """
-        faults = []
-        for edges in (self.band_hz, (self.envelope_hz,)):
-            try:
-                require_band(edges, raw_rate_hz)
-            except ConfigError as error:
-                faults.append(str(error))
-        begin, end = self.window_s
-        if not end > begin:
-            faults.append(f"the window {begin:g} to {end:g} s is empty")
-        ratio = raw_rate_hz / self.rate_hz if self.rate_hz > 0 else 0.0
-        if ratio < 1 or not same_rate(ratio, float(round(ratio))):
-            faults.append(
-                f"{raw_rate_hz:g} samples a second do not fall into whole blocks of {self.rate_hz:g} a second "
-                f"({ratio:g} samples a block); are the rates of recording and result right?"
-            )
-        if self.samples is not None and self.samples > round((end - begin) * self.rate_hz):
-            faults.append(
-                f"{self.samples} samples at {self.rate_hz:g} Hz last {1e3 * self.samples / self.rate_hz:g} ms, but the "
-                f"window lasts {1e3 * (end - begin):g} ms: samples would be stretched over another time"
-            )
-        if not 0 < self.percentile <= 100:
-            faults.append(f"percentile: expected 0 to 100, got {self.percentile:g}")
-        raise_all(ConfigError, "EMG chain", faults)
 
 
 @dataclass(frozen=True)
@@ -77,10 +32,43 @@ class Emg:
     raw_rate_hz: float
     left_out: dict[str, str]
     """Trial -> why it is not there."""
-    chain: EmgChain
+    chain: ChainConfig
 
 
-def process(raw: TrialSeries, table: TrialTable, chain: EmgChain) -> Emg:
+def check_chain(chain: ChainConfig, raw_rate_hz: float) -> None:
+    """Refuse settings that contradict each other or the rate of the recording.
+
+    Raises:
+        ConfigError: listing all that is wrong.
+    """
+    if len(chain.band_hz) != 2 or len(chain.window_s) != 2:
+        raise ConfigError(f"band_hz and window_s have two edges each, got {chain.band_hz} and {chain.window_s}")
+    faults = []
+    for edges in (chain.band_hz, (chain.envelope_hz,)):
+        try:
+            require_band(edges, raw_rate_hz)
+        except ConfigError as error:
+            faults.append(str(error))
+    begin, end = chain.window_s
+    if not end > begin:
+        faults.append(f"the window {begin:g} to {end:g} s is empty")
+    ratio = raw_rate_hz / chain.rate_hz if chain.rate_hz > 0 else 0.0
+    if ratio < 1 or not same_rate(ratio, float(round(ratio))):
+        faults.append(
+            f"{raw_rate_hz:g} samples a second do not fall into whole blocks of {chain.rate_hz:g} a second "
+            f"({ratio:g} samples a block); are the rates of recording and result right?"
+        )
+    if chain.samples is not None and chain.samples > round((end - begin) * chain.rate_hz):
+        faults.append(
+            f"{chain.samples} samples at {chain.rate_hz:g} Hz last {1e3 * chain.samples / chain.rate_hz:g} ms, but the "
+            f"window lasts {1e3 * (end - begin):g} ms: samples would be stretched over another time"
+        )
+    if not 0 < chain.percentile <= 100:
+        faults.append(f"percentile: expected 0 to 100, got {chain.percentile:g}")
+    raise_all(ConfigError, "EMG chain", faults)
+
+
+def process(raw: TrialSeries, table: TrialTable, chain: ChainConfig) -> Emg:
     """Run the whole chain.
 
     Args:
@@ -93,7 +81,7 @@ def process(raw: TrialSeries, table: TrialTable, chain: EmgChain) -> Emg:
         MismatchError: when recording and table share no trial, or windows are outside the recorded rows.
         DataError: when a trial cannot be filtered or an envelope has no amplitude.
     """
-    chain.check(raw.rate_hz)
+    check_chain(chain, raw.rate_hz)
     left_out = dict(table.left_out)
     common = [name for name in raw.trials if name in table.trials]
     if not common:
@@ -111,7 +99,7 @@ def process(raw: TrialSeries, table: TrialTable, chain: EmgChain) -> Emg:
     return Emg(replace(normalised, name="EMG envelope"), scale, raw.unit, raw.rate_hz, left_out, chain)
 
 
-def windows(series: TrialSeries, zero_s: Float[np.ndarray, " trial"], window_s: tuple[float, float]) -> TrialSeries:
+def windows(series: TrialSeries, zero_s: Float[np.ndarray, " trial"], window_s: Sequence[float]) -> TrialSeries:
     """Cut each trial to a window around its own time zero; times count from there.
 
     The grid of samples starts at the window's begin, up to half a raw sample.
@@ -153,7 +141,7 @@ def normalise(series: TrialSeries, percentile: float) -> tuple[TrialSeries, dict
     )
 
 
-def _require_inside(raw: TrialSeries, start_s: np.ndarray, chain: EmgChain, table: TrialTable) -> None:
+def _require_inside(raw: TrialSeries, start_s: np.ndarray, chain: ChainConfig, table: TrialTable) -> None:
     """Refuse windows that reach outside what was recorded: usually a rate is wrong."""
     faults = []
     last = chain.window_s[0] + (chain.samples / chain.rate_hz if chain.samples else 1 / chain.rate_hz)

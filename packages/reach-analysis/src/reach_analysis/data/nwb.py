@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -11,46 +10,39 @@ import numpy as np
 
 from reach_analysis._common.errors import DataError, InputError, shorten, unknown
 from reach_analysis._common.hdf5.reading import attribute, find, open_hdf5, read_numbers, read_strings
+from reach_analysis.config import RecordingConfig
 from reach_analysis.data.recordings import ID_COLUMNS, TrialTable
 from reach_analysis.data.rollouts import plain_number
 from reach_analysis.data.series import TrialSeries
 
-
-@dataclass(frozen=True)
-class NwbLayout:
-    """Where an NWB file keeps what is needed."""
-
-    series: str
-    """Path of the time series that holds the EMG, as ``acquisition/EMG``."""
-    channels: Mapping[str, int]
-    """Muscle -> column of the series."""
-    start: str | None = None
-    """Column of ``intervals/trials`` with the start of the reach; None: reach_start, else start_time."""
-    margin_s: float = 0.1
-    """Time read before and after each trial, so that filters have settled."""
+MARGIN_S = 0.1
+"""Time read before and after each trial, so that filters have settled."""
 
 
-def read_nwb(path: Path, layout: NwbLayout) -> tuple[TrialSeries, TrialTable]:
+def read_nwb(path: Path, recording: RecordingConfig) -> tuple[TrialSeries, TrialTable]:
     """Read raw EMG and trials from an NWB file, as far as these: no other part of the standard is interpreted.
 
     Raises:
         InputError: when it is not an HDF5 file or lacks the series or the trials.
         DataError: when a channel is not there, or no trial lies within the recording.
     """
+    channels: Mapping[str, int] = recording.nwb_channels or {}
     with open_hdf5(path) as file:
-        data, rate, begin = _nwb_series(file, path, layout.series)
+        data, rate, begin = _nwb_series(file, path, recording.nwb_series)
         columns = 1 if data.ndim == 1 else data.shape[1]
-        wrong = {name: column for name, column in layout.channels.items() if not 0 <= column < columns}
-        if wrong or not layout.channels:
-            raise DataError(f"{path}: {layout.series} has {columns} channels; cannot read {wrong or 'none of them'}")
-        names, start, stop, reach = _nwb_trials(file, path, layout.start)
+        wrong = {name: column for name, column in channels.items() if not 0 <= column < columns}
+        if wrong or not channels:
+            raise DataError(
+                f"{path}: {recording.nwb_series} has {columns} channels; cannot read {wrong or 'none of them'}"
+            )
+        names, start, stop, reach = _nwb_trials(file, path, recording.start_column)
         factor = attribute(data, "conversion")
         factor = float(factor) if isinstance(factor, int | float) else 1.0
         unit = attribute(data, "unit")
         unit = unit if isinstance(unit, str) and unit else "a.u."
         values, starts, keep, left_out = [], [], [], {}
         for number, name in enumerate(names):
-            edges = np.array([start[number] - layout.margin_s, stop[number] + layout.margin_s]) - begin
+            edges = np.array([start[number] - MARGIN_S, stop[number] + MARGIN_S]) - begin
             # clipped in seconds, because a damaged time may be too large to count in samples
             first, last = np.round(np.clip(edges, 0.0, data.shape[0] / rate) * rate)
             if not last > first or not np.isfinite(reach[number]):
@@ -58,13 +50,13 @@ def read_nwb(path: Path, layout: NwbLayout) -> tuple[TrialSeries, TrialTable]:
                 continue
             first, last = int(first), int(last)
             rows = read_numbers(data, index=np.s_[first:last]).reshape(last - first, -1)
-            values.append(rows[:, list(layout.channels.values())].astype(float) * factor)
+            values.append(rows[:, list(channels.values())].astype(float) * factor)
             starts.append(begin + first / rate)
             keep.append(number)
     if not keep:
         raise DataError(f"{path}: no trial lies within the recording")
     trials = tuple(names[number] for number in keep)
-    raw = TrialSeries("EMG", unit, rate, trials, tuple(layout.channels), tuple(values), np.array(starts))
+    raw = TrialSeries("EMG", unit, rate, trials, tuple(channels), tuple(values), np.array(starts))
     rows = np.array(keep)
     return raw, TrialTable(path.name, trials, rows, reach[rows], stop[rows], left_out, f"{path.name} in seconds")
 

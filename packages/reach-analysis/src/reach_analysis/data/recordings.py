@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from reach_analysis._common.errors import ConfigError, DataError, InputError, raise_all, shorten, unknown
+from reach_analysis.config import RecordingConfig
 from reach_analysis.data.rollouts import plain_number
 from reach_analysis.data.series import TrialSeries
 
@@ -24,23 +25,6 @@ ID_COLUMNS = ("trial_id", "trial", "id", "clip_name", "clip", "name")
 
 START_COLUMNS = ("reach_start", "start")
 """Columns the start of the reach is looked for in, in this order."""
-
-
-@dataclass(frozen=True)
-class TableColumns:
-    """How a table of trials is read."""
-
-    id: str | None = None
-    """Column of the trial's name; None: the first of :data:`ID_COLUMNS` there is, else rows are counted from
-    `first_row`."""
-    start: str | None = None
-    """Column of the start of the reach; None: the first of :data:`START_COLUMNS` there is."""
-    end: str = "end"
-    """Column of the end of the trial."""
-    rate_hz: float | None = 200.0
-    """The columns count frames at this rate; None: they hold seconds."""
-    first_row: int = 1
-    """Number of the first row, where rows are counted."""
 
 
 @dataclass(frozen=True)
@@ -63,27 +47,27 @@ class TrialTable:
     """How frames became seconds, for messages."""
 
 
-def read_trials(path: Path, columns: TableColumns | None = None) -> TrialTable:
+def read_trials(path: Path, recording: RecordingConfig | None = None) -> TrialTable:
     """Read a table of trials (CSV with a header).
 
     Raises:
         InputError: when it cannot be read, has no rows, or lacks a column.
         DataError: when no row holds a reach, or two rows have one name.
     """
-    columns = columns or TableColumns()
+    recording = recording or RecordingConfig()
     header, rows = _read_csv(path)
-    start_column = _pick(header, columns.start, START_COLUMNS, "start of the reach", path)
-    end_column = _pick(header, columns.end, (), "end of the trial", path)
-    named = columns.id is not None or any(name in header for name in ID_COLUMNS)
-    id_column = _pick(header, columns.id, ID_COLUMNS, "name of the trial", path) if named else None
+    start_column = _pick(header, recording.start_column, START_COLUMNS, "start of the reach", path)
+    end_column = _pick(header, recording.end_column, (), "end of the trial", path)
+    named = recording.id_column is not None or any(name in header for name in ID_COLUMNS)
+    id_column = _pick(header, recording.id_column, ID_COLUMNS, "name of the trial", path) if named else None
     names = [
-        plain_number(row[id_column]) if id_column is not None else str(columns.first_row + number)
+        plain_number(row[id_column]) if id_column is not None else str(recording.first_row + number)
         for number, row in enumerate(rows)
     ]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(f"{path}: several rows have the same name: {shorten(repeated)}")
-    scale = 1.0 if columns.rate_hz is None else columns.rate_hz
+    scale = 1.0 if recording.frame_rate_hz is None else recording.frame_rate_hz
     start = np.array([_number(row[start_column], path) for row in rows]) / scale
     end = np.array([_number(row[end_column], path) for row in rows]) / scale
     usable = (start > 0) & (end > 0) & (start != end)
@@ -93,7 +77,7 @@ def read_trials(path: Path, columns: TableColumns | None = None) -> TrialTable:
         worst = names[int(np.flatnonzero(usable & (end < start))[0])]
         raise DataError(f"{path}: trial {worst!r} ends before its reach starts")
     keep = np.flatnonzero(usable)
-    unit = "in seconds" if columns.rate_hz is None else f"in frames at {columns.rate_hz:g} a second"
+    unit = "in seconds" if recording.frame_rate_hz is None else f"in frames at {recording.frame_rate_hz:g} a second"
     return TrialTable(
         source=path.name,
         trials=tuple(names[i] for i in keep),

@@ -22,7 +22,7 @@ from reach_analysis.behaviour.muscles import (
     simulated,
 )
 from reach_analysis.config import ChainConfig, ForecastConfig
-from reach_analysis.data.emg import Emg, EmgChain, band_pass, first_samples, low_pass, rectify, windows
+from reach_analysis.data.emg import Emg, band_pass, first_samples, low_pass, rectify, windows
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries, over_steps, resample, same_rate
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
@@ -230,11 +230,11 @@ def _varying(stack: np.ndarray) -> np.ndarray:
     return stack[..., spread > 0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Filtered:
-    """Draws EMG of no muscle: white noise through the very chain of the recording."""
+    """Draws EMG of no muscle: white noise through the very chain of the recording. Draws are kept for each object."""
 
-    chain: EmgChain
+    chain: ChainConfig
     rate_hz: float
     n_trials: int
     n_samples: int

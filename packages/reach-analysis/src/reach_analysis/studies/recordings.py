@@ -11,10 +11,10 @@ import numpy as np
 
 from reach_analysis._common.errors import ConfigError, DataError, unknown
 from reach_analysis.behaviour.muscles import actuator_for, simulated
-from reach_analysis.config import ChainConfig, EmgConfig
-from reach_analysis.data.emg import Emg, EmgChain, process
-from reach_analysis.data.nwb import NwbLayout, read_nwb
-from reach_analysis.data.recordings import TableColumns, TrialTable, read_emg_csv, read_trials
+from reach_analysis.config import EmgConfig
+from reach_analysis.data.emg import Emg, process
+from reach_analysis.data.nwb import read_nwb
+from reach_analysis.data.recordings import TrialTable, read_emg_csv, read_trials
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.synthetic.emg import EmgSettings, make_emg
@@ -24,7 +24,7 @@ SYNTHETIC = "synthetic"
 
 def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg, list[Path], list[str]]:
     """Envelopes of the settings, the files that were read, and notes."""
-    chain, recording = chain_of(config.chain), config.recording
+    chain, recording = config.chain, config.recording
     if is_synthetic(config.emg):
         raw, table, note = _synthetic(conditions, config)
         return process(raw, table, chain), [], [note]
@@ -34,8 +34,7 @@ def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg
             raise ConfigError(
                 f"emg: expected a map from muscle to CSV file, one .nwb file, or 'synthetic'; got {config.emg!r}"
             )
-        layout = NwbLayout(recording.nwb_series, recording.nwb_channels or {}, recording.start_column)
-        raw, table = read_nwb(path, layout)
+        raw, table = read_nwb(path, recording)
         return process(raw, table, chain), [path], _left_out_notes(table)
     if not isinstance(config.emg, Mapping) or not config.emg:
         raise DataError(
@@ -45,10 +44,7 @@ def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg
         raise ConfigError("trials is not set: the table of when each reach starts; for example trials=trials.csv")
     files = {str(muscle): Path(str(path)).expanduser() for muscle, path in config.emg.items()}
     table_path = Path(config.trials).expanduser()
-    columns = TableColumns(
-        recording.id_column, recording.start_column, recording.end_column, recording.frame_rate_hz, recording.first_row
-    )
-    table = read_trials(table_path, columns)
+    table = read_trials(table_path, recording)
     raw = read_emg_csv(files, table, recording.rate_hz, recording.unit)
     return process(raw, table, chain), [*files.values(), table_path], _left_out_notes(table)
 
@@ -62,21 +58,6 @@ def require_recorded(config: EmgConfig) -> None:
     """Refuse synthetic EMG where it would be meaningless."""
     if is_synthetic(config.emg):
         raise ConfigError("emg=synthetic is made from one condition's own activation; give recordings to compare runs")
-
-
-def chain_of(config: ChainConfig) -> EmgChain:
-    """The settings of the chain as a record."""
-    if len(config.band_hz) != 2 or len(config.window_s) != 2:
-        raise ConfigError(f"band_hz and window_s have two edges each, got {config.band_hz} and {config.window_s}")
-    return EmgChain(
-        (config.band_hz[0], config.band_hz[1]),
-        config.order,
-        config.envelope_hz,
-        (config.window_s[0], config.window_s[1]),
-        config.rate_hz,
-        config.samples,
-        config.percentile,
-    )
 
 
 def is_synthetic(emg: Any) -> bool:
@@ -98,7 +79,7 @@ def _synthetic(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[T
     alive = [name for name, length in zip(activation.trials, activation.lengths, strict=True) if length > 1]
     activation = activation.take(alive)
     activation = replace(activation, start_s=np.zeros(len(alive)))
-    settings = EmgSettings(seed=config.seed, tail_s=max(0.15, config.chain.window_s[1]))
+    settings = EmgSettings(seed=config.seed, tail_s=max(0.15, *config.chain.window_s))
     raw = make_emg(activation, settings)
     start = np.full(len(alive), settings.lead_s)
     table = TrialTable("synthetic trials", raw.trials, np.arange(len(alive)), start, start + 0.3, {}, "in seconds")
