@@ -190,7 +190,7 @@ def unknown_setting(key: str, available: Sequence[str], renamed: Mapping[str, st
 
 
 def plain_yaml(text: str) -> Any:
-    """Read maps, lists, numbers and strings from YAML that came with a file: no tags or interpolation.
+    """Read maps, lists, numbers and strings from YAML that came with a file: no tags, aliases or interpolation.
 
     Raises:
         ValueError: saying on one line why the text cannot be read.
@@ -198,6 +198,8 @@ def plain_yaml(text: str) -> Any:
     import yaml
 
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("holds aliases (*name)")
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(" ".join(str(error).split())[:400]) from error
