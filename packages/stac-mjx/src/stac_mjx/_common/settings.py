@@ -198,7 +198,10 @@ def plain_yaml(text: str) -> Any:
     import yaml
 
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        if any(
+            isinstance(event, yaml.AliasEvent)
+            for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        ):
             raise ValueError("holds aliases (*name)")
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
