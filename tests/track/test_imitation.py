@@ -257,3 +257,15 @@ def test_the_split_is_by_clip_seeded_and_never_empty() -> None:
     assert split(34, 0.35, 1) != (train, test)
     assert split(2, 0.01, 0)[1] != []
     assert split(1, 0.5, 0) == ([0], [])
+
+
+def test_episodes_of_training_start_early_and_last_as_long_as_they_are_told(tmp_path: Path) -> None:
+    setup = arm(tmp_path, {"start_frames": 7, "episode_s": 0.05})
+    task, reference = setup.task, setup.followed
+    drawn, _, _ = task.start(reference, jax.random.key(0), 2000)
+    assert set(np.asarray(drawn.frame).tolist()) == set(range(7))
+    late = at(setup, 2, 3, n=3)
+    late = late._replace(history=late.history._replace(age=np.array([8, 9, 10])))  # the step makes 9, 10 and 11 of it
+    result = task.step(reference, fields_at(setup, int(reference.start[2]) + 4, 3), late, np.zeros((3, 3), np.float32))
+    assert np.asarray(result.truncated).tolist() == [False] * 3, "evaluation plays whole clips"
+    assert np.asarray(task.limited(result).truncated).tolist() == [False, True, True]

@@ -192,6 +192,20 @@ def test_minibatches_hold_every_step_once_an_epoch_and_repeat_with_the_seed() ->
     assert not np.array_equal(rows, ppo.shuffled_rows(config, 1, 3))
 
 
+@pytest.mark.parametrize(("n_envs", "rounds"), [(4, 3), (6, 2), (16, 1)])
+def test_minibatches_of_whole_unrolls_are_filled_by_as_many_rounds_as_that_takes(n_envs: int, rounds: int) -> None:
+    config = PpoConfig(n_envs=n_envs, unroll=4, epochs=3, minibatches=3, batch_size=4, shuffle="unrolls")
+    assert (config.collected_rounds, config.minibatch_samples) == (rounds, 16)
+    unrolls = config.collected_unrolls
+    rows = ppo.shuffled_rows(config, 1, 2).reshape(3, 3, 4, 4)  # epoch, minibatch, step, unroll
+    assert np.array_equal(rows // unrolls, np.broadcast_to(np.arange(4)[:, None], rows.shape)), "steps in their order"
+    chosen = rows[:, :, 0] % unrolls
+    assert np.array_equal(rows % unrolls, np.broadcast_to(chosen[:, :, None], rows.shape)), "an unroll stays together"
+    assert all(len(set(epoch.ravel().tolist())) == 12 for epoch in chosen)
+    steps = PpoConfig(n_envs=n_envs, unroll=4, epochs=1, minibatches=3, batch_size=4)
+    assert ppo.shuffled_rows(steps, 1, 2).shape == (3, 16)
+
+
 def test_networks_have_the_layers_of_the_paper() -> None:
     networks = Networks(NetworkConfig(encoder=[8, 6], decoder=[7], critic=[5], latent=3), 2)
     seen = Observation(jnp.ones((4, 10)), jnp.ones((4, 11)))

@@ -10,18 +10,23 @@ from typing import Any
 
 import h5py
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from track.clip_files import write_clips
 from track.small_setups import arm, command, trainer
-from track_mjx._common.errors import OutputError, RunError
+from track_mjx._common.errors import InputError, OutputError, RunError
 from track_mjx.config import RolloutConfig
-from track_mjx.learning.setup import load_policy, open_setup
+from track_mjx.learning.failures import FAILURE, read_failure
+from track_mjx.learning.replay import replay
+from track_mjx.learning.setup import load_policy, open_setup, split
 from track_mjx.learning.terminal import closing_line
 from track_mjx.learning.trainer import Trainer, evaluated_clips
 from track_mjx.rollouts.writing import policy_sha256, roll_out
 from track_mjx.runs.checkpoints import Checkpoints, flatten
 from track_mjx.runs.run_folder import RunFolder
+from track_mjx.task.registry import termination
+from track_mjx.task.step import Step
 
 
 def same(a: Any, b: Any) -> bool:
@@ -172,6 +177,67 @@ def test_physics_that_blows_up_ends_its_episode_and_is_counted(tmp_path: Path) -
     assert np.isfinite(run.physics.batch.state).all(), "the simulation started again"
     run.advance()
     assert run._numbers()["ended/non_finite"] == 0
+
+
+def test_the_state_before_a_step_that_is_not_finite_can_be_played_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = trainer(arm(tmp_path))
+    run.advance()
+    velocity = run.physics.batch.bind("qvel")
+    velocity[3] = 1e11
+    run.physics.current["qvel"][3] = velocity[3]
+    before = run.physics.current["qpos"][3].copy()
+    run.advance()
+    assert "track-mjx replay dump=" in caplog.text
+    path = run.folder.path / FAILURE
+    failure, about = read_failure(path)
+    assert failure.qpos.tolist() == before.tolist()
+    assert failure.qvel.tolist() == pytest.approx([1e11] * 2)
+    assert about == {"clip": run.setup.clips.clip_name[run.train[int(failure.clip)]], "steps": 80}
+    lines = replay(path)
+    assert sum("physics step" in line for line in lines) == run.setup.task.body.arena.n_substeps
+    assert "mjWARN_BADQVEL" in lines[1]
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=FAILURE):
+        replay(path)
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_clips_on_which_episodes_end_early_are_drawn_more_often(tmp_path: Path) -> None:
+    """One clip ends every episode; a resumed run draws as one that was not stopped."""
+
+    @termination
+    def bad_clip(step: Step) -> jax.Array:
+        """End where the reference is that of this clip."""
+        return jnp.abs(step.target.qpos[:, :1] - bad).min(-1) < 1e-9
+
+    task = {"clip_sampling": "failures", "terminations": {"bad_clip": {}}}
+    plain = arm(tmp_path)
+    number = 1
+    clip = split(4, plain.config.run.test_fraction, plain.config.run.split_seed)[0][number]
+    start, length = int(plain.followed.start[clip]), int(plain.followed.length[clip])
+    bad = jnp.asarray(plain.followed.qpos[start + 1 : start + length, 0])
+    runs = []
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+        runs.append(trainer(arm(tmp_path / name, task)))
+    for _ in range(6):
+        runs[0].advance()
+    for _ in range(3):
+        runs[1].advance()
+    runs[1].save()
+    runs[1].advance()
+    runs[1].restore()
+    for _ in range(3):
+        runs[1].advance()
+    first, second = (np.asarray(run.followed.weight) for run in runs)
+    assert np.array_equal(first, second)
+    assert first.sum() == pytest.approx(1)
+    assert first[number] > 2 * np.delete(first, number).max()
+    clips = [int(c) for c in np.asarray(runs[0].setup.task.start(runs[0].followed, jax.random.key(0), 4000)[0].clip)]
+    share = np.bincount(clips, minlength=len(first)) / 4000
+    assert share == pytest.approx(first, abs=0.03)
 
 
 def test_checkpoints_keep_the_best_and_the_latest(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         CompareConfig,
         EvaluateConfig,
         RenderConfig,
+        ReplayConfig,
         ResumeConfig,
         RolloutConfig,
         TrainConfig,
@@ -59,6 +60,12 @@ VERBS = {
         run="cli:rollout",
         examples="track-mjx rollout run=run out=rollouts.h5\n"
         "track-mjx rollout run=run deterministic=false seeds=[0,1,2]",
+    ),
+    "replay": Verb(
+        "play the control step of a training that was not finite again",
+        config="config:ReplayConfig",
+        run="cli:replay",
+        examples="track-mjx replay dump=run/non_finite_state.npz",
     ),
     "render": Verb(
         "film body and reference of a rollouts file (mp4)",
@@ -178,6 +185,14 @@ def rollout(config: RolloutConfig) -> None:
     path = Path(config.out).expanduser() if config.out else folder.path / "rollouts.h5"
     n_clips = roll_out(folder, config, path)
     sys.stdout.write(f"{path}: {n_clips} clips\n")
+
+
+def replay(config: ReplayConfig) -> None:
+    """Describe the physics steps and terms of that control step."""
+    from track_mjx.learning.replay import replay
+
+    path = Path(require(config.dump, "dump", "run/non_finite_state.npz")).expanduser()
+    sys.stdout.write("\n  ".join(replay(path)) + "\n")
 
 
 def render(config: RenderConfig) -> None:

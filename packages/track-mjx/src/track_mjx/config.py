@@ -32,6 +32,13 @@ class ArenaConfig:
     """Bodies that touch the floor and that rewards follow; empty: those named in the clips file."""
     root_body: str = ""
     """Body whose position is that of the animal; empty: the one named in the clips file."""
+    sensors: list[str] = field(default_factory=list)
+    """Sensors kept, by name or pattern (touch_*); velocimeter, accelerometer and gyro are added at the root, force and
+    torque at every end effector, if the body has none of that name. The observation term `sensors` reads them."""
+    drop_actuators: list[str] = field(default_factory=list)
+    """Actuators left out, by name or pattern."""
+    lock_joints: list[str] = field(default_factory=list)
+    """Joints held at the model's reference angle, by name or pattern; what moves them is left out."""
 
 
 @dataclass
@@ -88,7 +95,13 @@ class TaskConfig:
     velocity_noise: float = setting(0.0, ge=0)
     """Standard deviation of the noise on the start velocity (rad/s, model units/s)."""
     start_at_beginning: float = setting(0.0, ge=0, le=1)
-    """Share of episodes that start at the first frame; the others start anywhere in the clip."""
+    """Share of episodes that start at the first frame; the others start anywhere among `start_frames`."""
+    start_frames: int | None = setting(None, ge=1)
+    """Episodes of training start in one of so many first frames (at the control rate); empty: anywhere in the clip."""
+    episode_s: float | None = setting(None, gt=0)
+    """Episodes of training end after this time; empty: with their clip."""
+    clip_sampling: str = setting("uniform", choices=("uniform", "failures"))
+    """Clips of new episodes: uniform, or failures (those on which episodes end early are drawn more often)."""
     clip_s: float | None = setting(None, gt=0)
     """Cut the clips into pieces of this length, s; empty: they stay as they are."""
     regions: dict[str, list[str]] = field(default_factory=dict)
@@ -132,6 +145,10 @@ class PpoConfig:
     """Control steps of each simulation between updates."""
     rounds: int = setting(1, ge=1)
     """Unrolls of all simulations collected for each update."""
+    batch_size: int | None = setting(None, ge=1)
+    """Unrolls in each minibatch; `rounds` then follows, so that all are filled. Empty: all collected are divided."""
+    shuffle: str = setting("steps", choices=("steps", "unrolls"))
+    """What a minibatch is drawn from: single control steps, or whole unrolls (paper B, algorithm 2)."""
     epochs: int = setting(4, ge=1)
     """Passes over the collected steps in each update."""
     minibatches: int = setting(16, ge=1)
@@ -164,6 +181,29 @@ class PpoConfig:
     """Advantages of each minibatch get mean 0 and standard deviation 1."""
     reward_scale: float = setting(1.0, gt=0)
     """Factor on rewards before learning; logs show them unscaled."""
+
+    @property
+    def collected_rounds(self) -> int:
+        """Unrolls of all simulations for each update: ceil(batch_size minibatches / n_envs) (paper B, algorithm 2)."""
+        return self.rounds if self.batch_size is None else -(-self.batch_size * self.minibatches // self.n_envs)
+
+    @property
+    def collected_unrolls(self) -> int:
+        """Unrolls collected for each update."""
+        return self.n_envs * self.collected_rounds
+
+    @property
+    def minibatch_items(self) -> int:
+        """Unrolls or single steps, as `shuffle` says, in a minibatch."""
+        steps = 1 if self.shuffle == "unrolls" else self.unroll
+        if self.batch_size is not None:
+            return self.batch_size * steps
+        return self.collected_unrolls * steps // self.minibatches
+
+    @property
+    def minibatch_samples(self) -> int:
+        """Control steps in a minibatch."""
+        return self.minibatch_items * (self.unroll if self.shuffle == "unrolls" else 1)
 
 
 @dataclass
@@ -291,6 +331,14 @@ class RolloutConfig(PlayedRun):
     """The file written; empty: RUN/rollouts.h5."""
     engine: str | None = None
     """Physics engine; empty: that of the run."""
+
+
+@dataclass
+class ReplayConfig:
+    """Settings of `track-mjx replay`."""
+
+    dump: str = ""
+    """non_finite_state.npz in the folder of a run."""
 
 
 @dataclass

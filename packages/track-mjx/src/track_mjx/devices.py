@@ -148,10 +148,9 @@ def devices_for(wanted: int | None, ppo: PpoConfig) -> Devices:
         for process in range(jax.process_count())
     ]
     count = sum(map(len, firsts))
-    size = ppo.n_envs * ppo.unroll * ppo.rounds // ppo.minibatches
     for name, number, what in (
         ("ppo.n_envs", ppo.n_envs, "simulations"),
-        ("ppo.minibatches", size, "samples of a minibatch (n_envs * unroll * rounds / minibatches)"),
+        ("ppo.minibatches", ppo.minibatch_samples, "samples of a minibatch"),
     ):
         if number % count:
             raise ConfigError(

@@ -115,4 +115,4 @@ def _learning(setup: Setup, n_envs: int, folder: str) -> Block:
         trainer.advance()
         jax.block_until_ready(trainer.learner)
 
-    return Block(run, n_envs * ppo.unroll * ppo.rounds)
+    return Block(run, ppo.collected_unrolls * ppo.unroll)

@@ -11,7 +11,9 @@ import numpy as np
 
 from track_mjx._common.errors import ConfigError, raise_all, unknown
 from track_mjx._common.mjcf import actuator_labels, body_labels, joint_labels
-from track_mjx.body.arena import CONTACT_SENSOR, Arena
+from track_mjx.body.arena import Arena
+from track_mjx.body.parts import matching
+from track_mjx.body.sensors import CONTACT_SENSOR
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _MUSCLE = int(mujoco.mjtDyn.mjDYN_MUSCLE)
@@ -121,12 +123,27 @@ class Anatomy:
     @cached_property
     def contact_columns(self) -> dict[str, list[int]]:
         """Indices in the sensor data for contact of each end effector with the floor."""
-        address = {self.model.sensor(i).name: int(self.model.sensor_adr[i]) for i in range(self.model.nsensor)}
         columns = {
-            body: [address[CONTACT_SENSOR + geom] for geom in geoms if CONTACT_SENSOR + geom in address]
+            body: [c for geom in geoms for c in self._sensors.get(CONTACT_SENSOR + geom, ())]
             for body, geoms in self.arena.contact_geoms.items()
         }
         return {body: indices for body, indices in columns.items() if indices}
+
+    @cached_property
+    def _sensors(self) -> dict[str, range]:
+        """Indices in the sensor data of each sensor."""
+        model = self.model
+        address = zip(model.sensor_adr.tolist(), model.sensor_dim.tolist(), strict=True)
+        return {model.sensor(i).name: range(first, first + n) for i, (first, n) in enumerate(address)}
+
+    def sensor_columns(self, patterns: Sequence[str]) -> list[int]:
+        """Return the indices in the sensor data of the sensors whose names match, contacts with the floor left out.
+
+        Raises:
+            ConfigError: for a name that is not a sensor; `arena.sensors` chooses those that are there.
+        """
+        names = [name for name in self._sensors if not name.startswith(CONTACT_SENSOR)]
+        return [c for name in matching("names", "sensor", patterns, names) for c in self._sensors[name]]
 
     @property
     def to_model_units(self) -> float:

@@ -15,13 +15,13 @@ from jaxtyping import Float
 
 from track_mjx._common.errors import BodyError, ConfigError, raise_all, unknown
 from track_mjx._common.mjcf import exact_xml, one_line, quick_compile, travels
+from track_mjx.body.parts import drop_actuators
+from track_mjx.body.sensors import add_contact_sensors, set_sensors
 from track_mjx.body.servos import set_actuators
 from track_mjx.clips import Clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
 
 _FLOOR = "arena_floor"
-CONTACT_SENSOR = "contact_with_floor_"
-"""Prefix of the names of the sensors for contact between a geom and the floor."""
 _MEMORY_BYTES = 1 << 26
 _GROUND_FRAMES = 400
 """Most frames used to find the height of the ground, spread over the recording."""
@@ -69,7 +69,9 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     floor = _floor(spec, arena, travels(original))
     contact_geoms = _contacts(spec, arena.contacts, floor, end_effectors)
     _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
-    _contact_sensors(spec, floor, contact_geoms)
+    set_sensors(spec, arena.sensors, root, end_effectors)
+    add_contact_sensors(spec, floor, contact_geoms)
+    drop_actuators(spec, arena.drop_actuators)
     set_actuators(spec, arena.actuators, arena.servo_hz, end_effectors)
     _set_options(spec, physics)
     try:
@@ -207,21 +209,6 @@ def _colliding_geoms(body: mujoco.MjsBody, end_effectors: set[str]) -> list[str]
     geoms = [geom for part in bodies for geom in part.geoms]
     colliding = [geom.name for geom in geoms if geom.contype or geom.conaffinity]
     return colliding or [geom.name for geom in geoms]
-
-
-def _contact_sensors(spec: mujoco.MjSpec, floor: str, contact_geoms: dict[str, tuple[str, ...]]) -> None:
-    """Replace the sensors of the body by one per contact geom for contact with the floor.
-
-    Geom against floor is the only form of contact sensor that all engines support. Other sensors only cost time.
-    """
-    for sensor in list(spec.sensors):
-        spec.delete(sensor)
-    for geom in dict.fromkeys(geom for group in contact_geoms.values() for geom in group if floor):
-        spec.add_sensor(
-            name=CONTACT_SENSOR + geom, type=mujoco.mjtSensor.mjSENS_CONTACT, objtype=mujoco.mjtObj.mjOBJ_GEOM,
-            objname=geom, reftype=mujoco.mjtObj.mjOBJ_GEOM, refname=floor,
-            intprm=[1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1],
-        )  # fmt: skip
 
 
 def _set_options(spec: mujoco.MjSpec, physics: PhysicsConfig) -> None:

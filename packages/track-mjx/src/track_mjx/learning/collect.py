@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Array
 
 from track_mjx.devices import Devices
+from track_mjx.learning.clip_sampling import Outcomes, outcomes_of
+from track_mjx.learning.failures import Failure, failure_in, first_of
 from track_mjx.learning.ppo import Transition
 from track_mjx.physics.divided import DividedEngine
 from track_mjx.physics.fields import AnyArray, Engine, PhysicsState
@@ -18,7 +20,7 @@ from track_mjx.policy.networks import Networks
 from track_mjx.policy.policy import Policy, sample
 from track_mjx.task.imitation import Imitation
 from track_mjx.task.reference import Reference
-from track_mjx.task.step import EpisodeState, Observation, StepResult
+from track_mjx.task.step import NON_FINITE, EpisodeState, Observation, StepResult
 
 
 class Carry(NamedTuple):
@@ -45,6 +47,16 @@ class Totals(NamedTuple):
     """Sum of their returns."""
     reasons: Array
     """(reason,) how many ended for each; 0 is the end of the clip."""
+    outcomes: Outcomes | None
+    """By clip, where these decide which are drawn."""
+    failure: Failure
+    """The first step that was not finite; of several totals it is the first one's, not a sum."""
+
+
+def added(totals: Totals) -> Totals:
+    """Return the totals of an unroll from those of its steps, (step, ...)."""
+    sums = jax.tree.map(lambda x: x.sum(0), totals._replace(failure=None))
+    return sums._replace(failure=first_of(totals.failure))
 
 
 class Outcome(NamedTuple):
@@ -84,7 +96,7 @@ class Collector:
         self._scan = jax.jit(self._scanned)
         self._keys = jax.jit(lambda key: tuple(jax.random.split(key, 2 * unroll)))
         self._stack = jax.jit(lambda steps: jax.tree.map(lambda *x: jnp.stack(x), *steps))
-        self._sum = jax.jit(lambda totals: devices.copied(jax.tree.map(lambda *x: sum(x[1:], x[0]), *totals)))
+        self._sum = jax.jit(lambda steps: devices.copied(added(jax.tree.map(lambda *x: jnp.stack(x), *steps))))
 
     def begin(self, reference: Reference, key: Array, n_envs: int) -> tuple[Any, Carry]:
         """Start all simulations; return physics and carry."""
@@ -136,7 +148,7 @@ class Collector:
         keys = keys.reshape(self.unroll, 2, *keys.shape[1:])
         (state, carry), (transitions, totals) = jax.lax.scan(step, (state, carry), keys)
         last = self.task.observe(reference, self.engine.read(state), carry.episode)
-        totals = self.devices.copied(jax.tree.map(lambda x: x.sum(0), totals))
+        totals = self.devices.copied(added(totals))
         return state, carry, (transitions, self.devices.divided(last)), totals
 
     def _decide(self, policy: Policy, observation: Observation, key: Array) -> tuple[AnyArray, Any]:
@@ -146,6 +158,7 @@ class Collector:
         self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, carry: Carry, key: Array
     ) -> Outcome:
         """Restart what has ended, and keep what learning and the log need."""
+        result = self.task.limited(result)
         episode, qpos, qvel = self.task.restart(reference, result, key)
         done, age = result.done, result.episode.history.age
         returned = carry.episode_reward + result.reward
@@ -162,6 +175,8 @@ class Collector:
         )
         n_reasons = len(self.task.reasons)
         which = jnp.where(done, result.reason, n_reasons)
+        ended = result.episode
+        failed = done & (result.reason == NON_FINITE)
         totals = Totals(
             metrics={name: value.sum() for name, value in result.metrics.items()},
             reward=result.reward.sum(),
@@ -169,6 +184,10 @@ class Collector:
             episode_steps=jnp.where(done, age, 0).sum(),
             episode_reward=jnp.where(done, returned, 0.0).sum(),
             reasons=(which[:, None] == jnp.arange(n_reasons)).sum(0),
+            outcomes=None
+            if self.task.config.clip_sampling == "uniform"
+            else outcomes_of(ended.clip, result.terminated, done, len(reference.length)),
+            failure=failure_in(failed, ended.clip, ended.frame - 1, act.action, act.start),
         )
         carry = Carry(episode, act.details.latent, jnp.where(done, 0.0, returned))
         divided = self.devices.divided((carry, transition, done, qpos, qvel))

@@ -174,12 +174,16 @@ def loss(
 
 
 def shuffled_rows(config: PpoConfig, seed: int, iteration: int) -> Int[np.ndarray, "minibatch sample"]:
-    """Rows of the minibatches of all epochs, each epoch a new order; drawn on the host, where sorting is not needed."""
-    n = config.n_envs * config.unroll * config.rounds
-    size = n // config.minibatches
+    """Rows of the minibatches of all epochs, each epoch a new order; drawn on the host, where sorting is not needed.
+
+    Row ``step * unrolls + unroll`` of the flat batch is a step of an unroll; steps or whole unrolls are permuted.
+    """
+    unrolls, size = config.collected_unrolls, config.minibatch_items
+    items, steps = (unrolls, config.unroll) if config.shuffle == "unrolls" else (unrolls * config.unroll, 1)
     generator = np.random.Generator(np.random.Philox(key=[seed, iteration]))
-    orders = [generator.permutation(n)[: size * config.minibatches] for _ in range(config.epochs)]
-    return np.stack(orders).reshape(-1, size).astype(np.int32)
+    orders = [generator.permutation(items)[: size * config.minibatches] for _ in range(config.epochs)]
+    rows = np.stack(orders).reshape(-1, 1, size) + unrolls * np.arange(steps)[:, None]
+    return rows.reshape(len(rows), -1).astype(np.int32)
 
 
 def update(

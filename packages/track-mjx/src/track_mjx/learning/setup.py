@@ -17,6 +17,7 @@ from track_mjx._common.errors import ConfigError, InputError, RunError, raise_al
 from track_mjx._common.settings import validate
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import build_arena
+from track_mjx.body.parts import lock_joints
 from track_mjx.clips import Clips, cut, read_clips
 from track_mjx.config import TrainConfig
 from track_mjx.devices import devices_for
@@ -83,7 +84,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     """
     validate(config)
     engine_name(config.physics.engine)
-    clips = cut(clips, config.task.clip_s)
+    clips = lock_joints(cut(clips, config.task.clip_s), config.arena.lock_joints)
     arena = build_arena(clips, config.arena, config.physics)
     body = Anatomy(arena, clips.length_unit_m, config.physics.ctrl_dt_s)
     if body.model.nu == 0:
@@ -104,9 +105,9 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
 def verify(setup: Setup) -> None:
     """Refuse settings of a training that contradict each other or this machine, before a run folder is created."""
     ppo, run = setup.config.ppo, setup.config.run
-    n_samples, problems = ppo.n_envs * ppo.unroll * ppo.rounds, []
-    if n_samples < ppo.minibatches:
-        problems.append(f"ppo.minibatches: {ppo.minibatches} are more than the {n_samples} steps of an update")
+    problems = []
+    if ppo.minibatch_items < 1:
+        problems.append(f"ppo.minibatches: {ppo.minibatches} are more than the ppo.shuffle={ppo.shuffle} of an update")
     if run.checkpoint_every is not None and run.checkpoint_every % run.log_every:
         problems.append(f"run.checkpoint_every: expected a multiple of run.log_every={run.log_every}")
     validate(setup.config, "settings", problems)

@@ -20,7 +20,9 @@ import numpy as np
 from track_mjx._common.errors import RunError
 from track_mjx.devices import devices_for
 from track_mjx.learning import ppo
+from track_mjx.learning.clip_sampling import Outcomes, no_outcomes, remembered, weights
 from track_mjx.learning.collect import Carry, Collector, Totals
+from track_mjx.learning.failures import FAILURE, save_failure
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.metrics import parts_of, score, summary
 from track_mjx.policy.play import Player
@@ -76,6 +78,8 @@ class Trainer:
         self.physics, self.carry = self.collector.begin(self.followed, begin_key, config.ppo.n_envs)
         self._update = jax.jit(lambda *args: ppo.update(setup.networks, config.ppo, *args, devices=self.devices))
         self._join = jax.jit(join_unrolls)
+        adaptive = setup.task.config.clip_sampling != "uniform"
+        self.outcomes = no_outcomes(len(train)) if adaptive else None
         self._totals: list[Totals] = []
         self._losses: list[dict[str, Any]] = []
         self._marks = {"start": time.monotonic(), "log": time.monotonic(), "steps": 0.0}
@@ -90,7 +94,7 @@ class Trainer:
             RunError: when the loss is not finite.
         """
         config, progress = self.config, self.progress
-        drawn = jax.random.split(jax.random.fold_in(self.key, 2 + progress.iteration), 1 + config.ppo.rounds)
+        drawn = jax.random.split(jax.random.fold_in(self.key, 2 + progress.iteration), 1 + config.ppo.collected_rounds)
         learn_key, *keys = self.devices.copy(list(drawn))
         unrolls = []
         for key in keys:
@@ -106,9 +110,29 @@ class Trainer:
         if not math.isfinite(float(losses["loss"])):
             raise RunError(self._dump(batch, losses))
         self.learner = learner
+        self._weigh_clips(self._totals[-len(keys) :])
+        self._keep_failure()
         progress.iteration += 1
-        progress.steps += config.ppo.n_envs * config.ppo.unroll * config.ppo.rounds
+        progress.steps += config.ppo.collected_unrolls * config.ppo.unroll
         self._losses.append(losses)
+
+    def _keep_failure(self) -> None:
+        """Write the state before the first control step of the run that was not finite, for `track-mjx replay`."""
+        path = self.folder.path / FAILURE
+        failures = [totals.failure for totals in self._totals if totals.failure.happened]
+        if failures and self.devices.chief and not path.exists():
+            name = self.setup.clips.clip_name[self.train[int(failures[0].clip)]]
+            save_failure(path, failures[0], name, self.progress.steps)
+            _log.warning("step %d: a state of clip %s is not finite; `track-mjx replay dump=%s` plays the step again",
+                         self.progress.steps, name, path)  # fmt: skip
+
+    def _weigh_clips(self, latest: Sequence[Totals] = ()) -> None:
+        """Let the outcomes so far decide which clips are drawn, where ``task.clip_sampling`` asks for that."""
+        for totals in latest:
+            if self.outcomes is not None and totals.outcomes is not None:
+                self.outcomes = remembered(self.outcomes, totals.outcomes)
+        if self.outcomes is not None:
+            self.followed = self.followed._replace(weight=self.devices.copy(weights(self.outcomes)))
 
     def learning_rate(self) -> float:
         """Return the present step size."""
@@ -197,7 +221,8 @@ class Trainer:
 
     def _numbers(self) -> dict[str, Any]:
         """Return means since the last line, for the log; unscaled and per control step."""
-        totals = jax.tree.map(lambda *x: np.sum([np.asarray(v) for v in x], axis=0), *self._totals)
+        sums = [totals._replace(failure=None) for totals in self._totals]
+        totals = jax.tree.map(lambda *x: np.sum([np.asarray(v) for v in x], axis=0), *sums)
         losses = {k: float(np.mean([np.asarray(part[k]) for part in self._losses])) for k in self._losses[0]}
         n = self.config.ppo.n_envs * self.config.ppo.unroll * len(self._totals)
         speed = (self.progress.steps - self._marks["steps"]) / max(1e-9, time.monotonic() - self._marks["log"])
@@ -243,6 +268,7 @@ class Trainer:
             "iteration": np.int64(self.progress.iteration),
             "steps": np.int64(self.progress.steps),
             "seconds": np.float64(self.seconds()),
+            **({} if self.outcomes is None else {"outcomes": self.outcomes}),
         }
 
     def save(self, best: float | None = None) -> None:
@@ -268,6 +294,9 @@ class Trainer:
         self.carry = devices.spread(Carry(*jax.tree.map(jnp.asarray, devices.part(state["carry"]))))
         self.physics = self.collector.engine.load(self.physics, devices.part(state["physics"]))
         self.key = state["key"]
+        if self.outcomes is not None:
+            self.outcomes = Outcomes(*state["outcomes"])
+            self._weigh_clips()
         self.progress = Progress(int(state["iteration"]), int(state["steps"]), float(state["seconds"]))
         self._marks = {"start": time.monotonic(), "log": time.monotonic(), "steps": float(self.progress.steps)}
         if devices.chief:

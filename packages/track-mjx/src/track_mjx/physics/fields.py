@@ -16,8 +16,8 @@ AnyArray: TypeAlias = jax.Array | np.ndarray
 class PhysicsState(NamedTuple):
     """State and derived quantities of all simulations after a control step; float32, MuJoCo's units and order.
 
-    All belong to the state reached, `sensordata` (contacts) included. Only `actuator_force` and `qfrc_actuator` are
-    forces during the last physics step.
+    All belong to the state reached, contacts in `sensordata` included. Only `actuator_force`, `qfrc_actuator` and the
+    sensors that measure forces and accelerations belong to the last physics step.
     """
 
     qpos: AnyArray

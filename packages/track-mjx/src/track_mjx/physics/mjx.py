@@ -50,6 +50,8 @@ class MjxEngine:
             model = copy.copy(model)
             model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         self._native = model
+        stage = np.repeat(model.sensor_needstage, model.sensor_dim)
+        self._of_last_step = stage == int(mujoco.mjtStage.mjSTAGE_ACC)
         try:
             self._model = mjx.put_model(model, impl="warp" if warp else "jax")
         except (NotImplementedError, ValueError, RuntimeError) as error:
@@ -88,16 +90,18 @@ class MjxEngine:
         data = mjx.fwd_acceleration(model, mjx.fwd_actuation(model, data))
         unconstrained = data._impl.efc_J.size == 0
         data = data.replace(qacc=data.qacc_smooth) if unconstrained else mjx.solve(model, data)
+        data = mjx.sensor_acc(model, data)
         euler = self._native.opt.integrator == _SPLIT[0]
         data = mjx.euler(model, data) if euler else mjx.implicit(model, data)
         data = mjx.sensor_pos(model, mjx.fwd_position(model, data))
-        return mjx.fwd_velocity(model, data)
+        return mjx.sensor_vel(model, mjx.fwd_velocity(model, data))
 
     def _refresh(self, data: Any) -> Any:
         """Bring derived fields to the state reached, but keep the forces of the last step."""
         forward = self._forward(data)
         kept = {name: _get(data, name) for name in ("actuator_force", "qfrc_actuator", "qacc_warmstart")}
-        return _replace(forward, kept)
+        sensors = jnp.where(self._of_last_step, _get(data, "sensordata"), _get(forward, "sensordata"))
+        return _replace(forward, {**kept, "sensordata": sensors})
 
     def _forward(self, data: Any) -> Any:
         return mjx.forward(self._model, data)

@@ -31,6 +31,8 @@ class Act(NamedTuple):
     """In [-1, 1]."""
     details: Any
     """What `Decide` returned with the action."""
+    start: tuple[AnyArray, AnyArray, AnyArray]
+    """qpos, qvel and act before the step."""
 
 
 Finish = Callable[[Reference, PhysicsState, Act, StepResult, Any, Any], Any]
@@ -98,7 +100,8 @@ class ControlStep:
     ) -> tuple[Act, Array]:
         observation = self.task.observe(reference, physics, episode)
         action, details = self._decide(policy, observation, key)
-        return self.devices.divided((Act(observation, action, details), self.task.ctrl(action)))
+        start = (physics.qpos, physics.qvel, physics.act)
+        return self.devices.divided((Act(observation, action, details, start), self.task.ctrl(action)))
 
     def _evaluate(
         self, reference: Reference, physics: PhysicsState, episode: EpisodeState, act: Act, carried: Any, key: Any

@@ -168,14 +168,29 @@ class Imitation:
     def start(self, reference: Reference, key: Array, n_envs: int) -> tuple[EpisodeState, Array, Array]:
         """Draw a clip and a start frame for every simulation; return episode, pose and velocity."""
         clip_key, frame_key, first_key, pose_key, velocity_key = jax.random.split(key, 5)
-        clip = jax.random.randint(clip_key, (n_envs,), 0, reference.length.shape[0], jnp.int32)
+        clip = self._draw_clips(reference, clip_key, n_envs)
         steps = jnp.asarray(reference.length)[clip] - 1
+        if self.config.start_frames is not None:
+            steps = jnp.minimum(steps, self.config.start_frames)
         drawn = jnp.floor(jax.random.uniform(frame_key, (n_envs,)) * steps).astype(jnp.int32)
         frame = jnp.minimum(drawn, steps - 1)
         if self.config.start_at_beginning > 0:
             first = jax.random.uniform(first_key, (n_envs,)) < self.config.start_at_beginning
             frame = jnp.where(first, 0, frame)
         return self.start_at(reference, clip, frame, (pose_key, velocity_key))
+
+    def _draw_clips(self, reference: Reference, key: Array, n_envs: int) -> Int[Array, " env"]:
+        if self.config.clip_sampling == "uniform":
+            return jax.random.randint(key, (n_envs,), 0, reference.length.shape[0], jnp.int32)
+        return jax.random.categorical(key, jnp.log(reference.weight), shape=(n_envs,)).astype(jnp.int32)
+
+    def limited(self, result: StepResult) -> StepResult:
+        """Truncate the episodes that have lasted ``task.episode_s``; for training only."""
+        if self.config.episode_s is None:
+            return result
+        steps = max(1, round(self.config.episode_s / self.body.ctrl_dt))
+        late = ~result.terminated & (result.episode.history.age >= steps)
+        return result._replace(truncated=result.truncated | late)
 
     def restart(self, reference: Reference, result: StepResult, key: Array) -> tuple[EpisodeState, Array, Array]:
         """Return the episodes with those that ended drawn again; and poses and velocities for these."""
@@ -272,7 +287,7 @@ def used_fields(task: Imitation, reference: Reference) -> set[str]:
 
     watched, episode = Watched(*zeros), task.episode(2)
     few = reference._replace(**{name: np.asarray(getattr(reference, name))[:2] for name in Reference._fields[:4]})
-    few = few._replace(start=np.zeros(1, np.int32), length=np.full(1, 2, np.int32))
+    few = few._replace(start=np.zeros(1, np.int32), length=np.full(1, 2, np.int32), weight=np.ones(1, np.float32))
 
     def run() -> None:
         task.observe(few, watched, episode)

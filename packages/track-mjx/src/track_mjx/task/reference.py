@@ -32,6 +32,8 @@ class Reference(NamedTuple):
     start: AnyArray
     """(clip,) stretches of the frame axis."""
     length: AnyArray
+    weight: AnyArray
+    """(clip,) how often each clip is drawn, relative to the others, where ``task.clip_sampling`` is not uniform."""
 
 
 def build_reference(clips: Clips, anatomy: Anatomy, smoothing_s: float = 0.0) -> Reference:
@@ -60,6 +62,7 @@ def build_reference(clips: Clips, anatomy: Anatomy, smoothing_s: float = 0.0) ->
         xquat=xquat,
         start=(np.cumsum(length) - length).astype(np.int32),
         length=length,
+        weight=np.ones(len(length), np.float32),
     )
 
 
@@ -145,4 +148,6 @@ def kinematics(
 def choose(reference: Reference, clips: Sequence[int] | Int[np.ndarray, " clip"]) -> Reference:
     """The same frames, with these clips only."""
     ids = np.asarray(clips, np.int64)
-    return reference._replace(start=np.asarray(reference.start)[ids], length=np.asarray(reference.length)[ids])
+    return reference._replace(
+        **{name: np.asarray(getattr(reference, name))[ids] for name in ("start", "length", "weight")}
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from track_mjx._common import rotations
@@ -152,3 +153,12 @@ def touch(step: Step) -> Float[AnyArray, "env contact"]:
     if not columns:
         return jnp.zeros((step.now.qpos.shape[0], 0))
     return jnp.stack([(step.now.sensordata[:, places] > 0).any(-1) for places in columns], -1).astype(jnp.float32)
+
+
+@observation
+def sensors(step: Step, *, names: Sequence[str] = ("*",)) -> Float[AnyArray, "env value"]:
+    """Readings of the sensors whose names match; `arena.sensors` chooses which the body has.
+
+    Those that measure accelerations and forces belong to the last physics step.
+    """
+    return jnp.asarray(step.now.sensordata)[:, np.asarray(step.body.sensor_columns(names), np.int32)]

@@ -1,0 +1,67 @@
+"""The state before a control step that was not finite: kept from training, and played again by `track-mjx replay`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool
+
+from track_mjx._common.errors import InputError
+from track_mjx.physics.fields import AnyArray
+
+FAILURE = "non_finite_state.npz"
+"""File of a run folder."""
+
+
+class Failure(NamedTuple):
+    """The first simulation of a step that was not finite, before that step; zeros where there was none."""
+
+    happened: AnyArray
+    clip: AnyArray
+    """Number among the clips of the training."""
+    frame: AnyArray
+    action: AnyArray
+    qpos: AnyArray
+    qvel: AnyArray
+    act: AnyArray
+
+
+def failure_in(
+    failed: Bool[AnyArray, " env"], clip: AnyArray, frame: AnyArray, action: AnyArray, state: tuple[AnyArray, ...]
+) -> Failure:
+    """Return the first simulation that failed, before its step; all arrays are (env, ...)."""
+    first = jnp.argmax(failed)
+    happened = jnp.asarray(failed).any()
+    kept = [jnp.where(happened, x[first], jnp.zeros_like(x[first])) for x in (clip, frame, action, *state)]
+    return Failure(happened, *kept)
+
+
+def first_of(failures: Failure) -> Failure:
+    """Return the first of several steps, (step, ...), in which a simulation failed."""
+    first = jnp.argmax(failures.happened)
+    return jax.tree.map(lambda x: x[first], failures)
+
+
+def save_failure(path: Path, failure: Failure, clip_name: str, step: int) -> None:
+    """Write a failure of a training to a file."""
+    arrays = {name: np.asarray(value) for name, value in failure._asdict().items()}
+    np.savez(path, about=json.dumps({"clip": clip_name, "steps": step}), **arrays)  # type: ignore[arg-type]
+
+
+def read_failure(path: Path) -> tuple[Failure, dict[str, Any]]:
+    """Read what `save_failure` wrote: the state, and name of the clip and step of the training.
+
+    Raises:
+        InputError: when the file is not one of these.
+    """
+    try:
+        with path.open("rb") as stream, np.load(stream) as file:
+            return Failure(**{name: file[name] for name in Failure._fields}), json.loads(str(file["about"]))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path}: not a file of a step that was not finite ({FAILURE} of a run folder)") from error

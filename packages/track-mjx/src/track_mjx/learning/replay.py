@@ -1,0 +1,61 @@
+"""Playing a control step that was not finite again, one physics step at a time, in plain MuJoCo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mujoco
+import numpy as np
+
+from track_mjx._common.errors import InputError, shorten
+from track_mjx._common.mjcf import qvel_labels
+from track_mjx.learning.failures import FAILURE, Failure, read_failure
+from track_mjx.learning.setup import Setup, open_setup
+from track_mjx.physics.fields import PhysicsState
+from track_mjx.runs.run_folder import RunFolder
+
+
+def replay(path: Path) -> list[str]:
+    """Describe what happens from the state in a run's file, line by line.
+
+    Raises:
+        InputError: when the file is not of this kind, or not in the folder of its run.
+    """
+    failure, about = read_failure(path)
+    folder = RunFolder.open(str(path.parent))
+    setup, train, _ = open_setup(folder, folder.config())
+    clips = [i for i in train if setup.clips.clip_name[i] == about["clip"]]
+    if failure.qpos.shape != (setup.task.body.model.nq,) or not clips:
+        raise InputError(f"{path}: does not belong to the run in its folder; {FAILURE} must stay where it was written")
+    time = int(failure.frame) * setup.task.body.ctrl_dt
+    lines = [f"{path}: clip {about['clip']} at {time:.4g} s, at step {about['steps']:,} of the training"]
+    data = mujoco.MjData(setup.task.body.model)
+    data.qpos[:], data.qvel[:], data.act[:] = failure.qpos, failure.qvel, failure.act
+    data.ctrl[:] = np.asarray(setup.task.ctrl(failure.action[None]))[0]
+    lines += [_physics_step(data, i) for i in range(setup.task.body.arena.n_substeps)]
+    return [*lines, _verdict(setup, failure, data, clips[0])]
+
+
+def _physics_step(data: mujoco.MjData, number: int) -> str:
+    """Advance the physics by a step, and describe it."""
+    mujoco.mj_step(data.model, data)
+    acceleration = np.nan_to_num(np.abs(data.qacc), nan=np.inf)
+    fastest = int(np.argmax(acceleration))
+    warned = [mujoco.mjtWarning(i).name for i, warning in enumerate(data.warning) if warning.number]
+    return (
+        f"physics step {number + 1}: largest acceleration {acceleration[fastest]:.3g} "
+        f"({qvel_labels(data.model)[fastest]}), {data.ncon} contacts{''.join(f', {name}' for name in warned)}"
+    )
+
+
+def _verdict(setup: Setup, failure: Failure, data: mujoco.MjData, clip: int) -> str:
+    """Say whether the state or which term is not finite after the step."""
+    if not (np.isfinite(data.qpos).all() and np.isfinite(data.qvel).all()):
+        return "the state is not finite: a smaller physics.sim_dt_s or more physics.iterations may help"
+    mujoco.mj_forward(data.model, data)
+    physics = PhysicsState(*(np.asarray(getattr(data, name), np.float32)[None] for name in PhysicsState._fields))
+    task, frame = setup.task, int(failure.frame)
+    episode = task.start_at(setup.followed, np.array([clip]), np.array([frame]))[0]
+    _, terms, _ = task.evaluate_terms(setup.followed, physics, episode, failure.action[None])
+    broken = [name for name, value in terms.items() if not np.isfinite(np.asarray(value)).all()]
+    return f"the state is finite; terms that are not: {shorten(broken) or 'none'}"
