@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from track.clip_files import ARM, write_clips, write_walker_clips
 from track_mjx.clips import read_clips
-from track_mjx.config import NetworkConfig, PhysicsConfig, PpoConfig, RunConfig, TaskConfig, TrainConfig
+from track_mjx.config import ArenaConfig, NetworkConfig, PhysicsConfig, PpoConfig, RunConfig, TaskConfig, TrainConfig
 from track_mjx.learning.setup import Setup, build, split
 from track_mjx.learning.trainer import Trainer
 from track_mjx.policy.play import Player
@@ -59,10 +59,12 @@ def arm(folder: Path, task: dict[str, Any] | None = None, clips: dict[str, Any] 
     return build(config(path, {**ARM_TASK, **(task or {})}, **ppo), read_clips(path))
 
 
-def walker(folder: Path, task: dict[str, Any] | None = None, **ppo: Any) -> Setup:
+def walker(folder: Path, task: dict[str, Any] | None = None, arena: dict[str, Any] | None = None, **ppo: Any) -> Setup:
     """The walker on four clips."""
     path = write_walker_clips(folder / "clips.h5")
-    return build(config(path, {**WALKER_TASK, **(task or {})}, **ppo), read_clips(path))
+    settings = config(path, {**WALKER_TASK, **(task or {})}, **ppo)
+    settings.arena = ArenaConfig(**(arena or {}))
+    return build(settings, read_clips(path))
 
 
 def command(folder: Path, *more: str) -> list[str]:

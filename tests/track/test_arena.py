@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import mujoco
 import numpy as np
 import pytest
-from track.clip_files import ARM, write_clips, write_walker_clips
+from track.clip_files import ARM, WALKER, write_clips, write_walker_clips
+from track_mjx._common.errors import ConfigError
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import Arena, build_arena
 from track_mjx.clips import Clips, read_clips
@@ -91,3 +93,36 @@ def test_muscles_without_a_range_use_all_of_it(tmp_path: Path) -> None:
     low, high = body.ctrl_range
     assert low.tolist() == [0.0] * 3
     assert high.tolist() == [1.0] * 3
+
+
+def test_inertia_from_shapes_is_that_of_the_compiler(tmp_path: Path) -> None:
+    inertial = '<inertial pos="0 0 0.3" mass="9" diaginertia="2 2 2"/>'
+    wrong = WALKER.replace('<geom name="leg_L_geom"', inertial + '<geom name="leg_L_geom"')
+    clips = read_clips(write_clips(tmp_path / "w.h5", wrong, end_effectors=("foot_L", "foot_R"), root="trunk"))
+    kept = build_arena(clips, ArenaConfig(floor="off"), PhysicsConfig()).model
+    assert kept.body("leg_L").mass[0] == 9
+    shapes = build_arena(clips, ArenaConfig(floor="off", inertia="shapes"), PhysicsConfig()).model
+    water = build_arena(clips, ArenaConfig(floor="off", inertia="shapes", density=1000.0), PhysicsConfig()).model
+    plain = WALKER.replace("<worldbody>", '<compiler inertiafromgeom="true"/><worldbody>')
+    dense = re.sub(r' mass="[^"]*"', "", plain)  # MuJoCo's own density is that of water
+    plain, dense = mujoco.MjModel.from_xml_string(plain), mujoco.MjModel.from_xml_string(dense)
+    for found, expected in ((shapes, plain), (water, dense)):
+        for field in ("body_mass", "body_inertia", "body_ipos", "body_iquat"):
+            np.testing.assert_allclose(getattr(found, field), getattr(expected, field), rtol=1e-9, atol=1e-15)
+    assert not np.allclose(plain.body_mass, dense.body_mass)
+
+
+def test_armature_is_the_least_of_joints_that_actuators_move(tmp_path: Path) -> None:
+    model = build_arena(walker_clips(tmp_path), ArenaConfig(armature=0.002), PhysicsConfig()).model
+    plain = mujoco.MjModel.from_xml_string(
+        WALKER.replace('range="-1 1" limited="true" damping="0.01" armature="0.001"',
+                       'range="-1 1" limited="true" damping="0.01" armature="0.002"')
+    )  # fmt: skip
+    np.testing.assert_array_equal(model.dof_armature, plain.dof_armature)
+    less = build_arena(walker_clips(tmp_path), ArenaConfig(armature=0.0002), PhysicsConfig()).model
+    assert less.joint("hip_R").armature[0] == 0.001
+
+
+def test_a_density_without_shapes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"arena.density=5 needs arena.inertia=shapes"):
+        build_arena(walker_clips(tmp_path), ArenaConfig(density=5.0), PhysicsConfig())

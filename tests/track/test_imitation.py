@@ -13,6 +13,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from track.small_setups import arm, walker
 from track_mjx._common import rotations
+from track_mjx._common.errors import ConfigError
 from track_mjx.learning.setup import Setup, split
 from track_mjx.physics.fields import PhysicsState, zero_physics
 from track_mjx.task.actions import to_ctrl
@@ -237,7 +238,7 @@ def test_servos_may_be_kept_to_what_holds_the_poses_of_the_reference(tmp_path: P
     data.ctrl[1] = data.actuator_length[1]
     mujoco.mj_forward(body.model, data)
     assert data.actuator_force[1] == pytest.approx(0, abs=1e-12), "MuJoCo agrees that the servo rests"
-    ends = np.asarray(setup.task.ctrl(np.array([[-1.0, -1.0], [1.0, 1.0]], np.float32)))
+    ends = controls(setup, np.array([[-1.0, -1.0], [1.0, 1.0]], np.float32))
     assert ends[:, 0] == pytest.approx([-1, 1])
     assert ends[:, 1] == pytest.approx(ranges["hip_R"])
 
@@ -246,7 +247,34 @@ def test_other_clips_are_played_with_the_ranges_of_the_training(tmp_path: Path) 
     kept = {"hip_R": [-0.25, 0.5]}
     setup = walker(tmp_path, {"action": "reference", "action_range": kept})
     assert setup.config.task.action_range == kept
-    assert np.asarray(setup.task.ctrl(np.ones((1, 2), np.float32)))[0] == pytest.approx([1.0, 0.5])
+    assert controls(setup, np.ones((1, 2), np.float32))[0] == pytest.approx([1.0, 0.5])
+
+
+def controls(setup: Setup, actions: np.ndarray, frame: int = 0) -> np.ndarray:
+    n = len(actions)
+    episode = setup.task.episode(n)._replace(clip=np.ones(n, np.int32), frame=np.full(n, frame, np.int32))
+    return np.asarray(setup.task.ctrl(setup.followed, episode, actions))
+
+
+def test_an_offset_is_added_to_the_control_that_holds_the_pose_ahead(tmp_path: Path) -> None:
+    setup = walker(tmp_path, {"action": "offset", "offset": 0.02, "offset_lead": 3}, arena={"actuators": "servo"})
+    body, first = setup.task.body, int(setup.reference.start[1])
+    joints = np.asarray(setup.reference.qpos)[first : first + int(setup.reference.length[1]), 7:9]
+    frame = int(np.abs(joints[3:]).max(1).argmin())  # far from the ends of the control range, 1 degree
+    data = mujoco.MjData(body.model)
+    data.qpos[:] = setup.reference.qpos[first + frame + 3]
+    still, moved = controls(setup, np.array([[0, 0], [0.2, -0.1]], np.float32), frame)
+    data.ctrl[:] = still
+    mujoco.mj_forward(body.model, data)
+    assert data.actuator_force == pytest.approx([0, 0], abs=1e-6), "MuJoCo agrees that the servos rest"
+    assert moved - still == pytest.approx([0.004, -0.002], abs=1e-7)
+    beyond = controls(setup, np.zeros((1, 2), np.float32), int(setup.reference.length[1]) + 50)
+    assert beyond == pytest.approx(controls(setup, np.zeros((1, 2), np.float32), int(setup.reference.length[1]) - 4))
+
+
+def test_an_offset_needs_servos(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"task.action=offset: no position servo: hip_L; set arena.actuators=servo"):
+        walker(tmp_path, {"action": "offset"})
 
 
 def test_the_split_is_by_clip_seeded_and_never_empty() -> None:

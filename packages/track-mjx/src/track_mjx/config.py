@@ -26,6 +26,13 @@ class ArenaConfig:
     position servo for every hinge that an actuator moves, in the place of motors and muscles."""
     servo_hz: float = setting(10.0, gt=0)
     """Natural frequency of these servos: they follow movements slower than that."""
+    inertia: str = setting("keep", choices=("keep", "shapes"))
+    """keep the masses and inertias of the body, or compute them from the shapes of its geoms."""
+    density: float | None = setting(None, gt=0)
+    """Density of all geoms for inertia=shapes, in the MJCF's units (water: 1000 in m and kg); empty: as in the MJCF."""
+    armature: float = setting(0.0, ge=0)
+    """Least armature of every hinge that an actuator moves, in the MJCF's units (kg m2 in m and kg): inertia of the
+    drive, which steadies light segments and adds no mass."""
     contacts: str = setting("end_effectors", choices=("end_effectors", "all", "none"))
     """What may touch the floor: end_effectors (with all that hangs on them), all (as the MJCF says) or none."""
     end_effectors: list[str] = field(default_factory=list)
@@ -84,10 +91,15 @@ class TaskConfig:
     """Cost terms: weight and parameters; subtracted from the reward."""
     terminations: dict[str, Any] = field(default_factory=dict)
     """Conditions that end an episode early."""
-    action: str = setting("affine", choices=("affine", "reference", "tanh_clip"))
-    """affine ([-1, 1] to the control range), reference (for position servos, to the range that holds the clips' poses)
-    or tanh_clip (clipped to the control range, as in the public code). Torques instead of positions:
-    arena.actuators=torque."""
+    action: str = setting("affine", choices=("affine", "reference", "offset", "tanh_clip"))
+    """affine ([-1, 1] to the control range), reference (for position servos, to the range that holds the clips' poses),
+    offset (for position servos, added to the control that holds the reference's pose) or tanh_clip (clipped to the
+    control range, as in the public code). Torques instead of positions: arena.actuators=torque. With offset the
+    reference reaches the servos past the networks: a decoder alone does not move the body."""
+    offset: float = setting(0.3, gt=0)
+    """action=offset: the control that an action of 1 adds (rad for a servo of a hinge)."""
+    offset_lead: int = setting(1, ge=0)
+    """action=offset: control steps that the pose held is ahead of the present one; servos lag by 1 / (pi servo_hz)."""
     action_range: dict[str, list[float]] = field(default_factory=dict)
     """Actuator -> lowest and highest control that actions reach; empty: action=reference finds it from the clips."""
     pose_noise: float = setting(0.0, ge=0)

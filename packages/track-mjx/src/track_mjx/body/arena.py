@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from track_mjx._common.errors import BodyError, ConfigError, raise_all, unknown
 from track_mjx._common.mjcf import exact_xml, one_line, quick_compile, travels
+from track_mjx.body.inertia import set_inertia
 from track_mjx.body.parts import drop_actuators
 from track_mjx.body.sensors import add_contact_sensors, set_sensors
 from track_mjx.body.servos import set_actuators
@@ -67,6 +68,7 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
         problems.append(f"arena.root_body: {unknown('body', root, names)}")
     raise_all(BodyError, str(clips.path), problems)
     floor = _floor(spec, arena, travels(original))
+    set_inertia(spec, arena)
     contact_geoms = _contacts(spec, arena.contacts, floor, end_effectors)
     _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
     set_sensors(spec, arena.sensors, root, end_effectors)

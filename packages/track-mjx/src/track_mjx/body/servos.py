@@ -63,7 +63,7 @@ def _servos(spec: mujoco.MjSpec, hz: float, end_effectors: Sequence[str]) -> Non
     Damping is put on the joint, because integrators treat joint damping implicitly.
     """
     model = quick_compile(spec)
-    moved = _moved(model)
+    moved = moved_hinges(model)
     if not moved:
         raise BodyError("arena.actuators=servo: no actuator of the body moves a hinge")
     inertia = _inertias(model, end_effectors)
@@ -87,7 +87,7 @@ def _servos(spec: mujoco.MjSpec, hz: float, end_effectors: Sequence[str]) -> Non
         )  # fmt: skip
 
 
-def _moved(model: mujoco.MjModel) -> list[int]:
+def moved_hinges(model: mujoco.MjModel) -> list[int]:
     """Return the ids of the hinges that an actuator moves."""
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)

@@ -12,8 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from track_mjx._common.errors import ConfigError, InputError, RunError, raise_all, unknown
+from track_mjx._common.errors import ConfigError, InputError, RunError, raise_all, shorten, unknown
 from track_mjx._common.settings import validate
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import build_arena
@@ -27,7 +28,7 @@ from track_mjx.policy.networks import Networks
 from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.runs.checkpoints import unflatten
 from track_mjx.runs.run_folder import RunFolder
-from track_mjx.task.actions import holding_ranges
+from track_mjx.task.actions import holding_controls, holding_ranges
 from track_mjx.task.imitation import Imitation, used_fields
 from track_mjx.task.reference import Reference, build_reference, choose
 from track_mjx.task.step import Observation
@@ -97,9 +98,20 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
         config.task.action_range = holding_ranges(body, np.asarray(reference.qpos))
     task = Imitation(body, config.task)
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
+    if config.task.action == "offset":
+        followed = followed._replace(held=_held(body, np.asarray(followed.qpos)))
     setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed)
     _ = setup.used_fields  # every term runs once, so that errors in it are raised now
     return setup
+
+
+def _held(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Float[np.ndarray, "frame actuator"]:
+    """Controls that hold poses, or what lacks for that."""
+    held = holding_controls(body, qpos).astype(np.float32)
+    others = [name for name, controls in zip(body.actuators, held.T, strict=True) if np.isnan(controls).any()]
+    if others:
+        raise ConfigError(f"task.action=offset: no position servo: {shorten(others)}; set arena.actuators=servo")
+    return held
 
 
 def verify(setup: Setup) -> None:

@@ -101,7 +101,8 @@ class ControlStep:
         observation = self.task.observe(reference, physics, episode)
         action, details = self._decide(policy, observation, key)
         start = (physics.qpos, physics.qvel, physics.act)
-        return self.devices.divided((Act(observation, action, details, start), self.task.ctrl(action)))
+        ctrl = self.task.ctrl(reference, episode, action)
+        return self.devices.divided((Act(observation, action, details, start), ctrl))
 
     def _evaluate(
         self, reference: Reference, physics: PhysicsState, episode: EpisodeState, act: Act, carried: Any, key: Any

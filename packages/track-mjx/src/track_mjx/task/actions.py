@@ -28,6 +28,7 @@ def to_ctrl(
     ``reference`` does the same with the range that holds the reference's poses (`holding_ranges`), for position servos;
     so an untrained policy has the posture of the animal.
     ``tanh_clip`` is the public code's mapping: the action clipped to the range; half of it has no effect on muscles.
+    For ``offset`` see `offset_ctrl`.
 
     Args:
         body: whose actuators.
@@ -43,6 +44,13 @@ def to_ctrl(
     return jnp.asarray(low) + (action + 1) * np.float32(0.5) * (high - low)
 
 
+def offset_ctrl(
+    body: Anatomy, action: Float[AnyArray, "env actuator"], held: Float[AnyArray, "env actuator"], largest: float
+) -> Float[AnyArray, "env actuator"]:
+    """Controls that hold poses, with an action in [-1, 1] times `largest` added; within the control range."""
+    return jnp.clip(held + np.float32(largest) * action, *body.ctrl_range)
+
+
 def range_problems(body: Anatomy, ranges: Ranges) -> list[str]:
     """What is wrong with the ranges of a config."""
     problems = [unknown("actuator", name, body.actuators) for name in ranges if name not in body.actuators]
@@ -52,19 +60,10 @@ def range_problems(body: Anatomy, ranges: Ranges) -> list[str]:
     return problems
 
 
-def holding_ranges(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> dict[str, list[float]]:
-    """Range of controls around those that hold poses, for every position servo.
+def holding_controls(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Float[np.ndarray, "frame actuator"]:
+    """Control at which each position servo rests in these poses, within its range; NaN for muscles and motors.
 
-    A servo pulls with ``gain * control + bias0 + bias1 * length``: it rests where that is zero. The range is the mean
-    of these controls over the poses and `SPREAD` standard deviations to both sides, at least a tenth of the control
-    range, and within the control range.
-
-    Args:
-        body: whose servos.
-        qpos: poses.
-
-    Returns:
-        Servo -> lowest and highest control; nothing for muscles and motors.
+    A servo pulls with ``gain * control + bias0 + bias1 * length``: it rests where that is zero.
     """
     model = body.model
     gain, bias = model.actuator_gainprm[:, 0], model.actuator_biasprm
@@ -74,11 +73,30 @@ def holding_ranges(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> dict
         data.qpos[:] = pose
         mujoco.mj_fwdPosition(model, data)
         lengths[frame] = data.actuator_length
+    controls = np.full((len(qpos), model.nu), np.nan)
+    controls[:, servo] = -(bias[servo, 0] + bias[servo, 1] * lengths[:, servo]) / gain[servo]
+    return np.clip(controls, *body.ctrl_range)
+
+
+def holding_ranges(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> dict[str, list[float]]:
+    """Range of controls around those that hold poses, for every position servo.
+
+    The range is the mean of `holding_controls` over the poses and `SPREAD` standard deviations to both sides, at least
+    a tenth of the control range, and within the control range.
+
+    Args:
+        body: whose servos.
+        qpos: poses.
+
+    Returns:
+        Servo -> lowest and highest control; nothing for muscles and motors.
+    """
+    controls = holding_controls(body, qpos)
     low, high = body.ctrl_range
     ranges = {}
-    for i in np.flatnonzero(servo):
-        rest = np.clip(-(bias[i, 0] + bias[i, 1] * lengths[:, i]) / gain[i], low[i], high[i])
-        half = max(SPREAD * rest.std(), 0.05 * float(high[i] - low[i]))
-        ends = np.clip([rest.mean() - half, rest.mean() + half], low[i], high[i])
+    for i in np.flatnonzero(np.isfinite(controls).all(0)):
+        half = max(SPREAD * controls[:, i].std(), 0.05 * float(high[i] - low[i]))
+        mean = controls[:, i].mean()
+        ends = np.clip([mean - half, mean + half], low[i], high[i])
         ranges[body.actuators[i]] = [round(float(end), 6) for end in ends]
     return ranges

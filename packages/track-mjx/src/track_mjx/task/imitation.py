@@ -28,7 +28,7 @@ from track_mjx._common.errors import ConfigError, raise_all
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.config import TaskConfig
 from track_mjx.physics.fields import AnyArray, PhysicsState, zero_physics
-from track_mjx.task.actions import range_problems, to_ctrl
+from track_mjx.task.actions import offset_ctrl, range_problems, to_ctrl
 from track_mjx.task.reference import Reference
 from track_mjx.task.registry import Term, resolve
 from track_mjx.task.step import EpisodeState, History, Observation, Poses, Step, StepResult
@@ -94,8 +94,12 @@ class Imitation:
 
     def poses(self, reference: Reference, clip: AnyArray, frame: AnyArray) -> Poses:
         """Look up the reference at these frames of these clips; frames past the end hold the last."""
-        row = reference.start[clip] + jnp.minimum(frame, reference.length[clip] - 1)
+        row = self._row(reference, clip, frame)
         return Poses(*(jnp.asarray(table)[row] for table in reference[:4]))
+
+    @staticmethod
+    def _row(reference: Reference, clip: AnyArray, frame: AnyArray) -> AnyArray:
+        return reference.start[clip] + jnp.minimum(frame, reference.length[clip] - 1)
 
     def context(self, reference: Reference, physics: PhysicsState, episode: EpisodeState, action: AnyArray) -> Step:
         """Return a control step as terms receive it."""
@@ -121,8 +125,13 @@ class Imitation:
             groups.append(jnp.concatenate(values, axis=-1) if values else jnp.zeros((n_envs, 0)))
         return Observation(*groups)
 
-    def ctrl(self, action: Float[AnyArray, "env actuator"]) -> Float[AnyArray, "env actuator"]:
+    def ctrl(
+        self, reference: Reference, episode: EpisodeState, action: Float[AnyArray, "env actuator"]
+    ) -> Float[AnyArray, "env actuator"]:
         """Map an action to controls."""
+        if self.config.action == "offset":
+            row = self._row(reference, episode.clip, episode.frame + self.config.offset_lead)
+            return offset_ctrl(self.body, action, jnp.asarray(reference.held)[row], self.config.offset)
         return to_ctrl(self.body, action, self.config.action, self.config.action_range)
 
     def step(self, reference: Reference, physics: PhysicsState, episode: EpisodeState, action: AnyArray) -> StepResult:

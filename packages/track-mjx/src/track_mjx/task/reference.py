@@ -34,6 +34,8 @@ class Reference(NamedTuple):
     length: AnyArray
     weight: AnyArray
     """(clip,) how often each clip is drawn, relative to the others, where ``task.clip_sampling`` is not uniform."""
+    held: AnyArray
+    """(frame, actuator) controls that hold the poses; (frame, 0) where no action is an offset from them."""
 
 
 def build_reference(clips: Clips, anatomy: Anatomy, smoothing_s: float = 0.0) -> Reference:
@@ -63,6 +65,7 @@ def build_reference(clips: Clips, anatomy: Anatomy, smoothing_s: float = 0.0) ->
         start=(np.cumsum(length) - length).astype(np.int32),
         length=length,
         weight=np.ones(len(length), np.float32),
+        held=np.zeros((len(qpos), 0), np.float32),
     )
 
 
