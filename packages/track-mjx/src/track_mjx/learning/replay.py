@@ -13,6 +13,7 @@ from track_mjx.learning.failures import FAILURE, Failure, read_failure
 from track_mjx.learning.setup import Setup, open_setup
 from track_mjx.physics.fields import PhysicsState
 from track_mjx.runs.run_folder import RunFolder
+from track_mjx.task.step import EpisodeState
 
 
 def replay(path: Path) -> list[str]:
@@ -31,9 +32,10 @@ def replay(path: Path) -> list[str]:
     lines = [f"{path}: clip {about['clip']} at {time:.4g} s, at step {about['steps']:,} of the training"]
     data = mujoco.MjData(setup.task.body.model)
     data.qpos[:], data.qvel[:], data.act[:] = failure.qpos, failure.qvel, failure.act
-    data.ctrl[:] = np.asarray(setup.task.ctrl(failure.action[None]))[0]
+    episode = setup.task.start_at(setup.followed, np.array(clips[:1]), np.array([int(failure.frame)]))[0]
+    data.ctrl[:] = np.asarray(setup.task.ctrl(setup.followed, episode, failure.action[None]))[0]
     lines += [_physics_step(data, i) for i in range(setup.task.body.arena.n_substeps)]
-    return [*lines, _verdict(setup, failure, data, clips[0])]
+    return [*lines, _verdict(setup, failure, data, episode)]
 
 
 def _physics_step(data: mujoco.MjData, number: int) -> str:
@@ -48,14 +50,12 @@ def _physics_step(data: mujoco.MjData, number: int) -> str:
     )
 
 
-def _verdict(setup: Setup, failure: Failure, data: mujoco.MjData, clip: int) -> str:
+def _verdict(setup: Setup, failure: Failure, data: mujoco.MjData, episode: EpisodeState) -> str:
     """Say whether the state or which term is not finite after the step."""
     if not (np.isfinite(data.qpos).all() and np.isfinite(data.qvel).all()):
         return "the state is not finite: a smaller physics.sim_dt_s or more physics.iterations may help"
     mujoco.mj_forward(data.model, data)
     physics = PhysicsState(*(np.asarray(getattr(data, name), np.float32)[None] for name in PhysicsState._fields))
-    task, frame = setup.task, int(failure.frame)
-    episode = task.start_at(setup.followed, np.array([clip]), np.array([frame]))[0]
-    _, terms, _ = task.evaluate_terms(setup.followed, physics, episode, failure.action[None])
+    _, terms, _ = setup.task.evaluate_terms(setup.followed, physics, episode, failure.action[None])
     broken = [name for name, value in terms.items() if not np.isfinite(np.asarray(value)).all()]
     return f"the state is finite; terms that are not: {shorten(broken) or 'none'}"
