@@ -179,3 +179,80 @@ def write_clips(path: Path, positions: np.ndarray, lengths: tuple[int, ...], **a
         file["clip_start"] = np.cumsum(lengths) - lengths
         file["clip_length"] = np.array(lengths)
     return path
+
+
+def write_c3d(
+    path: Path, positions: np.ndarray, names: tuple[str, ...] = NAMES, descriptions: tuple[str, ...] = ()
+) -> Path:
+    """C3D in millimetres at 250 Hz, with an analog channel; a missing marker has residual -1."""
+    import ezc3d
+
+    file = ezc3d.c3d()
+    point = file["parameters"]["POINT"]
+    point["RATE"]["value"], point["UNITS"]["value"], point["LABELS"]["value"] = [250.0], ["mm"], list(names)
+    if descriptions:
+        file.add_parameter("POINT", "DESCRIPTIONS", list(descriptions))
+    points = np.ones((4, len(names), len(positions)))
+    points[:3] = positions.transpose(2, 1, 0)
+    file["data"]["points"] = points
+    file["data"]["meta_points"]["residuals"] = np.where(np.isnan(points[:1]), -1.0, 0.0)
+    file["data"]["meta_points"]["camera_masks"] = np.zeros((7, len(names), len(positions)), dtype=bool)
+    file["parameters"]["ANALOG"]["RATE"]["value"], file["parameters"]["ANALOG"]["LABELS"]["value"] = [500.0], ["EMG"]
+    file["data"]["analogs"] = np.zeros((1, 1, 2 * len(positions)))
+    file.write(str(path.with_suffix(".c3d")))  # ezc3d writes no other ending
+    return path.with_suffix(".c3d").rename(path)
+
+
+def write_trc(path: Path, positions: np.ndarray, names: tuple[str, ...] = NAMES, comma: bool = False) -> Path:
+    """TRC as OpenSim writes it, values of the header not under their keys; empty cells for missing markers."""
+    n_frames, n_names = positions.shape[:2]
+    lines = [
+        f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
+        "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
+        f"100.0\t\t100.0\t{n_frames}\t{n_names}\tmm\t100.0\t1\t{n_frames}",
+        "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
+        "\t\t" + "\t".join(f"{axis}{i + 1}" for i in range(n_names) for axis in "XYZ"),
+        "",
+    ]
+    for frame, row in enumerate(positions.reshape(n_frames, -1)):
+        cells = ["" if np.isnan(value) else repr(float(value)) for value in row]
+        lines.append("\t".join([str(frame + 1), repr(frame / 100), *cells]))
+    text = "\n".join(lines) + "\n"
+    path.write_text(text.replace("\t", ",") if comma else text, encoding="utf-8")
+    return path
+
+
+def write_qualisys(path: Path, positions: np.ndarray, names: tuple[str, ...] = NAMES, v73: bool = False) -> Path:
+    """A Qualisys export: a structure called like the trial; every point measured but the second, which is filled."""
+    residual = np.zeros((*positions.shape[:2], 1))
+    data = np.concatenate([positions, residual], axis=-1).transpose(1, 2, 0)
+    kinds = np.ones(data.shape[::2])
+    kinds[1] = 2
+    if not v73:
+        labeled = {"Count": len(names), "Labels": cell(names), "Data": data, "Type": kinds}
+        scipy.io.savemat(path, {"trial_7": {"FrameRate": 300, "Trajectories": {"Labeled": labeled}}})
+        return path
+    root = "trial_7/Trajectories/Labeled"
+    write_mat_v73(
+        path, names, **{f"{root}/Data": data, f"{root}/Type": kinds, "trial_7/FrameRate": np.full((1, 1), 300)}
+    )
+    with h5py.File(path, "r+") as file:
+        file.move("names", f"{root}/Labels")
+    return path
+
+
+def write_jarvis(path: Path, positions: np.ndarray, confidence: np.ndarray, frame: bool = False) -> Path:
+    """A JARVIS prediction, with or without a column of frame numbers."""
+    table = np.concatenate([positions, confidence[..., None]], axis=-1).reshape(len(positions), -1)
+    rows = [[name for name in NAMES for _ in range(4)], ["x", "y", "z", "confidence"] * len(NAMES)]
+    rows += [[repr(float(value)) if np.isfinite(value) else "NaN" for value in row] for row in table]
+    if frame:
+        rows = [["frame" if i < 2 else str(i - 2), *row] for i, row in enumerate(rows)]
+    path.write_text("\n".join(",".join(row) for row in rows) + "\n", encoding="utf-8")
+    return path
+
+
+def write_numbers(path: Path, positions: np.ndarray) -> Path:
+    """Numbers alone, three a keypoint."""
+    np.savetxt(path, positions.reshape(len(positions), -1), delimiter=",", fmt="%.17g")
+    return path

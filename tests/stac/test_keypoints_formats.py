@@ -13,6 +13,8 @@ from stac_mjx._common.errors import InputError
 from stac_mjx._common.units import parse_unit
 from stac_mjx.config import KeypointsConfig
 from stac_mjx.keypoints import load_keypoints
+from stac_mjx.keypoints.formats.detect import detect
+from stac_mjx.keypoints.loading import read_file
 
 X = movement()
 P = scores()
@@ -263,3 +265,58 @@ def test_tables_as_other_programs_write_them(tmp_path):
         np.testing.assert_array_equal(load(tmp_path / f"{name}.csv", unit="m").positions, X)
     (tmp_path / "absent.csv").write_text("a_x,a_y,a_z\n1,2,3\nNA,NA,NA\nN/A,null,\nnan,NaN,nan\n")
     assert load(tmp_path / "absent.csv", unit="m").observed.ravel().tolist() == [True, False, False, False]
+
+
+GAPS = np.where(np.random.default_rng(3).random((*X.shape[:2], 1)) < 0.2, np.nan, X)
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "rate", "unit"),
+    [
+        (lambda path: files.write_c3d(path, GAPS), "c3d", 250.0, "mm"),
+        (lambda path: files.write_c3d(path, GAPS, ("HAND",) * 4, NAMES), "c3d", 250.0, "mm"),
+        (lambda path: files.write_trc(path, GAPS), "trc", 100.0, "mm"),
+        (lambda path: files.write_trc(path, GAPS, comma=True), "trc", 100.0, "mm"),
+        (lambda path: files.write_qualisys(path, GAPS), "qualisys", 300.0, "mm"),
+        (lambda path: files.write_qualisys(path, GAPS, v73=True), "qualisys", 300.0, "mm"),
+        (lambda path: files.write_jarvis(path, GAPS, P), "jarvis_csv", None, None),
+        (lambda path: files.write_jarvis(path, GAPS, P, frame=True), "jarvis_csv", None, None),
+        (lambda path: files.write_numbers(path, GAPS), "numbers_csv", None, None),
+    ],
+)
+def test_files_of_motion_capture_are_read_whatever_they_are_called(tmp_path, write, kind, rate, unit):
+    path = write(tmp_path / "recording.data")
+    assert detect(path) == kind
+    reading = read_file(path)
+    assert (reading.rate_hz, reading.unit) == (rate, unit)
+    assert reading.names == (None if kind == "numbers_csv" else NAMES)
+    np.testing.assert_allclose(reading.positions, GAPS, rtol=1e-6)
+    if kind == "jarvis_csv":
+        np.testing.assert_array_equal(reading.confidence, P)
+
+
+@pytest.mark.parametrize(
+    ("write", "named"),
+    [
+        (lambda path: files.write_c3d(path, X, ("HAND",) * 4), "HAND"),
+        (lambda path: path.write_bytes(files.write_c3d(path, X).read_bytes()[:700]), "truncated C3D"),
+        (lambda path: path.write_bytes(files.write_c3d(path, X).read_bytes()[:-600]), "truncated C3D"),
+        (lambda path: files.write_trc(path, X, NAMES[:3]), "NumMarkers"),
+        (lambda path: path.write_text("1,2,3,4\n5,6,7,8\n"), "multiple of 3"),
+        (lambda path: path.write_text("A,A,A,A\nx,y,z,confidence\n1,2,3\n"), "incomplete"),
+        (lambda path: path.write_text("PathFileType\t4\nDataRate\n100\n"), "five lines of header"),
+    ],
+)
+def test_broken_files_of_motion_capture_are_refused_by_name(tmp_path, write, named):
+    path = tmp_path / "recording.data"
+    write(path)
+    with pytest.raises(InputError, match=f"recording.data.*{named}"):
+        read_file(path)
+
+
+def test_filled_points_and_numbers_without_names_are_noted(tmp_path):
+    assert any("25.0%" in note for note in read_file(files.write_qualisys(tmp_path / "a.mat", X)).notes)
+    path = files.write_numbers(tmp_path / "b.csv", X)
+    with pytest.raises(InputError, match=r"keypoints\.names"):
+        load(path)
+    assert load(path, names=list(NAMES), unit="mm", rate_hz=100).names == NAMES

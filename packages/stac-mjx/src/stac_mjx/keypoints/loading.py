@@ -33,6 +33,11 @@ _READERS = {
     "sleap": ("sleap", "read"),
     "anipose_csv": ("tables", "read_anipose"),
     "dlc_csv": ("tables", "read_deeplabcut"),
+    "jarvis_csv": ("tables", "read_jarvis"),
+    "numbers_csv": ("tables", "read_numbers"),
+    "c3d": ("c3d", "read"),
+    "trc": ("trc", "read"),
+    "qualisys": ("qualisys", "read"),
     "stac": ("stac", "read_public"),
     "clips": ("stac", "read"),
 }

@@ -14,6 +14,11 @@ FORMATS = {
     "sleap": "SLEAP or Anipose .h5: tracks",
     "anipose_csv": "Anipose .csv: columns <keypoint>_x, _y, _z",
     "dlc_csv": "DeepLabCut 3D .csv: title rows scorer, bodyparts, coords",
+    "jarvis_csv": "JARVIS data3D.csv: title rows of keypoints and of x, y, z, confidence",
+    "numbers_csv": "numbers without a header .csv: x, y, z of each keypoint; set keypoints.names",
+    "c3d": "C3D of motion capture: POINT",
+    "trc": "TRC of OpenSim and motion capture",
+    "qualisys": "Qualisys .mat: Trajectories.Labeled",
     "stac": "public STAC output .h5: kp_data",
     "clips": "clips of this package .h5: mimic.reference_clips",
 }
@@ -45,12 +50,16 @@ def detect(path: Path) -> str:
             head = stream.read(_HEAD)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    from stac_mjx.keypoints.formats import matlab, qualisys
+
     if not head:
         raise InputError(f"{path}: empty file (0 bytes)")
     if any(head[offset : offset + 8] == _HDF5 for offset in (0, 512, 1024, 2048, 4096, 8192, 16384, 32768)):
         return _detect_hdf5(path)
     if head[126:128] in (b"IM", b"MI") and head[:6] == b"MATLAB":
-        return "dannce"
+        return "qualisys" if matlab.structures_with(path, qualisys.TRAJECTORIES) else "dannce"
+    if head[1:2] == b"\x50" and head[0] < 0x40:  # the key of C3D, after the number of its first parameter block
+        return "c3d"
     for start, kind in _FOREIGN.items():
         if head.startswith(start):
             raise _unknown(path, kind)
@@ -59,7 +68,7 @@ def detect(path: Path) -> str:
 
 def _detect_hdf5(path: Path) -> str:
     # import h5py only for HDF5 files, so that the package is fast to import
-    from stac_mjx.keypoints.formats import dannce, nwb, sleap
+    from stac_mjx.keypoints.formats import dannce, nwb, qualisys, sleap
     from stac_mjx.keypoints.formats import reading as hdf5
     from stac_mjx.keypoints.formats import stac as clips
 
@@ -72,6 +81,8 @@ def _detect_hdf5(path: Path) -> str:
         for kind, names in {"stac": ("kp_data",), "sleap": (sleap.POSITIONS,), "dannce": dannce.POSITIONS}.items():
             if hdf5.first_dataset(file, *names) is not None:
                 return kind
+        if any(hdf5.first_dataset(file, f"{name}/{qualisys.TRAJECTORIES.replace('.', '/')}") for name in file):
+            return "qualisys"
         if "nwb_version" in file.attrs or nwb.containers(file):
             return "nwb"
         for name, what in _OTHER_HDF5.items():
@@ -81,10 +92,11 @@ def _detect_hdf5(path: Path) -> str:
 
 
 def _detect_text(path: Path, head: bytes) -> str:
+    from stac_mjx.keypoints.formats import trc
     from stac_mjx.keypoints.formats.tables import FIRST_TITLE
 
     try:
-        line = head.splitlines()[0].decode("utf-8-sig")
+        line, second = [*(part.decode("utf-8-sig") for part in head.splitlines()[:2]), ""][:2]
         titles = [title.strip() for title in next(csv.reader([line]), [])]
     except (UnicodeDecodeError, csv.Error):
         if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head:
@@ -92,6 +104,12 @@ def _detect_text(path: Path, head: bytes) -> str:
         raise _unknown(path, "neither HDF5 nor MATLAB nor text") from None
     if titles and titles[0] == FIRST_TITLE:
         return "dlc_csv"
+    if line.startswith(trc.FIRST_TITLE):
+        return "trc"
+    if re.search(r"\bx,\s*y,\s*z,\s*confidence\b", second):
+        return "jarvis_csv"
+    if titles and all(map(_is_number, titles)):
+        return "numbers_csv"
     if any(title.lower().endswith("_x") for title in titles):
         return "anipose_csv"
     for sign, called in {";": "semicolons", "\t": "tabs"}.items():
@@ -101,6 +119,14 @@ def _detect_text(path: Path, head: bytes) -> str:
                 "points in numbers"
             )
     raise _unknown(path, f"text whose first line has the columns {shorten(titles)[:300] or 'none'}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text or "nan")
+    except ValueError:
+        return False
+    return True
 
 
 def _unknown(path: Path, content: str) -> InputError:

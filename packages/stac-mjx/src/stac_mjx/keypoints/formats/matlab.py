@@ -5,6 +5,8 @@ Version 7.3 is HDF5 with the axes in reverse order and text as 16-bit codes; bot
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,15 +41,9 @@ def load(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabF
 
 def _load_v5(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> MatlabFile:
     wanted = {name.split(".")[0] for name in (*numeric, *text)}
-    try:
-        shapes = whosmat(path)
+    shapes = _listed(path)
+    with _v5_errors(path):
         values = loadmat(path, variable_names=[name for name, _, _ in shapes if name in wanted], struct_as_record=False)
-    # scipy raises errors of many types on corrupt files, among them OSError without a number
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a complete MATLAB file ({reason}). Copy or export it again") from error
     found = {name: value for name in (*numeric, *text) if (value := _field(values, name)) is not None}
     return MatlabFile(
         arrays={name: _v5_array(path, name, found[name]) for name in numeric if name in found},
@@ -56,14 +52,43 @@ def _load_v5(path: Path, numeric: tuple[str, ...], text: tuple[str, ...]) -> Mat
     )
 
 
+def _listed(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
+    """Return name, shape and class of every variable of a version 5 file."""
+    with _v5_errors(path):
+        return [(str(name), shape, kind) for name, shape, kind in whosmat(path)]
+
+
+@contextmanager
+def _v5_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of scipy, which has many types for corrupt files, into an InputError."""
+    try:
+        yield
+    except Exception as error:
+        # scipy also raises OSError without a number
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a complete MATLAB file ({reason}). Copy or export it again") from error
+
+
+def structures_with(path: Path, field: str) -> list[str]:
+    """Return the names of the structures that have a numeric `field`, a dotted name."""
+    if h5py.is_hdf5(path):
+        with hdf5.opened(path) as file:
+            inner = field.replace(".", "/")
+            return [name for name in file if hdf5.first_dataset(file, f"{name}/{inner}") is not None]
+    names = [name for name, _, kind in _listed(path) if kind == "struct"]
+    return [name for name in names if f"{name}.{field}" in _load_v5(path, (f"{name}.{field}",), ()).arrays]
+
+
 def _field(values: dict[str, Any], name: str) -> Any:
     """Return the variable `name`, or the field of a structure; None where there is none."""
-    root, _, inner = name.partition(".")
+    root, *fields = name.split(".")
     value = values.get(root)
-    if not inner or value is None:
-        return value
-    first = value.flat[0] if isinstance(value, np.ndarray) and value.dtype == object and value.size else None
-    return getattr(first, inner, None)
+    for inner in fields:
+        first = value.flat[0] if isinstance(value, np.ndarray) and value.dtype == object and value.size else None
+        value = getattr(first, inner, None)
+    return value
 
 
 def _v5_array(path: Path, name: str, value: Any) -> np.ndarray:

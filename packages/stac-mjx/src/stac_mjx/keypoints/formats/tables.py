@@ -1,4 +1,4 @@
-"""Text tables with one row a frame: Anipose ``.csv`` and DeepLabCut ``.csv`` of triangulated keypoints.
+"""Text tables with one row a frame: ``.csv`` of Anipose, DeepLabCut, JARVIS, and columns of numbers without a header.
 
 Anipose (Karashchuk et al. 2021, Cell Reports 36:109730) has columns ``<keypoint>_x, _y, _z``, with ``_score`` where
 known; axes may be capitals (DLTdv). A column ``fnum`` is the frame number, which gives the borders of clips;
@@ -7,17 +7,19 @@ known; axes may be capitals (DLTdv). A column ``fnum`` is the frame number, whic
 DeepLabCut (the tables that its ``triangulate`` writes; Nath et al. 2019, Nature Protocols 14:2152) has the title rows
 ``scorer``, ``bodyparts`` and ``coords`` (x, y, z, and ``likelihood`` where known); with several animals a row
 ``individuals`` comes second.
+
+JARVIS (``data3D.csv``) has two title rows: the keypoint over each of its four columns, and ``x``, ``y``, ``z``,
+``confidence``; a first column ``frame`` is ignored. A table of numbers alone has x, y, z of each keypoint in turn.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
@@ -30,7 +32,8 @@ _ABSENT = re.compile(r"(^|,)(?:NA|N/A|null|)(?=,|$)")
 """An empty cell, as Anipose, R and spreadsheets write it."""
 FIRST_TITLE = "scorer"
 """First cell of a DeepLabCut table."""
-_SUFFIX = {"likelihood": "score"}
+_SUFFIX = {"likelihood": "score", "confidence": "score"}
+_NO_UNIT = "the file has no length unit and no frame rate (this format never has)"
 _SINGLE = "single"
 """Individual that DeepLabCut gives to points without an animal."""
 
@@ -79,6 +82,16 @@ def _deeplabcut_titles(path: Path, rows: Iterator[list[str]], track: int | None)
     return ["", *(f"{part}_{_SUFFIX.get(coord, coord)}" if owner == chosen else "" for part, coord, owner in columns)]
 
 
+def _jarvis_titles(path: Path, rows: Iterator[list[str]], track: int | None) -> list[str]:
+    """Return titles ``<keypoint>_<coord>`` from the two title rows of JARVIS."""
+    choose_track(path, track, ONE_ANIMAL)
+    names, coords = next(rows, []), next(rows, [])
+    if len(names) != len(coords):
+        raise InputError(f"{path}: the title rows differ in length: {len(names)} and {len(coords)}")
+    pairs = zip(names, (coord.strip() for coord in coords), strict=True)
+    return [f"{name.strip()}_{_SUFFIX.get(coord, coord)}" for name, coord in pairs]
+
+
 def read_anipose(path: Path, track: int | None = None) -> Reading:
     """Read an Anipose table, or one like it."""
     return _read_table(path, track, _anipose_titles)
@@ -89,11 +102,28 @@ def read_deeplabcut(path: Path, track: int | None = None) -> Reading:
     return _read_table(path, track, _deeplabcut_titles)
 
 
+def read_jarvis(path: Path, track: int | None = None) -> Reading:
+    """Read the table of a JARVIS prediction."""
+    return _read_table(path, track, _jarvis_titles)
+
+
+def read_numbers(path: Path, track: int | None = None) -> Reading:
+    """Read a table of numbers without names: x, y, z of each keypoint in turn."""
+    choose_track(path, track, ONE_ANIMAL)
+    with open(path, encoding="utf-8-sig") as stream:
+        table = numbers_below(path, stream, None)
+    if table.shape[1] % 3:
+        raise InputError(
+            f"{path}: {table.shape[1]} columns of numbers; expected x, y, z for each keypoint, so a multiple of 3"
+        )
+    return Reading(positions=table.reshape(len(table), -1, 3), notes=(_NO_UNIT,))
+
+
 def _read_table(path: Path, track: int | None, titles: Titles) -> Reading:
     try:
         with open(path, encoding="utf-8-sig") as stream:
             columns = _columns(path, titles(path, csv.reader(stream), track))
-            table = _numbers(path, stream, columns.used)
+            table = numbers_below(path, stream, columns.used)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV text in UTF-8 ({error})") from error
     n_names = len(columns.names)
@@ -104,7 +134,7 @@ def _read_table(path: Path, track: int | None, titles: Titles) -> Reading:
         confidence=_scores(columns, table[:, n_xyz:]),
         names=columns.names,
         clip_lengths=lengths,
-        notes=(*notes, "the file has no length unit and no frame rate (this format never has)"),
+        notes=(*notes, _NO_UNIT),
     )
 
 
@@ -136,8 +166,12 @@ def _columns(path: Path, header: list[str]) -> _Columns:
     )
 
 
-def _numbers(path: Path, stream: TextIO, columns: list[int]) -> np.ndarray:
-    """Read the rest of the table, (row, column); empty cells are NaN."""
+def numbers_below(path: Path, stream: Iterable[str], columns: list[int] | None) -> np.ndarray:
+    """Read the rest of a table with commas, (row, column); empty cells are NaN.
+
+    Raises:
+        InputError: when there is no row, or one is incomplete or contains text.
+    """
     # the number parser refuses empty cells
     lines = (_ABSENT.sub(r"\1nan", line.rstrip("\r\n")) for line in stream if line.strip())
     first = next(lines, None)

@@ -1,0 +1,58 @@
+"""Read TRC files of OpenSim and of motion capture programs: markers, with unit and rate; tabs or commas."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from stac_mjx._common.errors import InputError
+from stac_mjx._common.units import said_unit
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track
+from stac_mjx.keypoints.formats.tables import numbers_below
+
+FIRST_TITLE = "PathFileType"
+"""First cell of the file."""
+
+
+def read(path: Path, track: int | None = None) -> Reading:
+    """Read one TRC file."""
+    choose_track(path, track, ONE_ANIMAL)
+    try:
+        with open(path, encoding="utf-8-sig") as stream:
+            lines = _with_commas(stream)
+            header = list(csv.reader(itertools.islice(lines, 5)))
+            if len(header) < 5:
+                raise InputError(f"{path}: a TRC file has five lines of header, this one has {len(header)}")
+            # values are aligned with keys by eye only: some programs write several tabs between them
+            said = dict(zip(*([cell.strip() for cell in row if cell.strip()] for row in header[1:3]), strict=False))
+            columns = {name.strip(): column for column, name in enumerate(header[3]) if column > 1 and name.strip()}
+            used = [first + axis for first in columns.values() for axis in range(3)]
+            table = numbers_below(path, lines, used)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a TRC text in UTF-8 ({error})") from error
+    if said.get("NumMarkers", "").isdigit() and int(said["NumMarkers"]) != len(columns):
+        raise InputError(f"{path}: NumMarkers is {said['NumMarkers']}, but the header names {len(columns)}")
+    frames = said.get("NumFrames", "")
+    lacking = frames.isdigit() and int(frames) != len(table)
+    unit, unit_note = said_unit(said.get("Units"), "Units")
+    return Reading(
+        positions=table.reshape(len(table), -1, 3),
+        names=tuple(columns),
+        rate_hz=_rate(said.get("DataRate", "")),
+        unit=unit,
+        notes=(unit_note, *([f"NumFrames is {frames}, but there are {len(table)} rows"] if lacking else [])),
+    )
+
+
+def _with_commas(stream: TextIO) -> Iterator[str]:
+    return (line.replace("\t", ",") for line in stream)
+
+
+def _rate(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
