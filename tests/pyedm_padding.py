@@ -42,7 +42,7 @@ def kept_by_padding(data: TrialData, lags: Lags, folds: Int[np.ndarray, " trial"
         ours=len(ours.predicted),
         padded=int(scored.sum()),
         masked=int(np.isfinite(theirs).sum()),
-        crossing=len(data.target) - (last - first) - embedding.counts.kept - embedding.counts.missing,
+        crossing=len(data.target) - (last - first) - len(embedding.targets),
         largest_difference=float(np.nanmax(difference, initial=0.0) / np.std(ours.observed)),
     )
 

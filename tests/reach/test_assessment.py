@@ -14,7 +14,8 @@ from reach_analysis.forecasting.nulls import MakeForecaster, forecast_null, nois
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.statistics.folds import trial_folds
-from reach_analysis.synthetic.systems import autoregressive, coupled_logistic
+from reach_analysis.synthetic.systems import autoregressive
+from synthetic.systems import coupled_logistic
 
 QUICK = AssessmentSettings(permutations=99, surrogates=39, resampling=Resampling(resamples=300))
 

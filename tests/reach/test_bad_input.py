@@ -153,7 +153,8 @@ MISTAKES = {
 def test_names_settings_and_data_that_do_not_fit(
     verb: str, arguments: list[str], fragment: str, lab: Path, tmp_path: Path, refuses: Refuses
 ) -> None:
-    assert fragment in refuses(verb, *_filled(arguments, lab), f"out={tmp_path}")
+    assert fragment in refuses(verb, *_filled(arguments, lab), f"out={tmp_path}/some/where")
+    assert not (tmp_path / "some").exists(), "a refused command leaves no folder"
 
 
 @pytest.mark.parametrize("verb", ["survival", "report"])

@@ -17,9 +17,9 @@ def test_a_part_of_the_work_is_scaled_to_all_of_it_and_a_difference_is_observed(
     values = np.array([0.0, 1.0, 2.0])
     contest = Contest("sleep", lambda: values, lambda: time.sleep(0.02) or values + 0.5, scale=10.0)
     row = measure(contest, 3)
-    assert row.pyedm_s >= 0.2
-    assert row.largest_difference == pytest.approx(0.5 / np.std(values))
-    assert row.measured == pytest.approx(0.1)
+    assert row["pyedm_s"] >= 0.2
+    assert row["largest_difference"] == pytest.approx(0.5 / np.std(values))
+    assert row["measured"] == pytest.approx(0.1)
 
 
 def test_both_sides_compute_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

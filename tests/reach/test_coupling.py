@@ -11,8 +11,9 @@ from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.config import CouplingConfig
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.studies.coupling import run as study
-from reach_analysis.synthetic.systems import autoregressive, coupled_logistic
+from reach_analysis.synthetic.systems import autoregressive
 from synthetic.reach import ReachSettings, make_reaches
+from synthetic.systems import coupled_logistic
 from synthetic.writing import write_content
 
 N_TRIALS, N_STEPS = 12, 60

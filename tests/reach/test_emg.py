@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError, InputError, MismatchError
 from reach_analysis.config import ChainConfig, RecordingConfig
-from reach_analysis.data.emg import band_pass, butterworth, check_chain, low_pass, normalise, process, rectify, windows
+from reach_analysis.data.emg import butterworth, check_chain, envelope_of, filtered, normalise, process, windows
 from reach_analysis.data.nwb import read_nwb
 from reach_analysis.data.recordings import TrialTable, read_emg_csv, read_trials
 from reach_analysis.data.series import match, one_trial_each, resample
@@ -60,7 +60,7 @@ def test_band_pass_has_the_analytic_response() -> None:
 def test_a_sine_comes_out_with_the_squared_response_and_no_shift(frequency_hz: float) -> None:
     time = np.arange(60_000) / RATE
     sine = np.sin(2 * np.pi * frequency_hz * time)
-    out = band_pass(one_trial_each("sine", [sine[:, None]], RATE, ["c"]), 20.0, 1000.0).values[0][:, 0]
+    out = filtered(one_trial_each("sine", [sine[:, None]], RATE, ["c"]), (20.0, 1000.0)).values[0][:, 0]
     middle = slice(20_000, 40_000)
     gain = band_pass_response(np.array([frequency_hz]), 20.0, 1000.0, 4, RATE)[0] ** 2
     np.testing.assert_allclose(out[middle], gain * sine[middle], atol=2e-3)
@@ -70,7 +70,7 @@ def test_the_envelope_of_a_modulated_sine_is_its_modulation() -> None:
     time = np.arange(30_000) / RATE
     modulation = 1 + 0.5 * np.sin(2 * np.pi * 3 * time)
     carrier = modulation * np.sin(2 * np.pi * 400 * time)
-    out = low_pass(rectify(one_trial_each("x", [carrier[:, None]], RATE, ["c"])), 50.0).values[0][:, 0]
+    out = envelope_of(one_trial_each("x", [carrier[:, None]], RATE, ["c"]), ChainConfig()).values[0][:, 0]
     middle = slice(6000, 24_000)
     np.testing.assert_allclose(out[middle], 2 / np.pi * modulation[middle], rtol=2e-3)
 
@@ -235,7 +235,7 @@ def test_missing_values_and_foreign_trials_are_refused() -> None:
     with pytest.raises(MismatchError, match="share no trial: 0 against x"):
         process(raw, replace(table(1), trials=("x",)), ChainConfig())
     with pytest.raises(DataError, match="filtering needs"):
-        band_pass(one_trial_each("EMG", [np.ones((20, 1))], RATE, ["biceps"]), 20.0, 1000.0)
+        filtered(one_trial_each("EMG", [np.ones((20, 1))], RATE, ["biceps"]), (20.0, 1000.0))
 
 
 def nwb_file(path: Path, rate_hz: float = 2000.0) -> np.ndarray:

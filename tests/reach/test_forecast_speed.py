@@ -15,7 +15,8 @@ from reach_analysis.forecasting.lag_sweep import sweep
 from reach_analysis.forecasting.nulls import trial_permuted
 from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.folds import trial_folds
-from reach_analysis.synthetic.systems import autoregressive, lorenz
+from reach_analysis.synthetic.systems import autoregressive
+from synthetic.systems import lorenz
 from threadpoolctl import threadpool_limits
 
 

@@ -12,27 +12,14 @@ from reach_analysis.cli import main
 from reach_analysis.config import ForecastConfig
 from reach_analysis.data.rollouts import read_rollouts
 from reach_analysis.forecasting.assessment import nonlinearity
-from reach_analysis.forecasting.ccm import Libraries, cross_map_both_ways
 from reach_analysis.forecasting.embedding import Lags, trial_data
 from reach_analysis.forecasting.forecaster import grid
 from reach_analysis.forecasting.lag_sweep import sweep
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.studies.forecast_questions import questions
-from reach_analysis.synthetic.systems import coupled_logistic, lorenz
 from synthetic.reach import ReachSettings, write_reaches
-
-
-def test_of_two_coupled_maps_the_stronger_driver_is_read_better() -> None:
-    """Sugihara et al. (2012), figure 1: x drives y five times as strongly as y drives x; both can be found."""
-    rng = np.random.default_rng(0)
-    trials = [coupled_logistic(80, 0.1, 0.02, tuple(rng.uniform(0.2, 0.4, 2))) for _ in range(12)]
-    data = trial_data([rows[:, 0] for rows in trials], [rows[:, 1] for rows in trials])
-    found = cross_map_both_ways(data, Lags(2, -1, 0), Libraries((1, 3, 11), 20))
-    x_from_y, y_from_x = found.target_maps_predictor, found.predictors_map_target
-    assert x_from_y.skill[-1, 0] > y_from_x.skill[-1, 0] > 0.5
-    assert x_from_y.convergence[0] > 0.05
-    assert y_from_x.convergence[0] > 0.05
+from synthetic.systems import lorenz
 
 
 def test_lorenz_is_nonlinear() -> None:

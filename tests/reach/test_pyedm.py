@@ -27,7 +27,7 @@ from reach_analysis.forecasting.pyedm import simplex_by_pyedm, smap_by_pyedm
 from reach_analysis.forecasting.simplex import simplex
 from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.folds import trial_folds
-from reach_analysis.synthetic.systems import lorenz
+from synthetic.systems import lorenz
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,10 @@ from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.studies.forecast_questions import Question
 from reach_analysis.synthetic.emg import EmgSettings
-from reach_analysis.synthetic.systems import autoregressive, lorenz
+from reach_analysis.synthetic.systems import autoregressive
 from synthetic.emg import write_emg
 from synthetic.reach import ReachSettings, write_reaches
+from synthetic.systems import lorenz
 
 
 def independent(phi: float, n_trials: int = 12, n: int = 50, seed: int = 0) -> TrialData:

@@ -13,7 +13,8 @@ from reach_analysis.forecasting.nulls import trial_permuted
 from reach_analysis.statistics.correlation import Measure, agreement
 from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.statistics.folds import trial_folds
-from reach_analysis.synthetic.systems import autoregressive, coupled_logistic, lorenz
+from reach_analysis.synthetic.systems import autoregressive
+from synthetic.systems import coupled_logistic, henon, lorenz
 
 
 def own_past(trials: list[np.ndarray]) -> TrialData:
@@ -163,13 +164,3 @@ def test_impossible_selections_are_refused(attractor: TrialData) -> None:
         sweep(attractor, far, folds)
     with pytest.raises(ConfigError, match="ascend from 0"):
         nonlinearity(attractor, Lags(2), folds, thetas=(1.0, 2.0))
-
-
-def henon(n: int, start: tuple[float, float]) -> np.ndarray:
-    """(n, 2) states of Hénon's map."""
-    x, y = start
-    rows = []
-    for _ in range(n + 100):
-        x, y = 1 - 1.4 * x * x + y, 0.3 * x
-        rows.append((x, y))
-    return np.array(rows[100:])

@@ -105,7 +105,8 @@ def test_series_are_brought_to_common_trials_and_times() -> None:
         "late", "1", 100.0, ("4", "3", "2", "1"), ("y",),
         tuple(np.arange(50.0)[10:n, None] + 100 * i for i, n in ((4, 45), (3, 45), (2, 12), (1, 50))), np.full(4, 0.1),
     )  # fmt: skip
-    one, two = common_window([long, late])
+    (one, two), trials = common_window([long, late])
+    assert trials == ("1", "3", "4")
     assert one.shape == two.shape == (3, 35, 1)
     np.testing.assert_array_equal(one, two)
     with pytest.raises(MismatchError, match="fewer than three"):

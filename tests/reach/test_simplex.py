@@ -13,7 +13,7 @@ from reach_analysis.forecasting.embedding import Embedding, Lags, Split, embed, 
 from reach_analysis.forecasting.neighbours import nearest
 from reach_analysis.forecasting.simplex import simplex, simplex_map
 from reach_analysis.statistics.folds import trial_folds
-from reach_analysis.synthetic.systems import coupled_logistic, lorenz
+from synthetic.systems import coupled_logistic, lorenz
 
 
 def with_pyedm(frame: DataFrame, lags: Lags, **options: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -154,7 +154,7 @@ def test_order_of_trials_changes_nothing() -> None:
         data = trial_data([trials[i][:, :1] for i in order], [trials[i][:, 1] for i in order], [ids[i] for i in order])
         embedding = embed(data, Lags(2, -1, 1))
         forecast = simplex(embedding, fold_splits(embedding, trial_folds(embedding.ids, 4, seed=2)))
-        keys = [(embedding.ids[t], s) for t, s in zip(forecast.trial, forecast.target_time, strict=True)]
+        keys = [(embedding.ids[embedding.trial[row]], embedding.time[row]) for row in forecast.state]
         outcomes.append(dict(zip(keys, forecast.predicted.tolist(), strict=True)))
     assert outcomes[0] == outcomes[1]
 

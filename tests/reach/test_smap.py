@@ -12,7 +12,8 @@ from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Embedding, Lags, Split, embed, fold_splits, trial_data, whole
 from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.folds import trial_folds
-from reach_analysis.synthetic.systems import autoregressive, lorenz
+from reach_analysis.synthetic.systems import autoregressive
+from synthetic.systems import lorenz
 
 THETAS = (0.0, 0.3, 2.0, 8.0)
 

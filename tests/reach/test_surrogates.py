@@ -7,7 +7,7 @@ import pytest
 from reach_analysis._common.errors import DataError
 from reach_analysis.forecasting.baselines import mean_trial, persistence, ridge
 from reach_analysis.statistics import surrogates
-from reach_analysis.statistics.ceiling import reliability, spearman_brown, trial_ceiling
+from reach_analysis.statistics.ceiling import spearman_brown, trial_ceiling
 from reach_analysis.synthetic.systems import autoregressive
 from sklearn.linear_model import LinearRegression
 
@@ -66,19 +66,6 @@ def test_shuffling_keeps_rows_together_and_loses_autocorrelation(values: np.ndar
     surrogate = surrogates.shuffled(values, np.random.default_rng(1))
     assert sorted(map(tuple, surrogate)) == sorted(map(tuple, values))
     assert abs(np.corrcoef(surrogate[1:, 0], surrogate[:-1, 0])[0, 1]) < 0.3
-
-
-def test_noise_goes_through_the_pipeline() -> None:
-    lengths = np.array([10, 7])
-
-    def pipeline(raw):
-        return [rows.reshape(-1, 100).mean(axis=1) for rows in raw]
-
-    noise = surrogates.filtered_noise(pipeline, [1000, 700], lengths, np.random.default_rng(0))
-    assert noise.shape == (17,)
-    assert 0.02 < noise.std() < 0.3
-    with pytest.raises(DataError, match="turns noise into trials of"):
-        surrogates.filtered_noise(pipeline, [1000, 800], lengths, np.random.default_rng(0))
 
 
 SPLITS = [(np.arange(20, 60), np.arange(20)), (np.r_[0:20, 40:60], np.arange(20, 40))]
@@ -157,7 +144,3 @@ def test_spearman_brown() -> None:
     assert spearman_brown(0.5, 2.0) == pytest.approx(2 / 3)
     assert spearman_brown(spearman_brown(0.5, 3.0), 1 / 3) == pytest.approx(0.5)
     assert spearman_brown(-0.2, 2.0) == 0
-    x = np.arange(10.0)
-    assert reliability(x, 2 * x) == pytest.approx(1)
-    with pytest.raises(DataError, match="two measurements that vary"):
-        reliability(x, np.ones(10))

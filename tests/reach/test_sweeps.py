@@ -92,9 +92,9 @@ def test_means_over_seeds_have_student_s_interval() -> None:
     numbers = [1.0, 2.0, 4.0, 7.0]
     (first, second) = over_seeds([0.1, 0.1, 0.1, 0.3], {"reward": numbers})
     expected = stats.t.interval(0.95, 2, np.mean(numbers[:3]), stats.sem(numbers[:3]))
-    np.testing.assert_allclose([first.low["reward"], first.high["reward"]], expected)
-    assert (second.n, second.mean["reward"]) == (1, 7.0)
-    assert np.isnan(second.high["reward"])
+    np.testing.assert_allclose([first.outcomes["reward"].low, first.outcomes["reward"].high], expected)
+    assert (second.n, second.outcomes["reward"].value) == (1, 7.0)
+    assert np.isnan(second.outcomes["reward"].high)
 
 
 def test_steps_to_a_fraction_pass_over_a_lucky_line() -> None:

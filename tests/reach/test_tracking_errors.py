@@ -217,5 +217,5 @@ def test_regions_that_match_nothing_are_refused() -> None:
 def test_means_over_trials_pass_over_what_is_unknown() -> None:
     rows = np.array([[1.0, np.nan], [3.0, np.nan]])
     series = TrialSeries("x", "mm", 10.0, ("a", "b"), ("p", "q"), (rows, np.full((1, 2), np.nan)), np.zeros(2))
-    found = errors.trial_means(errors.Deviation("keypoint", series, ("mm", "mm")), ["p", "q"])
+    found = errors.trial_means(errors.Deviation(series, ("mm", "mm")), ["p", "q"])
     np.testing.assert_array_equal(found, [2.0, np.nan])

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -46,19 +47,8 @@ class Contest:
     """How many times the work of `theirs` the whole task is."""
 
 
-@dataclass(frozen=True)
-class SpeedRow:
-    """One measurement: median wall times of the whole task, and how far the results differ."""
-
-    name: str
-    ours_s: float
-    pyedm_s: float
-    ratio: float
-    """pyEDM's time divided by ours."""
-    measured: float
-    """Part of the task that pyEDM did."""
-    largest_difference: float
-    """Between the two results, in standard deviations of them."""
+Row = dict[str, Any]
+"""One measurement: median wall times of the whole task, and how far the results differ."""
 
 
 def run(config: BenchConfig) -> int:
@@ -73,27 +63,21 @@ def run(config: BenchConfig) -> int:
     record = {
         "machine": {"processor": processor(), "cores": n_cores(), "load_average_1min": os.getloadavg()[0]},
         "versions": environment(), "measured_utc": now(),
-        "settings": asdict(replace(config, out=None)), "speed": [asdict(row) for row in rows],
+        "settings": asdict(replace(config, out=None)), "speed": rows,
     }  # fmt: skip
     write_json(out / "bench.json", record)
-    sys.stdout.write(markdown(rows))
+    sys.stdout.write(markdown_table(rows, COLUMNS))
     return 0
 
 
-def markdown(rows: list[SpeedRow]) -> str:
-    """The measurements as a table."""
-    columns = [
-        ("name", "task", "{}"),
-        ("ours_s", "ours, s", "{:.3g}"),
-        ("pyedm_s", "pyEDM, s", "{:.3g}"),
-        ("ratio", "ratio", "{:,.1f}"),
-        ("measured", "part pyEDM did", "{:.3g}"),
-        ("largest_difference", "largest difference, sd", "{:.1e}"),
-    ]
-    return markdown_table([asdict(row) for row in rows], columns)
+COLUMNS = [
+    ("name", "task", "{}"), ("ours_s", "ours, s", "{:.3g}"), ("pyedm_s", "pyEDM, s", "{:.3g}"),
+    ("ratio", "ratio", "{:,.1f}"), ("measured", "part pyEDM did", "{:.3g}"),
+    ("largest_difference", "largest difference, sd", "{:.1e}"),
+]  # fmt: skip
 
 
-def measure(contest: Contest, repeats: int) -> SpeedRow:
+def measure(contest: Contest, repeats: int) -> Row:
     """Run both sides in turn, and compare times and results."""
     wall = np.empty((2, repeats))
     results: list[Result] = [np.empty(0), np.empty(0)]
@@ -105,9 +89,10 @@ def measure(contest: Contest, repeats: int) -> SpeedRow:
     ours, theirs = np.median(wall, axis=1) * (1.0, contest.scale)
     first = results[0].ravel()[: results[1].size]
     difference = np.abs(first - results[1].ravel()).max() / np.std(results[1])
-    return SpeedRow(
-        contest.name, float(ours), float(theirs), float(theirs / ours), 1 / contest.scale, float(difference)
-    )
+    return {
+        "name": contest.name, "ours_s": float(ours), "pyedm_s": float(theirs), "ratio": float(theirs / ours),
+        "measured": 1 / contest.scale, "largest_difference": float(difference),
+    }  # fmt: skip
 
 
 def contests(config: BenchConfig) -> Iterator[Contest]:

@@ -15,7 +15,7 @@ from reach_analysis.verbs import STUDIES, load
 
 def study(name: str, config: Any) -> None:
     """Run a study, and its replication if asked; write the results, and log notes as warnings."""
-    from reach_analysis._common.files import output_folder
+    from reach_analysis._common.files import results_folder
     from reach_analysis._common.progress import reporting
     from reach_analysis.data.inputs import conditions, one_rollout
     from reach_analysis.studies.study import write_study
@@ -24,11 +24,10 @@ def study(name: str, config: Any) -> None:
     read = {"one": one_rollout, "all": conditions}.get(row.takes)
     pattern = getattr(config, "clip_pattern", None)
     rollouts = read(config.rollouts, pattern, config.rollouts_seed) if read else {}
-    folder = output_folder(config.out, f"reach_results/{name}")
     makers = [f"{row.module}:run"]
     if row.replication and config.replication:
         makers.append(row.replication)
-    with reporting() as (log, stage):
+    with results_folder(config.out, f"reach_results/{name}") as folder, reporting() as (log, stage):
         for maker in makers:
             result = load(maker)(rollouts, config, stage)
             for note in result.notes:

@@ -33,6 +33,10 @@ class Cycles:
     def __len__(self) -> int:
         return len(self.trial)
 
+    def take(self, rows: Bool[np.ndarray, " cycle"]) -> Cycles:
+        """Some of the cycles."""
+        return Cycles(self.trial[rows], self.begin_s[rows], self.end_s[rows])
+
 
 def debounce(contact: Contact, shortest: int) -> Contact:
     """Remove contacts and gaps of fewer than `shortest` samples, the shortest first.
@@ -152,8 +156,3 @@ def cycle_speeds(position: TrialSeries, cycles: Cycles) -> Float[np.ndarray, " c
                 (cycles.begin_s[number], cycles.end_s[number])]  # fmt: skip
         out[number] = np.linalg.norm(ends[1] - ends[0]) / (cycles.end_s[number] - cycles.begin_s[number])
     return out
-
-
-def only(cycles: Cycles, keep: Bool[np.ndarray, " cycle"]) -> Cycles:
-    """Some of the cycles."""
-    return Cycles(cycles.trial[keep], cycles.begin_s[keep], cycles.end_s[keep])

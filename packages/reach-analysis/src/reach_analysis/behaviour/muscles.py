@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import combinations
 
@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError, shorten, unknown
+from reach_analysis.config import EmgConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import Matched, TrialSeries, match, over_steps, resample
 from reach_analysis.statistics.estimates import (
@@ -64,18 +65,6 @@ class MuscleFit:
     trial_mae: Float[np.ndarray, " trial"]
     """The values of each trial; NaN where it is unknown."""
     trial_correlation: Float[np.ndarray, " trial"]
-    trial_onset_s: Float[np.ndarray, " trial"]
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How muscles are compared."""
-
-    largest_lag_s: float = 0.05
-    """Shifts tried, each way."""
-    onset_fraction: float = 0.25
-    """Fraction of a trial's range that counts as its onset."""
-    resampling: Resampling = field(default_factory=Resampling)
 
 
 def actuator_for(muscle: str, actuators: Sequence[str], chosen: Mapping[str, str]) -> str:
@@ -162,7 +151,7 @@ def active_muscles(rollouts: Rollouts, actuators: Sequence[str] = ()) -> tuple[T
 
 
 def compare(
-    condition: str, signal: str, simulation: TrialSeries, emg: TrialSeries, settings: FitSettings
+    condition: str, signal: str, simulation: TrialSeries, emg: TrialSeries, settings: EmgConfig
 ) -> tuple[list[MuscleFit], Matched]:
     """Compare each channel of a simulation with the channel of the EMG at the same place.
 
@@ -180,7 +169,7 @@ def compare(
 
 
 def _fit(
-    names: tuple[str, str, str, str], ours: Trials, theirs: Trials, series: TrialSeries, settings: FitSettings
+    names: tuple[str, str, str, str], ours: Trials, theirs: Trials, series: TrialSeries, settings: EmgConfig
 ) -> MuscleFit:
     error = ours - theirs
     trial_mae, squares = np.nanmean(np.abs(error), axis=1), np.nanmean(error**2, axis=1)
@@ -190,20 +179,20 @@ def _fit(
         for one, two in zip(ours, theirs, strict=True)
     ]
     onsets = np.array(starts) / series.rate_hz
+    resampling = Resampling(settings.resamples, seed=settings.seed)
     samples, edge = best_lag(ours, theirs, round(settings.largest_lag_s * series.rate_hz))
     return MuscleFit(
         *names,
-        mae=mean_of(trial_mae, "1", settings.resampling),
-        rmse=rms_of(squares, "1", settings.resampling),
-        correlation=mean_of(trial_r, "1", settings.resampling),
+        mae=mean_of(trial_mae, "1", resampling),
+        rmse=rms_of(squares, "1", resampling),
+        correlation=mean_of(trial_r, "1", resampling),
         correlation_of_means=correlation(np.nanmean(ours, axis=0), np.nanmean(theirs, axis=0)),
         lag_s=samples / series.rate_hz,
         lag_at_edge=edge,
-        onset_s=mean_of(onsets, "s", settings.resampling),
+        onset_s=mean_of(onsets, "s", resampling),
         trials=series.trials,
         trial_mae=trial_mae,
         trial_correlation=trial_r,
-        trial_onset_s=onsets,
     )
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from reach_analysis._common.errors import ConfigError, DataError, InputError, shorten, unknown
 from reach_analysis._common.settings import plain_yaml
+from reach_analysis.statistics.estimates import Estimate, student_mean
 
 CONFIG, RECORD, METRICS, TABLE, ROLLOUTS = "config.yaml", "run.json", "metrics.jsonl", "metrics.csv", "rollouts.h5"
 
@@ -178,27 +178,17 @@ class Level:
 
     value: float
     n: int
-    mean: Mapping[str, float]
-    """Mean over runs, by outcome."""
-    low: Mapping[str, float]
-    """Student's t interval of the mean; NaN for a single run."""
-    high: Mapping[str, float]
+    outcomes: Mapping[str, Estimate]
+    """Mean of each outcome over runs, with Student's t interval; none for a single run."""
 
 
-def over_seeds(values: Sequence[float], outcomes: Mapping[str, Sequence[float]], level: float = 0.95) -> list[Level]:
+def over_seeds(values: Sequence[float], outcomes: Mapping[str, Sequence[float]]) -> list[Level]:
     """Mean and interval of each outcome over the runs that share a value, values ascending."""
     levels = []
     for value in sorted(set(values)):
-        members = [i for i, own in enumerate(values) if own == value]
-        mean, low, high = {}, {}, {}
-        for name, numbers in outcomes.items():
-            known = np.array([numbers[i] for i in members if np.isfinite(numbers[i])])
-            mean[name] = float(known.mean()) if len(known) else float("nan")
-            reach = float("nan")
-            if len(known) > 1:
-                reach = float(stats.t.ppf((1 + level) / 2, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
-            low[name], high[name] = mean[name] - reach, mean[name] + reach
-        levels.append(Level(value, len(members), mean, low, high))
+        members = np.array(values) == value
+        means = {name: student_mean(np.array(numbers)[members], "1") for name, numbers in outcomes.items()}
+        levels.append(Level(value, int(members.sum()), means))
     return levels
 
 

@@ -21,8 +21,6 @@ from reach_analysis.data.series import GRID_TOLERANCE, TrialSeries
 class Deviation:
     """Distances from what is followed."""
 
-    kind: str
-    """What is measured: "joint", "body" or "keypoint"."""
     distance: TrialSeries
     """Trials x time x name, never negative, in `units`."""
     units: tuple[str, ...]
@@ -31,7 +29,7 @@ class Deviation:
     def in_unit(self, unit: str) -> Deviation:
         """The channels in a unit."""
         names = [name for name, own in zip(self.distance.channels, self.units, strict=True) if own == unit]
-        return Deviation(self.kind, self.distance.select(names), (unit,) * len(names))
+        return Deviation(self.distance.select(names), (unit,) * len(names))
 
 
 def joint_deviation(rollouts: Rollouts) -> Deviation:
@@ -51,7 +49,7 @@ def joint_deviation(rollouts: Rollouts) -> Deviation:
     )
     names = tuple(group.name for group in groups)
     series = TrialSeries("joint error", "per channel", pose.rate_hz, pose.trials, names, values, pose.start_s)
-    return Deviation("joint", series, tuple("mm" if group.metres else "deg" for group in groups))
+    return Deviation(series, tuple("mm" if group.metres else "deg" for group in groups))
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def _at_frames(
         starts.append(float(frames[0] / clips.rate_hz))
     trials = rollouts.trials
     series = TrialSeries(f"{kind} error", "mm", clips.rate_hz, trials, tuple(names), tuple(values), np.array(starts))
-    return Deviation(kind, series, ("mm",) * len(names))
+    return Deviation(series, ("mm",) * len(names))
 
 
 def registration_deviation(clips: Clips, names: Sequence[str] | None = None) -> Deviation:
@@ -158,7 +156,7 @@ def registration_deviation(clips: Clips, names: Sequence[str] | None = None) -> 
     series = TrialSeries(
         "registration error", "mm", clips.rate_hz, chosen, clips.keypoints, values, np.zeros(len(values))
     )
-    return Deviation("keypoint", series, ("mm",) * len(clips.keypoints))
+    return Deviation(series, ("mm",) * len(clips.keypoints))
 
 
 def rotate(quaternion: Float[np.ndarray, "time 4"], vector: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "time 3"]:

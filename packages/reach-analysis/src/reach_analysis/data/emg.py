@@ -92,8 +92,7 @@ def process(raw: TrialSeries, table: TrialTable, chain: ChainConfig) -> Emg:
     raw = raw.take(common)
     start = np.array([table.start_s[table.trials.index(name)] for name in common])
     _require_inside(raw, start, chain, table)
-    envelope = low_pass(rectify(band_pass(raw, *chain.band_hz, order=chain.order)), chain.envelope_hz, chain.order)
-    window = windows(envelope, start, chain.window_s)
+    window = windows(envelope_of(raw, chain), start, chain.window_s)
     blocks = first_samples(resample(window, chain.rate_hz), chain.samples)
     normalised, scale = normalise(blocks, chain.percentile)
     return Emg(replace(normalised, name="EMG envelope"), scale, raw.unit, raw.rate_hz, left_out, chain)
@@ -197,33 +196,23 @@ def require_band(edges_hz: Sequence[float], rate_hz: float) -> None:
         raise ConfigError(f"the band {edges_hz[0]:g}-{edges_hz[1]:g} Hz is empty")
 
 
-def filtered(series: TrialSeries, sections: Sections, name: str) -> TrialSeries:
-    """Filter each trial forwards and backwards.
+def filtered(series: TrialSeries, cutoffs_hz: Sequence[float], order: int = 4) -> TrialSeries:
+    """Filter each trial forwards and backwards: a low-pass for one cut-off, a band-pass for two.
 
     Raises:
+        ConfigError: as for :func:`butterworth`.
         DataError: when a trial is too short for the filter or holds values that are not finite.
     """
+    sections = butterworth(cutoffs_hz, order, series.rate_hz)
     shortest = 3 * (2 * len(sections) + 1) + 1
     for trial, rows in zip(series.trials, series.values, strict=True):
         if len(rows) < shortest:
             raise DataError(f"{series.name}: trial {trial!r} has {len(rows)} samples; filtering needs {shortest}")
         if not np.isfinite(rows).all():
             raise DataError(f"{series.name}: trial {trial!r} holds {int((~np.isfinite(rows)).sum())} missing values")
-    return series.map(lambda rows: signal.sosfiltfilt(sections, rows, axis=0), name=name)
+    return series.map(lambda rows: signal.sosfiltfilt(sections, rows, axis=0))
 
 
-def band_pass(series: TrialSeries, low_hz: float, high_hz: float, order: int = 4) -> TrialSeries:
-    """Keep frequencies within a band."""
-    return filtered(
-        series, butterworth((low_hz, high_hz), order, series.rate_hz), f"{series.name}, {low_hz:g}-{high_hz:g} Hz"
-    )
-
-
-def low_pass(series: TrialSeries, cutoff_hz: float, order: int = 4) -> TrialSeries:
-    """Keep frequencies below a cut-off."""
-    return filtered(series, butterworth((cutoff_hz,), order, series.rate_hz), f"{series.name}, below {cutoff_hz:g} Hz")
-
-
-def rectify(series: TrialSeries) -> TrialSeries:
-    """Full-wave rectification."""
-    return series.map(np.abs, name=f"rectified {series.name}")
+def envelope_of(raw: TrialSeries, chain: ChainConfig) -> TrialSeries:
+    """Band-pass, full-wave rectification and low-pass, at the rate of the recording."""
+    return filtered(filtered(raw, chain.band_hz, chain.order).map(np.abs), (chain.envelope_hz,), chain.order)

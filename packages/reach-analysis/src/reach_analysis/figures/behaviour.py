@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from reach_analysis._common.figures import BLUE, CYCLE, GREY, INK, LIGHT, ORANGE, drawing, label, panels
 from reach_analysis._common.survival import Survival
+from reach_analysis.figures import grid
 
 
 def spectra(densities: Mapping[str, tuple[np.ndarray, np.ndarray]], band: tuple[float, float], unit: str) -> Figure:
@@ -107,12 +108,9 @@ class JointCycle:
 def gait_cycles(joints: Sequence[JointCycle]) -> Figure:
     """Mean and standard deviation over cycles of each joint, simulated and followed, against phase."""
     with drawing():
-        columns = min(4, len(joints))
-        rows = int(np.ceil(len(joints) / columns))
-        figure, axes = panels(2.6 * columns, 2.1 * rows + 0.4, rows=rows, columns=columns)
-        flat = [axis for row in axes for axis in row]
+        figure, axes = grid(len(joints), 4, (2.6, 2.3))
         phase = np.linspace(0, 100, joints[0].simulated.shape[1])
-        for axis, joint in zip(flat, joints, strict=False):
+        for axis, joint in zip(axes, joints, strict=True):
             for values, colour, name in ((joint.reference, ORANGE, "reference"), (joint.simulated, BLUE, "simulated")):
                 if not np.isfinite(values).any():
                     continue
@@ -121,10 +119,8 @@ def gait_cycles(joints: Sequence[JointCycle]) -> Figure:
                 axis.fill_between(phase, mean - spread, mean + spread, color=colour, alpha=0.25, linewidth=0)
             axis.set_title(f"{label(joint.joint, 20)} ({joint.unit})")
             axis.set_xlim(0, 100)
-        for axis in flat[len(joints) :]:
-            axis.remove()
-        axes[-1][0].set_xlabel("gait cycle (%)")
-        handles, names = flat[0].get_legend_handles_labels()
+        axes[-1].set_xlabel("gait cycle (%)")
+        handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=2)
         return figure
 

@@ -20,6 +20,7 @@ from reach_analysis._common.figures import (
     layer_label,
     panels,
 )
+from reach_analysis.figures import grid
 from reach_analysis.representation.pca import LayerPca
 from reach_analysis.representation.similarity import Similarity
 from reach_analysis.representation.synergies import RankChoice, Synergies
@@ -50,19 +51,12 @@ def variance_by_layer(layers: Sequence[LayerPca]) -> Figure:
 def trajectories(layers: Sequence[LayerPca], colours: Sequence[Sequence[np.ndarray]], colour_name: str) -> Figure:
     """Each trial as a line in the space of the first three components, one panel a layer, coloured by `colours`."""
     with drawing():
-        columns = min(4, len(layers))
-        rows = int(np.ceil(len(layers) / columns))
-        figure, axes = panels(3.0 * columns + 0.6, 3.0 * rows, rows=rows, columns=columns, three_d=True)
+        figure, axes = grid(len(layers), 4, (3.2, 3.0), three_d=True)
         shades = np.concatenate([values for layer in colours for values in layer])
         low, high = float(shades.min()), float(shades.max())
-        lines = None
-        flat = [axis for row in axes for axis in row]
-        for axis, layer, values in zip(flat, layers, colours, strict=False):
+        for axis, layer, values in zip(axes, layers, colours, strict=True):
             lines = _draw_lines(axis, layer, values, (low, high))
-        for axis in flat[len(layers) :]:
-            axis.remove()
-        if lines is not None:
-            figure.colorbar(lines, ax=flat[: len(layers)], shrink=0.5, label=colour_name)
+        figure.colorbar(lines, ax=axes, shrink=0.5, label=colour_name)
         return figure
 
 

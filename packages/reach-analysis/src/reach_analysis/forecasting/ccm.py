@@ -21,8 +21,9 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
 from reach_analysis._common.errors import ConfigError, DataError, raise_all
-from reach_analysis.forecasting.embedding import Embedding, Lags, TrialData, embed
+from reach_analysis.forecasting.embedding import Embedding
 from reach_analysis.forecasting.neighbours import excluded
+from reach_analysis.statistics.correlation import pearson_of_sums, sums_of
 
 BLOCK = 1 << 20
 """Distances in one block of predicted states."""
@@ -66,29 +67,6 @@ class CrossMap:
         """Mean over draws."""
         return np.nanmean(self.rho, axis=1)
 
-    @property
-    def convergence(self) -> Float[np.ndarray, " target"]:
-        """Skill at the last size less skill at the first."""
-        return self.skill[-1] - self.skill[0]
-
-
-class BothWays(NamedTuple):
-    """Cross maps in both directions: the history of the predictors finds the target, and the reverse."""
-
-    predictors_map_target: CrossMap
-    target_maps_predictor: CrossMap
-
-
-def cross_map_both_ways(
-    data: TrialData, lags: Lags, libraries: Libraries, *, knn: int | None = None, exclusion: int | None = None
-) -> BothWays:
-    """Map predictors to target, and the target to the first predictor; errors as for :func:`cross_map`."""
-    reverse = TrialData(data.target[:, None], data.predictors[:, 0], data.lengths, data.ids)
-    return BothWays(
-        cross_map(embed(data, lags), libraries, knn=knn, exclusion=exclusion),
-        cross_map(embed(reverse, lags), libraries, knn=knn, exclusion=exclusion),
-    )
-
 
 def cross_map(
     embedding: Embedding,
@@ -117,7 +95,7 @@ def cross_map(
             for draw, member in enumerate(members):
                 result = _found(block, member, min(k, int(member.sum()) - 1))
                 sums[number, draw] += _sums(result, columns[block.rows], columns)
-    rho = _correlation(sums)
+    rho = np.where(sums[:, :, 0] < 3, np.nan, pearson_of_sums(sums))
     empty = np.isnan(rho).all(axis=(1, 2))
     if empty.any():
         raise DataError(
@@ -236,17 +214,5 @@ def _weights(distance: Float[np.ndarray, "row k"]) -> Float[np.ndarray, "row k"]
 def _sums(
     result: _Found, observed: Float[np.ndarray, "row target"], columns: Float[np.ndarray, "state target"]
 ) -> Float[np.ndarray, "6 target"]:
-    """Number of predictions, and their sums and products with what was observed."""
-    predicted = np.einsum("rk,rkt->rt", result.weight, columns[result.state])
-    observed = observed[result.enough]
-    parts = (np.ones_like(predicted), predicted, observed, predicted**2, observed**2, predicted * observed)
-    return np.stack([part.sum(axis=0) for part in parts])
-
-
-def _correlation(sums: Float[np.ndarray, "size draw 6 target"]) -> Float[np.ndarray, "size draw target"]:
-    """Pearson correlation from sums; NaN for fewer than three predictions, 0 where either side does not vary."""
-    n, p, o, pp, oo, po = np.moveaxis(sums, 2, 0)
-    count = np.maximum(n, 1)
-    spread = np.sqrt(np.maximum(pp - p**2 / count, 0) * np.maximum(oo - o**2 / count, 0))
-    rho = np.where(spread > 0, (po - p * o / count) / np.where(spread > 0, spread, 1.0), 0.0)
-    return np.where(n < 3, np.nan, rho)
+    """Sums of predictions and of what was observed."""
+    return sums_of(np.einsum("rk,rkt->rt", result.weight, columns[result.state]), observed[result.enough])

@@ -128,19 +128,6 @@ def trial_data(
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What became of every sample."""
-
-    samples: int
-    kept: int
-    """States with a target, all within one trial and without a gap."""
-    border: int
-    """Samples whose state or target would cross the border of their trial."""
-    missing: int
-    """Samples whose state or target touches a NaN."""
-
-
-@dataclass(frozen=True)
 class Embedding:
     """States and what follows them."""
 
@@ -155,8 +142,6 @@ class Embedding:
     """The same sample as a row of the data."""
     lags: Lags
     ids: tuple[str, ...]
-    counts: Counts
-    """What became of every sample."""
 
     @property
     def rank(self) -> Int[np.ndarray, " trial"]:
@@ -175,13 +160,12 @@ def embed(data: TrialData, lags: Lags) -> Embedding:
     targets = data.target[inside + lags.Tp]
     whole = np.isfinite(vectors).all(axis=1) & np.isfinite(targets)
     rows = inside[whole]
-    counts = Counts(len(time), len(rows), len(time) - len(inside), len(inside) - len(rows))
     if not len(rows):
         raise DataError(
             f"no state is left at E={lags.E}, tau={lags.tau}, Tp={lags.Tp}: they span {last - first + 1} samples, the "
-            f"longest trial has {data.lengths.max()}; {counts.missing} were dropped for NaN. Choose smaller lags"
+            f"longest trial has {data.lengths.max()}; {len(inside)} were dropped for NaN. Choose smaller lags"
         )
-    return Embedding(vectors[whole], targets[whole], data.trial[rows], time[rows], rows, lags, data.ids, counts)
+    return Embedding(vectors[whole], targets[whole], data.trial[rows], time[rows], rows, lags, data.ids)
 
 
 class Split(NamedTuple):

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Embedding, Lags, Split, TrialData, embed, fold_splits
 from reach_analysis.forecasting.simplex import NeighbourMap, simplex_map
+from reach_analysis.statistics.correlation import pearson_of_sums, sums_of
 
 
 class Piece(NamedTuple):
@@ -164,8 +165,8 @@ class NestedLags:
                 predicted, observed = map_.apply(about), about[map_.state]
                 fold = self.folds[embedding.trial[map_.state]]
                 for scored, judged_for in ((one, other), (other, one)):
-                    sums[place[judged_for], number] += _sums(observed[fold == scored], predicted[fold == scored])
-        return _pearson(sums)
+                    sums[place[judged_for], number] += sums_of(observed[fold == scored], predicted[fold == scored])
+        return pearson_of_sums(sums)
 
     def choose(self, targets: Float[np.ndarray, "sample column"]) -> Int[np.ndarray, "fold column"]:
         """Number of the candidate chosen for each fold and target; of equals the first."""
@@ -195,15 +196,3 @@ class NestedLags:
             Piece(self.embeddings[number], self._split(self.embeddings[number], (fold,), (fold,)))
             for fold, number in zip(self._numbers, numbers, strict=True)
         ]
-
-
-def _sums(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    parts = (np.ones_like(observed), observed, predicted, observed**2, predicted**2, observed * predicted)
-    return np.stack([part.sum(axis=0) for part in parts])
-
-
-def _pearson(sums: Float[np.ndarray, "*batch 6 column"]) -> Float[np.ndarray, "*batch column"]:
-    n, o, p, oo, pp, op = np.moveaxis(sums, -2, 0)
-    count = np.maximum(n, 1)
-    spread = np.sqrt(np.maximum(oo - o**2 / count, 0) * np.maximum(pp - p**2 / count, 0))
-    return np.where(spread > 0, (op - o * p / count) / np.where(spread > 0, spread, 1.0), 0.0)

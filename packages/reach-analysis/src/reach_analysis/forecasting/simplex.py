@@ -33,16 +33,6 @@ class Forecast:
     """Row of the embedding that was predicted."""
     embedding: Embedding
 
-    @property
-    def trial(self) -> Int[np.ndarray, " prediction"]:
-        """Trial of each prediction."""
-        return self.embedding.trial[self.state]
-
-    @property
-    def target_time(self) -> Int[np.ndarray, " prediction"]:
-        """Sample within its trial that each prediction is about."""
-        return self.embedding.time[self.state] + self.embedding.lags.Tp
-
 
 @dataclass(frozen=True)
 class NeighbourMap:

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist
 
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Embedding, Split
 from reach_analysis.forecasting.neighbours import excluded, one_blas_thread
+from reach_analysis.forecasting.simplex import Forecast
 
 BLOCK = 1 << 17
 """Distances in one block of states; a block stays in the cache."""
@@ -37,13 +38,9 @@ COLLINEAR = 1e-10
 
 
 @dataclass(frozen=True)
-class SMapForecast:
+class SMapForecast(Forecast):
     """A forecast by S-map."""
 
-    observed: Float[np.ndarray, " prediction"]
-    predicted: Float[np.ndarray, " prediction"]
-    state: Int[np.ndarray, " prediction"]
-    """Row of the embedding that is predicted."""
     theta: float
     """Localisation of the fits."""
     coefficients: Float[np.ndarray, "prediction _terms"]
@@ -104,6 +101,7 @@ def smap(
             embedding.targets[state],
             np.concatenate([fit.predicted for fit in of_theta]),
             state,
+            embedding,
             float(theta),
             np.concatenate([fit.coefficients for fit in of_theta]),
             int(sum(fit.svd.sum() for fit in of_theta)),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -155,38 +155,37 @@ DRAWS = 99
 """Exchanges of trials, and shuffles, behind the nulls of the table."""
 
 
-@dataclass(frozen=True)
-class _Departure:
+class _Choice(NamedTuple):
     """A public choice: its name, both sides in words, and the protocol that makes it."""
 
     name: str
     ours: str
     public: str
-    protocol: Protocol = field(default_factory=Protocol)
+    protocol: Protocol = Protocol()
 
 
 DEPARTURES = (
-    _Departure("library and prediction split by rows", "folds of whole trials, each predicted once",
+    _Choice("library and prediction split by rows", "folds of whole trials, each predicted once",
                "first 71 % of the rows predict the rest; a trial is cut", Protocol(rows=True)),
-    _Departure("library holds the predicted trial", "library of other trials only",
+    _Choice("library holds the predicted trial", "library of other trials only",
                "all other states, those a sample away too", Protocol(own_trial=True)),
-    _Departure("states across trial borders", "states within one trial", "trials end to end as one series",
+    _Choice("states across trial borders", "states within one trial", "trials end to end as one series",
                Protocol(borders=True)),
-    _Departure("NaN rows between trials", "every valid prediction is scored",
+    _Choice("NaN rows between trials", "every valid prediction is scored",
                "predictions with a trial's last samples among their neighbours are dropped", Protocol(padding=True)),
-    _Departure("leads for lags", "states hold the past", "the sign of the shift is flipped: states hold the future",
+    _Choice("leads for lags", "states hold the past", "the sign of the shift is flipped: states hold the future",
                Protocol(leads=True)),
 )  # fmt: skip
-STRETCHED = _Departure(
+STRETCHED = _Choice(
     "simulation stretched over the EMG", "the same times",
     "the first half of the simulated trial over all of the EMG (there 147.5 ms over 250 ms)", Protocol(stretched=True),
 )  # fmt: skip
 
-TEST_LAGS = _Departure(
+TEST_LAGS = _Choice(
     "lags chosen on what is predicted", "E, tau and Tp by nested folds",
     "the best of the candidates on the predictions themselves", Protocol(test_lags=True),
 )  # fmt: skip
-MEASURES = _Departure(
+MEASURES = _Choice(
     "Pearson under Spearman's name", "Spearman's rho where rho is written", "pyEDM's rho, which is Pearson's"
 )
 
@@ -202,82 +201,46 @@ def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> St
     return comparison_study("forecast", rows, (rollouts.path, *inputs), notes)
 
 
-@dataclass(frozen=True)
-class _Setting:
-    """One question with everything its rows share; column 0 of the targets is the recorded one."""
+def departures(question: Question, config: ForecastConfig) -> list[Comparison]:
+    """One row a public choice, and one for all together; column 0 of all targets is the recorded one."""
+    data, candidates = question.data, lags_within(question.data, config)
+    folds = folds_at_most(data.ids, config.folds, config.seed)
+    forecaster = NestedLags(data, candidates, folds) if len(candidates) > 1 else None
+    chosen = forecaster.chosen(data.target) if forecaster else list(candidates)
+    usual = max(dict.fromkeys(chosen), key=chosen.count)
+    targets = np.column_stack([data.target, trial_permuted(data, DRAWS, config.seed).values])
 
-    name: str
-    data: TrialData
-    candidates: tuple[Lags, ...]
-    usual: Lags
-    folds: Int[np.ndarray, " trial"]
-    targets: Float[np.ndarray, "sample column"]
-    ours: Outcome
+    def scored(protocol: Protocol, lags: Sequence[Lags] = (usual,), columns: np.ndarray = targets) -> Outcome:
+        return score(data, lags, folds, protocol, columns)
 
-    def row(
-        self, departure: _Departure, ours: Outcome, public: Outcome, theirs: Measure = Measure.SPEARMAN
-    ) -> Comparison:
-        """The comparison of two outcomes, by Spearman's rho and the measure of theirs."""
+    def row(choice: _Choice, ours: Outcome, public: Outcome, theirs: Measure = Measure.SPEARMAN) -> Comparison:
         one, two = ours.scores[Measure.SPEARMAN], public.scores[theirs]
         measure = "spearman" if theirs is Measure.SPEARMAN else f"spearman, {theirs} for theirs"
         return Comparison(
-            self.name, departure.name, departure.ours, departure.public, measure, float(one[0]), float(two[0]),
+            question.name, choice.name, choice.ours, choice.public, measure, float(one[0]), float(two[0]),
             ours.predictions, public.predictions, float(np.median(one[1:])), float(np.median(two[1:])),
         )  # fmt: skip
 
-
-def departures(question: Question, config: ForecastConfig) -> Iterator[Comparison]:
-    """One row a public choice, and one for all together."""
-    setting = _setting(question, config)
     extra = (STRETCHED,) if question.noise is not None and not question.own else ()
-    for departure in (*DEPARTURES, *extra):
-        public = score(setting.data, (setting.usual,), setting.folds, departure.protocol, setting.targets)
-        yield setting.row(departure, setting.ours, public)
-    nested = setting.ours
-    if len(setting.candidates) > 1:
-        nested = _nested(setting)
-        public = score(setting.data, setting.candidates, setting.folds, TEST_LAGS.protocol, setting.targets)
-        yield setting.row(TEST_LAGS, nested, public)
-    yield setting.row(MEASURES, setting.ours, setting.ours, Measure.PEARSON)
-    yield _nulls(setting, config.seed)
+    ours = nested = scored(Protocol())
+    rows = [row(choice, ours, scored(choice.protocol)) for choice in (*DEPARTURES, *extra)]
+    if forecaster:
+        observed, predicted = targets[forecaster.samples], forecaster.predict(targets)
+        nested = Outcome({one: agreement(one, observed, predicted) for one in _MEASURES}, len(observed))
+        rows.append(row(TEST_LAGS, nested, scored(TEST_LAGS.protocol, candidates)))
+    rows.append(row(MEASURES, ours, ours, Measure.PEARSON))
+    shuffled = scored(Protocol(), columns=samples_shuffled(data, DRAWS, config.seed).values)
+    rows.append(Comparison(
+        question.name, "shuffled samples as the null", "trials exchanged whole", "all samples shuffled",
+        "spearman, median of the null", float(np.median(ours.scores[Measure.SPEARMAN][1:])),
+        float(np.median(shuffled.scores[Measure.SPEARMAN])), ours.predictions, shuffled.predictions,
+    ))  # fmt: skip
     together = Protocol(rows=True, padding=True, test_lags=True, stretched=bool(extra))
-    public = score(setting.data, setting.candidates, setting.folds, together, setting.targets)
-    published = _Departure(
+    published = _Choice(
         "all of them, as published", "Spearman, nested lags, folds of trials, exchanged trials",
-        "Pearson, best lags, rows, NaN rows" + (", stretched" if extra else ""), together,
+        "Pearson, best lags, rows, NaN rows" + (", stretched" if extra else ""),
     )  # fmt: skip
-    yield setting.row(published, nested, public, Measure.PEARSON)
-
-
-def _setting(question: Question, config: ForecastConfig) -> _Setting:
-    data = question.data
-    folds = folds_at_most(data.ids, config.folds, config.seed)
-    candidates = lags_within(data, config)
-    usual = candidates[0]
-    if len(candidates) > 1:
-        chosen = NestedLags(data, candidates, folds).chosen(data.target)
-        usual = max(dict.fromkeys(chosen), key=chosen.count)
-    targets = np.column_stack([data.target, trial_permuted(data, DRAWS, config.seed).values])
-    ours = score(data, (usual,), folds, Protocol(), targets)
-    return _Setting(question.name, data, candidates, usual, folds, targets, ours)
-
-
-def _nested(setting: _Setting) -> Outcome:
-    forecaster = NestedLags(setting.data, setting.candidates, setting.folds)
-    observed, predicted = setting.targets[forecaster.samples], forecaster.predict(setting.targets)
-    scores = {measure: agreement(measure, observed, predicted) for measure in _MEASURES}
-    return Outcome(scores, len(forecaster.samples))
-
-
-def _nulls(setting: _Setting, seed: int) -> Comparison:
-    """The null of the score: exchanged trials, or shuffled samples."""
-    shuffled = samples_shuffled(setting.data, DRAWS, seed).values
-    public = score(setting.data, (setting.usual,), setting.folds, Protocol(), shuffled)
-    return Comparison(
-        setting.name, "shuffled samples as the null", "trials exchanged whole", "all samples shuffled",
-        "spearman, median of the null", float(np.median(setting.ours.scores[Measure.SPEARMAN][1:])),
-        float(np.median(public.scores[Measure.SPEARMAN])), setting.ours.predictions, public.predictions,
-    )  # fmt: skip
+    return [*rows, row(published, nested, scored(together, candidates), Measure.PEARSON)]
 
 
 def section(study: Study) -> Section:

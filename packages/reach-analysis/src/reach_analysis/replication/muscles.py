@@ -12,13 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from reach_analysis._common.progress import Stage, silent
-from reach_analysis.behaviour.muscles import FitSettings, actuator_for, compare, correlation, simulated
+from reach_analysis.behaviour.muscles import actuator_for, compare, correlation, simulated
 from reach_analysis.config import EmgConfig
 from reach_analysis.data.emg import Emg
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.replication.table import Comparison, comparison_study
-from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.studies.recordings import actuators_of, load_emg
 from reach_analysis.studies.study import Study, each
 
@@ -75,8 +74,7 @@ def _clipped(control: TrialSeries) -> TrialSeries:
 
 def _matched(simulation: TrialSeries, envelope: TrialSeries) -> Pair:
     """Both over the trials and times they share."""
-    settings = FitSettings(largest_lag_s=0.0, resampling=Resampling(resamples=100))
-    _, both = compare("", "", simulation, envelope, settings)
+    _, both = compare("", "", simulation, envelope, EmgConfig(largest_lag_s=0.0, resamples=100))
     return both.first.padded()[..., 0], both.second.padded()[..., 0]
 
 

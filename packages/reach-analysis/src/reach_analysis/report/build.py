@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reach_analysis._common.files import output_folder, write_bytes, write_json, write_table, write_text
+from reach_analysis._common.files import output_folder, results_folder, write_bytes, write_json, write_table, write_text
 from reach_analysis._common.progress import Stage, reporting, silent
 from reach_analysis._common.system import environment, now
 from reach_analysis.config import ReportConfig
@@ -34,8 +34,7 @@ TITLE = "what the controller does, and how certain it is"
 def run(config: ReportConfig) -> int:
     """Write page, numbers, figures and tables."""
     inputs = gather(config)
-    folder = output_folder(config.out, "reach_results/report")
-    with reporting() as (log, stage):
+    with results_folder(config.out, "reach_results/report") as folder, reporting() as (log, stage):
         write(build(inputs, config, stage), folder)
         log.info("%s", folder / PAGE)
     return 0

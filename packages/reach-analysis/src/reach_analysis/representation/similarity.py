@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -43,8 +44,15 @@ class Similarity:
     n_samples: int
 
 
-def common_window(series: Sequence[TrialSeries]) -> list[Stack]:
-    """All series over the trials and times that all have, as arrays of equal shape but for their channels.
+class Window(NamedTuple):
+    """Series over the trials and times that all have, as arrays of equal shape but for their channels."""
+
+    stacks: list[Stack]
+    trials: tuple[str, ...]
+
+
+def common_window(series: Sequence[TrialSeries]) -> Window:
+    """Cut series to the trials and times that all have.
 
     Trials that are shorter than most are cut away rather than cutting all to them: a trial stays if it has at least
     the median length.
@@ -63,7 +71,7 @@ def common_window(series: Sequence[TrialSeries]) -> list[Stack]:
     )
     stacks = [one.take(trials).crop(begin, end).stacked() for one in series]
     length = min(stack.shape[1] for stack in stacks)
-    return [stack[:, :length] for stack in stacks]
+    return Window([stack[:, :length] for stack in stacks], tuple(trials))
 
 
 def cka(

@@ -5,9 +5,8 @@ with the samples of all trials better than the true time course does: by sqrt(va
 all samples). The mean over some trials is too noisy an estimate of it; the covariance of the means over two halves of
 the trials is an unbiased one of its variance. A forecast above this ceiling uses something particular to the trial.
 
-Reliability, after Spearman and Brown, says how well the mean over all trials is known. (What a perfect forecast could
-reach given the noise of the measurement cannot be known without measuring the same trial twice; where there are two
-measurements, :func:`reliability` compares them.)
+Reliability, after Spearman and Brown, says how well the mean over all trials is known. What a perfect forecast could
+reach given the noise of the measurement cannot be known without measuring the same trial twice.
 """
 
 from __future__ import annotations
@@ -40,13 +39,6 @@ class Ceiling:
 def spearman_brown(reliability: float, factor: float) -> float:
     """Reliability of a measurement `factor` times as long (Spearman 1910; Brown 1910); 0 for none."""
     return factor * reliability / (1 + (factor - 1) * reliability) if reliability > 0 else 0.0
-
-
-def reliability(one: Float[np.ndarray, " sample"], other: Float[np.ndarray, " sample"]) -> float:
-    """Reliability of the mean of two measurements of the same thing: Pearson's correlation after Spearman-Brown."""
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        raise DataError("reliability needs two measurements that vary")
-    return spearman_brown(float(np.corrcoef(one, other)[0, 1]), 2.0)
 
 
 def trial_ceiling(values: Float[np.ndarray, "trial time"], splits: int = 200, seed: int = 0) -> Ceiling:

@@ -82,7 +82,7 @@ def resampled_agreement(
         case Measure.PEARSON:
             one, other = observed - observed.mean(), predicted - predicted.mean()
             parts = (np.ones_like(one), one, other, one**2, other**2, one * other)
-            return _from_sums(np.stack([weights @ np.bincount(trial, p, weights.shape[1]) for p in parts]))
+            return pearson_of_sums(np.stack([weights @ np.bincount(trial, p, weights.shape[1]) for p in parts]))
         case Measure.SPEARMAN:
             rows = max(1, CHUNK // len(observed))
             sides = (_Ranked(observed), _Ranked(predicted))
@@ -120,14 +120,19 @@ def _weighted_spearman(one: _Ranked, other: _Ranked, weights: Float[np.ndarray, 
     by_first, by_second = weights * first, weights * second
     pairs = ((by_first, first), (by_second, second), (by_first, second))
     products = [np.einsum("rn,rn->r", left, right) for left, right in pairs]
-    return _from_sums(np.stack([weights.sum(axis=1), by_first.sum(axis=1), by_second.sum(axis=1), *products]))
+    return pearson_of_sums(np.stack([weights.sum(axis=1), by_first.sum(axis=1), by_second.sum(axis=1), *products]))
 
 
-def _from_sums(sums: Float[np.ndarray, "6 resample"]) -> Float[np.ndarray, " resample"]:
-    """Pearson correlation from count, sums, sums of squares and sum of products."""
-    n, o, p, oo, pp, op = sums
+def sums_of(one: Float[np.ndarray, "row column"], other: Float[np.ndarray, "row column"]) -> np.ndarray:
+    """Number of rows, sums, sums of squares and sum of products of two sides, (6, column)."""
+    return np.stack([part.sum(axis=0) for part in (np.ones_like(one), one, other, one**2, other**2, one * other)])
+
+
+def pearson_of_sums(sums: Float[np.ndarray, "*batch 6 column"]) -> Float[np.ndarray, "*batch column"]:
+    """Pearson correlation from what :func:`sums_of` gives; 0 where a side varies within the rounding error only."""
+    n, o, p, oo, pp, op = np.moveaxis(sums, -2, 0)
+    n = np.maximum(n, 1)
     spread = np.sqrt(np.maximum(oo - o**2 / n, 0) * np.maximum(pp - p**2 / n, 0))
-    # Spread within the rounding error counts as 0.
     varies = spread > 1e-12 * np.sqrt(oo * pp)
     return np.where(varies, (op - o * p / n) / np.where(varies, spread, 1.0), 0.0)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from reach_analysis._common.errors import ConfigError, DataError, raise_all
 from reach_analysis.statistics.permutation import p_value
@@ -31,17 +31,26 @@ class Estimate:
     """Number of units (trials, cycles, seeds)."""
     level: float = 0.95
 
-    def __str__(self) -> str:
-        unit = "" if self.unit == "1" else f" {self.unit}"
-        if not np.isfinite(self.low):
-            return f"{self.value:.3g}{unit} (n = {self.n})"
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]{unit} (n = {self.n})"
+    def row(self, name: str, stem: str | None = None) -> dict[str, float]:
+        """Entries of a table: the value under `name`, the interval as ``STEM_low`` and ``STEM_high``."""
+        joint = f"{name if stem is None else stem}_".lstrip("_")
+        return {name: self.value, f"{joint}low": self.low, f"{joint}high": self.high}
 
 
 def mean_of(values: Float[np.ndarray, " unit"], unit: str, resampling: Resampling | None = None) -> Estimate:
     """Mean over units with a bootstrap interval; units whose value is not known are left out."""
     known = values[np.isfinite(values)]
     return _estimate(known, unit, lambda counts: counts @ known / counts.sum(axis=1), resampling)
+
+
+def student_mean(values: Float[np.ndarray, " unit"], unit: str, level: float = 0.95) -> Estimate:
+    """Mean over few units with Student's t interval, NaN for a single one; unknown values are left out."""
+    known = values[np.isfinite(values)]
+    mean = float(known.mean()) if len(known) else float("nan")
+    reach = float("nan")
+    if len(known) > 1:
+        reach = float(t.ppf((1 + level) / 2, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
+    return Estimate(mean, mean - reach, mean + reach, unit, len(known), level)
 
 
 def rms_of(squares: Float[np.ndarray, " unit"], unit: str, resampling: Resampling | None = None) -> Estimate:

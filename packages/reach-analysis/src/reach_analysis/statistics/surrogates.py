@@ -10,14 +10,13 @@ surrogate keeps is what its null hypothesis allows the data to have:
   Schmitz 1996).
 - :func:`linear_process` draws from an autoregression fitted to all trials. It keeps short-range autocorrelation without
   treating trials as periodic, which matters where a series is forecast from its own past.
-- :func:`filtered_noise` is white noise that went through the recording's own processing.
 - :func:`shuffled` keeps values only. Any series with autocorrelation beats it, so it tests nothing; it is here to
   reproduce analyses that used it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -35,9 +34,6 @@ LARGEST_ROOT = 0.995
 Samples = Float[np.ndarray, "sample column"]
 Surrogates = Float[np.ndarray, "draws sample column"]
 Lengths = Int[np.ndarray, " trial"]
-
-Pipeline = Callable[[Sequence[Float[np.ndarray, " _raw"]]], Sequence[Float[np.ndarray, " _time"]]]
-"""Processing of a recording: one raw array a trial in, one processed array a trial out."""
 
 
 def phase_randomised(samples: Samples, lengths: Lengths, rng: np.random.Generator, draws: int = 1) -> Surrogates:
@@ -116,17 +112,6 @@ def _largest_root(coefficients: Float[np.ndarray, " order"]) -> float:
 def shuffled(values: Samples, rng: np.random.Generator) -> Samples:
     """Shuffle all samples of all trials, columns together."""
     return values[rng.permutation(len(values))]
-
-
-def filtered_noise(
-    pipeline: Pipeline, raw_lengths: Sequence[int], lengths: Lengths, rng: np.random.Generator
-) -> Float[np.ndarray, " sample"]:
-    """Pass Gaussian white noise of the recording's length through the recording's processing."""
-    processed = pipeline([rng.normal(size=count) for count in raw_lengths])
-    got = [len(rows) for rows in processed]
-    if got != lengths.tolist():
-        raise DataError(f"the pipeline turns noise into trials of {got[:5]}... samples, the data has {lengths[:5]}...")
-    return np.concatenate(processed)
 
 
 def _equal_trials(lengths: Lengths) -> Iterator[Int[np.ndarray, "some time"]]:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from reach_analysis._common.errors import DataError
-from reach_analysis._common.figures import CYCLE, GREY, drawing, label, panels
+from reach_analysis._common.figures import CYCLE, GREY, drawing, label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import MUSCLES, kind_of_actuators
 from reach_analysis.behaviour.spectra import band_power, long_enough
@@ -19,6 +19,7 @@ from reach_analysis.behaviour.tracking_errors import joint_deviation, trial_mean
 from reach_analysis.config import ComparisonConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
+from reach_analysis.figures import grid
 from reach_analysis.statistics.estimates import Estimate, Resampling, common_places, mean_of, paired_difference
 from reach_analysis.statistics.permutation import holm
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, plain, table
@@ -122,9 +123,8 @@ def _rows(
     change = paired_difference(second[known], first[known], unit, resampling)
     return [{
         "quantity": name, "unit": unit, "first": pair[0], "second": pair[1], "trials": one.n,
-        "first_mean": one.value, "first_low": one.low, "first_high": one.high,
-        "second_mean": two.value, "second_low": two.low, "second_high": two.high,
-        "difference": change.estimate.value, "low": change.estimate.low, "high": change.estimate.high, "p": change.p,
+        **one.row("first_mean", "first"), **two.row("second_mean", "second"), **change.estimate.row("difference", ""),
+        "p": change.p,
     }]  # fmt: skip
 
 
@@ -135,9 +135,6 @@ def _paired(name: str, result: Mapping[str, Mapping[str, _Quantity]], config: Co
     resampling = Resampling(config.resamples, seed=config.seed)
     means = tuple(mean_of(row, full[0].unit, resampling) for row in values)
     return Paired(name, tuple(result), values, means)
-
-
-MOST_COLUMNS = 3
 
 
 @dataclass(frozen=True)
@@ -154,11 +151,8 @@ class Paired:
 def paired_trials(quantities: Sequence[Paired]) -> Figure:
     """Each trial as a line over the conditions, and each condition's mean with its interval."""
     with drawing():
-        columns = min(MOST_COLUMNS, len(quantities))
-        rows = int(np.ceil(len(quantities) / columns))
-        figure, axes = panels(2.5 * columns, 2.5 * rows, rows=rows, columns=columns)
-        flat = [axis for row in axes for axis in row]
-        for axis, one in zip(flat, quantities, strict=False):
+        figure, axes = grid(len(quantities), 3, (2.5, 2.5))
+        for axis, one in zip(axes, quantities, strict=True):
             place = np.arange(len(one.conditions))
             axis.plot(place, one.values, color=GREY, lw=0.5, alpha=0.35)
             for number, mean in enumerate(one.means):
@@ -168,8 +162,6 @@ def paired_trials(quantities: Sequence[Paired]) -> Figure:
             axis.set_xlim(-0.4, len(one.conditions) - 0.6)
             axis.set_ylim(0, 1.08 * max(float(np.nanmax(one.values)), 1e-12))
             axis.set_title(one.name)
-        for axis in flat[len(quantities) :]:
-            axis.remove()
         return figure
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reach_analysis._common.figures import CYCLE, INK, drawing, label, panels, trial_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import (
     ConditionDifference,
-    FitSettings,
     MuscleFit,
     actuator_for,
     compare,
@@ -24,7 +24,7 @@ from reach_analysis.behaviour.muscles import (
 from reach_analysis.config import EmgConfig
 from reach_analysis.data.emg import Emg
 from reach_analysis.data.rollouts import Rollouts
-from reach_analysis.data.series import Matched
+from reach_analysis.data.series import Matched, TrialSeries
 from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.studies.recordings import actuators_of, is_synthetic, load_emg
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, plain, table
@@ -42,18 +42,15 @@ def run(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = si
     tick = stage("EMG", 1 + len(conditions))
     emg, inputs, notes = load_emg(conditions, config)
     tick(1)
-    settings = FitSettings(config.largest_lag_s, config.onset_fraction, Resampling(config.resamples, seed=config.seed))
     fits: list[MuscleFit] = []
-    pairs: dict[str, dict[str, dict[str, Matched]]] = {signal: {} for signal in config.signals}
+    pairs: dict[str, dict[str, Matched]] = {signal: {} for signal in config.signals}
     for name, rollouts in conditions.items():
         for signal in config.signals:
-            result, by_muscle = _condition(name, rollouts, signal, emg, config, settings)
+            result, pairs[signal][name] = _condition(name, rollouts, signal, emg, config)
             fits += result
-            pairs[signal][name] = by_muscle
         tick(1)
-    differences = condition_differences(fits, settings.resampling)
-    first = next(iter(pairs[config.signals[0]].values()))
-    notes += [*_outcome_notes(next(iter(first.values())), fits)]
+    differences = condition_differences(fits, Resampling(config.resamples, seed=config.seed))
+    notes += _outcome_notes(next(iter(pairs[config.signals[0]].values())), fits)
     return Study(
         name="emg",
         results={
@@ -71,18 +68,13 @@ def run(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = si
 
 
 def _condition(
-    name: str, rollouts: Rollouts, signal: str, emg: Emg, config: EmgConfig, settings: FitSettings
-) -> tuple[list[MuscleFit], dict[str, Matched]]:
+    name: str, rollouts: Rollouts, signal: str, emg: Emg, config: EmgConfig
+) -> tuple[list[MuscleFit], Matched]:
     muscles = emg.envelope.channels
     actuators = [actuator_for(muscle, rollouts.names["actuator"], actuators_of(config)) for muscle in muscles]
     rate = emg.envelope.rate_hz if config.resample else None
     simulation = simulated(rollouts, signal, actuators, rate)
-    fits, both = compare(name, signal, simulation, emg.envelope, settings)
-    by_muscle = {
-        muscle: replace(both, first=both.first.select([actuator]), second=both.second.select([muscle]))
-        for muscle, actuator in zip(muscles, actuators, strict=True)
-    }
-    return fits, by_muscle
+    return compare(name, signal, simulation, emg.envelope, config)
 
 
 def _outcome_notes(both: Matched, fits: list[MuscleFit]) -> list[str]:
@@ -100,8 +92,7 @@ def _row(fit: MuscleFit) -> dict[str, Any]:
     names = ("condition", "muscle", "actuator", "signal")
     row: dict[str, Any] = {name: getattr(fit, name) for name in names} | {"trials": fit.mae.n}
     for name in ("mae", "rmse", "correlation", "onset_s"):
-        estimate = getattr(fit, name)
-        row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        row |= getattr(fit, name).row(name)
     return row | {"onset_trials": fit.onset_s.n, "correlation_of_means": fit.correlation_of_means, "lag_s": fit.lag_s}
 
 
@@ -110,12 +101,7 @@ def _difference_row(entry: ConditionDifference) -> dict[str, Any]:
     row["trials"] = entry.mae.estimate.n
     for name in ("mae", "correlation"):
         result = getattr(entry, name)
-        row |= {
-            f"{name}_difference": result.estimate.value,
-            f"{name}_low": result.estimate.low,
-            f"{name}_high": result.estimate.high,
-            f"{name}_p": result.p,
-        }
+        row |= result.estimate.row(f"{name}_difference", name) | {f"{name}_p": result.p}
     return row
 
 
@@ -132,7 +118,7 @@ def _tables(emg: Emg, fits: list[MuscleFit], differences: list[ConditionDifferen
 
 
 def _figures(
-    fits: list[MuscleFit], pairs: Mapping[str, Mapping[str, Mapping[str, Matched]]], emg: Emg, config: EmgConfig
+    fits: list[MuscleFit], pairs: Mapping[str, Mapping[str, Matched]], emg: Emg, config: EmgConfig
 ) -> tuple[StudyFigure, ...]:
     chain = emg.chain
     made = "Synthetic EMG. " if is_synthetic(config.emg) else ""
@@ -228,21 +214,20 @@ def errors_by_condition(fits: Sequence[MuscleFit]) -> Figure:
         return figure
 
 
-def averages(pairs: Mapping[str, Mapping[str, Matched]], signal: str) -> Figure:
+def averages(pairs: Mapping[str, Matched], signal: str) -> Figure:
     """Average over trials of EMG and of each condition, with its standard error, a panel a muscle.
 
     Args:
-        pairs: condition -> muscle -> matched series of simulation and EMG.
+        pairs: condition -> matched series of simulation and EMG, muscles in one order.
         signal: which signal was simulated, for the legend.
     """
     with drawing():
-        muscles = list(dict.fromkeys(muscle for by_muscle in pairs.values() for muscle in by_muscle))
-        figure, axes = panels(3.6 * len(muscles) + 1.2, 2.8, columns=len(muscles))
-        for axis, muscle in zip(axes[0], muscles, strict=True):
-            for number, (condition, by_muscle) in enumerate(pairs.items()):
-                if number == 0:
-                    _average(axis, by_muscle[muscle].second, "EMG", INK)
-                _average(axis, by_muscle[muscle].first, f"{label(condition)}, {signal}", CYCLE[number % len(CYCLE)])
+        recorded = next(iter(pairs.values())).second
+        figure, axes = panels(3.6 * len(recorded.channels) + 1.2, 2.8, columns=len(recorded.channels))
+        for column, (axis, muscle) in enumerate(zip(axes[0], recorded.channels, strict=True)):
+            _average(axis, recorded, column, "EMG", INK)
+            for number, (condition, both) in enumerate(pairs.items()):
+                _average(axis, both.first, column, f"{label(condition)}, {signal}", CYCLE[number % len(CYCLE)])
             axis.set_title(muscle)
             axis.set_xlabel("time from the start of the reach (ms)")
             axis.set_ylim(bottom=0)
@@ -251,10 +236,9 @@ def averages(pairs: Mapping[str, Mapping[str, Matched]], signal: str) -> Figure:
         return figure
 
 
-def _average(axis, series, name: str, colour: str) -> None:  # noqa: ANN001
-    mean, sem = mean_and_sem(series.padded()[..., 0])
-    longest = int(np.argmax(series.lengths))
-    time = 1e3 * series.times(longest)
+def _average(axis: Axes, series: TrialSeries, column: int, name: str, colour: str) -> None:
+    mean, sem = mean_and_sem(series.padded()[..., column])
+    time = 1e3 * series.times(int(np.argmax(series.lengths)))
     axis.plot(time, mean, color=colour, label=name)
     axis.fill_between(time, mean - sem, mean + sem, color=colour, alpha=0.25, linewidth=0)
 
@@ -263,25 +247,23 @@ SHOWN_TRIALS = 6
 """Trials drawn one by one."""
 
 
-def single_trials(pairs: Mapping[str, Mapping[str, Matched]], signal: str) -> Figure:
+def single_trials(pairs: Mapping[str, Matched], signal: str) -> Figure:
     """A few trials spread evenly over the recording: EMG and each condition, a row a muscle."""
     with drawing():
-        muscles = list(dict.fromkeys(muscle for by_muscle in pairs.values() for muscle in by_muscle))
-        first = next(iter(pairs.values()))[muscles[0]].second
-        places = np.linspace(0, len(first.trials) - 1, min(SHOWN_TRIALS, len(first.trials))).round().astype(int)
-        chosen = [first.trials[place] for place in places]
-        figure, axes = panels(1.9 * len(chosen), 1.7 * len(muscles) + 0.3, rows=len(muscles), columns=len(chosen))
-        for row, muscle in zip(axes, muscles, strict=True):
+        recorded = next(iter(pairs.values())).second
+        muscles, count = recorded.channels, min(SHOWN_TRIALS, len(recorded.trials))
+        chosen = [recorded.trials[i] for i in np.linspace(0, len(recorded.trials) - 1, count).round().astype(int)]
+        figure, axes = panels(1.9 * count, 1.7 * len(muscles) + 0.3, rows=len(muscles), columns=count)
+        for column, (row, muscle) in enumerate(zip(axes, muscles, strict=True)):
             for axis, trial in zip(row, chosen, strict=True):
-                for number, (condition, by_muscle) in enumerate(pairs.items()):
-                    both = by_muscle[muscle]
+                for number, (condition, both) in enumerate(pairs.items()):
                     if trial not in both.first.trials:
                         continue
                     place = both.first.trials.index(trial)
                     time = 1e3 * both.first.times(place)
                     if number == 0:
-                        axis.plot(time, both.second.values[place][:, 0], color=INK, lw=1.0, label="EMG")
-                    axis.plot(time, both.first.values[place][:, 0], color=CYCLE[number % len(CYCLE)], lw=1.0,
+                        axis.plot(time, both.second.values[place][:, column], color=INK, lw=1.0, label="EMG")
+                    axis.plot(time, both.first.values[place][:, column], color=CYCLE[number % len(CYCLE)], lw=1.0,
                               label=label(f"{condition}, {signal}"))  # fmt: skip
                 axis.set_title(trial_label(trial) if row is axes[0] else "")
                 if axis is not row[0]:

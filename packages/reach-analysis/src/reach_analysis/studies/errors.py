@@ -36,6 +36,7 @@ QUESTION = (
 
 
 TOTAL = "total"
+QUANTILES = {"median": 50, "q25": 25, "q75": 75, "q95": 95, "largest": 100}
 
 
 def run(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> Study:
@@ -107,9 +108,7 @@ def _rows(
                 mean = mean_of(trial_means(deviation, names), unit, resampling)
                 rows.append({
                     "error": kind, "level": level, "name": name, "unit": unit, "trials": mean.n, "samples": len(known),
-                    "mean": mean.value, "mean_low": mean.low, "mean_high": mean.high, "median": float(np.median(known)),
-                    "q25": float(np.percentile(known, 25)), "q75": float(np.percentile(known, 75)),
-                    "q95": float(np.percentile(known, 95)), "largest": float(known.max()),
+                    **mean.row("mean"), **{key: float(np.percentile(known, at)) for key, at in QUANTILES.items()},
                 })  # fmt: skip
     return rows
 

@@ -22,7 +22,7 @@ from reach_analysis.behaviour.muscles import (
     simulated,
 )
 from reach_analysis.config import ChainConfig, ForecastConfig
-from reach_analysis.data.emg import Emg, band_pass, first_samples, low_pass, rectify, windows
+from reach_analysis.data.emg import Emg, envelope_of, first_samples, windows
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries, over_steps, resample, same_rate
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
@@ -72,7 +72,7 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
     if config.emg:
         emg, inputs, said = _recorded(rollouts, config, rate)
         notes += said
-    stacks, trials, begin = _equal([pose, activity, control, *([emg.envelope] if emg else [])])
+    stacks, trials = common_window([pose, activity, control, *([emg.envelope] if emg else [])])
     notes += _lost(rollouts, trials)
     still = [name for name, column in zip(targets, np.moveaxis(stacks[1], 2, 0), strict=True) if not np.ptp(column) > 0]
     if still:
@@ -83,7 +83,7 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
     if emg:
         predictors = np.concatenate([stacks[0], _varying(stacks[2])], axis=2)
         chain = replace(emg.chain, samples=None)
-        noise = _Filtered(chain, emg.raw_rate_hz, len(trials), stacks[3].shape[1], begin)
+        noise = _Filtered(chain, emg.raw_rate_hz, len(trials), stacks[3].shape[1])
         names = tuple(f"{name} EMG" for name in emg.envelope.channels)
         to_forecast.append(_Wanted(names, stacks[3], "joints and control", predictors, noise))
     most = max(1, config.largest_dimension // PAPER_E)
@@ -202,23 +202,6 @@ def targets_of(rollouts: Rollouts, wanted: Sequence[str], signal: str) -> tuple[
                     f"{signal} varies most stand in."]  # fmt: skip
 
 
-def _equal(series: list[TrialSeries]) -> tuple[list[np.ndarray], tuple[str, ...], float]:
-    """Series over common trials of one length, the names of these trials, and the time they begin at."""
-    marked = []
-    for one in series:
-        # each sample carries the number of its trial along, so that names survive the stacking
-        numbers = {name: float(i) for i, name in enumerate(series[0].trials)}
-        values = tuple(
-            np.concatenate([rows, np.full((len(rows), 1), numbers.get(name, -1.0))], axis=1)
-            for name, rows in zip(one.trials, one.values, strict=True)
-        )
-        marked.append(replace(one, channels=(*one.channels, "trial number"), values=values))
-    stacks = common_window(marked)
-    trials = tuple(series[0].trials[int(number)] for number in stacks[0][:, 0, -1])
-    begin = max(float(one.take(trials).start_s.max()) for one in series)
-    return [stack[..., :-1] for stack in stacks], trials, begin
-
-
 def _lost(rollouts: Rollouts, trials: Sequence[str]) -> list[str]:
     lost = len(rollouts.trials) - len(trials)
     return [f"{lost} trials were left out: they ended early, or no other series has them."] if lost else []
@@ -238,7 +221,6 @@ class _Filtered:
     rate_hz: float
     n_trials: int
     n_samples: int
-    begin_s: float
 
     def __call__(self, rng: np.random.Generator) -> np.ndarray:
         length = (self.n_samples + 1) / self.chain.rate_hz
@@ -246,7 +228,5 @@ class _Filtered:
         trials = tuple(str(number) for number in range(self.n_trials))
         values = tuple(rng.normal(size=(self.n_trials, raw_samples, 1)))
         raw = TrialSeries("noise", "1", self.rate_hz, trials, ("noise",), values, np.zeros(self.n_trials))
-        chain = self.chain
-        envelope = low_pass(rectify(band_pass(raw, *chain.band_hz, order=chain.order)), chain.envelope_hz, chain.order)
-        cut = windows(envelope, np.full(self.n_trials, EDGE_S), (0.0, length))
-        return first_samples(resample(cut, chain.rate_hz), self.n_samples).stacked()[..., 0].ravel()
+        cut = windows(envelope_of(raw, self.chain), np.full(self.n_trials, EDGE_S), (0.0, length))
+        return first_samples(resample(cut, self.chain.rate_hz), self.n_samples).stacked()[..., 0].ravel()

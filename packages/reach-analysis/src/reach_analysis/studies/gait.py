@@ -18,7 +18,6 @@ from reach_analysis.behaviour.gait import (
     cycle_speeds,
     duty_factors,
     find_cycles,
-    only,
     phase_lags,
     phase_normalised,
     stances,
@@ -126,7 +125,7 @@ def _feet(rollouts: Rollouts, config: GaitConfig) -> _Feet:
     if config.min_speed > 0 and len(cycles):
         root = str(rollouts.attributes.get("root_body") or rollouts.names["names_xpos"][1])
         fast = cycle_speeds(rollouts.series("xpos").select([f"{root}/x", f"{root}/y"]), cycles) >= config.min_speed
-        cycles, slow = only(cycles, fast), int((~fast).sum())
+        cycles, slow = cycles.take(fast), int((~fast).sum())
     if not len(cycles):
         raise DataError(
             f"{rollouts.path}: {lead} has no cycle of {shortest:g} to {longest:g} s"
@@ -160,12 +159,7 @@ def _foot_rows(feet: _Feet, config: GaitConfig, resampling: Resampling) -> list[
         lag, agreement = circular_mean(lags)
         touching = int(np.isfinite(lags).sum())
         rows.append({
-            "foot": name,
-            "own_cycles": len(own),
-            "duty_factor": duty.value,
-            "duty_low": duty.low,
-            "duty_high": duty.high,
-            "phase_lag": lag,
+            "foot": name, "own_cycles": len(own), **duty.row("duty_factor", "duty"), "phase_lag": lag,
             "phase_agreement": agreement if touching > 1 else float("nan"),  # one lag agrees with itself
             "cycles_with_touch_down": touching,
         })  # fmt: skip

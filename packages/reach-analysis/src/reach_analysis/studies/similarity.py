@@ -41,7 +41,7 @@ def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> 
     """Compare every pair of representations."""
     series, inputs, notes = _representations(rollouts, config)
     names = list(series)
-    stacks = dict(zip(names, common_window(list(series.values())), strict=True))
+    stacks = dict(zip(names, common_window(list(series.values())).stacks, strict=True))
     first = next(iter(stacks.values()))
     orders = exchanges(len(first), config.draws, config.seed)
     pairs = list(combinations(names, 2))

@@ -82,7 +82,7 @@ def _rows(name: str, power: BandPower, resampling: Resampling) -> list[dict[str,
         known = fraction[np.isfinite(fraction)]
         rows.append({
             "condition": name, "actuator": actuator, "trials": result.n, "low_hz": power.low_hz,
-            "high_hz": power.high_hz, "power": result.value, "power_low": result.low, "power_high": result.high,
+            "high_hz": power.high_hz, **result.row("power"),
             "fraction_of_variance": float(known.mean()) if len(known) else float("nan"),
         })  # fmt: skip
     return rows
@@ -97,10 +97,8 @@ def _differences(powers: Mapping[str, BandPower], resampling: Resampling) -> lis
             continue
         values = [power.power.mean(axis=1)[places] for power, places in zip((one, two), rows, strict=True)]
         result = paired_difference(values[0], values[1], "1", resampling)
-        out.append({
-            "first": first, "second": second, "trials": result.estimate.n, "difference": result.estimate.value,
-            "low": result.estimate.low, "high": result.estimate.high, "p": result.p,
-        })  # fmt: skip
+        names = {"first": first, "second": second, "trials": result.estimate.n}
+        out.append(names | result.estimate.row("difference", "") | {"p": result.p})
     return out
 
 

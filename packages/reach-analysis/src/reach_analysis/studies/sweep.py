@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from glob import glob
 from pathlib import Path
@@ -14,7 +15,6 @@ from matplotlib.figure import Figure
 from reach_analysis._common.errors import ConfigError, DataError, unknown
 from reach_analysis._common.figures import CYCLE, GREY, drawing, label, panels
 from reach_analysis._common.progress import Stage, silent
-from reach_analysis.behaviour.muscles import FitSettings as MuscleSettings
 from reach_analysis.behaviour.muscles import actuator_for, compare, simulated
 from reach_analysis.behaviour.run_sweeps import Knee, Level, Run, differing, knee, over_seeds, read_run, steps_to, swept
 from reach_analysis.behaviour.spectra import band_power, long_enough
@@ -145,7 +145,7 @@ def _emg_errors(rollouts: Rollouts, config: SweepConfig) -> dict[str, float]:
     chosen = actuators_of(settings)
     actuators = [actuator_for(muscle, rollouts.names["actuator"], chosen) for muscle in emg.envelope.channels]
     simulation = simulated(rollouts, "act", actuators, emg.envelope.rate_hz)
-    fits, _ = compare("run", "act", simulation, emg.envelope, MuscleSettings(resampling=Resampling(100)))
+    fits, _ = compare("run", "act", simulation, emg.envelope, replace(settings, resamples=100))
     return {f"emg_error_{fit.muscle}": fit.mae.value for fit in fits}
 
 
@@ -185,8 +185,8 @@ def _trends(values: list[float], columns: dict[str, list[float]], config: SweepC
 
 def _level_row(level: Level, parameter: str) -> dict[str, Any]:
     row: dict[str, Any] = {parameter: level.value, "runs": level.n}
-    for name in level.mean:
-        row |= {name: level.mean[name], f"{name}_low": level.low[name], f"{name}_high": level.high[name]}
+    for name, outcome in level.outcomes.items():
+        row |= outcome.row(name)
     return row
 
 
@@ -214,9 +214,9 @@ def sweep_curves(
         for number, (axis, outcome) in enumerate(zip(axes[0], shown, strict=False)):
             colour = CYCLE[number % len(CYCLE)]
             axis.plot([place[value] for value in values], columns[outcome], ".", color=colour, alpha=0.4, markersize=4)
-            means = np.array([level.mean[outcome] for level in levels])
-            reach = np.array([level.high[outcome] for level in levels]) - means
-            axis.errorbar(range(len(levels)), means, np.nan_to_num(reach), fmt="o-", color=colour, capsize=3)
+            means = [level.outcomes[outcome] for level in levels]
+            reach = np.nan_to_num([mean.high - mean.value for mean in means])
+            axis.errorbar(range(len(levels)), [mean.value for mean in means], reach, fmt="o-", color=colour, capsize=3)
             if knee is not None:
                 axis.axvline(place[knee.value], color=GREY, ls="--", lw=1)
             axis.set_xticks(range(len(levels)), [f"{level.value:g}" for level in levels])

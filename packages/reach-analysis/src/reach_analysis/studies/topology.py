@@ -16,7 +16,7 @@ from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.representation.pca import delay_windows
 from reach_analysis.studies.section import Column, Section, table
 from reach_analysis.studies.study import Study, StudyFigure
-from reach_analysis.topology.assessment import RADII, Shape, TopologySettings, shape
+from reach_analysis.topology.assessment import RADII, Shape, shape
 from reach_analysis.topology.homology import require_ripser
 from reach_analysis.topology.nulls import KEEPS
 
@@ -30,33 +30,24 @@ QUESTION = (
 def run(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> Study:
     """Look for loops and voids in every layer of the settings."""
     require_ripser()
-    settings = TopologySettings(
-        config.landmarks,
-        config.max_dimension,
-        config.trim,
-        config.components,
-        tuple(config.nulls),
-        config.draws,
-        config.seed,
-    )
     names = config.layers or ["latent_mean"]
-    tick = stage("topology", len(names) * len(settings.nulls) * settings.draws)
+    tick = stage("topology", len(names) * len(config.nulls) * config.draws)
     result = []
     for name in names:
         series = rollouts.representation(name)
         if config.window_frames > 1:
             series = delay_windows(series, config.window_frames)
-        result.append(shape(series, settings, tick))
-    rows = [row for one in result for row in _rows(one, settings)]
+        result.append(shape(series, config, tick))
+    rows = [row for one in result for row in _rows(one)]
     first = result[0]
     remaining = f", first {config.components} principal axes" if config.components else ""
     nulls = "; ".join(f"{null.name} keeps {KEEPS[null.name]}" for null in first.nulls)
     caption = (
         f"Betti curves and longest lifetimes of n = {first.n_samples} samples of {first.n_trials} trials{remaining}: "
-        f"Vietoris-Rips complexes on {settings.landmarks} maxmin landmarks, {100 * settings.trim:g} % of the samples, "
+        f"Vietoris-Rips complexes on {config.landmarks} maxmin landmarks, {100 * config.trim:g} % of the samples, "
         "which are isolated, left out; lengths in root mean square distances from the centre. "
         "Line: distance of samples from their landmarks; shorter lifetimes are gaps between landmarks. Dashed: 95 % "
-        f"of {settings.draws} draws of each null ({nulls})."
+        f"of {config.draws} draws of each null ({nulls})."
     )
     notes = (
         "A shape counts only beyond nulls that keep its trivial causes: norms where layers are "
@@ -73,10 +64,10 @@ def run(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> St
     )
 
 
-def _rows(one: Shape, settings: TopologySettings) -> list[dict[str, Any]]:
+def _rows(one: Shape) -> list[dict[str, Any]]:
     """One row a dimension and null."""
     rows = []
-    for dimension in range(1, settings.dimension + 1):
+    for dimension in range(1, len(one.diagram.births)):
         lives = one.diagram.lifetimes(dimension)
         base = {
             "layer": one.name, "trials": one.n_trials, "samples": one.n_samples, "units": one.n_units,

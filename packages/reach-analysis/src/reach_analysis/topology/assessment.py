@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from reach_analysis._common.errors import ConfigError, DataError
+from reach_analysis._common.errors import DataError
+from reach_analysis.config import TopologyConfig
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.representation.pca import components
 from reach_analysis.statistics.permutation import p_value
@@ -17,27 +18,6 @@ from reach_analysis.topology.nulls import KEEPS, null_clouds
 
 RADII = np.linspace(0.0, 2.0, 101)
 """Radii of the Betti curves, in units of the cloud's root mean square distance from its centre."""
-
-
-@dataclass(frozen=True)
-class TopologySettings:
-    """How shapes are looked for."""
-
-    landmarks: int = 120
-    """Points that represent the cloud."""
-    dimension: int = 2
-    """Highest dimension, 1 or 2."""
-    trim: float = 0.05
-    """Fraction of samples left out because they are isolated."""
-    axes: int = 0
-    """Principal axes kept; 0: all."""
-    nulls: tuple[str, ...] = tuple(KEEPS)
-    draws: int = 99
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.nulls and self.draws < 19:
-            raise ConfigError(f"draws must be at least 19 to reach p = 0.05, got {self.draws}")
 
 
 @dataclass(frozen=True)
@@ -74,12 +54,12 @@ class Shape:
         return sum(p_value(float(life), values) <= level for life in self.diagram.features(dimension))
 
 
-def shape(series: TrialSeries, settings: TopologySettings, tick: Callable[[int], None] = lambda amount: None) -> Shape:
+def shape(series: TrialSeries, settings: TopologyConfig, tick: Callable[[int], None] = lambda amount: None) -> Shape:
     """Look for loops and voids in one latent or layer."""
     rows, _ = series.rows()
-    if settings.axes:
+    if settings.components:
         model = components(rows, series.name)
-        rows = model.scores(rows, settings.axes)
+        rows = model.scores(rows, settings.components)
     lengths = np.array(series.lengths)
     result = _homology(rows, settings)
     nulls, notes = [], []
@@ -91,18 +71,18 @@ def shape(series: TrialSeries, settings: TopologySettings, tick: Callable[[int],
     return Shape(series.name, len(series.trials), len(rows), len(series.channels), result, tuple(nulls), tuple(notes))
 
 
-def _homology(rows: np.ndarray, settings: TopologySettings) -> Diagram:
-    return homology(rows, count=settings.landmarks, dimension=settings.dimension, trim=settings.trim)
+def _homology(rows: np.ndarray, settings: TopologyConfig) -> Diagram:
+    return homology(rows, count=settings.landmarks, dimension=settings.max_dimension, trim=settings.trim)
 
 
 def _null(
-    name: str, rows: np.ndarray, lengths: np.ndarray, settings: TopologySettings, tick: Callable[[int], None]
+    name: str, rows: np.ndarray, lengths: np.ndarray, settings: TopologyConfig, tick: Callable[[int], None]
 ) -> NullShape:
     diagrams: list[Diagram] = []
     for cloud in null_clouds(name, rows, lengths, settings.draws, settings.seed):
         diagrams.append(_homology(cloud, settings))
         tick(1)
-    dimensions: Sequence[int] = range(1, settings.dimension + 1)
+    dimensions: Sequence[int] = range(1, settings.max_dimension + 1)
     return NullShape(
         name,
         KEEPS[name],

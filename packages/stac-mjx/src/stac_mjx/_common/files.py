@@ -102,13 +102,27 @@ def output_file(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def results_folder(out: str | None, default: str) -> Iterator[Path]:
+    """The folder as by :func:`output_folder`; what was created is removed again where an error leaves it empty."""
+    folder = _expanded(out, default)
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield output_folder(out, default)
+    except BaseException:
+        for path in new:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
 def output_folder(out: str | None, default: str) -> Path:
     """Create the folder of the results and check that it is writable, before anything is computed.
 
     Raises:
         OutputError: when it cannot be created or written to.
     """
-    folder = Path(os.path.expandvars(out or default)).expanduser()
+    folder = _expanded(out, default)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".{uuid.uuid4().hex[:12]}"
@@ -119,3 +133,7 @@ def output_folder(out: str | None, default: str) -> Path:
     except OSError as error:
         raise OutputError(f"out={folder}: results cannot be written there: {error.strerror or error}") from error
     return folder
+
+
+def _expanded(out: str | None, default: str) -> Path:
+    return Path(os.path.expandvars(out or default)).expanduser()
