@@ -76,7 +76,7 @@ def structures_with(path: Path, field: str) -> list[str]:
     if h5py.is_hdf5(path):
         with hdf5.opened(path) as file:
             inner = field.replace(".", "/")
-            return [name for name in file if hdf5.first_dataset(file, f"{name}/{inner}") is not None]
+            return [str(name) for name in file if hdf5.first_dataset(file, f"{name}/{inner}") is not None]
     names = [name for name, _, kind in _listed(path) if kind == "struct"]
     return [name for name in names if f"{name}.{field}" in _load_v5(path, (f"{name}.{field}",), ()).arrays]
 
