@@ -125,7 +125,9 @@ def train(config: TrainConfig) -> int:
     use_compilation_cache()
     setup = build(config, read_clips(config.clips))
     verify(setup)
-    train, test = split(len(setup.clips.clip_name), config.run.test_fraction, config.run.split_seed)
+    train, test = split(
+        len(setup.clips.clip_name) - len(setup.windows), config.run.test_fraction, config.run.split_seed
+    )
     folder = by_chief(
         lambda: RunFolder.create(config, setup.clips, train, test), lambda: RunFolder.open(str(config.out))
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -196,14 +196,51 @@ def _without_gaps(clips: Clips, valid: np.ndarray) -> Clips:
     return _in_pieces(clips, pieces)
 
 
+Piece = tuple[int, int, int]
+"""Number of a clip, first frame and frame after the last one."""
+
+
 def cut(clips: Clips, length_s: float | None) -> Clips:
     """Cut clips into pieces of this length; what is left over at an end stays with the last piece.
 
     Raises:
         InputError: when the length is shorter than two frames.
     """
-    if length_s is None:
-        return clips
+    return clips if length_s is None else _in_pieces(clips, _pieces(clips, length_s))
+
+
+def with_windows(clips: Clips, length_s: float, stride_s: float, held_out: Collection[int]) -> tuple[Clips, list[int]]:
+    """Cut clips as `cut` does, and append further windows of this length that start every `stride_s`.
+
+    Args:
+        clips: whole clips.
+        length_s: length of pieces and windows, s.
+        stride_s: from the start of one window to that of the next, s.
+        held_out: numbers of pieces that share no frame with a window.
+
+    Returns:
+        The pieces, then the windows; and the numbers of the windows.
+
+    Raises:
+        InputError: when the length is shorter than two frames.
+    """
+    pieces = _pieces(clips, length_s)
+    frames, stride = (max(1, round(seconds * clips.rate_hz)) for seconds in (length_s, stride_s))
+    closed = [pieces[i] for i in held_out]
+    windows = [
+        window
+        for clip, n in enumerate(clips.clip_length.tolist())
+        for window in ((clip, begin, begin + frames) for begin in range(0, n - frames + 1, stride))
+        if window not in pieces and not any(_overlap(window, piece) for piece in closed)
+    ]
+    return _in_pieces(clips, [*pieces, *windows]), list(range(len(pieces), len(pieces) + len(windows)))
+
+
+def _overlap(a: Piece, b: Piece) -> bool:
+    return a[0] == b[0] and a[1] < b[2] and b[1] < a[2]
+
+
+def _pieces(clips: Clips, length_s: float) -> list[Piece]:
     frames = round(length_s * clips.rate_hz)
     if frames < 2:
         raise InputError(f"task.clip_s: {length_s} s is less than two frames at {clips.rate_hz:g} Hz")
@@ -211,10 +248,10 @@ def cut(clips: Clips, length_s: float | None) -> Clips:
     for clip, n in enumerate(clips.clip_length.tolist()):
         borders = [*(k * frames for k in range(max(1, n // frames))), n]
         pieces += [(clip, begin, end) for begin, end in pairwise(borders)]
-    return _in_pieces(clips, pieces)
+    return pieces
 
 
-def _in_pieces(clips: Clips, pieces: Sequence[tuple[int, int, int]]) -> Clips:
+def _in_pieces(clips: Clips, pieces: Sequence[Piece]) -> Clips:
     """Return pieces (clip, begin, end) as clips; the name of one that is not a whole clip has its frames."""
     starts = [int(clips.clip_start[clip]) for clip, _, _ in pieces]
     rows = np.concatenate([np.arange(s + a, s + b) for s, (_, a, b) in zip(starts, pieces, strict=True)])

@@ -116,6 +116,8 @@ class TaskConfig:
     """Clips of new episodes: uniform, or failures (those on which episodes end early are drawn more often)."""
     clip_s: float | None = setting(None, gt=0)
     """Cut the clips into pieces of this length, s; empty: they stay as they are."""
+    clip_stride_s: float | None = setting(None, gt=0)
+    """Train also on windows of `clip_s` that start this often, and so overlap; none has a frame of a held-out clip."""
     regions: dict[str, list[str]] = field(default_factory=dict)
     """Region -> bodies whose position errors are reported; empty: all bodies that move, as one."""
     smoothing_s: float = setting(0.0, ge=0)

@@ -24,8 +24,8 @@ def replay(path: Path) -> list[str]:
     """
     failure, about = read_failure(path)
     folder = RunFolder.open(str(path.parent))
-    setup, train, _ = open_setup(folder, folder.config())
-    clips = [i for i in train if setup.clips.clip_name[i] == about["clip"]]
+    setup, _, _ = open_setup(folder, folder.config())
+    clips = [i for i, name in enumerate(setup.clips.clip_name) if name == about["clip"]]
     if failure.qpos.shape != (setup.task.body.model.nq,) or not clips:
         raise InputError(f"{path}: does not belong to the run in its folder; {FAILURE} must stay where it was written")
     time = int(failure.frame) * setup.task.body.ctrl_dt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from track_mjx._common.settings import validate
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import build_arena
 from track_mjx.body.parts import lock_joints
-from track_mjx.clips import Clips, cut, read_clips
+from track_mjx.clips import Clips, cut, read_clips, with_windows
 from track_mjx.config import TrainConfig
 from track_mjx.devices import devices_for
 from track_mjx.physics.engine import engine_name, make_engine, verify_division
@@ -50,6 +50,8 @@ class Setup:
     """All clips at the control rate, as recorded; errors are measured against it."""
     followed: Reference
     """The same as rewarded and observed: smoothed, where that is asked for."""
+    windows: list[int] = field(default_factory=list)
+    """Numbers of the clips that are overlapping windows: they are trained on, and belong to no set."""
 
     def engine(self, *, all_fields: bool = False) -> Engine:
         """An engine for this task; it computes what the task reads, or everything."""
@@ -85,7 +87,8 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     """
     validate(config)
     engine_name(config.physics.engine)
-    clips = lock_joints(cut(clips, config.task.clip_s), config.arena.lock_joints)
+    clips, windows = _cut(clips, config)
+    clips = lock_joints(clips, config.arena.lock_joints)
     arena = build_arena(clips, config.arena, config.physics)
     body = Anatomy(arena, clips.length_unit_m, config.physics.ctrl_dt_s)
     if body.model.nu == 0:
@@ -100,9 +103,20 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
     if config.task.action == "offset":
         followed = followed._replace(held=_held(body, np.asarray(followed.qpos)))
-    setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed)
+    setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed, windows)
     _ = setup.used_fields  # every term runs once, so that errors in it are raised now
     return setup
+
+
+def _cut(clips: Clips, config: TrainConfig) -> tuple[Clips, list[int]]:
+    """Cut the clips as the settings say; return them, and the numbers of the windows at their end."""
+    length, stride = config.task.clip_s, config.task.clip_stride_s
+    if stride is None:
+        return cut(clips, length), []
+    if length is None:
+        raise ConfigError("task.clip_stride_s: task.clip_s is not set; it is the length of the windows")
+    _, held_out = split(len(cut(clips, length).clip_name), config.run.test_fraction, config.run.split_seed)
+    return with_windows(clips, length, stride, held_out)
 
 
 def _held(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Float[np.ndarray, "frame actuator"]:
@@ -169,9 +183,12 @@ def open_setup(
             f"{path}: its body ({loaded.model_name}) is not the one the run was trained with ({record.model_name}): "
             "another MJCF or another scale"
         )
+    other = clips is not None and loaded.sha256 != record.clips_sha256
+    if other:
+        settings.task.clip_stride_s = None
     setup = build(settings, loaded)
     names = list(setup.clips.clip_name)
-    if clips is not None and loaded.sha256 != record.clips_sha256:
+    if other:
         return setup, [], list(range(len(names)))
     missing = [f"clip {name!r} of the run is missing" for name in (*record.train, *record.test) if name not in names]
     raise_all(RunError, str(path), missing[:5])

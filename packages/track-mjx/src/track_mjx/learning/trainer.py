@@ -68,7 +68,8 @@ class Trainer:
         self.devices = devices_for(config.run.devices, config.ppo)
         self.collector = Collector(setup.task, setup.networks, setup.engine(), config.ppo.unroll, self.devices)
         self.player = Player(setup.task, setup.networks, setup.engine(), setup.on_device(setup.reference))
-        self.followed = self.devices.copy(setup.on_device(setup.followed, train))
+        self.drawn = [*train, *setup.windows]
+        self.followed = self.devices.copy(setup.on_device(setup.followed, self.drawn))
         self.played = setup.on_device(setup.followed)
         self.key = jax.random.key(config.seed)
         parameters = setup.networks.init(jax.random.fold_in(self.key, 0), setup.observation)
@@ -79,7 +80,7 @@ class Trainer:
         self._update = jax.jit(lambda *args: ppo.update(setup.networks, config.ppo, *args, devices=self.devices))
         self._join = jax.jit(join_unrolls)
         adaptive = setup.task.config.clip_sampling != "uniform"
-        self.outcomes = no_outcomes(len(train)) if adaptive else None
+        self.outcomes = no_outcomes(len(self.drawn)) if adaptive else None
         self._totals: list[Totals] = []
         self._losses: list[dict[str, Any]] = []
         self._marks = {"start": time.monotonic(), "log": time.monotonic(), "steps": 0.0}
@@ -121,7 +122,7 @@ class Trainer:
         path = self.folder.path / FAILURE
         failures = [totals.failure for totals in self._totals if totals.failure.happened]
         if failures and self.devices.chief and not path.exists():
-            name = self.setup.clips.clip_name[self.train[int(failures[0].clip)]]
+            name = self.setup.clips.clip_name[self.drawn[int(failures[0].clip)]]
             save_failure(path, failures[0], name, self.progress.steps)
             _log.warning("step %d: a state of clip %s is not finite; `track-mjx replay dump=%s` plays the step again",
                          self.progress.steps, name, path)  # fmt: skip
