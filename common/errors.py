@@ -87,11 +87,7 @@ def unknown(kind: str, name: str, available: Sequence[str]) -> str:
 
 
 def raise_all(error: type[UserError], where: str, faults: Sequence[str]) -> None:
-    """Raise one `error` that lists all `faults` of `where`; do nothing when there are none.
-
-    Raises:
-        error: when `faults` is not empty.
-    """
+    """Raise one `error` that lists all `faults` of `where`; do nothing when there are none."""
     if not faults:
         return
     if len(faults) == 1:

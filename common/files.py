@@ -91,11 +91,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[st
 
 
 def output_file(path: Path) -> Path:
-    """Create the folder of a file and check that it is writable, before anything is computed.
-
-    Raises:
-        OutputError: when it cannot be created or written to.
-    """
+    """Create the folder of a file and check that it is writable (OutputError), before anything is computed."""
     if path.is_dir():
         raise OutputError(f"out={path}: is a folder; expected the name of a file")
     output_folder(str(path.parent), ".")
@@ -117,11 +113,7 @@ def results_folder(out: str | None, default: str) -> Iterator[Path]:
 
 
 def output_folder(out: str | None, default: str) -> Path:
-    """Create the folder of the results and check that it is writable, before anything is computed.
-
-    Raises:
-        OutputError: when it cannot be created or written to.
-    """
+    """Create the folder of the results and check that it is writable (OutputError), before anything is computed."""
     folder = _expanded(out, default)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -34,11 +34,7 @@ _QVEL_SUFFIXES = (_LINEAR + _ANGULAR, _ANGULAR, ("",), ("",))
 
 
 def enclosed_spec(mjcf_xml: str, assets: Mapping[str, bytes]) -> mujoco.MjSpec:
-    """Parse an MJCF that must be complete with `assets`; no other file is opened.
-
-    Raises:
-        BodyError: if it refers to anything outside `assets`, uses plugins, or is not an MJCF.
-    """
+    """Parse an MJCF that must be complete with `assets`: a BodyError names what leads elsewhere."""
     raise_all(BodyError, "the enclosed MJCF", reference_problems(mjcf_xml, assets))
     with body_errors():
         spec = mujoco.MjSpec.from_string(mjcf_xml, assets=dict(assets))
@@ -48,11 +44,7 @@ def enclosed_spec(mjcf_xml: str, assets: Mapping[str, bytes]) -> mujoco.MjSpec:
 
 
 def compile_enclosed(mjcf_xml: str, assets: Mapping[str, bytes]) -> mujoco.MjModel:
-    """Compile an MJCF that must be complete with `assets`; no other file is opened.
-
-    Raises:
-        BodyError: if it refers to anything outside `assets`, uses plugins, is not an MJCF, or does not compile.
-    """
+    """Compile an MJCF that must be complete with `assets`, or raise a BodyError; no other file is opened."""
     spec = enclosed_spec(mjcf_xml, assets)
     with body_errors():
         return spec.compile()
@@ -106,11 +98,7 @@ def _element_problems(element: ElementTree.Element, assets: Mapping[str, bytes])
 
 
 def exact_xml(spec: mujoco.MjSpec) -> str:
-    """Write a compiled spec as XML with all digits, so that the XML compiles to the same model.
-
-    Raises:
-        BodyError: if this MuJoCo cannot write exact XML.
-    """
+    """Write a compiled spec as XML with all digits, so that the XML compiles to the same model."""
     with _exact_numbers():
         return spec.to_xml()
 

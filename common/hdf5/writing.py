@@ -18,8 +18,7 @@ import numpy as np
 
 from ..errors import ContractError, raise_all
 from ..files import replace_file
-from .content import content_violations
-from .record import Record, Violation, label_violations, shape_violations
+from .record import Record, label_violations, shape_violations
 from .schema import DatasetRule, load_schema
 
 CONTIGUOUS_BELOW = 1 << 16
@@ -96,18 +95,9 @@ def write_record(path: Path, record: Record) -> None:
             _write_dataset(file, record, name)
 
 
-def record_violations(record: Record) -> list[Violation]:
-    """Report what a check of the file that :func:`write_record` makes would report, the enclosed model aside."""
-    return [*shape_violations(record), *label_violations(record)] or content_violations(record)
-
-
 @contextmanager
 def atomic_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a new HDF5 file that takes the place of `path` when the block ends well.
-
-    Raises:
-        OutputError: when it cannot be written; what was at `path` before is unchanged.
-    """
+    """Open a new HDF5 file that takes the place of `path` when the block ends well."""
     content = io.BytesIO()
     with h5py.File(content, "w", track_order=True) as file:
         yield file
@@ -160,21 +150,12 @@ def _create(file: h5py.File, record: Record, name: str, dtype: str) -> h5py.Data
 
 
 def write_numbers(group: h5py.Group, name: str, array: np.ndarray, dtype: str) -> h5py.Dataset:
-    """Write an array as `dtype`; a large one in chunks of whole rows, shuffled and deflated.
-
-    Conversion happens chunk by chunk, so that a float64 array is never copied whole.
-    """
-    item_bytes = np.dtype(dtype).itemsize
-    if array.size * item_bytes < CONTIGUOUS_BELOW:
-        return group.create_dataset(name, data=array.astype(dtype), track_order=True)
-    chunks = chunk_shape(array.shape, item_bytes)
-    dataset = group.create_dataset(
-        name, shape=array.shape, dtype=dtype, chunks=chunks, shuffle=True, compression="gzip", compression_opts=1,
-        track_order=True,
-    )  # fmt: skip
-    for part in dataset.iter_chunks():
-        dataset[part] = array[part].astype(dtype)
-    return dataset
+    """Write an array as `dtype`; a large one in chunks of whole rows, shuffled and deflated."""
+    stored, packing = array.astype(dtype, copy=False), {}
+    if stored.nbytes >= CONTIGUOUS_BELOW:
+        chunks = chunk_shape(stored.shape, stored.itemsize)
+        packing = {"chunks": chunks, "shuffle": True, "compression": "gzip", "compression_opts": 1}
+    return group.create_dataset(name, data=stored, track_order=True, **packing)
 
 
 def chunk_shape(shape: Sequence[int], item_bytes: int) -> tuple[int, ...]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import copy
 import struct
 from pathlib import Path
+from typing import Any
 
-import h5py
 import mujoco
 import numpy as np
-from stac_mjx._common.hdf5.info import FileInfo, Source, info_attributes, info_values
+from stac_mjx._common.hdf5.info import FileInfo, Source
 from stac_mjx._common.hdf5.schema import load_schema
 from stac_mjx._common.mjcf import body_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
 from stac_mjx.records import Offsets, ReferenceClips
+from synthetic.writing import write_values
 
 MJCF = """
 <mujoco model="beetle">
@@ -191,98 +192,41 @@ def offsets(**changes) -> Offsets:
     return Offsets(**(fields | changes))
 
 
-def write_rollouts(path: Path, n_clips: int = 2, n_steps: int = 6, seeds: tuple[int, ...] = ()) -> None:
-    """Write a rollouts file with plain h5py, from docs/schema alone, as the controller's package will."""
-    schema = load_schema("mimic.rollouts")
-    rng = np.random.default_rng(1)
-    beetle = model()
-    lead = (len(seeds),) if seeds else ()
-    n_reference = 9
-    sizes = {
-        "clip": n_clips, "state_time": n_steps + 1, "step_time": n_steps, "latent_unit": 4,
-        "reference/reference_frame": n_reference,
-        **{f"activations/{part}/unit_{layer}": 8 for part in ("encoder", "decoder") for layer in range(2)},
-    }  # fmt: skip
+def write_rollouts(path: Path, seeds: tuple[int, ...] = ()) -> None:
+    """Write a rollouts file of random numbers that holds everything in docs/schema."""
+    schema, rng, beetle = load_schema("mimic.rollouts"), np.random.default_rng(1), model()
     labels = {
         "names_qpos": qpos_labels(beetle), "names_qvel": qvel_labels(beetle), "names_xpos": body_labels(beetle),
         "space": ("x", "y", "z"), "quat": ("w", "x", "y", "z"), "actuator": ("hip_motor", "hip_muscle"),
-        "metric": ("joint_reward", "ctrl_cost"),
+        "metric": ("joint_reward", "ctrl_cost"), "clip_name": ("walk_0", "walk_1"), "trial_id": ("trial 0", "trial 1"),
     }  # fmt: skip
-    text = h5py.string_dtype("utf-8")
-    with h5py.File(path, "w", track_order=True) as file:
-        for name, value in info_attributes(info(skeleton=()), schema.kind).items():
-            if value is not None:
-                file.attrs[name] = value
-        for name, value in {
-            "ctrl_dt_s": 0.005, "sim_dt_s": 0.00125, "n_substeps": 4, "rate_hz": 200.0, "reference_rate_hz": 200.0,
-            "checkpoint_sha256": "cd" * 32, "checkpoint_step": 1_000_000, "engine": "mujoco 3.17.0", "deterministic": 1,
-            "alignment": "ctrl[k], activations[k] act on state k and give state k+1",
-        }.items():  # fmt: skip
-            file.attrs[name] = value
-        for group in ("activations", "activations/encoder", "activations/decoder", "reference", "contact"):
-            file.create_group(group, track_order=True)
-        file.create_group("provenance", track_order=True).create_group("assets", track_order=True)
-        for dim, names in labels.items():
-            file.create_dataset(dim, data=list(names), dtype=text).make_scale(dim)
-        for dim, size in sizes.items():
-            seconds = dim.endswith("_time")
-            scale = file.create_dataset(dim, data=np.arange(size) * (0.005 if seconds else 1))
-            scale.attrs["units"] = "s" if seconds else "1"
-            scale.make_scale(dim.rsplit("/", 1)[-1])
-        if seeds:
-            file.create_dataset("seed", data=np.array(seeds)).make_scale("seed")
-            file["seed"].attrs["units"] = "1"
-        lengths = {**sizes, **{dim: len(names) for dim, names in labels.items()}, "seed": len(seeds)}
-        paths = [p for p in schema.datasets if "*" not in p]
-        paths += [f"activations/{part}/layer_{layer}" for part in ("encoder", "decoder") for layer in range(2)]
-        n_poses = int(np.prod([*lead, n_clips, n_steps + 1]))
-        qpos, _, xpos, xquat = poses(n_poses, rng, beetle)
-        moving = {"qpos": qpos, "xpos": xpos, "xquat": xquat}
-        strings = {**info_values(info()), "clip_name": ("walk_0", "walk_1"), "trial_id": ("trial 0", "trial 1")}
-        for where in [*paths, "contact/femur", "provenance/assets/shell.stl"]:
-            rule = schema.dataset(where)
-            assert rule is not None
-            if rule.dtype == "string":
-                value = list(strings[where]) if rule.dims else strings[where]
-                dataset = file.create_dataset(where, data=value, dtype=text)
-                dims = rule.dims
-            elif where.startswith("provenance/assets/"):
-                dataset = file.create_dataset(where, data=np.frombuffer(tetrahedron(), np.uint8))
-                dataset.make_scale("shell.stl")
-                dims = ()
-            else:
-                dims = (("seed",) if seeds and schema.takes_leading(where, rule.dims) else ()) + rule.dims
-                shape = tuple(lengths[dim] for dim in dims)
-                value = moving[where].reshape(shape) if where in moving else rng.uniform(size=shape)
-                value = {
-                    "valid": np.ones(shape), "terminated": np.zeros(shape), "termination_reason": np.zeros(shape),
-                    "reference/clip_start": np.array([0, 4]), "reference/clip_length": np.array([4, 5]),
-                    "reference/time": np.array([0, 1, 2, 3, 0, 1, 2, 3, 4]) / 200,
-                }.get(where, value)  # fmt: skip
-                dataset = file.create_dataset(where, data=np.asarray(value).astype(rule.dtype))
-            for axis, dim in enumerate(dims):
-                dataset.dims[axis].attach_scale(file[dim])
-            if rule.units is not None:
-                dataset.attrs["units"] = rule.units
-            if rule.flag_values:
-                dataset.attrs["flag_values"] = np.array(rule.flag_values, np.uint8)
-                dataset.attrs["flag_meanings"] = " ".join(rule.flag_meanings)
-            if rule.free_flags:
-                dataset.attrs["flag_values"] = np.array([0, 1], np.uint8)
-                dataset.attrs["flag_meanings"] = "clip_end fall"
-            own = {
-                "quaternion_order": "wxyz", "sampled": "last substep", "stage": "after ELU and layer norm", "width": 8,
-                "deterministic": 1,
-            }  # fmt: skip
-            for attribute in rule.attributes:
-                if attribute.name == "column_units":
-                    units = {
-                        "names_qpos": qpos_units(beetle, LENGTH_UNIT_M),
-                        "names_qvel": qvel_units(beetle, LENGTH_UNIT_M),
-                    }.get(rule.dims[-1], ("1",) * lengths[rule.dims[-1]])
-                    dataset.attrs.create("column_units", list(units), dtype=text)
-                else:
-                    dataset.attrs[attribute.name] = own[attribute.name]
+    layers = [f"{part}/{{}}_{layer}" for part in ("activations/encoder", "activations/decoder") for layer in range(2)]
+    lengths = {
+        "seed": len(seeds), "clip": 2, "state_time": 7, "step_time": 6, "latent_unit": 4,
+        "reference/reference_frame": 9, **dict.fromkeys((layer.format("unit") for layer in layers), 8),
+        **{name: len(texts) for name, texts in labels.items()},
+    }  # fmt: skip
+    n_poses = max(1, len(seeds)) * 2 * 7
+    qpos, _, xpos, xquat = poses(n_poses, rng, beetle)
+    moving = {"qpos": qpos, "xpos": xpos, "xquat": xquat}
+    given = moving | {
+        "valid": 1, "terminated": 0, "termination_reason": 0, "reference/clip_start": [0, 4],
+        "reference/clip_length": [4, 5], "reference/time": np.array([0, 1, 2, 3, 0, 1, 2, 3, 4]) / RATE_HZ,
+    }  # fmt: skip
+    values: dict[str, Any] = {"seed": np.array(seeds)} if seeds else {}
+    paths = [name for name in schema.datasets if "*" not in name and not name.startswith("provenance/")]
+    for name in [*paths, *(layer.format("layer") for layer in layers), "contact/femur"]:
+        rule = schema.dataset(name)
+        assert rule is not None, name
+        if rule.dtype != "string":
+            dims = ("seed", *rule.dims) if seeds and schema.takes_leading(name, rule.dims) else rule.dims
+            shape = tuple(lengths[dim] for dim in dims)
+            drawn = rng.uniform(size=0 if name in moving else shape)
+            value = given.get(name, drawn)
+            values[name] = np.reshape(value, shape) if np.size(value) > 1 else np.full(shape, value)
+    units = {"names_qpos": qpos_units(beetle, LENGTH_UNIT_M), "names_qvel": qvel_units(beetle, LENGTH_UNIT_M)}
+    about = {"checkpoint_sha256": "cd" * 32, "checkpoint_step": 1_000_000, "engine": "mujoco 3.17.0"}
+    write_values(path, info(skeleton=()), labels | values, units, **about)
 
 
 def changed(record, **fields):

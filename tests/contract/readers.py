@@ -1,7 +1,4 @@
-"""Every reader of files: how valid files are made, how they are read, and what must hold of what was read.
-
-Imports are late, so that a process loads the package of its readers only.
-"""
+"""Every reader of files: how valid files are made, how they are read, and what must hold of what was read."""
 
 from __future__ import annotations
 
@@ -10,8 +7,29 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+import h5py
 import numpy as np
+import scipy.io
+from contract import examples
 from contract.mutations import Rng, mutate_bytes, mutate_folder, mutate_hdf5, mutate_text
+from reach.test_emg import nwb_file
+from reach_analysis.behaviour.run_sweeps import read_run
+from reach_analysis.config import RecordingConfig
+from reach_analysis.data import clips as reach_clips
+from reach_analysis.data.nwb import read_nwb
+from reach_analysis.data.recordings import read_emg_csv, read_trials
+from reach_analysis.data.rollouts import read_rollouts
+from stac import keypoint_files as files
+from stac_mjx import records
+from stac_mjx.check import check_file
+from stac_mjx.config import KeypointsConfig
+from stac_mjx.convert.public_files import read_public_output
+from stac_mjx.keypoints import load_keypoints
+from track.clip_files import write_clips
+from track.small_setups import ARM_TASK, config
+from track_mjx import clips as track_clips
+from track_mjx.render.footage import read_footage
+from track_mjx.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -33,79 +51,63 @@ class Reader:
 
 
 def _clips(folder: Path) -> list[Path]:
-    from contract.examples import clips
-    from stac_mjx.records import write_clips
-
-    write_clips(folder / "clips.h5", clips())
+    records.write_clips(folder / "clips.h5", examples.clips())
     return [folder / "clips.h5"]
 
 
 def _all_clips(folder: Path) -> list[Path]:
-    from track.clip_files import write_clips
-
     return [*_clips(folder), write_clips(folder / "plain.h5", lengths=(8, 5))]
 
 
 def _offsets(folder: Path) -> list[Path]:
-    from contract.examples import offsets
-    from stac_mjx.records import write_offsets
-
-    write_offsets(folder / "offsets.h5", offsets())
+    records.write_offsets(folder / "offsets.h5", examples.offsets())
     return [folder / "offsets.h5"]
 
 
 def _rollouts(folder: Path) -> list[Path]:
-    from contract.examples import write_rollouts
-
-    write_rollouts(folder / "rollouts.h5")
-    write_rollouts(folder / "seeds.h5", seeds=(4, 9))
+    examples.write_rollouts(folder / "rollouts.h5")
+    examples.write_rollouts(folder / "seeds.h5", seeds=(4, 9))
     return [folder / "rollouts.h5", folder / "seeds.h5"]
 
 
-def _keypoints(folder: Path, kind: str) -> list[Path]:
-    import scipy.io
-    from stac import keypoint_files as files
+POSITIONS, SCORES = files.movement(), files.scores()
 
-    positions, scores = files.movement(), files.scores()
-    moved = positions.transpose(0, 2, 1)
-    if kind == "mat":
-        content = {"pred": moved, "p_max": scores, "names": files.cell(files.NAMES), "fps": 50.0}
-        scipy.io.savemat(folder / "plain.mat", content)
-        scipy.io.savemat(folder / "packed.mat", content, do_compression=True)
-        return [folder / "plain.mat", folder / "packed.mat"]
-    writers: dict[str, Callable[[], Path]] = {
-        "mat73": lambda: files.write_mat_v73(folder / "v73.mat", files.NAMES, pred=moved, p_max=scores),
-        "sleap": lambda: files.write_sleap(folder / "t.h5", positions[:, None], point_scores=scores[:, None], fps=50.0),
-        "nwb": lambda: files.write_nwb(folder / "p.nwb", positions, confidence=scores, times=np.arange(6) / 50.0),
-        "csv": lambda: files.write_csv(folder / "a.csv", positions, confidence=scores),
-        "public": lambda: files.write_stac(folder / "public.h5", positions),
-        "clips": lambda: files.write_clips(folder / "k.h5", positions, (4, 2)),
-    }
-    return [writers[kind]()]
+
+def _mat(folder: Path) -> list[Path]:
+    moved, paths = POSITIONS.transpose(0, 2, 1), [folder / "plain.mat", folder / "packed.mat"]
+    for path in paths:
+        content = {"pred": moved, "p_max": SCORES, "names": files.cell(files.NAMES), "fps": 50.0}
+        scipy.io.savemat(path, content, do_compression=path.stem == "packed")
+    return paths
+
+
+def _mat_v73(folder: Path) -> list[Path]:
+    moved = POSITIONS.transpose(0, 2, 1)
+    return [files.write_mat_v73(folder / "v73.mat", files.NAMES, pred=moved, p_max=SCORES)]
+
+
+def _sleap(folder: Path) -> list[Path]:
+    return [files.write_sleap(folder / "t.h5", POSITIONS[:, None], point_scores=SCORES[:, None], fps=50.0)]
+
+
+def _nwb(folder: Path) -> list[Path]:
+    return [files.write_nwb(folder / "p.nwb", POSITIONS, confidence=SCORES, times=np.arange(6) / 50.0)]
 
 
 def _public(folder: Path) -> list[Path]:
-    import h5py
-    from stac import keypoint_files as files
-
-    (path,) = _keypoints(folder, "public")
+    path = files.write_stac(folder / "public.h5", POSITIONS)
     with h5py.File(path, "r+") as file:
         file["offsets"] = np.zeros((len(files.NAMES), 3))
         file["names_qpos"] = np.array(["root"] * 4, "S")
         file["xpos"], file["names_xpos"] = np.zeros((6, 2, 3)), np.array(["world", "trunk"], "S")
-        file["marker_sites"] = files.movement()
+        file["marker_sites"] = POSITIONS
         file["config"] = "model:\n  SCALE_FACTOR: 0.9\n  KEYPOINT_MODEL_PAIRS: {Snout: trunk}\n"
     return [path]
 
 
 def _run(folder: Path) -> list[Path]:
-    from track.clip_files import write_clips
-    from track.small_setups import ARM_TASK, config
-    from track_mjx.clips import read_clips
-    from track_mjx.runs.run_folder import RunFolder
-
     path = write_clips(folder / "clips.h5", lengths=(8, 5))
-    run = RunFolder.create(config(path, ARM_TASK), read_clips(path), [0], [1])
+    run = RunFolder.create(config(path, ARM_TASK), track_clips.read_clips(path), [0], [1])
     for iteration in range(1, 4):
         run.add_metrics({"iteration": iteration, "steps": 80 * iteration, "reward": 0.5})
     run.checkpoints.save(80, {"a": np.arange(6.0).reshape(2, 3), "b": {"c": np.zeros(2, "i4")}}, score=0.5)
@@ -113,8 +115,6 @@ def _run(folder: Path) -> list[Path]:
 
 
 def _emg_nwb(folder: Path) -> list[Path]:
-    from reach.test_emg import nwb_file
-
     nwb_file(folder / "session.nwb", rate_hz=200.0)
     return [folder / "session.nwb"]
 
@@ -132,30 +132,17 @@ def _emg_csv(folder: Path) -> list[Path]:
 
 
 def _read_clips(path: Path) -> None:
-    from stac_mjx.records import read_clips
-
-    clips = read_clips(path)
+    clips = records.read_clips(path)
     assert clips.clip_length.sum() == clips.n_frames == len(clips.frame_clip) == len(clips.residual)
-    assert read_clips(path, [clips.clip_name[-1], 0]).n_frames == clips.clip_length[[-1, 0]].sum()
+    assert records.read_clips(path, [clips.clip_name[-1], 0]).n_frames == clips.clip_length[[-1, 0]].sum()
 
 
 def _read_offsets(path: Path) -> None:
-    from stac_mjx.records import read_offsets
-
-    offsets = read_offsets(path)
+    offsets = records.read_offsets(path)
     assert offsets.offsets.shape == (len(offsets.kp_names), 3) == offsets.offset_initial.shape
 
 
-def _check(path: Path) -> None:
-    from stac_mjx.check import check_file
-
-    check_file(path)
-
-
 def _read_keypoints(path: Path) -> None:
-    from stac_mjx.config import KeypointsConfig
-    from stac_mjx.keypoints import load_keypoints
-
     keypoints = load_keypoints(KeypointsConfig(path=str(path)), ["Snout", "TailBase", "HandL", "HandR"])
     assert keypoints.clip_lengths.sum() == len(keypoints.positions)
     assert len(set(keypoints.names)) == len(keypoints.names) == keypoints.positions.shape[1]
@@ -164,32 +151,24 @@ def _read_keypoints(path: Path) -> None:
 
 
 def _read_public(path: Path) -> None:
-    from stac_mjx.convert.public_files import read_public_output
-
     assert read_public_output(path).qpos.ndim == 2
 
 
 def _read_track_clips(path: Path) -> None:
-    from track_mjx.clips import cut, read_clips
-
-    clips = read_clips(path)
+    clips = track_clips.read_clips(path)
     assert np.isfinite(clips.qpos).all()
     assert (clips.clip_length > 0).all()
     assert clips.clip_length.sum() == len(clips.qpos)
     assert clips.model().nq == clips.qpos.shape[1]
-    cut(clips, 4 / clips.rate_hz)
+    track_clips.cut(clips, 4 / clips.rate_hz)
 
 
 def _read_footage(path: Path) -> None:
-    from track_mjx.render.footage import read_footage
-
     for film in read_footage(path, [], None)[1]:
         assert len(film.time) == len(film.qpos) == len(film.qpos_ref)
 
 
 def _read_run(folder: Path) -> None:
-    from track_mjx.runs.run_folder import RunFolder
-
     run = RunFolder.open(folder)
     run.record()
     run.metrics()
@@ -199,8 +178,6 @@ def _read_run(folder: Path) -> None:
 
 
 def _read_rollouts(path: Path) -> None:
-    from reach_analysis.data.rollouts import read_rollouts
-
     rollouts = read_rollouts(path)
     for name in ("qpos", "ctrl", "act", "xpos", "metrics", "latent_mean"):
         if rollouts.has(name):
@@ -212,24 +189,17 @@ def _read_rollouts(path: Path) -> None:
 
 
 def _read_reach_clips(path: Path) -> None:
-    from reach_analysis.data.clips import read_clips
-
-    clips = read_clips(path)
+    clips = reach_clips.read_clips(path)
     for name in clips.names:
         clips.read("kp_data", name)
 
 
 def _read_emg_nwb(path: Path) -> None:
-    from reach_analysis.config import RecordingConfig
-    from reach_analysis.data.nwb import read_nwb
-
     raw, table = read_nwb(path, RecordingConfig(nwb_channels={"biceps": 2, "triceps": 0}))
     assert raw.trials == table.trials
 
 
 def _read_emg_csv(folder: Path) -> None:
-    from reach_analysis.data.recordings import read_emg_csv, read_trials
-
     table = read_trials(folder / "trials.csv")
     assert (table.end_s > table.start_s).all()
     raw = read_emg_csv({m: folder / f"emg_{m}.csv" for m in ("biceps", "triceps")}, table, 2500.0)
@@ -237,26 +207,23 @@ def _read_emg_csv(folder: Path) -> None:
 
 
 def _read_reach_run(folder: Path) -> None:
-    from reach_analysis.behaviour.run_sweeps import read_run
-
     assert all(values.ndim == 1 for values in read_run(folder).progress.values())
 
 
-def _keypoint_reader(kind: str, mutate: Callable[[Rng, Path], None]) -> Reader:
-    return Reader("stac_mjx", mutate, lambda folder: _keypoints(folder, kind), _read_keypoints)
-
-
+KEYPOINTS: dict[str, tuple[Callable[[Rng, Path], None], Callable[[Path], list[Path]]]] = {
+    "MATLAB 5": (mutate_bytes, _mat),
+    "MATLAB 7.3": (mutate_hdf5, _mat_v73),
+    "SLEAP": (mutate_hdf5, _sleap),
+    "NWB": (mutate_hdf5, _nwb),
+    "CSV": (mutate_text, lambda folder: [files.write_csv(folder / "a.csv", POSITIONS, confidence=SCORES)]),
+    "clips": (mutate_hdf5, lambda folder: [files.write_clips(folder / "k.h5", POSITIONS, (4, 2))]),
+    "public output": (mutate_hdf5, lambda folder: [files.write_stac(folder / "public.h5", POSITIONS)]),
+}
 READERS = {
     "stac clips": Reader("stac_mjx", mutate_hdf5, _clips, _read_clips),
     "stac offsets": Reader("stac_mjx", mutate_hdf5, _offsets, _read_offsets),
-    "stac check": Reader("stac_mjx", mutate_hdf5, lambda f: [*_clips(f), *_offsets(f), *_rollouts(f)], _check),
-    "keypoints, MATLAB 5": _keypoint_reader("mat", mutate_bytes),
-    "keypoints, MATLAB 7.3": _keypoint_reader("mat73", mutate_hdf5),
-    "keypoints, SLEAP": _keypoint_reader("sleap", mutate_hdf5),
-    "keypoints, NWB": _keypoint_reader("nwb", mutate_hdf5),
-    "keypoints, CSV": _keypoint_reader("csv", mutate_text),
-    "keypoints, clips": _keypoint_reader("clips", mutate_hdf5),
-    "keypoints, public output": _keypoint_reader("public", mutate_hdf5),
+    "stac check": Reader("stac_mjx", mutate_hdf5, lambda f: [*_clips(f), *_offsets(f), *_rollouts(f)], check_file),
+    **{f"keypoints, {kind}": Reader("stac_mjx", *how, _read_keypoints) for kind, how in KEYPOINTS.items()},
     "public output": Reader("stac_mjx", mutate_hdf5, _public, _read_public),
     "track clips": Reader("track_mjx", mutate_hdf5, _all_clips, _read_track_clips),
     "track rollouts": Reader("track_mjx", mutate_hdf5, _rollouts, _read_footage),

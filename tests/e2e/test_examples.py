@@ -20,11 +20,18 @@ from track_mjx.cli import main as track_mjx
 
 Run = Callable[..., object]
 SMALL = ("--steps", "10240")
+QUICK = {
+    "fit": "calibration.frames=50",
+    "report": "studies={forecast:{permutations:19,surrogates:19,resamples:100,folds:3},synergies:{largest:3,folds:3},"
+    "coupling:{permutations:19,samples:3},similarity:{draws:39},comparison:{resamples:100}}",
+}
+"""Settings added to the commands of an example to save time."""
 
 
 def run_here(command: list[str], *, check: bool = False, **_: Any) -> subprocess.CompletedProcess[str]:
     """Run ``python -m MODULE ...`` of one of our packages in this process."""
-    code = import_module(f"{command[2]}.cli").main(command[3:])
+    quick = [QUICK[command[3]]] if command[3] in QUICK else []
+    code = import_module(f"{command[2]}.cli").main([*command[3:], *quick])
     if check and code:
         raise subprocess.CalledProcessError(code, command)
     return subprocess.CompletedProcess(command, code)

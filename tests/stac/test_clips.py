@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 from contract import examples, kit
+from contract.kit import record_violations
 from stac_mjx._common.errors import ContractError, InputError
 from stac_mjx._common.hdf5.info import model_sha256
 from stac_mjx._common.hdf5.schema import load_schema
-from stac_mjx._common.hdf5.writing import record_violations
 from stac_mjx._common.mjcf import unit_name
 from stac_mjx.check import check_file
 from stac_mjx.records import (

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from reach_analysis._common.hdf5.info import FileInfo, info_attributes, info_values
-from reach_analysis._common.hdf5.schema import DatasetRule, load_schema
+from reach_analysis._common.hdf5.schema import load_schema
 from reach_analysis._common.hdf5.writing import Variable, build_record, write_record
 from reach_analysis._common.system import generator
 
@@ -70,15 +67,11 @@ class Content:
     """Trial of each clip; empty: none."""
     seed: int = 0
     """Seed of the random draws."""
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """Unit of the columns of data sets along `actuator`; "1" where missing."""
 
 
 def write_content(path: Path, content: Content) -> None:
     """Write a rollouts file that conforms to docs/schema."""
-    n_steps, rate = content.arrays["ctrl"].shape[1], content.rate_hz
-    versions = {"python": platform.python_version(), "h5py": h5py.__version__, "numpy": np.__version__}
-    body = content.body
+    rate, body = content.rate_hz, content.body
     info = FileInfo(
         title=f"synthetic: {body.name}",
         model_name=body.name,
@@ -90,23 +83,49 @@ def write_content(path: Path, content: Content) -> None:
         root_body=body.root,
         end_effectors=tuple(body.end_effectors),
         config_yaml=f"seed: {content.seed}\n",
-        environment_json=json.dumps(versions),
     )
     values = {
-        "state_time": np.arange(n_steps + 1) / rate,
-        "step_time": np.arange(n_steps) / rate,
-        "names_qpos": tuple(body.joints),
-        "names_qvel": tuple(body.joints),
-        "names_xpos": tuple(body.bodies),
-        "actuator": tuple(body.actuators),
-        "metric": tuple(content.metrics),
+        "names_qpos": body.joints,
+        "names_qvel": body.joints,
+        "names_xpos": body.bodies,
+        "actuator": body.actuators,
+        "metric": content.metrics,
         "clip_name": content.clip_names,
         "trial_id": content.trial_ids or None,
-        **{name: _variable(name, array, content) for name, array in _complete(content).items()},
-        **info_values(info),
+        **_complete(content),
     }
-    attributes = info_attributes(info, KIND) | {"created_utc": _CREATED} | _attributes(content)
-    write_record(path, build_record(KIND, attributes, values))
+    units = {"names_qpos": body.joint_units, "names_qvel": tuple(f"{unit} s-1" for unit in body.joint_units)}
+    write_values(path, info, values, units, created_utc=_CREATED)
+
+
+def write_values(
+    path: Path, info: Any, values: Mapping[str, Any], units: Mapping[str, tuple[str, ...]], **attributes: Any
+) -> None:
+    """Write a rollouts file of labels and arrays; `units` are those of columns, by the dimension of the columns."""
+    rate, n_steps = info.rate_hz or 1.0, values["ctrl"].shape[-2]
+    attributes = {
+        **info_attributes(info, KIND), "ctrl_dt_s": 1 / rate, "sim_dt_s": 0.5 / rate, "n_substeps": 2,
+        "reference_rate_hz": rate, "engine": "none 0", "deterministic": 1,
+        "alignment": "ctrl[k], activations[k] act on state k and give state k+1", **attributes,
+    }  # fmt: skip
+    times = {"state_time": np.arange(n_steps + 1) / rate, "step_time": np.arange(n_steps) / rate}
+    data = {name: _variable(name, value, units) for name, value in values.items()}
+    write_record(path, build_record(KIND, attributes, {**times, **data, **info_values(info)}))
+
+
+def _variable(path: str, value: Any, units: Mapping[str, tuple[str, ...]]) -> Any:
+    """Add its attributes to an array."""
+    rule = load_schema(KIND).dataset(path)
+    if rule is None or not isinstance(value, np.ndarray):
+        return value
+    known = {
+        "column_units": units.get(rule.dims[-1], ("1",) * value.shape[-1]), "width": value.shape[-1],
+        "quaternion_order": "wxyz", "sampled": "last substep", "stage": "linear mixture", "deterministic": 1,
+    }  # fmt: skip
+    flags = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "clip_end lost"}
+    return Variable(
+        value, {entry.name: known[entry.name] for entry in rule.attributes} | (flags if rule.free_flags else {})
+    )
 
 
 def _complete(content: Content) -> dict[str, np.ndarray]:
@@ -135,35 +154,3 @@ def _complete(content: Content) -> dict[str, np.ndarray]:
             arrays[name] = np.array(array, dtype=np.float32)
             arrays[name][blank] = np.nan
     return arrays
-
-
-def _attributes(content: Content) -> dict[str, Any]:
-    step_s = 1.0 / content.rate_hz
-    return {
-        "ctrl_dt_s": step_s,
-        "sim_dt_s": step_s / 2,
-        "n_substeps": 2,
-        "reference_rate_hz": content.rate_hz,
-        "engine": "none 0",
-        "deterministic": 1,
-        "alignment": "ctrl[k], activations[k] act on state k and give state k+1",
-    }
-
-
-def _variable(path: str, array: np.ndarray, content: Content) -> Variable:
-    rule = load_schema(KIND).dataset(path)
-    assert rule is not None, path
-    flags = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "clip_end lost"}
-    attributes = {entry.name: _attribute(entry.name, rule, content, array) for entry in rule.attributes}
-    return Variable(array, attributes | (flags if rule.free_flags else {}))
-
-
-def _attribute(name: str, rule: DatasetRule, content: Content, array: np.ndarray) -> Any:
-    if name == "column_units":
-        joints = {
-            "names_qpos": tuple(content.body.joint_units),
-            "names_qvel": tuple(f"{unit} s-1" for unit in content.body.joint_units),
-        }
-        return joints.get(rule.dims[-1]) or (content.columns.get(rule.path, "1"),) * array.shape[-1]
-    fixed = {"quaternion_order": "wxyz", "sampled": "last substep", "stage": "linear mixture", "deterministic": 1}
-    return array.shape[-1] if name == "width" else fixed[name]

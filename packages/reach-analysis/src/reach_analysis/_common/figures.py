@@ -137,16 +137,9 @@ def legend_above(axes: Axes) -> None:
     handles, names = axes.get_legend_handles_labels()
     once = dict(zip(names, handles, strict=True))
     axes.legend(
-        once.values(),
-        once.keys(),
-        loc="lower left",
-        bbox_to_anchor=(-0.006, 0.99),
-        ncols=4,
-        borderaxespad=0.1,
-        borderpad=0.1,
-        columnspacing=1.4,
-        handlelength=1.4,
-    )
+        once.values(), once.keys(), loc="lower left", bbox_to_anchor=(-0.006, 0.99), ncols=4, borderaxespad=0.1,
+        borderpad=0.1, columnspacing=1.4, handlelength=1.4,
+    )  # fmt: skip
 
 
 def encode(figure: Figure, kind: str = "png") -> bytes:
@@ -161,10 +154,6 @@ def encode(figure: Figure, kind: str = "png") -> bytes:
 
 
 def save(figure: Figure, folder: Path, name: str, kinds: Sequence[str] = ("svg", "png")) -> None:
-    """Write a figure as ``name.svg`` and ``name.png``.
-
-    Raises:
-        OutputError: when a file cannot be written.
-    """
+    """Write a figure as ``name.svg`` and ``name.png``."""
     for kind in kinds:
         write_bytes(folder / f"{name}.{kind}", encode(figure, kind))

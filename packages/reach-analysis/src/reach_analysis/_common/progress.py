@@ -34,11 +34,7 @@ def silent(name: str, total: int | None) -> Tick:
 
 @contextmanager
 def reporting(log_file: Path | None = None, *, append: bool = False) -> Iterator[tuple[logging.Logger, Stage]]:
-    """Yield a logger that writes to standard error and to a file, and a function that starts progress bars.
-
-    Raises:
-        OutputError: when the file cannot be written.
-    """
+    """Yield a logger that writes to standard error and to a file, and a function that starts progress bars."""
     logger = logging.getLogger(PACKAGE)
     before = logger.level, logger.propagate
     console = Console(stderr=True)

@@ -11,7 +11,7 @@ import inspect
 import math
 import operator
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from itertools import pairwise
@@ -104,11 +104,7 @@ def describe(schema: type, width: int = 100) -> str:
 
 
 def validate(config: Any, where: str = "settings", further: Sequence[str] = ()) -> None:
-    """Check all limits and choices of `config`.
-
-    Raises:
-        ConfigError: with everything that is wrong, and with the `further` faults, one line each.
-    """
+    """Raise one ConfigError of `where` with all values beyond their limits or choices, and the `further` faults."""
     raise_all(ConfigError, where, [*limit_faults(config), *further])
 
 
@@ -139,11 +135,7 @@ def _problem(value: Any, limits: Mapping[str, Any]) -> str:
 
 
 def require(value: Any, key: str, example: str) -> Any:
-    """Return a setting that must be given.
-
-    Raises:
-        ConfigError: when it is empty.
-    """
+    """Return a setting; raise a ConfigError where it is empty."""
     if value in (None, "", []):
         raise ConfigError(f"{key} is not set; for example {key}={example}")
     return value
@@ -152,13 +144,12 @@ def require(value: Any, key: str, example: str) -> Any:
 def configure(base: Any, changes: Mapping[str, Any], where: str, renamed: Mapping[str, str] | None = None) -> Any:
     """Return a copy of the settings `base` (a dataclass) with `changes`; nested ones are given as mappings.
 
-    Raises:
-        ConfigError: when a setting does not exist, is out of its limits or of a wrong type; `where` comes first.
+    Names, types and values that are wrong raise a ConfigError that begins with `where`.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    raise_all(ConfigError, where, list(_unknown_settings(type(base), changes, renamed or {})))
+    raise_all(ConfigError, where, list(key_faults(_keys(changes), list(settings_of(type(base))), renamed or {})))
     try:
         changed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), OmegaConf.create(dict(changes))))
     except OmegaConfBaseException as error:
@@ -168,25 +159,24 @@ def configure(base: Any, changes: Mapping[str, Any], where: str, renamed: Mappin
     return changed
 
 
-def _unknown_settings(
-    schema: type, changes: Mapping[str, Any], renamed: Mapping[str, str], prefix: str = ""
-) -> Iterator[str]:
-    hints = get_type_hints(schema)
-    names = [entry.name for entry in fields(schema)]
+def _keys(changes: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in changes.items():
-        if name not in names:
-            yield unknown_setting(f"{prefix}{name}", [prefix + other for other in names], renamed)
-        elif isinstance(value, Mapping) and is_dataclass(hints[name]):
-            yield from _unknown_settings(hints[name], value, renamed, f"{prefix}{name}.")
+        yield from _keys(value, f"{prefix}{name}.") if value and isinstance(value, Mapping) else (prefix + name,)
 
 
-def unknown_setting(key: str, available: Sequence[str], renamed: Mapping[str, str]) -> str:
-    """Format the message for a setting that does not exist, or that `renamed` (old -> new, or empty) lists."""
-    old = next((old for old in renamed if key == old or key.startswith(f"{old}.")), None)
-    if old is None:
-        return unknown("setting", key, available)
-    new = renamed[old]
-    return f"setting {old!r} is now called {new!r}" if new else f"setting {old!r} was removed; leave it out"
+def key_faults(keys: Iterable[str], settings: Sequence[Setting], renamed: Mapping[str, str]) -> Iterator[str]:
+    """One sentence for each key that names nothing in `settings`; `renamed` maps old names to new ones, or to ""."""
+    for key in keys:
+        exists = any(key == one.key or one.key.startswith(f"{key}.") for one in settings)
+        if exists or any(key.startswith(f"{one.key}.") for one in settings if one.is_map):
+            continue
+        old = next((old for old in renamed if key == old or key.startswith(f"{old}.")), None)
+        if old is None:
+            yield unknown("setting", key, [one.key for one in settings])
+        elif renamed[old]:
+            yield f"setting {old!r} is now called {renamed[old]!r}"
+        else:
+            yield f"setting {old!r} was removed; leave it out"
 
 
 def plain_yaml(text: str) -> Any:

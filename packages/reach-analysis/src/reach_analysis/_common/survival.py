@@ -64,12 +64,8 @@ def kaplan_meier(
     Args:
         duration: how long each episode lasted, 0 or more.
         ended: whether it ended early then; otherwise its clip ended.
-        level: coverage of the interval.
+        level: coverage of the interval, between 0 and 1.
         times: further times at which the curve is wanted.
-
-    Raises:
-        ConfigError: for a level outside 0 to 1.
-        DataError: without episodes, or for durations that are negative or not finite.
     """
     if not 0 < level < 1:
         raise ConfigError(f"level must be between 0 and 1, got {level}")

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from .errors import ConfigError, raise_all, unknown
-from .settings import Setting, unknown_setting
+from .settings import Setting, key_faults
 
 _WITH_VALUE = ("--cfg", "--config-dir", "--info", "--package", "-c", "-cd", "-p")
 OPTIONS = (*_WITH_VALUE, "--multirun", "--resolve", "--hydra-help", "--shell-completion", "-m", "-sc")
@@ -48,11 +48,7 @@ class Arguments:
 
 
 def sort_arguments(arguments: Sequence[str], known: Known) -> Arguments:
-    """Separate options from settings, because Hydra cannot read settings on both sides of an option.
-
-    Raises:
-        ConfigError: with every option and setting that does not exist.
-    """
+    """Separate options from settings, because Hydra cannot read settings on both sides of an option."""
     options: list[str] = []
     others: list[str] = []
     waiting = False
@@ -92,11 +88,8 @@ def _key_faults(override: str, known: Known, groups: Sequence[str]) -> list[str]
     if "=" not in override and not override.startswith("~"):
         return [f"{override!r}: settings are given as name=value"]
     name = override.lstrip("+~").split("=", 1)[0]
-    exists = any(name == s.key or s.key.startswith(f"{name}.") for s in known.settings)
-    inside = any(name.startswith(f"{s.key}.") for s in known.settings if s.is_map)
-    if exists or inside or name.split("@")[0] in groups or re.match(r"hydra[./]", name):
-        return []
-    return [unknown_setting(name, [s.key for s in known.settings], known.renamed)]
+    own = name.split("@")[0] in groups or re.match(r"hydra[./]", name)
+    return [] if own else list(key_faults([name], known.settings, known.renamed))
 
 
 def _addable(override: str, settings: Sequence[Setting]) -> str:

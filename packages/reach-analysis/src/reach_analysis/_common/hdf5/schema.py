@@ -153,11 +153,7 @@ def _fill(template: str, stars: tuple[str, ...]) -> str:
 
 @cache
 def load_schema(kind: str) -> Schema:
-    """Return the rules of one kind of file, at the version this package writes.
-
-    Raises:
-        ContractError: for a kind this version does not know.
-    """
+    """Return the rules of one kind of file, at the version this package writes."""
     if kind not in KINDS:
         raise ContractError(unknown("kind of file", kind, KINDS))
     file = resources.files(__name__.rpartition(".")[0]) / "schemas" / f"{kind}-1.0.json"

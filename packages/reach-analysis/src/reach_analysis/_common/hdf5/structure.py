@@ -267,25 +267,15 @@ def _json_problem(text: str, form: str | None) -> str | None:
     return None if fits else f"expected a JSON list of {expected}, got {text[:60]!r}"
 
 
-def _is_name(entry: Any) -> bool:
-    return isinstance(entry, str)
-
-
-def _is_pair(entry: Any) -> bool:
-    return isinstance(entry, list) and len(entry) == 2 and all(map(_is_name, entry))
-
-
 def _is_source(entry: Any) -> bool:
-    if not isinstance(entry, dict):
+    texts = [entry.get(key) for key in ("name", "sha256")] if isinstance(entry, dict) else [None]
+    if not all(isinstance(text, str) for text in texts):
         return False
-    name, digest = entry.get("name"), entry.get("sha256")
-    if not isinstance(name, str) or not isinstance(digest, str):
-        return False
-    return not set("/\\") & set(name) and re.fullmatch("[0-9a-f]{64}", digest) is not None
+    return not set("/\\") & set(texts[0]) and re.fullmatch("[0-9a-f]{64}", texts[1]) is not None
 
 
 _JSON_FORMS: dict[str | None, tuple[str, Callable[[Any], bool]]] = {
-    "names": ("names", _is_name),
-    "pairs": ("pairs of names", _is_pair),
+    "names": ("names", lambda entry: isinstance(entry, str)),
+    "pairs": ("pairs of names", lambda entry: isinstance(entry, list) and [*map(type, entry)] == [str, str]),
     "sources": ('{"name", "sha256"} without folders in the names', _is_source),
 }

@@ -80,11 +80,6 @@ def model_sha256(mjcf_xml: str, assets: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def environment_json() -> str:
-    """Return the versions of program, Python and libraries as JSON."""
-    return json.dumps(environment(), indent=1)
-
-
 def info_attributes(info: FileInfo, kind: str) -> dict[str, Any]:
     """Return the attributes a file of this kind gets; None: to be left out."""
     version = load_schema(kind).version
@@ -116,7 +111,7 @@ def info_values(info: FileInfo) -> dict[str, Any]:
     texts = {
         "provenance/mjcf_xml": info.mjcf_xml,
         "provenance/config_yaml": info.config_yaml,
-        "provenance/environment_json": info.environment_json or environment_json(),
+        "provenance/environment_json": info.environment_json or json.dumps(environment(), indent=1),
     }
     return texts | {f"provenance/assets/{name}": np.frombuffer(data, np.uint8) for name, data in info.assets.items()}
 

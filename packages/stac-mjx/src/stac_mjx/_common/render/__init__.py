@@ -6,11 +6,7 @@ from ..errors import OutputError
 
 
 def import_mujoco() -> None:
-    """Import MuJoCo, which loads the libraries that MUJOCO_GL names.
-
-    Raises:
-        OutputError: if they are missing.
-    """
+    """Import MuJoCo, which loads the libraries that MUJOCO_GL names; raise an OutputError where they are missing."""
     try:
         import mujoco  # noqa: F401
     except (ImportError, AttributeError, RuntimeError, OSError) as error:

@@ -18,11 +18,7 @@ _HELP = (
 
 
 def open_canvas(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
-    """Open a renderer for pictures of `width` x `height` pixels; close it, or use it as a context manager.
-
-    Raises:
-        OutputError: if this machine cannot draw.
-    """
+    """Open a renderer for pictures of `width` x `height` pixels; a context manager."""
     # every element the model can show (geoms, skins, pieces of tendons) twice, and decoration
     max_geom = 10_000 + 2 * (model.ngeom + model.nskin + 20 * (model.ntendon + model.nwrap))
     try:

@@ -48,11 +48,7 @@ def film_path(out: str | None, source: Path, name: str) -> Path:
 def shown_samples(
     time: Float[np.ndarray, " sample"], config: FilmConfig, speed: float, name: str
 ) -> Int[np.ndarray, " picture"]:
-    """Return the sample of a motion that each picture shows: the nearest one in time.
-
-    Raises:
-        ConfigError: if the film starts after the end of the motion, which is called `name`.
-    """
+    """Return the sample of the motion `name` that each picture shows: the nearest one in time."""
     length = float(time[-1])
     if config.start_s > length:
         raise ConfigError(f"start_s={config.start_s}: {name!r} lasts {length:g} s")
@@ -63,11 +59,7 @@ def shown_samples(
 
 
 def require_ffmpeg() -> ModuleType:
-    """Import the library that ships ffmpeg.
-
-    Raises:
-        OutputError: if it is not installed.
-    """
+    """Import the library that ships ffmpeg, or raise an OutputError."""
     try:
         import imageio_ffmpeg
 
@@ -84,9 +76,6 @@ def film(path: Path, fps: int) -> Iterator[Callable[[Picture], None]]:
     """Yield a function that appends a picture to the film at `path`.
 
     The film replaces an earlier one only once it is complete.
-
-    Raises:
-        OutputError: if it cannot be written completely, for example on a full disk.
     """
     ffmpeg = require_ffmpeg()
     from imageio.v2 import get_writer

@@ -1,14 +1,13 @@
 """Reading HDF5 with one message for whatever is wrong, and without leaving the file.
 
 Links to other files, virtual and external storage are refused before they are followed; soft links are followed where
-a caller asks for it, inside the file only.
+a caller asks for it, and refused where they lead out of the file.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ LIBRARY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, Overfl
 
 UNREADABLE = "something that cannot be read"
 
-_MAX_LINKS = 8
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 _log = logging.getLogger(__name__)
 
@@ -129,7 +127,7 @@ def attribute(item: Node, name: str) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def link_problem(group: h5py.Group, name: str) -> str | None:
+def link_problem(group: h5py.Group, name: str, *, soft_links: bool = False) -> str | None:
     """Return why the link `name` in `group` must not be followed, or None."""
     try:
         link = group.get(name, getlink=True)
@@ -137,29 +135,24 @@ def link_problem(group: h5py.Group, name: str) -> str | None:
         return "is a link of an unknown kind"
     if isinstance(link, h5py.ExternalLink):
         return f"is a link to another file ({link.filename!r}); files must be complete in themselves"
-    return "is a soft link; store the data itself" if isinstance(link, h5py.SoftLink) else None
+    return "is a soft link; store the data itself" if isinstance(link, h5py.SoftLink) and not soft_links else None
 
 
-def find(group: h5py.Group, path: str, *, soft_links: bool = False, _left: int = _MAX_LINKS) -> Node | None:
+def find(group: h5py.Group, path: str, *, soft_links: bool = False) -> Node | None:
     """Return the group or data set at `path`, or None; refuse links to other files and (by default) soft links."""
-    item: Any = group
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    for number, name in enumerate(parts):
+    where, item = f"{group.file.filename}: {path}", group
+    for name in (part for part in path.split("/") if part not in ("", ".")):
         if not isinstance(item, h5py.Group) or name not in item:
             return None
-        problem = link_problem(item, name)
-        link = item.get(name, getlink=True) if soft_links else None
-        if isinstance(link, h5py.SoftLink):
-            if _left == 0:
-                raise ContractError(f"{group.file.filename}: {path}: soft links lead in a circle")
-            target = posixpath.join(item.name or "/", link.path, *parts[number + 1 :])
-            return find(item.file, target, soft_links=True, _left=_left - 1)
+        problem = link_problem(item, name, soft_links=soft_links)
         if problem is not None:
-            raise ContractError(f"{group.file.filename}: {path}: {problem}")
+            raise ContractError(f"{where}: {problem}")
         try:
-            item = item[name]
+            item: Any = item[name]
         except LIBRARY_ERRORS as error:
-            raise ContractError(f"{group.file.filename}: {path}: damaged ({reason(error)})") from error
+            raise ContractError(f"{where}: damaged, or links in a circle ({reason(error)})") from error
+        if item.file != group.file:
+            raise ContractError(f"{where}: a soft link leads to another file; files must be complete in themselves")
     return item if isinstance(item, Node) else None
 
 
@@ -197,9 +190,10 @@ def read_strings(dataset: h5py.Dataset) -> tuple[str, ...]:
 def read_numbers(dataset: h5py.Dataset, shape: Sequence[int | None] | None = None, *, index: Any = ()) -> np.ndarray:
     """Read a numeric data set, or the part that `index` selects, as in NumPy; it must have `shape`, None for any."""
     actual = dataset.shape or ()
-    if shape is not None and not _fits(actual, shape):
+    if shape is not None:
+        fits = len(actual) == len(shape) and all(want in (None, n) for n, want in zip(actual, shape, strict=True))
         expected = ", ".join("any" if length is None else str(length) for length in shape)
-        _refuse(dataset, [f"expected shape ({expected}), got {actual}"])
+        _refuse(dataset, [] if fits else [f"expected shape ({expected}), got {actual}"])
     _refuse(dataset, storage_problems(dataset))
     try:
         if dataset.dtype.kind not in "fiu":
@@ -207,10 +201,6 @@ def read_numbers(dataset: h5py.Dataset, shape: Sequence[int | None] | None = Non
         return np.asarray(dataset[index])
     except LIBRARY_ERRORS as error:
         raise ContractError(f"{_place(dataset)}: the values are damaged: {reason(error)}") from error
-
-
-def _fits(actual: Sequence[int], shape: Sequence[int | None]) -> bool:
-    return len(actual) == len(shape) and all(want in (None, n) for n, want in zip(actual, shape, strict=True))
 
 
 def read_assets(file: h5py.File) -> dict[str, bytes]:

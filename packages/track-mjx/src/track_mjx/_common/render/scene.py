@@ -27,11 +27,7 @@ _GRID_CELLS = 12
 
 
 def stage_model(mjcf_xml: str, assets: Mapping[str, bytes], width: int, height: int) -> mujoco.MjModel:
-    """Compile a body for pictures of a size, with a plain sky and without its own lamps and level floors.
-
-    Raises:
-        BodyError: if it does not compile or is incomplete.
-    """
+    """Compile a body for pictures of a size, with a plain sky and without its own lamps and level floors."""
     spec = enclosed_spec(mjcf_xml, assets)
     skybox = mujoco.mjtTexture.mjTEXTURE_SKYBOX
     names = [texture.name for texture in spec.textures if texture.type == skybox]
@@ -79,11 +75,7 @@ class Stage:
         model.vis.map.znear, model.vis.map.zfar, model.vis.map.shadowclip = 0.05, 60.0, 0.8
 
     def camera(self, name: str | None, azimuth: float, elevation: float) -> mujoco.MjvCamera:
-        """Return a camera of the model, or one that keeps the whole animal in view; angles in degrees.
-
-        Raises:
-            ConfigError: if the model has no such camera.
-        """
+        """Return a camera of the model, or one that keeps the whole animal in view; angles in degrees."""
         camera, model = mujoco.MjvCamera(), self.model
         if name is None:
             camera.type = mujoco.mjtCamera.mjCAMERA_FREE.value
