@@ -1,7 +1,8 @@
 """Read mutated files with every reader and print the counts: ``python scripts/fuzz.py`` (Linux; some minutes).
 
 ``--files N`` files a reader (300), ``--reader NAME`` readers whose name contains NAME, ``--first SEED`` other files.
-Readers of a package run in one process, with limits on memory and time. Allowed outcomes are "accepted" and "refused" (one message of the package's own error). Exits with 1 when a reader raised another error, used too much
+Readers of a package run in one process, with limits on memory and time. Allowed outcomes are "accepted" and "refused"
+(one message of the package's own error). Exits with 1 when a reader raised another error, used too much
 memory, or refused without a printable message. Crashes and hangs are listed; they are usually those of libhdf5.
 """
 

@@ -268,10 +268,11 @@ def _json_problem(text: str, form: str | None) -> str | None:
 
 
 def _is_source(entry: Any) -> bool:
-    texts = [entry.get(key) for key in ("name", "sha256")] if isinstance(entry, dict) else [None]
-    if not all(isinstance(text, str) for text in texts):
+    values = entry if isinstance(entry, dict) else {}
+    name, digest = values.get("name"), values.get("sha256")
+    if not isinstance(name, str) or not isinstance(digest, str):
         return False
-    return not set("/\\") & set(texts[0]) and re.fullmatch("[0-9a-f]{64}", texts[1]) is not None
+    return not set("/\\") & set(name) and re.fullmatch("[0-9a-f]{64}", digest) is not None
 
 
 _JSON_FORMS: dict[str | None, tuple[str, Callable[[Any], bool]]] = {
