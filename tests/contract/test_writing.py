@@ -22,7 +22,7 @@ import reach_analysis.cli
 import stac_mjx.cli
 import track_mjx.cli
 from contract import examples, kit
-from stac.quick import QUICK
+from stac.bodies_for_tests import QUICK
 from stac_mjx._common.errors import ContractError, OutputError
 from stac_mjx._common.files import replace_file, write_text
 from stac_mjx._common.hdf5.writing import CHUNK_BYTES, CONTIGUOUS_BELOW, atomic_hdf5, chunk_shape, write_numbers

@@ -59,6 +59,10 @@ FINGER = """
   </worldbody>
 </mujoco>
 """
+ARM_NAMES = ("Shoulder", "Elbow", "Wrist")
+"""Keypoints of the embedded arm."""
+QUICK = ("calibration.frames=10", "calibration.max_rounds=2", "report=false")
+"""Settings that make a fit a matter of a second."""
 REAL = {
     "rat": "rat/rodent.xml",
     "fly": "fly/fruitfly_force_free_nomesh.xml",
@@ -114,15 +118,6 @@ def dense_finger() -> Body:
 def real_body(data_dir: Path, species: str) -> Body:
     """A preset on the model of the data folder."""
     return load_body(body_preset(species, mjcf=str(data_dir / REAL[species])))
-
-
-def calm_qpos(model: mujoco.MjModel, n_frames: int, seed: int) -> np.ndarray:
-    """Poses near the reference one, within all limits."""
-    rng = np.random.default_rng(seed)
-    out = np.tile(model.qpos0, (n_frames, 1))
-    for pose in out:
-        mujoco.mj_integratePos(model, pose, rng.uniform(-0.1, 0.1, size=model.nv), 1.0)
-    return out
 
 
 def random_qpos(model: mujoco.MjModel, n_frames: int, seed: int, size: float = 0.5) -> np.ndarray:

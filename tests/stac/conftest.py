@@ -6,10 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contract import examples
+from stac.bodies_for_tests import ARM_NAMES, QUICK, every_joint
 from stac.keypoint_files import write_sleap
-from stac.quick import ARM_NAMES, QUICK
+from stac_mjx.body.body import Body
 from stac_mjx.cli import main
+from stac_mjx.records import write_clips
 from stac_mjx.synthetic.reaches import mouse_arm_reaches
+
+
+@pytest.fixture(scope="session")
+def body() -> Body:
+    """A floating body with joints of every type."""
+    return every_joint()
+
+
+@pytest.fixture
+def clips_file(tmp_path: Path) -> Path:
+    """Clips of the contract's example."""
+    write_clips(tmp_path / "clips.h5", examples.clips())
+    return tmp_path / "clips.h5"
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import stac_mjx
-from stac.quick import ARM_NAMES
+from stac.bodies_for_tests import ARM_NAMES
 from stac_mjx._common.errors import BodyError, ConfigError, InputError
 from stac_mjx.body.body import Body
 from stac_mjx.body.presets import body_preset
@@ -84,22 +84,16 @@ def test_summary_and_words(result: Registration, arm_fit: Path) -> None:
     assert "calibrated on 10 frames in 2 rounds" in str(result)
 
 
-def test_ik_takes_offsets_in_every_form(result: Registration, body: Body, keypoints: Keypoints, arm_fit: Path) -> None:
-    forms = (result, result.offsets, arm_fit / "offsets.h5", stac_mjx.read_offsets(arm_fit / "offsets.h5"))
-    poses = [stac_mjx.ik(body, keypoints, form).clips.qpos for form in forms]
-    for other in poses[1:]:
-        np.testing.assert_allclose(other, poses[0], atol=1e-5)
-    np.testing.assert_allclose(poses[0], result.clips.qpos, atol=2e-3)
-
-
-def test_ik_result_serves_as_offsets_again_and_saves_no_offsets(
-    result: Registration, body: Body, keypoints: Keypoints, tmp_path: Path
+def test_ik_takes_offsets_in_every_form_and_serves_as_offsets_again(
+    result: Registration, body: Body, keypoints: Keypoints, arm_fit: Path, tmp_path: Path
 ) -> None:
     known = stac_mjx.ik(body, keypoints, result)
     assert "offsets: given" in str(known)
-    out = known.save(tmp_path, report=False)
-    assert not (out / "offsets.h5").exists()
+    np.testing.assert_allclose(known.clips.qpos, result.clips.qpos, atol=2e-3)
+    for form in (result.offsets, arm_fit / "offsets.h5", stac_mjx.read_offsets(arm_fit / "offsets.h5")):
+        np.testing.assert_allclose(stac_mjx.ik(body, keypoints, form).clips.qpos, known.clips.qpos, atol=1e-5)
     np.testing.assert_array_equal(stac_mjx.ik(body, keypoints, known).clips.qpos, known.clips.qpos)
+    assert not (known.save(tmp_path, report=False) / "offsets.h5").exists()
 
 
 def test_offsets_of_an_ik_result_are_matched_by_name_and_body(
@@ -138,18 +132,14 @@ def test_embedded_reaches_without_a_path_do_not_follow_the_seed(body: Body) -> N
     np.testing.assert_array_equal(embedded(body, FitConfig(seed=7)).keypoints.positions, keypoints.positions)
 
 
-def test_progress_bars_do_not_show_outside_a_terminal(
-    body: Body, keypoints: Keypoints, capsys: pytest.CaptureFixture[str]
+def test_what_was_assumed_is_logged_and_no_bar_shows_outside_a_terminal(
+    body: Body, keypoints: Keypoints, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stac_mjx.fit(body, keypoints, progress=True, **QUICK)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_what_was_assumed_is_logged(body: Body, keypoints: Keypoints, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "stac_mjx"):
-        result = stac_mjx.fit(body, replace(keypoints, rate_hz=None), **QUICK)
-    assert result.trajectory.rate_hz == 200.0
+        result = stac_mjx.fit(body, replace(keypoints, rate_hz=None), progress=True, **QUICK)
+    assert result.clips.info.rate_hz == 200.0
     assert "200 Hz, usual for body 'mouse_arm'" in caplog.text
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

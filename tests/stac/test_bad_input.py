@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 import pytest
 from messages import assert_one_message, assert_refused
+from stac.bodies_for_tests import ARM_NAMES, QUICK
 from stac.keypoint_files import write_sleap
-from stac.quick import ARM_NAMES, QUICK
 from stac_mjx.cli import main
 
 NO_JOINTS = """
@@ -64,21 +64,6 @@ class Place:
         return f"offsets={path}"
 
 
-Case = tuple[str, Callable[[Place], list[str]], list[str]]
-
-
-def recorded(*words: str, fit: Callable[[Place], list[str]]) -> Case:
-    return "fit", fit, list(words)
-
-
-def settings(*words: str, given: list[str]) -> Case:
-    return "fit", lambda place: [f"keypoints.path={place.recording}", *given], list(words)
-
-
-def ik(*words: str, given: Callable[[Place], list[str]]) -> Case:
-    return "ik", lambda place: [f"keypoints.path={place.recording}", *given(place)], list(words)
-
-
 def without(positions: np.ndarray, keypoint: int | slice) -> np.ndarray:
     out = positions.copy()
     out[:, keypoint] = np.nan
@@ -92,86 +77,74 @@ def version(text: str) -> Callable[[h5py.File], None]:
     return change
 
 
-CASES: dict[str, Case] = {
-    # the recording
-    "wrong keypoint names": recorded(
-        "unknown keypoint 'Shoulder'", "did you mean 'Shouldr'", "keypoints.rename",
-        fit=lambda p: [p.tracks(p.positions[:, None], ("Shouldr", "Elbow", "Wrist"))],
+Arguments = Callable[[Place], list[str]]
+SETTINGS: dict[str, tuple[list[str], list[str]]] = {
+    "unknown preset": (["body=ratt"], ["unknown preset 'ratt'", "did you mean 'rat'"]),
+    "no model": (["body=stick"], ["body 'stick'", "body.mjcf=PATH"]),
+    "unknown setting": (["calibration.frame=9"], ["calibration.frame'", "did you mean 'calibration.frames'"]),
+    "two unknown settings": (["seeds=1", "bodi=rat"], ["2 faults", "'seeds'", "'bodi'"]),
+    "wrong type": (["calibration.frames=abc"], ["calibration.frames=abc", "could not be converted to Integer"]),
+    "impossible values": (
+        ["body.scale=0", "calibration.frames=-3", "solver.pose_prior_mm=-1", "solver.tolerance_mm=nan", "seed=-1",
+         "alignment.mode=similar", "alignment.up=up", "solver.robust=hubert", "keypoints.unit=furlong",
+         "trajectory.rate_hz=-1"],
+        ["10 faults", "body.scale", "got 0", "calibration.frames", "-3", "solver.pose_prior_mm", "-1",
+         "solver.tolerance_mm", "nan", "seed", "did you mean 'similarity'", "alignment.up", "'up'", "-z",
+         "did you mean 'huber'", "keypoints.unit", "furlong", "m, dm, cm, mm", "trajectory.rate_hz"],
     ),
-    "millimetres given as metres": recorded(
-        "bad.h5", "times the size of body 'mouse_arm'", "keypoints.unit",
-        fit=lambda p: [p.tracks(1000 * p.positions[:, None])],
+    "stop before start": (["keypoints.start=5", "keypoints.stop=2"], ["keypoints.stop", "5", "2"]),
+    "offsets for fit": (["offsets=offsets.h5"], ["offsets", "stac-mjx ik"]),
+}  # fmt: skip
+RECORDINGS: dict[str, tuple[Arguments, list[str]]] = {
+    "wrong keypoint names": (
+        lambda p: [p.tracks(p.positions[:, None], ("Shouldr", "Elbow", "Wrist"))],
+        ["unknown keypoint 'Shoulder'", "did you mean 'Shouldr'", "keypoints.rename"],
     ),
-    "trunk keypoint never seen": recorded(
-        "bad.h5", "never observed", "Elbow", "trunk",
-        fit=lambda p: [p.tracks(without(p.positions, 1)[:, None]), "body.trunk_keypoints=[Elbow]"],
+    "millimetres given as metres": (
+        lambda p: [p.tracks(1000 * p.positions[:, None])],
+        ["bad.h5", "times the size of body 'mouse_arm'", "keypoints.unit"],
     ),
-    "missing file": recorded(
-        "does not exist", "did you mean 'reach.h5'", fit=lambda p: [f"keypoints.path={p.recording.parent / 'rech.h5'}"]
+    "trunk keypoint never seen": (
+        lambda p: [p.tracks(without(p.positions, 1)[:, None]), "body.trunk_keypoints=[Elbow]"],
+        ["bad.h5", "never observed", "Elbow", "trunk"],
     ),
-    "recording of no body": recorded("keypoints.path is empty", fit=lambda p: ["body.default_mjcf=''", _arm(p)]),
-    # the body
-    "unknown preset": settings("unknown preset 'ratt'", "did you mean 'rat'", given=["body=ratt"]),
-    "scale zero": settings("body.scale", "got 0", given=["body.scale=0"]),
-    "no model": settings("body 'stick'", "body.mjcf=PATH", given=["body=stick"]),
-    "model does not compile": recorded(
-        "bad.xml", "screw", fit=lambda p: [p.model("<worldbody><body><joint type='screw'/></body></worldbody>")]
+    "missing file": (
+        lambda p: [f"keypoints.path={p.recording.parent / 'rech.h5'}"], ["does not exist", "did you mean 'reach.h5'"]
     ),
-    "model without joints": recorded(
-        "no joint",
-        fit=lambda p: [
+    "recording of no body": (lambda p: ["body.default_mjcf=''", _arm(p)], ["keypoints.path is empty"]),
+    "model does not compile": (
+        lambda p: [p.model("<worldbody><body><joint type='screw'/></body></worldbody>")], ["bad.xml", "screw"]
+    ),
+    "model without joints": (
+        lambda p: [
             p.model(NO_JOINTS), f"keypoints.path={p.recording}", "~body.parts.shoulder", "~body.parts.elbow"
         ],
+        ["no joint"],
     ),
-    # settings
-    "unknown setting": settings(
-        "calibration.frame'", "did you mean 'calibration.frames'", given=["calibration.frame=9"]
+}  # fmt: skip
+OFFSETS: dict[str, tuple[Arguments, list[str]]] = {
+    "not given": (lambda p: [], ["offsets is not set"]),
+    "missing": (lambda p: ["offsets=nowhere.h5"], ["nowhere.h5", "no such file"]),
+    "clips": (lambda p: [f"offsets={p.fit / 'clips.h5'}"], ["clips.h5", "mimic.offsets"]),
+    "a recording": (lambda p: [f"offsets={p.recording}"], ["reach.h5", "schema_name"]),
+    "of a newer major": (lambda p: [p.offsets(version("2.0"))], ["2.0", "update the program"]),
+    "of another body": (
+        lambda p: [f"offsets={p.fit / 'offsets.h5'}", "body.name=cat"],
+        ["offsets.h5", "belongs to body 'mouse_arm'", "'cat'"],
     ),
-    "unknown setting after a plus": settings("unknown setting 'frames'", given=["+frames=9"]),
-    "wrong type": settings(
-        "calibration.frames=abc", "could not be converted to Integer", given=["calibration.frames=abc"]
+    "at another scale": (
+        lambda p: [f"offsets={p.fit / 'offsets.h5'}", "body.scale=1.2"], ["offsets.h5", "body.scale=1"]
     ),
-    "negative count": settings("calibration.frames", "-3", given=["calibration.frames=-3"]),
-    "negative weight": settings("solver.pose_prior_mm", "-1", given=["solver.pose_prior_mm=-1"]),
-    "not a number": settings("solver.tolerance_mm", "nan", given=["solver.tolerance_mm=nan"]),
-    "negative seed": settings("seed", "-1", given=["seed=-1"]),
-    "unknown mode": settings("alignment.mode", "did you mean 'similarity'", given=["alignment.mode=similar"]),
-    "unknown axis": settings("alignment.up", "'up'", "-z", given=["alignment.up=up"]),
-    "unknown loss": settings("solver.robust", "did you mean 'huber'", given=["solver.robust=hubert"]),
-    "unknown unit": settings("keypoints.unit", "furlong", "m, dm, cm, mm", given=["keypoints.unit=furlong"]),
-    "new rate negative": settings("trajectory.rate_hz", "-1", given=["trajectory.rate_hz=-1"]),
-    "stop before start": settings(
-        "keypoints.stop", "5", "2", given=["keypoints.start=5", "keypoints.stop=2"]
+    "in another frame": (
+        lambda p: [f"offsets={p.fit / 'offsets.h5'}", "body.markers.Elbow.body=humerus"],
+        ["offsets.h5", "'Elbow'", "'ulna'", "'humerus'"],
     ),
-    "two faults at once": settings("2 faults", "seed", "solver.robust", given=["seed=-1", "solver.robust=x"]),
-    "two unknown settings": settings("2 faults", "'seeds'", "'bodi'", given=["seeds=1", "bodi=rat"]),
-    "no equals sign": settings("'report'", "name=value", given=["report"]),
-    "unknown option": settings("--multirum", "did you mean '--multirun'", given=["--multirum"]),
-    "unbalanced bracket": settings("keypoints.names=[Shoulder", "quotes", given=["keypoints.names=[Shoulder"]),
-    "offsets for fit": settings("offsets", "stac-mjx ik", given=["offsets=offsets.h5"]),
-    # known offsets
-    "ik without offsets": ik("offsets is not set", given=lambda p: []),
-    "offsets missing": ik("nowhere.h5", "no such file", given=lambda p: ["offsets=nowhere.h5"]),
-    "offsets are clips": ik("clips.h5", "mimic.offsets", given=lambda p: [f"offsets={p.fit / 'clips.h5'}"]),
-    "offsets are a recording": ik("reach.h5", "schema_name", given=lambda p: [f"offsets={p.recording}"]),
-    "offsets of a newer major": ik("2.0", "update the program", given=lambda p: [p.offsets(version("2.0"))]),
-    "offsets of another body": ik(
-        "offsets.h5", "belongs to body 'mouse_arm'", "'cat'",
-        given=lambda p: [f"offsets={p.fit / 'offsets.h5'}", "body.name=cat"],
-    ),
-    "offsets at another scale": ik(
-        "offsets.h5", "body.scale=1", given=lambda p: [f"offsets={p.fit / 'offsets.h5'}", "body.scale=1.2"]
-    ),
-    "offsets in another frame": ik(
-        "offsets.h5", "'Elbow'", "'ulna'", "'humerus'",
-        given=lambda p: [f"offsets={p.fit / 'offsets.h5'}", "body.markers.Elbow.body=humerus"],
-    ),
-    "offsets of other keypoints": ik(
-        "offsets.h5", "unknown keypoint 'Paw'",
-        given=lambda p: [
+    "of other keypoints": (
+        lambda p: [
             f"offsets={p.fit / 'offsets.h5'}", "+body.markers.Paw.body=wrist_body", "~body.markers.Wrist",
             "keypoints.rename.Wrist=Paw", "body.keypoint_order=[]", "body.skeleton=[]",
         ],
+        ["offsets.h5", "unknown keypoint 'Paw'"],
     ),
 }  # fmt: skip
 
@@ -183,34 +156,44 @@ def _arm(place: Place) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path, arm_recording: Path, arm_positions: np.ndarray, arm_fit: Path) -> Place:
+def place(
+    tmp_path: Path, arm_recording: Path, arm_positions: np.ndarray, arm_fit: Path, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    monkeypatch.chdir(tmp_path)
     return Place(tmp_path, arm_recording, arm_positions[:60], arm_fit)
 
 
-@pytest.mark.parametrize(("verb", "arguments", "words"), CASES.values(), ids=list(CASES))
-def test_a_mistake_ends_in_one_message_and_leaves_nothing(
-    verb: str,
-    arguments: Callable[[Place], list[str]],
-    words: list[str],
-    place: Place,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+def assert_nothing_done(
+    verb: str, place: Place, arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(place.folder)
-    given = [*QUICK[-1:], f"out={place.out}", *arguments(place)]
     before = set(place.folder.rglob("*"))
+    given = [*QUICK[-1:], f"out={place.out}", *arguments]
     assert_refused(main, f"stac-mjx {verb}", given, words, capsys)
     assert set(place.folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize("case", SETTINGS)
+def test_wrong_settings(case: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    given, words = SETTINGS[case]
+    assert_nothing_done("fit", place, [f"keypoints.path={place.recording}", *given], words, capsys)
+
+
+@pytest.mark.parametrize("case", RECORDINGS)
+def test_wrong_recordings_and_bodies(case: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, words = RECORDINGS[case]
+    given = arguments(place)
+    assert_nothing_done("fit", place, given, words, capsys)
+
+
+@pytest.mark.parametrize("case", OFFSETS)
+def test_wrong_offsets(case: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, words = OFFSETS[case]
+    given = [f"keypoints.path={place.recording}", *arguments(place)]
+    assert_nothing_done("ik", place, given, words, capsys)
+
+
 def fit_command(place: Place, *more: str) -> list[str]:
     return ["fit", f"keypoints.path={place.recording}", f"out={place.out}", *QUICK, *more]
-
-
-def run_command(arguments: list[str], prelude: str = "") -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, after some lines of Python."""
-    script = f"{prelude}\nimport sys\nfrom stac_mjx.cli import main\nsys.exit(main(sys.argv[1:]))"
-    return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120)
 
 
 def test_out_is_a_file(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,7 +212,8 @@ def test_folder_without_permission(place: Place, capsys: pytest.CaptureFixture[s
 
 
 def test_process_ends_with_code_2_and_no_traceback(place: Place) -> None:
-    ended = run_command(["fit", "keypoints.path=nowhere.mat", f"out={place.out}"])
+    command = [sys.executable, "-m", "stac_mjx", "fit", "keypoints.path=nowhere.mat", f"out={place.out}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert_one_message(ended.stderr, "stac-mjx fit", ["nowhere.mat", "does not exist"])
     assert not place.out.exists()

@@ -7,6 +7,7 @@ import mujoco
 import numpy as np
 import pytest
 from stac_mjx._common.errors import BodyError
+from stac_mjx._common.mjcf import qpos_units, qvel_labels, qvel_units
 from stac_mjx.body.body import load_body
 from stac_mjx.config import BodyConfig, MarkerConfig
 
@@ -80,10 +81,11 @@ def test_names_and_units_of_columns(tmp_path):
     free = ("root_x", "root_y", "root_z", "root_qw", "root_qx", "root_qy", "root_qz")
     ball = ("joint_3_qw", "joint_3_qx", "joint_3_qy", "joint_3_qz")
     assert body.qpos_names == (*free, "shoulder", "arm", *ball, "reach")
-    assert body.qvel_names[:6] == ("root_vx", "root_vy", "root_vz", "root_wx", "root_wy", "root_wz")
-    assert body.qvel_names[6:] == ("shoulder", "arm", "joint_3_wx", "joint_3_wy", "joint_3_wz", "reach")
-    assert body.qpos_units == ("cm",) * 3 + ("1",) * 4 + ("rad", "rad") + ("1",) * 4 + ("cm",)
-    assert body.qvel_units == ("cm s-1",) * 3 + ("rad s-1",) * 8 + ("cm s-1",)
+    qvel = qvel_labels(body.model)
+    assert qvel[:6] == ("root_vx", "root_vy", "root_vz", "root_wx", "root_wy", "root_wz")
+    assert qvel[6:] == ("shoulder", "arm", "joint_3_wx", "joint_3_wy", "joint_3_wz", "reach")
+    assert qpos_units(body.model, 0.01) == ("cm",) * 3 + ("1",) * 4 + ("rad", "rad") + ("1",) * 4 + ("cm",)
+    assert qvel_units(body.model, 0.01) == ("cm s-1",) * 3 + ("rad s-1",) * 8 + ("cm s-1",)
     assert body.body_names == ("world", "trunk", "arm", "body_3")
 
 
@@ -164,17 +166,17 @@ def test_sibling_folder_is_allowed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("meshdir", "mesh", "message"),
     [
-        ({"mesh": "/etc/hostname"}, "expected a path relative to the MJCF"),
-        ({"mesh": "../../../secret.stl"}, "outside the model folder"),
-        ({"mesh": "missing.stl"}, "no such file in .*meshes"),
-        ({"meshdir": "/srv/meshes"}, "'/srv/meshes' is absolute"),
+        ("meshes", "/etc/hostname", "expected a path relative to the MJCF"),
+        ("meshes", "../../../secret.stl", "outside the model folder"),
+        ("meshes", "missing.stl", "no such file in .*meshes"),
+        ("/srv/meshes", "bone.stl", "'/srv/meshes' is absolute"),
     ],
 )
-def test_assets_out_of_bounds_are_refused(tmp_path, changes, message):
+def test_assets_out_of_bounds_are_refused(tmp_path, meshdir, mesh, message):
     with pytest.raises(BodyError, match=message):
-        load_body(config(write_model(tmp_path, **changes)))
+        load_body(config(write_model(tmp_path, meshdir=meshdir, mesh=mesh)))
 
 
 @pytest.mark.parametrize(
@@ -229,12 +231,6 @@ def test_all_faults_are_listed_at_once_with_near_names(tmp_path):
     assert "12 " in text.partition("\n")[0]
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
-def test_scale_must_be_positive(tmp_path, scale):
-    with pytest.raises(BodyError, match="scale: expected more than 0"):
-        load_body(config(write_model(tmp_path), scale=scale))
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -243,9 +239,10 @@ def test_scale_must_be_positive(tmp_path, scale):
         ({"mjcf": None, "default_mjcf": "embedded:cat.xml"}, "names no file"),
         ({"mjcf": None, "default_mjcf": "web:cat.xml"}, "expected embedded:FILE or dm_control:PATH"),
         ({"markers": {}}, "markers: empty"),
+        *(({"scale": scale}, "scale: expected more than 0") for scale in (0.0, -1.0, float("nan"), float("inf"))),
     ],
 )
-def test_settings_without_a_model(tmp_path, changes, message):
+def test_settings_that_make_no_body(tmp_path, changes, message):
     with pytest.raises(BodyError, match=message):
         load_body(config(write_model(tmp_path), **changes))
 

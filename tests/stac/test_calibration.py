@@ -41,15 +41,8 @@ def test_best_offsets_are_the_minimum_of_their_objective() -> None:
     for _ in range(20):
         assert objective(best) <= objective(best + rng.normal(scale=0.05, size=(3, 3))) + 1e-12
     np.testing.assert_array_equal(best[2], initial[2])
-
-
-def test_the_pull_does_not_depend_on_the_number_of_frames() -> None:
-    rng = np.random.default_rng(1)
-    local, weight = rng.normal(size=(10, 2, 3)), np.ones((10, 2))
-    initial, pull = np.zeros((2, 3)), np.array([1.0, 0.2])
-    once = best_offsets(local, weight, initial, pull)
-    many = best_offsets(np.tile(local, (7, 1, 1)), np.tile(weight, (7, 1)), initial, pull)
-    np.testing.assert_allclose(once, many)
+    # the pull does not depend on the number of frames
+    np.testing.assert_allclose(best_offsets(np.tile(local, (7, 1, 1)), np.tile(weight, (7, 1)), initial, pull), best)
 
 
 def test_keypoints_in_body_frames_are_their_offsets() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from stac.quick import QUICK
+from stac.bodies_for_tests import QUICK
 from stac_mjx.check import check_file, errors_in
 from stac_mjx.cli import main
 from stac_mjx.records import read_clips, read_offsets
@@ -128,25 +128,18 @@ def test_ik_repeats_the_alignment_of_the_fit(up: str, arm_recording: Path, tmp_p
     np.testing.assert_allclose(k * recorded @ rotation.T + translation, expected, atol=1e-8)
 
 
-def test_multirun_gives_each_job_a_folder_of_its_own(arm_recording: Path, tmp_path: Path) -> None:
+def test_multirun_gives_each_job_a_folder_of_its_own_and_outlives_one_that_fails(
+    arm_recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = [f"keypoints.path={arm_recording}", f"out={tmp_path}/sweep", *QUICK]
-    assert main(["fit", "--multirun", "seed=0,1", *settings]) == 0
+    assert main(["fit", "--multirun", "body.scale=0,1", "seed=0,1", *settings]) == 2
+    assert "stac-mjx fit: job 000_body.scale=0,seed=0 failed: " in capsys.readouterr().err
     folders = sorted(path for path in (tmp_path / "sweep").iterdir() if path.is_dir())
-    assert [path.name for path in folders] == ["000_seed=0", "001_seed=1"]
+    assert [path.name for path in folders] == ["002_body.scale=1,seed=0", "003_body.scale=1,seed=1"]
     for seed, folder in enumerate(folders):
         assert errors_in(check_file(folder / "clips.h5")) == []
         assert f"\nseed: {seed}\n" in (folder / "config.yaml").read_text()
         assert "mean error" in (folder / "fit.log").read_text()
-
-
-def test_multirun_goes_on_after_a_job_that_fails(
-    arm_recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = [f"keypoints.path={arm_recording}", f"out={tmp_path}/sweep", *QUICK]
-    assert main(["fit", "-m", "body.scale=0,1", *settings]) == 2
-    assert "stac-mjx fit: job 000_body.scale=0 failed: " in capsys.readouterr().err
-    assert (tmp_path / "sweep" / "001_body.scale=1" / "clips.h5").exists()
-    assert not (tmp_path / "sweep" / "000_body.scale=0").exists()
 
 
 PRESET = """

@@ -10,7 +10,7 @@ import pytest
 from contract import examples, kit
 from contract.kit import record_violations
 from stac_mjx._common.errors import ContractError, InputError
-from stac_mjx._common.hdf5.info import model_sha256
+from stac_mjx._common.hdf5.info import Source, model_sha256
 from stac_mjx._common.hdf5.schema import load_schema
 from stac_mjx._common.mjcf import unit_name
 from stac_mjx.check import check_file
@@ -25,12 +25,6 @@ from stac_mjx.records import (
     write_clips,
     write_offsets,
 )
-
-
-@pytest.fixture
-def clips_file(tmp_path: Path) -> Path:
-    write_clips(tmp_path / "clips.h5", examples.clips())
-    return tmp_path / "clips.h5"
 
 
 def test_derived_fields_follow_the_clips():
@@ -53,13 +47,12 @@ def test_residual_of_a_long_recording_is_computed_in_portions():
     np.testing.assert_allclose(clips.residual, np.linalg.norm(points - sites, axis=-1), rtol=1e-6)
 
 
-@pytest.mark.parametrize("lengths", [(1,), (4,), (1, 1), (2, 30)])
+@pytest.mark.parametrize("lengths", [(1,), (1, 1), (2, 30)])
 def test_short_and_single_clips_are_written_and_read(tmp_path: Path, lengths):
-    clips = examples.clips(lengths)
-    write_clips(tmp_path / "a.h5", clips)
+    write_clips(tmp_path / "a.h5", examples.clips(lengths))
     read = read_clips(tmp_path / "a.h5")
     np.testing.assert_array_equal(read.clip_length, lengths)
-    np.testing.assert_allclose(read.xpos, clips.xpos, rtol=1e-6)
+    np.testing.assert_allclose(read.xpos, examples.clips(lengths).xpos, rtol=1e-6)
 
 
 def test_a_subset_of_clips_is_read_in_the_order_asked_for(clips_file: Path):
@@ -88,6 +81,10 @@ def test_clips_that_do_not_exist_are_named(clips_file: Path, clips, message):
 
 
 BAD_CLIPS = {
+    "three": (
+        lambda c: {"qpos": c.qpos[:, :-1], "xquat": c.xquat[:-1], "kp_names": ("a", "a", "b", "c")},
+        r"(?s)qpos: expected shape.*xquat.*kp_names",
+    ),
     "qpos": (lambda c: {"qpos": c.qpos[:, :-1]}, r"qpos: expected shape \(frame 15, names_qpos 13\), got \(15, 12\)"),
     "frames": (lambda c: {"clip_length": np.array([7, 3, 6])}, "expected shape"),
     "lengths": (lambda c: {"clip_length": np.array([7.0, 3, 5])}, "clip_length: expected a list of whole numbers"),
@@ -127,14 +124,6 @@ def test_the_check_of_a_record_is_the_check_of_its_file(tmp_path: Path, name):
     assert set(map(str, violations)) <= set(map(str, check_file(tmp_path / "a.h5")))
 
 
-def test_all_problems_come_in_one_message(tmp_path: Path):
-    clips = examples.clips()
-    wrong = examples.changed(clips, qpos=clips.qpos[:, :-1], xquat=clips.xquat[:-1], kp_names=("a", "a", "b", "c"))
-    with pytest.raises(ContractError, match="qpos: expected shape") as error:
-        write_clips(tmp_path / "a.h5", wrong)
-    assert all(word in str(error.value) for word in ("xquat", "kp_names"))
-
-
 @pytest.mark.parametrize(
     ("fields", "where"),
     [
@@ -149,22 +138,15 @@ def test_offsets_that_do_not_fit_together_are_reported(fields, where):
     assert where in [v.where for v in record_violations(offsets_record(examples.changed(examples.offsets(), **fields)))]
 
 
-def test_offsets_may_leave_out_what_is_not_known(tmp_path: Path):
-    offsets = examples.offsets(
-        offset_std=None, fit_frames=None, mean_error_history=None, info=examples.info(rate_hz=None, random_seed=None)
-    )
+def test_offsets_may_leave_out_what_is_not_known_and_hold_only_names_of_source_files(tmp_path: Path):
+    source = Source(Path("/home/someone/private/walk.h5"), "ab" * 32)
+    info = examples.info(rate_hz=None, random_seed=None, source_files=(source,))
+    offsets = examples.offsets(offset_std=None, fit_frames=None, mean_error_history=None, info=info)
     write_offsets(tmp_path / "a.h5", offsets)
     read = read_offsets(tmp_path / "a.h5")
     assert read.offset_std is read.fit_frames is read.mean_error_history is read.info.rate_hz is read.info.random_seed
-
-
-def test_only_names_of_source_files_are_written(tmp_path: Path):
-    from stac_mjx._common.hdf5.info import Source
-
-    source = Source(Path("/home/someone/private/walk.h5"), "ab" * 32)
-    write_offsets(tmp_path / "a.h5", examples.offsets(info=examples.info(source_files=(source,))))
     assert b"someone" not in (tmp_path / "a.h5").read_bytes()
-    assert read_offsets(tmp_path / "a.h5").info.source_files == (Source(Path("walk.h5"), "ab" * 32),)
+    assert read.info.source_files == (Source(Path("walk.h5"), "ab" * 32),)
 
 
 # --- files that are not what was asked for

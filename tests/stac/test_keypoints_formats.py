@@ -65,11 +65,6 @@ def test_one_frame_and_one_keypoint_keep_their_axes(tmp_path, write):
     np.testing.assert_array_equal(one_point.positions, X[:, :1])
 
 
-def test_animal_axis_of_dannce_is_squeezed(tmp_path):
-    alone = files.write_mat(tmp_path / "one.mat", pred=X.transpose(0, 2, 1)[:, None], p_max=P[:, None])
-    np.testing.assert_array_equal(load(alone, NAMES, unit="m").positions, X)
-
-
 @pytest.mark.parametrize("kind", ["sleap", "mat"])
 def test_one_of_two_animals_is_chosen(tmp_path, kind):
     other = movement(seed=5)
@@ -81,6 +76,8 @@ def test_one_of_two_animals_is_chosen(tmp_path, kind):
     second = load(path, NAMES, unit="m", track=1)
     np.testing.assert_array_equal(second.positions, other)
     np.testing.assert_array_equal(second.confidence, P / 2)
+    alone = files.write_mat(tmp_path / "one.mat", pred=X.transpose(0, 2, 1)[:, None], p_max=P[:, None])
+    np.testing.assert_array_equal(load(alone, NAMES, unit="m").positions, X)
 
 
 def test_label3d_columns_are_xyz_of_each_keypoint(tmp_path):
@@ -116,15 +113,11 @@ def test_nwb_keeps_node_order_confidence_and_rate(tmp_path, nodes_in_skeleton):
 def test_nwb_rate_attribute_and_conversion(tmp_path):
     recording = load(files.write_nwb(tmp_path / "a.nwb", X, rate_hz=30.0, unit="meters", conversion=0.01))
     np.testing.assert_allclose(recording.positions, X * 0.01, rtol=1e-15)
-    assert recording.rate_hz == 30.0
-    assert recording.unit == "m"
-
-
-def test_nwb_pixels_are_no_unit(tmp_path):
-    recording = load(files.write_nwb(tmp_path / "a.nwb", X, unit="pixels"))
-    assert recording.unit is None
-    np.testing.assert_array_equal(recording.positions, X)
-    assert any("'pixels'" in note for note in recording.notes)
+    assert (recording.rate_hz, recording.unit) == (30.0, "m")
+    pixels = load(files.write_nwb(tmp_path / "b.nwb", X, unit="pixels"))
+    assert pixels.unit is None
+    np.testing.assert_array_equal(pixels.positions, X)
+    assert any("'pixels'" in note for note in pixels.notes)
 
 
 def test_nwb_container_is_chosen_by_track(tmp_path):
@@ -177,13 +170,8 @@ def test_anipose_table(tmp_path):
     assert recording.names == NAMES
     assert recording.unit is None
     assert recording.rate_hz == 200.0
-    expected = np.where(np.isnan(x).any(axis=-1), 0.0, P)
-    np.testing.assert_array_equal(recording.confidence, expected)
-
-
-def test_anipose_table_without_scores_weighs_all_alike(tmp_path):
-    recording = load(files.write_csv(tmp_path / "a.csv", X))
-    assert (recording.confidence == 1).all()
+    np.testing.assert_array_equal(recording.confidence, np.where(np.isnan(x).any(axis=-1), 0.0, P))
+    assert (load(files.write_csv(tmp_path / "b.csv", X)).confidence == 1).all()
 
 
 @pytest.mark.parametrize("line_end", ["\r\n", "\n"])
@@ -224,20 +212,11 @@ def test_format_is_told_by_content_and_not_by_suffix(tmp_path):
         assert load(tmp_path / name, NAMES).notes[0].startswith(f"read as {kind} ")
 
 
-@pytest.mark.parametrize(
-    ("text", "unit"),
-    [
-        ("mm", "mm"),
-        ("Millimeters", "mm"),
-        ("m (model frame)", "m"),
-        ("cm, z up", "cm"),
-        ("µm", "um"),
-        *(
-            (text, None)
-            for text in ("pixels", "n/a", "uncalibrated: about 2.5 mm per unit", "mm per unit", "2.5 mm", "")
-        ),
-    ],
-)
+UNITS = {"mm": "mm", "Millimeters": "mm", "m (model frame)": "m", "cm, z up": "cm", "µm": "um"}
+NO_UNITS = ("pixels", "n/a", "uncalibrated: about 2.5 mm per unit", "mm per unit", "2.5 mm", "")
+
+
+@pytest.mark.parametrize(("text", "unit"), (UNITS | dict.fromkeys(NO_UNITS)).items())
 def test_units_as_people_write_them(text, unit):
     assert parse_unit(text) == unit
 

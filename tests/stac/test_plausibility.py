@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from stac import bodies_for_tests as bodies
+from stac.bodies_for_tests import ARM_NAMES, QUICK
 from stac.keypoint_files import write_sleap
-from stac.quick import QUICK
 from stac_mjx._common.errors import BodyError
 from stac_mjx.body.body import Body, load_body
 from stac_mjx.cli import main
@@ -18,11 +18,6 @@ from stac_mjx.inputs import is_mirrored, match, size_ratio
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.report.accuracy import marker_warnings
 from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return bodies.every_joint()
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +110,7 @@ def test_flip_and_leave_out_on_the_command_line(
     tmp_path: Path, arm_positions: np.ndarray, capfd: pytest.CaptureFixture[str]
 ) -> None:
     mirrored = arm_positions[:20] * [1, -1, 1]
-    path = write_sleap(tmp_path / "a.h5", mirrored[:, None], ("Shoulder", "Elbow", "Wrist"), units="m", fps=200.0)
+    path = write_sleap(tmp_path / "a.h5", mirrored[:, None], ARM_NAMES, units="m", fps=200.0)
     changes = ["keypoints.flip=y", "body.leave_out=[Shoulder]"]
     given = [f"keypoints.path={path}", f"out={tmp_path / 'out'}", *changes, *QUICK]
     assert main(["fit", *given]) == 0

@@ -16,7 +16,7 @@ from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
 from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.kinematics.trajectory import steps
-from stac_mjx.registration import Trajectory
+from stac_mjx.records import ReferenceClips
 from stac_mjx.results import Registration, register
 from stac_mjx.synthetic.motion import Flaws, Motion, Truth, make_truth, marker_positions
 
@@ -28,16 +28,11 @@ def registered(body: Body, keypoints: Keypoints, **settings: object) -> Registra
     return register(match(body, keypoints, config), config)
 
 
-def with_offsets(body: Body, truth: Truth, config: FitConfig | None = None) -> Trajectory:
+def with_offsets(body: Body, truth: Truth, config: FitConfig | None = None) -> ReferenceClips:
     """All poses of the recording, with the true offsets."""
     config = config or FitConfig()
     inputs = match(body, truth.keypoints, config)
-    return register(inputs, config, known=KnownOffsets(truth.offsets)).trajectory
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return bodies.every_joint()
+    return register(inputs, config, known=KnownOffsets(truth.offsets)).clips
 
 
 @pytest.mark.parametrize(
@@ -47,11 +42,9 @@ def test_any_number_of_clips_and_frames(body: Body, n_clips: int, n_frames: int)
     motion = Motion(n_frames=n_frames, n_clips=n_clips, amplitude=0.4)
     truth = make_truth(body, motion, Flaws(noise_m=1e-3), seed=0)
     result = registered(body, truth.keypoints)
-    assert len(result.trajectory.qpos) == n_clips * n_frames
-    assert result.trajectory.clip_lengths.tolist() == [n_frames] * n_clips
-    assert np.isfinite(result.trajectory.qvel).all()
-    clips = result.clips
-    assert clips.n_frames == n_clips * n_frames
+    assert len(result.clips.qpos) == n_clips * n_frames
+    assert result.clips.clip_length.tolist() == [n_frames] * n_clips
+    assert np.isfinite(result.clips.qvel).all()
     assert result.summary()["failed_frames"] == 0
 
 
@@ -59,7 +52,7 @@ def test_any_number_of_clips_and_frames(body: Body, n_clips: int, n_frames: int)
 def test_one_keypoint_on_a_fixed_and_on_a_floating_body(xml: str, carrier: str, tmp_path: Path) -> None:
     body = bodies.body_of(tmp_path, xml, {"k": (carrier, [0.1, 0.0, 0.05])})
     truth = make_truth(body, Motion(n_frames=20, amplitude=0.3), seed=1)
-    assert np.nanmax(registered(body, truth.keypoints).trajectory.error_mm) < 1.0
+    assert np.nanmax(registered(body, truth.keypoints).clips.error_mm) < 1.0
 
 
 def test_segments_of_a_long_recording_join_without_a_seam(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,9 +68,9 @@ def test_segments_of_a_long_recording_join_without_a_seam(body: Body, monkeypatc
     monkeypatch.setattr(registration, "OVERLAP", 20)
     parts = register(inputs, FitConfig(), known=KnownOffsets(truth.offsets), stage=stage)
     assert sum(ticks) == sum(totals) > 300, "progress ends at its total, overlaps included"
-    away = np.asarray(steps(body.tree, whole.trajectory.qpos, parts.trajectory.qpos))
+    away = np.asarray(steps(body.tree, whole.clips.qpos, parts.clips.qpos))
     assert np.median(np.abs(away)) < 2e-3
-    jump = np.linalg.norm(np.diff(parts.trajectory.marker_sites, axis=0), axis=-1).max()
+    jump = np.linalg.norm(np.diff(parts.clips.marker_sites, axis=0), axis=-1).max()
     assert jump <= 1.5 * np.linalg.norm(np.diff(truth.positions, axis=0), axis=-1).max() + 5e-3
 
 
@@ -119,8 +112,8 @@ def test_resampled_clips_have_the_new_rate_and_the_same_motion(body: Body) -> No
     slow, fast = (
         with_offsets(body, truth, FitConfig(trajectory=TrajectoryConfig(rate_hz=rate))) for rate in (None, 100.0)
     )
-    assert fast.rate_hz == 100.0
-    assert fast.clip_lengths.tolist() == [81, 81]
+    assert fast.info.rate_hz == 100.0
+    assert fast.clip_length.tolist() == [81, 81]
     every_second = np.concatenate([np.arange(0, 81, 2), 81 + np.arange(0, 81, 2)])
     np.testing.assert_allclose(fast.qpos[every_second], slow.qpos, atol=1e-5)
     np.testing.assert_allclose(fast.qvel[every_second][5:35], slow.qvel[5:35], atol=0.15)
@@ -146,14 +139,14 @@ def test_files_keep_the_length_unit_of_the_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(marker_positions(body, found.qpos, truth.offsets), found.marker_sites, atol=1e-7)
     assert np.nanmean(found.error_mm) < 0.02  # of a body 8 mm long
     np.testing.assert_allclose(found.qpos[:, :3], truth.qpos[:, :3], atol=0.02)
-    slopes = np.gradient(found.qpos[:, :3], axis=0)[1:-1] * found.rate_hz
+    slopes = np.gradient(found.qpos[:, :3], axis=0)[1:-1] * found.info.rate_hz
     np.testing.assert_allclose(found.qvel[1:-1, :3], slopes, atol=1e-3 * np.abs(slopes).max())
 
 
 def test_the_same_seed_gives_the_same_result(body: Body) -> None:
     truth = make_truth(body, Motion(n_frames=80, amplitude=0.4), Flaws(noise_m=1e-3), seed=7)
     once, again = (registered(body, truth.keypoints, seed=3) for _ in range(2))
-    np.testing.assert_array_equal(once.trajectory.qpos, again.trajectory.qpos)
+    np.testing.assert_array_equal(once.clips.qpos, again.clips.qpos)
     np.testing.assert_array_equal(once.offsets, again.offsets)
 
 

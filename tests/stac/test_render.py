@@ -46,16 +46,15 @@ def animal(length: float, n_frames: int = 20, joint: str = "<freejoint/>") -> Re
     return examples.clips_of(model, qpos, xpos, xquat, sites, info=info, kp_data=above, **markers)
 
 
-def scene_of(clips: ReferenceClips) -> render.MarkerScene:
+@contextmanager
+def scene_of(clips: ReferenceClips) -> Iterator[render.MarkerScene]:
     model = stage_model(clips.info.mjcf_xml, clips.info.assets, *SIZE)
     with open_canvas(model, *SIZE) as canvas:
-        return render.MarkerScene(clips, canvas)
+        yield render.MarkerScene(clips, canvas)
 
 
 def picture(clips: ReferenceClips, frame: int) -> np.ndarray:
-    model = stage_model(clips.info.mjcf_xml, clips.info.assets, *SIZE)
-    with open_canvas(model, *SIZE) as canvas:
-        scene = render.MarkerScene(clips, canvas)
+    with scene_of(clips) as scene:
         return scene.picture(frame, scene.stage.camera(None, 90.0, -20.0)).astype(float) / 255
 
 
@@ -97,15 +96,15 @@ def test_poses_and_keypoints_that_are_not_finite_are_left_out():
 
 @pytest.mark.usefixtures("canvas_here")
 def test_extent_is_that_of_the_animal_in_its_own_unit():
-    scene = scene_of(animal(300.0))
-    assert scene.extent.radius == pytest.approx(180, rel=0.05)
-    assert scene.floor == pytest.approx(0.3 * 300 - 0.1 * 300, abs=1)
-    assert scene.extent.grid == 50
-    np.testing.assert_allclose(scene.extent.centre[:, 0], np.linspace(0, 600, 20), atol=1)  # the camera follows
-    assert scene.extent.distance(np.eye(3), (1.0, 1.0)) >= 180
-    still = scene_of(animal(300.0, joint='<joint axis="0 0 1"/>'))
-    assert still.floor is None
-    assert np.ptp(still.extent.centre, axis=0).max() == 0
+    with scene_of(animal(300.0)) as scene:
+        assert scene.extent.radius == pytest.approx(180, rel=0.05)
+        assert scene.floor == pytest.approx(0.3 * 300 - 0.1 * 300, abs=1)
+        assert scene.extent.grid == 50
+        np.testing.assert_allclose(scene.extent.centre[:, 0], np.linspace(0, 600, 20), atol=1)  # the camera follows
+        assert scene.extent.distance(np.eye(3), (1.0, 1.0)) >= 180
+    with scene_of(animal(300.0, joint='<joint axis="0 0 1"/>')) as still:
+        assert still.floor is None
+        assert np.ptp(still.extent.centre, axis=0).max() == 0
 
 
 def written(tmp_path: Path, clips: ReferenceClips) -> str:

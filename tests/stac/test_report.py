@@ -15,7 +15,7 @@ from stac_mjx._common.errors import ConfigError, ContractError, OutputError
 from stac_mjx._common.figures import drawing
 from stac_mjx._common.render.shapes import body_shapes, outlines
 from stac_mjx.config import ReportConfig
-from stac_mjx.records import write_clips, write_offsets
+from stac_mjx.records import thinned, write_clips, write_offsets
 from stac_mjx.report import accuracy, body_plots, joint_plots
 from stac_mjx.report import error_plots as plots
 from stac_mjx.report.page import matching_summary, write_report
@@ -29,14 +29,6 @@ def at_frames(clips, frames: np.ndarray):
     names = "qpos qvel xpos xquat kp_data marker_sites kp_confidence at_joint_limit valid solver_status"
     arrays = {name: getattr(clips, name)[frames] for name in names.split()}
     return examples.changed(clips, **arrays, clip_name=("all",), clip_length=np.array([len(frames)]))
-
-
-def repeated(clips, times: int):
-    return at_frames(clips, np.tile(np.arange(clips.n_frames), times))
-
-
-def one_frame(clips):
-    return at_frames(clips, np.arange(1))
 
 
 def test_statistics_equal_numpy_and_skip_missing_values():
@@ -79,9 +71,9 @@ def test_figures_follow_from_the_residuals():
     assert found["rmse_mm"] == pytest.approx(np.sqrt((seen**2).mean()), rel=1e-5)
     assert found["failed_frames"] == found["solver_status"]["no_markers"] == 1
     per_clip = accuracy.figures_per_clip(clips)
-    assert [c.frames for c in per_clip] == [7, 3, 5]
-    assert [c.failed for c in per_clip] == [0, 0, 1]
-    assert per_clip[1].worst == pytest.approx(distances[7:10].max(), rel=1e-5)
+    assert [c["frames"] for c in per_clip] == [7, 3, 5]
+    assert [c["failed"] for c in per_clip] == [0, 0, 1]
+    assert per_clip[1]["worst_mm"] == pytest.approx(distances[7:10].max(), rel=1e-5)
 
 
 def test_numbers_keep_three_digits():
@@ -90,11 +82,9 @@ def test_numbers_keep_three_digits():
 
 
 def test_long_recordings_are_thinned_evenly():
-    assert np.array_equal(accuracy.thinned(5, 9), np.arange(5))
-    some = accuracy.thinned(180_000, 1000)
-    assert len(some) == 1000
-    assert (some[0], some[-1]) == (0, 179_999)
-    assert np.ptp(np.diff(some)) <= 1
+    some = thinned(180_000, 1000)
+    assert (len(some), some[0], some[-1], np.ptp(np.diff(some))) == (1000, 0, 179_999, 1)
+    assert thinned(5, 9).tolist() == list(range(5))
 
 
 GEOMS = """
@@ -204,7 +194,9 @@ def test_figures_that_no_longer_apply_are_removed(tmp_path: Path):
     clips = examples.clips()
     write_report(clips, examples.offsets(), None, tmp_path)
     (tmp_path / "figures" / "mine.png").write_bytes(b"kept")
-    write_report(examples.changed(repeated(clips, 1), kp_data=clips.marker_sites + 1e-4), None, None, tmp_path)
+    write_report(
+        examples.changed(at_frames(clips, np.arange(15)), kp_data=clips.marker_sites + 1e-4), None, None, tmp_path
+    )
     left = {p.stem for p in (tmp_path / "figures").iterdir()}
     assert left == {"keypoint_errors", "errors_over_time", "worst_frames", "offsets_on_body", "joint_ranges", "mine"}
 
@@ -230,13 +222,13 @@ def one_keypoint(clips):
 @pytest.mark.parametrize(
     "odd",
     [
-        one_frame,
+        lambda c: at_frames(c, np.arange(1)),
         one_keypoint,
-        lambda c: one_frame(one_keypoint(c)),
+        lambda c: at_frames(one_keypoint(c), np.arange(1)),
         lambda c: examples.changed(c, kp_data=np.full_like(c.kp_data, np.nan)),
         lambda c: examples.changed(c, valid=np.zeros_like(c.valid)),
         lambda c: examples.changed(c, offsets=None, kp_body=None),
-        lambda c: repeated(c, 200),
+        lambda c: at_frames(c, np.tile(np.arange(15), 200)),
         lambda c: examples.changed(c, marker_sites=c.kp_data),
     ],
     ids=["one frame", "one keypoint", "one point", "never seen", "never valid", "no offsets", "long", "perfect"],
@@ -246,7 +238,7 @@ def test_odd_recordings_have_a_report_too(odd, tmp_path: Path):
 
 
 def test_curves_of_long_recordings_have_few_points():
-    clips = repeated(examples.clips(), 4000)
+    clips = at_frames(examples.clips(), np.tile(np.arange(15), 4000))
     with drawing():
         [axes] = plots.errors_over_time(clips).axes
     assert max(np.size(line.get_xdata()) for line in axes.lines) <= accuracy.time_bins(clips).start.size <= 1201
@@ -272,20 +264,16 @@ def test_command_finds_what_lies_beside_the_clips(tmp_path: Path):
     assert (tmp_path / "else" / "report.html").exists()
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", '{"frames": 15}', '{"frames": 15, "clips": 3, "keypoints": 4, "mean_error_mm": 9.9}']
-)
-def test_summary_of_another_fit_is_left_alone(text, tmp_path: Path):
-    (tmp_path / "fit_summary.json").write_text(text)
-    assert matching_summary(examples.clips(), tmp_path / "clips.h5") is None
-
-
-def test_summary_of_the_same_fit_adds_only_what_the_clips_do_not_know(tmp_path: Path):
+def test_a_summary_adds_only_what_the_clips_do_not_know_and_none_of_another_fit(tmp_path: Path):
     clips = examples.clips()
     stated = {"warnings": ["look"], "wall_s": "an hour", "frames_per_s": 2.5, "solver_status": 7}
-    told = accuracy.figures_of(clips) | stated
-    (tmp_path / "fit_summary.json").write_text(json.dumps(told))
-    assert matching_summary(clips, tmp_path / "clips.h5") == {"warnings": ["look"], "frames_per_s": 2.5}
+    other = {"frames": 15, "clips": 3, "keypoints": 4, "mean_error_mm": 9.9}
+    texts = ["", "[]", '{"frames": 15}', json.dumps(other), json.dumps(accuracy.figures_of(clips) | stated)]
+    found = []
+    for text in texts:
+        (tmp_path / "fit_summary.json").write_text(text)
+        found.append(matching_summary(clips, tmp_path / "clips.h5"))
+    assert found == [None] * 4 + [{"warnings": ["look"], "frames_per_s": 2.5}]
 
 
 def test_command_refuses_what_it_cannot_use(tmp_path: Path):

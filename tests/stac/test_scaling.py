@@ -5,6 +5,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+from stac.bodies_for_tests import random_qpos
 from stac_mjx._common.errors import BodyError
 from stac_mjx.body.mjcf import compile_spec, read_spec
 from stac_mjx.body.scale import scale_spec
@@ -98,12 +99,6 @@ def scaled_qpos(model: mujoco.MjModel, qpos: np.ndarray, factor: float) -> np.nd
     return out
 
 
-def random_qpos(model: mujoco.MjModel, rng: np.random.Generator) -> np.ndarray:
-    qpos = model.qpos0.copy()
-    mujoco.mj_integratePos(model, qpos, rng.normal(0, 0.5, model.nv), 1.0)
-    return qpos
-
-
 def poses(model: mujoco.MjModel, qpos: np.ndarray) -> dict[str, np.ndarray]:
     """Everything with a length that forward kinematics computes."""
     data = mujoco.MjData(model)
@@ -114,11 +109,9 @@ def poses(model: mujoco.MjModel, qpos: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def assert_similar(original: mujoco.MjModel, scaled: mujoco.MjModel, factor: float, seed: int = 0) -> None:
-    rng = np.random.default_rng(seed)
     size = np.ptp(poses(original, original.qpos0)["xpos"], axis=0).max()
     spatial = np.array([original.wrap_type[a] != mujoco.mjtWrap.mjWRAP_JOINT for a in original.tendon_adr], dtype=bool)
-    for _ in range(3):
-        qpos = random_qpos(original, rng)
+    for qpos in random_qpos(original, 3, seed):
         before, after = poses(original, qpos), poses(scaled, scaled_qpos(original, qpos, factor))
         for name in before:
             expected, got = before[name] * factor, after[name]

@@ -1,7 +1,9 @@
 """The linear-time step against dense algebra; the solver against optima found by SciPy, limits and broken input."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,8 +17,23 @@ from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
 from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.kinematics import articulated
 from stac_mjx.kinematics import forward as kinematics
-from stac_mjx.kinematics.forward import marker_positions
-from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
+from stac_mjx.kinematics.forward import Screw, Vec, marker_positions
+from stac_mjx.synthetic.motion import Flaws, Motion, Truth, make_truth
+
+
+def seen_of(truth: Truth) -> Observation:
+    keypoints = truth.keypoints
+    return Observation(keypoints.positions, keypoints.confidence, keypoints.clip_lengths)
+
+
+def axes_of(body: Body, qpos: jax.Array) -> tuple[jax.Array, Vec, Vec, Screw]:
+    """Nodes and positions of the markers at poses, their mean, and the motion axes about it."""
+    tree, offsets = body.tree, jnp.asarray(body.marker_offset, jnp.float32)
+    node = jnp.asarray(tree.body_node[body.marker_body])
+    pose = kinematics.node_poses(tree, qpos.T)
+    markers = kinematics.points_on_nodes(pose, node, kinematics.marker_locals(tree, body.marker_body, offsets))
+    origin = tuple(m.mean(0) for m in markers)
+    return node, markers, origin, kinematics.screws(tree, pose, origin)
 
 
 def step_and_truth(body: Body, seed: int, free_fraction: float) -> tuple[np.ndarray, np.ndarray]:
@@ -25,11 +42,7 @@ def step_and_truth(body: Body, seed: int, free_fraction: float) -> tuple[np.ndar
     tree, n_frames = body.tree, 4
     qpos = jnp.asarray(tree.from_model(bodies.random_qpos(body.model, n_frames, seed)), jnp.float32)
     offsets = jnp.asarray(body.marker_offset, jnp.float32)
-    node = jnp.asarray(tree.body_node[body.marker_body])
-    pose = kinematics.node_poses(tree, qpos.T)
-    markers = kinematics.points_on_nodes(pose, node, kinematics.marker_locals(tree, body.marker_body, offsets))
-    origin = tuple(m.mean(0) for m in markers)
-    axes = kinematics.screws(tree, pose, origin)
+    node, markers, origin, axes = axes_of(body, qpos)
     weight = rng.uniform(0.2, 1.0, (len(body.marker_names), n_frames)).astype(np.float32)
     residual = rng.normal(size=(3, *weight.shape)).astype(np.float32)
     size = float(np.asarray(solver.damping_scale(tree, body.marker_body, np.asarray(offsets))).max())
@@ -71,13 +84,10 @@ def test_joint_forces_are_the_gradient() -> None:
     tree, rng = body.tree, np.random.default_rng(2)
     qpos = jnp.asarray(bodies.random_qpos(body.model, 3, 2), jnp.float32)
     offsets = jnp.asarray(body.marker_offset, jnp.float32)
-    node = jnp.asarray(tree.body_node[body.marker_body])
-    pose = kinematics.node_poses(tree, qpos.T)
-    markers = kinematics.points_on_nodes(pose, node, kinematics.marker_locals(tree, body.marker_body, offsets))
-    zero = tuple(jnp.zeros(3) for _ in range(3))
+    node, markers, origin, axes = axes_of(body, qpos)
     pull = tuple(jnp.asarray(rng.normal(size=(7, 3)), jnp.float32) for _ in range(3))
-    masses = articulated.PointMasses(markers, jnp.ones((7, 3)), pull)
-    ours = np.asarray(articulated.joint_forces(tree, node, kinematics.screws(tree, pose, zero), masses))
+    away = tuple(m - o for m, o in zip(markers, origin, strict=True))
+    ours = np.asarray(articulated.joint_forces(tree, node, axes, articulated.PointMasses(away, jnp.ones((7, 3)), pull)))
     jacobian = np.asarray(kinematics.marker_jacobian(tree, body.marker_body, qpos, offsets))
     np.testing.assert_allclose(ours, np.einsum("fkci,ckf->if", jacobian, np.stack(pull)), atol=1e-5)
 
@@ -128,11 +138,9 @@ def test_limits_hold_exactly() -> None:
 
 def test_exact_keypoints_give_exact_poses() -> None:
     body = bodies.every_joint()
-    settings = SolverConfig(pose_prior_mm=1e-3, robust="none", tolerance_mm=1e-6)
-    ik = pose_solver(body, settings)
+    ik = pose_solver(body, SolverConfig(pose_prior_mm=1e-3, robust="none", tolerance_mm=1e-6))
     truth = make_truth(body, Motion(n_frames=50, amplitude=0.4), seed=4)
-    seen = Observation(truth.keypoints.positions, np.ones((50, 7)), np.array([50]))
-    fit = solve(ik, seen, truth.offsets)
+    fit = solve(ik, seen_of(truth), truth.offsets)
     assert fit.error_mm.max() < 0.5  # of a body 0.8 m long
     assert (fit.status == Status.CONVERGED).mean() > 0.9
 
@@ -169,7 +177,7 @@ def test_robust_loss_ignores_outliers() -> None:
     body = bodies.every_joint()
     flaws = Flaws(noise_m=1e-3, outlier_fraction=0.05, outlier_m=0.3)
     truth = make_truth(body, Motion(n_frames=150, amplitude=0.4), flaws, seed=7)
-    seen = Observation(truth.keypoints.positions, np.ones((150, 7)), np.array([150]))
+    seen = seen_of(truth)
     tree, errors = body.tree, {}
     for name in ("none", "cauchy"):
         ik = pose_solver(body, SolverConfig(robust=name, robust_mm=5.0))
@@ -182,9 +190,10 @@ def test_robust_loss_ignores_outliers() -> None:
 def test_a_batch_gives_what_single_frames_give() -> None:
     body = bodies.finger()
     truth = make_truth(body, Motion(n_frames=5), Flaws(noise_m=1e-3), seed=8)
-    settings = SolverConfig(robust="none")
-    ik = pose_solver(body, settings)
-    seen = Observation(truth.keypoints.positions, np.ones((5, 4)), np.ones(5, np.int64))
+    ik, seen = (
+        pose_solver(body, SolverConfig(robust="none")),
+        replace(seen_of(truth), clip_lengths=np.ones(5, np.int64)),
+    )
     together = solve(ik, seen, truth.offsets)
     for frame in range(5):
         alone = solve(ik, seen.take(np.array([frame])), truth.offsets)

@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from stac_mjx._common.errors import ConfigError, InputError
+from stac_mjx._common.errors import ConfigError, raise_all
 from stac_mjx._common.progress import progress_bars, silent
-from stac_mjx._common.settings import configure, validate
+from stac_mjx._common.settings import configure
 from stac_mjx.body.body import Body
 from stac_mjx.body.body import load_body as body_from
 from stac_mjx.body.presets import body_preset
-from stac_mjx.calibration.known_offsets import KnownOffsets, known_offsets
+from stac_mjx.calibration.known_offsets import known_offsets
 from stac_mjx.config import BodyConfig, FitConfig, KeypointsConfig
 from stac_mjx.inputs import embedded, match
 from stac_mjx.keypoints import Keypoints
@@ -88,9 +88,7 @@ def fit(body: Body, keypoints: Keypoints | None = None, *, progress: bool = Fals
         ConfigError: when a setting is unknown or invalid.
         InputError: when recording and body do not match.
     """
-    config, inputs = _inputs(body, keypoints, settings)
-    with progress_bars() if progress else nullcontext(silent) as stage:
-        return register(inputs, config, stage=stage)
+    return _registered(body, keypoints, None, progress, settings)
 
 
 def ik(
@@ -112,44 +110,30 @@ def ik(
         settings: as for `fit`.
 
     Raises:
-        ConfigError: when a setting is unknown or invalid.
-        BodyError: when the offsets belong to another body.
-        InputError: when recording and body do not match, or the offsets file cannot be read.
+        BodyError: when the offsets belong to another body; other errors as for `fit`.
     """
-    config, inputs = _inputs(body, keypoints, settings)
-    known = _known(body, offsets, config)
-    with progress_bars() if progress else nullcontext(silent) as stage:
-        return register(inputs, config, known=known, stage=stage)
+    return _registered(body, keypoints, offsets, progress, settings)
 
 
-def _inputs(body: Body, keypoints: Keypoints | None, settings: dict[str, Any]) -> tuple[FitConfig, Any]:
-    """Return the settings with those of the body and the recording, and the two matched."""
+def _registered(
+    body: Body, keypoints: Keypoints | None, offsets: Any, progress: bool, settings: dict[str, Any]
+) -> Registration:
+    """Check the settings, match body and recording, and register; offsets None: calibrate them."""
     given = {"offsets": "Pass the offsets to ik", "out": "Pass the folder to save", "report": "Pass report to save"}
-    for name in settings:
-        if name in given:
-            raise ConfigError(f"{name}: not a setting here. {given[name]}")
+    wrong = [f"{name}: not a setting here. {given[name]}" for name in settings if name in given]
+    raise_all(ConfigError, "settings", wrong)
     config: FitConfig = configure(FitConfig(), settings, "settings")
-    validate(config)
     config.body = body.config or BodyConfig(name=body.name)
     if keypoints is None:
         inputs = embedded(body, config)
     else:
         config.keypoints = keypoints.config or KeypointsConfig(path=_IN_MEMORY)
         inputs = match(body, keypoints, config)
-    for warning in inputs.warnings:
+    known = None
+    if offsets is not None:
+        record = offsets_of(offsets) if isinstance(offsets, Registration) else offsets
+        known = known_offsets(record, body, config.alignment)
+    for warning in (*inputs.warnings, *(known.warnings if known else ())):
         _log.warning(warning)
-    return config, inputs
-
-
-def _known(body: Body, offsets: Registration | Offsets | np.ndarray | str | Path, config: FitConfig) -> KnownOffsets:
-    """Match offsets to the body and the recording."""
-    if isinstance(offsets, np.ndarray):
-        expected = (len(body.marker_names), 3)
-        if offsets.shape != expected or not np.isfinite(offsets).all():
-            raise InputError(f"offsets: expected finite numbers of shape {expected}, metres; got {offsets.shape}")
-        return KnownOffsets(offsets.astype(np.float64))
-    record = offsets_of(offsets) if isinstance(offsets, Registration) else offsets
-    known = known_offsets(record, body, config.alignment)
-    for warning in known.warnings:
-        _log.warning(warning)
-    return known
+    with progress_bars() if progress else nullcontext(silent) as stage:
+        return register(inputs, config, known=known, stage=stage)

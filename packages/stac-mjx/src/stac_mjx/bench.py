@@ -7,11 +7,11 @@ A recording is played forward and backward up to the number of frames.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,13 +37,6 @@ RECORDINGS = {
     "mouse": ("mouse/mouse_nomesh.xml", "mouse/recordings/mouse_walk_3600_zup.h5"),
 }
 CONVERGED = {"tolerance_mm": 1e-6, "max_iterations": 300}
-COLUMNS = (
-    ("case", "body", "{}"), ("real", "real recording", "{}"), ("dof", "DoF", "{}"), ("keypoints", "keypoints", "{}"),
-    ("frames", "frames", "{}"), ("frames_per_s", "frames/s", "{:,.4g}"), ("seconds", "median s", "{:,.4g}"),
-    ("compile_s", "first run, extra s", "{:,.4g}"), ("rmse_mm", "rmse mm", "{:,.4g}"),
-    ("converged_rmse_mm", "rmse converged mm", "{:,.4g}"),
-)  # fmt: skip
-"""Columns of the table: field of a row, heading, format."""
 
 
 @dataclass(frozen=True)
@@ -57,22 +50,26 @@ class Case:
     """Whether the recording is of an animal."""
 
 
+def _column(heading: str, written: str = "{}") -> Any:
+    """Return a field of `Row`, with its heading and format in the table."""
+    return field(metadata={"heading": heading, "written": written})
+
+
 @dataclass(frozen=True)
 class Row:
     """One measurement; times in seconds."""
 
-    case: str
-    real: bool
-    dof: int
-    keypoints: int
-    frames: int
-    compile_s: float
+    case: str = _column("body")
+    real: bool = _column("real recording")
+    dof: int = _column("DoF")
+    keypoints: int = _column("keypoints")
+    frames: int = _column("frames")
+    frames_per_s: float = _column("frames/s", "{:,.4g}")
+    seconds: float = _column("median s", "{:,.4g}")
+    compile_s: float = _column("first run, extra s", "{:,.4g}")
     """Time of the first run beyond that of the others."""
-    seconds: float
-    """Median time of a run."""
-    frames_per_s: float
-    rmse_mm: float
-    converged_rmse_mm: float | None
+    rmse_mm: float = _column("rmse mm", "{:,.4g}")
+    converged_rmse_mm: float | None = _column("rmse converged mm", "{:,.4g}")
     """Error of a run to full convergence on the same frames."""
 
 
@@ -154,7 +151,8 @@ def run_bodies(
 
 def markdown(title: str, rows: list[Row]) -> str:
     """Return a table of measurements."""
-    return f"### {title}\n\n" + markdown_table([dataclasses.asdict(row) for row in rows], COLUMNS)
+    columns = [(column.name, column.metadata["heading"], column.metadata["written"]) for column in fields(Row)]
+    return f"### {title}\n\n" + markdown_table([asdict(row) for row in rows], columns)
 
 
 def write_bench(rows: list[Row], out: Path) -> str:
@@ -163,7 +161,7 @@ def write_bench(rows: list[Row], out: Path) -> str:
 
     devices = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
     machine = {"processor": processor(), "cores": n_cores(), "devices": devices, "versions": environment()}
-    write_json(out / "bench.json", {"machine": machine, "bodies": [dataclasses.asdict(row) for row in rows]})
+    write_json(out / "bench.json", {"machine": machine, "bodies": [asdict(row) for row in rows]})
     text = f"{machine['processor']}, {machine['cores']} cores, {devices}\n\n" + markdown("Inverse kinematics", rows)
     write_text(out / "bench.md", text)
     return text

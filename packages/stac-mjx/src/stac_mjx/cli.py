@@ -112,9 +112,7 @@ def ik(config: FitConfig) -> None:
 def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
     """Run `fit` or `ik`, from settings to files."""
     begin = time.perf_counter()
-    from stac_mjx.config import keypoints_problems
-
-    validate(config, further=keypoints_problems(config.keypoints))
+    validate(config)
     from stac_mjx._common.files import output_folder
     from stac_mjx._common.progress import reporting
     from stac_mjx._common.system import use_compilation_cache
@@ -131,7 +129,7 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
     out = output_folder(config.out, "stac_results")
     with reporting(out / "fit.log") as (log, stage):
         use_compilation_cache()
-        for note in inputs.notes:
+        for note in inputs.keypoints.notes:
             log.info(note)
         for warning in inputs.warnings:
             log.warning(warning)
@@ -210,17 +208,17 @@ def convert(config: ConvertConfig) -> None:
     from stac_mjx._common.system import use_compilation_cache
     from stac_mjx.convert.convert import conversion_summary, convert, report_lines
     from stac_mjx.records import write_clips, write_offsets
-    from stac_mjx.results import config_yaml
+    from stac_mjx.registration import config_yaml
 
     use_compilation_cache()
     conversion = convert(config)
     summary = conversion_summary(conversion)
     out = output_folder(config.out, "stac_converted")
     with reporting(out / "convert.log") as (log, _stage):
-        for note in conversion.registration.inputs.notes:
+        for note in conversion.registration.inputs.keypoints.notes:
             log.info(note)
         write_offsets(out / "offsets.h5", conversion.offsets)
-        write_clips(out / "clips.h5", conversion.clips)
+        write_clips(out / "clips.h5", conversion.registration.clips)
         write_text(out / "config.yaml", config_yaml(config))
         summary["wall_s"] = round(time.perf_counter() - begin, 3)
         write_json(out / "convert_summary.json", summary)

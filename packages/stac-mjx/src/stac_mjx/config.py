@@ -14,6 +14,7 @@ from stac_mjx._common.settings import setting
 
 FORMATS = ("auto", "dannce", "nwb", "sleap", "anipose_csv", "dlc_csv", "stac", "clips")
 ROOTS = ("keep", "free", "upright")
+AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
 UNITS = ("m", "dm", "cm", "mm", "um")
 
 
@@ -101,13 +102,6 @@ class KeypointsConfig:
     """Frame after the last one used of each clip."""
 
 
-def keypoints_problems(config: KeypointsConfig) -> list[str]:
-    """Return problems of the settings of a recording that the limits of single fields do not express."""
-    if config.stop is None or config.stop > config.start:
-        return []
-    return [f"keypoints.stop: expected more than keypoints.start ({config.start}), got {config.stop}"]
-
-
 @dataclass
 class AlignmentConfig:
     """Conversion of the recording to the frame and size of the body, before anything is solved."""
@@ -115,7 +109,7 @@ class AlignmentConfig:
     mode: str = setting("none", choices=("none", "rigid", "similarity"))
     """``none``: keep the frame of the recording; ``rigid``: fit one rotation and translation of the whole recording to
     the body (needed when the root is fixed and the rig has axes of its own); ``similarity``: fit a scale too."""
-    up: str | None = setting(None, choices=("x", "-x", "y", "-y", "z", "-z"))
+    up: str | None = setting(None, choices=tuple(AXES))
     """Axis of the recording that points up (x, -x, y, -y, z, -z); it is rotated to +z. Empty: +z."""
     scale: float = setting(1.0, gt=0)
     """Factor on all positions of the recording, for rigs without a calibrated unit."""

@@ -5,8 +5,7 @@ Guesses are reported as warnings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -15,9 +14,10 @@ from jaxtyping import Bool, Float
 from stac_mjx._common.errors import BodyError, ConfigError, InputError, shorten
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.body.body import Body, load_body
-from stac_mjx.config import AlignmentConfig, FitConfig
+from stac_mjx.config import AXES, AlignmentConfig, FitConfig
 from stac_mjx.keypoints import Keypoints, load_keypoints, select
-from stac_mjx.keypoints.alignment import AXES, procrustes, turn_up
+from stac_mjx.keypoints.alignment import prepared, procrustes
+from stac_mjx.records import thinned
 
 FEWEST_OBSERVED = 2 / 3
 """Smallest part of the keypoints that must be observed somewhere in the recording."""
@@ -39,14 +39,8 @@ class Inputs:
     body: Body
     keypoints: Keypoints
     """The recording; `unit` is "m" and `rate_hz` is known."""
-    notes: tuple[str, ...]
-    """What was read and assumed, for the log."""
     warnings: tuple[str, ...]
     """What the user should check."""
-    events: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Name -> time from the start of each clip, seconds."""
-    labels: tuple[str, ...] = ()
-    """Label of each clip; empty where unknown."""
 
 
 def load_inputs(config: FitConfig) -> Inputs:
@@ -65,7 +59,6 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig) -> Inputs:
     warnings = [*_unobserved(body, keypoints), *_empty_clips(keypoints)]
     keypoints, notes = _to_metres(keypoints, body, config.alignment)
     warnings += notes
-    keypoints = turn_up(keypoints, config.alignment.up)
     keypoints, notes = _with_rate(keypoints, body)
     warnings += notes
     if is_mirrored(body, keypoints):
@@ -83,7 +76,7 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig) -> Inputs:
                 f"the animal's up points along {axis} of the recording (mean cosine {cosine:.2f}), not along z; the "
                 f"poses are right, but gravity is not: set alignment.up={axis} to turn the recording"
             )
-    return Inputs(body, keypoints, keypoints.notes, tuple(warnings))
+    return Inputs(body, keypoints, tuple(warnings))
 
 
 def embedded(body: Body, config: FitConfig) -> Inputs:
@@ -95,10 +88,9 @@ def embedded(body: Body, config: FitConfig) -> Inputs:
         raise ConfigError(
             f"keypoints.path is empty, and body {body.name!r} has no embedded recording. Set keypoints.path=FILE"
         )
-    truth = mouse_arm_reaches(body=body)
-    inputs = match(body, truth.keypoints, config)
-    note = f"keypoints.path is empty: {len(truth.keypoints.clip_names)} synthetic reaches"
-    return replace(inputs, notes=(note, *inputs.notes), events=truth.events, labels=truth.labels)
+    reaches = mouse_arm_reaches(body=body).keypoints
+    note = f"keypoints.path is empty: {len(reaches.clip_names)} synthetic reaches"
+    return match(body, replace(reaches, notes=(note, *reaches.notes)), config)
 
 
 def _unobserved(body: Body, keypoints: Keypoints) -> list[str]:
@@ -168,7 +160,7 @@ def size_ratio(body: Body, keypoints: Keypoints) -> float:
             break
     else:
         return float("nan")
-    frames = np.unique(np.linspace(0, keypoints.n_frames - 1, min(_SIZE_FRAMES, keypoints.n_frames)).astype(int))
+    frames = thinned(keypoints.n_frames, _SIZE_FRAMES)
     points = np.where(keypoints.observed[frames][..., None], keypoints.positions[frames], np.nan)
     measured = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
     if not np.isfinite(measured).any():
@@ -176,25 +168,20 @@ def size_ratio(body: Body, keypoints: Keypoints) -> float:
     return float(np.nanmedian(measured / model))
 
 
-def guess_unit(ratio: float) -> str:
-    """Return the unit (m, dm, cm, mm) in which a recording that is `ratio` times the body would have its size."""
-    return min(GUESSABLE_UNITS, key=lambda unit: abs(np.log(ratio * METRES_PER_UNIT[unit])))
-
-
 def _to_metres(keypoints: Keypoints, body: Body, config: AlignmentConfig) -> tuple[Keypoints, list[str]]:
-    """Convert the recording to metres and compare its size with the body; return warnings too."""
+    """Convert the recording to metres, scale and turn it, and compare its size with the body; return warnings too."""
     notes: list[str] = []
-    factor = float(config.scale)
     if keypoints.unit is None:
-        ratio = size_ratio(body, keypoints) * factor
-        unit = guess_unit(ratio) if np.isfinite(ratio) else "m"
+        ratio = size_ratio(body, keypoints) * config.scale
+        unit = "m"
+        if np.isfinite(ratio):
+            unit = min(GUESSABLE_UNITS, key=lambda unit: abs(np.log(ratio * METRES_PER_UNIT[unit])))
         notes.append(
             f"the recording does not state its length unit; {unit!r} fits the size of the body and is used. "
             f"Set keypoints.unit={unit} to confirm, or another unit"
         )
         keypoints = keypoints.in_metres(unit)
-    if factor != 1.0:
-        keypoints = replace(keypoints, positions=keypoints.positions * factor)
+    keypoints = replace(keypoints, positions=prepared(config).apply(keypoints.positions))
     ratio = size_ratio(body, keypoints)
     if np.isfinite(ratio) and not 1 / IMPLAUSIBLE_FACTOR < ratio < IMPLAUSIBLE_FACTOR:
         raise InputError(
@@ -216,7 +203,7 @@ def _sampled(
     """Choose trunk keypoints (all, if fewer than `fewest`) and frames with as many; return positions and weights."""
     trunk = np.array([name in body.trunk_keypoints for name in keypoints.names])
     chosen = trunk if trunk.sum() >= fewest else np.ones(len(trunk), bool)
-    frames = np.unique(np.linspace(0, keypoints.n_frames - 1, min(_SAMPLED_FRAMES, keypoints.n_frames)).astype(int))
+    frames = thinned(keypoints.n_frames, _SAMPLED_FRAMES)
     weight = (keypoints.observed[frames] & chosen).astype(float)
     enough = weight.sum(axis=1) >= fewest
     return chosen, keypoints.positions[frames][enough], weight[enough]

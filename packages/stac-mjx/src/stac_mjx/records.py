@@ -114,16 +114,25 @@ class ReferenceClips:
         return out
 
     @property
+    def error_mm(self) -> Float[np.ndarray, "frame keypoint"]:
+        """The same distance in millimetres; NaN also where it is not finite."""
+        out = self.residual * np.float32(1000)
+        out[~np.isfinite(out)] = np.nan
+        return out
+
+    @property
+    def skeleton(self) -> list[tuple[int, int]]:
+        """Numbers of the keypoints that lines in plots and films join."""
+        place = {name: k for k, name in enumerate(self.kp_names)}
+        return [(place[a], place[b]) for a, b in self.info.skeleton if a in place and b in place]
+
+    @property
     def n_frames(self) -> int:
         """Frames of all clips together."""
         return int(self.qpos.shape[0])
 
     def frames(self, clip: int | str) -> slice:
-        """Return the frames of one clip, given by name or number.
-
-        Raises:
-            InputError: when there is no such clip.
-        """
+        """Return the frames of one clip, given by name or number; InputError where there is none."""
         index = _clip_index(clip, self.clip_name)
         start = int(self.clip_start[index])
         return slice(start, start + int(self.clip_length[index]))
@@ -218,12 +227,7 @@ def read_clips(path: str | Path, clips: Sequence[int | str] | None = None) -> Re
 
 
 def write_offsets(path: str | Path, offsets: Offsets) -> None:
-    """Write marker offsets; a reader sees the old file or the whole new one.
-
-    Raises:
-        ContractError: when shapes or names do not fit together; all problems in one message.
-        OutputError: when the file cannot be written.
-    """
+    """Write marker offsets, as `write_clips` writes clips, with the same errors."""
     write_record(Path(path), offsets_record(offsets))
 
 
@@ -233,12 +237,7 @@ def offsets_record(offsets: Offsets) -> Record:
 
 
 def read_offsets(path: str | Path) -> Offsets:
-    """Read marker offsets.
-
-    Raises:
-        InputError: when the file cannot be opened.
-        ContractError: when it violates the schema.
-    """
+    """Read marker offsets, with the errors of `read_clips`."""
     record = load_record(Path(path), OFFSETS)
     stored: dict[str, Any] = {name: record.strings.get(name, record.numbers.get(name)) for name in _stored(Offsets)}
     stored |= {name: float(stored[name]) for name in ("scale_factor", "keypoint_scale_factor")}
@@ -300,3 +299,8 @@ def _stretches(path: Path, clips: Sequence[int | str]) -> dict[str, list[tuple[i
         "clip": [(i, i + 1) for i in chosen],
         "frame": [(int(starts[i]), int(starts[i] + lengths[i])) for i in chosen],
     }
+
+
+def thinned(n_frames: int, most: int) -> Int[np.ndarray, " frame"]:
+    """Return at most `most` of the frames, evenly spread."""
+    return np.unique(np.linspace(0, n_frames - 1, min(most, n_frames)).astype(np.int64))

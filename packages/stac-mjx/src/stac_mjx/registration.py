@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+import dataclasses
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from stac_mjx._common.hdf5.info import FileInfo
+from stac_mjx._common.mjcf import qpos_units, qvel_labels, qvel_units
 from stac_mjx._common.progress import Stage, silent
 from stac_mjx.body.body import Body
+from stac_mjx.config import FitConfig
+from stac_mjx.inputs import Inputs
 from stac_mjx.inverse_kinematics.levenberg import Status
-from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, pad_rows, slices
+from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, in_parts
 from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.kinematics import trajectory
 from stac_mjx.kinematics.forward import body_poses, marker_positions
 from stac_mjx.kinematics.tree import Tree
+from stac_mjx.records import ReferenceClips
 
 LIMIT_TOLERANCE = 1e-4
 """A joint within this part of its range of a limit counts as being at the limit."""
@@ -26,48 +33,14 @@ SEGMENT, OVERLAP = 32768, 40
 KINEMATICS_BATCH = 4096
 
 
-@dataclass(frozen=True)
-class Trajectory:
-    """Poses of all frames and what follows from them."""
-
-    qpos: Float[np.ndarray, "frame nq"]
-    """Poses, in the length unit of the MJCF."""
-    qvel: Float[np.ndarray, "frame dof"]
-    """Velocities, in the length unit of the MJCF."""
-    xpos: Float[np.ndarray, "frame body 3"]
-    """Body positions, metres."""
-    xquat: Float[np.ndarray, "frame body 4"]
-    """Body orientations, wxyz."""
-    marker_sites: Float[np.ndarray, "frame keypoint 3"]
-    """Marker positions, metres."""
-    at_limit: np.ndarray
-    """Whether each coordinate is at a limit, (frame, nq) bool."""
-    status: Int[np.ndarray, " frame"]
-    """`levenberg.Status` of each frame."""
-    clip_lengths: Int[np.ndarray, " clip"]
-    """Frames of each clip."""
-    rate_hz: float
-    keypoints: Keypoints
-    """The recording of these frames, in the frame of the body and at the same rate."""
-
-    @property
-    def error_mm(self) -> Float[np.ndarray, "frame keypoint"]:
-        """Distance of every keypoint from its marker, mm; NaN where missing."""
-        away = np.linalg.norm(self.keypoints.positions - self.marker_sites, axis=-1) * 1000
-        return np.where(self.keypoints.observed, away, np.nan)
-
-
-class Poses(NamedTuple):
-    """Solved poses (frame, nq), metres, and the `levenberg.Status` of each frame."""
-
-    qpos: Float[np.ndarray, "frame nq"]
-    status: Int[np.ndarray, " frame"]
-
-
 def solve_segments(
     solver: PoseSolver, observation: Observation, offsets: np.ndarray, robust_mm: np.ndarray, stage: Stage = silent
-) -> Poses:
-    """Solve segment by segment; crossfade overlapping segments of one clip (MIMIC-MJX section 4.3.1)."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve segment by segment; crossfade overlapping segments of one clip (MIMIC-MJX section 4.3.1).
+
+    Returns:
+        Poses (frame, nq), metres, and the `levenberg.Status` of each frame.
+    """
     qpos = np.empty((observation.n_frames, solver.tree.n_qpos), np.float32)
     status = np.empty(observation.n_frames, np.int64)
     parts = trajectory.segments(observation.clip_lengths, SEGMENT, OVERLAP)
@@ -83,7 +56,7 @@ def solve_segments(
             qpos[fade] = trajectory.crossfade(solver.tree, qpos[fade], fit.qpos[:shared])
             status[fade] = np.maximum(status[fade], fit.status[:shared])
         qpos[fresh], status[fresh] = fit.qpos[shared:], fit.status[shared:]
-    return Poses(qpos, status)
+    return qpos, status
 
 
 def _lengths_within(clip_lengths: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -93,32 +66,84 @@ def _lengths_within(clip_lengths: np.ndarray, start: int, stop: int) -> np.ndarr
     return pieces[pieces > 0]
 
 
-def derive(body: Body, offsets: np.ndarray, poses: Poses, keypoints: Keypoints, rate_hz: float | None) -> Trajectory:
-    """Compute kinematics, velocities and limits of solved poses, at `rate_hz` if given."""
-    tree, (qpos, status) = body.tree, poses
-    old_rate = float(keypoints.rate_hz or 1.0)
-    if rate_hz is not None and rate_hz != old_rate:
-        plan = trajectory.resampling(keypoints.clip_lengths, old_rate, float(rate_hz))
-        keypoints = _resampled(keypoints, plan, float(rate_hz))
+def derive(
+    inputs: Inputs, config: FitConfig, offsets: np.ndarray, qpos: np.ndarray, status: np.ndarray
+) -> ReferenceClips:
+    """Return solved poses (frame, nq), metres, with kinematics, velocities and limits, at the rate of the settings.
+
+    Args:
+        inputs: the body and the recording in its frame.
+        config: settings of the run.
+        offsets: marker offsets, (keypoint, 3) metres.
+        qpos: the poses.
+        status: `levenberg.Status` of each frame.
+    """
+    body, keypoints, tree = inputs.body, inputs.keypoints, inputs.body.tree
+    old_rate, new_rate = float(keypoints.rate_hz or 1.0), config.trajectory.rate_hz
+    if new_rate is not None and new_rate != old_rate:
+        plan = trajectory.resampling(keypoints.clip_lengths, old_rate, float(new_rate))
+        keypoints = _resampled(keypoints, plan, float(new_rate))
         status = np.maximum(status[plan.first], status[plan.last])
         before, fraction = jnp.asarray(qpos), jnp.asarray(plan.fraction, jnp.float32)
         qpos = np.asarray(trajectory.between(tree, before[plan.first], before[plan.last], fraction))
     qpos = trajectory.unwound(tree, qpos, keypoints.clip_lengths)
-    rate = float(keypoints.rate_hz or 1.0)
-    qvel = trajectory.velocities(tree, qpos, keypoints.clip_lengths, rate)
-    xpos, xquat, sites = _kinematics(body, qpos, offsets)
-    return Trajectory(
+    qvel = trajectory.velocities(tree, qpos, keypoints.clip_lengths, float(keypoints.rate_hz or 1.0))
+    size, local = min(KINEMATICS_BATCH, len(qpos)), jnp.asarray(offsets, jnp.float32)
+    bodies = in_parts(partial(body_poses, tree), qpos, size)
+    sites = in_parts(lambda poses: marker_positions(tree, body.marker_body, poses, local), qpos, size)
+    seen = keypoints.observed
+    return ReferenceClips(
+        info=_info(body, keypoints, config),
+        clip_name=keypoints.clip_names,
+        clip_length=np.asarray(keypoints.clip_lengths, np.int64),
         qpos=tree.to_model(qpos),
         qvel=(qvel / tree.dof_unit).astype(np.float32),
-        xpos=xpos,
-        xquat=xquat,
+        xpos=bodies.xpos,
+        xquat=bodies.xquat,
+        kp_data=np.where(seen[..., None], keypoints.positions, np.nan).astype(np.float32),
         marker_sites=sites,
-        at_limit=at_limit(tree, qpos),
-        status=status,
-        clip_lengths=keypoints.clip_lengths,
-        rate_hz=rate,
-        keypoints=keypoints,
+        kp_confidence=np.where(seen, keypoints.confidence, 0.0).astype(np.float32),
+        at_joint_limit=_at_limit(tree, qpos).astype(np.uint8),
+        valid=(status < Status.NO_MARKERS).astype(np.uint8),
+        solver_status=status.astype(np.uint8),
+        names_qpos=body.qpos_names,
+        names_qvel=qvel_labels(body.model),
+        names_xpos=body.body_names,
+        kp_names=body.marker_names,
+        qpos_units=qpos_units(body.model, body.length_unit_m),
+        qvel_units=qvel_units(body.model, body.length_unit_m),
+        kp_body=body.marker_body_names,
+        offsets=offsets.astype(np.float32),
+        clip_label=keypoints.labels or None,
+        events=dict(keypoints.events),
     )
+
+
+def _info(body: Body, keypoints: Keypoints, config: FitConfig) -> FileInfo:
+    """Return the description that the files of a run carry."""
+    return FileInfo(
+        title=f"{body.name}: keypoints registered to a MuJoCo body",
+        model_name=body.name,
+        mjcf_xml=body.mjcf_xml,
+        length_unit_m=body.length_unit_m,
+        rate_hz=float(keypoints.rate_hz or 1.0),
+        assets=body.assets,
+        source_files=keypoints.sources,
+        random_seed=config.seed,
+        subject_id=config.subject_id,
+        session_id=config.session_id,
+        root_body=next((name for name, n in zip(body.body_names, body.model.body_jntnum, strict=True) if n), None),
+        end_effectors=body.end_effectors,
+        skeleton=body.skeleton,
+        config_yaml=config_yaml(config),
+    )
+
+
+def config_yaml(config: Any, **more: Any) -> str:
+    """Return the resolved settings, and more entries, as YAML."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config) | more))
 
 
 def _resampled(keypoints: Keypoints, plan: trajectory.Resampling, rate_hz: float) -> Keypoints:
@@ -136,23 +161,7 @@ def _resampled(keypoints: Keypoints, plan: trajectory.Resampling, rate_hz: float
     )
 
 
-def _kinematics(body: Body, qpos: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return body positions, orientations and marker sites, computed in batches of one size."""
-    tree, n_frames = body.tree, len(qpos)
-    size = min(KINEMATICS_BATCH, n_frames)
-    xpos = np.empty((n_frames, len(tree.body_node), 3), np.float32)
-    xquat = np.empty((n_frames, len(tree.body_node), 4), np.float32)
-    sites = np.empty((n_frames, len(offsets), 3), np.float32)
-    local = jnp.asarray(offsets, jnp.float32)
-    for part in slices(n_frames, size):
-        poses, count = jnp.asarray(pad_rows(qpos[part], size)), part.stop - part.start
-        bodies = body_poses(tree, poses)
-        xpos[part], xquat[part] = np.asarray(bodies.xpos)[:count], np.asarray(bodies.xquat)[:count]
-        sites[part] = np.asarray(marker_positions(tree, body.marker_body, poses, local))[:count]
-    return xpos, xquat, sites
-
-
-def at_limit(tree: Tree, qpos: Float[np.ndarray, "frame nq"]) -> np.ndarray:
+def _at_limit(tree: Tree, qpos: Float[np.ndarray, "frame nq"]) -> np.ndarray:
     """Return whether each coordinate is at a limit of its joint, (frame, nq) bool."""
     out = np.zeros(qpos.shape, bool)
     dof, qadr = tree.scalar_dof, tree.scalar_qadr
@@ -160,8 +169,3 @@ def at_limit(tree: Tree, qpos: Float[np.ndarray, "frame nq"]) -> np.ndarray:
     margin = np.where(np.isfinite(high - low), LIMIT_TOLERANCE * (high - low), 0.0)
     out[:, qadr] = (qpos[:, qadr] <= low + margin) | (qpos[:, qadr] >= high - margin)
     return out
-
-
-def failed(status: np.ndarray) -> np.ndarray:
-    """Return which frames have no usable pose."""
-    return status >= Status.NO_MARKERS

@@ -29,9 +29,7 @@ _LINK = (0.60, 0.60, 0.62)
 def render_clip(config: RenderConfig, progress: Callable[[int, int], None] = lambda _done, _of: None) -> Path:
     """Make the film that a configuration describes, and return its path.
 
-    Args:
-        config: what to show; `clips` must be set.
-        progress: called after each picture with the number of pictures drawn and their total.
+    `progress` is called after each picture with the number of pictures drawn and their total.
 
     Raises:
         ConfigError: if a setting is invalid, or the model has no such camera.
@@ -72,10 +70,10 @@ class MarkerScene:
 
     def __init__(self, clips: ReferenceClips, canvas: mujoco.Renderer) -> None:
         """Prepare a canvas whose model was made by `stage_model`."""
-        model, unit, names = canvas.model, clips.info.length_unit_m, clips.kp_names
+        model, unit = canvas.model, clips.info.length_unit_m
         self._clips, self._data = clips, mujoco.MjData(model)
         self._recorded, self._sites = clips.kp_data / unit, clips.marker_sites / unit
-        self._pairs = [(names.index(a), names.index(b)) for a, b in clips.info.skeleton if {a, b} <= set(names)]
+        self._pairs = clips.skeleton
         # bodies without keypoints may be anywhere, so they do not count
         bodies = _body_ids(clips, clips.kp_body or ())
         motion = Motion(model, clips.qpos, 1 / float(clips.info.rate_hz or 1.0), unit, bodies=bodies)

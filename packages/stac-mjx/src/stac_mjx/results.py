@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from jaxtyping import Float
 
 from stac_mjx._common.errors import counted
 from stac_mjx._common.files import output_folder, write_json, write_text
-from stac_mjx._common.hdf5.info import FileInfo
 from stac_mjx._common.progress import Stage, silent
 from stac_mjx._common.system import environment, peak_rss_mb
 from stac_mjx.body.body import Body
@@ -27,8 +24,8 @@ from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
 from stac_mjx.inverse_kinematics.solve import pilot
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared
 from stac_mjx.records import Offsets, ReferenceClips, write_clips, write_offsets
-from stac_mjx.registration import Trajectory, derive, failed, solve_segments
-from stac_mjx.report.accuracy import distances_mm, figures_of, marker_warnings
+from stac_mjx.registration import config_yaml, derive, solve_segments
+from stac_mjx.report.accuracy import figures_of, marker_warnings
 
 SAVE_STEPS = 3
 """Times that `Registration.save` calls `tick`."""
@@ -48,8 +45,8 @@ class Registration:
     """Transform from the prepared recording to the frame of the body."""
     calibration: Calibration | None
     """How the offsets were found; None where they were given."""
-    trajectory: Trajectory
-    """Poses and what follows from them."""
+    clips: ReferenceClips
+    """Poses and what follows from them: what ``clips.h5`` will hold."""
     timings: dict[str, float]
     """Seconds each stage took."""
 
@@ -58,10 +55,10 @@ class Registration:
         """The body."""
         return self.inputs.body
 
-    @cached_property
-    def clips(self) -> ReferenceClips:
-        """What ``clips.h5`` will hold."""
-        return clips_of(self)
+    @property
+    def trajectory(self) -> ReferenceClips:
+        """The same as `clips`."""
+        return self.clips
 
     def summary(self) -> dict[str, Any]:
         """Return errors in mm, failed frames, warnings and times, as in ``fit_summary.json``."""
@@ -96,8 +93,8 @@ class Registration:
 
     def __repr__(self) -> str:
         """Return one line."""
-        n_frames, error = len(self.trajectory.qpos), np.nanmean(self.trajectory.error_mm)
-        return f"<Registration of {self.body.name!r}: {n_frames} frames, mean error {error:.3f} mm>"
+        error = np.nanmean(self.clips.error_mm)
+        return f"<Registration of {self.body.name!r}: {self.clips.n_frames} frames, mean error {error:.3f} mm>"
 
     def __str__(self) -> str:
         """Say what was registered, and how well."""
@@ -125,8 +122,7 @@ def register(
 
     `stage` is called as ``stage(name, total)`` when a stage begins; what it returns is called with the amount done.
     """
-    solver = pose_solver(inputs.body, config.solver)
-    recorded = inputs.keypoints
+    solver, recorded = pose_solver(inputs.body, config.solver), inputs.keypoints
     observation = Observation(recorded.positions, confidence_weights(recorded), recorded.clip_lengths)
     timings, begin = {}, time.perf_counter()
     calibration, used = None, known
@@ -142,72 +138,12 @@ def register(
     keypoints = replace(recorded, positions=T_body_recording.apply(recorded.positions))
     observation = replace(observation, target=keypoints.positions)
     robust_mm = pilot(solver, observation, offsets) if calibration is None else calibration.robust_mm
-    poses = solve_segments(solver, observation, offsets, robust_mm, stage)
+    qpos, status = solve_segments(solver, observation, offsets, robust_mm, stage)
     timings["solve_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
-    result = derive(inputs.body, offsets, poses, keypoints, config.trajectory.rate_hz)
+    clips = derive(replace(inputs, keypoints=keypoints), config, offsets, qpos, status)
     timings["derive_s"] = time.perf_counter() - begin
-    return Registration(inputs, config, offsets, T_body_recording, calibration, result, timings)
-
-
-def info_of(registration: Registration) -> FileInfo:
-    """Return the description that the files of this registration carry."""
-    body, config = registration.body, registration.config
-    return FileInfo(
-        title=f"{body.name}: keypoints registered to a MuJoCo body",
-        model_name=body.name,
-        mjcf_xml=body.mjcf_xml,
-        length_unit_m=body.length_unit_m,
-        rate_hz=registration.trajectory.rate_hz,
-        assets=body.assets,
-        source_files=registration.inputs.keypoints.sources,
-        random_seed=config.seed,
-        subject_id=config.subject_id,
-        session_id=config.session_id,
-        root_body=next((name for name, n in zip(body.body_names, body.model.body_jntnum, strict=True) if n), None),
-        end_effectors=body.end_effectors,
-        skeleton=body.skeleton,
-        config_yaml=config_yaml(config),
-    )
-
-
-def config_yaml(config: Any, **more: Any) -> str:
-    """Return the resolved settings, and more entries, as YAML."""
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config) | more))
-
-
-def clips_of(registration: Registration) -> ReferenceClips:
-    """Return the registration as a `mimic.reference_clips` record."""
-    body, result = registration.body, registration.trajectory
-    keypoints = result.keypoints
-    confidence = np.where(keypoints.observed, keypoints.confidence, 0.0)
-    return ReferenceClips(
-        info=info_of(registration),
-        clip_name=keypoints.clip_names,
-        clip_length=np.asarray(result.clip_lengths, np.int64),
-        qpos=result.qpos,
-        qvel=result.qvel,
-        xpos=result.xpos,
-        xquat=result.xquat,
-        kp_data=np.where(keypoints.observed[..., None], keypoints.positions, np.nan).astype(np.float32),
-        marker_sites=result.marker_sites,
-        kp_confidence=confidence.astype(np.float32),
-        at_joint_limit=result.at_limit.astype(np.uint8),
-        valid=(~failed(result.status)).astype(np.uint8),
-        solver_status=result.status.astype(np.uint8),
-        names_qpos=body.qpos_names,
-        names_qvel=body.qvel_names,
-        names_xpos=body.body_names,
-        kp_names=body.marker_names,
-        qpos_units=body.qpos_units,
-        qvel_units=body.qvel_units,
-        kp_body=body.marker_body_names,
-        offsets=registration.offsets.astype(np.float32),
-        clip_label=registration.inputs.labels or None,
-        events=dict(registration.inputs.events),
-    )
+    return Registration(inputs, config, offsets, T_body_recording, calibration, clips, timings)
 
 
 def offsets_of(registration: Registration) -> Offsets:
@@ -221,7 +157,7 @@ def offsets_of(registration: Registration) -> Offsets:
         "mean_error_history": calibration.mean_error_mm / 1000,
     }  # fmt: skip
     return Offsets(
-        info=info_of(registration),
+        info=registration.clips.info,
         kp_names=body.marker_names,
         kp_body=body.marker_body_names,
         offsets=registration.offsets.astype(np.float32),
@@ -242,7 +178,7 @@ def _run_figures(registration: Registration) -> dict[str, Any]:
     clips, timings = registration.clips, registration.timings
     warnings = [
         *inputs.warnings,
-        *marker_warnings(body.marker_names, distances_mm(clips), registration.offsets, body.size_m),
+        *marker_warnings(body.marker_names, clips.error_mm, registration.offsets, body.size_m),
     ]
     rounds = 0 if calibration is None else len(calibration.mean_error_mm)
     if calibration is not None and not calibration.converged:
@@ -257,6 +193,6 @@ def _run_figures(registration: Registration) -> dict[str, Any]:
         "timings": {name: round(seconds, 3) for name, seconds in timings.items()},
         "peak_rss_mb": round(peak_rss_mb(), 1),
         "warnings": warnings,
-        "notes": list(inputs.notes),
+        "notes": list(inputs.keypoints.notes),
         "versions": environment(),
     }

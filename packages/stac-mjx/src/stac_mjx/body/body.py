@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 
 from stac_mjx._common.errors import BodyError, raise_all, unknown
 from stac_mjx._common.hdf5.info import model_sha256
-from stac_mjx._common.mjcf import body_labels, joint_labels, qpos_labels, qpos_units, qvel_labels, qvel_units
+from stac_mjx._common.mjcf import body_labels, joint_labels, qpos_labels
 from stac_mjx._common.settings import limit_faults
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.body.mjcf import compile_spec, locate, read_spec, set_root
@@ -88,21 +88,21 @@ class Body:
     @cached_property
     def marker_rest(self) -> Float[np.ndarray, "keypoint 3"]:
         """Positions of the markers at their initial offsets in the default pose, metres."""
-        data = self._at_rest()
-        rotation = data.xmat.reshape(-1, 3, 3)[self.marker_body]
-        origin = data.xpos[self.marker_body] * self.length_unit_m
-        return origin + np.einsum("kij,kj->ki", rotation, self.marker_offset)
+        place, turn = self.rest
+        return place[self.marker_body] + np.einsum("kij,kj->ki", turn[self.marker_body], self.marker_offset)
 
     @cached_property
     def size_m(self) -> float:
         """Largest distance between two markers (two bodies, if there are fewer) in the default pose, metres."""
-        points = self.marker_rest if len(self.marker_names) > 1 else self._at_rest().xpos[1:] * self.length_unit_m
+        points = self.marker_rest if len(self.marker_names) > 1 else self.rest[0][1:]
         return float(np.linalg.norm(points[:, None] - points[None], axis=-1).max(initial=0.0))
 
-    def _at_rest(self) -> mujoco.MjData:
+    @cached_property
+    def rest(self) -> tuple[Float[np.ndarray, "body 3"], Float[np.ndarray, "body 3 3"]]:
+        """Positions (metres) and rotations of all bodies in the default pose."""
         data = mujoco.MjData(self.model)
         mujoco.mj_kinematics(self.model, data)
-        return data
+        return data.xpos * self.length_unit_m, data.xmat.reshape(-1, 3, 3).copy()
 
     @cached_property
     def body_names(self) -> tuple[str, ...]:
@@ -118,21 +118,6 @@ class Body:
     def qpos_names(self) -> tuple[str, ...]:
         """Name of each qpos column: the joint's, or ``<joint>_x .. _qz`` (free), ``<joint>_qw .. _qz`` (ball)."""
         return qpos_labels(self.model)
-
-    @cached_property
-    def qvel_names(self) -> tuple[str, ...]:
-        """Name of each qvel column: the joint's, or ``<joint>_vx .. _wz`` (free), ``<joint>_wx .. _wz`` (ball)."""
-        return qvel_labels(self.model)
-
-    @cached_property
-    def qpos_units(self) -> tuple[str, ...]:
-        """Unit of each qpos column: ``rad``, the MJCF's length unit, or ``1`` for quaternions."""
-        return qpos_units(self.model, self.length_unit_m)
-
-    @cached_property
-    def qvel_units(self) -> tuple[str, ...]:
-        """Unit of each qvel column: ``rad s-1`` or the MJCF's length unit per second."""
-        return qvel_units(self.model, self.length_unit_m)
 
 
 def load_body(config: BodyConfig) -> Body:
@@ -191,16 +176,31 @@ def _part_dofs(model: mujoco.MjModel, names: list[str]) -> np.ndarray:
 def body_problems(config: BodyConfig, model: mujoco.MjModel) -> list[str]:
     """List all problems of a body's configuration with its compiled model."""
     bodies = [model.body(i).name for i in range(model.nbody) if model.body(i).name]
-    joints = [model.joint(i).name for i in range(model.njnt) if model.joint(i).name]
-    return [
-        *limit_faults(config),
-        *([] if config.markers else ["markers: empty; set the keypoints and the bodies they move with"]),
-        *_marker_problems(config, bodies),
-        *_keypoint_problems(config),
-        *_part_problems(config, model, bodies, joints),
-        *(f"end_effectors: {unknown('body', name, bodies)}" for name in config.end_effectors if name not in bodies),
-        *_repeats("end_effectors", config.end_effectors),
-    ]
+    markers = [str(name) for name in config.markers]
+    problems = [*limit_faults(config), *_marker_problems(config, bodies)]
+    if not markers:
+        problems.append("markers: empty; set the keypoints and the bodies they move with")
+    elif set(markers) <= set(config.leave_out):
+        problems.append("leave_out: leaves no keypoint")
+    keypoints = {
+        "root_keypoint": [] if config.root_keypoint is None else [config.root_keypoint],
+        "leave_out": config.leave_out,
+        "trunk_keypoints": config.trunk_keypoints,
+        "skeleton": [name for pair in config.skeleton for name in pair],
+    }
+    for field, names in keypoints.items():
+        problems += [f"{field}: {unknown('keypoint', name, markers)}" for name in names if name not in markers]
+    wrong = [list(pair) for pair in config.skeleton if len(pair) != 2]
+    problems += [f"skeleton: expected pairs of keypoints, got {pair}" for pair in wrong]
+    missing = [name for name in markers if config.keypoint_order and name not in config.keypoint_order]
+    problems += [f"keypoint_order: marker {name!r} is missing" for name in missing]
+    wrong = [name for name in config.end_effectors if name not in bodies]
+    problems += [f"end_effectors: {unknown('body', name, bodies)}" for name in wrong]
+    repeated = {field: getattr(config, field) for field in ("end_effectors", "keypoint_order", "trunk_keypoints")}
+    repeated |= {f"parts.{part}": names for part, names in config.parts.items()}
+    for field, names in repeated.items():
+        problems += [f"{field}: {name!r} is listed {n} times" for name, n in Counter(names).items() if n > 1]
+    return problems + _part_problems(config, model, bodies)
 
 
 def part_joints(model: mujoco.MjModel, name: str) -> list[int] | None:
@@ -227,28 +227,8 @@ def _marker_problems(config: BodyConfig, bodies: list[str]) -> list[str]:
     return problems
 
 
-def _keypoint_problems(config: BodyConfig) -> list[str]:
-    markers = [str(name) for name in config.markers]
-    problems = []
-    if config.root_keypoint is not None and config.root_keypoint not in markers:
-        problems.append(f"root_keypoint: {unknown('keypoint', config.root_keypoint, markers)}")
-    problems += [f"leave_out: {unknown('keypoint', name, markers)}" for name in config.leave_out if name not in markers]
-    if markers and set(markers) <= set(config.leave_out):
-        problems.append("leave_out: leaves no keypoint")
-    for name in config.trunk_keypoints:
-        problems += [f"trunk_keypoints: {unknown('keypoint', name, markers)}"] if name not in markers else []
-    for pair in config.skeleton:
-        if len(pair) != 2:
-            problems.append(f"skeleton: expected pairs of keypoints, got {list(pair)}")
-        problems += [f"skeleton: {unknown('keypoint', name, markers)}" for name in pair if name not in markers]
-    order = list(config.keypoint_order)
-    if order:
-        missing = [name for name in markers if name not in order]
-        problems += [f"keypoint_order: marker {name!r} is missing" for name in missing]
-    return problems + _repeats("keypoint_order", order) + _repeats("trunk_keypoints", config.trunk_keypoints)
-
-
-def _part_problems(config: BodyConfig, model: mujoco.MjModel, bodies: list[str], joints: list[str]) -> list[str]:
+def _part_problems(config: BodyConfig, model: mujoco.MjModel, bodies: list[str]) -> list[str]:
+    joints = [model.joint(i).name for i in range(model.njnt) if model.joint(i).name]
     problems = []
     for part, names in config.parts.items():
         joint_ids = {name: part_joints(model, name) for name in names}
@@ -259,9 +239,4 @@ def _part_problems(config: BodyConfig, model: mujoco.MjModel, bodies: list[str],
         ]
         if None not in joint_ids.values() and not any(joint_ids.values()):
             problems.append(f"parts.{part}: no joint moves {list(names)}; name joints, or bodies with joints")
-        problems += _repeats(f"parts.{part}", names)
     return problems
-
-
-def _repeats(where: str, names: Sequence[str]) -> list[str]:
-    return [f"{where}: {name!r} is listed {count} times" for name, count in Counter(names).items() if count > 1]

@@ -20,13 +20,7 @@ from stac_mjx._common.mjcf import exact_xml, one_line, quick_compile
 
 
 def locate(mjcf: str | None, default_mjcf: str, name: str) -> Path:
-    """Find the MJCF file of a body: the given path, else its default source.
-
-    Args:
-        mjcf: path of a file, or None or empty for the default.
-        default_mjcf: ``embedded:FILE``, ``dm_control:PATH`` or empty.
-        name: name of the body, for messages.
-    """
+    """Find the MJCF file of body `name`: the given path, else ``embedded:FILE`` or ``dm_control:PATH``."""
     if mjcf:
         path = Path(mjcf).expanduser()
         if not path.is_file():

@@ -52,7 +52,11 @@ def scale_spec(
     for joint in spec.joints:
         if joint.type == mujoco.mjtJoint.mjJNT_SLIDE:
             _multiply(joint, ("range", "ref", "springref", "margin"), factor)
-    _scale_tendons(with_length, factor)
+    for tendon in with_length:
+        _multiply(tendon, ("range", "margin"), factor)
+        rest = np.asarray(tendon.springlength)
+        # -1 means "the length in the spring pose"
+        tendon.springlength = np.where(rest >= 0, rest * factor, rest)
     _scale_actuators(spec, *lengths, factor)
     _scale_equalities(spec, *lengths, factor)
     _multiply(spec.stat, ("meansize", "extent", "center"), factor)
@@ -108,14 +112,6 @@ def _tendon_has_length(tendon: Any) -> bool:
     if any(slides) and not all(slides):
         raise BodyError(f"body.scale: tendon {tendon.name!r} adds angles to lengths, so it cannot be scaled")
     return not joints or all(slides)
-
-
-def _scale_tendons(with_length: list[Any], factor: float) -> None:
-    for tendon in with_length:
-        _multiply(tendon, ("range", "margin"), factor)
-        rest = np.asarray(tendon.springlength)
-        # -1 means "the length in the spring pose"
-        tendon.springlength = np.where(rest >= 0, rest * factor, rest)
 
 
 def _scale_actuators(spec: mujoco.MjSpec, slides: set[str], tendons: set[str], factor: float) -> None:

@@ -105,10 +105,15 @@ def calibrate(
             state = _next_similarity(solver, raw, state, mode)
         else:
             weight = _trust(solver, state) * importance[:, None]
-            best = best_offsets(_in_body_frames(solver, state), weight, solver.body.marker_offset, pull)
+            target, qpos = jnp.asarray(state.sample.target, jnp.float32), jnp.asarray(state.fit.qpos)
+            local = np.asarray(in_body_frames(solver.tree, jnp.asarray(solver.body.marker_body), qpos, target))
+            best = best_offsets(local, weight, solver.body.marker_offset, pull)
             state = replace(state, offsets=accelerated.propose(state.offsets, best))
-        state = _refine(solver, state, config.iterations)
-        errors.append(_mean_error_mm(solver, state, importance))
+        target = fit_target(solver, state.sample, state.offsets, state.robust_mm)
+        fit = improve(solver, target, state.fit.qpos, iterations=config.iterations)
+        state = _with_scale(solver, replace(state, fit=fit))
+        count = importance[:, None] * state.sample.present
+        errors.append(float((count * state.distances_mm(solver)).sum() / count.sum()))
         losses.append(objective(solver, state, importance, pull))
         progress(errors[-1])
         ratio = errors[-1] / errors[-2] if len(errors) > 1 and errors[-2] > 0 else 0.0
@@ -188,24 +193,8 @@ def in_body_frames(tree: Tree, body: jax.Array, qpos: jax.Array, target: jax.Arr
     return away + w * turn + jnp.cross(v, turn)
 
 
-def _in_body_frames(solver: PoseSolver, state: Alternation) -> np.ndarray:
-    body, target = jnp.asarray(solver.body.marker_body), jnp.asarray(state.sample.target, jnp.float32)
-    return np.asarray(in_body_frames(solver.tree, body, jnp.asarray(state.fit.qpos), target))
-
-
-def _refine(solver: PoseSolver, state: Alternation, iterations: int) -> Alternation:
-    """Improve the poses, then estimate the scale of the robust loss again."""
-    target = fit_target(solver, state.sample, state.offsets, state.robust_mm)
-    return _with_scale(solver, replace(state, fit=improve(solver, target, state.fit.qpos, iterations=iterations)))
-
-
 def _with_scale(solver: PoseSolver, state: Alternation) -> Alternation:
     return replace(state, robust_mm=robust_scale(solver, state.distances_mm(solver), state.sample.present))
-
-
-def _mean_error_mm(solver: PoseSolver, state: Alternation, importance: np.ndarray) -> float:
-    count = importance[:, None] * state.sample.present
-    return float((count * state.distances_mm(solver)).sum() / count.sum())
 
 
 def _trust(solver: PoseSolver, state: Alternation) -> Float[np.ndarray, "frame keypoint"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from stac_mjx._common.errors import BodyError, raise_all, shorten, unknown
+from stac_mjx._common.errors import BodyError, InputError, raise_all, shorten, unknown
 from stac_mjx.body.body import Body
 from stac_mjx.config import AlignmentConfig
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared
@@ -29,8 +29,19 @@ class KnownOffsets:
     warnings: tuple[str, ...] = ()
 
 
-def known_offsets(offsets: Offsets | str | Path, body: Body, config: AlignmentConfig) -> KnownOffsets:
-    """Match the offsets of an earlier fit, or of a file, to a body and a recording prepared as `config` says."""
+def known_offsets(offsets: Offsets | np.ndarray | str | Path, body: Body, config: AlignmentConfig) -> KnownOffsets:
+    """Match offsets to a body and a recording prepared as `config` says.
+
+    Args:
+        offsets: of an earlier fit, its file, or an array (keypoint, 3) in metres in the order of the body's markers.
+        body: the body they are to be used with.
+        config: how the recording was prepared.
+    """
+    if isinstance(offsets, np.ndarray):
+        expected = (len(body.marker_names), 3)
+        if offsets.shape != expected or not np.isfinite(offsets).all():
+            raise InputError(f"offsets: expected finite numbers of shape {expected}, metres; got {offsets.shape}")
+        return KnownOffsets(offsets.astype(np.float64))
     where = "offsets" if isinstance(offsets, Offsets) else str(offsets)
     known = offsets if isinstance(offsets, Offsets) else read_offsets(offsets)
     raise_all(BodyError, f"{where}: does not fit body {body.name!r}", _problems(known, body))

@@ -25,6 +25,7 @@ from jaxtyping import Float
 from stac_mjx._common.rotations import quat_to_mat
 from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, distances_mm
 from stac_mjx.kinematics.forward import body_poses, marker_jacobian
+from stac_mjx.records import thinned
 
 MOST_FRAMES = 500
 """Frames that standard errors are computed from; a few megabytes each for a body of 200 degrees of freedom."""
@@ -113,11 +114,11 @@ def offset_errors(
     well the initial offsets are known. Long recordings are thinned, because errors fall with the root of the number of
     frames.
     """
-    frames = np.unique(np.linspace(0, len(qpos) - 1, min(len(qpos), MOST_FRAMES)).astype(int))
-    thinned, poses = observation.take(frames), qpos[frames]
-    per_mm = expected_errors(solver, poses, offsets, thinned, 1.0, OffsetPrior(pull))
-    squares = float((thinned.weight * distances_mm(solver, offsets, thinned, poses) ** 2).sum())
-    freedom = 3 * int(thinned.present.sum()) - float(per_mm.resolution.sum()) - offsets.size
+    frames = thinned(len(qpos), MOST_FRAMES)
+    some, poses = observation.take(frames), qpos[frames]
+    per_mm = expected_errors(solver, poses, offsets, some, 1.0, OffsetPrior(pull))
+    squares = float((some.weight * distances_mm(solver, offsets, some, poses) ** 2).sum())
+    freedom = 3 * int(some.present.sum()) - float(per_mm.resolution.sum()) - offsets.size
     noise_mm = np.sqrt(squares / freedom) if freedom > 0 else np.nan
     ever = np.atleast_1d(observation.present.any(axis=0))
     error_mm = noise_mm * per_mm.offset_mm * np.sqrt(len(frames) / len(qpos))

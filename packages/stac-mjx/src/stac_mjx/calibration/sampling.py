@@ -43,14 +43,11 @@ def spread_frames(observation: Observation, count: int, trunk: np.ndarray, rng: 
             break
         odds = np.sqrt(nearest)
         odds[chosen] = 0.0
-        chosen.append(int(rng.choice(len(candidates), p=odds / odds.sum())) if odds.sum() > 0 else _unused(chosen))
+        unused = min(set(range(len(chosen) + 1)) - set(chosen))
+        chosen.append(int(rng.choice(len(candidates), p=odds / odds.sum())) if odds.sum() > 0 else unused)
     importance = np.bincount(owner, minlength=count) * (count / len(candidates))
     order = np.argsort(candidates[chosen])
     return Sample(candidates[chosen][order], importance[order])
-
-
-def _unused(chosen: list[int]) -> int:
-    return next(i for i in range(len(chosen) + 1) if i not in chosen)
 
 
 def _postures(target: np.ndarray, weight: np.ndarray, trunk: np.ndarray) -> Float[np.ndarray, "frame coordinate"]:

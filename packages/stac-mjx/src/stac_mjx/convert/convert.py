@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from stac_mjx._common.errors import ConfigError, InputError, raise_all
-from stac_mjx._common.hdf5.info import FileInfo
 from stac_mjx._common.rotations import rotate
 from stac_mjx._common.settings import validate
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.body.body import Body, load_body
 from stac_mjx.config import ConvertConfig, FitConfig, KeypointsConfig
-from stac_mjx.convert.matching import Columns, MarkerOffsets, match_columns, match_offsets
+from stac_mjx.convert.matching import MarkerOffsets, in_model_order, match_offsets
 from stac_mjx.convert.public_files import PublicOutput, read_public_output
 from stac_mjx.inputs import Inputs, match
 from stac_mjx.inverse_kinematics.levenberg import Status
@@ -28,9 +27,9 @@ from stac_mjx.inverse_kinematics.pose_solver import neutral_pose
 from stac_mjx.keypoints import Keypoints, load_keypoints
 from stac_mjx.keypoints.alignment import IDENTITY
 from stac_mjx.kinematics import trajectory
-from stac_mjx.records import Offsets, ReferenceClips
-from stac_mjx.registration import Poses, derive
-from stac_mjx.results import Registration, config_yaml
+from stac_mjx.records import Offsets
+from stac_mjx.registration import config_yaml, derive
+from stac_mjx.results import Registration, offsets_of
 
 SAME_OFFSETS_M = 1e-6
 """Offsets of several files that differ by less are one set."""
@@ -45,18 +44,10 @@ class Conversion:
     registration: Registration
     """Body, recording and trajectory, as after a fit; its offsets are the mean over the files."""
     outputs: tuple[PublicOutput, ...]
-    """The files, in the order of the recording."""
-    columns: tuple[Columns, ...]
-    """Columns of the model's coordinates in each file."""
-    clips: ReferenceClips
+    """The files in the order of the recording, their joints in that of the model."""
     offsets: Offsets
     warnings: tuple[str, ...]
     """What the user should check."""
-
-    def frames(self, file: int) -> slice:
-        """Return the frames of one file."""
-        start = sum(len(output.qpos) for output in self.outputs[:file])
-        return slice(start, start + len(self.outputs[file].qpos))
 
 
 def convert(config: ConvertConfig) -> Conversion:
@@ -71,35 +62,37 @@ def convert(config: ConvertConfig) -> Conversion:
     body = load_body(config.body)
     inputs, outputs = _read(config, body)
     notes: list[str] = []
-    raise_all(ConfigError, "body.scale", [problem for output in outputs for problem in _scale_problems(output, body)])
-    columns = tuple(match_columns(output, body, config.joint_rename) for output in outputs)
+    scales = {o.path: o.model_settings.get("SCALE_FACTOR") for o in outputs}
+    other = {p: s for p, s in scales.items() if isinstance(s, int | float) and abs(s / body.scale - 1) > 1e-6}
+    problems = [f"{p}: fitted at scale {s:g}, not {body.scale:g}. Set body.scale={s:g}" for p, s in other.items()]
+    raise_all(ConfigError, "body.scale", problems)
+    outputs = tuple(in_model_order(output, body, config.joint_rename) for output in outputs)
     markers = [match_offsets(output, body, config) for output in outputs]
     inputs = replace(inputs, keypoints=_cut(inputs.keypoints, config.clip_frames, notes))
-    poses = _poses(body, outputs, columns, inputs.keypoints)
+    qpos, status = _poses(body, outputs, inputs.keypoints)
     n_frames = [len(output.qpos) for output in outputs]
     per_file = np.stack([marker.final for marker in markers])
     common = np.average(per_file, axis=0, weights=n_frames)
-    result = derive(body, common, poses, inputs.keypoints, None)
+    settings = FitConfig(body=config.body, keypoints=inputs.keypoints.config or KeypointsConfig())
+    clips = derive(inputs, settings, common, qpos, status)
     apart = float(np.linalg.norm(per_file - common, axis=-1).max(initial=0.0))
     if apart > SAME_OFFSETS_M:
         notes.append(
             f"the files have different offsets, up to {1000 * apart:.2f} mm from the mean: marker sites of each clip "
             "follow the offsets of its file, offsets.h5 holds the mean"
         )
-        turned = rotate(result.xquat[:, body.marker_body], np.repeat(per_file, n_frames, axis=0))
-        result = replace(result, marker_sites=(result.xpos[:, body.marker_body] + turned).astype(np.float32))
-    settings = FitConfig(body=config.body, keypoints=inputs.keypoints.config or KeypointsConfig())
-    registration = Registration(inputs, settings, common, IDENTITY, None, result, {})
-    clips = registration.clips
+        turned = rotate(clips.xquat[:, body.marker_body], np.repeat(per_file, n_frames, axis=0))
+        sites = (clips.xpos[:, body.marker_body] + turned).astype(np.float32)
+        clips = replace(clips, marker_sites=sites, offsets=None)
     info = replace(
         clips.info,
         title=f"{body.name}: output of the public stac-mjx, converted",
         random_seed=None,
         config_yaml=config_yaml(config, source_config=dict(outputs[0].settings)),
     )
-    clips = replace(clips, info=info, offsets=clips.offsets if apart <= SAME_OFFSETS_M else None)
-    offsets = _offsets(registration, info, outputs, markers)
-    return Conversion(registration, outputs, columns, clips, offsets, (*inputs.warnings, *notes))
+    registration = Registration(inputs, settings, common, IDENTITY, None, replace(clips, info=info), {})
+    offsets = _offsets(registration, outputs, markers)
+    return Conversion(registration, outputs, offsets, (*inputs.warnings, *notes))
 
 
 def _read(config: ConvertConfig, body: Body) -> tuple[Inputs, tuple[PublicOutput, ...]]:
@@ -110,12 +103,13 @@ def _read(config: ConvertConfig, body: Body) -> tuple[Inputs, tuple[PublicOutput
         inputs = match(body, load_keypoints(reading, body.keypoint_order), FitConfig(body=config.body))
     except InputError as error:  # names the settings of `fit`, which have other names here
         raise InputError(_renamed_settings(str(error))) from error
-    notes, warnings = (tuple(_renamed_settings(text) for text in texts) for texts in (inputs.notes, inputs.warnings))
-    outputs = tuple(read_public_output(source.path) for source in inputs.keypoints.sources)
-    counts = zip(outputs, inputs.keypoints.clip_lengths.tolist(), strict=True)
+    keypoints = inputs.keypoints
+    notes, warnings = (tuple(map(_renamed_settings, texts)) for texts in (keypoints.notes, inputs.warnings))
+    outputs = tuple(read_public_output(source.path) for source in keypoints.sources)
+    counts = zip(outputs, keypoints.clip_lengths.tolist(), strict=True)
     problems = [f"{o.path}: qpos has {len(o.qpos)} frames, kp_data {n}" for o, n in counts if len(o.qpos) != n]
     raise_all(InputError, "path", problems)
-    return replace(inputs, notes=notes, warnings=warnings), outputs
+    return replace(inputs, keypoints=replace(keypoints, notes=notes), warnings=warnings), outputs
 
 
 def _renamed_settings(text: str) -> str:
@@ -139,17 +133,10 @@ def _cut(keypoints: Keypoints, clip_frames: int | None, notes: list[str]) -> Key
     return replace(keypoints, clip_names=tuple(names), clip_lengths=np.array(lengths, np.int64))
 
 
-def _scale_problems(output: PublicOutput, body: Body) -> list[str]:
-    scale = output.model_settings.get("SCALE_FACTOR")
-    if not isinstance(scale, int | float) or abs(scale - body.scale) <= 1e-6 * body.scale:
-        return []
-    return [f"{output.path}: fitted at scale {scale:g}, not {body.scale:g}. Set body.scale={scale:g}"]
-
-
-def _poses(body: Body, outputs: Sequence[PublicOutput], columns: Sequence[Columns], keypoints: Keypoints) -> Poses:
-    """Return the poses of the files in the order of the model, metres; interpolate poses that are not finite."""
+def _poses(body: Body, outputs: Sequence[PublicOutput], keypoints: Keypoints) -> tuple[np.ndarray, np.ndarray]:
+    """Return the poses of the files, metres, and their status; interpolate poses that are not finite."""
     tree = body.tree
-    qpos = tree.from_model(np.concatenate([o.qpos[:, c.qpos] for o, c in zip(outputs, columns, strict=True)]))
+    qpos = tree.from_model(np.concatenate([output.qpos for output in outputs]))
     finite = np.atleast_1d(np.isfinite(qpos).all(axis=1))
     for start in tree.ball_qadr.tolist():
         norm = np.linalg.norm(qpos[:, start : start + 4], axis=1)
@@ -161,24 +148,18 @@ def _poses(body: Body, outputs: Sequence[PublicOutput], columns: Sequence[Column
     qpos = trajectory.fill(tree, qpos, finite, keypoints.clip_lengths)
     status = np.where(keypoints.observed.any(axis=1), Status.CONVERGED, Status.NO_MARKERS)
     status = np.where(finite, status, Status.NON_FINITE).astype(np.int64)
-    return Poses(np.asarray(qpos, np.float32), status)
+    return np.asarray(qpos, np.float32), status
 
 
-def _offsets(
-    registration: Registration, info: FileInfo, outputs: Sequence[PublicOutput], markers: Sequence[MarkerOffsets]
-) -> Offsets:
+def _offsets(registration: Registration, outputs: Sequence[PublicOutput], markers: Sequence[MarkerOffsets]) -> Offsets:
     """Return the mean offsets of the files, with the errors they leave; how they were found is unknown."""
-    body, error_m = registration.body, registration.trajectory.error_mm / 1000
+    error_m = registration.clips.residual.astype(np.float64)
     final = np.stack([marker.final for marker in markers])
     deviation = final.std(axis=0, ddof=1) / np.sqrt(len(final)) if len(final) > 1 else None
-    return Offsets(
-        info=info,
-        kp_names=body.marker_names,
-        kp_body=body.marker_body_names,
-        offsets=registration.offsets.astype(np.float32),
+    return replace(
+        offsets_of(registration),
         offset_initial=markers[0].initial.astype(np.float32),
         regularised=markers[0].regularised.astype(np.uint8),
-        scale_factor=body.scale,
         keypoint_scale_factor=_factor_without_unit(outputs[0].model_settings.get("MOCAP_SCALE_FACTOR")),
         loss_history=np.array([np.nanmean(error_m**2)]),
         offset_std=None if deviation is None else deviation.astype(np.float32),
@@ -198,7 +179,8 @@ def conversion_summary(conversion: Conversion) -> dict[str, Any]:
     summary = conversion.registration.summary()
     marker_warnings = [text for text in summary["warnings"] if text not in conversion.warnings]
     summary["warnings"] = [*conversion.warnings, *marker_warnings]
-    summary["files"] = [_compared(conversion, index) for index in range(len(conversion.outputs))]
+    stops = np.cumsum([len(output.qpos) for output in conversion.outputs])
+    summary["files"] = [_compared(conversion, o, stop) for o, stop in zip(conversion.outputs, stops, strict=True)]
     for key in ("calibration_frames", "calibration_rounds", "frames_per_s", "timings", "solver_status"):
         del summary[key]
     return summary
@@ -222,11 +204,11 @@ def report_lines(summary: dict[str, Any]) -> list[str]:
     return [*lines, f"mean marker error {summary['mean_error_mm']:.3f} mm"]
 
 
-def _compared(conversion: Conversion, index: int) -> dict[str, Any]:
-    """Return how far the arrays of one file are from those computed."""
-    output, result = conversion.outputs[index], conversion.registration.trajectory
-    body, frames = conversion.registration.body, conversion.frames(index)
-    sites, keypoints, stored = result.marker_sites[frames], result.keypoints.positions[frames], output.marker_sites
+def _compared(conversion: Conversion, output: PublicOutput, stop: int) -> dict[str, Any]:
+    """Return how far the arrays of one file, which ends before frame `stop`, are from those computed."""
+    body, clips = conversion.registration.body, conversion.registration.clips
+    frames = slice(stop - len(output.qpos), stop)
+    sites, keypoints, stored = clips.marker_sites[frames], clips.kp_data[frames], output.marker_sites
     if stored is not None:
         rename = conversion.registration.config.keypoints.rename
         names = [rename.get(name, name) for name in output.kp_names or body.keypoint_order]
@@ -235,7 +217,7 @@ def _compared(conversion: Conversion, index: int) -> dict[str, Any]:
     xpos = None
     if output.xpos is not None and len(theirs) == output.xpos.shape[1]:
         both = [name for name in theirs if name in body.body_names and name != "world"]
-        ours = result.xpos[frames][:, [body.body_names.index(name) for name in both]]
+        ours = clips.xpos[frames][:, [body.body_names.index(name) for name in both]]
         xpos = _distances(output.xpos[:, [theirs.index(name) for name in both]], ours)
     return {
         "file": output.path.name,
@@ -243,7 +225,7 @@ def _compared(conversion: Conversion, index: int) -> dict[str, Any]:
         "scale_factor": output.model_settings.get("SCALE_FACTOR"),
         "xpos_mm": xpos,
         "marker_sites_mm": _distances(stored, sites),
-        "qvel": _velocity_ratio(output.qvel, result.qvel[frames], conversion.columns[index].qvel),
+        "qvel": _velocity_ratio(output.qvel, clips.qvel[frames]),
         "marker_error_mm": {"file": _distances(stored, keypoints), "computed": _distances(sites, keypoints)},
     }
 
@@ -257,11 +239,11 @@ def _distances(points: np.ndarray | None, others: np.ndarray) -> dict[str, float
     return {"mean": float(away.mean()), "max": float(away.max())} if len(away) else None
 
 
-def _velocity_ratio(stored: np.ndarray | None, ours: np.ndarray, columns: np.ndarray) -> dict[str, Any] | None:
+def _velocity_ratio(stored: np.ndarray | None, ours: np.ndarray) -> dict[str, Any] | None:
     """Return the typical ratio of stored to computed velocities, and the part of them at a limit."""
-    if stored is None or stored.shape != ours.shape:
+    if stored is None:
         return None
-    theirs, ours = np.abs(stored[:, columns]), np.abs(ours)
+    theirs, ours = np.abs(stored), np.abs(ours)
     largest = float(np.nanmax(theirs))
     clipped = theirs >= largest * (1 - 1e-6)
     moving = ~clipped & (ours > min(0.1 * ours.max(), float(np.median(ours))))

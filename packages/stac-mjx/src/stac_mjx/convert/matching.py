@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from stac_mjx._common.errors import BodyError, InputError, raise_all, unknown
 from stac_mjx.body.body import Body
@@ -19,13 +20,6 @@ _WIDTHS = {int(mujoco.mjtJoint.mjJNT_FREE): (7, 6), int(mujoco.mjtJoint.mjJNT_BA
 _ONE = (1, 1)
 
 
-class Columns(NamedTuple):
-    """Columns of the model's coordinates, in its order, in qpos and qvel of a file."""
-
-    qpos: Int[np.ndarray, " nq"]
-    qvel: Int[np.ndarray, " nv"]
-
-
 class MarkerOffsets(NamedTuple):
     """Final and initial offsets of a file, in the frames of our bodies, metres; whether it regularised them."""
 
@@ -34,18 +28,20 @@ class MarkerOffsets(NamedTuple):
     regularised: np.ndarray
 
 
-def match_columns(output: PublicOutput, body: Body, rename: Mapping[str, str]) -> Columns:
-    """Find the model's joints in a file."""
-    model, n_columns = body.model, output.qpos.shape[1]
+def in_model_order(output: PublicOutput, body: Body, rename: Mapping[str, str]) -> PublicOutput:
+    """Return a file with poses and velocities in the order of the model's joints; velocities of other joints: None."""
+    model, n_columns, qvel = body.model, output.qpos.shape[1], output.qvel
     kinds = [_WIDTHS.get(int(kind), _ONE) for kind in model.jnt_type]
     width = dict(zip(body.joint_names, kinds, strict=True))
+    qvel = None if qvel is None or qvel.shape[1] != model.nv else qvel
     if output.joints is None:
         if n_columns != model.nq:
             raise BodyError(f"{output.path}: qpos has {n_columns} columns and no names, the model has {model.nq}")
-        return Columns(np.arange(model.nq), np.arange(model.nv))
+        return replace(output, qvel=qvel)
     joints = _joints(output.joints, n_columns, width, rename)
     raise_all(BodyError, f"{output.path}: does not fit body {body.name!r}", _joint_problems(joints, width, n_columns))
-    return Columns(_columns(joints, width, 0), _columns(joints, width, 1))
+    qvel = None if qvel is None else qvel[:, _columns(joints, width, 1)]
+    return replace(output, qpos=output.qpos[:, _columns(joints, width, 0)], qvel=qvel)
 
 
 def _joints(
@@ -119,9 +115,7 @@ def match_offsets(output: PublicOutput, body: Body, config: ConvertConfig) -> Ma
 
 def _carrier(output: PublicOutput, body: Body, pairs: Mapping[str, str]) -> Any:
     """Return a function that converts offsets (keypoint, 3) from the frames of the file's bodies to ours."""
-    data = mujoco.MjData(body.model)
-    mujoco.mj_kinematics(body.model, data)
-    turn, place = data.xmat.reshape(-1, 3, 3), data.xpos * body.length_unit_m
+    place, turn = body.rest
     piece, ours = body.tree.body_node, body.marker_body
     theirs, problems = ours.copy(), []
     for k, name in enumerate(body.marker_names):

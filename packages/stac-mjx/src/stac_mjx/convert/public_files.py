@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def read_public_output(path: Path) -> PublicOutput:
     """Read one file."""
     with hdf5.opened(path) as file:
         arrays = {name: _array(file, aliases) for name, aliases in _ALIASES.items()}
-        texts = {name: _texts(file, name) for name in ("names_qpos", "names_xpos", "kp_names", "config")}
+        texts = {name: hdf5.texts(file, name) for name in ("names_qpos", "names_xpos", "kp_names", "config")}
     qpos, offsets = arrays["qpos"], arrays["offsets"]
     if qpos is None or offsets is None:
         missing = [name for name in ("qpos", "offsets") if arrays[name] is None]
@@ -89,11 +88,6 @@ def _array(file: Any, names: tuple[str, ...]) -> np.ndarray | None:
     return None if node is None or not node.size else hdf5.numbers(node)
 
 
-def _texts(file: Any, name: str) -> tuple[str, ...] | None:
-    node = hdf5.first_dataset(file, name)
-    return hdf5.strings(node) if node is not None and hdf5.holds_text(node) else None
-
-
 def _shape_problems(qpos: np.ndarray, offsets: np.ndarray, arrays: Mapping[str, np.ndarray | None]) -> list[str]:
     if qpos.ndim != 2:
         return [f"qpos: wrong axes {qpos.shape}; expected (frame, coordinate)"]
@@ -104,11 +98,12 @@ def _shape_problems(qpos: np.ndarray, offsets: np.ndarray, arrays: Mapping[str, 
     problems = []
     for name, shape in expected.items():
         array = arrays[name]
-        if array is None:
+        if array is None or (
+            len(shape) == array.ndim and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+        ):
             continue
-        if any(want not in (None, size) for size, want in zip_longest(array.shape, shape, fillvalue=-1)):
-            words = " x ".join("any" if size is None else str(size) for size in shape)
-            problems.append(f"{name}: wrong axes {array.shape}; expected {words} (qpos has {frames} frames)")
+        words = " x ".join("any" if size is None else str(size) for size in shape)
+        problems.append(f"{name}: wrong axes {array.shape}; expected {words} (qpos has {frames} frames)")
     return problems
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -79,60 +80,56 @@ def improve(
     n_frames, settle = target.observation.n_frames, iterations is None
     budget = solver.settings.max_iterations if iterations is None else iterations
     out, gain = np.array(qpos, np.float32), np.full(n_frames, np.inf)
-    pack = _Packer(solver, target, pull)
+    pack = partial(_packed, solver, target, pull)
     batches, done = pack(np.arange(n_frames), out), 0
     while batches and done < budget:
         count = min(ROUND, budget - done) if settle else budget
         batches, done = _iterate(solver, batches, count), done + count
         if settle and done > 1:
-            batches = _drop_converged(pack, batches, (out, gain), progress)
+            batches = _drop_converged(solver, pack, batches, (out, gain), progress)
     for batch in batches:
         batch.collect(out, gain)
         progress(len(batch.frames))
     return _judge(solver, target, qpos, out, gain)
 
 
-@dataclass(frozen=True)
-class _Packer:
-    """Cuts frames into padded batches."""
-
-    solver: PoseSolver
-    target: Target
-    pull: Pull | None
-
-    def __call__(self, frames: np.ndarray, begin: np.ndarray | State) -> list[_Batch]:
-        """Start `frames` from poses (frame of the set, nq), or resume from a state."""
-        size, out = self.solver.batch, []
-        for part in slices(len(frames), size):
-            problem = self._problem(pad_rows(frames[part], size))
-            if isinstance(begin, State):
-                state = jax.tree.map(lambda a, part=part: jnp.asarray(_pad_last(a[..., part], size)), begin)
-            else:
-                poses = jnp.asarray(begin[pad_rows(frames[part], size)].T)
-                state = levenberg.start(problem, poses, self.solver.tree.n_dof)
-            out.append(_Batch(frames[part], problem, state))
-        return out
-
-    def _problem(self, frames: np.ndarray) -> Problem:
-        solver, observation, tree = self.solver, self.target.observation, self.solver.tree
-        weight = observation.weight[frames]
-        points = np.where(weight[..., None] > 0, observation.target[frames], 0.0).astype(np.float32)
-        if self.pull is None:
-            prior = np.broadcast_to(solver.neutral[:, None], (tree.n_qpos, len(frames)))
-            prior_weight = np.broadcast_to(solver.prior_weight[:, None], (tree.n_dof, len(frames)))
+def _packed(
+    solver: PoseSolver, target: Target, pull: Pull | None, frames: np.ndarray, begin: np.ndarray | State
+) -> list[_Batch]:
+    """Cut `frames` into padded batches that start from poses (frame of the set, nq), or resume from a state."""
+    size, out = solver.batch, []
+    for part in slices(len(frames), size):
+        padded = pad_rows(frames[part], size)
+        problem = _problem(solver, target, pull, padded)
+        if isinstance(begin, State):
+            rows = pad_rows(np.arange(part.start, part.stop), size)
+            state = jax.tree.map(lambda a, rows=rows: jnp.asarray(a[..., rows]), begin)
         else:
-            prior, prior_weight = self.pull.qpos[frames].T, self.pull.weight[frames].T
-        return Problem(
-            target=tuple(jnp.asarray(points[:, :, k].T) for k in range(3)),
-            weight=jnp.asarray(weight.T, jnp.float32),
-            local=self.target.local,
-            node=jnp.asarray(tree.body_node[solver.body.marker_body]),
-            prior=jnp.asarray(prior, jnp.float32),
-            prior_weight=jnp.asarray(prior_weight, jnp.float32),
-            movable=jnp.asarray(self.target.movable[:, None]),
-            damping=self.target.damping,
-            robust_mm=jnp.asarray(self.target.robust_mm[:, None], jnp.float32),
-        )
+            state = levenberg.start(problem, jnp.asarray(begin[padded].T), solver.tree.n_dof)
+        out.append(_Batch(frames[part], problem, state))
+    return out
+
+
+def _problem(solver: PoseSolver, target: Target, pull: Pull | None, frames: np.ndarray) -> Problem:
+    observation, tree = target.observation, solver.tree
+    weight = observation.weight[frames]
+    points = np.where(weight[..., None] > 0, observation.target[frames], 0.0).astype(np.float32)
+    if pull is None:
+        prior = np.broadcast_to(solver.neutral[:, None], (tree.n_qpos, len(frames)))
+        prior_weight = np.broadcast_to(solver.prior_weight[:, None], (tree.n_dof, len(frames)))
+    else:
+        prior, prior_weight = pull.qpos[frames].T, pull.weight[frames].T
+    return Problem(
+        target=tuple(jnp.asarray(points[:, :, k].T) for k in range(3)),
+        weight=jnp.asarray(weight.T, jnp.float32),
+        local=target.local,
+        node=jnp.asarray(tree.body_node[solver.body.marker_body]),
+        prior=jnp.asarray(prior, jnp.float32),
+        prior_weight=jnp.asarray(prior_weight, jnp.float32),
+        movable=jnp.asarray(target.movable[:, None]),
+        damping=target.damping,
+        robust_mm=jnp.asarray(target.robust_mm[:, None], jnp.float32),
+    )
 
 
 def _iterate(solver: PoseSolver, batches: list[_Batch], count: int) -> list[_Batch]:
@@ -149,10 +146,13 @@ def _iterate(solver: PoseSolver, batches: list[_Batch], count: int) -> list[_Bat
 
 
 def _drop_converged(
-    pack: _Packer, batches: list[_Batch], results: tuple[np.ndarray, np.ndarray], progress: Progress
+    solver: PoseSolver,
+    pack: Callable[[np.ndarray, State], list[_Batch]],
+    batches: list[_Batch],
+    results: tuple[np.ndarray, np.ndarray],
+    progress: Progress,
 ) -> list[_Batch]:
     """Collect converged frames and repack the others, once that saves a batch; return what is left to solve."""
-    solver = pack.solver
     active = [batch.gain_mm() > solver.settings.tolerance_mm for batch in batches]
     n_active = int(sum(mask.sum() for mask in active))
     if -(-n_active // solver.batch) > REPACK_BELOW * len(batches):
@@ -177,8 +177,3 @@ def _judge(solver: PoseSolver, target: Target, before: np.ndarray, qpos: np.ndar
     unusable = status >= Status.NO_MARKERS
     qpos[unusable], error[unusable] = before[unusable], 0.0
     return Fit(qpos, error, status)
-
-
-def _pad_last(array: np.ndarray, size: int) -> np.ndarray:
-    missing = size - array.shape[-1]
-    return array if not missing else np.concatenate([array, np.repeat(array[..., -1:], missing, axis=-1)], axis=-1)

@@ -5,7 +5,9 @@ Arrays are (frame, ...); lengths are in metres unless the name ends in ``_mm``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -166,13 +168,8 @@ def fit_target(
 
 def markers_at(solver: PoseSolver, offsets: np.ndarray, qpos: np.ndarray) -> Float[np.ndarray, "frame keypoint 3"]:
     """Return the marker positions at poses `qpos`, metres."""
-    out = np.empty((len(qpos), len(offsets), 3), np.float32)
     local, marker_body = jnp.asarray(offsets, jnp.float32), solver.body.marker_body
-    for part in slices(len(qpos), solver.batch):
-        poses = jnp.asarray(pad_rows(qpos[part], solver.batch))
-        markers = marker_positions(solver.tree, marker_body, poses, local)
-        out[part] = np.asarray(markers)[: part.stop - part.start]
-    return out
+    return in_parts(lambda poses: marker_positions(solver.tree, marker_body, poses, local), qpos, solver.batch)
 
 
 def distances_mm(
@@ -188,6 +185,15 @@ def errors_mm(solver: PoseSolver, target: Target, qpos: np.ndarray) -> Float[np.
     weight = target.observation.weight
     distance = distances_mm(solver, target.offsets, target.observation, qpos)
     return np.sqrt((weight * distance**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
+
+
+def in_parts(function: Callable[[jax.Array], Any], rows: np.ndarray, size: int) -> Any:
+    """Return what a jitted function gives for all rows (one array, or a tuple), called with `size` rows at a time."""
+    results = []
+    for part in slices(len(rows), size):
+        result = function(jnp.asarray(pad_rows(rows[part], size)))
+        results.append(jax.tree.map(lambda a, n=part.stop - part.start: np.asarray(a)[:n], result))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *results)
 
 
 def slices(n_frames: int, size: int) -> list[slice]:

@@ -15,9 +15,7 @@ Arrays are (frame, ...); lengths are in metres unless the name ends in ``_mm``.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
@@ -37,7 +35,7 @@ from stac_mjx.inverse_kinematics.pose_solver import (
 from stac_mjx.keypoints.alignment import procrustes
 from stac_mjx.kinematics import trajectory
 from stac_mjx.kinematics.forward import marker_positions, retract
-from stac_mjx.kinematics.tree import Tree
+from stac_mjx.records import thinned
 
 ROBUST_MEDIANS, ROBUST_LEAST, PILOT_FRAMES = 4.0, 0.005, 200
 """Scale of the robust loss: medians of the marker distances, but at least this part of the body, because a narrower
@@ -96,7 +94,7 @@ def pilot(solver: PoseSolver, observation: Observation, offsets: np.ndarray) -> 
     """Estimate the scale of the robust loss (mm) from some frames spread over the recording."""
     if solver.robust is Robust.NONE or solver.settings.robust_mm is not None:
         return solver.default_robust_mm
-    frames = np.unique(np.linspace(0, observation.n_frames - 1, min(PILOT_FRAMES, observation.n_frames)).astype(int))
+    frames = thinned(observation.n_frames, PILOT_FRAMES)
     sample = replace(observation.take(frames), clip_lengths=np.ones(len(frames), np.int64))
     fit = solve(solver, sample, offsets)
     return robust_scale(solver, distances_mm(solver, offsets, sample, fit.qpos), sample.present)
@@ -227,15 +225,10 @@ def _smooth(solver: PoseSolver, target: Target, fit: Fit) -> Fit:
         ahead = np.asarray(trajectory.steps(tree, poses, jnp.roll(poses, -1, axis=0))) * ~last[:, None]
         home = np.asarray(trajectory.steps(tree, poses, neutral))
         step = (weight * (back + ahead) + solver.prior_weight * home) / np.maximum(total, 1e-12)
-        middle = np.asarray(_retract(tree, poses, jnp.asarray(step, jnp.float32)))
+        middle = np.asarray(retract(tree, poses.T, jnp.asarray(step.T, jnp.float32)).T)
         pull = Pull(middle, np.broadcast_to(total, step.shape).astype(np.float32))
         fit = improve(solver, target, fit.qpos, iterations=2, pull=pull)
     return fit
-
-
-@partial(jax.jit, static_argnames="tree")
-def _retract(tree: Tree, qpos: jax.Array, step: jax.Array) -> jax.Array:
-    return retract(tree, qpos.T, step.T).T
 
 
 def keyframes(observation: Observation, stride: int) -> Int[np.ndarray, " keyframe"]:

@@ -8,16 +8,12 @@ over frames; made robust by reweighting.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from stac_mjx._common.errors import ConfigError
-from stac_mjx.config import AlignmentConfig
-from stac_mjx.keypoints.keypoints import Keypoints
-
-AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
+from stac_mjx.config import AXES, AlignmentConfig
 
 
 @dataclass(frozen=True)
@@ -90,27 +86,15 @@ def robust_procrustes(
     return fit
 
 
-def turn_up(keypoints: Keypoints, up: str | None) -> Keypoints:
-    """Rotate the recording so that its axis `up` becomes +z."""
-    if up is None or up == "z":
-        return keypoints
-    return replace(keypoints, positions=keypoints.positions @ up_rotation(up).T)
-
-
-def up_rotation(up: str | None) -> Float[np.ndarray, "3 3"]:
-    """Return the smallest rotation that maps axis `up` to +z; None: the identity."""
-    if up is None or up == "z":
-        return np.eye(3)
-    if up not in AXES:
-        raise ConfigError(f"alignment.up: unknown axis {up!r}; available: {', '.join(AXES)}")
-    axis, z = np.array(AXES[up], float), np.array([0.0, 0.0, 1.0])
-    if up == "-z":
-        return np.diag([1.0, -1.0, -1.0])
-    v = np.cross(axis, z)
-    skew = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    return np.eye(3) + skew + skew @ skew
-
-
 def prepared(config: AlignmentConfig) -> Similarity:
     """Return the transform of a recording in metres before anything is fitted: `scale`, and `up` rotated to +z."""
-    return Similarity(up_rotation(config.up), np.zeros(3), np.asarray(float(config.scale)))
+    return Similarity(_up_rotation(config.up or "z"), np.zeros(3), np.asarray(float(config.scale)))
+
+
+def _up_rotation(up: str) -> Float[np.ndarray, "3 3"]:
+    """Return the smallest rotation that maps axis `up` to +z."""
+    if up == "-z":
+        return np.diag([1.0, -1.0, -1.0])
+    v = np.cross(np.array(AXES[up], float), [0.0, 0.0, 1.0])
+    skew = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
+    return np.eye(3) + skew + skew @ skew

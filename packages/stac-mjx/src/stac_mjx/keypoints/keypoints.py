@@ -6,8 +6,8 @@ crossfade) crosses the border between two clips.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -42,6 +42,10 @@ class Keypoints:
     """What the reader assumed or repaired, one sentence each, for the log."""
     config: KeypointsConfig | None = None
     """The settings it was read with, or None where it was not read from files."""
+    events: Mapping[str, Float[np.ndarray, " clip"]] = field(default_factory=dict)
+    """Name -> time from the start of each clip, seconds."""
+    labels: tuple[str, ...] = ()
+    """Label of each clip (the target of a reach); empty where unknown."""
 
     @property
     def n_frames(self) -> int:
@@ -52,11 +56,6 @@ class Keypoints:
     def where(self) -> str:
         """Name of the recording in messages."""
         return str(self.sources[0].path) if self.sources else "the recording"
-
-    @property
-    def clip_starts(self) -> Int[np.ndarray, " clip"]:
-        """First frame of each clip."""
-        return np.concatenate([[0], np.cumsum(self.clip_lengths)[:-1]]).astype(np.int64)
 
     @property
     def frame_clip(self) -> Int[np.ndarray, " frame"]:

@@ -17,7 +17,7 @@ from stac_mjx._common.errors import ConfigError, InputError, raise_all, shorten,
 from stac_mjx._common.hdf5.info import Source
 from stac_mjx._common.settings import limit_faults
 from stac_mjx._common.units import METRES_PER_UNIT
-from stac_mjx.config import KeypointsConfig, keypoints_problems
+from stac_mjx.config import KeypointsConfig
 from stac_mjx.keypoints.cleaning import clean
 from stac_mjx.keypoints.formats.detect import FORMATS, detect
 from stac_mjx.keypoints.formats.reading import Reading
@@ -26,22 +26,6 @@ from stac_mjx.keypoints.paths import find_files, make_unique, unique_stems
 
 RATE_TOLERANCE = 1e-4
 """Frame rates that differ by less than this fraction are the same."""
-AXES = ("x", "y", "z")
-_READERS = {
-    "dannce": ("dannce", "read"),
-    "nwb": ("nwb", "read"),
-    "sleap": ("sleap", "read"),
-    "anipose_csv": ("tables", "read_anipose"),
-    "dlc_csv": ("tables", "read_deeplabcut"),
-    "jarvis_csv": ("tables", "read_jarvis"),
-    "numbers_csv": ("tables", "read_numbers"),
-    "c3d": ("c3d", "read"),
-    "trc": ("trc", "read"),
-    "qualisys": ("qualisys", "read"),
-    "stac": ("stac", "read_public"),
-    "clips": ("stac", "read"),
-}
-"""Module and function of each format."""
 
 
 def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoints:
@@ -58,7 +42,9 @@ def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoi
         ConfigError: when a setting is impossible.
         InputError: when a file cannot be read, or the files do not belong together.
     """
-    problems = [*limit_faults(config, "keypoints."), *keypoints_problems(config)]
+    problems = list(limit_faults(config, "keypoints."))
+    if config.stop is not None and config.stop <= config.start:
+        problems.append(f"keypoints.stop: expected more than keypoints.start ({config.start}), got {config.stop}")
     raise_all(ConfigError, "settings", problems)
     paths, path_notes = find_files(config.path)
     names = unique_stems(paths)
@@ -74,7 +60,7 @@ def read_file(path: Path, format: str = "auto", track: int | None = None) -> Rea
     """
     kind = detect(path) if format == "auto" else format
     # readers import h5py and scipy, so only the one needed is imported
-    module, function = _READERS[kind]
+    module, function = FORMATS[kind].reader.split(".")
     read = getattr(importlib.import_module(f"stac_mjx.keypoints.formats.{module}"), function)
     try:
         reading: Reading = read(path, track)
@@ -83,7 +69,7 @@ def read_file(path: Path, format: str = "auto", track: int | None = None) -> Rea
     n_frames, n_keypoints = reading.positions.shape[:2]
     if n_frames == 0 or n_keypoints == 0:
         raise InputError(f"{path}: no data ({n_frames} frames of {n_keypoints} keypoints)")
-    return replace(reading, notes=(f"read as {kind} ({FORMATS[kind]})", *reading.notes))
+    return replace(reading, notes=(f"read as {kind} ({FORMATS[kind].content})", *reading.notes))
 
 
 def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[str]) -> Keypoints:
@@ -100,9 +86,11 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
     confidence, clean_notes = clean(positions, scores, reading.zeros_are_missing, config.min_confidence)
     if unit is not None:
         positions *= METRES_PER_UNIT[unit]
+    with open(path, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     flip_note = ()
     if config.flip is not None:
-        positions[..., AXES.index(config.flip)] *= -1
+        positions[..., "xyz".index(config.flip)] *= -1
         flip_note = (f"flipped the {config.flip} axis (keypoints.flip)",)
     return Keypoints(
         positions=positions,
@@ -112,7 +100,7 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
         unit=None if unit is None else "m",
         clip_names=_clip_names(name, reading, len(lengths)),
         clip_lengths=np.asarray(lengths, dtype=np.int64),
-        sources=(Source(path, _sha256(path)),),
+        sources=(Source(path, digest),),
         notes=(*reading.notes, *unit_notes, *flip_note, rate_note, *name_notes, *clean_notes),
     )
 
@@ -206,11 +194,6 @@ def _finished(joined: Keypoints, path_notes: tuple[str, ...]) -> Keypoints:
     return replace(joined, notes=(*path_notes, *joined.notes, *notes))
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def join(pieces: Sequence[Keypoints]) -> Keypoints:
     """Put the clips of all `pieces`, one a file, end to end; match keypoints by name to the order of the first file."""
     first = pieces[0]
@@ -240,19 +223,13 @@ def _differences(first: Keypoints, piece: Keypoints) -> list[str]:
         words = [f"lacks {shorten(lacking)}"] * bool(lacking) + [f"also has {shorten(extra)}"] * bool(extra)
         problems.append(f"{name}: {' and '.join(words)} (compared with {reference})")
     if not math.isclose(first.rate_hz or 0.0, piece.rate_hz or 0.0, rel_tol=RATE_TOLERANCE):
-        problems.append(
-            f"{name}: frame rate {_rate_text(piece.rate_hz)}, {reference} has {_rate_text(first.rate_hz)}."
-            " Set keypoints.rate_hz if they are the same"
-        )
+        theirs, ours = ("unknown" if rate is None else f"{rate:g} Hz" for rate in (piece.rate_hz, first.rate_hz))
+        same = "Set keypoints.rate_hz if they are the same"
+        problems.append(f"{name}: frame rate {theirs}, {reference} has {ours}. {same}")
     if first.unit != piece.unit:
-        problems.append(
-            f"{name}: the length unit is known of one file only (the other: {reference}); set keypoints.unit"
-        )
+        other = f"the other: {reference}"
+        problems.append(f"{name}: the length unit is known of one file only ({other}); set keypoints.unit")
     return problems
-
-
-def _rate_text(rate: float | None) -> str:
-    return "unknown" if rate is None else f"{rate:g} Hz"
 
 
 def _ordered(values: np.ndarray, order: list[int]) -> np.ndarray:

@@ -11,6 +11,7 @@ Every transform here is ``node <- parent``; quaternions are wxyz; lengths are in
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -102,9 +103,9 @@ class Tree:
         return len(self.qpos0)
 
 
-@dataclass
-class _Node:
-    parent: int
+class _Node(NamedTuple):
+    """A node: the fixed transform from the one it hangs on, and its joint."""
+
     pos: np.ndarray
     mat: np.ndarray
     anchor: np.ndarray
@@ -112,24 +113,16 @@ class _Node:
     is_slide: bool
 
 
-def _joint_nodes(model: mujoco.MjModel, joint: int, parent: int, pos: np.ndarray, mat: np.ndarray) -> list[_Node]:
-    """Return the nodes of one joint; `pos`, `mat` is the fixed transform to its body from node `parent`."""
-    kind = int(model.jnt_type[joint])
-    anchor = model.jnt_pos[joint].copy()
+def _joint_nodes(model: mujoco.MjModel, joint: int, pos: np.ndarray, mat: np.ndarray) -> list[_Node]:
+    """Return the nodes of one joint, in a row; `pos`, `mat` is the fixed transform to its body."""
+    kind, anchor = int(model.jnt_type[joint]), model.jnt_pos[joint].copy()
     zero, eye = np.zeros(3), np.eye(3)
     if kind in (HINGE, SLIDE):
-        return [_Node(parent, pos, mat, anchor, model.jnt_axis[joint].copy(), kind == SLIDE)]
-    nodes = []
-    if kind == FREE:  # qpos holds the pose in the world, so body_pos, body_quat and the anchor play no part
-        for k in range(3):
-            nodes.append(_Node(parent if k == 0 else -1, zero, eye, zero, eye[k], True))
-        pos, mat, anchor = zero, eye, zero
-    for k in range(3):
-        first = k == 0
-        nodes.append(
-            _Node(-1 if nodes else parent, pos if first else zero, mat if first else eye, anchor, eye[k], False)
-        )
-    return nodes
+        return [_Node(pos, mat, anchor, model.jnt_axis[joint].copy(), kind == SLIDE)]
+    if kind == BALL:
+        return [_Node(pos, mat, anchor, eye[0], False), *(_Node(zero, eye, anchor, eye[k], False) for k in (1, 2))]
+    # free: qpos holds the pose in the world, so body_pos, body_quat and the anchor play no part
+    return [_Node(zero, eye, zero, eye[k], is_slide) for is_slide in (True, False) for k in range(3)]
 
 
 def build_tree(model: mujoco.MjModel, length_unit_m: float = 1.0) -> Tree:
@@ -146,10 +139,9 @@ def build_tree(model: mujoco.MjModel, length_unit_m: float = 1.0) -> Tree:
 
 def _tree_in_model_units(model: mujoco.MjModel) -> Tree:
     nodes: list[_Node] = []
+    parent: list[int] = []
     body_node = np.zeros(model.nbody, np.int32)
     body_pos, body_mat = np.zeros((model.nbody, 3)), np.tile(np.eye(3), (model.nbody, 1, 1))
-    scalar, ball, root_dofs = [], [], []
-    lower, upper = np.full(model.nv, -np.inf), np.full(model.nv, np.inf)
     for body in range(1, model.nbody):
         up = model.body_parentid[body]
         node, pos, mat = int(body_node[up]), body_pos[up], body_mat[up]
@@ -157,60 +149,65 @@ def _tree_in_model_units(model: mujoco.MjModel) -> Tree:
         mat = mat @ quat_to_mat(model.body_quat[body])
         first_joint = model.body_jntadr[body]
         for joint in range(first_joint, first_joint + model.body_jntnum[body]):
-            dof, qadr, kind = int(model.jnt_dofadr[joint]), int(model.jnt_qposadr[joint]), int(model.jnt_type[joint])
-            limited, span = bool(model.jnt_limited[joint]), model.jnt_range[joint]
-            for new in _joint_nodes(model, joint, node, pos, mat):
-                new.parent = len(nodes) if new.parent < 0 else new.parent
+            for new in _joint_nodes(model, joint, pos, mat):
+                parent.append(node)
                 nodes.append(new)
-            if kind in (HINGE, SLIDE):
-                scalar.append((dof, qadr, model.qpos0[qadr]))
-                if limited:
-                    lower[dof], upper[dof] = span
-            else:
-                if kind == FREE:
-                    scalar += [(dof + k, qadr + k, 0.0) for k in range(3)]
-                    dof, qadr = dof + 3, qadr + 3
-                ball.append((dof, qadr, span[1] if limited and kind == BALL else np.inf))
-            node, pos, mat = len(nodes), np.zeros(3), np.eye(3)
-        if model.body_jntnum[body] and not root_dofs:
-            root_dofs = list(range(model.body_dofadr[body], model.body_dofadr[body] + model.body_dofnum[body]))
+                node = len(nodes)
+            pos, mat = np.zeros(3), np.eye(3)
         body_node[body], body_pos[body], body_mat[body] = node, pos, mat
-    return _pack(model, nodes, (body_node, body_pos, body_mat), (scalar, ball, root_dofs), (lower, upper))
-
-
-def _pack(model: mujoco.MjModel, nodes: list[_Node], bodies: tuple, dofs: tuple, limits: tuple) -> Tree:
-    scalar, ball, root_dofs = dofs
-    parent = np.array([node.parent for node in nodes], np.int32)
-    ancestors = np.zeros((len(nodes) + 1, len(nodes)), bool)
-    for i, up in enumerate(parent):
-        ancestors[i + 1] = ancestors[up]
-        ancestors[i + 1, i] = True
-
-    def column(rows: list[tuple], k: int, dtype: type) -> np.ndarray:
-        return np.array([row[k] for row in rows], dtype)
 
     def stacked(name: str, *shape: int) -> np.ndarray:
         return np.array([getattr(node, name) for node in nodes], np.float64).reshape(len(nodes), *shape)
 
+    moving = int(np.argmax(model.body_jntnum > 0))
     return Tree(
-        parent=parent,
+        parent=np.array(parent, np.int32),
         const_pos=stacked("pos", 3),
         const_mat=stacked("mat", 3, 3),
         anchor=stacked("anchor", 3),
         axis=stacked("axis", 3),
         is_slide=np.array([node.is_slide for node in nodes], bool),
-        scalar_dof=column(scalar, 0, np.int32),
-        scalar_qadr=column(scalar, 1, np.int32),
-        scalar_ref=column(scalar, 2, np.float64),
-        ball_dof=column(ball, 0, np.int32),
-        ball_qadr=column(ball, 1, np.int32),
-        ball_limit=column(ball, 2, np.float64),
-        lower=limits[0],
-        upper=limits[1],
-        body_node=bodies[0],
-        body_pos=bodies[1],
-        body_mat=bodies[2],
-        root_dofs=np.array(root_dofs, np.int32),
+        **_coordinates(model),  # type: ignore[arg-type]
+        body_node=body_node,
+        body_pos=body_pos,
+        body_mat=body_mat,
+        root_dofs=np.arange(model.body_dofnum[moving], dtype=np.int32) + model.body_dofadr[moving],
         qpos0=model.qpos0.copy(),
-        ancestors=ancestors,
+        ancestors=_ancestors(parent),
     )
+
+
+def _coordinates(model: mujoco.MjModel) -> dict[str, np.ndarray]:
+    """Return the places of scalar and ball coordinates and their limits, as fields of `Tree`."""
+    scalar: list[tuple[int, int, float]] = []
+    ball: list[tuple[int, int, float]] = []
+    lower, upper = np.full(model.nv, -np.inf), np.full(model.nv, np.inf)
+    for joint in range(model.njnt):
+        dof, qadr, kind = int(model.jnt_dofadr[joint]), int(model.jnt_qposadr[joint]), int(model.jnt_type[joint])
+        limited, span = bool(model.jnt_limited[joint]), model.jnt_range[joint]
+        if kind in (HINGE, SLIDE):
+            scalar.append((dof, qadr, model.qpos0[qadr]))
+            if limited:
+                lower[dof], upper[dof] = span
+            continue
+        if kind == FREE:
+            scalar += [(dof + k, qadr + k, 0.0) for k in range(3)]
+            dof, qadr = dof + 3, qadr + 3
+        ball.append((dof, qadr, span[1] if limited and kind == BALL else np.inf))
+    columns = {"scalar_dof": (scalar, 0), "scalar_qadr": (scalar, 1), "ball_dof": (ball, 0), "ball_qadr": (ball, 1)}
+    return {
+        **{name: np.array([row[k] for row in rows], np.int32) for name, (rows, k) in columns.items()},
+        "scalar_ref": np.array([row[2] for row in scalar], np.float64),
+        "ball_limit": np.array([row[2] for row in ball], np.float64),
+        "lower": lower,
+        "upper": upper,
+    }
+
+
+def _ancestors(parent: list[int]) -> np.ndarray:
+    """Return whether a degree of freedom moves a node."""
+    out = np.zeros((len(parent) + 1, len(parent)), bool)
+    for dof, up in enumerate(parent):
+        out[dof + 1] = out[up]
+        out[dof + 1, dof] = True
+    return out

@@ -5,6 +5,7 @@ All distances here are in millimetres, NaN where a keypoint is missing.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,43 +37,20 @@ class TimeBins:
     """Middle of each bin, seconds, with all clips end to end."""
 
 
-def distances_mm(clips: ReferenceClips) -> Float[np.ndarray, "frame keypoint"]:
-    """Return the distance of each keypoint to its site, mm; NaN where missing or not finite."""
-    out = clips.residual * np.float32(1000)
-    out[~np.isfinite(out)] = np.nan
-    return out
-
-
-def thinned(n_frames: int, most: int = MOST_FRAMES) -> Int[np.ndarray, " frame"]:
-    """Return at most `most` frames, evenly spread."""
-    if n_frames <= most:
-        return np.arange(n_frames)
-    return np.linspace(0, n_frames - 1, most).astype(np.int64)
-
-
 def percentiles(
     values: Float[np.ndarray, "row column"], wanted: Sequence[float | int]
 ) -> Float[np.ndarray, "wanted row"]:
-    """Return percentiles of each row, skipping NaN: ``numpy.nanpercentile`` without its loop over the rows."""
-    ordered = np.sort(values, axis=1)
-    count = np.isfinite(values).sum(axis=1)
-    out = np.full((len(wanted), len(values)), np.nan)
-    rows = np.nonzero(count)[0]
-    for k, percent in enumerate(wanted):
-        place = (count[rows] - 1) * (percent / 100)
-        low = np.floor(place).astype(np.int64)
-        high = np.minimum(low + 1, count[rows] - 1)
-        below, above = ordered[rows, low].astype(np.float64), ordered[rows, high]
-        out[k, rows] = below + (place - low) * (above - below)
-    return out
+    """Return percentiles of each row, skipping NaN; NaN where all values are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of rows without a value
+        return np.nanpercentile(values, wanted, axis=1)
 
 
 def means(values: Float[np.ndarray, "row column"], axis: int) -> Float[np.ndarray, " other"]:
     """Return means along an axis, skipping NaN; NaN where all values are."""
-    finite = np.isfinite(values)
-    count = finite.sum(axis=axis)
-    total = np.where(finite, values, 0.0).sum(axis=axis, dtype=np.float64)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
 
 
 def rms_per_frame(distances: Float[np.ndarray, "frame keypoint"]) -> Float[np.ndarray, " frame"]:
@@ -131,7 +109,7 @@ def frames_at_limit(qpos: Float[np.ndarray, "frame nq"], at_limit: Bool[np.ndarr
 
 def figures_of(clips: ReferenceClips) -> dict[str, Any]:
     """Return the figures of ``fit_summary.json`` that follow from the clips alone."""
-    distances = distances_mm(clips)
+    distances = clips.error_mm
     seen = distances[np.isfinite(distances)].astype(np.float64)
     status = np.bincount(np.asarray(clips.solver_status, np.int64), minlength=len(SOLVER_STATUS))
     return {
@@ -186,25 +164,14 @@ def three_digits(value: float | int | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
-@dataclass(frozen=True)
-class ClipFigures:
-    """How well one clip fits; mm, NaN where no keypoint was observed."""
-
-    name: str
-    frames: int
-    mean: float
-    p95: float
-    worst: float
-    failed: int
-
-
-def figures_per_clip(clips: ReferenceClips) -> list[ClipFigures]:
-    """Return one record a clip, in the order of the file."""
-    distances, bad = distances_mm(clips), ~usable(clips)
+def figures_per_clip(clips: ReferenceClips) -> list[dict[str, Any]]:
+    """Return name, frames, errors (mm) and number of failed frames of each clip, in the order of the file."""
+    distances, bad = clips.error_mm, ~usable(clips)
     out = []
     for name, start, length in zip(clips.clip_name, clips.clip_start, clips.clip_length, strict=True):
         span = slice(int(start), int(start + length))
         seen = distances[span][np.isfinite(distances[span])].astype(np.float64)
-        mean, p95, worst = (seen.mean(), np.percentile(seen, 95), seen.max()) if len(seen) else (np.nan,) * 3
-        out.append(ClipFigures(name, int(length), float(mean), float(p95), float(worst), int(bad[span].sum())))
+        worst = float(seen.max()) if len(seen) else None
+        out.append({"name": name, "frames": int(length), "failed": int(bad[span].sum()), "worst_mm": worst})
+        out[-1] |= error_figures(seen)
     return out

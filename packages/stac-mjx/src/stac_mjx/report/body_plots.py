@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import mujoco
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,10 +10,9 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
 from stac_mjx._common.figures import GREY, INK, ON_BODY, RECORDED, RED, Margins, label, legend_above, panels
-from stac_mjx._common.render.shapes import Shapes, body_shapes, outlines
-from stac_mjx._common.rotations import quat_to_mat
+from stac_mjx._common.render.shapes import Shapes, outlines
 from stac_mjx.records import Offsets, ReferenceClips
-from stac_mjx.report.accuracy import distances_mm, rms_per_frame, three_digits, usable
+from stac_mjx.report.accuracy import rms_per_frame, three_digits, usable
 from stac_mjx.report.error_plots import WIDTH
 
 N_WORST = 4
@@ -32,54 +29,33 @@ _VIEWS = (
 )
 
 
-@dataclass(frozen=True)
-class ReferencePose:
-    """A body as its MJCF puts it (qpos0); metres."""
-
-    shapes: Shapes
-    xpos: Float[np.ndarray, "body 3"]
-    xquat: Float[np.ndarray, "body 4"]
-
-    def points(
-        self, bodies: Int[np.ndarray, " point"], local: Float[np.ndarray, "point 3"]
-    ) -> Float[np.ndarray, "point 3"]:
-        """Return points given in the frames of bodies, in the world."""
-        return self.xpos[bodies] + np.einsum("pij,pj->pi", quat_to_mat(self.xquat)[bodies], local)
-
-    def extent_of(self, bodies: Int[np.ndarray, " some"]) -> Float[np.ndarray, "point 3"]:
-        """Return points around the geoms of some bodies, and the origins of these bodies."""
-        geoms = np.isin(self.shapes.body, bodies)
-        owner = self.shapes.body[geoms]
-        around = np.einsum("gij,gpj->gpi", quat_to_mat(self.xquat)[owner], self.shapes.points[geoms])
-        return np.concatenate([self.xpos[bodies], (around + self.xpos[owner][:, None]).reshape(-1, 3)])
-
-
-def reference_pose(model: mujoco.MjModel, length_unit_m: float) -> ReferencePose:
-    """Return the pose and shapes of a model."""
-    data = mujoco.MjData(model)
-    mujoco.mj_kinematics(model, data)
-    return ReferencePose(body_shapes(model, length_unit_m), data.xpos * length_unit_m, data.xquat.copy())
-
-
-def offsets_on_body(clips: ReferenceClips, offsets: Offsets | None, pose: ReferencePose) -> Figure | None:
-    """Draw the keypoints on the body before and after calibration; None where the files have no offsets."""
+def offsets_on_body(
+    clips: ReferenceClips, offsets: Offsets | None, model: mujoco.MjModel, shapes: Shapes
+) -> Figure | None:
+    """Draw the keypoints before and after calibration on the body as its MJCF poses it; None without offsets."""
     names, on, final, initial = _offsets(clips, offsets)
     if final is None or on is None:
         return None
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    xpos, turn = data.xpos * clips.info.length_unit_m, data.xmat.reshape(-1, 3, 3)
     bodies = np.array([clips.names_xpos.index(name) for name in on])
-    after = pose.points(bodies, final)
-    before = None if initial is None else pose.points(bodies, initial)
-    root = [clips.names_xpos.index(b) for b in (clips.info.root_body,) if b in clips.names_xpos]
-    around = pose.extent_of(np.array([*bodies, *root]))
+    after = xpos[bodies] + np.einsum("kij,kj->ki", turn[bodies], final)
+    before = None if initial is None else xpos[bodies] + np.einsum("kij,kj->ki", turn[bodies], initial)
+    drawn = np.array([*bodies, *(clips.names_xpos.index(b) for b in (clips.info.root_body,) if b in clips.names_xpos)])
+    geoms = np.isin(shapes.body, drawn)
+    owner = shapes.body[geoms]
+    around = xpos[owner][:, None] + np.einsum("gij,gpj->gpi", turn[owner], shapes.points[geoms])
+    shown = np.concatenate([after if before is None else before, after, xpos[drawn], around.reshape(-1, 3)])
     figure, axes = panels(
         WIDTH, 7.4, Margins(left=0.65, top=0.6, between_rows=0.75, between_columns=0.75), rows=2, columns=2
     )
     for ax, (title, view) in zip((axes[0][0], axes[0][1], axes[1][0]), _VIEWS, strict=True):
-        draw_body(ax, pose.shapes, (pose.xpos, pose.xquat), view)
-        hang = np.stack([pose.xpos[bodies], after], axis=1) @ view.T * 1000
+        draw_body(ax, shapes, (xpos, data.xquat), view)
+        hang = np.stack([xpos[bodies], after], axis=1) @ view.T * 1000
         ax.add_collection(LineCollection(list(hang), colors=GREY, lw=0.6, linestyles=":"))
         _offset_arrows(ax, after @ view.T * 1000, None if before is None else before @ view.T * 1000)
-        frame_points(ax, np.concatenate([after if before is None else before, after, around]) @ view.T)
+        frame_points(ax, shown @ view.T)
         ax.set_title(title)
         ax.set_xlabel("mm")
     moved = None if initial is None else 1000 * np.linalg.norm(final - initial, axis=1)
@@ -151,7 +127,7 @@ def frame_points(ax: Axes, points: Float[np.ndarray, "point 2"], spare: float = 
 
 def worst_frames(clips: ReferenceClips, shapes: Shapes) -> Figure | None:
     """Draw the frames with the largest errors, from the side and from above; None without keypoints."""
-    distances = distances_mm(clips)
+    distances = clips.error_mm
     error = np.where(usable(clips), rms_per_frame(distances), np.nan)
     chosen = pick_worst(error, clips.frame_clip, round(_APART_S * float(clips.info.rate_hz or 1.0)))
     if not len(chosen):
@@ -202,14 +178,9 @@ def _own_views(points: Float[np.ndarray, "keypoint 3"]) -> tuple[np.ndarray, np.
 def _draw_frame(ax: Axes, clips: ReferenceClips, frame: int, shapes: Shapes, view: np.ndarray) -> None:
     recorded, sites = clips.kp_data[frame] @ view.T, clips.marker_sites[frame] @ view.T
     draw_body(ax, shapes, (clips.xpos[frame], clips.xquat[frame]), view)
-    pairs = [
-        (clips.kp_names.index(a), clips.kp_names.index(b))
-        for a, b in clips.info.skeleton
-        if {a, b} <= set(clips.kp_names)
-    ]
     for points, colour in ((sites, ON_BODY), (recorded, RECORDED)):
-        if pairs:
-            ax.add_collection(LineCollection(list(points[np.array(pairs)] * 1000), colors=colour, lw=0.8, alpha=0.7))
+        lines = [points[[a, b]] * 1000 for a, b in clips.skeleton]
+        ax.add_collection(LineCollection(lines, colors=colour, lw=0.8, alpha=0.7))
     ax.add_collection(LineCollection(list(np.stack([recorded, sites], axis=1) * 1000), colors=RED, lw=1.2))
     ax.plot(*(sites.T * 1000), "o", ms=3, color=ON_BODY, ls="")
     ax.plot(*(recorded.T * 1000), "o", ms=3, color=RECORDED, ls="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stac_mjx._common.figures import BLUE, GREY, INK, ORANGE, RED, SKY, Margins, label, legend_above, panels
-from stac_mjx.records import Offsets, ReferenceClips
+from stac_mjx.records import Offsets, ReferenceClips, thinned
 from stac_mjx.report import accuracy
-from stac_mjx.report.accuracy import distances_mm, percentiles, thinned, three_digits, time_bins, usable
+from stac_mjx.report.accuracy import MOST_FRAMES, percentiles, three_digits, time_bins, usable
 
 WIDTH = 9.6
 """Width of a figure, inches."""
@@ -24,10 +24,10 @@ MOST_CLIP_NAMES = 60
 
 def keypoint_errors(clips: ReferenceClips) -> Figure:
     """Draw the distances of each keypoint to its site, worst mean first: 5, 25, 50, 75, 95 % and mean."""
-    distances = distances_mm(clips)
+    distances = clips.error_mm
     mean = accuracy.means(distances, axis=0)
     order = np.argsort(-np.where(np.isfinite(mean), mean, -1), kind="stable")
-    marks = percentiles(distances[thinned(len(distances))][:, order].T, (5, 25, 50, 75, 95))
+    marks = percentiles(distances[thinned(len(distances), MOST_FRAMES)][:, order].T, (5, 25, 50, 75, 95))
     n = len(order)
     figure, [[axes]] = panels(WIDTH, 1.1 + 0.2 * n, Margins(left=1.7, right=0.7, top=0.55))
     y = np.arange(n)
@@ -39,15 +39,14 @@ def keypoint_errors(clips: ReferenceClips) -> Figure:
     axes.set_yticks(y, [label(clips.kp_names[k]) for k in order])
     axes.set(ylim=(n - 0.4, -0.6), xlabel="distance from keypoint to its site, mm")
     axes.set_xlim(left=0)
-    most = accuracy.MOST_FRAMES
-    thinning = f"; percentiles from {most:,} of them" if clips.n_frames > most else ""
+    thinning = f"; percentiles from {MOST_FRAMES:,} of them" if clips.n_frames > MOST_FRAMES else ""
     _finish(axes, f"{n} keypoints, {clips.n_frames:,} frames{thinning}; whisker 5 to 95 %", grid="x")
     return figure
 
 
 def errors_over_time(clips: ReferenceClips) -> Figure:
     """Draw the median distance over the keypoints and the band of 95 % of them; unusable frames in red."""
-    distances, bins = distances_mm(clips), time_bins(clips)
+    distances, bins = clips.error_mm, time_bins(clips)
     low, middle, high = percentiles(accuracy.pooled(distances, bins), (2.5, 50, 97.5))
     figure, [[axes]] = panels(WIDTH, 2.9, Margins(top=0.6))
     time = bins.time
@@ -67,21 +66,21 @@ def errors_over_time(clips: ReferenceClips) -> Figure:
     return figure
 
 
-def errors_per_clip(clips: ReferenceClips, figures: list[accuracy.ClipFigures]) -> Figure:
+def errors_per_clip(clips: ReferenceClips, figures: list[dict[str, Any]]) -> Figure:
     """Draw the mean and 95th percentile of the distances in each clip, in the order of the file."""
     figure, [[axes]] = panels(WIDTH, 3.2 if len(figures) <= MOST_CLIP_NAMES else 2.9, Margins(bottom=0.95, top=0.6))
     x = np.arange(len(figures))
-    mean, p95 = np.array([f.mean for f in figures]), np.array([f.p95 for f in figures])
+    mean, p95 = (np.array([f[key] for f in figures], float) for key in ("mean_error_mm", "p95_mm"))
     axes.vlines(x, mean, p95, color=SKY, lw=1.5)
     axes.plot(x, p95, "_", ms=6, color=BLUE, label="95 %")
     axes.plot(x, mean, "o", ms=4, color=RED, label="mean")
     if len(figures) <= MOST_CLIP_NAMES:
-        axes.set_xticks(x, [label(f.name, 16) for f in figures], rotation=90, fontsize=7)
+        axes.set_xticks(x, [label(f["name"], 16) for f in figures], rotation=90, fontsize=7)
     else:
         axes.set_xlabel("clip, in the order of the file")
     axes.set(ylabel="distance, mm", xlim=(-0.7, len(figures) - 0.3))
     axes.set_ylim(bottom=0)
-    low, high = min(f.frames for f in figures), max(f.frames for f in figures)
+    low, high = min(f["frames"] for f in figures), max(f["frames"] for f in figures)
     _finish(axes, f"{len(figures)} clips of {f'{low:,}' if low == high else f'{low:,} to {high:,}'} frames")
     return figure
 

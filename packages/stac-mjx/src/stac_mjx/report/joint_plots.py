@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stac_mjx._common.figures import BLUE, GREY, INK, LIGHT, RED, Margins, label, panels
-from stac_mjx.records import ReferenceClips
-from stac_mjx.report.accuracy import percentiles, thinned, usable
+from stac_mjx.records import ReferenceClips, thinned
+from stac_mjx.report.accuracy import MOST_FRAMES, percentiles, usable
 from stac_mjx.report.error_plots import WIDTH
 
 ROWS, COLUMNS = 40, 3
@@ -60,7 +60,7 @@ def ranges_used(clips: ReferenceClips, model: mujoco.MjModel) -> JointRanges | N
     column = model.jnt_qposadr[joints]
     turns = model.jnt_type[joints] == hinge
     scale = np.where(turns, 180 / np.pi, 1000 * clips.info.length_unit_m)
-    used = clips.qpos[frames[thinned(len(frames))]][:, column]
+    used = clips.qpos[frames[thinned(len(frames), MOST_FRAMES)]][:, column]
     marks = percentiles(used.T, (0, 1, 99, 100)) * scale
     limited = model.jnt_limited[joints].astype(bool)
     low = np.where(limited, model.jnt_range[joints, 0] * scale, np.where(turns, -180.0, marks[0]))
@@ -131,25 +131,15 @@ def _column(ax: Axes, ranges: JointRanges, joints: Int[np.ndarray, " joint"], ro
     neutral = -low / span
     inside = (neutral >= 0) & (neutral <= 1)
     ax.plot(neutral[inside], y[inside], "|", ms=5, color=INK, mew=0.7)
-    texts = [_described(ranges, int(j)) for j in joints]
+    limits = [f"  {ranges.low[j]:.3g} to {ranges.high[j]:.3g}{ranges.unit[j]}" * ranges.limited[j] for j in joints]
+    texts = [label(ranges.names[j], 22) + text for j, text in zip(joints, limits, strict=True)]
     ax.set_yticks(y, texts, fontsize=7)
     place = ax.get_yaxis_transform()
     for k in np.nonzero(share > 0)[0]:
-        ax.text(1.04, y[k], _percent(share[k]), transform=place, va="center", fontsize=7, color=RED)
+        percent = f"{100 * share[k]:.0f}" if share[k] >= 0.095 else f"{100 * share[k]:.1g}"
+        ax.text(1.04, y[k], percent, transform=place, va="center", fontsize=7, color=RED)
     ax.set(xlim=(-0.04, 1.04), ylim=(rows - 0.4, -0.6))
     ax.set_xticks([])
     ax.spines["bottom"].set_visible(False)
     ax.spines["left"].set_visible(False)
     ax.tick_params(left=False, pad=1)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}" if share >= 0.095 else f"{100 * share:.1g}"
-
-
-def _described(ranges: JointRanges, joint: int) -> str:
-    """Name and limits of a joint."""
-    name = label(ranges.names[joint], 22)
-    if not ranges.limited[joint]:
-        return name
-    return f"{name}  {ranges.low[joint]:.3g} to {ranges.high[joint]:.3g}{ranges.unit[joint]}"

@@ -20,18 +20,11 @@ from stac_mjx._common.errors import ContractError, output_error, shorten
 from stac_mjx._common.figures import drawing, encode
 from stac_mjx._common.files import write_bytes, write_text
 from stac_mjx._common.mjcf import compile_enclosed
-from stac_mjx.records import Offsets, ReferenceClips
+from stac_mjx._common.render.shapes import body_shapes
+from stac_mjx.records import Offsets, ReferenceClips, thinned
 from stac_mjx.report import body_plots, joint_plots
 from stac_mjx.report import error_plots as plots
-from stac_mjx.report.accuracy import (
-    ClipFigures,
-    distances_mm,
-    figures_of,
-    figures_per_clip,
-    marker_warnings,
-    thinned,
-    three_digits,
-)
+from stac_mjx.report.accuracy import figures_of, figures_per_clip, marker_warnings, three_digits
 from stac_mjx.report.joint_plots import JointRanges
 
 SAME_ERROR = 1e-3
@@ -52,11 +45,7 @@ class Section(NamedTuple):
 def write_report(clips: ReferenceClips, offsets: Offsets | None, summary: dict[str, Any] | None, out: Path) -> Path:
     """Write the page and its pictures to folder `out`, which exists, and return the path of the page.
 
-    Args:
-        clips: registered clips.
-        offsets: the offsets they were registered with; None: those in the clips.
-        summary: figures of the fit as in ``fit_summary.json``; None: they are computed from the clips.
-        out: folder the report goes to.
+    Without `offsets`, those in the clips are drawn; without `summary` (of ``fit_summary.json``), it is computed.
 
     Raises:
         BodyError: when the enclosed MJCF does not compile.
@@ -74,16 +63,7 @@ def write_report(clips: ReferenceClips, offsets: Offsets | None, summary: dict[s
         figures |= {"joints": len(ranges.names) + len(ranges.still), "joints_at_limit": ranges.held}
     with drawing():
         sections = tuple(s for s in _sections(clips, offsets, model, ranges) if s.pictures)
-    info = clips.info
-    page = html_of(
-        figures,
-        figures_per_clip(clips),
-        info.config_yaml,
-        title=info.title or f"{info.model_name}: fit report",
-        subtitle=_subtitle(clips),
-        sections=sections,
-        footer=f"Written by stac-mjx from {'the fit' if summary else 'the clips file alone'}. {info.generator}".strip(),
-    )
+    page = _html(clips, figures, sections, "the fit" if summary else "the clips file alone")
     _write_pictures(sections, out / "figures")
     write_text(out / "report.html", page)
     return out / "report.html"
@@ -124,7 +104,7 @@ def _warnings(clips: ReferenceClips) -> list[str]:
         return []
     sites = clips.marker_sites[thinned(clips.n_frames, 50)]
     size = np.linalg.norm(sites[:, :, None] - sites[:, None], axis=-1).max(axis=(1, 2))
-    return marker_warnings(clips.kp_names, distances_mm(clips), clips.offsets, float(np.nanmedian(size)))
+    return marker_warnings(clips.kp_names, clips.error_mm, clips.offsets, float(np.nanmedian(size)))
 
 
 def _subtitle(clips: ReferenceClips) -> str:
@@ -138,7 +118,7 @@ def _subtitle(clips: ReferenceClips) -> str:
 def _sections(
     clips: ReferenceClips, offsets: Offsets | None, model: mujoco.MjModel, ranges: JointRanges | None
 ) -> Iterator[Section]:
-    pose = body_plots.reference_pose(model, clips.info.length_unit_m)
+    shapes = body_shapes(model, clips.info.length_unit_m)
     yield _section(
         "Error of each keypoint",
         "Distance from the recorded keypoint to its site on the body. A keypoint far worse than the rest is tied to "
@@ -160,12 +140,12 @@ def _sections(
     yield _section(
         "Worst frames",
         "Wrong keypoints point to the recording, a wrong pose of the body to the fit.",
-        worst_frames=body_plots.worst_frames(clips, pose.shapes),
+        worst_frames=body_plots.worst_frames(clips, shapes),
     )
     yield _section(
         "Offsets on the body",
         "Blue dots are the keypoints on the body. They should be where they are on the animal.",
-        offsets_on_body=body_plots.offsets_on_body(clips, offsets, pose),
+        offsets_on_body=body_plots.offsets_on_body(clips, offsets, model, shapes),
     )
     pages = joint_plots.joint_ranges(ranges) if ranges else []
     still = f" Joints that no keypoint moves: {shorten(ranges.still)}." if ranges and ranges.still else ""
@@ -200,33 +180,30 @@ def _write_pictures(sections: tuple[Section, ...], folder: Path) -> None:
             (folder / f"{name}.png").unlink(missing_ok=True)
 
 
-def html_of(figures: dict[str, Any], clips: list[ClipFigures], config_yaml: str, **shown: Any) -> str:
-    """Return the page as text.
-
-    Args:
-        figures: numbers under the names of ``fit_summary.json``.
-        clips: figures of each clip.
-        config_yaml: settings of the run; empty where unknown.
-        shown: `title`, `subtitle`, `sections` and `footer` of the page.
-    """
+def _html(clips: ReferenceClips, figures: dict[str, Any], sections: tuple[Section, ...], source: str) -> str:
+    """Return the page as text; `figures` are numbers under the names of ``fit_summary.json``."""
     environment = Environment(loader=PackageLoader("stac_mjx.report"), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"digits": three_digits, "whole": _whole, "base64": lambda d: base64.b64encode(d).decode()}
     status = {str(name): int(count) for name, count in (figures.get("solver_status") or {}).items()}
-    title = "Clips"
-    if len(clips) > MOST_CLIPS:
-        title = f"The {MOST_CLIPS} of {len(clips)} clips with the largest mean error"
-        clips = sorted(clips, key=lambda clip: -clip.mean if np.isfinite(clip.mean) else -np.inf)[:MOST_CLIPS]
+    per_clip, title, info = figures_per_clip(clips), "Clips", clips.info
+    if len(per_clip) > MOST_CLIPS:
+        title = f"The {MOST_CLIPS} of {len(per_clip)} clips with the largest mean error"
+        means = [-np.inf if clip["mean_error_mm"] is None else -clip["mean_error_mm"] for clip in per_clip]
+        per_clip = [per_clip[k] for k in np.argsort(means, kind="stable")[:MOST_CLIPS]]
     notes = "\n".join(str(note) for note in figures.get("notes", ()))
     return environment.get_template("report.html.jinja").render(
+        title=info.title or f"{info.model_name}: fit report",
+        subtitle=_subtitle(clips),
         tiles=_tiles(figures),
         warnings=[str(text) for text in figures.get("warnings", ())],
         most_warnings=MOST_WARNINGS,
-        clips=clips if len(clips) > 1 else [],
+        sections=sections,
+        clips=per_clip if len(per_clip) > 1 else [],
         clips_title=title,
         status=status,
         n_frames=max(sum(status.values()), 1),
-        details=(("Settings of the run", config_yaml), ("Notes", notes)),
-        **shown,
+        details=(("Settings of the run", info.config_yaml), ("Notes", notes)),
+        footer=f"Written by stac-mjx from {source}. {info.generator}".strip(),
     )
 
 

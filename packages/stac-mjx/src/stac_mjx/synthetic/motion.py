@@ -6,7 +6,8 @@ depend on the kinematics under test. Then noise, gaps and outliers are added. Ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -66,10 +67,6 @@ class Truth:
     """Points that were moved away."""
     keypoints: Keypoints
     """The recording: with noise, gaps and outliers, in metres."""
-    events: dict[str, np.ndarray] = field(default_factory=dict)
-    """Event name -> time of it in each clip, seconds from the start of the clip."""
-    labels: tuple[str, ...] = ()
-    """One label a clip (the target of a reach)."""
 
 
 def make_truth(
@@ -97,16 +94,8 @@ def make_truth(
     qpos = np.concatenate([random_poses(body, motion, rng) for _ in range(motion.n_clips)])
     names = tuple(f"synthetic_{i + 1:03d}" for i in range(motion.n_clips))
     lengths = np.full(motion.n_clips, motion.n_frames, dtype=np.int64)
-    return record(body, qpos, offsets, flaws, rng=rng, clips=Clips(names, lengths, motion.rate_hz))
-
-
-@dataclass(frozen=True, eq=False)
-class Clips:
-    """Names and lengths (frames) of the clips a recording is made of, and its rate (Hz)."""
-
-    names: tuple[str, ...]
-    lengths: np.ndarray
-    rate_hz: float
+    clips = {"clip_names": names, "clip_lengths": lengths, "rate_hz": motion.rate_hz}
+    return record(body, qpos, offsets, flaws, rng, **clips)
 
 
 def record(
@@ -114,11 +103,13 @@ def record(
     qpos: Float[np.ndarray, "frame nq"],
     offsets: Float[np.ndarray, "keypoint 3"],
     flaws: Flaws,
-    *,
     rng: np.random.Generator,
-    clips: Clips,
+    **clips: Any,
 ) -> Truth:
-    """Record known poses with known offsets: true positions, then noise, outliers and gaps."""
+    """Record known poses with known offsets: true positions, then noise, outliers and gaps.
+
+    `clips` are fields of `Keypoints`: the rate, and names, lengths, events and labels of the clips.
+    """
     positions = marker_positions(body, qpos, offsets)
     shape = positions.shape[:2]
     measured = positions + rng.normal(0.0, flaws.noise_m, positions.shape)
@@ -133,11 +124,9 @@ def record(
         positions=measured,
         confidence=(~missing).astype(np.float64),
         names=body.marker_names,
-        rate_hz=clips.rate_hz,
         unit="m",
-        clip_names=clips.names,
-        clip_lengths=clips.lengths,
         notes=("synthetic: poses and offsets are known",),
+        **clips,
     )
     return Truth(qpos, offsets, positions, outliers & ~missing, keypoints)
 

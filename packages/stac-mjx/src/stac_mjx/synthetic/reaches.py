@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from stac_mjx.body.body import Body, load_body
 from stac_mjx.body.presets import body_preset
-from stac_mjx.synthetic.motion import Clips, Flaws, Motion, Truth, record, smooth_noise
+from stac_mjx.synthetic.motion import Flaws, Motion, Truth, record, smooth_noise
 
 N_REACHES = 46
 N_TARGETS = 8
@@ -51,11 +51,14 @@ def mouse_arm_reaches(seed: int = 0, body: Body | None = None) -> Truth:
     onset = rng.uniform(0.025, 0.060, N_REACHES)
     qpos = np.concatenate([_reach(body, int(target[i]), float(onset[i]), rng) for i in range(N_REACHES)])
     offsets = body.marker_offset + rng.normal(0.0, 2e-4, body.marker_offset.shape)
-    names = tuple(f"reach_{i + 1:02d}" for i in range(N_REACHES))
-    clips = Clips(names, np.full(N_REACHES, N_FRAMES, dtype=np.int64), RATE_HZ)
-    truth = record(body, qpos, offsets, Flaws(noise_m=1e-4), rng=rng, clips=clips)
-    labels = tuple(f"target_{number + 1}" for number in target)
-    return Truth(truth.qpos, offsets, truth.positions, truth.outliers, truth.keypoints, {"reach_onset": onset}, labels)
+    clips = {
+        "clip_names": tuple(f"reach_{i + 1:02d}" for i in range(N_REACHES)),
+        "clip_lengths": np.full(N_REACHES, N_FRAMES, dtype=np.int64),
+        "rate_hz": RATE_HZ,
+        "events": {"reach_onset": onset},
+        "labels": tuple(f"target_{number + 1}" for number in target),
+    }
+    return record(body, qpos, offsets, Flaws(noise_m=1e-4), rng, **clips)
 
 
 def _reach(body: Body, target: int, onset: float, rng: np.random.Generator) -> Float[np.ndarray, "frame nq"]:

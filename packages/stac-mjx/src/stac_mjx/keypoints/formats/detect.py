@@ -5,24 +5,34 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from stac_mjx._common.errors import InputError, shorten
 
+
+class Format(NamedTuple):
+    """A format: the module and function that read it, and what its files contain."""
+
+    reader: str
+    content: str
+
+
 FORMATS = {
-    "dannce": "DANNCE or label3d .mat: pred or data_3D",
-    "nwb": "NWB with ndx-pose: processing/<module>/PoseEstimation",
-    "sleap": "SLEAP or Anipose .h5: tracks",
-    "anipose_csv": "Anipose .csv: columns <keypoint>_x, _y, _z",
-    "dlc_csv": "DeepLabCut 3D .csv: title rows scorer, bodyparts, coords",
-    "jarvis_csv": "JARVIS data3D.csv: title rows of keypoints and of x, y, z, confidence",
-    "numbers_csv": "numbers without a header .csv: x, y, z of each keypoint; set keypoints.names",
-    "c3d": "C3D of motion capture: POINT",
-    "trc": "TRC of OpenSim and motion capture",
-    "qualisys": "Qualisys .mat: Trajectories.Labeled",
-    "stac": "public STAC output .h5: kp_data",
-    "clips": "clips of this package .h5: mimic.reference_clips",
+    "dannce": Format("dannce.read", "DANNCE or label3d .mat: pred or data_3D"),
+    "nwb": Format("nwb.read", "NWB with ndx-pose: processing/<module>/PoseEstimation"),
+    "sleap": Format("sleap.read", "SLEAP or Anipose .h5: tracks"),
+    "anipose_csv": Format("tables.read_anipose", "Anipose .csv: columns <keypoint>_x, _y, _z"),
+    "dlc_csv": Format("tables.read_deeplabcut", "DeepLabCut 3D .csv: title rows scorer, bodyparts, coords"),
+    "jarvis_csv": Format("tables.read_jarvis", "JARVIS data3D.csv: title rows of keypoints and of x, y, z, confidence"),
+    "numbers_csv": Format(
+        "tables.read_numbers", "numbers without a header .csv: x, y, z of each keypoint; set keypoints.names"
+    ),
+    "c3d": Format("c3d.read", "C3D of motion capture: POINT"),
+    "trc": Format("trc.read", "TRC of OpenSim and motion capture"),
+    "qualisys": Format("qualisys.read", "Qualisys .mat: Trajectories.Labeled"),
+    "stac": Format("stac.read_public", "public STAC output .h5: kp_data"),
+    "clips": Format("stac.read", "clips of this package .h5: mimic.reference_clips"),
 }
-"""Formats, and how each is recognised."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 1 << 16
@@ -130,5 +140,5 @@ def _is_number(text: str) -> bool:
 
 
 def _unknown(path: Path, content: str) -> InputError:
-    known = "\n".join(f"  - {name}: {what}" for name, what in FORMATS.items())
+    known = "\n".join(f"  - {name}: {kind.content}" for name, kind in FORMATS.items())
     return InputError(f"{path}: unknown format ({content}). Known formats:\n{known}")

@@ -94,6 +94,12 @@ def strings(dataset: h5py.Dataset) -> tuple[str, ...]:
         raise InputError(f"{_place(dataset)}: its text cannot be read ({reason(error)})") from error
 
 
+def texts(file: h5py.File | h5py.Group, *names: str) -> tuple[str, ...] | None:
+    """Return the strings of the first of `names` that is a data set; None where there is none, or it is empty."""
+    node = first_dataset(file, *names)
+    return None if node is None or not node.size else strings(node)
+
+
 def referenced(dataset: h5py.Dataset) -> list[h5py.Dataset]:
     """Return the data sets of the same file that the references in `dataset` point to, flat."""
     raise_all(InputError, _place(dataset), storage_problems(dataset))

@@ -6,7 +6,6 @@ file, written column-major, is (track, coordinate, keypoint, frame); two coordin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -27,37 +26,31 @@ _LAYOUTS = {4: ("ftkx", "txkf"), 3: ("fkx", "xkf", "fxk")}
 _WORDS = {"f": "frame", "t": "track", "k": "keypoint", "x": "xyz"}
 
 
-@dataclass(frozen=True)
-class _Tracks:
-    """Positions (frame, track, keypoint, xyz), scores (frame, track, keypoint), and the stored order of axes."""
-
-    positions: np.ndarray
-    scores: np.ndarray | None
-    layout: str
-
-
 def read(path: Path, track: int | None = None) -> Reading:
     """Read one SLEAP or Anipose file."""
     with hdf5.opened(path) as file:
         dataset = hdf5.first_dataset(file, POSITIONS)
         if dataset is None:
             raise InputError(f"{path}: missing data set 'tracks' (got {hdf5.contents(file)})")
-        names = _texts(file, *_NAMES)
-        tracks = _oriented(f"{path}: tracks", dataset, names, hdf5.first_dataset(file, "point_scores"))
-        labels = _texts(file, "track_names")
+        names = hdf5.texts(file, *_NAMES)
+        stored = hdf5.first_dataset(file, "point_scores")
+        layout = _best_layout(f"{path}: tracks", dataset.shape, names, None if stored is None else stored.shape)
+        positions = _reordered(hdf5.numbers(dataset), layout, "ftkx")
+        scores = None if stored is None else _scores(path, stored, dataset.shape, layout)
+        labels = hdf5.texts(file, "track_names")
         unit_text = hdf5.text_attribute(dataset, *_UNITS) or hdf5.text_attribute(file, *_UNITS)
         unit, unit_note = said_unit(unit_text, "attribute units")
         rate_hz = _rate(file, dataset)
-        lengths = _clip_lengths(file, tracks.positions.shape[0])
-    index = choose_track(path, track, _labels(tracks.positions, labels))
+        lengths = _clip_lengths(file, len(positions))
+    index = choose_track(path, track, _labels(positions, labels))
     notes = [unit_note]
-    if tracks.layout not in ("ftkx", "fkx"):
-        notes.append(f"tracks read as ({', '.join(_WORDS[axis] for axis in tracks.layout)})")
+    if layout not in ("ftkx", "fkx"):
+        notes.append(f"tracks read as ({', '.join(_WORDS[axis] for axis in layout)})")
     if lengths is not None:
         notes.append(f"{len(lengths)} clips (clip_starts of the file)")
     return Reading(
-        positions=tracks.positions[:, index],
-        confidence=None if tracks.scores is None else tracks.scores[:, index],
+        positions=positions[:, index],
+        confidence=None if scores is None else scores[:, index],
         names=names,
         rate_hz=rate_hz,
         unit=unit,
@@ -66,17 +59,12 @@ def read(path: Path, track: int | None = None) -> Reading:
     )
 
 
-def _oriented(where: str, dataset: h5py.Dataset, names: tuple[str, ...] | None, scores: h5py.Dataset | None) -> _Tracks:
-    """Find which order of axes fits the shape, the names and the scores best, and reorder to ours."""
-    layout = _best_layout(where, dataset.shape, names, None if scores is None else scores.shape)
-    values = _reordered(hdf5.numbers(dataset), layout, "ftkx")
-    if scores is None:
-        return _Tracks(values, None, layout)
-    axes = layout.replace("x", "")
-    expected = tuple(size for axis, size in zip(layout, dataset.shape, strict=True) if axis != "x")
-    if not _same_but_ones(scores.shape, expected):
-        raise InputError(f"{where}: point_scores {scores.shape} do not match tracks {dataset.shape}")
-    return _Tracks(values, _reordered(hdf5.numbers(scores).reshape(expected), axes, "ftk"), layout)
+def _scores(path: Path, stored: h5py.Dataset, shape: tuple[int, ...], layout: str) -> np.ndarray:
+    """Return the scores of positions with these axes, (frame, track, keypoint)."""
+    expected = tuple(size for axis, size in zip(layout, shape, strict=True) if axis != "x")
+    if not _same_but_ones(stored.shape, expected):
+        raise InputError(f"{path}: point_scores {stored.shape} do not match tracks {shape}")
+    return _reordered(hdf5.numbers(stored).reshape(expected), layout.replace("x", ""), "ftk")
 
 
 def _best_layout(
@@ -120,11 +108,6 @@ def _labels(positions: np.ndarray, names: tuple[str, ...] | None) -> list[str]:
     counts = [int(np.isfinite(positions[:, track]).any(axis=(1, 2)).sum()) for track in range(n_tracks)]
     known = names if names is not None and len(names) == n_tracks else ("unnamed",) * n_tracks
     return [f"{name} ({count} frames)" for name, count in zip(known, counts, strict=True)]
-
-
-def _texts(file: h5py.File, *names: str) -> tuple[str, ...] | None:
-    node = hdf5.first_dataset(file, *names)
-    return None if node is None or node.size == 0 else hdf5.strings(node)
 
 
 def _rate(file: h5py.File, dataset: h5py.Dataset) -> float | None:

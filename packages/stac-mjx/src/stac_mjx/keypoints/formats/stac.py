@@ -57,8 +57,7 @@ def read_public(path: Path, track: int | None = None) -> Reading:
         if dataset is None:
             raise InputError(f"{path}: missing data set 'kp_data' (got {hdf5.contents(file)})")
         values = hdf5.numbers(dataset)
-        labels = hdf5.first_dataset(file, "kp_names")
-        names = None if labels is None else hdf5.strings(labels)
+        names = hdf5.texts(file, "kp_names")
     flat = values.ndim == 2 and values.shape[1] and values.shape[1] % 3 == 0
     if not flat and not (values.ndim == 3 and values.shape[2] == 3):
         raise InputError(

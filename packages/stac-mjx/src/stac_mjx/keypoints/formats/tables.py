@@ -18,6 +18,7 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -92,21 +93,6 @@ def _jarvis_titles(path: Path, rows: Iterator[list[str]], track: int | None) -> 
     return [f"{name.strip()}_{_SUFFIX.get(coord, coord)}" for name, coord in pairs]
 
 
-def read_anipose(path: Path, track: int | None = None) -> Reading:
-    """Read an Anipose table, or one like it."""
-    return _read_table(path, track, _anipose_titles)
-
-
-def read_deeplabcut(path: Path, track: int | None = None) -> Reading:
-    """Read a DeepLabCut table."""
-    return _read_table(path, track, _deeplabcut_titles)
-
-
-def read_jarvis(path: Path, track: int | None = None) -> Reading:
-    """Read the table of a JARVIS prediction."""
-    return _read_table(path, track, _jarvis_titles)
-
-
 def read_numbers(path: Path, track: int | None = None) -> Reading:
     """Read a table of numbers without names: x, y, z of each keypoint in turn."""
     choose_track(path, track, ONE_ANIMAL)
@@ -119,7 +105,7 @@ def read_numbers(path: Path, track: int | None = None) -> Reading:
     return Reading(positions=table.reshape(len(table), -1, 3), notes=(_NO_UNIT,))
 
 
-def _read_table(path: Path, track: int | None, titles: Titles) -> Reading:
+def _read_table(path: Path, track: int | None = None, *, titles: Titles) -> Reading:
     try:
         with open(path, encoding="utf-8-sig") as stream:
             columns = _columns(path, titles(path, csv.reader(stream), track))
@@ -136,6 +122,11 @@ def _read_table(path: Path, track: int | None, titles: Titles) -> Reading:
         clip_lengths=lengths,
         notes=(*notes, _NO_UNIT),
     )
+
+
+read_anipose = partial(_read_table, titles=_anipose_titles)
+read_deeplabcut = partial(_read_table, titles=_deeplabcut_titles)
+read_jarvis = partial(_read_table, titles=_jarvis_titles)
 
 
 def _columns(path: Path, header: list[str]) -> _Columns:
