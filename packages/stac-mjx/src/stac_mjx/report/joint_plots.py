@@ -131,8 +131,9 @@ def _column(ax: Axes, ranges: JointRanges, joints: Int[np.ndarray, " joint"], ro
     neutral = -low / span
     inside = (neutral >= 0) & (neutral <= 1)
     ax.plot(neutral[inside], y[inside], "|", ms=5, color=INK, mew=0.7)
-    limits = [f"  {ranges.low[j]:.3g} to {ranges.high[j]:.3g}{ranges.unit[j]}" * ranges.limited[j] for j in joints]
-    texts = [label(ranges.names[j], 22) + text for j, text in zip(joints, limits, strict=True)]
+    names = [label(ranges.names[j], 22) for j in joints]
+    ends = [f"  {ranges.low[j]:.3g} to {ranges.high[j]:.3g}{ranges.unit[j]}" for j in joints]
+    texts = [name + (end if is_limited else "") for name, end, is_limited in zip(names, ends, limited, strict=True)]
     ax.set_yticks(y, texts, fontsize=7)
     place = ax.get_yaxis_transform()
     for k in np.nonzero(share > 0)[0]:
