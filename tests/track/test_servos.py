@@ -72,3 +72,14 @@ def test_missing_hinges_are_rejected(tmp_path: Path) -> None:
     sliding = WHEEL.replace('<joint name="axle" axis="0 0 1"/>', '<joint name="axle" type="slide"/>')
     with pytest.raises(BodyError, match="no actuator of the body moves a hinge"):
         with_servos(tmp_path, sliding, "wheel", ())
+
+
+def test_servos_inherit_nothing_of_muscles_from_a_default_class(tmp_path: Path) -> None:
+    default = '<default><muscle ctrllimited="true" ctrlrange="0 1"/></default>'
+    bare = ARM.replace("<worldbody>", default + "<worldbody>")
+    model = with_servos(tmp_path, bare, "upper", ("hand",)).model
+    assert model.na == 0
+    data = mujoco.MjData(model)
+    data.ctrl[:] = -0.02  # a muscle's activation would stop at 0
+    mujoco.mj_step(model, data, 4000)
+    np.testing.assert_array_less(data.qpos, 0.75 * data.ctrl + 0.008)

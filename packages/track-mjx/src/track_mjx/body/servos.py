@@ -80,10 +80,12 @@ def _servos(spec: mujoco.MjSpec, hz: float, end_effectors: Sequence[str]) -> Non
         joint.damping = [float(model.dof_damping[dof] + 2 * inertia[dof] * omega), *[0.0] * (len(joint.damping) - 1)]
         stiffness = float(inertia[dof] * omega**2)
         low, high = model.jnt_range[number] if model.jnt_limited[number] else (-np.pi, np.pi)
+        # all that a default class of the body may hold for its muscles is set
         spec.add_actuator(
-            name=joint.name, target=joint.name, trntype=mujoco.mjtTrn.mjTRN_JOINT, gaintype=mujoco.mjtGain.mjGAIN_FIXED,
-            gainprm=[stiffness, *[0.0] * 9], biastype=mujoco.mjtBias.mjBIAS_AFFINE,
-            biasprm=[0.0, -stiffness, *[0.0] * 8], ctrllimited=True, ctrlrange=[float(low), float(high)],
+            name=joint.name, target=joint.name, trntype=mujoco.mjtTrn.mjTRN_JOINT, gear=[1.0, *[0.0] * 5],
+            dyntype=mujoco.mjtDyn.mjDYN_NONE, gaintype=mujoco.mjtGain.mjGAIN_FIXED, gainprm=[stiffness, *[0.0] * 9],
+            biastype=mujoco.mjtBias.mjBIAS_AFFINE, biasprm=[0.0, -stiffness, *[0.0] * 8], ctrllimited=True,
+            ctrlrange=[float(low), float(high)], forcelimited=False, actlimited=False,
         )  # fmt: skip
 
 
