@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from track.clip_files import ARM, write_clips, write_walker_clips
+from track.clip_files import write_clips, write_walker_clips
 from track_mjx.clips import read_clips
-from track_mjx.config import ArenaConfig, NetworkConfig, PhysicsConfig, PpoConfig, RunConfig, TaskConfig, TrainConfig
+from track_mjx.config import (
+    ArenaConfig,
+    NetworkConfig,
+    PhysicsConfig,
+    PpoConfig,
+    RolloutConfig,
+    RunConfig,
+    TaskConfig,
+    TrainConfig,
+)
 from track_mjx.learning.setup import Setup, build, split
 from track_mjx.learning.trainer import Trainer
+from track_mjx.physics.fields import PhysicsState, zero_physics
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.rollouts import writing
-from track_mjx.rollouts.writing import RolloutInfo
+from track_mjx.rollouts.writing import Origin
 from track_mjx.runs.run_folder import RunFolder
+from track_mjx.task.step import EpisodeState, Poses, Step
 
 ARM_TASK: dict[str, Any] = {
     "window": [1, 3],
@@ -54,8 +66,8 @@ def config(path: Path, task: dict[str, Any], **ppo: Any) -> TrainConfig:
 
 
 def arm(folder: Path, task: dict[str, Any] | None = None, clips: dict[str, Any] | None = None, **ppo: Any) -> Setup:
-    """The arm on four clips."""
-    path = write_clips(folder / "clips.h5", ARM, **(clips or {}))
+    """The arm on four clips; `clips` changes them, the body included."""
+    path = write_clips(folder / "clips.h5", **(clips or {}))
     return build(config(path, {**ARM_TASK, **(task or {})}, **ppo), read_clips(path))
 
 
@@ -97,9 +109,33 @@ def trained(setup: Setup, steps: int = 800) -> RunFolder:
     return run.folder
 
 
+def assert_sound(line: Mapping[str, Any]) -> None:
+    """Metrics of a training in which resets happened, and physics stayed finite."""
+    assert line["learning/first_ratio_error"] < 1e-4
+    assert line["reward"] > 0
+    assert line["episodes"] > 0, "resets happen inside"
+    assert line["ended/non_finite"] == 0
+
+
 def untrained(setup: Setup, seed: int = 0) -> Policy:
     """The policy before any training."""
     return Policy(setup.networks.init(jax.random.key(seed), setup.observation), empty_statistics(setup.observation))
+
+
+def physics_at(setup: Setup, row: int, n: int = 1, **fields: Any) -> PhysicsState:
+    """Physics exactly at a frame of the reference, except for the fields given."""
+    pose = {name: np.repeat(getattr(setup.reference, name)[row][None], n, 0) for name in Poses._fields}
+    return zero_physics(setup.task.body.model, n)._replace(**{**pose, **fields})
+
+
+def episode_at(setup: Setup, clip: int, frame: Any, n: int = 1) -> EpisodeState:
+    return setup.task.start_at(setup.reference, np.full(n, clip), np.full(n, frame))[0]
+
+
+def step_at(setup: Setup, row: int = 7, n: int = 2, **fields: Any) -> Step:
+    """A control step of the first clip exactly at the reference, except for the fields given."""
+    still = np.zeros((n, setup.task.body.model.nu), np.float32)
+    return setup.task.context(setup.reference, physics_at(setup, row, n, **fields), episode_at(setup, 0, row, n), still)
 
 
 def write_rollouts(setup: Setup, path: Path, seeds: tuple[int, ...] = (), clips: int = 2) -> Path:
@@ -107,6 +143,6 @@ def write_rollouts(setup: Setup, path: Path, seeds: tuple[int, ...] = (), clips:
     player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
     reference, numbers = setup.on_device(setup.followed), np.arange(clips)
     played = [player.play(untrained(setup), reference, numbers, seed=seed, record=True) for seed in seeds or (None,)]
-    info = RolloutInfo(player.engine.name, seeds or (0,), not seeds, 0, "0" * 64, "")
-    writing.write_rollouts(path, setup, numbers.tolist(), played, info)
+    played_with = RolloutConfig(seeds=list(seeds or (0,)), deterministic=not seeds)
+    writing.write_rollouts(path, setup, numbers.tolist(), played, played_with, Origin(player.engine.name, 0, "0" * 64))
     return path

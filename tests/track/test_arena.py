@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -12,12 +13,14 @@ from track.clip_files import ARM, WALKER, write_clips, write_walker_clips
 from track_mjx._common.errors import ConfigError
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import Arena, build_arena
-from track_mjx.clips import Clips, read_clips
+from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
 
 
-def walker_clips(folder: Path) -> Clips:
-    return read_clips(write_walker_clips(folder / "w.h5"))
+def world(folder: Path, physics: PhysicsConfig | None = None, **arena: Any) -> Arena:
+    """The walker in its arena."""
+    clips = read_clips(write_walker_clips(folder / "w.h5"))
+    return build_arena(clips, ArenaConfig(**arena), physics or PhysicsConfig())
 
 
 def touching(arena: Arena) -> set[frozenset[str]]:
@@ -29,42 +32,41 @@ def touching(arena: Arena) -> set[frozenset[str]]:
 
 
 def test_only_end_effectors_touch_the_floor(tmp_path: Path) -> None:
-    arena = build_arena(walker_clips(tmp_path), ArenaConfig(), PhysicsConfig())
+    arena = world(tmp_path)
     pairs = touching(arena)
     feet = {geom for group in arena.contact_geoms.values() for geom in group}
     assert len(pairs) == 3, "two feet and a toe"
     assert all(arena.floor in pair and pair - {arena.floor} <= feet for pair in pairs)
-    everything = build_arena(walker_clips(tmp_path), ArenaConfig(contacts="all"), PhysicsConfig())
+    everything = world(tmp_path, contacts="all")
     assert any("trunk_geom" in pair for pair in touching(everything))
-    assert touching(build_arena(walker_clips(tmp_path), ArenaConfig(contacts="none"), PhysicsConfig())) == set()
+    assert touching(world(tmp_path, contacts="none")) == set()
 
 
 def test_a_fixed_root_gets_no_floor_and_a_moving_one_does(tmp_path: Path) -> None:
     arm = read_clips(write_clips(tmp_path / "a.h5", ARM))
     assert build_arena(arm, ArenaConfig(), PhysicsConfig()).floor == ""
     assert build_arena(arm, ArenaConfig(floor="on"), PhysicsConfig()).floor != ""
-    assert build_arena(walker_clips(tmp_path), ArenaConfig(), PhysicsConfig()).floor != ""
-    assert build_arena(walker_clips(tmp_path), ArenaConfig(floor="off"), PhysicsConfig()).floor == ""
+    assert world(tmp_path).floor != ""
+    assert world(tmp_path, floor="off").floor == ""
 
 
 def test_the_floor_is_at_the_height_of_the_feet(tmp_path: Path) -> None:
-    clips = walker_clips(tmp_path)
-    arena = build_arena(clips, ArenaConfig(), PhysicsConfig())
+    arena = world(tmp_path)
     data = mujoco.MjData(arena.model)
     height = data.model.geom(arena.floor).pos[2]
     feet = [g for group in arena.contact_geoms.values() for g in group]
     lowest = []
-    for pose in clips.qpos:
+    for pose in read_clips(tmp_path / "w.h5").qpos:
         data.qpos[:] = pose
         mujoco.mj_kinematics(arena.model, data)
         lowest.append(min(data.geom(g).xpos[2] - arena.model.geom(g).size[0] for g in feet))
     assert np.mean(np.array(lowest) < height) == pytest.approx(0.1, abs=0.02)
-    fixed = build_arena(clips, ArenaConfig(floor_height_m=-0.3), PhysicsConfig())
+    fixed = world(tmp_path, floor_height_m=-0.3)
     assert fixed.model.geom(fixed.floor).pos[2] == pytest.approx(-0.3)
 
 
 def test_the_xml_of_the_arena_compiles_to_the_same_model(tmp_path: Path) -> None:
-    arena = build_arena(walker_clips(tmp_path), ArenaConfig(), PhysicsConfig())
+    arena = world(tmp_path)
     again = mujoco.MjModel.from_xml_string(arena.mjcf_xml)
     assert np.array_equal(again.body_inertia, arena.model.body_inertia)
     assert np.array_equal(again.geom_pos, arena.model.geom_pos)
@@ -72,7 +74,7 @@ def test_the_xml_of_the_arena_compiles_to_the_same_model(tmp_path: Path) -> None
 
 def test_options_come_from_the_config(tmp_path: Path) -> None:
     physics = PhysicsConfig(sim_dt_s=0.001, ctrl_dt_s=0.004, solver="newton", iterations=7, integrator="implicitfast")
-    arena = build_arena(walker_clips(tmp_path), ArenaConfig(), physics)
+    arena = world(tmp_path, physics)
     option = arena.model.opt
     assert (option.timestep, option.iterations, arena.n_substeps) == (0.001, 7, 4)
     assert option.solver == mujoco.mjtSolver.mjSOL_NEWTON
@@ -80,7 +82,7 @@ def test_options_come_from_the_config(tmp_path: Path) -> None:
 
 
 def test_torque_turns_position_servos_into_motors(tmp_path: Path) -> None:
-    arena = build_arena(walker_clips(tmp_path), ArenaConfig(actuators="torque"), PhysicsConfig())
+    arena = world(tmp_path, actuators="torque")
     servo = arena.model.actuator("hip_R")
     assert servo.gainprm[0] == pytest.approx(0.2)
     assert servo.biasprm.tolist() == [0.0] * len(servo.biasprm)
@@ -113,16 +115,16 @@ def test_inertia_from_shapes_is_that_of_the_compiler(tmp_path: Path) -> None:
 
 
 def test_armature_is_the_least_of_joints_that_actuators_move(tmp_path: Path) -> None:
-    model = build_arena(walker_clips(tmp_path), ArenaConfig(armature=0.002), PhysicsConfig()).model
+    model = world(tmp_path, armature=0.002).model
     plain = mujoco.MjModel.from_xml_string(
         WALKER.replace('range="-1 1" limited="true" damping="0.01" armature="0.001"',
                        'range="-1 1" limited="true" damping="0.01" armature="0.002"')
     )  # fmt: skip
     np.testing.assert_array_equal(model.dof_armature, plain.dof_armature)
-    less = build_arena(walker_clips(tmp_path), ArenaConfig(armature=0.0002), PhysicsConfig()).model
+    less = world(tmp_path, armature=0.0002).model
     assert less.joint("hip_R").armature[0] == 0.001
 
 
 def test_a_density_without_shapes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"arena.density=5 needs arena.inertia=shapes"):
-        build_arena(walker_clips(tmp_path), ArenaConfig(density=5.0), PhysicsConfig())
+        world(tmp_path, density=5.0)

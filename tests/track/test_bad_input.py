@@ -117,24 +117,15 @@ class Place:
 
 
 Case = tuple[str, Callable[[Place], list[str]], list[str]]
+Given = Callable[[Place], str]
 
 
-def clips(*words: str, given: Callable[[Place], str], more: tuple[str, ...] = ()) -> Case:
-    """A training on clips that are wrong."""
-    return "train", lambda place: [given(place), f"out={place.out}", *TASK, *SMALL, *more], list(words)
+def training(given: Callable[[Place], list[str]], words: list[str]) -> Case:
+    """A training of the small arm with further arguments."""
+    return "train", lambda place: [f"out={place.out}", *TASK, *SMALL, *given(place)], words
 
 
-def settings(*words: str, given: list[str]) -> Case:
-    """A training on sound clips with settings that are wrong."""
-    return "train", lambda place: [f"clips={place.clips}", f"out={place.out}", *TASK, *SMALL, *given], list(words)
-
-
-def preset(*words: str, given: list[str]) -> Case:
-    """The same with nothing set but what is given."""
-    return "train", lambda place: [f"clips={place.clips}", f"out={place.out}", *given], list(words)
-
-
-def of_run(verb: str, *words: str, given: Callable[[Place], list[str]]) -> Case:
+def of_run(verb: str, given: Callable[[Place], list[str]], words: list[str]) -> Case:
     """A verb that needs a run; `given` may name another one."""
 
     def arguments(place: Place) -> list[str]:
@@ -143,7 +134,7 @@ def of_run(verb: str, *words: str, given: Callable[[Place], list[str]]) -> Case:
         out = [] if verb == "resume" or any(text.startswith("out=") for text in more) else [f"out={place.out}"]
         return [*named, *out, *more]
 
-    return verb, arguments, list(words)
+    return verb, arguments, words
 
 
 def put(name: str, values: Any) -> Callable[[Any], None]:
@@ -191,155 +182,129 @@ ELSEWHERE = h5py.ExternalLink("other.h5", "/qvel")
 HOSTILE = ARM.replace("<worldbody>", '<asset><mesh name="m" file="/etc/passwd"/></asset><worldbody>')
 MOTORLESS = ARM[: ARM.index("<actuator>")] + "</mujoco>"
 
+EFFECTORS = "task.rewards.end_effector_position_exp"
+WRITTEN: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "data set missing": ({"change": {"qvel": None}}, ["bad.h5", "qvel", "missing"]),
+    "data set of another shape": ({"change": {"qpos": np.zeros((160, 3))}}, ["qpos", "shape"]),
+    "unknown joint": ({"change": {"names_qpos": ["shoulder", "knee"]}}, ["knee"]),
+    "too few flags": ({"change": {"valid": np.ones(10, np.uint8)}}, ["valid", "frames"]),
+    "body that names a file": ({"change": {"provenance/mjcf_xml": HOSTILE}}, ["bad.h5", "/etc/passwd"]),
+    "body that does not compile": (
+        {"change": {"provenance/mjcf_xml": ARM.replace("capsule", "screw")}}, ["bad.h5", "screw"]
+    ),
+    "body without actuators": ({"xml": MOTORLESS}, ["bad.h5", "no actuators"]),
+    "end effector that is not a body": ({"end_effectors": ["hnad"]}, ["bad.h5", "unknown body 'hnad'", "'hand'"]),
+    "unknown root": ({"root": "uper"}, ["bad.h5", "unknown body 'uper'", "'upper'"]),
+    "clips of one frame": ({"lengths": (1, 1)}, ["bad.h5", "'clip_0'", "less than a control step"]),
+    "clips shorter than a control step": (
+        {"lengths": (3, 3), "rate_hz": 2000.0}, ["bad.h5", "'clip_0'", "control step"]
+    ),
+}  # fmt: skip
+"""Options of clips that are wrong, and the words of their message."""
+CHANGED: dict[str, tuple[Callable[[Any], object], list[str]]] = {
+    "newer schema": (attribute("schema_version", "2.0"), ["bad.h5", "2.0", "1.x", "update"]),
+    "no version": (attribute("schema_version", "new"), ["schema_version", "'new'"]),
+    "data set elsewhere": (put("qvel", ELSEWHERE), ["qvel", "another file"]),
+    "altered body": (put("provenance/mjcf_xml", ARM.replace("0.05", "0.06")), ["bad.h5", "model_sha256"]),
+    "end effectors that are no list": (attribute("end_effectors", "hand"), ["end_effectors", "JSON"]),
+    "rate zero": (attribute("rate_hz", 0.0), ["rate_hz", "0"]),
+    "NaN in every pose": (not_a_number, ["bad.h5", "no clip has two usable frames"]),
+    "no two frames in a row": (every_other, ["no clip has two usable frames"]),
+    "clips that overlap": (put("clip_start", np.array([0, 10, 20, 30])), ["clip_start", "end to end"]),
+}
+"""Changes of sound clips, and the words of their message."""
+FILES: dict[str, tuple[Given, list[str]]] = {
+    "missing file": (lambda p: f"clips={p.folder / 'clps.h5'}", ["clps.h5", "no such file"]),
+    "a folder without clips": (lambda p: f"clips={p.folder}", ["no such file"]),
+    "empty file": (lambda p: f"clips={p.text('bad.h5', '')}", ["bad.h5", "empty"]),
+    "no HDF5": (lambda p: f"clips={p.text('bad.h5', 'time,angle')}", ["bad.h5", "not a complete HDF5 file"]),
+    "cut short": (lambda p: f"clips={p.text('bad.h5', p.clips.read_bytes()[:5000])}", ["bad.h5", "truncated"]),
+    "foreign file": (foreign, ["foreign.h5", "schema_name", "stac-mjx convert"]),
+    "rollouts given as clips": (
+        lambda p: f"clips={p.rollouts}", ["rollouts.h5", "expected a mimic.reference_clips file", "mimic.rollouts"]
+    ),
+    "out is a file": (lambda p: f"clips={p.clips} out={p.text('taken', 'keep')}", ["taken", "is a file"]),
+    "out holds a run": (lambda p: f"clips={p.clips} out={p.run} seed=7", ["there is a run already", "resume run="]),
+    "no end effectors for a term": (
+        lambda p: f"{p.written(end_effectors=())} {EFFECTORS}.weight=1 {EFFECTORS}.sigma=0.01",
+        ["arena.end_effectors", EFFECTORS],
+    ),
+}  # fmt: skip
+"""Arguments of a training, and the words of their message."""
+BARE = {
+    "preset=mouse_am": ["unknown preset 'mouse_am'", "'mouse_arm'"],
+    "preset=mouse_arm task.smothing_s=1": ["unknown setting 'task.smothing_s'", "'task.smoothing_s'"],
+    "preset=mouse_arm_quick": ["unknown body", "'ulna'"],
+}
+"""The same, with nothing else set."""
+RUNS: dict[str, tuple[str, Callable[[Path], object], list[str]]] = {
+    "settings that do not parse": ("", lambda f: (f / "config.yaml").write_text("a: ["), ["config.yaml"]),
+    "settings of another program": (
+        "", lambda f: (f / "config.yaml").write_text("spede: 3"), ["config.yaml", "spede"]
+    ),
+    "record cut short": ("", lambda f: (f / "run.json").write_text('{"clips":'), ["run.json"]),
+    "clips gone": ("", edit_json("run.json", clips="gone.h5"), ["gone.h5", "no such file"]),
+    "clip missing": ("", edit_json("run.json", train=["clip_9"]), ["clip 'clip_9' of the run is missing"]),
+    "checkpoint damaged": ("checkpoint=last", empty_weights, ["checkpoints", "damaged"]),
+    "checkpoint of another network": (
+        "", lambda f: (f / "config.yaml").write_text(wider((f / "config.yaml").read_text())),
+        ["checkpoints", "another body, network or task"],
+    ),
+    "empty set": ("", edit_json("run.json", test=[]), ["clip_set=test", "empty", "clip_set=train"]),
+}  # fmt: skip
+"""Arguments of an evaluation, changes of its run, and the words of the message."""
+PLAYED = {
+    "evaluate checkpoint=first": ["best, last or one of", "'first'"],
+    "evaluate clip_set=tset": ["clip_set", "'tset'", "'test'"],
+    "rollout clip_set=tran": ["clip_set", "'tran'", "'train'"],
+    "evaluate deviation_mm=-1": ["deviation_mm", "-1"],
+    "rollout seeds=[]": ["seeds"],
+    "rollout seeds=[3,3] deterministic=false": ["seeds", "3"],
+    "rollout seeds=[0,1]": ["deterministic=false"],
+    "evaluate engine=mujoco": ["'mujoco'", "native"],
+    "resume steps=-5": ["steps", "-5"],
+    "render out=film.mp4 rollouts=none.h5": ["none.h5", "no such file"],
+    **{f"{verb} run=''": ["run is not set", "run="] for verb in ("resume", "evaluate", "rollout")},
+    **{f"{verb} run=.": ["not the folder of a run"] for verb in ("resume", "evaluate", "rollout")},
+}
+"""Verbs that need a run with settings that are wrong, and the words of their message."""
 CASES: dict[str, Case] = {
-    # clips
     "no clips": ("train", lambda p: [f"out={p.out}", *TASK], ["clips is not set", "clips="]),
-    "missing file": clips("clps.h5", "no such file", given=lambda p: f"clips={p.folder / 'clps.h5'}"),
-    "a folder without clips": clips("no such file", given=lambda p: f"clips={p.folder}"),
-    "empty file": clips("bad.h5", "empty", given=lambda p: f"clips={p.text('bad.h5', '')}"),
-    "no HDF5": clips("bad.h5", "not a complete HDF5 file", given=lambda p: f"clips={p.text('bad.h5', 'time,angle')}"),
-    "cut short": clips(
-        "bad.h5", "truncated", given=lambda p: f"clips={p.text('bad.h5', p.clips.read_bytes()[:5000])}"
-    ),
-    "foreign file": clips("foreign.h5", "schema_name", "stac-mjx convert", given=foreign),
-    "rollouts given as clips": clips(
-        "rollouts.h5", "expected a mimic.reference_clips file", "mimic.rollouts", given=lambda p: f"clips={p.rollouts}"
-    ),
-    "newer schema": clips(
-        "bad.h5", "2.0", "1.x", "update", given=lambda p: p.changed(attribute("schema_version", "2.0"))
-    ),
-    "no version": clips("schema_version", "'new'", given=lambda p: p.changed(attribute("schema_version", "new"))),
-    "data set missing": clips("bad.h5", "qvel", "missing", given=lambda p: p.written(change={"qvel": None})),
-    "data set of another shape": clips("qpos", "shape", given=lambda p: p.written(change={"qpos": np.zeros((160, 3))})),
-    "unknown joint": clips("knee", given=lambda p: p.written(change={"names_qpos": ["shoulder", "knee"]})),
-    "too few flags": clips("valid", "frames", given=lambda p: p.written(change={"valid": np.ones(10, np.uint8)})),
-    "data set elsewhere": clips("qvel", "another file", given=lambda p: p.changed(put("qvel", ELSEWHERE))),
-    "body that names a file": clips(
-        "bad.h5", "/etc/passwd", given=lambda p: p.written(change={"provenance/mjcf_xml": HOSTILE})
-    ),
-    "altered body": clips(
-        "bad.h5", "model_sha256", given=lambda p: p.changed(put("provenance/mjcf_xml", ARM.replace("0.05", "0.06")))
-    ),
-    "body that does not compile": clips(
-        "bad.h5", "screw", given=lambda p: p.written(change={"provenance/mjcf_xml": ARM.replace("capsule", "screw")})
-    ),
-    "body without actuators": clips("bad.h5", "no actuators", given=lambda p: p.written(xml=MOTORLESS)),
-    "end effector that is not a body": clips(
-        "bad.h5", "unknown body 'hnad'", "'hand'", given=lambda p: p.written(end_effectors=("hnad",))
-    ),
-    "unknown root": clips("bad.h5", "unknown body 'uper'", "'upper'", given=lambda p: p.written(root="uper")),
-    "end effectors that are no list": clips(
-        "end_effectors", "JSON", given=lambda p: p.changed(attribute("end_effectors", "hand"))
-    ),
-    "rate zero": clips("rate_hz", "0", given=lambda p: p.changed(attribute("rate_hz", 0.0))),
-    "NaN in every pose": clips("bad.h5", "no clip has two usable frames", given=lambda p: p.changed(not_a_number)),
-    "no two frames in a row": clips("no clip has two usable frames", given=lambda p: p.changed(every_other)),
-    "clips of one frame": clips(
-        "bad.h5", "'clip_0'", "less than a control step", given=lambda p: p.written(lengths=(1, 1))
-    ),
-    "clips shorter than a control step": clips(
-        "bad.h5", "'clip_0'", "control step", given=lambda p: p.written(lengths=(3, 3), rate_hz=2000.0)
-    ),
-    "clips that overlap": clips(
-        "clip_start", "end to end", given=lambda p: p.changed(put("clip_start", np.array([0, 10, 20, 30])))
-    ),
-    "clips that are missing end effectors a term needs": clips(
-        "arena.end_effectors", "task.rewards.end_effector_position_exp", given=lambda p: p.written(end_effectors=()),
-        more=("task.rewards.end_effector_position_exp.weight=1", "task.rewards.end_effector_position_exp.sigma=0.01"),
-    ),
-    # presets and settings
-    "unknown preset": preset("unknown preset 'mouse_am'", "'mouse_arm'", given=["preset=mouse_am"]),
-    "unknown preset key": preset(
-        "unknown setting 'task.smothing_s'", "'task.smoothing_s'", given=["preset=mouse_arm", "task.smothing_s=1"]
-    ),
-    "preset of another animal": preset("unknown body", "'ulna'", given=["preset=mouse_arm_quick"]),
-    **{texts: settings(*words, given=texts.split(" ")) for texts, words in SETTINGS.items()},
-    # the run folder
     "out missing": ("train", lambda p: [f"clips={p.clips}", *TASK], ["out is not set", "out="]),
-    "out is a file": (
-        "train", lambda p: [f"clips={p.clips}", f"out={p.text('taken', 'keep')}", *TASK, *SMALL], ["taken", "is a file"]
-    ),
-    "out holds a run": (
-        "train", lambda p: [f"clips={p.clips}", f"out={p.run}", *TASK, *SMALL, "seed=7"],
-        ["there is a run already", "resume run="],
-    ),
-    # what needs a run
+    **{name: training(lambda p, o=o: [p.written(**o)], words) for name, (o, words) in WRITTEN.items()},
+    **{name: training(lambda p, c=c: [p.changed(c)], words) for name, (c, words) in CHANGED.items()},
+    **{name: training(lambda p, g=g: g(p).split(" "), words) for name, (g, words) in FILES.items()},
+    **{text: training(lambda p, t=text: [f"clips={p.clips}", *t.split(" ")], w) for text, w in SETTINGS.items()},
     **{
-        f"{verb}: no run": of_run(verb, "run is not set", "run=", given=lambda p: ["run=''"])
-        for verb in ("resume", "evaluate", "rollout")
+        text: ("train", lambda p, t=text: [f"clips={p.clips}", f"out={p.out}", *t.split(" ")], words)
+        for text, words in BARE.items()
     },
     **{
-        f"{verb}: not a run": of_run(verb, "not the folder of a run", given=lambda p: [f"run={p.folder}"])
-        for verb in ("resume", "evaluate", "rollout")
+        name: of_run("evaluate", lambda p, t=text, c=change: [p.copied_run(c), *t.split()], words)
+        for name, (text, change, words) in RUNS.items()
+    },
+    **{
+        text: of_run(text.split(" ")[0], lambda p, t=text: t.split(" ")[1:], words) for text, words in PLAYED.items()
     },
     **{
         f"{verb}: no checkpoint": of_run(
-            verb, "no complete checkpoint", given=lambda p: [p.copied_run(lambda f: shutil.rmtree(f / "checkpoints"))]
+            verb, lambda p: [p.copied_run(lambda f: shutil.rmtree(f / "checkpoints"))], ["no complete checkpoint"]
         )
         for verb in ("evaluate", "rollout")
     },
-    "settings of a run that do not parse": of_run(
-        "evaluate", "config.yaml", given=lambda p: [p.copied_run(lambda f: (f / "config.yaml").write_text("a: ["))]
-    ),
-    "settings of a run of another program": of_run(
-        "evaluate", "config.yaml", "spede",
-        given=lambda p: [p.copied_run(lambda f: (f / "config.yaml").write_text("spede: 3"))],
-    ),
-    "record of a run cut short": of_run(
-        "evaluate", "run.json", given=lambda p: [p.copied_run(lambda f: (f / "run.json").write_text('{"clips":'))]
-    ),
-    "clips of a run gone": of_run(
-        "evaluate", "gone.h5", "no such file", given=lambda p: [p.copied_run(edit_json("run.json", clips="gone.h5"))]
-    ),
-    "clip of a run missing": of_run(
-        "evaluate", "clip 'clip_9' of the run is missing",
-        given=lambda p: [p.copied_run(edit_json("run.json", train=["clip_9"]))],
-    ),
-    "checkpoint damaged": of_run(
-        "evaluate", "checkpoints", "damaged", given=lambda p: [p.copied_run(empty_weights), "checkpoint=last"]
-    ),
-    "unknown checkpoint": of_run("evaluate", "best, last or one of", "'first'", given=lambda p: ["checkpoint=first"]),
-    "checkpoint of another network": of_run(
-        "evaluate", "checkpoints", "another body, network or task",
-        given=lambda p: [
-            p.copied_run(lambda f: (f / "config.yaml").write_text(wider((f / "config.yaml").read_text())))
-        ],
-    ),
     "clips of another body": of_run(
-        "evaluate", "bad.h5", "not the one the run was trained with",
-        given=lambda p: [p.written(xml=WALKER, end_effectors=("foot_L",), root="trunk")],
+        "evaluate", lambda p: [p.written(xml=WALKER, end_effectors=("foot_L",), root="trunk")],
+        ["bad.h5", "not the one the run was trained with"],
     ),
     "clips of another scale": of_run(
-        "rollout", "bad.h5", "another scale", given=lambda p: [p.written(xml=ARM.replace("0.05", "0.06"))]
+        "rollout", lambda p: [p.written(xml=ARM.replace("0.05", "0.06"))], ["bad.h5", "another scale"]
     ),
-    "unknown set": of_run("evaluate", "clip_set", "'tset'", "'test'", given=lambda p: ["clip_set=tset"]),
-    "unknown set to roll out": of_run("rollout", "clip_set", "'tran'", "'train'", given=lambda p: ["clip_set=tran"]),
-    "empty set": of_run(
-        "evaluate", "clip_set=test", "empty", "clip_set=train",
-        given=lambda p: [p.copied_run(edit_json("run.json", test=[]))],
-    ),
-    "negative deviation": of_run("evaluate", "deviation_mm", "-1", given=lambda p: ["deviation_mm=-1"]),
-    "evaluation into a file": of_run(
-        "evaluate", "taken", "is a file", given=lambda p: [f"out={p.text('taken', 'keep')}"]
-    ),
-    "rollouts into a folder": of_run("rollout", "is a folder", given=lambda p: [f"out={p.folder}"]),
-    "rollouts below a file": of_run(
-        "rollout", "taken", given=lambda p: [f"out={p.text('taken', 'keep') / 'rollouts.h5'}"]
-    ),
-    "no seeds": of_run("rollout", "seeds", given=lambda p: ["seeds=[]"]),
-    "a seed twice": of_run("rollout", "seeds", "3", given=lambda p: ["seeds=[3,3]", "deterministic=false"]),
-    "seeds that change nothing": of_run("rollout", "deterministic=false", given=lambda p: ["seeds=[0,1]"]),
-    "another engine": of_run("evaluate", "'mujoco'", "native", given=lambda p: ["engine=mujoco"]),
-    "fewer steps than done": of_run("resume", "steps", "-5", given=lambda p: ["steps=-5"]),
-    # other verbs
+    "evaluation into a file": of_run("evaluate", lambda p: [f"out={p.text('taken', 'keep')}"], ["taken", "is a file"]),
+    "rollouts into a folder": of_run("rollout", lambda p: [f"out={p.folder}"], ["is a folder"]),
+    "rollouts below a file": of_run("rollout", lambda p: [f"out={p.text('taken', 'keep') / 'a.h5'}"], ["taken"]),
     "check: missing": ("check", lambda p: [f"clips={p.folder / 'none.h5'}"], ["none.h5", "no such file"]),
     "check: rollouts": ("check", lambda p: [f"clips={p.rollouts}"], ["mimic.rollouts"]),
-    "render: clips": of_run(
-        "render", "mimic.rollouts", given=lambda p: [f"rollouts={p.clips}", f"out={p.folder / 'film.mp4'}"]
-    ),
-    "render: missing": of_run(
-        "render", "none.h5", "no such file", given=lambda p: [f"rollouts={p.folder / 'none.h5'}", "out=film.mp4"]
-    ),
+    "render: clips": ("render", lambda p: [f"rollouts={p.clips}", f"out={p.folder / 'a.mp4'}"], ["mimic.rollouts"]),
     "render: no rollouts": ("render", lambda p: ["out=film.mp4"], ["rollouts is not set"]),
     "compare: no runs": ("compare", lambda p: [], ["runs"]),
     "compare: no run there": ("compare", lambda p: [f"runs={p.folder}"], ["no run folder"]),

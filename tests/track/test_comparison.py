@@ -67,9 +67,10 @@ def test_learning_curves_are_averaged_where_all_runs_have_numbers(tmp_path: Path
     write_run(tmp_path / "a", seed=0, rate=1e-3, error=1.0)
     write_run(tmp_path / "b", seed=1, rate=1e-3, error=2.0, lines=9)
     (group,) = comparison.grouped([comparison.read_run(path) for path in comparison.find_runs(tmp_path)])
-    found = comparison.curve(group.runs, "eval/test/mean_body_error_mm", n_points=5)
-    assert found is not None
-    assert found.steps == pytest.approx([100, 200, 300, 400, 500])
+    curve = comparison.curve(group.runs, "eval/test/mean_body_error_mm", n_points=5)
+    assert curve is not None
+    steps, found = curve
+    assert steps == pytest.approx([100, 200, 300, 400, 500])
     assert found.mean == pytest.approx([(1 + 4 - i + 2 + 8 - i) / 2 for i in range(5)])
     half = stats.t.ppf(0.975, 1) * np.std([1 + 4, 2 + 8], ddof=1) / np.sqrt(2)
     assert found.high - found.mean == pytest.approx(np.full(5, half))

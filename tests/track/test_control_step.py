@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from track.clip_files import ARM, HINGE
 from track.small_setups import ARM_TASK, arm, untrained
 from track_mjx.learning.collect import Collector
 from track_mjx.learning.setup import Setup
+from track_mjx.policy.networks import Networks
 from track_mjx.policy.play import Player, Rollout
 from track_mjx.policy.policy import Acting, Policy
 from track_mjx.task.registry import reward
@@ -23,9 +25,11 @@ CLIP = 2
 class SameActions:
     """A policy without noise, for both: a fixed function of the observation."""
 
+    networks: Networks
+
     def _decide(self, policy: Policy, observation: Any, key: Any) -> tuple[Any, Any]:
-        n_envs, n = observation.proprioception.shape
-        action = jnp.sin(observation.proprioception @ jnp.linspace(-1, 1, n * 3).reshape(n, 3))
+        (n_envs, n), n_actions = observation.proprioception.shape, self.networks.n_actions
+        action = jnp.sin(observation.proprioception @ jnp.linspace(-1, 1, n * n_actions).reshape(n, n_actions))
         nothing = jnp.zeros(n_envs)
         return action, Acting(action, nothing, jnp.zeros((n_envs, 3)), jnp.zeros((n_envs, 3)))
 
@@ -51,7 +55,7 @@ def both(setup: Setup, n_steps: int) -> tuple[Any, Any, Rollout]:
 
 @pytest.mark.parametrize("engine", ["native", pytest.param("mjx", marks=pytest.mark.slow)])
 def test_rewards_of_a_played_episode_are_those_of_training(tmp_path: Path, engine: str) -> None:
-    setup = arm(tmp_path, {"start_at_beginning": 1.0})
+    setup = arm(tmp_path, {"start_at_beginning": 1.0}, {"xml": ARM if engine == "native" else HINGE})
     setup.config.physics.engine = engine
     n_steps = int(setup.reference.length[CLIP]) - 1
     transition, _, played = both(setup, n_steps)

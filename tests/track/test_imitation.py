@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,24 +10,13 @@ import mujoco
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from track.small_setups import arm, walker
+from track.small_setups import arm, episode_at, physics_at, walker
 from track_mjx._common import rotations
 from track_mjx._common.errors import ConfigError
 from track_mjx.learning.setup import Setup, split
-from track_mjx.physics.fields import PhysicsState, zero_physics
+from track_mjx.physics.fields import zero_physics
 from track_mjx.task.actions import to_ctrl
 from track_mjx.task.reference import sample_times
-
-
-def fields_at(setup: Setup, row: int, n: int = 1) -> PhysicsState:
-    """Physics exactly at a frame of the reference."""
-    reference, model = setup.reference, setup.task.body.model
-    pose = {name: np.repeat(getattr(reference, name)[row][None], n, 0) for name in ("qpos", "qvel", "xpos", "xquat")}
-    return zero_physics(model, n)._replace(**pose)
-
-
-def at(setup: Setup, clip: int, frame: Any, n: int = 1) -> Any:
-    return setup.task.start_at(setup.reference, np.full(n, clip), np.full(n, frame))[0]
 
 
 def test_the_clock_never_misses_a_frame(tmp_path: Path) -> None:
@@ -94,8 +82,8 @@ def test_every_reset_draws_a_new_clip_and_start_from_the_whole_range(arm_setup: 
 def test_a_reset_within_a_run_starts_elsewhere(arm_setup: Setup) -> None:
     """Simulations that end draw again from the key of the step; they do not come back to where they began."""
     end = int(arm_setup.reference.length[1]) - 2
-    clock = at(arm_setup, 1, end, 64)
-    fields = fields_at(arm_setup, int(arm_setup.reference.start[1]) + end + 1, 64)
+    clock = episode_at(arm_setup, 1, end, 64)
+    fields = physics_at(arm_setup, int(arm_setup.reference.start[1]) + end + 1, 64)
     still = np.zeros((64, 3), np.float32)
     result = arm_setup.task.step(arm_setup.reference, fields, clock, still)
     assert np.asarray(result.truncated).all()
@@ -115,18 +103,18 @@ def test_an_episode_ends_where_its_own_clip_ends(arm_setup: Setup) -> None:
     assert len(set(lengths.tolist())) == 3, "clips differ in length"
     for clip in range(4):
         for frame, over in ((lengths[clip] - 3, False), (lengths[clip] - 2, True)):
-            fields = fields_at(arm_setup, int(arm_setup.reference.start[clip] + frame + 1))
+            fields = physics_at(arm_setup, int(arm_setup.reference.start[clip] + frame + 1))
             result = arm_setup.task.step(
-                arm_setup.reference, fields, at(arm_setup, clip, frame), np.zeros((1, 3), np.float32)
+                arm_setup.reference, fields, episode_at(arm_setup, clip, frame), np.zeros((1, 3), np.float32)
             )
             assert bool(result.truncated[0]) == over
             assert float(result.metrics["joint_position_exp"][0]) == 1.0, "the target never freezes before the end"
 
 
 def test_the_previous_action_reaches_the_cost_before_it_is_replaced(arm_setup: Setup) -> None:
-    task, fields = arm_setup.task, fields_at(arm_setup, 6)
+    task, fields = arm_setup.task, physics_at(arm_setup, 6)
     first = np.full((1, 3), 0.5, np.float32)
-    clock, terms, _ = task.evaluate_terms(arm_setup.reference, fields, at(arm_setup, 0, 5), first)
+    clock, terms, _ = task.evaluate_terms(arm_setup.reference, fields, episode_at(arm_setup, 0, 5), first)
     assert float(terms["control_difference"][0]) == 0.0, "the first step of an episode is free"
     _, terms, _ = task.evaluate_terms(arm_setup.reference, fields, clock, -first)
     assert float(terms["control_difference"][0]) == pytest.approx(3.0)
@@ -135,11 +123,11 @@ def test_the_previous_action_reaches_the_cost_before_it_is_replaced(arm_setup: S
 def test_nothing_of_the_last_episode_is_left_after_a_reset(tmp_path: Path) -> None:
     setup = arm(tmp_path, {"costs": {"variance": {"weight": 1.0, "window": 4}, "jerk": {"weight": 1e-6}}})
     task, reference = setup.task, setup.reference
-    clock = at(setup, 0, 0)
+    clock = episode_at(setup, 0, 0)
     for _ in range(3):
-        clock = task.evaluate_terms(reference, fields_at(setup, 9), clock, np.ones((1, 3), np.float32))[0]
+        clock = task.evaluate_terms(reference, physics_at(setup, 9), clock, np.ones((1, 3), np.float32))[0]
     clock = clock._replace(frame=jnp.array([reference.length[0] - 2]))
-    result = task.step(reference, fields_at(setup, 9), clock, np.ones((1, 3), np.float32))
+    result = task.step(reference, physics_at(setup, 9), clock, np.ones((1, 3), np.float32))
     fresh, _, _ = task.restart(reference, result, jax.random.key(0))
     assert int(fresh.history.age[0]) == 0
     assert np.abs(np.asarray(fresh.action)).max() == 0
@@ -180,7 +168,7 @@ def test_egocentric_means_world_to_body(walker_setup: Setup) -> None:
         np.array([[1.0, 0.0, 0.0]]), abs=1e-6
     )
     task, reference = walker_setup.task, walker_setup.reference
-    seen = task.observe(reference, fields_at(walker_setup, 20), at(walker_setup, 0, 20))
+    seen = task.observe(reference, physics_at(walker_setup, 20), episode_at(walker_setup, 0, 20))
     turn = Rotation.from_euler("z", 1.0)
     turned = reference._replace(
         xpos=turn.apply(reference.xpos.reshape(-1, 3)).reshape(reference.xpos.shape).astype(np.float32),
@@ -195,19 +183,21 @@ def test_egocentric_means_world_to_body(walker_setup: Setup) -> None:
     fields = zero_physics(task.body.model, 1)._replace(
         qpos=qpos[None], qvel=qvel[None], xpos=turned.xpos[20][None], xquat=turned.xquat[20][None]
     )
-    turned_seen = task.observe(turned, fields, at(walker_setup, 0, 20))
+    turned_seen = task.observe(turned, fields, episode_at(walker_setup, 0, 20))
     for here, there in zip(seen, turned_seen, strict=True):
         assert np.asarray(there) == pytest.approx(np.asarray(here), abs=2e-5), "turning the whole world changes nothing"
 
 
 def test_non_finite_physics_ends_the_episode_and_is_told_apart(walker_setup: Setup) -> None:
-    task, fields = walker_setup.task, fields_at(walker_setup, 5, 3)
+    task, fields = walker_setup.task, physics_at(walker_setup, 5, 3)
     bad = fields.qvel.copy()
     bad[1] = np.nan
     far = fields.xpos.copy()
     far[2] += 1.0
     still = np.zeros((3, 2), np.float32)
-    outcome = task.step(walker_setup.reference, fields._replace(qvel=bad, xpos=far), at(walker_setup, 0, 4, 3), still)
+    outcome = task.step(
+        walker_setup.reference, fields._replace(qvel=bad, xpos=far), episode_at(walker_setup, 0, 4, 3), still
+    )
     assert np.asarray(outcome.terminated).tolist() == [False, True, True]
     assert [task.reasons[i] for i in np.asarray(outcome.reason)] == ["clip_end", "non_finite", "too_far"]
     assert np.isfinite(np.asarray(outcome.reward)).all()
@@ -292,8 +282,8 @@ def test_episodes_of_training_start_early_and_last_as_long_as_they_are_told(tmp_
     task, reference = setup.task, setup.followed
     drawn, _, _ = task.start(reference, jax.random.key(0), 2000)
     assert set(np.asarray(drawn.frame).tolist()) == set(range(7))
-    late = at(setup, 2, 3, n=3)
+    late = episode_at(setup, 2, 3, n=3)
     late = late._replace(history=late.history._replace(age=np.array([8, 9, 10])))  # the step makes 9, 10 and 11 of it
-    result = task.step(reference, fields_at(setup, int(reference.start[2]) + 4, 3), late, np.zeros((3, 3), np.float32))
+    result = task.step(reference, physics_at(setup, int(reference.start[2]) + 4, 3), late, np.zeros((3, 3), np.float32))
     assert np.asarray(result.truncated).tolist() == [False] * 3, "evaluation plays whole clips"
     assert np.asarray(task.limited(result).truncated).tolist() == [False, True, True]

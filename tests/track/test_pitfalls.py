@@ -6,17 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from track.small_setups import arm, trained, untrained
+from track.small_setups import arm, step_at, trained, untrained
 from track_mjx.learning.collect import Collector
 from track_mjx.learning.setup import Setup, split
-from track_mjx.physics.fields import zero_physics
 from track_mjx.runs.checkpoints import flatten
-from track_mjx.task.step import Step
 from track_mjx.task.terms import observations
 
 
@@ -46,15 +43,9 @@ def test_muscle_activation_length_and_velocity_are_seen(arm_setup: Setup) -> Non
     """What MuJoCo holds is what the decoder is given, muscle by muscle."""
     rng = np.random.default_rng(0)
     act, length, velocity = rng.random((3, 2, 3)).astype(np.float32)
-    scene = scene_of(arm_setup, act=act, actuator_length=length, actuator_velocity=velocity)
+    scene = step_at(arm_setup, act=act, actuator_length=length, actuator_velocity=velocity)
     for name, values in (("activation", act), ("length", length), ("velocity", velocity)):
         assert np.array_equal(getattr(observations, f"muscle_{name}")(scene), values), name
-
-
-def scene_of(setup: Setup, **fields: Any) -> Step:
-    clock = setup.task.start_at(setup.reference, np.zeros(2, int), np.zeros(2, int))[0]
-    now = zero_physics(setup.task.body.model, 2)._replace(**fields)
-    return setup.task.context(setup.reference, now, clock, np.zeros((2, 3), np.float32))
 
 
 def test_the_reference_stays_an_argument_of_the_training_loop(arm_setup: Setup) -> None:

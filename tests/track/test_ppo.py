@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Generator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from track.small_setups import untrained
 from track_mjx.config import NetworkConfig, PpoConfig
 from track_mjx.learning import ppo
 from track_mjx.learning.collect import Collector
 from track_mjx.learning.setup import Setup
 from track_mjx.policy import policy as normalizer
 from track_mjx.policy.networks import Networks, log_probability
-from track_mjx.policy.policy import empty_statistics, normalized
+from track_mjx.policy.policy import Policy, normalized
 from track_mjx.task.step import Observation
 
 
@@ -93,18 +97,23 @@ def test_lambda_one_gives_discounted_returns() -> None:
     assert np.asarray(ours)[:, 0] == pytest.approx([1.9375, 1.875, 1.75, 1.5, 1.0])
 
 
+def unrolls(setup: Setup) -> Generator[tuple[ppo.Transition, Observation], Policy | None]:
+    """Unrolls of 16 simulations, one after another; each may be sent the policy of the next."""
+    collector = Collector(setup.task, setup.networks, setup.engine(), 5)
+    policy, reference = untrained(setup), setup.on_device(setup.followed)
+    state, carry = collector.begin(reference, jax.random.key(1), 16)
+    for i in itertools.count(2):
+        state, carry, batch, _ = collector.collect(policy, reference, state, carry, jax.random.key(i))
+        policy = (yield batch) or policy
+
+
 def test_the_first_ratio_is_one(arm_setup: Setup) -> None:
     """Latents are drawn once and replayed: before the first change, learning sees the very probabilities of acting."""
-    collector = Collector(arm_setup.task, arm_setup.networks, arm_setup.engine(), 5)
-    reference = arm_setup.on_device(arm_setup.followed)
-    parameters = arm_setup.networks.init(jax.random.key(0), arm_setup.observation)
-    config = arm_setup.config.ppo
-    learner = ppo.Learner(parameters, ppo.optimizer(config).init(parameters), empty_statistics(arm_setup.observation))
-    state, episode = collector.begin(reference, jax.random.key(1), 16)
+    config, (parameters, statistics) = arm_setup.config.ppo, untrained(arm_setup)
+    learner = ppo.Learner(parameters, ppo.optimizer(config).init(parameters), statistics)
+    collected = unrolls(arm_setup)
     for iteration in range(2):  # the second time with running statistics
-        state, episode, batch, _ = collector.collect(
-            learner.policy, reference, state, episode, jax.random.key(2 + iteration)
-        )
+        batch = next(collected) if iteration == 0 else collected.send(learner.policy)
         rows = ppo.shuffled_rows(config, 0, iteration)
         inputs = (jnp.float32(1e-3), jnp.float32(0.1), rows, jax.random.key(3))
         learner, losses = ppo.update(arm_setup.networks, config, learner, batch, inputs)
@@ -116,14 +125,9 @@ def test_the_first_ratio_is_one(arm_setup: Setup) -> None:
 
 
 def test_the_previous_latent_is_carried_from_unroll_to_unroll(arm_setup: Setup) -> None:
-    collector = Collector(arm_setup.task, arm_setup.networks, arm_setup.engine(), 5)
-    reference = arm_setup.on_device(arm_setup.followed)
-    parameters = arm_setup.networks.init(jax.random.key(0), arm_setup.observation)
-    policy = ppo.Learner(parameters, (), empty_statistics(arm_setup.observation)).policy
-    state, episode = collector.begin(reference, jax.random.key(1), 16)
-    state, episode, (first, _), _ = collector.collect(policy, reference, state, episode, jax.random.key(2))
-    _, _, (second, _), _ = collector.collect(policy, reference, state, episode, jax.random.key(3))
-    output = arm_setup.networks.policy(parameters, normalized(policy.statistics, first.observation), first.noise)
+    (first, _), (second, _) = itertools.islice(unrolls(arm_setup), 2)
+    parameters, statistics = untrained(arm_setup)
+    output = arm_setup.networks.policy(parameters, normalized(statistics, first.observation), first.noise)
     latent = np.asarray(output.intention.latent)
     assert np.asarray(first.previous_latent)[1:] == pytest.approx(latent[:-1], abs=1e-5), "samples, not means"
     assert np.asarray(second.previous_latent)[0] == pytest.approx(latent[-1], abs=1e-5)

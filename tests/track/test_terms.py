@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from track.small_setups import arm, trained
+from track.small_setups import arm, step_at, trained
 from track_mjx._common.errors import ConfigError
 from track_mjx.config import EvaluateConfig, RolloutConfig
 from track_mjx.evaluation.assess import assess
@@ -24,15 +23,6 @@ from track_mjx.task.registry import resolve, reward, terms_of
 from track_mjx.task.step import Step
 from track_mjx.task.terms import costs, rewards, terminations
 from track_mjx.task.terms.rewards import gaussian
-
-
-def scene(setup: Setup, row: int = 7, n: int = 2, **fields: Any) -> Step:
-    """A step exactly at the reference, except for the fields given."""
-    task, reference = setup.task, setup.reference
-    clock = task.start_at(reference, np.zeros(n, int), np.full(n, row))[0]
-    exact = {name: np.repeat(getattr(reference, name)[row][None], n, 0) for name in ("qpos", "qvel", "xpos", "xquat")}
-    now = zero_physics(task.body.model, n)._replace(**{**exact, **fields})
-    return task.context(reference, now, clock, np.zeros((n, task.body.model.nu), np.float32))
 
 
 def test_a_gaussian_of_sigma_is_the_papers_exp_scale() -> None:
@@ -49,39 +39,32 @@ def test_a_gaussian_of_sigma_is_the_papers_exp_scale() -> None:
 
 
 def test_rewards_are_one_on_the_reference_and_fall_with_the_distance(walker_setup: Setup) -> None:
-    exact = scene(walker_setup)
-    sigma = 0.05
+    exact, sigma = step_at(walker_setup), 0.05
+    root = walker_setup.task.body.root
     for name, term in terms_of("reward").items():
         if term.__module__ != rewards.__name__ or not name.endswith("_exp"):  # tests of pages register their own
             continue
         assert np.asarray(term(exact, sigma=sigma)) == pytest.approx([1.0, 1.0], abs=1e-4), term.__name__
     moved = np.array(exact.now.xpos)
-    moved[:, walker_setup.task.body.root] += [0.03, 0.0, 0.04]
-    off = scene(walker_setup, xpos=moved)
+    moved[:, root] += [0.03, 0.0, 0.04]
+    off = step_at(walker_setup, xpos=moved)
     assert np.asarray(rewards.root_position_exp(off, sigma=sigma))[0] == pytest.approx(np.exp(-0.5), rel=1e-3)
     turned = exact.now.xquat.copy()
-    turned[:, walker_setup.task.body.root] = [np.cos(0.2), np.sin(0.2), 0, 0]
-    target = exact.target.xquat[:, walker_setup.task.body.root]
-    cosine = abs(float((np.asarray(target)[0] * turned[0, walker_setup.task.body.root]).sum()))
-    expected = np.exp(-(np.arccos(min(1.0, cosine)) ** 2) / (2 * 0.3**2))
-    assert np.asarray(rewards.root_orientation_exp(scene(walker_setup, xquat=turned), sigma=0.3))[0] == pytest.approx(
-        expected, rel=1e-3
-    )
+    turned[:, root] = [np.cos(0.2), np.sin(0.2), 0, 0]
+    cosine = min(1.0, abs(float((np.asarray(exact.target.xquat)[0, root] * turned[0, root]).sum())))
+    found = np.asarray(rewards.root_orientation_exp(step_at(walker_setup, xquat=turned), sigma=0.3))
+    assert found[0] == pytest.approx(np.exp(-(np.arccos(cosine) ** 2) / (2 * 0.3**2)), rel=1e-3)
     joints = exact.now.qpos.copy()
-    column = walker_setup.task.body.joint_columns(["hip_R"])[0][0]
-    joints[:, column] += 0.1
-    assert np.asarray(rewards.joint_position_exp(scene(walker_setup, qpos=joints), sigma=0.1))[0] == pytest.approx(
-        np.exp(-0.5), rel=1e-3
-    )
-    assert np.asarray(rewards.joint_position_exp(scene(walker_setup, qpos=joints), sigma=0.1, joints=["hip_L"]))[
-        0
-    ] == pytest.approx(1.0)
+    joints[:, walker_setup.task.body.joint_columns(["hip_R"])[0][0]] += 0.1
+    bent = step_at(walker_setup, qpos=joints)
+    assert np.asarray(rewards.joint_position_exp(bent, sigma=0.1))[0] == pytest.approx(np.exp(-0.5), rel=1e-3)
+    assert np.asarray(rewards.joint_position_exp(bent, sigma=0.1, joints=["hip_L"]))[0] == pytest.approx(1.0)
 
 
 def test_costs_follow_their_definitions(arm_setup: Setup) -> None:
     rng = np.random.default_rng(0)
     ctrl, qvel, force = rng.random((2, 3)), rng.normal(size=(2, 2)), rng.normal(size=(2, 2))
-    here = scene(arm_setup, ctrl=ctrl, qvel=qvel, qfrc_actuator=force)
+    here = step_at(arm_setup, ctrl=ctrl, qvel=qvel, qfrc_actuator=force)
     assert np.asarray(costs.control(here)) == pytest.approx((ctrl**2).sum(1), rel=1e-5)
     assert np.asarray(costs.control(here, of="action")) == pytest.approx([0.0, 0.0])
     power = (np.abs(qvel) * np.abs(force)).sum(1)
@@ -109,7 +92,7 @@ def test_variance_and_jerk_look_back_to_the_reset_and_no_further(tmp_path: Path)
 
 def test_emg_compares_with_the_envelope_at_the_same_time(arm_setup: Setup) -> None:
     act = np.full((2, 3), 0.25, np.float32)
-    here = scene(arm_setup, row=20, act=act)  # 0.1 s into the clip
+    here = step_at(arm_setup, row=20, act=act)  # 0.1 s into the clip
     target = {"flexor": [0.0, 1.0, 0.5], "lifter": [0.25, 0.25]}
     found = np.asarray(costs.emg(here, target=target, rate_hz=10.0))
     assert found[0] == pytest.approx(((0.25 - 1.0) ** 2 + 0.0) / 2, rel=1e-5)
@@ -118,7 +101,7 @@ def test_emg_compares_with_the_envelope_at_the_same_time(arm_setup: Setup) -> No
 
 
 def test_terminations_have_limits_in_metres_and_radians(walker_setup: Setup) -> None:
-    exact = scene(walker_setup)
+    exact = step_at(walker_setup)
     for stop in (
         terminations.fall(exact, low_m=-1.0), terminations.too_far(exact, limit_m=0.01),
         terminations.too_rotated(exact, limit_rad=0.1), terminations.pose_error(exact, limit_rad=0.1),
@@ -126,7 +109,7 @@ def test_terminations_have_limits_in_metres_and_radians(walker_setup: Setup) -> 
         assert not np.asarray(stop).any()
     moved = exact.now.xpos.copy()
     moved[1, walker_setup.task.body.root, 0] += 0.02
-    assert np.asarray(terminations.too_far(scene(walker_setup, xpos=moved), limit_m=0.01)).tolist() == [False, True]
+    assert np.asarray(terminations.too_far(step_at(walker_setup, xpos=moved), limit_m=0.01)).tolist() == [False, True]
     assert np.asarray(terminations.fall(exact, low_m=10.0)).all()
 
 

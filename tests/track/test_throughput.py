@@ -13,6 +13,7 @@ from track_mjx import cli
 from track_mjx.bench import measure, parts
 from track_mjx.config import BenchConfig
 from track_mjx.learning.setup import Setup
+from track_mjx.physics.native import NativeEngine, NativeState
 
 
 def bench_config(folder: Path, **changes: object) -> BenchConfig:
@@ -38,40 +39,20 @@ def test_command_measures_every_combination_and_writes_table_and_json(
     assert capsys.readouterr().out.count("| native | task |") == 2
 
 
-class Counted:
-    """A native engine that counts the steps asked of it."""
-
-    traceable = False
-    name = "counted"
-
-    def __init__(self, inner: object) -> None:
-        self.inner, self.count = inner, 0
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.inner, name)
-
-    def step(self, state: object, ctrl: np.ndarray) -> object:
-        self.count += len(ctrl)
-        return self.inner.step(state, ctrl)  # type: ignore[attr-defined]
-
-
 @pytest.mark.parametrize("part", ["task", "policy", "learning"])
 def test_a_block_takes_the_steps_it_is_credited_with(
-    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: str, arm_setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    setup = small_setups.arm(tmp_path)
-    engines: list[Counted] = []
-    real = Setup.engine
+    taken: list[int] = []
+    step = NativeEngine.step
 
-    def engine(self: Setup, *, all_fields: bool = False) -> Counted:
-        engines.append(Counted(real(self, all_fields=all_fields)))
-        return engines[-1]
+    def counted(self: NativeEngine, state: NativeState, ctrl: np.ndarray) -> NativeState:
+        taken.append(len(ctrl))
+        return step(self, state, ctrl)
 
-    monkeypatch.setattr(Setup, "engine", engine)
-    with parts.open_block(part, setup, 6, 3) as block:
-        block.run()
-        assert sum(one.count for one in engines) == block.control_steps
-        assert block.control_steps == 6 * (3 if part != "learning" else setup.config.ppo.unroll)
+    monkeypatch.setattr(NativeEngine, "step", counted)
+    assert next(parts.blocks(part, arm_setup, 6, 3)) == sum(taken)
+    assert sum(taken) == 6 * (3 if part != "learning" else arm_setup.config.ppo.unroll)
 
 
 def test_what_does_not_fit_into_the_time_is_left_out(tmp_path: Path) -> None:

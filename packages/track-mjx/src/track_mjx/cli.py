@@ -14,19 +14,10 @@ from track_mjx.renamed import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from track_mjx import config as settings
     from track_mjx.body.anatomy import Anatomy
     from track_mjx.clips import Clips
-    from track_mjx.config import (
-        BenchConfig,
-        CheckConfig,
-        CompareConfig,
-        EvaluateConfig,
-        RenderConfig,
-        ReplayConfig,
-        ResumeConfig,
-        RolloutConfig,
-        TrainConfig,
-    )
+    from track_mjx.runs.run_folder import RunFolder
 
 VERBS = {
     "train": Verb(
@@ -110,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return APP.main(arguments)
 
 
-def train(config: TrainConfig) -> int:
+def train(config: settings.TrainConfig) -> int:
     """Train from the start in a new run folder."""
     from track_mjx._common.system import use_compilation_cache
     from track_mjx.clips import read_clips
@@ -134,17 +125,24 @@ def train(config: TrainConfig) -> int:
     return learn(setup, folder, (train, test), resume=False)
 
 
-def resume(config: ResumeConfig) -> int:
-    """Continue from the last checkpoint of a run."""
+def opened(run: str) -> RunFolder:
+    """Open the folder of a run, and keep what is compiled for it."""
     from track_mjx._common.system import use_compilation_cache
+    from track_mjx.runs.run_folder import RunFolder
+
+    folder = RunFolder.open(require(run, "run", "run"))
+    use_compilation_cache()
+    return folder
+
+
+def resume(config: settings.ResumeConfig) -> int:
+    """Continue from the last checkpoint of a run."""
     from track_mjx.devices import join_processes
     from track_mjx.learning.setup import open_setup, verify
     from track_mjx.learning.terminal import learn
-    from track_mjx.runs.run_folder import RunFolder
 
-    folder = RunFolder.open(require(config.run, "run", "run"))
+    folder = opened(config.run)
     join_processes(config.distributed)
-    use_compilation_cache()
     settings = folder.config()
     # where a run is computed is not part of it
     settings.run.devices, settings.run.distributed = config.devices, config.distributed
@@ -156,25 +154,20 @@ def resume(config: ResumeConfig) -> int:
     return learn(setup, folder, (train, test), resume=True)
 
 
-def evaluate(config: EvaluateConfig) -> None:
+def evaluate(config: settings.EvaluateConfig) -> None:
     """Play train and held-out clips on the policy's means, write summary, tables and figures, and print the summary."""
-    from track_mjx._common.system import use_compilation_cache
     from track_mjx.evaluation.assess import assess
     from track_mjx.evaluation.tables import summary_text
-    from track_mjx.runs.run_folder import RunFolder
 
-    folder = RunFolder.open(require(config.run, "run", "run"))
-    use_compilation_cache()
+    folder = opened(config.run)
     target = Path(config.out).expanduser() if config.out else folder.path / "evaluation"
     summary = summary_text(assess(folder, config, target))
     sys.stdout.write(f"{summary}\n\n{target}: summary.json, tables (csv) and figures (png, svg)\n")
 
 
-def rollout(config: RolloutConfig) -> None:
+def rollout(config: settings.RolloutConfig) -> None:
     """Play the clips, once for each seed, and write a mimic.rollouts file."""
-    from track_mjx._common.system import use_compilation_cache
     from track_mjx.rollouts.writing import roll_out
-    from track_mjx.runs.run_folder import RunFolder
 
     if not config.seeds:
         raise ConfigError("seeds: at least one is needed; for example seeds=[0]")
@@ -182,14 +175,13 @@ def rollout(config: RolloutConfig) -> None:
         raise ConfigError(f"seeds: each may occur once, got {list(config.seeds)}")
     if config.deterministic and len(config.seeds) > 1:
         raise ConfigError("seeds: the means are the same for every seed; set deterministic=false to draw")
-    folder = RunFolder.open(require(config.run, "run", "run"))
-    use_compilation_cache()
+    folder = opened(config.run)
     path = Path(config.out).expanduser() if config.out else folder.path / "rollouts.h5"
     n_clips = roll_out(folder, config, path)
     sys.stdout.write(f"{path}: {n_clips} clips\n")
 
 
-def replay(config: ReplayConfig) -> None:
+def replay(config: settings.ReplayConfig) -> None:
     """Describe the physics steps and terms of that control step."""
     from track_mjx.learning.replay import replay
 
@@ -197,7 +189,7 @@ def replay(config: ReplayConfig) -> None:
     sys.stdout.write("\n  ".join(replay(path)) + "\n")
 
 
-def render(config: RenderConfig) -> None:
+def render(config: settings.RenderConfig) -> None:
     """Write an mp4 of rollouts."""
     require(config.rollouts, "rollouts", "run/rollouts.h5")
     from track_mjx._common.render import import_mujoco
@@ -211,7 +203,7 @@ def render(config: RenderConfig) -> None:
         log.info("%s", path)
 
 
-def check(config: CheckConfig) -> None:
+def check(config: settings.CheckConfig) -> None:
     """Read each file, build its arena and print a description."""
     from track_mjx.clips import read_clips
 
@@ -265,7 +257,7 @@ def strength_lines(body: Anatomy, clips: Clips) -> list[str]:
     return lines
 
 
-def compare(config: CompareConfig) -> None:
+def compare(config: settings.CompareConfig) -> None:
     """Write table, JSON and learning curves of runs, and print the table."""
     from track_mjx.runs.compare import compare, find_runs
 
@@ -283,7 +275,7 @@ def compare_sweep(verb: str, folder: Path) -> None:
         sys.stdout.write(compare(folder, str(folder)))
 
 
-def bench(config: BenchConfig) -> None:
+def bench(config: settings.BenchConfig) -> None:
     """Measure, write ``bench.json`` and print the table."""
     from track_mjx._common.files import output_folder
     from track_mjx._common.progress import reporting

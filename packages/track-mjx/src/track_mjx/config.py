@@ -310,6 +310,8 @@ class PlayedRun:
     """best, last, or the number of a checkpoint."""
     clips: str | None = None
     """Another clips file of the same body; empty: the clips of the run."""
+    engine: str | None = None
+    """Physics engine; empty: that of the run."""
 
 
 @dataclass
@@ -325,8 +327,6 @@ class EvaluateConfig(PlayedRun):
     the terminations of the task alone."""
     out: str | None = None
     """Folder of the results; empty: RUN/evaluation."""
-    engine: str | None = None
-    """Physics engine; empty: that of the run."""
 
 
 @dataclass
@@ -343,8 +343,6 @@ class RolloutConfig(PlayedRun):
     """Keep the activations of every hidden layer."""
     out: str | None = None
     """The file written; empty: RUN/rollouts.h5."""
-    engine: str | None = None
-    """Physics engine; empty: that of the run."""
 
 
 @dataclass

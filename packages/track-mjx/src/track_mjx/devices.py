@@ -46,15 +46,14 @@ class Devices:
 
     def divided(self, tree: Any) -> Any:
         """Constrain the first axis of every leaf, which counts simulations, to be divided."""
-        if self.mesh is None:
-            return tree
-        return jax.lax.with_sharding_constraint(tree, NamedSharding(self.mesh, PartitionSpec(AXIS)))
+        return jax.lax.with_sharding_constraint(tree, self._sharding(AXIS)) if self.mesh else tree
 
     def copied(self, tree: Any) -> Any:
         """Constrain every leaf to be copied to every device."""
-        if self.mesh is None:
-            return tree
-        return jax.lax.with_sharding_constraint(tree, NamedSharding(self.mesh, PartitionSpec()))
+        return jax.lax.with_sharding_constraint(tree, self._sharding()) if self.mesh else tree
+
+    def _sharding(self, *axes: str) -> NamedSharding:
+        return NamedSharding(self.mesh, PartitionSpec(*axes))  # type: ignore[arg-type]
 
     # on the way to the devices
 
@@ -62,20 +61,18 @@ class Devices:
         """Divide arrays of this process's simulations (first axis) among its devices; the arrays may change after."""
         if self.mesh is None:
             return tree
-        sharding = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        sharding = self._sharding(AXIS)
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.array(x)), tree)
 
     def copy(self, tree: Any) -> Any:
         """Copy arrays, random keys among them, to every device."""
-        if self.mesh is None:
-            return tree
-        return jax.tree.map(self._copy, tree)
+        return jax.tree.map(self._copy, tree) if self.mesh else tree
 
     def _copy(self, x: Any) -> jax.Array:
         if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
             return jax.jit(jax.random.wrap_key_data)(self._copy(jax.random.key_data(x)))
-        sharding, array = NamedSharding(self.mesh, PartitionSpec()), np.asarray(x)  # type: ignore[arg-type]
-        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+        array = np.asarray(x)
+        return jax.make_array_from_callback(array.shape, self._sharding(), lambda index: array[index])
 
     def own_count(self, n_envs: int) -> int:
         """Simulations that this process holds of `n_envs`."""
@@ -99,9 +96,7 @@ class Devices:
 
     def local(self, tree: Any) -> Any:
         """Copied arrays as arrays of one device, for what this process computes alone."""
-        if self.mesh is None:
-            return tree
-        return jax.tree.map(lambda x: jnp.asarray(np.asarray(x.addressable_data(0))), tree)
+        return jax.tree.map(lambda x: jnp.asarray(np.asarray(x.addressable_data(0))), tree) if self.mesh else tree
 
     def whole(self, tree: Any) -> Any:
         """All simulations of divided arrays, or of NumPy arrays of this process's; every process must call this."""
@@ -142,12 +137,8 @@ def devices_for(wanted: int | None, ppo: PpoConfig) -> Devices:
     each = here if wanted is None else wanted
     if not 1 <= each <= here:
         raise ConfigError(f"run.devices: expected 1 to {here}, the devices of this process, got {each}")
-    chosen = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
-    firsts = [
-        [device for device in chosen if device.process_index == process][:each]
-        for process in range(jax.process_count())
-    ]
-    count = sum(map(len, firsts))
+    chosen = [device for process in range(jax.process_count()) for device in jax.local_devices(process)[:each]]
+    count = len(chosen)
     for name, number, what in (
         ("ppo.n_envs", ppo.n_envs, "simulations"),
         ("ppo.minibatches", ppo.minibatch_samples, "samples of a minibatch"),
@@ -157,7 +148,7 @@ def devices_for(wanted: int | None, ppo: PpoConfig) -> Devices:
                 f"{name}: {number} {what} cannot be divided among {count} devices (run.devices={each}, "
                 f"{jax.process_count()} processes); expected a multiple of {count}"
             )
-    return Devices([device for group in firsts for device in group])
+    return Devices(chosen)
 
 
 _Made = TypeVar("_Made")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from track_mjx._common.errors import ConfigError
 from track_mjx._common.files import markdown_table, write_json
 from track_mjx._common.system import environment, n_cores, processor
-from track_mjx.bench.parts import PARTS, open_block
+from track_mjx.bench.parts import PARTS, blocks
 from track_mjx.clips import Clips
 from track_mjx.config import BenchConfig
 from track_mjx.learning.setup import Setup, build
@@ -49,8 +50,7 @@ class Row:
     """Time of the first block beyond that, mostly compilation."""
 
 
-@dataclass
-class Report:
+class Report(NamedTuple):
     """All measurements, and what was left out and why."""
 
     rows: list[Row]
@@ -105,24 +105,23 @@ def _expected_s(previous: Row | None, n_envs: int) -> float:
 def measure(setup: Setup, part: str, n_envs: int, n_steps: int) -> Row:
     """Time one part with this many environments."""
     begin = time.perf_counter()
-    with open_block(part, setup, n_envs, n_steps) as block:
-        block.run()
-        first = time.perf_counter() - begin
-        times: list[float] = []
-        while len(times) < BLOCKS or sum(times) < SECONDS:
-            start = time.perf_counter()
-            block.run()
-            times.append(time.perf_counter() - start)
+    work = blocks(part, setup, n_envs, n_steps)
+    control_steps = next(work)
+    first, times = time.perf_counter() - begin, list[float]()
+    while len(times) < BLOCKS or sum(times) < SECONDS:
+        start = time.perf_counter()
+        next(work)
+        times.append(time.perf_counter() - start)
     median = float(np.median(times))
-    rate = block.control_steps / median
+    rate = control_steps / median
     return Row(
         engine=setup.config.physics.engine,
         part=part,
         n_envs=n_envs,
         control_steps_per_s=rate,
         physics_steps_per_s=rate * setup.task.body.arena.n_substeps,
-        slowest=block.control_steps / max(times),
-        fastest=block.control_steps / min(times),
+        slowest=control_steps / max(times),
+        fastest=control_steps / min(times),
         blocks=len(times),
         block_s=median,
         first_s=max(0.0, first - median),
@@ -147,12 +146,7 @@ def write_bench(config: BenchConfig, clips: Clips, report: Report, out: Path) ->
         "left_out": report.left_out,
     }  # fmt: skip
     write_json(out / "bench.json", record)
-    columns = [
-        ("engine", "engine", "{}"),
-        ("part", "part", "{}"),
-        ("n_envs", "environments", "{:,}"),
-        ("control_steps_per_s", "control steps/s", "{:,.0f}"),
-        ("physics_steps_per_s", "physics steps/s", "{:,.0f}"),
-    ]
+    columns = [("engine", "engine", "{}"), ("part", "part", "{}"), ("n_envs", "environments", "{:,}")]
+    columns += [(f"{name}_steps_per_s", f"{name} steps/s", "{:,.0f}") for name in ("control", "physics")]
     table = markdown_table([asdict(row) for row in report.rows], columns)
     return table + "".join(f"Left out: {text}.\n" for text in report.left_out)

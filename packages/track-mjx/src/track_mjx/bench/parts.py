@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,17 +26,8 @@ PARTS = {
 }
 
 
-class Block(NamedTuple):
-    """A unit of work to time."""
-
-    run: Callable[[], None]
-    control_steps: int
-    """Control steps of all simulations in it."""
-
-
-@contextmanager
-def open_block(part: str, setup: Setup, n_envs: int, n_steps: int) -> Iterator[Block]:
-    """Prepare simulations for one part.
+def blocks(part: str, setup: Setup, n_envs: int, n_steps: int) -> Iterator[int]:
+    """Prepare simulations for one part, then do one block of work each time; yield the control steps in it.
 
     Args:
         part: one of `PARTS`.
@@ -47,13 +36,11 @@ def open_block(part: str, setup: Setup, n_envs: int, n_steps: int) -> Iterator[B
         n_steps: control steps of each in a block; learning takes those of the settings.
     """
     if part == "learning":
-        with tempfile.TemporaryDirectory() as folder:
-            yield _learning(setup, n_envs, folder)
-    elif part == "physics":
-        yield _physics(setup, n_envs, n_steps)
-    else:
-        make = RandomCollector if part == "task" else Collector
-        yield _collecting(setup, make(setup.task, setup.networks, setup.engine(), n_steps), n_envs)
+        return _learning(setup, n_envs)
+    if part == "physics":
+        return _physics(setup, n_envs, n_steps)
+    make = RandomCollector if part == "task" else Collector
+    return _collecting(setup, make(setup.task, setup.networks, setup.engine(), n_steps), n_envs)
 
 
 class RandomCollector(Collector):
@@ -66,53 +53,44 @@ class RandomCollector(Collector):
         return action, Acting(action, jnp.zeros(n_envs), latent, latent)
 
 
-def _physics(setup: Setup, n_envs: int, n_steps: int) -> Block:
+def _physics(setup: Setup, n_envs: int, n_steps: int) -> Iterator[int]:
     task, arena = setup.task, setup.task.body.arena
     engine = make_engine(setup.config.physics, arena.model, arena.n_substeps, ())
     start = jax.jit(task.start, static_argnames="n_envs")
     _, qpos, qvel = start(setup.on_device(setup.followed), jax.random.key(setup.config.seed), n_envs=n_envs)
-    shape = (n_steps, n_envs, arena.model.nu)
-    actions = np.random.default_rng(setup.config.seed).uniform(-1, 1, shape).astype(np.float32)
-    controls = np.asarray(jax.jit(task.ctrl)(actions.reshape(-1, arena.model.nu))).reshape(shape)
+    low, high = task.body.ctrl_range
+    drawn = np.random.default_rng(setup.config.seed).random((n_steps, n_envs, arena.model.nu))
+    controls = (low + (high - low) * drawn).astype(np.float32)
     everyone, qpos, qvel = np.ones(n_envs, bool), np.asarray(qpos), np.asarray(qvel)
-    holder = {"state": engine.init(n_envs)}
     reset = jax.jit(engine.reset) if engine.traceable else engine.reset
     scan = jax.jit(lambda state: jax.lax.scan(lambda s, c: (engine.step(s, c), None), state, controls)[0])
-
-    def run() -> None:
-        state = reset(holder["state"], everyone, qpos, qvel)
+    state = engine.init(n_envs)
+    while True:
+        state = reset(state, everyone, qpos, qvel)
         if engine.traceable:
-            holder["state"] = jax.block_until_ready(scan(state))
-            return
-        for control in controls:
-            state = engine.step(state, control)
-        holder["state"] = state
-
-    return Block(run, n_envs * n_steps)
+            state = jax.block_until_ready(scan(state))
+        else:
+            for control in controls:
+                state = engine.step(state, control)
+        yield n_envs * n_steps
 
 
-def _collecting(setup: Setup, collector: Collector, n_envs: int) -> Block:
+def _collecting(setup: Setup, collector: Collector, n_envs: int) -> Iterator[int]:
     reference, key = setup.on_device(setup.followed), jax.random.key(setup.config.seed)
     policy = Policy(setup.networks.init(key, setup.observation), empty_statistics(setup.observation))
-    holder: dict[str, Any] = dict(zip(("state", "carry"), collector.begin(reference, key, n_envs), strict=True))
-
-    def run() -> None:
-        holder["state"], holder["carry"], unroll, _ = collector.collect(
-            policy, reference, holder["state"], holder["carry"], key
-        )
+    state, carry = collector.begin(reference, key, n_envs)
+    while True:
+        state, carry, unroll, _ = collector.collect(policy, reference, state, carry, key)
         jax.block_until_ready(unroll)
+        yield n_envs * collector.unroll
 
-    return Block(run, n_envs * collector.unroll)
 
-
-def _learning(setup: Setup, n_envs: int, folder: str) -> Block:
-    ppo = replace(setup.config.ppo, n_envs=n_envs)
-    setup = replace(setup, config=replace(setup.config, ppo=ppo, out=folder))
-    clips = list(range(len(setup.clips.clip_name)))
-    trainer = Trainer(setup, RunFolder.create(setup.config, setup.clips, clips, []), clips, [])
-
-    def run() -> None:
-        trainer.advance()
-        jax.block_until_ready(trainer.learner)
-
-    return Block(run, ppo.collected_unrolls * ppo.unroll)
+def _learning(setup: Setup, n_envs: int) -> Iterator[int]:
+    ppo, clips = replace(setup.config.ppo, n_envs=n_envs), list(range(len(setup.clips.clip_name)))
+    with tempfile.TemporaryDirectory() as folder:
+        setup = replace(setup, config=replace(setup.config, ppo=ppo, out=folder))
+        trainer = Trainer(setup, RunFolder.create(setup.config, setup.clips, clips, []), clips, [])
+        while True:
+            trainer.advance()
+            jax.block_until_ready(trainer.learner)
+            yield ppo.collected_unrolls * ppo.unroll

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from track_mjx._common.errors import ConfigError
 from track_mjx._common.files import output_folder, write_json
 from track_mjx.config import EvaluateConfig
 from track_mjx.evaluation import tables
@@ -29,11 +28,7 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
     """
     from track_mjx.evaluation.figures import draw_all
 
-    if config.deviation_mm is not None and not config.deviation_mm > 0:
-        raise ConfigError(f"deviation_mm: expected more than 0, or nothing, got {config.deviation_mm}")
-    settings = folder.config()
-    settings.physics.engine = config.engine or settings.physics.engine
-    setup, train, test = open_setup(folder, settings, config.clips, whole=config.whole)
+    setup, train, test = open_setup(folder, folder.config(config.engine), config.clips, whole=config.whole)
     sets = sets_of(setup, train, test, config.clip_set)
     step, policy = load_policy(folder, setup, config.checkpoint)
     target = output_folder(str(out), "evaluation")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from track_mjx._common.figures import BLUE, RED, drawing, panels, save
+from track_mjx._common.figures import BLUE, RED, drawing, label, panels, save
 from track_mjx.evaluation.tables import errors_over_time
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _per_clip(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
         axes.plot(middle, places, "o", ms=3, color=COLOURS[name], label=_label(assessed, name))
         axes.plot([known[i].mean() for i in order], places, "|", ms=6, color=COLOURS[name])
         axes.axvline(numbers[name]["mean_body_error_mm"], color=COLOURS[name], lw=0.8, ls=":")
-        labels += [_short(assessed.names[assessed.rows[name][i]]) for i in order]
+        labels += [label(assessed.names[assessed.rows[name][i]], 28) for i in order]
         row += len(order) + 1
         labels.append("")
     axes.set_yticks(range(len(labels)), labels, fontsize=6)
@@ -162,8 +162,3 @@ def _terms(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("mean weighted value a step")
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-
-
-def _short(name: str, longest: int = 28) -> str:
-    """A clip's name, short enough for a row; names of recordings differ at their end."""
-    return name if len(name) <= longest else f"…{name[1 - longest :]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from track_mjx._common.files import write_table
 from track_mjx.policy.metrics import clip_numbers, ending
+from track_mjx.runs.compare import aligned
 
 if TYPE_CHECKING:
     from track_mjx.evaluation.assessed import Assessed
@@ -57,13 +58,16 @@ def part_rows(assessed: Assessed) -> list[dict[str, Any]]:
 
 
 def _part(name: str, kind: str, part: str, region: str, errors: np.ndarray, unit: str) -> dict[str, Any]:
-    mean, middle, high = [math.nan] * 3
-    if len(errors):
-        mean, (middle, high) = float(errors.mean(dtype=np.float64)), np.quantile(errors, [0.5, 0.95]).tolist()
+    mean, middle, high = _spread(errors, 0.5, 0.95)
     return {
         "set": name, "kind": kind, "name": part, "region": region, "unit": unit,
         "mean": mean, "median": middle, "percentile_95": high,
     }  # fmt: skip
+
+
+def _spread(values: np.ndarray, *parts: float) -> list[float]:
+    """Mean and quantiles; NaN where there is no value."""
+    return [float(values.mean(dtype=np.float64)), *np.quantile(values, parts)] if len(values) else [math.nan] * 3
 
 
 def survival_rows(assessed: Assessed) -> list[dict[str, Any]]:
@@ -71,12 +75,11 @@ def survival_rows(assessed: Assessed) -> list[dict[str, Any]]:
     dt, out = assessed.setup.task.body.ctrl_dt, []
     for name in assessed.shown:
         curve = assessed.survival(name)
-        columns = (curve.time, curve.survival, curve.low, curve.high, curve.at_risk)
-        for step, part, low, high, watched in zip(*(column.tolist() for column in columns), strict=True):
-            out.append(
-                {"set": name, "time_s": round(step * dt, 9), "unterminated": part, "low": low, "high": high,
-                 "episodes_watched": watched}
-            )  # fmt: skip
+        columns = {"unterminated": curve.survival, "low": curve.low, "high": curve.high}
+        columns["episodes_watched"] = curve.at_risk
+        for i, step in enumerate(curve.time.tolist()):
+            values = {key: column[i].item() for key, column in columns.items()}
+            out.append({"set": name, "time_s": round(step * dt, 9), **values})
     return out
 
 
@@ -102,8 +105,7 @@ def time_rows(assessed: Assessed) -> list[dict[str, Any]]:
             for key, values in errors.items():
                 known = values[np.isfinite(values[:, step]), step]
                 row["clips"] = max(len(known), row.get("clips", 0))
-                low, high = np.quantile(known, [0.1, 0.9]).tolist() if len(known) else (math.nan, math.nan)
-                mean = float(known.mean()) if len(known) else math.nan
+                mean, low, high = _spread(known, 0.1, 0.9)
                 row |= {key: mean, f"{key}_low": low, f"{key}_high": high}
             out.append(row)
     return out
@@ -139,7 +141,7 @@ def _error_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         for name, numbers in sets.items()
     ]
-    return _table(head, rows)
+    return aligned([head, *rows])
 
 
 def _interval(low: float, high: float) -> str:
@@ -153,7 +155,7 @@ def _term_table(sets: Mapping[str, Mapping[str, Any]], weights: Mapping[str, flo
         for name, weight in weights.items()
     ]
     rows.append(["reward a step", "", *(f"{numbers['reward']:.4g}" for numbers in sets.values())])
-    return _table(["reward term", "weight", *sets], rows)
+    return aligned([["reward term", "weight", *sets], *rows])
 
 
 def _ends(sets: Mapping[str, Mapping[str, Any]], summary: Mapping[str, Any]) -> str:
@@ -170,14 +172,3 @@ def _ends(sets: Mapping[str, Mapping[str, Any]], summary: Mapping[str, Any]) -> 
             + (f"; half of them within {half:.3g} s" if half is not None else "")
         )
     return "\n".join(lines)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = [head, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )

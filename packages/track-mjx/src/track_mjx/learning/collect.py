@@ -68,9 +68,8 @@ class Outcome(NamedTuple):
     totals: Totals
     done: Array
     qpos: Array
-    """Start poses of the simulations that ended."""
+    """Start pose of the simulations that ended; their velocity is next."""
     qvel: Array
-    """Start velocities of the simulations that ended."""
 
 
 class Collector:
@@ -104,9 +103,9 @@ class Collector:
         spread, own, n_here = self.devices.spread, self.devices.own, self.devices.own_count(n_envs)
         everyone = np.ones(n_here, bool)
         if self.engine.traceable:
-            state = jax.jit(self.engine.reset)(self.engine.init(n_envs), spread(everyone), qpos, qvel)
+            state = self._step.reset(self.engine.init(n_envs), spread(everyone), qpos, qvel)
         else:
-            state = self.engine.reset(self.engine.init(n_here), everyone, own(qpos), own(qvel))
+            state = self._step.reset(self.engine.init(n_here), everyone, own(qpos), own(qvel))
         latent = np.zeros((n_here, self.networks.config.latent), np.float32)
         return state, Carry(episode, spread(latent), spread(np.zeros(n_here, np.float32)))
 

@@ -66,15 +66,10 @@ class Learner(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A part of a batch, flat, with normalised observations and what was computed from whole unrolls."""
+    """A part of a batch, flat, and what was computed from whole unrolls."""
 
-    observation: Observation
-    raw: AnyArray
-    log_prob: AnyArray
-    noise: AnyArray
-    previous_latent: AnyArray
-    first: AnyArray
-    truncated: AnyArray
+    step: Transition
+    """With normalised observations."""
     advantage: AnyArray
     value_target: AnyArray
 
@@ -142,14 +137,15 @@ def loss(
     networks: Networks, config: PpoConfig, parameters: Any, sample: Sample, kl_weight: Array, key: Array
 ) -> tuple[AnyArray, dict[str, Array]]:
     """Loss of a minibatch, and its parts for the log."""
-    out = networks.policy(parameters, sample.observation, sample.noise)
-    ratio = jnp.exp(log_probability(out.location, out.scale, sample.raw) - sample.log_prob)
+    step = sample.step
+    out = networks.policy(parameters, step.observation, step.noise)
+    ratio = jnp.exp(log_probability(out.location, out.scale, step.raw) - step.log_prob)
     advantage = sample.advantage
     if config.normalize_advantages:
-        advantage = normalized_advantages(advantage, sample.truncated)
+        advantage = normalized_advantages(advantage, step.truncated)
     clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
     policy_loss = -jnp.minimum(ratio * advantage, clipped * advantage).mean()
-    value = networks.value(parameters, sample.observation)
+    value = networks.value(parameters, step.observation)
     value_loss = 0.5 * ((value - sample.value_target) ** 2).mean()
     # entropy after tanh has no closed form: that of the normal, plus the tanh's part at one draw
     draw = out.location + out.scale * jax.random.normal(key, out.location.shape)
@@ -158,8 +154,7 @@ def loss(
     divergence = jnp.zeros(())
     if networks.config.latent:
         mean, logvar, _ = out.intention
-        kl = prior_divergence(mean, logvar, sample.previous_latent, sample.first, config.prior_correlation)
-        divergence = kl.mean()
+        divergence = prior_divergence(mean, logvar, step.previous_latent, step.first, config.prior_correlation).mean()
     total = policy_loss + config.value_weight * value_loss - config.entropy_weight * entropy + kl_weight * divergence
     return total, {
         "loss": total,
@@ -215,14 +210,10 @@ def update(
     values = networks.value(learner.parameters, observation)
     values = jnp.concatenate([values, networks.value(learner.parameters, after)[None]])
     advantage, target = advantages(transition, values, config)
-    n = transition.reward.size
-    whole = Sample(
-        observation, transition.raw, transition.log_prob, transition.noise, transition.previous_latent,
-        transition.first, transition.truncated, advantage, target,
-    )  # fmt: skip
+    whole = Sample(transition._replace(observation=observation), advantage, target)
     devices = devices or Devices()
     # gathered once, and divided again for every minibatch, which is the same on any number of devices
-    flat = jax.tree.map(lambda x: x.reshape(n, *x.shape[2:]), devices.copied(whole))
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), devices.copied(whole))
     transform = optimizer(config)
     grad = jax.grad(lambda p, s, k: loss(networks, config, p, s, kl_weight, k), has_aux=True)
 

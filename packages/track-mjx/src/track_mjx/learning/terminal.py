@@ -61,10 +61,8 @@ def closing_line(line: Mapping[str, Any]) -> str:
     for group, name in (("train", "train"), ("test", "held-out")):
         error = line.get(f"eval/{group}/mean_body_error_mm")
         if error is not None:
-            text += (
-                f"; {name} clips: {error:.2f} mm, "
-                f"{100 * line[f'eval/{group}/unterminated_fraction']:.0f} % followed to the end"
-            )
+            part = 100 * line[f"eval/{group}/unterminated_fraction"]
+            text += f"; {name} clips: {error:.2f} mm, {part:.0f} % followed to the end"
     return text
 
 
@@ -76,13 +74,10 @@ def training_bar(stage: Stage, total: int, done: int) -> Callable[[Mapping[str, 
 
     def show(line: Mapping[str, float | int]) -> None:
         nonlocal errors, done
-        for group in ("test", "train"):
+        for group in ("train", "test"):
             if f"eval/{group}/mean_body_error_mm" in line:
-                errors = (
-                    f"  {group}: {line[f'eval/{group}/mean_body_error_mm']:.2f} mm "
-                    f"{line[f'eval/{group}/mean_joint_error_deg']:.2f} deg"
-                )
-                break
+                mm, deg = (line[f"eval/{group}/mean_{name}"] for name in ("body_error_mm", "joint_error_deg"))
+                errors = f"  {group}: {mm:.2f} mm {deg:.2f} deg"
         steps = int(line["steps"])
         tick(steps - done, f"{line['control_steps_per_s'] / 1e3:.1f} k/s  reward {line['reward']:.3f}{errors}")
         done = steps

@@ -83,7 +83,7 @@ class Trainer:
         self.outcomes = no_outcomes(len(self.drawn)) if adaptive else None
         self._totals: list[Totals] = []
         self._losses: list[dict[str, Any]] = []
-        self._marks = {"start": time.monotonic(), "log": time.monotonic(), "steps": 0.0}
+        self._mark()
         self._evaluated_at = self._saved_at = time.monotonic()
 
     # one iteration
@@ -97,11 +97,10 @@ class Trainer:
         config, progress = self.config, self.progress
         drawn = jax.random.split(jax.random.fold_in(self.key, 2 + progress.iteration), 1 + config.ppo.collected_rounds)
         learn_key, *keys = self.devices.copy(list(drawn))
-        unrolls = []
+        unrolls, policy = [], self.learner.policy
         for key in keys:
-            self.physics, self.carry, unroll, totals = self.collector.collect(
-                self.learner.policy, self.followed, self.physics, self.carry, key
-            )
+            collected = self.collector.collect(policy, self.followed, self.physics, self.carry, key)
+            self.physics, self.carry, unroll, totals = collected
             unrolls.append(unroll)
             self._totals.append(totals)
         batch = unrolls[0] if len(unrolls) == 1 else self._join(unrolls)
@@ -153,8 +152,7 @@ class Trainer:
     def _dump(self, batch: Any, losses: Mapping[str, Any]) -> str:
         """Save what made the loss non-finite; return the message."""
         path = self.folder.path / "non_finite.npz"
-        tree = {"batch": batch, "losses": dict(losses), "learner": self.learner}
-        flat = flatten(self.devices.whole(tree))
+        flat = flatten(self.devices.whole({"batch": batch, "losses": dict(losses), "learner": self.learner}))
         if self.devices.chief:
             np.savez_compressed(path, **flat)  # type: ignore[arg-type]
         steps = self.folder.checkpoints.steps()
@@ -299,9 +297,13 @@ class Trainer:
             self.outcomes = Outcomes(*state["outcomes"])
             self._weigh_clips()
         self.progress = Progress(int(state["iteration"]), int(state["steps"]), float(state["seconds"]))
-        self._marks = {"start": time.monotonic(), "log": time.monotonic(), "steps": float(self.progress.steps)}
+        self._mark()
         if devices.chief:
             self.folder.forget_after(self.progress.iteration)
+
+    def _mark(self) -> None:
+        """Start to count time and steps."""
+        self._marks = {"start": time.monotonic(), "log": time.monotonic(), "steps": float(self.progress.steps)}
 
 
 def evaluated_clips(clips: Sequence[int], most: int, seed: int) -> list[int]:

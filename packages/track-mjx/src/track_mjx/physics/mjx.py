@@ -60,15 +60,19 @@ class MjxEngine:
 
     def init(self, n_envs: int) -> Any:
         """Return `n_envs` simulations at the model's reference pose."""
-        data = self._blank(n_envs)
-        batch = jax.vmap(lambda _: data)(jnp.arange(n_envs))
-        return jax.jit(jax.vmap(self._forward))(batch)
+        if self._warp:
+            return jax.jit(jax.vmap(self._forward))(self._blank(n_envs))
+        data = mujoco.MjData(self._native)
+        mujoco.mj_forward(self._native, data)
+        return _repeated(mjx.put_data(self._native, data, impl="jax"), n_envs)
 
     def _blank(self, n_envs: int) -> Any:
+        """Simulations at rest."""
         if not self._warp:
-            return mjx.make_data(self._model)
-        n_constraints = max(64, 4 * _CONTACTS_PER_SIMULATION + 2 * self._native.njnt)
-        return mjx.make_data(self._native, impl="warp", naconmax=n_envs * _CONTACTS_PER_SIMULATION, njmax=n_constraints)
+            return _repeated(mjx.make_data(self._model), n_envs)
+        n_contacts, n_constraints = n_envs * _CONTACTS_PER_SIMULATION, 4 * _CONTACTS_PER_SIMULATION
+        n_constraints = max(64, n_constraints + 2 * self._native.njnt)
+        return _repeated(mjx.make_data(self._native, impl="warp", naconmax=n_contacts, njmax=n_constraints), n_envs)
 
     def step(self, state: Any, ctrl: Any) -> Any:
         """Advance all simulations by one control step."""
@@ -109,14 +113,9 @@ class MjxEngine:
     def reset(self, state: Any, mask: Any, qpos: Any, qvel: Any) -> Any:
         """Restart the simulations in `mask`."""
         mask = jnp.asarray(mask)
-        fresh = self._blanks(state).replace(qpos=jnp.asarray(qpos), qvel=jnp.asarray(qvel))
+        fresh = self._blank(len(mask)).replace(qpos=jnp.asarray(qpos), qvel=jnp.asarray(qvel))
         fresh = jax.vmap(self._forward)(fresh)
         return jax.tree.map(lambda new, old: _choose(mask, new, old), fresh, state)
-
-    def _blanks(self, state: Any) -> Any:
-        """Simulations at rest, as many as in `state`."""
-        n = state.qpos.shape[0]
-        return jax.vmap(lambda _: self._blank(n))(jnp.arange(n))
 
     def read(self, state: Any) -> PhysicsState:
         """Return what the task reads."""
@@ -130,6 +129,10 @@ class MjxEngine:
         """Replace these simulations by saved ones."""
         leaves, structure = jax.tree.flatten(state)
         return jax.tree.unflatten(structure, [jnp.asarray(saved[f"{i:03d}"]) for i in range(len(leaves))])
+
+
+def _repeated(data: Any, n_envs: int) -> Any:
+    return jax.vmap(lambda _: data)(jnp.arange(n_envs))
 
 
 def _is_outer(data: Any, name: str) -> bool:

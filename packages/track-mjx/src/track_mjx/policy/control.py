@@ -56,7 +56,9 @@ class ControlStep:
         self.task, self.engine, self.devices = task, engine, devices or Devices()
         self._decide, self._finish = decide, finish
         self._act_compiled, self._evaluate_compiled = jax.jit(self._act), jax.jit(self._evaluate)
-        self._engine_step = jax.jit(engine.step) if engine.traceable else engine.step
+        self._engine_step, self.reset = (
+            (jax.jit(engine.step), jax.jit(engine.reset)) if engine.traceable else (engine.step, engine.reset)
+        )
 
     def __call__(
         self,

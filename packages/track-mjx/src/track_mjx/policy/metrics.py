@@ -66,17 +66,22 @@ def parts_of(task: Imitation) -> Parts:
 
 def clip_numbers(parts: Parts, rollout: Rollout, index: int) -> dict[str, Any]:
     """Return numbers of one clip: errors over its valid steps, and reward per step."""
-    valid = rollout.valid[index]
-    error_mm = rollout.body_error_m[index][valid] * 1e3
-    joint_deg = np.degrees(rollout.joint_error_rad[index][valid][:, parts.angles])
+    valid = np.zeros_like(rollout.valid)
+    valid[index] = rollout.valid[index]
+    reported = rollout.body_error_m[valid][:, parts.reported] * 1e3
+    largest = float(reported.max(initial=0.0))
+    return {"steps": int(valid.sum()), **_means(parts, rollout, valid), "max_body_error_mm": largest}
+
+
+def _means(parts: Parts, rollout: Rollout, valid: np.ndarray) -> dict[str, Any]:
+    """Means over all valid steps; NaN if there is none."""
+    error_mm = rollout.body_error_m[valid] * 1e3
     return {
-        "steps": int(valid.sum()),
         "mean_body_error_mm": _mean(error_mm[:, parts.reported]),
-        "max_body_error_mm": float(error_mm[:, parts.reported].max(initial=0.0)),
-        "mean_joint_error_deg": _mean(joint_deg),
-        "reward": _mean(rollout.reward[index][valid]),
+        "mean_joint_error_deg": _mean(np.degrees(rollout.joint_error_rad[valid][:, parts.angles])),
+        "reward": _mean(rollout.reward[valid]),
         **{f"body_error_mm/{region}": _mean(error_mm[:, group]) for region, group in parts.regions.items()},
-        **{f"terms/{name}": _mean(values[index][valid]) for name, values in rollout.metrics.items()},
+        **{f"terms/{name}": _mean(values[valid]) for name, values in rollout.metrics.items()},
     }
 
 
@@ -94,18 +99,12 @@ def ending(task: Imitation, rollout: Rollout, index: int) -> dict[str, Any]:
 
 def summary(parts: Parts, rollout: Rollout) -> dict[str, Any]:
     """Return numbers of a set of clips: means over all valid steps (NaN if there is none), and the part followed."""
-    valid = rollout.valid
-    error_mm = rollout.body_error_m[valid] * 1e3
-    reported = error_mm[:, parts.reported]
+    reported = rollout.body_error_m[rollout.valid][:, parts.reported] * 1e3
     return {
-        "clips": len(valid),
-        "mean_body_error_mm": _mean(reported),
+        "clips": len(rollout.valid),
+        **_means(parts, rollout, rollout.valid),
         "median_body_error_mm": float(np.median(reported)) if reported.size else float("nan"),
-        "mean_joint_error_deg": float(np.degrees(_mean(rollout.joint_error_rad[valid][:, parts.angles]))),
         "unterminated_fraction": float((rollout.reason == 0).mean()),
-        "reward": _mean(rollout.reward[valid]),
-        **{f"body_error_mm/{region}": _mean(error_mm[:, group]) for region, group in parts.regions.items()},
-        **{f"terms/{name}": _mean(values[valid]) for name, values in rollout.metrics.items()},
     }
 
 

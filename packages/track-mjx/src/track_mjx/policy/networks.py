@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from track_mjx._common.errors import ConfigError
 from track_mjx.config import NetworkConfig
 from track_mjx.physics.fields import AnyArray
 from track_mjx.task.step import Observation
@@ -119,8 +118,6 @@ class Networks:
     """Policy and critic as pure functions of parameters; see the module's text."""
 
     def __init__(self, config: NetworkConfig, n_actions: int) -> None:
-        if config.latent < 0 or any(width < 1 for width in (*config.encoder, *config.decoder, *config.critic)):
-            raise ConfigError("network: widths must be at least 1, and latent at least 0")
         self.config = config
         self.n_actions = n_actions
         self.encoder = Encoder(tuple(config.encoder), config.latent, config.layer_norm)
@@ -153,21 +150,21 @@ class Networks:
             observation: normalised.
             noise: (*batch, latent) standard normal numbers that make the latent a sample; None: the mean.
         """
-        activations = {}
+        encoder_layers: list[Array] = []
         if self.config.latent:
             encoded: Any = self.encoder.apply(parameters["encoder"], observation.reference)
-            mean, logvar, layers = encoded
+            mean, logvar, encoder_layers = encoded
             logvar = logvar + 2 * jnp.log(self.config.initial_latent_std)
-            activations |= {f"encoder/layer_{i}": layer for i, layer in enumerate(layers)}
-            latent = mean if noise is None else mean + jnp.exp(0.5 * logvar) * noise
-            first = latent
+            first = latent = mean if noise is None else mean + jnp.exp(0.5 * logvar) * noise
         else:
             mean = logvar = latent = jnp.zeros((*observation.reference.shape[:-1], 0))
             first = observation.reference
-        whole = jnp.concatenate([first, observation.proprioception], -1)
-        decoded: Any = self.decoder.apply(parameters["decoder"], whole)
-        out, layers = decoded
-        activations |= {f"decoder/layer_{i}": layer for i, layer in enumerate(layers)}
+        decoded: Any = self.decoder.apply(
+            parameters["decoder"], jnp.concatenate([first, observation.proprioception], -1)
+        )
+        out, decoder_layers = decoded
+        parts = {"encoder": encoder_layers, "decoder": decoder_layers}
+        activations = {f"{part}/layer_{i}": layer for part, layers in parts.items() for i, layer in enumerate(layers)}
         # softplus(shift) is the standard deviation of an output of zero
         shift = jnp.log(jnp.expm1(self.config.initial_std))
         scale = jax.nn.softplus(out[..., self.n_actions :] + shift) + self.config.min_std

@@ -84,40 +84,37 @@ def reasons_of(task: Imitation) -> tuple[str, ...]:
     return (*task.reasons, "deviation")
 
 
-class _Recorder:
-    """Collects the steps of a rollout."""
+class _Tape:
+    """The steps of a rollout, in arrays (clip, step, ...) that are allocated once; steps not taken stay 0."""
 
-    def __init__(self, n_clips: int) -> None:
-        self.valid: list[np.ndarray] = []
-        self.terminated: list[np.ndarray] = []
-        self.ended_by: list[np.ndarray] = []
-        self.steps: list[PlayedStep] = []
-        self.states: list[PhysicsState] = []
-        self.acts: list[Any] = []
-        self.reason = np.zeros(n_clips, np.uint8)
+    def __init__(self, n_clips: int, n_steps: int) -> None:
+        self.shape = n_clips, n_steps
+        self.valid, self.terminated = np.zeros(self.shape, bool), np.zeros(self.shape, bool)
+        self.ended_by, self.reason = np.zeros(self.shape, np.uint8), np.zeros(n_clips, np.uint8)
+        self._arrays: dict[str, Any] = {}
 
-    def add(self, taken: np.ndarray, ended_by: np.ndarray, step: PlayedStep) -> None:
-        """Append a step. A non-finite step is invalid; the previous one becomes terminal."""
+    def add(self, i: int, taken: np.ndarray, ended_by: np.ndarray, step: PlayedStep) -> None:
+        """Set step `i`. A non-finite step is invalid; the previous one becomes terminal."""
         broken, stopped = step.result.reason == NON_FINITE, ended_by > 0
-        if self.terminated:
-            self.terminated[-1] = self.terminated[-1] | (stopped & broken)
-        self.valid.append(taken & ~broken)
-        self.terminated.append(stopped & ~broken)
-        self.ended_by.append(ended_by)
-        self.steps.append(step)
+        self.terminated[:, max(0, i - 1)] |= stopped & broken & (i > 0)
+        self.valid[:, i], self.terminated[:, i], self.ended_by[:, i] = taken & ~broken, stopped & ~broken, ended_by
         self.reason = np.where(self.reason > 0, self.reason, ended_by)
+        self.put("steps", i, (step.result.reward, step.result.metrics, step.body_error_m, step.joint_error_rad))
+
+    def put(self, name: str, i: int, tree: Any, further: int = 0) -> None:
+        """Store records (clip, ...) at place `i` of arrays that are `further` longer than the steps."""
+        n_clips, n_steps = self.shape
+        if name not in self._arrays:
+            shape = (n_clips, n_steps + further)
+            self._arrays[name] = jax.tree.map(lambda x: np.zeros((*shape, *x.shape[1:]), x.dtype), tree)
+        for whole, part in zip(jax.tree.leaves(self._arrays[name]), jax.tree.leaves(tree), strict=True):
+            whole[:, i] = part
 
     def rollout(self) -> Rollout:
         """Return all steps."""
-        steps = _stacked([(s.result.reward, s.result.metrics, s.body_error_m, s.joint_error_rad) for s in self.steps])
-        return Rollout(
-            np.stack(self.valid, 1),
-            np.stack(self.terminated, 1),
-            np.stack(self.ended_by, 1),
-            self.reason,
-            *steps,
-            recording=Recording(_stacked(self.states), *_stacked(self.acts)) if self.states else None,
-        )
+        kept = self._arrays
+        recording = Recording(kept["states"], *kept["acts"]) if "acts" in kept else None
+        return Rollout(self.valid, self.terminated, self.ended_by, self.reason, *kept["steps"], recording=recording)
 
 
 class Player:
@@ -160,10 +157,10 @@ class Player:
         n_steps = np.asarray(reference.length)[clips] - 1
         episode, qpos, qvel = self._start(reference, clips, np.zeros_like(clips))
         state = self._begin(len(clips), qpos, qvel)
-        running, recorder = np.ones(len(clips), bool), _Recorder(len(clips))
+        running, tape = np.ones(len(clips), bool), _Tape(len(clips), int(n_steps.max()))
+        if record:
+            tape.put("states", 0, self.engine.read(state), 1)
         for i in range(int(n_steps.max())):
-            if record:
-                recorder.states.append(self._physics(state))
             key = None if seed is None else jax.random.fold_in(jax.random.key(seed), i)
             state, ctrl, chosen, outcome = self._step(
                 policy, reference, state, episode, self.recorded or reference, (key, None)
@@ -171,37 +168,33 @@ class Player:
             episode, outcome = outcome.result.episode, jax.tree.map(np.asarray, outcome)
             taken = running & (i < n_steps)
             ended_by = np.where(taken, _ended_by(self.task, outcome, realign), 0).astype(np.uint8)
-            recorder.add(taken, ended_by, outcome)
-            if record:
-                recorder.acts.append(jax.tree.map(np.asarray, (ctrl, chosen.action, chosen.details)))
+            tape.add(i, taken, ended_by, outcome)
             if realign is None:
                 running = running & (ended_by == 0)
-            if not (running & (i + 1 < n_steps)).any():
-                break
+            done = not (running & (i + 1 < n_steps)).any()
             restart = (ended_by > 0) if realign is not None else outcome.result.reason == NON_FINITE
-            if restart.any():
+            if restart.any() and not done:
                 state, episode = self._restart(reference, state, episode, restart)
-        if record:
-            recorder.states.append(self._physics(state))
-        return recorder.rollout()
+            if record:
+                tape.put("acts", i, (ctrl, chosen.action, chosen.details))
+                tape.put("states", i + 1, self.engine.read(state), 1)
+            if done:
+                break
+        return tape.rollout()
 
     def _restart(
         self, reference: Reference, state: Any, episode: EpisodeState, which: np.ndarray
     ) -> tuple[Any, EpisodeState]:
         """Put some simulations on the reference, at the frames they have reached."""
         fresh, qpos, qvel = self._start(reference, episode.clip, episode.frame)
-        state = self.engine.reset(state, which, np.asarray(qpos), np.asarray(qvel))
+        state = self._step.reset(state, which, np.asarray(qpos), np.asarray(qvel))
         return state, choose(which, fresh, episode)
 
     def _begin(self, n: int, qpos: Array, qvel: Array) -> Any:
         state = self._states.get(n)
         if state is None or self.engine.traceable:
             state = self._states[n] = self.engine.init(n)
-        return self.engine.reset(state, np.ones(n, bool), qpos, qvel)
-
-    def _physics(self, state: Any) -> PhysicsState:
-        """Copy the physics, because the engine overwrites it in the next step."""
-        return jax.tree.map(lambda x: np.array(x), self.engine.read(state))
+        return self._step.reset(state, np.ones(n, bool), np.asarray(qpos), np.asarray(qvel))
 
     def _decide(self, policy: Policy, observation: Observation, key: Array | None) -> tuple[AnyArray, PolicyOutput]:
         return act(self.networks, policy, observation, key)
@@ -224,8 +217,3 @@ def _ended_by(task: Imitation, step: PlayedStep, realign: Realignment | None) ->
         return ended_by
     far = step.body_error_m[:, list(realign.columns)].mean(1) > realign.limit_m
     return np.where((ended_by == 0) & far, len(task.reasons), ended_by)
-
-
-def _stacked(steps: list[Any]) -> Any:
-    """Stack records of arrays (clip, ...) along a second axis."""
-    return jax.tree.map(lambda *x: np.stack(x, axis=1), *steps)

@@ -100,11 +100,7 @@ def empty_statistics(observation: Observation) -> ObservationStatistics:
 
 def sample(networks: Networks, policy: Policy, observation: Observation, key: Array) -> tuple[AnyArray, Acting]:
     """Draw latents and actions; return the actions in [-1, 1] and what learning needs."""
-    latent_key, action_key = jax.random.split(key)
-    batch = observation.reference.shape[:-1]
-    noise = jax.random.normal(latent_key, (*batch, networks.config.latent))
-    out = networks.policy(policy.parameters, normalized(policy.statistics, observation), noise)
-    raw = out.location + out.scale * jax.random.normal(action_key, out.location.shape)
+    raw, noise, out = _draw(networks, policy, observation, key)
     acting = Acting(raw, log_probability(out.location, out.scale, raw), noise, out.intention.latent)
     return jnp.tanh(raw), acting
 
@@ -113,11 +109,18 @@ def act(
     networks: Networks, policy: Policy, observation: Observation, key: Array | None
 ) -> tuple[AnyArray, PolicyOutput]:
     """Use the means (no key), or draw latents and actions; return actions in [-1, 1] and the policy's output."""
-    normal = normalized(policy.statistics, observation)
     if key is None:
-        out = networks.policy(policy.parameters, normal, None)
+        out = networks.policy(policy.parameters, normalized(policy.statistics, observation), None)
         return jnp.tanh(out.location), out
+    raw, _, out = _draw(networks, policy, observation, key)
+    return jnp.tanh(raw), out
+
+
+def _draw(
+    networks: Networks, policy: Policy, observation: Observation, key: Array
+) -> tuple[Array, Array, PolicyOutput]:
+    """Actions before tanh, the noise of the latents, and the policy's output."""
     latent_key, action_key = jax.random.split(key)
     noise = jax.random.normal(latent_key, (*observation.reference.shape[:-1], networks.config.latent))
-    out = networks.policy(policy.parameters, normal, noise)
-    return jnp.tanh(out.location + out.scale * jax.random.normal(action_key, out.location.shape)), out
+    out = networks.policy(policy.parameters, normalized(policy.statistics, observation), noise)
+    return out.location + out.scale * jax.random.normal(action_key, out.location.shape), noise, out

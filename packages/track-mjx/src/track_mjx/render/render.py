@@ -62,8 +62,8 @@ def render(config: RenderConfig, progress: Callable[[int, int], None] = lambda _
 
 def _check(config: RenderConfig) -> None:
     problems = video.film_problems(config)
-    several = config.clip if isinstance(config.clip, list) else [config.clip]
-    if not several or not all(isinstance(one, int | str) and not isinstance(one, bool) for one in several):
+    given = config.clip if isinstance(config.clip, list) else [config.clip]
+    if not given or any(isinstance(one, bool) or not isinstance(one, int | str) for one in given):
         problems.append(f"clip={config.clip!r}: expected a name or number, a list of these, or all")
     validate(config, "settings", problems)
 

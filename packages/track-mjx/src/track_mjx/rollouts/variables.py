@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from track_mjx._common.hdf5.schema import load_schema
 from track_mjx._common.hdf5.writing import Variable
 from track_mjx._common.mjcf import (
     actuator_force_units,
@@ -20,6 +18,7 @@ from track_mjx._common.mjcf import (
     qvel_labels,
     qvel_units,
 )
+from track_mjx.config import RolloutConfig
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.play import Recording, Rollout
 
@@ -30,60 +29,21 @@ KIND = "mimic.rollouts"
 _WXYZ = {"quaternion_order": "wxyz"}
 
 
-def repeated_variables(
-    setup: Setup, clips: Sequence[int], repeats: Sequence[Rollout], *, deterministic: bool, activations: bool
-) -> Values:
-    """Return the data sets of several passes over the same clips: those that differ have a leading axis of seeds."""
-    schema = load_schema(KIND)
-    n_steps = max(rollout.valid.shape[1] for rollout in repeats)
-    passes = [
-        variables(setup, clips, padded(rollout, n_steps), deterministic=deterministic, activations=activations)
-        for rollout in repeats
-    ]
-    merged = dict(passes[0])
-    for name, first in passes[0].items():
-        rule = schema.dataset(name)
-        if rule is None or not schema.takes_leading(name, rule.dims):
-            continue
-        if isinstance(first, Variable):
-            merged[name] = Variable(np.stack([one[name].values for one in passes]), first.attributes)
-        else:
-            merged[name] = np.stack([one[name] for one in passes])
-    return merged
-
-
-def padded(rollout: Rollout, length: int) -> Rollout:
-    """Lengthen a pass that ended early; what is added is not valid."""
-    missing = length - rollout.valid.shape[1]
-    if missing == 0:
-        return rollout
-
-    def pad(array: np.ndarray, mode: Any = "edge") -> np.ndarray:
-        return np.pad(array, [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2), mode=mode)
-
-    fields = rollout._asdict()
-    constant = {"reason": fields.pop("reason")}
-    constant |= {name: pad(fields.pop(name), "constant") for name in ("valid", "terminated")}
-    return rollout._replace(**jax.tree.map(pad, fields), **constant)
-
-
-def variables(
-    setup: Setup, clips: Sequence[int], rollout: Rollout, *, deterministic: bool, activations: bool
-) -> Values:
-    """Return the data sets of one pass over some clips."""
+def variables(setup: Setup, clips: Sequence[int], rollout: Rollout, config: RolloutConfig) -> Values:
+    """Return the data sets of one pass over some clips; of several passes, all arrays have a leading axis of seeds."""
     recording, valid = rollout.recording, rollout.valid
     assert recording is not None
-    states = np.concatenate([np.ones_like(valid[:, :1]), valid], axis=1)
+    states = np.concatenate([np.ones_like(valid[..., :1]), valid], axis=-1)
     reasons = setup.task.reasons
     flags = {"flag_values": np.arange(len(reasons), dtype=np.uint8), "flag_meanings": " ".join(reasons)}
     return {
-        **scales(setup, valid.shape[1]),
+        **scales(setup, valid.shape[-1]),
         **clip_names(setup, clips),
-        "clip_start_time": np.zeros(len(clips)),
+        "clip_start_time": np.zeros(valid.shape[:-1]),
         "termination_reason": Variable(rollout.reason, flags),
         **state_values(setup, clips, recording, states),
         **step_values(setup, rollout, recording, valid),
-        **network_values(setup, recording, valid, deterministic=deterministic, activations=activations),
+        **network_values(setup, recording, valid, config),
         **contacts(setup, recording, valid),
         **reference_values(setup, clips),
     }
@@ -115,8 +75,8 @@ def clip_names(setup: Setup, clips: Sequence[int]) -> Values:
 
 def blanked(values: Any, valid: np.ndarray) -> np.ndarray:
     """Single precision, NaN where not valid."""
-    mask = valid.reshape(*valid.shape, *[1] * (values.ndim - 2))
-    return np.where(mask, values, np.nan).astype(np.float32)
+    mask = valid.reshape(*valid.shape, *[1] * (values.ndim - valid.ndim))
+    return np.where(mask, values, np.float32(np.nan)).astype(np.float32, copy=False)
 
 
 def state_values(setup: Setup, clips: Sequence[int], recording: Recording, valid: np.ndarray) -> Values:
@@ -125,7 +85,7 @@ def state_values(setup: Setup, clips: Sequence[int], recording: Recording, valid
     reference = setup.followed
     rows = np.stack([
         np.asarray(reference.start)[clip]
-        + np.minimum(np.arange(valid.shape[1]), np.asarray(reference.length)[clip] - 1)
+        + np.minimum(np.arange(valid.shape[-1]), np.asarray(reference.length)[clip] - 1)
         for clip in clips
     ])  # fmt: skip
     act = np.full((*valid.shape, body.model.nu), np.nan, np.float32)
@@ -137,7 +97,7 @@ def state_values(setup: Setup, clips: Sequence[int], recording: Recording, valid
     attributes: dict[str, tuple[Any, Mapping[str, Any]]] = {
         "qpos": (states.qpos, qpos),
         "qvel": (states.qvel, {"column_units": qvel_units(body.model, unit)}),
-        "qpos_ref": (np.asarray(reference.qpos)[rows], qpos),
+        "qpos_ref": (np.broadcast_to(np.asarray(reference.qpos)[rows], states.qpos.shape), qpos),
         "xpos": (states.xpos * unit, {}),
         "xquat": (states.xquat, _WXYZ),
         "act": (act, {}),
@@ -156,7 +116,7 @@ def step_values(setup: Setup, rollout: Rollout, recording: Recording, valid: np.
     Controls have no unit in MuJoCo: their meaning depends on each actuator.
     """
     task = setup.task
-    force = np.asarray(recording.states.actuator_force)[:, 1:]
+    force = np.asarray(recording.states.actuator_force)[..., 1:, :]
     metrics = np.stack([rollout.metrics[name] for name in task.metric_names], axis=-1)
     units = actuator_force_units(task.body.model, setup.clips.length_unit_m)
     return {
@@ -171,17 +131,15 @@ def step_values(setup: Setup, rollout: Rollout, recording: Recording, valid: np.
     }
 
 
-def network_values(
-    setup: Setup, recording: Recording, valid: np.ndarray, *, deterministic: bool, activations: bool
-) -> Values:
+def network_values(setup: Setup, recording: Recording, valid: np.ndarray, config: RolloutConfig) -> Values:
     """Intentions (mean, log variance, sample) and, with `activations`, every hidden layer."""
     values: Values = {}
     intention = recording.output.intention
     if setup.config.network.latent:
         values["latent_mean"] = blanked(intention.mean, valid)
         values["latent_logvar"] = blanked(intention.logvar, valid)
-        values["latent"] = Variable(blanked(intention.latent, valid), {"deterministic": int(deterministic)})
-    for name, layer in recording.output.activations.items() if activations else ():
+        values["latent"] = Variable(blanked(intention.latent, valid), {"deterministic": int(config.deterministic)})
+    for name, layer in recording.output.activations.items() if config.activations else ():
         attributes = {"stage": setup.networks.layer_stage, "width": layer.shape[-1]}
         values[f"activations/{name}"] = Variable(blanked(layer, valid), attributes)
     return values
@@ -189,7 +147,7 @@ def network_values(
 
 def contacts(setup: Setup, recording: Recording, valid: np.ndarray) -> Values:
     """Which end effectors touched the world in each step."""
-    sensors = np.asarray(recording.states.sensordata)[:, 1:]
+    sensors = np.asarray(recording.states.sensordata)[..., 1:, :]
     return {
         f"contact/{name}": (sensors[..., columns] > 0).any(-1) & valid
         for name, columns in setup.task.body.contact_columns.items()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+import jax
 import numpy as np
 
 from track_mjx._common.files import output_file
@@ -21,30 +21,22 @@ from track_mjx._common.system import generator, now
 from track_mjx.config import RolloutConfig
 from track_mjx.learning.setup import Setup, open_setup, policy_of, sets_of
 from track_mjx.policy.play import Player, Rollout
-from track_mjx.rollouts.variables import KIND, repeated_variables, variables
+from track_mjx.rollouts.variables import KIND, variables
 from track_mjx.runs.run_folder import RunFolder, config_yaml
 
 ALIGNMENT = "ctrl[k], activations[k] act on state k and give state k+1"
 
 
 @dataclass(frozen=True)
-class RolloutInfo:
-    """What a file says about how it was made."""
+class Origin:
+    """What made rollouts; stored as attributes of the file."""
 
     engine: str
     """Physics engine and version."""
-    seeds: tuple[int, ...]
-    """Seeds of the repeats; one for a single pass."""
-    deterministic: bool
-    """The policy acted on its means."""
-    checkpoint_step: int | None
+    checkpoint_step: int | None = None
     """Environment steps the policy was trained for; None where no trained policy acted."""
-    checkpoint_sha256: str | None
+    checkpoint_sha256: str | None = None
     """Hash of the checkpoint that acted."""
-    config_yaml: str
-    """Resolved settings of the run."""
-    activations: bool = True
-    """Write the hidden activations."""
 
 
 def roll_out(folder: RunFolder, config: RolloutConfig, path: Path) -> int:
@@ -53,9 +45,7 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path) -> int:
     Raises:
         TrackError: when run, checkpoint or clips do not fit, or the file cannot be written.
     """
-    settings = folder.config()
-    settings.physics.engine = config.engine or settings.physics.engine
-    setup, train, test = open_setup(folder, settings, config.clips)
+    setup, train, test = open_setup(folder, folder.config(config.engine), config.clips)
     # read once: while a training runs, "last" and "best" may change between two readings
     step, leaves = folder.checkpoints.load(config.checkpoint)
     policy = policy_of(setup, leaves, str(folder.checkpoints.path(step)))
@@ -65,16 +55,7 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path) -> int:
     reference = setup.on_device(setup.followed)
     seeds = [None] if config.deterministic else list(config.seeds)
     played = [player.play(policy, reference, np.asarray(clips), seed=seed, record=True) for seed in seeds]
-    info = RolloutInfo(
-        engine=player.engine.name,
-        seeds=tuple(config.seeds),
-        deterministic=config.deterministic,
-        checkpoint_step=step,
-        checkpoint_sha256=policy_sha256(leaves),
-        config_yaml=config_yaml(settings),
-        activations=config.activations,
-    )
-    write_rollouts(path, setup, clips, played, info)
+    write_rollouts(path, setup, clips, played, config, Origin(player.engine.name, step, policy_sha256(leaves)))
     return len(clips)
 
 
@@ -87,7 +68,7 @@ def policy_sha256(leaves: Mapping[str, np.ndarray]) -> str:
 
 
 def write_rollouts(
-    path: Path, setup: Setup, clips: Sequence[int], played: Sequence[Rollout], info: RolloutInfo
+    path: Path, setup: Setup, clips: Sequence[int], played: Sequence[Rollout], config: RolloutConfig, origin: Origin
 ) -> None:
     """Write played clips, one pass a seed.
 
@@ -96,22 +77,31 @@ def write_rollouts(
         setup: task and clips.
         clips: numbers of the clips played.
         played: one a seed, with records.
-        info: how they were made.
+        config: how they were played.
+        origin: by what.
 
     Raises:
         OutputError: when it cannot be written.
     """
-    what = {"deterministic": info.deterministic, "activations": info.activations}
-    if len(played) == 1:
-        values = variables(setup, clips, played[0], **what)
-    else:
-        values = repeated_variables(setup, clips, played, **what) | {"seed": np.asarray(info.seeds, np.int64)}
-    about = _file_info(setup, len(clips), info)
-    attributes = info_attributes(about, KIND) | _rollout_attributes(setup, info)
+    together = played[0] if len(played) == 1 else jax.tree.map(lambda *x: np.stack(x), *played)
+    values = variables(setup, clips, together, config)
+    if len(played) > 1:
+        values["seed"] = np.asarray(config.seeds, np.int64)
+    about = _file_info(setup, len(clips), config)
+    attributes = {
+        **info_attributes(about, KIND),
+        **asdict(origin),
+        "ctrl_dt_s": setup.task.body.ctrl_dt,
+        "sim_dt_s": setup.config.physics.sim_dt_s,
+        "n_substeps": setup.task.body.arena.n_substeps,
+        "reference_rate_hz": setup.clips.rate_hz,
+        "deterministic": int(config.deterministic),
+        "alignment": ALIGNMENT,
+    }
     write_record(path, build_record(KIND, attributes, values | info_values(about)))
 
 
-def _file_info(setup: Setup, n_clips: int, info: RolloutInfo) -> FileInfo:
+def _file_info(setup: Setup, n_clips: int, config: RolloutConfig) -> FileInfo:
     arena, source = setup.task.body.arena, setup.clips
     return FileInfo(
         title=f"{source.model_name}: {n_clips} clips imitated in physics",
@@ -122,22 +112,8 @@ def _file_info(setup: Setup, n_clips: int, info: RolloutInfo) -> FileInfo:
         assets=source.assets,
         source_files=(Source(source.path, source.sha256),),
         history=f"{now()} {generator()} rollout",
-        random_seed=info.seeds[0] if len(info.seeds) == 1 and not info.deterministic else None,
+        random_seed=config.seeds[0] if len(config.seeds) == 1 and not config.deterministic else None,
         root_body=arena.root_body,
         end_effectors=tuple(arena.end_effectors),
-        config_yaml=info.config_yaml,
+        config_yaml=config_yaml(setup.config),
     )
-
-
-def _rollout_attributes(setup: Setup, info: RolloutInfo) -> dict[str, Any]:
-    return {
-        "ctrl_dt_s": setup.task.body.ctrl_dt,
-        "sim_dt_s": setup.config.physics.sim_dt_s,
-        "n_substeps": setup.task.body.arena.n_substeps,
-        "reference_rate_hz": setup.clips.rate_hz,
-        "checkpoint_sha256": info.checkpoint_sha256,
-        "checkpoint_step": info.checkpoint_step,
-        "engine": info.engine,
-        "deterministic": int(info.deterministic),
-        "alignment": ALIGNMENT,
-    }

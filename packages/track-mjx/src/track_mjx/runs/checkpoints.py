@@ -37,16 +37,17 @@ def flatten(tree: Any) -> dict[str, np.ndarray]:
 
 
 def _plain(leaf: Any) -> np.ndarray:
-    if isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        leaf = jax.random.key_data(leaf)
-    return np.asarray(leaf)
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def unflatten(flat: dict[str, np.ndarray], like: Any, where: str) -> Any:
     """Put leaves into a tree of the structure of `like`."""
-    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
-    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
-    wanted = {name: _plain(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    leaves, structure = jax.tree.flatten(like)
+    wanted = flatten(like)
     faults = [name for name, leaf in wanted.items() if leaf.size and name not in flat]
     faults += [name for name in flat if name not in wanted]
     faults += [
@@ -56,12 +57,11 @@ def unflatten(flat: dict[str, np.ndarray], like: Any, where: str) -> Any:
     ]
     if faults:
         raise RunError(f"{where}: the checkpoint belongs to another body, network or task: {shorten(faults, 4)}")
-    out = []
-    for name, (_, leaf) in zip(names, leaves, strict=True):
-        value = np.asarray(flat.get(name, wanted[name])).astype(wanted[name].dtype)
-        is_key = isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        out.append(jax.random.wrap_key_data(jax.numpy.asarray(value)) if is_key else value)
-    return jax.tree_util.tree_unflatten(structure, out)
+    values = [np.asarray(flat.get(name, leaf)).astype(leaf.dtype) for name, leaf in wanted.items()]
+    pairs = zip(values, leaves, strict=True)
+    return structure.unflatten(
+        [jax.random.wrap_key_data(jax.numpy.asarray(v)) if _is_key(leaf) else v for v, leaf in pairs]
+    )
 
 
 def _checkpointer() -> Any:
@@ -93,11 +93,7 @@ class Checkpoints:
         if not self._folder.is_dir():
             return []
         names = [path.name for path in self._folder.iterdir() if re.fullmatch(rf"\d{{{_DIGITS}}}", path.name)]
-        return sorted(int(name) for name in names if self._complete(self._folder / name))
-
-    @staticmethod
-    def _complete(folder: Path) -> bool:
-        return (folder / "_METADATA").is_file()
+        return sorted(int(name) for name in names if (self._folder / name / "_METADATA").is_file())
 
     def path(self, step: int) -> Path:
         """Folder of a checkpoint."""

@@ -57,9 +57,10 @@ def _number(value: Any) -> float:
 class Estimate:
     """A mean over seeds and its 95 % interval; NaN where one seed, or none, has the number."""
 
-    mean: float
-    low: float
-    high: float
+    mean: Any
+    """A number, or one for each point of a curve."""
+    low: Any
+    high: Any
     n: int
 
 
@@ -145,31 +146,20 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     ]
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and Student's t interval; values that are NaN are left out."""
-    known = np.array([value for value in values if np.isfinite(value)])
-    if not len(known):
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    mean, reach = float(known.mean()), math.nan
-    if len(known) > 1:
-        reach = float(stats.t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
-    return Estimate(mean, mean - reach, mean + reach, len(known))
+def estimate(values: Sequence[Any]) -> Estimate:
+    """Mean and Student's t interval over numbers or curves; those with NaN are left out."""
+    known = np.array([value for value in values if np.isfinite(value).all()])
+    n = len(known)
+    mean = known.mean(0) if n else math.nan
+    reach = stats.t.ppf(0.975, n - 1) * known.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(mean, math.nan)
+    return Estimate(mean, mean - reach, mean + reach, n)
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A number over the course of a training, mean and 95 % interval over the runs of a group."""
+def curve(runs: Sequence[Run], name: str, n_points: int = 100) -> tuple[Float[np.ndarray, " point"], Estimate] | None:
+    """A number over the course of a training: control steps where all runs have it, and its estimate there.
 
-    steps: Float[np.ndarray, " point"]
-    """Control steps, where all runs have the number."""
-    mean: Float[np.ndarray, " point"]
-    """NaN interval for a single run."""
-    low: Float[np.ndarray, " point"]
-    high: Float[np.ndarray, " point"]
-
-
-def curve(runs: Sequence[Run], name: str, n_points: int = 100) -> Curve | None:
-    """How a number went, interpolated to the same steps for all runs; None where some run has less than two."""
+    It is interpolated to the same steps for all runs; None where some run has it less than twice.
+    """
     tracks = []
     for run in runs:
         pairs = [(line["steps"], _number(line.get(name))) for line in run.lines]
@@ -180,10 +170,7 @@ def curve(runs: Sequence[Run], name: str, n_points: int = 100) -> Curve | None:
     if not first < last:
         return None
     steps = np.linspace(first, last, n_points)
-    values = np.stack([np.interp(steps, track[:, 0], track[:, 1]) for track in tracks])
-    points = [estimate(column.tolist()) for column in values.T]
-    mean, low, high = (np.array([getattr(point, part) for point in points]) for part in ("mean", "low", "high"))
-    return Curve(steps, mean, low, high)
+    return steps, estimate([np.interp(steps, track[:, 0], track[:, 1]) for track in tracks])
 
 
 TABLE, NUMBERS, FIGURE = "comparison.csv", "comparison.json", "comparison.png"
@@ -198,63 +185,59 @@ CURVES = (
 def compare(where: Any, out: str) -> str:
     """Compare runs, write the files into `out`, and return the table as text."""
     groups = grouped([read_run(folder) for folder in find_runs(where)])
+    names = [name for name in OUTCOMES if any(group.outcomes[name].n for group in groups)]
     folder = output_folder(out, "comparison")
-    write_table(folder / TABLE, table_rows(groups))
-    write_json(folder / NUMBERS, as_json(groups))
+    write_table(folder / TABLE, table_rows(groups, names))
+    write_json(folder / NUMBERS, as_json(groups, names))
     draw(groups, folder / FIGURE)
-    return as_text(groups) + f"\n{folder / TABLE}, {NUMBERS}, {FIGURE}\n"
+    return as_text(groups, names) + f"\n{folder / TABLE}, {NUMBERS}, {FIGURE}\n"
 
 
-def known_outcomes(groups: Sequence[Group]) -> list[str]:
-    """Outcomes that some run has."""
-    return [name for name in OUTCOMES if any(group.outcomes[name].n for group in groups)]
-
-
-def as_text(groups: Sequence[Group]) -> str:
+def as_text(groups: Sequence[Group], names: Sequence[str] = OUTCOMES) -> str:
     """Means and intervals over seeds as a table."""
-    names = known_outcomes(groups)
     rows = [["", "runs", *(name.removeprefix("eval/") for name in names)]]
     for group in groups:
         cells = []
         for name in names:
             estimated = group.outcomes[name]
-            interval = "" if math.isnan(estimated.low) else f" [{estimated.low:.4g}, {estimated.high:.4g}]"
+            interval = f" [{estimated.low:.4g}, {estimated.high:.4g}]" if estimated.n > 1 else ""
             cells.append(f"{estimated.mean:.4g}{interval}" if estimated.n else "-")
         rows.append([group.label, str(len(group.runs)), *cells])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "mean over seeds [95 % interval, Student's t]"])
+    return f"{aligned(rows)}\nmean over seeds [95 % interval, Student's t]"
 
 
-def table_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as text in columns, the first aligned to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows)
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def table_rows(groups: Sequence[Group], names: Sequence[str]) -> list[dict[str, Any]]:
     """One row for each group: what distinguishes it, its runs, and mean, low and high of every outcome."""
-    names, parts = known_outcomes(groups), ("mean", "low", "high")
     return [
         {**group.settings, "runs": len(group.runs)}
-        | {f"{name} {part}": getattr(group.outcomes[name], part) for name in names for part in parts}
+        | {f"{name} {part}": getattr(group.outcomes[name], part) for name in names for part in ("mean", "low", "high")}
         for group in groups
     ]
 
 
-def as_json(groups: Sequence[Group]) -> dict[str, Any]:
+def as_json(groups: Sequence[Group], names: Sequence[str]) -> dict[str, Any]:
     """The same, with every run's own numbers."""
-    names = known_outcomes(groups)
 
     def numbers(run: Run) -> dict[str, Any]:
         known = {name: run.outcome(name) for name in names}
         return {"folder": str(run.folder), "seed": run.settings.get("seed"), **known}
 
-    return {
-        "interval": "95 %, Student's t over runs",
-        "groups": [
-            {
-                "settings": dict(group.settings),
-                "outcomes": {name: asdict(group.outcomes[name]) for name in names},
-                "runs": [numbers(run) for run in group.runs],
-            }
-            for group in groups
-        ],
-    }
+    rows = [
+        {
+            "settings": group.settings,
+            "outcomes": {name: group.outcomes[name] for name in names},
+            "runs": [numbers(run) for run in group.runs],
+        }
+        for group in groups
+    ]
+    return {"interval": "95 %, Student's t over runs", "groups": rows}
 
 
 def draw(groups: Sequence[Group], path: Path) -> None:
@@ -270,8 +253,9 @@ def draw(groups: Sequence[Group], path: Path) -> None:
             if line is None:
                 continue
             colour, style = COLOURS[i % len(COLOURS)], "-" if i < len(COLOURS) else "--"
-            ax.plot(line.steps / 1e6, line.mean, style, color=colour, lw=1.3, label=group.label)
-            ax.fill_between(line.steps / 1e6, line.low, line.high, color=colour, alpha=0.2, lw=0)
+            millions, value = line[0] / 1e6, line[1]
+            ax.plot(millions, value.mean, style, color=colour, lw=1.3, label=group.label)
+            ax.fill_between(millions, value.low, value.high, color=colour, alpha=0.2, lw=0)
         side = {"test": "held-out clips", "train": "train clips"}.get(name.split("/")[1] if "/" in name else "", "")
         ax.set(title=f"{title}{', ' * bool(side)}{side}", xlabel="control steps, millions")
     if len(groups) > 1 and figure.axes[0].lines:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,16 @@ def _numbers(line: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in line.items() if isinstance(value, int | float)}
 
 
-def _tensorboard(folder: Path, stack: ExitStack) -> Log:
+def _extra(module: str, setting: str) -> Any:
+    """Import a library that is not installed with the package by default."""
     try:
-        from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports] - an extra
+        return import_module(module)
     except ModuleNotFoundError as error:
-        raise ConfigError("run.tensorboard: not installed; pip install 'track-mjx[tensorboard]'") from error
-    writer = SummaryWriter(str(folder))
+        raise ConfigError(f"run.{setting}: not installed; pip install 'track-mjx[{setting}]'") from error
+
+
+def _tensorboard(folder: Path, stack: ExitStack) -> Log:
+    writer = _extra("tensorboardX", "tensorboard").SummaryWriter(str(folder))
     stack.callback(writer.close)
 
     def log(line: Mapping[str, Any]) -> None:
@@ -43,12 +49,7 @@ def _tensorboard(folder: Path, stack: ExitStack) -> Log:
 
 
 def _wandb(config: TrainConfig, folder: Path, stack: ExitStack) -> Log:
-    try:
-        import wandb  # pyright: ignore[reportMissingImports] - an extra
-    except ModuleNotFoundError as error:
-        raise ConfigError("run.wandb: not installed; pip install 'track-mjx[wandb]'") from error
-    from dataclasses import asdict
-
+    wandb = _extra("wandb", "wandb")
     run = wandb.init(project=config.run.wandb, dir=str(folder), name=folder.name, config=asdict(config), resume="allow")
     stack.callback(run.finish)
     return lambda line: run.log(_numbers(line), step=int(line["steps"]))

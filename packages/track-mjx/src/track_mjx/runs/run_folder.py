@@ -54,13 +54,12 @@ class RunFolder:
     """A run on the disk.
 
     Args:
-        path: its folder.
-        keep: latest checkpoints kept, in addition to the best.
+        path: its folder, which holds the settings.
     """
 
-    def __init__(self, path: Path, keep: int = 3) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoints = Checkpoints(path / "checkpoints", keep)
+        self.checkpoints = Checkpoints(path / "checkpoints", self.config().run.keep_checkpoints)
 
     @classmethod
     def create(cls, config: TrainConfig, clips: Clips, train: list[int], test: list[int]) -> RunFolder:
@@ -68,7 +67,6 @@ class RunFolder:
         path = output_folder(config.out, "run")
         if (path / RECORD).exists():
             raise OutputError(f"{path}: there is a run already; `track-mjx resume run={path}` continues it")
-        folder = cls(path, config.run.keep_checkpoints)
         record = RunRecord(
             clips=str(clips.path.absolute()),
             clips_sha256=clips.sha256,
@@ -82,7 +80,7 @@ class RunFolder:
         write_text(path / CONFIG, config_yaml(config))
         write_text(path / METRICS, "")
         write_text(path / RECORD, json.dumps(asdict(record), indent=1))
-        return folder
+        return cls(path)
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -90,12 +88,10 @@ class RunFolder:
         folder = Path(path).expanduser()
         if not (folder / RECORD).is_file() or not (folder / CONFIG).is_file():
             raise RunError(f"{folder}: not the folder of a run: {RECORD} or {CONFIG} is missing")
-        run = cls(folder)
-        run.checkpoints = Checkpoints(folder / "checkpoints", run.config().run.keep_checkpoints)
-        return run
+        return cls(folder)
 
-    def config(self) -> TrainConfig:
-        """The settings of the run."""
+    def config(self, engine: str | None = None) -> TrainConfig:
+        """The settings of the run, perhaps with another physics engine."""
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
 
@@ -105,12 +101,12 @@ class RunFolder:
                 raise ValueError("the settings of a run are plain values, without ${...}")
             values = plain_yaml(text)
             values = with_present_names(values) if isinstance(values, dict) else values
-            merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), values)
-            config: Any = OmegaConf.to_object(merged)
-            return config
+            config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), values))
         except (OmegaConfBaseException, ValueError, OSError) as error:
             what = " ".join(str(error).split()).split(" full_key:")[0]
             raise RunError(f"{self.path / CONFIG}: the settings cannot be read: {what}") from error
+        config.physics.engine = engine or config.physics.engine
+        return config
 
     def record(self) -> RunRecord:
         """What the run was made of."""
