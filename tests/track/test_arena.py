@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from track.clip_files import ARM, WALKER, write_clips, write_walker_clips
 from track_mjx._common.errors import ConfigError
+from track_mjx._common.mjcf import actuator_force_units
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import Arena, build_arena
+from track_mjx.body.units import mass_unit, shape_density, unit_lines
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
 
@@ -128,3 +130,38 @@ def test_armature_is_the_least_of_joints_that_actuators_move(tmp_path: Path) -> 
 def test_a_density_without_shapes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"arena.density=5 needs arena.inertia=shapes"):
         world(tmp_path, density=5.0)
+
+
+SPHERE = """<mujoco><worldbody><body name="upper"><joint/><geom size="2" density="{}"/><body name="hand"/></body>
+</worldbody></mujoco>"""
+
+
+@pytest.mark.parametrize(
+    ("unit_m", "water", "mass"),
+    [(1.0, 1e3, "kg"), (1.0, 1e6, "g"), (0.01, 1.0, "g"), (1e-3, 1.0, "mg"), (1e-3, 1e3, "ug")],
+)
+def test_the_mass_unit_shows_in_the_density_of_shapes(tmp_path: Path, unit_m: float, water: float, mass: str) -> None:
+    """1000 kg/m3 are 1 g/cm3, 1 mg/mm3 and 1000 ug/mm3; half of that and twice that are still an animal."""
+    for density in (0.5 * water, 2 * water):
+        path = write_clips(tmp_path / "a.h5", SPHERE.format(density), attributes={"length_unit_m": unit_m})
+        found = shape_density(read_clips(path))
+        assert found == pytest.approx(density)
+        assert mass_unit(found, unit_m) == mass
+    assert mass_unit(10 * water, unit_m) == ""
+
+
+def test_gravity_is_that_of_the_earth_in_any_length_unit(tmp_path: Path) -> None:
+    """A body falls g t2 / 2 = 4.9 mm in the first 31.6 ms; in millimetres, the MJCF's 9.81 is too little for that."""
+    clips = read_clips(write_walker_clips(tmp_path / "w.h5", attributes={"length_unit_m": 1e-3}))
+    assert [line for line in unit_lines(clips) if "gravity is 0.001 times" in line]
+    for gravity, fall in ((None, 9.81e-3 / 2), (9.81, 9.81 / 2), (0.0, 0.0)):
+        model = build_arena(clips, ArenaConfig(gravity=gravity, floor="off"), PhysicsConfig(sim_dt_s=0.0001)).model
+        data = mujoco.MjData(model)
+        mujoco.mj_step(model, data, round(1e-3**0.5 / 0.0001))
+        assert float(data.qpos[2] - model.qpos0[2]) == pytest.approx(-fall, rel=0.01)
+
+
+def test_forces_are_named_in_the_unit_of_mass() -> None:
+    model = mujoco.MjModel.from_xml_string(ARM)
+    assert set(actuator_force_units(model, 1.0)) == {"N"}
+    assert set(actuator_force_units(model, 1e-3, "ug")) == {"ug mm s-2"}

@@ -217,6 +217,7 @@ def description(clips: Clips) -> list[str]:
     from track_mjx._common.mjcf import actuator_labels
     from track_mjx.body.anatomy import Anatomy
     from track_mjx.body.arena import build_arena
+    from track_mjx.body.units import unit_lines
     from track_mjx.config import ArenaConfig, PhysicsConfig
 
     arena = build_arena(clips, ArenaConfig(), PhysicsConfig())
@@ -226,11 +227,12 @@ def description(clips: Clips) -> list[str]:
     body = Anatomy(arena, clips.length_unit_m, PhysicsConfig().ctrl_dt_s)
     return [
         f"{clips.path}: can be trained on",
-        f"body {clips.model_name}, unit {clips.length_unit_m:g} m, {model.nv} degrees of freedom, "
+        f"body {clips.model_name}, {model.nv} degrees of freedom, "
         f"{model.nu} actuators ({shorten(actuator_labels(model), 6)})",
         f"{counted(len(lengths), 'clip')} of {spread} s at {clips.rate_hz:g} Hz",
         f"root {arena.root_body}, end effectors {shorten(arena.end_effectors) or 'none'}, "
         f"floor {arena.floor or 'none'}",
+        *unit_lines(clips),
         *strength_lines(body, clips),
     ]
 

@@ -12,6 +12,9 @@ from typing import Any
 from track_mjx._common.render.settings import FilmConfig
 from track_mjx._common.settings import setting
 
+MASS_UNITS = {"kg": 1.0, "g": 1e-3, "mg": 1e-6, "ug": 1e-9}
+"""Size in kg of the mass units that a body may use."""
+
 
 @dataclass
 class ArenaConfig:
@@ -30,6 +33,10 @@ class ArenaConfig:
     """keep the masses and inertias of the body, or compute them from the shapes of its geoms."""
     density: float | None = setting(None, gt=0)
     """Density of all geoms for inertia=shapes, in the MJCF's units (water: 1000 in m and kg); empty: as in the MJCF."""
+    gravity: float | None = setting(None, ge=0)
+    """Gravity, m s-2, downwards (earth: 9.81); empty: that of the MJCF."""
+    mass_unit: str = setting("kg", choices=tuple(MASS_UNITS))
+    """Mass unit of the MJCF, for the units of forces in files: kg, g, mg or ug; `check` names it."""
     armature: float = setting(0.0, ge=0)
     """Least armature of every hinge that an actuator moves, in the MJCF's units (kg m2 in m and kg): inertia of the
     drive, which steadies light segments and adds no mass."""

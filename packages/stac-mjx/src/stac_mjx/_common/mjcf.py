@@ -205,9 +205,10 @@ def actuator_path_units(model: mujoco.MjModel, length_unit_m: float) -> tuple[st
     return tuple(units)
 
 
-def actuator_force_units(model: mujoco.MjModel, length_unit_m: float) -> tuple[str, ...]:
-    """Unit of each actuator's force, for an MJCF in kilograms and seconds."""
+def actuator_force_units(model: mujoco.MjModel, length_unit_m: float, mass: str = "kg") -> tuple[str, ...]:
+    """Unit of each actuator's force, for an MJCF in seconds and this unit of mass."""
     unit = unit_name(length_unit_m)
-    force = "N" if unit == "m" else f"kg {unit} s-2"
-    torque = "N m" if unit == "m" else f"kg {unit}2 s-2"
+    force, torque = f"{mass} {unit} s-2", f"{mass} {unit}2 s-2"
+    if (mass, unit) == ("kg", "m"):
+        force, torque = "N", "N m"
     return tuple(torque if path == "rad" else force for path in actuator_path_units(model, length_unit_m))

@@ -76,6 +76,8 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     drop_actuators(spec, arena.drop_actuators)
     set_actuators(spec, arena.actuators, arena.servo_hz, end_effectors)
     _set_options(spec, physics)
+    if arena.gravity is not None:
+        spec.option.gravity = [0.0, 0.0, -arena.gravity / clips.length_unit_m]
     try:
         quick_compile(spec)
         xml = exact_xml(spec)

@@ -21,7 +21,7 @@ def set_inertia(spec: mujoco.MjSpec, arena: ArenaConfig) -> None:
     if arena.density is not None and arena.inertia != "shapes":
         raise ConfigError(f"arena.density={arena.density:g} needs arena.inertia=shapes")
     if arena.inertia == "shapes":
-        _from_shapes(spec, arena.density)
+        from_shapes(spec, arena.density)
     if arena.armature > 0:
         moved = moved_hinges(quick_compile(spec))
         for joint in spec.joints:
@@ -29,7 +29,8 @@ def set_inertia(spec: mujoco.MjSpec, arena: ArenaConfig) -> None:
                 joint.armature = max(joint.armature, arena.armature)
 
 
-def _from_shapes(spec: mujoco.MjSpec, density: float | None) -> None:
+def from_shapes(spec: mujoco.MjSpec, density: float | None) -> None:
+    """Take masses and inertias from the shapes of geoms, all of one density or (None) of their own."""
     spec.compiler.inertiafromgeom = int(mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_TRUE)
     for body in spec.bodies:
         body.explicitinertial = False

@@ -118,7 +118,7 @@ def step_values(setup: Setup, rollout: Rollout, recording: Recording, valid: np.
     task = setup.task
     force = np.asarray(recording.states.actuator_force)[..., 1:, :]
     metrics = np.stack([rollout.metrics[name] for name in task.metric_names], axis=-1)
-    units = actuator_force_units(task.body.model, setup.clips.length_unit_m)
+    units = actuator_force_units(task.body.model, setup.clips.length_unit_m, setup.config.arena.mass_unit)
     return {
         "ctrl": Variable(blanked(recording.ctrl, valid), {"column_units": ("1",) * task.body.model.nu}),
         "action": blanked(recording.action, valid),
