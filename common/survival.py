@@ -45,7 +45,7 @@ class Survival:
     @property
     def median(self) -> float:
         """First time at which at most half survive; NaN if more than half survive throughout."""
-        below = np.flatnonzero(self.survival <= 0.5)
+        below = np.flatnonzero(self.survival <= 0.5 + 1e-12)  # half of an even number is a product of fractions
         return float(self.time[below[0]]) if len(below) else float("nan")
 
 

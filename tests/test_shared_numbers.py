@@ -155,3 +155,10 @@ def test_regions_stand_in_one_table() -> None:
             region: set(members) for region, members in names.items()
         }
         assert assign_regions(parts) == regions_by_name(parts)
+
+
+def test_the_median_is_where_exactly_half_survive() -> None:
+    """Of an even number half have ended at the middle event, whatever the products of fractions round to."""
+    for count in range(2, 101, 2):
+        curve = kaplan_meier(np.arange(1.0, count + 1), np.ones(count, dtype=bool))
+        assert curve.median == count / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,12 @@ from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
 from reach_analysis.forecasting.forecaster import fixed_lags
 from reach_analysis.forecasting.nulls import MakeForecaster, forecast_null, noise_filtered, trial_permuted
 from reach_analysis.statistics.correlation import Measure
-from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.statistics.folds import trial_folds
 from reach_analysis.synthetic.systems import autoregressive
+from scipy.stats import spearmanr, t
 from synthetic.systems import coupled_logistic
 
-QUICK = AssessmentSettings(permutations=99, surrogates=39, resampling=Resampling(resamples=300))
+QUICK = AssessmentSettings(permutations=99, surrogates=39)
 
 
 def with_lags(lags: Lags, n_folds: int | None = 5) -> MakeForecaster:
@@ -45,6 +46,40 @@ def test_a_real_relation_beats_everything(coupled: TrialData) -> None:
     assert score.interval.low < score.value < score.interval.high
     assert (score.trials, score.predictions) == (12, 12 * 49)
     assert any("Tp = 0" in note for note in score.notes)
+
+
+@pytest.mark.parametrize(("n", "arrangements"), [(4, 24), (5, 120)])
+def test_p_of_few_trials_counts_every_exchange(n: int, arrangements: int) -> None:
+    for seed in range(6):
+        rng = np.random.default_rng([n, seed])
+        x = [np.cumsum(rng.normal(size=40)) for _ in range(n)]
+        data = trial_data(x, [np.sin(rows) + 0.01 * rng.normal(size=40) for rows in x]).standardised()
+        for score in assess(Task("y", data, with_lags(Lags(2), n)), replace(QUICK, permutations=1000, surrogates=0)):
+            p = score.null("trial permutation").p_value
+            assert p >= 1 / arrangements
+            assert p * arrangements == pytest.approx(round(p * arrangements))
+
+
+def test_intervals_come_from_forecasts_without_each_trial() -> None:
+    """By hand: take a trial away from the data, and forecast the rest with the folds it had."""
+    rng = np.random.default_rng(3)
+    x = list(autoregressive(rng, 6, 30, 0.9))
+    y = [np.tanh(rows) + 0.3 * rng.normal(size=30) for rows in x]
+    data = trial_data(x, y)
+    folds = trial_folds(data.ids, 3)
+    score = assess(Task("y", data, lambda given: fixed_lags(given, Lags(2), folds)), QUICK)[0]
+    without = []
+    for left_out in range(6):
+        kept = [number for number in range(6) if number != left_out]
+        rest = trial_data([x[i] for i in kept], [y[i] for i in kept], [data.ids[i] for i in kept])
+        forecaster = fixed_lags(rest, Lags(2), folds[kept])
+        predicted = forecaster.predict(rest.target[:, None])[:, 0]
+        without.append(spearmanr(rest.target[forecaster.samples], predicted)[0])
+    left = np.arctanh(without)
+    reach = t.ppf(0.975, 5) * np.sqrt(((left - left.mean()) ** 2).sum())
+    assert score.interval == pytest.approx(np.tanh(np.arctanh(score.value) + np.array([-reach, reach])))
+    few = trial_data(x[:4], y[:4])
+    assert np.isnan(assess(Task("y", few, with_lags(Lags(2), 4)), QUICK)[0].interval.low)
 
 
 def test_persistence_counts_only_for_a_target_forecast_from_its_own_past(coupled: TrialData) -> None:
@@ -99,7 +134,7 @@ def test_filtered_noise_is_not_called_a_signal() -> None:
 
 def test_shuffling_is_shown_only_on_request_and_never_counts() -> None:
     x, y = (autoregressive(np.random.default_rng(seed), 12, 40, 0.95) for seed in (1, 2))
-    settings = AssessmentSettings(permutations=0, surrogates=0, shuffle=True, resampling=Resampling(resamples=200))
+    settings = AssessmentSettings(permutations=0, surrogates=0, shuffle=True)
     score = assess(Task("independent", trial_data(list(x), list(y)), with_lags(Lags(2))), settings)[0]
     null = score.null("shuffled samples")
     assert not null.controls
@@ -109,9 +144,7 @@ def test_shuffling_is_shown_only_on_request_and_never_counts() -> None:
 
 
 def test_errors_count_downwards(coupled: TrialData) -> None:
-    settings = AssessmentSettings(
-        (Measure.MAE, Measure.RMSE), permutations=99, surrogates=0, resampling=Resampling(resamples=200)
-    )
+    settings = AssessmentSettings((Measure.MAE, Measure.RMSE), permutations=99, surrogates=0)
     scores = assess(Task("x", coupled, with_lags(Lags(2, -1, 1)), unit="mV"), settings)
     assert [score.measure for score in scores] == [Measure.MAE, Measure.RMSE]
     for score in scores:

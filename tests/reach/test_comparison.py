@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reach_analysis._common.errors import DataError
-from reach_analysis.config import ComparisonConfig
+from reach_analysis.config import ComparisonConfig, EmgConfig, SpectraConfig
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.statistics.estimates import Resampling, paired_difference
 from reach_analysis.studies.comparison import run as study
+from reach_analysis.studies.emg import run as emg_study
+from reach_analysis.studies.spectra import run as spectra_study
 from synthetic.reach import ReachSettings, make_reaches
 from synthetic.writing import Content, write_content
 
@@ -91,6 +93,26 @@ def test_trials_are_joined_by_name_not_by_place(tmp_path: Path) -> None:
     error = next(row for name, row in rows_of(one=one, two=two).items() if name.startswith("joint error"))
     assert error["difference"] == pytest.approx(0.0, abs=1e-6)
     assert abs(error["high"] - error["low"]) < 1e-5
+
+
+def test_a_controller_cut_short_does_not_differ_from_itself(tmp_path: Path) -> None:
+    """Effort changes over a reach: means over unequal time would differ by half."""
+    made = content()
+    one = written(tmp_path / "one.h5", made)
+    ends = {"n_steps": np.full(N, 50), "terminated": np.ones(N, dtype=bool)}
+    two = written(tmp_path / "two.h5", replace(made, **ends))
+    found = study({"one": one, "two": two}, CONFIG)
+    for row in found.results:
+        assert row["difference"] == 0.0, row["quantity"]
+        assert row["p"] == 1.0
+        assert (row["first_reached_end"], row["second_reached_end"]) == (1.0, 0.0)
+    assert f"{N * 70} steps that only one of them took were left out" in found.notes[0]
+    spectra = spectra_study({"one": one, "two": two}, SpectraConfig(low_hz=50.0, resamples=100)).results["differences"]
+    assert [(row["difference"], row["p"]) for row in spectra] == [(0.0, 1.0)]
+    config = EmgConfig(emg="synthetic:one", resamples=100)
+    rows = emg_study({"one": one, "two": two}, config).results["differences"]
+    assert {row["mae_difference"] for row in rows} == {0.0}
+    assert all(row["mae_p"] <= row["mae_p_holm"] for row in rows)
 
 
 def test_controllers_without_a_trial_in_common_are_refused(tmp_path: Path) -> None:

@@ -72,6 +72,15 @@ def test_impossible_lags_are_refused(E: int, tau: int, message: str) -> None:
         Lags(E, tau)
 
 
+@pytest.mark.parametrize("lags", [Lags(3, 1, 1), Lags(3, 1, 2), Lags(3, -1, 0), Lags(3, -1, -2), Lags(1, -1, 0)])
+def test_an_own_past_that_holds_the_target_is_refused(lags: Lags) -> None:
+    """White noise would be forecast from "its own past" with r = 0.99."""
+    noise = list(np.random.default_rng(0).normal(size=(4, 20)))
+    with pytest.raises(ConfigError, match="would hold what they predict"):
+        embed(trial_data(noise, noise, own=0), lags)
+    assert len(embed(trial_data(noise, noise), lags).targets), "other predictors may"
+
+
 def test_faults_of_trials_are_named_together() -> None:
     with pytest.raises(DataError, match="trial 'b': 3 samples of predictors, 4 of the target"):
         trial_data([np.zeros(3), np.zeros(3)], [np.zeros(3), np.zeros(4)], ["a", "b"])

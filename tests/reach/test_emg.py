@@ -119,7 +119,7 @@ def test_the_chain_is_what_its_steps_are_by_hand() -> None:
     out = process(series, table(2), ChainConfig()).envelope.stacked()[..., 0]
     band = signal.butter(4, [20, 1000], "bandpass", fs=RATE, output="sos")
     low = signal.butter(4, 50, fs=RATE, output="sos")
-    by_hand = np.stack([signal.sosfiltfilt(low, np.abs(signal.sosfiltfilt(band, rows))) for rows in raw])
+    by_hand = np.stack([signal.sosfiltfilt(low, np.abs(signal.sosfiltfilt(band, rows))) for rows in raw]).clip(0)
     by_hand = by_hand[:, 4500:13_500].reshape(2, 60, 150).mean(axis=2)
     np.testing.assert_allclose(out, by_hand / np.percentile(by_hand, 98), rtol=1e-9)
 
@@ -131,6 +131,24 @@ def test_normalisation_uses_all_trials_of_a_muscle_and_no_other() -> None:
     np.testing.assert_allclose(out.values[0][0], [1 / 3, 1.0])
     with pytest.raises(DataError, match="no amplitude to divide by in b"):
         normalise(one_trial_each("x", [np.array([[1.0, 0.0]])], 200.0, ["a", "b"]), 98.0)
+
+
+@pytest.mark.parametrize("constant", [0.0, 5.0, 2055.0])
+@pytest.mark.parametrize("trials", [(0, 1, 2), (1,)])
+def test_an_electrode_that_is_stuck_is_refused(constant: float, trials: tuple[int, ...]) -> None:
+    """An envelope of rounding noise, scaled to 1, looks like one; in one trial of three, too."""
+    values = np.random.default_rng(0).normal(size=(3, 24_000, 2))
+    values[list(trials), :, 1] = constant
+    with pytest.raises(DataError, match=r"no amplitude to divide by in dead in trial '[01]'"):
+        process(one_trial_each("EMG", list(values), RATE, ["good", "dead"]), table(3), ChainConfig())
+
+
+def test_envelopes_are_never_negative() -> None:
+    """A burst after silence: the low-pass swings below 0 next to it."""
+    values = 1e-6 * np.random.default_rng(0).normal(size=(1, 24_000, 1))
+    values[0, 9000:9300] *= 1e6
+    envelope = process(one_trial_each("EMG", list(values), RATE, ["biceps"]), table(1), ChainConfig()).envelope
+    assert envelope.values[0].min() == 0.0
 
 
 def test_windows_count_time_from_the_reach() -> None:
@@ -217,7 +235,7 @@ def test_emg_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("t1,t2\n1,2\n")
     two, three = table(2), table(3)
     assert read_emg_csv({"a": tmp_path / "a.csv"}, two, 10.0).values[1][:, 0].tolist() == [4.0, 5.0, 6.0]
-    with pytest.raises(DataError, match=r"has 2 rows, but the trial table needs row 3"):
+    with pytest.raises(DataError, match=r"has 2 rows, but trials.csv has 3: rows belong to trials by their order"):
         read_emg_csv({"a": tmp_path / "a.csv"}, three, 10.0)
     with pytest.raises(DataError, match=r"trial '0' differs in length"):
         read_emg_csv({"a": tmp_path / "a.csv", "b": tmp_path / "b.csv"}, two, 10.0)
@@ -225,6 +243,21 @@ def test_emg_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         read_emg_csv({"c": tmp_path / "c.csv"}, two, 10.0)
     with pytest.raises(InputError, match="cannot be read"):
         read_emg_csv({"d": tmp_path / "d.csv"}, two, 10.0)
+
+
+def test_a_table_that_lost_a_row_is_refused_unless_rows_are_named(tmp_path: Path) -> None:
+    """By position every later trial would get its neighbour's EMG."""
+    (tmp_path / "t.csv").write_text("trial,start,end\n1,3,9\n3,3,9\n")
+    (tmp_path / "b.csv").write_text("1,1\n2,2\n3,3\n")
+    trials = read_trials(tmp_path / "t.csv")
+    with pytest.raises(DataError, match=r"b.csv: has 3 rows, but t.csv has 2.*recording.emg_names=true"):
+        read_emg_csv({"b": tmp_path / "b.csv"}, trials, 10.0)
+    (tmp_path / "n.csv").write_text("03,3,3\n01,1,1\n02,2,2\n")
+    found = read_emg_csv({"b": tmp_path / "n.csv"}, trials, 10.0, named=True)
+    assert [rows[0, 0] for rows in found.values] == [1.0, 3.0]
+    (tmp_path / "n.csv").write_text("01,1,1\n")
+    with pytest.raises(DataError, match=r"has no row for 3 of t.csv; its rows: 1"):
+        read_emg_csv({"b": tmp_path / "n.csv"}, trials, 10.0, named=True)
 
 
 def test_missing_values_and_foreign_trials_are_refused() -> None:
@@ -263,6 +296,24 @@ def test_nwb_gives_the_same_samples_at_the_same_times(tmp_path: Path) -> None:
     np.testing.assert_allclose(raw.values[1][sample], data[round(1.65 * 2000), [2, 0]] * 1e-6)
     emg = process(raw, trials, ChainConfig(band_hz=[20.0, 900.0]))
     assert emg.envelope.lengths == (60, 60)
+
+
+@pytest.mark.parametrize("rate_hz", [1999.92, 2000.08, 1998.8])
+def test_nwb_of_a_synchronised_clock_is_read_by_its_timestamps(tmp_path: Path, rate_hz: float) -> None:
+    data = nwb_file(tmp_path / "session.nwb")
+    with h5py.File(tmp_path / "session.nwb", "r+") as file:
+        del file["acquisition/EMG/starting_time"]
+        stamps = 10.0 + np.arange(len(data)) / rate_hz
+        file["acquisition/EMG/timestamps"] = np.stack([stamps] * 2)  # some tools repeat them
+        file["acquisition/EMG/channel_conversion"] = [1.0, 1.0, 5.0]
+        file["acquisition/EMG/data"].attrs["offset"] = 3e-6
+    raw, trials = read_nwb(tmp_path / "session.nwb", RecordingConfig(nwb_channels={"biceps": 2}))
+    first = int(np.searchsorted(stamps, 11.4))
+    assert raw.start_s[1] == stamps[first]
+    np.testing.assert_allclose(raw.values[1][0, 0], 5e-6 * data[first, 2] + 3e-6)
+    emg = process(raw, trials, ChainConfig(band_hz=[20.0, 900.0]))
+    assert emg.envelope.lengths == (60, 60)
+    assert emg.envelope.rate_hz == 200.0
 
 
 def test_nwb_without_what_is_needed_says_what_there_is(tmp_path: Path) -> None:

@@ -70,6 +70,39 @@ def test_lags_do_not_look_across_trials() -> None:
     assert abs(fit.correlation.value) < 0.4
 
 
+def test_errors_stand_next_to_simpler_envelopes() -> None:
+    """The same shapes at half the height: the error is amplitude, and one factor takes it away."""
+    recorded = bumps(12, 60, seed=3) + 0.1
+    (fit,), _ = muscles.compare("a", "act", series(recorded / 2, "s"), series(recorded, "e"), QUICK)
+    found = fit.simpler
+    assert found["scale"] == pytest.approx(2.0)
+    assert found["mae_scaled"] == pytest.approx(0.0, abs=1e-12)
+    pairs = [(i, j) for i in range(12) for j in range(12) if i != j]
+    errors = [np.abs(recorded[i] / 2 - recorded[j]).mean() for i, j in pairs]
+    assert found["mae_exchanged"] == pytest.approx(np.mean(errors))
+    assert found["correlation_exchanged"] == pytest.approx(
+        np.mean([np.corrcoef(recorded[i], recorded[j])[0, 1] for i, j in pairs])
+    )
+    others = [np.delete(recorded, i, axis=0).mean(axis=0) for i in range(12)]
+    assert found["mae_mean_trial"] == pytest.approx(
+        np.mean([np.abs(a - b).mean() for a, b in zip(others, recorded, strict=True)])
+    )
+    assert found["mae_constant"] == pytest.approx(np.abs(recorded - np.median(recorded)).mean())
+    assert found["correlation_p"] == pytest.approx(1 / 401)
+    (other,), _ = muscles.compare("a", "act", series(recorded[::-1], "s"), series(recorded, "e"), QUICK)
+    assert other.simpler["correlation_p"] > 0.05
+
+
+def test_onsets_of_fewer_than_three_trials_give_no_number() -> None:
+    rising, falling = np.linspace(0, 1, 40), np.linspace(1, 0, 40)
+    recorded = np.stack([rising] * 6)
+    (fit,), _ = muscles.compare(
+        "a", "act", series(np.stack([rising] * 2 + [falling] * 4), "s"), series(recorded, "e"), QUICK
+    )
+    assert fit.onset_s.n == 2
+    assert np.isnan(fit.onset_s.value)
+
+
 def test_onset_is_where_the_trial_rises_through_a_fraction_of_its_range() -> None:
     assert muscles.onset(np.array([0.0, 0.0, 1.0, 4.0, 2.0]), 0.5) == pytest.approx(2 + 1 / 3)
     assert np.isnan(muscles.onset(np.array([4.0, 3.0, 0.0]), 0.5))

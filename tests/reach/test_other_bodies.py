@@ -18,7 +18,7 @@ from reach_analysis.forecasting.nulls import noise_filtered
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.estimates import Interval
 from reach_analysis.statistics.score import Null, Score
-from reach_analysis.studies import comparison, coupling, gait, similarity, synergies
+from reach_analysis.studies import comparison, coupling, errors, gait, pca, similarity, survival, synergies
 from reach_analysis.studies.forecast_questions import questions
 from reach_analysis.studies.pca import usual_colour
 from synthetic.reach import ReachSettings, make_reaches, write_reaches
@@ -98,6 +98,46 @@ def test_motors_are_not_called_muscles(motors: Rollouts) -> None:
     assert "muscle activation" not in {row["quantity"] for row in rows}
 
 
+def rewritten(path: Path, **arrays: Any) -> Rollouts:
+    """Six reaches with some data sets changed: functions of what they were."""
+    made = make_reaches(ReachSettings(n_trials=6, n_units=8, seed=1)).content
+    steps = arrays.pop("n_steps", made.n_steps)
+    changed = {name: change(made.arrays[name].copy()) for name, change in arrays.items()}
+    write_content(path, replace(made, n_steps=steps, arrays={**made.arrays, **changed}))
+    return read_rollouts(path)
+
+
+def test_one_constant_layer_or_missing_value_takes_nothing_else_away(tmp_path: Path) -> None:
+    def gap(act: np.ndarray) -> np.ndarray:
+        act[2, 50, 3] = np.nan
+        return act
+
+    changes: dict[str, Any] = {"activations/decoder/layer_0": np.ones_like, "act": gap}
+    rollouts = rewritten(tmp_path / "gaps.h5", **changes)
+    assert kind_of_actuators(rollouts) == "muscles"
+    found = pca.run(rollouts, config.PcaConfig())
+    assert len(found.results) == 5
+    assert found.notes == ("Constant, and left out: decoder/layer_0.",)
+    with pytest.raises(DataError, match=r"gaps.h5: decoder/layer_0: does not vary"):
+        pca.run(rollouts, config.PcaConfig(layers=["decoder/layer_0"]))
+    compared = similarity.run(rollouts, config.SimilarityConfig(draws=19))
+    assert {row["first"] for row in compared.results} >= {"intention", "encoder 1", "muscles"}
+    assert "Constant, and left out: decoder 1." in compared.notes
+    muscle = rollouts.names["actuator"][3]
+    assert any(muscle in note for note in compared.notes)
+    kept = synergies.run(rollouts, config.SynergiesConfig(largest=2, folds=2))
+    assert kept.results["left_out"] == [muscle]
+    assert f"Activation is missing, so these were left out: {muscle} (2 samples)." in kept.notes
+
+
+def test_trials_of_no_step_or_one_are_passed_over(tmp_path: Path) -> None:
+    short = rewritten(tmp_path / "short.h5", n_steps=np.array([120, 0, 120, 1, 120, 120]))
+    layers = config.PcaConfig(layers=["latent_mean"])
+    assert pca.run(short, layers).results[0]["trials"] == 5
+    assert synergies.run(short, config.SynergiesConfig(largest=2, folds=2)).results["chosen"] == 2
+    assert pca.run(rewritten(tmp_path / "one.h5", n_steps=np.ones(6, dtype=int)), layers).results[0]["samples"] == 6
+
+
 @pytest.mark.parametrize("stored", [False, True])
 def test_actuators_without_a_state_are_no_muscles_and_it_is_said(tmp_path: Path, stored: bool) -> None:
     content = make_walks(WalkSettings(n_clips=5, duration_s=0.5))
@@ -110,6 +150,44 @@ def test_actuators_without_a_state_are_no_muscles_and_it_is_said(tmp_path: Path,
         questions(walker, config.ForecastConfig())
     asked, _, _ = questions(walker, config.ForecastConfig(signal="ctrl"))
     assert {one.name.split(" ")[1] for one in asked} == {"(ctrl)"}
+
+
+@pytest.mark.parametrize(
+    ("endings", "ended", "said"),
+    [
+        (("non_finite",), (None,) * 6, "Nothing could end an episode of one early"),
+        (("lost", "non_finite"), (None,) * 6, "None of 6 episodes of one ended early (lost would end one)."),
+        (
+            ("lost", "non_finite"),
+            ("non_finite", "lost", None, None, None, "lost"),
+            "3 ended early (non finite: 1, lost: 2).",
+        ),
+    ],
+)
+def test_survival_says_what_could_end_an_episode_and_what_did(
+    tmp_path: Path, endings: tuple[str, ...], ended: tuple[str | None, ...], said: str
+) -> None:
+    rollouts = replace(rewritten(tmp_path / "six.h5"), endings=endings, ended=ended)
+    found = survival.run({"one": rollouts}, config.SurvivalConfig(times_s=[0.1]))
+    assert said in survival.section(found).findings[0]
+
+
+def test_errors_of_unseen_clips_come_first(tmp_path: Path) -> None:
+    def off(qpos: np.ndarray) -> np.ndarray:
+        qpos[:4] += 0.02  # the clips that were trained on, further away, so that the sets differ
+        return qpos
+
+    rollouts = rewritten(tmp_path / "six.h5", qpos=off)
+    known = replace(rollouts, sets=("train",) * 4 + ("test",) * 2, ended=("lost", *rollouts.ended[1:]))
+    found = errors.run(known, config.ErrorsConfig(resamples=100))
+    totals = [row for row in found.results if row["name"] == errors.TOTAL]
+    assert [(row["clips"], row["trials"]) for row in totals] == [("unseen", 2), ("trained on", 4)]
+    assert [row["reached_end"] for row in totals] == [1.0, 0.75]
+    assert errors.facts(found)["joints/total/deg/mean"].value == totals[0]["mean"] < totals[1]["mean"]
+    first, second = errors.section(found).findings
+    assert "joints of clips that were not trained on" in first
+    assert "25 % of the episodes ended early" in second
+    assert {row["clips"] for row in errors.run(rollouts, config.ErrorsConfig(resamples=100)).results} == {"all"}
 
 
 def test_cross_maps_take_the_joints_that_vary_most_and_say_so(
@@ -154,7 +232,7 @@ def test_the_number_of_synergies_is_the_same_from_means_over_samples(
 
 def test_a_null_has_the_colour_of_its_legend_in_every_row() -> None:
     """Two forecasts have different nulls: colours go by name, not by column."""
-    interval = Interval(0.4, 0.6, 0.95, "percentile", 5, 100)
+    interval = Interval(0.4, 0.6)
     draws = np.linspace(-0.1, 0.1, 20)
     scores = [
         Score("x", Measure.SPEARMAN, 0.5, "1", 5, 50, interval, tuple(Null(name, "", draws, 0.05) for name in names))

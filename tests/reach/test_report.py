@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,18 @@ import numpy as np
 import pytest
 from reach_analysis.cli import main
 from reach_analysis.report.page import inline
-from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES, Claim, Facts, check, citations, claims, judge
+from reach_analysis.report.papers import (
+    BETTER,
+    DIFFERS,
+    OPEN,
+    REPLICATES,
+    Claim,
+    Facts,
+    check,
+    citations,
+    claims,
+    judge,
+)
 from reach_analysis.studies.section import Cell, Column, Fact, interval, number, p_text, table
 from reach_analysis.synthetic.emg import EmgSettings
 from reach_analysis.verbs import STUDIES
@@ -260,6 +272,7 @@ def test_synthetic_emg_is_said_loudly_and_replicates_nothing(folder: Path) -> No
 CLAIM = Claim("x", "A", "1", "q", "1", "f", "n", value=10.0, margin=2.0)
 BOUND = Claim("x", "A", "1", "q", "1", "f", "n", at_most=1.0)
 FLOOR = Claim("x", "A", "1", "q", "1", "f", "n", at_least=1.0)
+PRINTED = Claim("x", "A", "1", "q", "1", "f", "n", value=0.82, at_most=0.92)
 SAME = Claim("x", "A", "1", "q", "1", "f", "n", value=3.0, margin=0.0)
 
 
@@ -271,19 +284,25 @@ SAME = Claim("x", "A", "1", "q", "1", "f", "n", value=3.0, margin=0.0)
         (CLAIM, Fact(13.0, 12.1, 14.0), DIFFERS),
         (CLAIM, Fact(7.0, 6.0, 7.9), DIFFERS),
         (CLAIM, Fact(10.0, 0.0, 20.0), OPEN),
-        (CLAIM, Fact(12.0), REPLICATES),
-        (CLAIM, Fact(12.1), DIFFERS),
+        (CLAIM, Fact(12.0), OPEN),
+        (CLAIM, Fact(99.0), OPEN),
         (BOUND, Fact(0.5, 0.4, 1.0), REPLICATES),
         (BOUND, Fact(0.9, 0.8, 1.1), OPEN),
         (BOUND, Fact(1.2, 1.1, 1.3), DIFFERS),
         (FLOOR, Fact(1.2, 1.1, 1.3), REPLICATES),
-        (FLOOR, Fact(0.5), DIFFERS),
-        (SAME, Fact(3.0), REPLICATES),
-        (SAME, Fact(4.0), DIFFERS),
+        (FLOOR, Fact(0.5, 0.4, 0.6), DIFFERS),
+        (SAME, Fact(3.0, 3.0, 3.0), REPLICATES),
+        (SAME, Fact(4.0, 4.0, 4.0), DIFFERS),
+        (PRINTED, Fact(0.85, 0.8, 0.9), REPLICATES),
+        (PRINTED, Fact(0.159, 0.15, 0.17), BETTER),
+        (PRINTED, Fact(1.0, 0.93, 1.1), DIFFERS),
     ],
 )
 def test_verdicts_follow_from_value_and_interval(claim: Claim, ours: Fact, verdict: str) -> None:
     assert judge(claim, ours)[0] == verdict
+    if not ours.has_interval:
+        assert "no interval" in judge(claim, ours)[1]
+        assert "end of the sweep" in judge(claim, replace(ours, at_end=True))[1]
 
 
 def test_claims_are_whole_and_point_at_sections_and_papers_there_are() -> None:
@@ -315,6 +334,8 @@ def test_claims_take_the_number_of_their_own_controller() -> None:
     alone = Facts(known, {}, ("one",), "one")
     by_id = {one.claim.id: one for one in check(alone, "mouse_arm", synthetic=False)}
     assert "called joint_only" in by_id["a-tracking"].why
+    made_up = check(facts, "mouse_arm", synthetic=False, made_up=True)
+    assert {one.verdict for one in made_up if one.here} == {OPEN}
     elsewhere = {one.claim.id: one for one in check(facts, "worm", synthetic=False)}
     assert not elsewhere["a-tracking"].here
     assert elsewhere["a-tracking"].ours is None

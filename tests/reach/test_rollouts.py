@@ -102,6 +102,41 @@ def test_a_file_without_the_repeats_it_counts_is_refused(copy: Path, seed: int |
         read_rollouts(copy, seed)
 
 
+@pytest.mark.parametrize("names", [["1", "1", "2", "3", "4"], ["1", "01", "2", "3", "4"]])
+def test_trials_of_one_name_are_refused_with_the_name_of_the_file(copy: Path, names: list[str]) -> None:
+    with edit(copy) as file:
+        file["trial_id"][:] = names
+    with pytest.raises(DataError, match=r"copy.h5: trial_id: several clips have the same trial: 1"):
+        read_rollouts(copy)
+
+
+def test_repeats_are_read_one_at_a_time_and_it_is_said(copy: Path, tmp_path: Path) -> None:
+    with edit(copy) as file:
+        file.create_dataset("seed", data=[7, 7, 7])
+        for name, scale in list(file.items()):
+            repeated = isinstance(scale, h5py.Dataset) and scale.ndim and len(scale) == 5
+            if repeated and name not in ("clip", "clip_name", "trial_id", "metric", "names_qpos"):
+                values, attributes = scale[...], dict(scale.attrs)
+                del file[name]
+                file.create_dataset(name, data=np.stack([values] * 3))
+                for key, value in attributes.items():
+                    if key != "DIMENSION_LIST":
+                        file[name].attrs[key] = value
+    with pytest.raises(DataError, match=r"copy.h5: seed: several repeats have the same seed: 7"):
+        read_rollouts(copy)
+    with edit(copy) as file:
+        file["seed"][:] = [7, 8, 9]
+    assert "holds 3 repeats of every clip; this is about the one of seed 8" in read_rollouts(copy, 8).unread_seeds
+
+
+def test_the_set_of_each_clip_is_read_where_it_is_known(copy: Path) -> None:
+    assert read_rollouts(copy).sets == ()
+    with edit(copy) as file:
+        file.create_dataset("clip_set", data=["train", "train", "train", "test", "test"], dtype=h5py.string_dtype())
+    assert read_rollouts(copy).sets == ("train", "train", "train", "test", "test")
+    assert read_rollouts(copy).endings == ("lost",)
+
+
 def test_a_newer_minor_version_is_read_with_a_warning(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
     with edit(copy) as file:
         file.attrs["schema_version"] = "1.7"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError
@@ -10,16 +12,17 @@ from reach_analysis.representation import similarity
 from reach_analysis.representation.similarity import common_window, exchanges, main_axes, trial_distances
 from reach_analysis.representation.synergies import _project as project
 from reach_analysis.representation.synergies import accounted, choose_rank, factorise, synergies
+from reach_analysis.statistics.permutation import Arrangements
 from scipy.optimize import linear_sum_assignment, nnls
 from scipy.stats import spearmanr
 from synthetic.reach import SYNERGIES, ReachSettings, make_reaches
 
 
-def cka(first: np.ndarray, second: np.ndarray, orders: np.ndarray) -> similarity.Similarity:
+def cka(first: np.ndarray, second: np.ndarray, orders: Arrangements) -> similarity.Similarity:
     return similarity.cka(main_axes(first, "a"), main_axes(second, "b"), orders)
 
 
-def rsa(first: np.ndarray, second: np.ndarray, orders: np.ndarray) -> similarity.Similarity:
+def rsa(first: np.ndarray, second: np.ndarray, orders: Arrangements) -> similarity.Similarity:
     distances = trial_distances(first, "a"), trial_distances(second, "b")
     return similarity.rsa(*distances, orders, ("a", "b"), first.shape[1])
 
@@ -43,7 +46,7 @@ def test_cka_is_the_textbook_s_and_its_null_that_of_exchanged_trials() -> None:
     orders = exchanges(8, 30, 1)
     found = cka(first, second, orders)
     np.testing.assert_allclose(found.value, textbook_cka(first, second), atol=1e-4)
-    null = [textbook_cka(first, second[order]) for order in orders]
+    null = [textbook_cka(first, second[order]) for order in orders.orders]
     np.testing.assert_allclose(found.null_mean, np.mean(null), atol=1e-3)
     assert found.p == pytest.approx((1 + np.sum(np.array(null) >= found.value)) / 31)
 
@@ -66,6 +69,31 @@ def test_rsa_is_the_rank_correlation_of_distances() -> None:
     assert found.value == pytest.approx(np.asarray(spearmanr(one, two))[0], abs=1e-12)
     assert abs(found.null_mean) < 0.15
     assert rsa(first, 2 * first, exchanges(9, 19, 0)).value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("measure", [cka, rsa])
+def test_p_of_few_trials_counts_every_exchange(measure) -> None:
+    """Four trials have 24 arrangements: the least p is 1/24, also where sums in another order differ by rounding."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        first = rng.normal(size=(4, 9, 3)).cumsum(axis=1)
+        found = measure(first, first + 1e-3 * rng.normal(size=first.shape), exchanges(4, 500, 0))
+        assert found.p * 24 == pytest.approx(round(found.p * 24))
+        assert found.p >= 1 / 24
+
+
+def test_many_trials_take_bounded_memory_and_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(300, 10, 24)), rng.normal(size=(300, 10, 24))
+    orders = exchanges(300, 19, 0)
+    tracemalloc.start()
+    found = similarity.cka(first, second, orders)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6, "all pairs of trials would take 415 MB"
+    monkeypatch.setattr(similarity, "MOST_PRODUCTS", 10**9)
+    kept = similarity.cka(first, second, orders)
+    assert (found.value, found.null_mean, found.p) == pytest.approx((kept.value, kept.null_mean, kept.p))
 
 
 @pytest.mark.parametrize("measure", [cka, rsa])
@@ -168,6 +196,8 @@ def test_activation_that_is_none_is_refused() -> None:
     good = mixture(0.0)
     with pytest.raises(DataError, match="cannot be negative"):
         synergies(good.map(lambda rows: rows - 1), 2)
+    ringing = good.map(lambda rows: np.where(rows == rows.min(), -0.003 * rows.max(), rows))  # of a zero-phase filter
+    assert synergies(ringing, 3).patterns.min() >= 0
     with pytest.raises(DataError, match="values are missing"):
         synergies(good.map(lambda rows: rows * np.nan), 2)
     with pytest.raises(DataError, match="never active: biceps_long"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError
-from reach_analysis.behaviour.spectra import band_power, check_band, mean_spectrum
+from reach_analysis.behaviour.spectra import band_power, check_band, mean_spectrum, power_by_thirds
 from reach_analysis.data.series import one_trial_each
 from synthetic.reach import ReachSettings, make_reaches
 
@@ -16,10 +16,12 @@ def test_a_sine_has_half_its_squared_amplitude_in_its_band_and_nothing_elsewhere
     time = np.arange(400) / RATE
     wave = 3 * np.sin(2 * np.pi * 50 * time)[:, None]
     series = one_trial_each("x", [wave], RATE, ["x"])
-    np.testing.assert_allclose(band_power(series, 40.0, 60.0).power, 4.5, rtol=1e-6)
-    np.testing.assert_allclose(band_power(series, 40.0, 60.0).fraction, 1.0, rtol=1e-6)
-    assert band_power(series, 100.0, 200.0).power.max() < 1e-6
-    assert band_power(series, 5.0, 40.0).power.max() < 1e-6
+    np.testing.assert_allclose(band_power(series, 40.0, 60.0).power, 4.5, rtol=0.02)
+    np.testing.assert_allclose(band_power(series, 40.0, 60.0).fraction, 1.0, rtol=0.02)
+    assert band_power(series, 100.0, 200.0).power.max() < 0.01
+    assert band_power(series, 5.0, 40.0).power.max() < 0.06
+    slow = one_trial_each("x", [np.sin(2 * np.pi * 3 * time[:118, None] + phase) for phase in range(6)], RATE, ["x"])
+    assert band_power(slow, 10.0).fraction.mean() < 0.01  # less than the movement leaks through a Hann window
 
 
 def test_white_noise_has_the_fraction_of_the_band() -> None:
@@ -28,7 +30,19 @@ def test_white_noise_has_the_fraction_of_the_band() -> None:
     found = band_power(series, 50.0, 150.0)
     np.testing.assert_allclose(found.power.mean(), 4.0 * 0.5, rtol=0.02)
     np.testing.assert_allclose(np.nanmean(found.fraction), 0.5, rtol=0.02)
-    assert abs(found.resolution_hz - RATE / 120) < 1e-12
+    assert abs(found.resolution_hz - RATE / 240) < 1e-12
+
+
+@pytest.mark.parametrize("start", [0, 20, 49, 98])
+def test_a_burst_counts_alike_wherever_it_is_in_the_trial(start: int) -> None:
+    """50 ms of 100 Hz in 295 ms, as the actions of a reach: its power is known."""
+    rows = np.zeros((118, 1))
+    rows[start : start + 20, 0] = np.sin(2 * np.pi * 100 * np.arange(20) / RATE)
+    series = one_trial_each("x", [rows], RATE, ["x"])
+    assert band_power(series, 10.0).power[0, 0] == pytest.approx(0.5 * 20 / 118, rel=0.02)
+    thirds = power_by_thirds(series, 10.0, 200.0)
+    assert thirds.sum() == pytest.approx(1.0)
+    assert thirds[min(2, (start + 10) * 3 // 118)] > 0.7
 
 
 def test_bands_side_by_side_add_up() -> None:
@@ -78,5 +92,5 @@ def test_a_flat_signal_has_no_fraction() -> None:
     found = band_power(one_trial_each("x", [np.ones((200, 1))], RATE, ["x"]), 10.0)
     assert found.power[0, 0] < 1e-20
     frequency, density = mean_spectrum(one_trial_each("x", [np.ones((200, 1))], RATE, ["x"]))
-    assert frequency[-1] == 200.0
+    assert frequency[-1] == 199.0
     assert density.max() < 1e-20

@@ -23,11 +23,14 @@ def study(name: str, config: Any) -> None:
     row = STUDIES[name]
     read = {"one": one_rollout, "all": conditions}.get(row.takes)
     pattern = getattr(config, "clip_pattern", None)
-    rollouts = read(config.rollouts, pattern, config.rollouts_seed) if read else {}
+    rollouts: Any = read(config.rollouts, pattern, config.rollouts_seed) if read else {}
     makers = [f"{row.module}:run"]
     if row.replication and config.replication:
         makers.append(row.replication)
+    read_from: list[Any] = [rollouts] if row.takes == "one" else list(rollouts.values())
     with results_folder(config.out, f"reach_results/{name}") as folder, reporting() as (log, stage):
+        for note in filter(None, (one.unread_seeds for one in read_from)):
+            log.warning(note)
         for maker in makers:
             result = load(maker)(rollouts, config, stage)
             for note in result.notes:

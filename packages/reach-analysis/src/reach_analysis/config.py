@@ -51,10 +51,18 @@ class SeedSettings:
 
 @dataclass
 class ResampleSettings(SeedSettings):
-    """How intervals are computed."""
+    """How intervals of means and tests of differences are computed."""
 
-    resamples: int = setting(2000, ge=0)
-    """Bootstrap resamples of trials for the intervals; 0: no intervals where a verb allows it."""
+    resamples: int = setting(2000, ge=100)
+    """Bootstrap resamples of trials for the intervals, and draws of signs for tests of differences."""
+
+
+@dataclass
+class IntervalSettings(SeedSettings):
+    """Whether intervals are computed that need no random draws."""
+
+    resamples: int = setting(1, ge=0)
+    """0: no intervals. They come from leaving out trials (jackknife), so any other number gives the same ones."""
 
 
 @dataclass
@@ -84,6 +92,8 @@ class RecordingConfig:
     """Column with the start of the reach; empty: reach_start, else start."""
     end_column: str = "end"
     """Column with the end of the trial."""
+    emg_names: bool = False
+    """EMG (CSV): each row begins with the trial's name; off: rows are in the order of the table."""
     nwb_series: str = "acquisition/EMG"
     """NWB: path of the time series that holds the EMG."""
     nwb_channels: Any = None
@@ -135,7 +145,7 @@ class CheckConfig:
 
 
 @dataclass
-class PcaConfig(ReplicationSettings, ResampleSettings, TrialSettings):
+class PcaConfig(ReplicationSettings, IntervalSettings, TrialSettings):
     """Settings of `reach-analysis pca`."""
 
     layers: list[str] = setting([])
@@ -150,8 +160,6 @@ class PcaConfig(ReplicationSettings, ResampleSettings, TrialSettings):
     colour_by: str | None = None
     """Joint that colours the trajectories, by name; empty: the elbow if the body has one, else the angle that varies
     most."""
-    resamples: int = setting(200, ge=0)
-    """Bootstrap resamples of trials for the intervals; 0: no intervals."""
 
 
 @dataclass
@@ -272,7 +280,7 @@ class SynergiesConfig(SeedSettings, RolloutSettings):
 
 
 @dataclass
-class ForecastConfig(ReplicationSettings, ResampleSettings, RecordingSettings, TrialSettings):
+class ForecastConfig(ReplicationSettings, IntervalSettings, RecordingSettings, TrialSettings):
     """Settings of `reach-analysis forecast`."""
 
     targets: list[str] = setting([])

@@ -97,7 +97,6 @@ STUDIES: dict[str, StudyVerb] = {
         examples="""\
             reach-analysis pca rollouts=rollouts.h5 colour_by=elbow out=results
             reach-analysis pca rollouts=fly.h5 layers=[latent_mean] window_frames=31""",
-        changed={"resamples": 100},
         replication="replication.components:compare_components",
     ),
     "similarity": StudyVerb(

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import combinations
 
@@ -18,6 +18,7 @@ from reach_analysis._common.errors import ConfigError, DataError, MismatchError,
 from reach_analysis.config import EmgConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import Matched, TrialSeries, match, over_steps, resample
+from reach_analysis.statistics.correlation import pearson_of_sums
 from reach_analysis.statistics.estimates import (
     Difference,
     Estimate,
@@ -27,6 +28,7 @@ from reach_analysis.statistics.estimates import (
     paired_difference,
     rms_of,
 )
+from reach_analysis.statistics.permutation import arrangements, p_value
 
 USUAL_ACTUATORS = {"biceps": ("*biceps*long*", "*biceps*"), "triceps": ("*triceps*lat*", "*triceps*")}
 """EMG channel -> actuators it is compared with, the first pattern that fits one; those of paper A, section 2.4."""
@@ -61,6 +63,8 @@ class MuscleFit:
     """Whether that is the largest shift tried, so that the true one may be larger."""
     onset_s: Estimate
     """Mean over trials of simulated minus recorded onset."""
+    simpler: dict[str, float]
+    """What the errors and correlations are worth; see :func:`simpler_envelopes`."""
     trials: tuple[str, ...]
     trial_mae: Float[np.ndarray, " trial"]
     """The values of each trial; NaN where it is unknown."""
@@ -129,25 +133,35 @@ def known_actuators(rollouts: Rollouts, signal: str) -> list[str]:
 
 
 def kind_of_actuators(rollouts: Rollouts) -> str:
-    """Name of the actuators: muscles where all activation is between 0 and 1, as MuJoCo keeps it for muscles."""
+    """Name of the actuators: muscles where all known activation is between 0 and 1, as MuJoCo keeps it for muscles."""
     if not rollouts.has("act"):
         return ACTUATORS
     rows, _ = rollouts.series("act").rows()
     within = (rows >= -ROUNDING) & (rows <= 1 + ROUNDING)
-    return MUSCLES if within.all() else ACTUATORS
+    return MUSCLES if within.any() and (within | np.isnan(rows)).all() else ACTUATORS
 
 
 def active_muscles(rollouts: Rollouts, actuators: Sequence[str] = ()) -> tuple[TrialSeries, list[str]]:
-    """Activation of muscles during each step, and the names of those left out because they never act.
+    """Activation of muscles during each step, and one note about each group of muscles that is left out.
 
     Args:
-        rollouts: where from.
+        rollouts: where from; trials that end before their first step are left out.
         actuators: muscles, by name; empty: all.
     """
-    activation = simulated(rollouts, "act", actuators or rollouts.names["actuator"], None)
+    activation = over_steps(rollouts.series("act")).with_samples().select(actuators or rollouts.names["actuator"])
     rows, _ = activation.rows()
-    still = [name for name, column in zip(activation.channels, rows.T, strict=True) if not column.max() > 0]
-    return activation.select([name for name in activation.channels if name not in still]), still
+    columns = dict(zip(activation.channels, rows.T, strict=True))
+    gaps = {name: int(np.isnan(column).sum()) for name, column in columns.items()}
+    lacking = [f"{name} ({count} samples)" for name, count in gaps.items() if count]
+    still = [name for name, column in columns.items() if not gaps[name] and not column.max(initial=0.0) > 0]
+    kept = [name for name in activation.channels if not gaps[name] and name not in still]
+    if not kept:
+        raise DataError(
+            f"{rollouts.path}: act: no muscle acts in every sample; missing: {shorten(lacking or ['none'])}"
+        )
+    notes = [f"Never active and left out: {', '.join(still)}."] if still else []
+    notes += [f"Activation is missing, so these were left out: {', '.join(lacking)}."] if lacking else []
+    return activation.select(kept), notes
 
 
 def compare(
@@ -183,17 +197,81 @@ def _fit(
     samples, edge = best_lag(ours, theirs, round(settings.largest_lag_s * series.rate_hz))
     return MuscleFit(
         *names,
-        mae=mean_of(trial_mae, "1", resampling),
+        mae=mean_of(trial_mae, "1", resampling, least=0.0),
         rmse=rms_of(squares, "1", resampling),
         correlation=mean_of(trial_r, "1", resampling),
         correlation_of_means=correlation(np.nanmean(ours, axis=0), np.nanmean(theirs, axis=0)),
         lag_s=samples / series.rate_hz,
         lag_at_edge=edge,
-        onset_s=mean_of(onsets, "s", resampling),
+        onset_s=_onset(onsets, resampling),
+        simpler=simpler_envelopes(ours, theirs, settings.resamples, settings.seed),
         trials=series.trials,
         trial_mae=trial_mae,
         trial_correlation=trial_r,
     )
+
+
+FEWEST_ONSETS = 3
+"""Trials with an onset on both sides below which no difference of onsets is given."""
+
+
+def _onset(onsets: Float[np.ndarray, " trial"], resampling: Resampling) -> Estimate:
+    """Mean difference of onsets over trials in which both sides have one."""
+    mean = mean_of(onsets, "s", resampling)
+    return mean if mean.n >= FEWEST_ONSETS else replace(mean, value=np.nan)
+
+
+def simpler_envelopes(ours: Trials, theirs: Trials, draws: int, seed: int) -> dict[str, float]:
+    """Errors and correlations of simpler stand-ins for the simulation, and p values under exchange of trials.
+
+    ``*_exchanged``: the simulation with the EMG of every other trial; ``mae_constant``: the median of all EMG;
+    ``*_mean_trial``: the mean EMG of the other trials; ``mae_scaled``: the simulation times one factor for all trials.
+    ``mae_p`` and ``correlation_p``: probability of agreement as good if trials were exchanged; NaN for too few trials.
+    """
+    count = len(ours)
+    errors = np.array([mean_and_sem(np.abs(one - theirs).T)[0] for one in ours])
+    alike = _correlations(ours, theirs)
+    others = [mean_and_sem(np.delete(theirs, number, axis=0))[0] for number in range(count)] if count > 1 else []
+    known = np.isfinite(ours) & np.isfinite(theirs)
+    scale = float((ours * theirs)[known].sum() / max((ours[known] ** 2).sum(), 1e-300))
+    apart = ~np.eye(count, dtype=bool)
+    return {
+        "mae_exchanged": _mean(errors[apart]), "correlation_exchanged": _mean(alike[apart]),
+        "mae_constant": float(np.nanmean(np.abs(theirs - np.nanmedian(theirs)))),
+        "mae_mean_trial": _mean([np.nanmean(np.abs(one - two)) for one, two in zip(theirs, others, strict=False)]),
+        "correlation_mean_trial": _mean([correlation(one, two) for one, two in zip(theirs, others, strict=False)]),
+        "scale": scale, "mae_scaled": float(np.nanmean(np.abs(scale * ours - theirs))),
+        "mae_p": _exchange_p(-errors, draws, seed), "correlation_p": _exchange_p(alike, draws, seed),
+    }  # fmt: skip
+
+
+def _correlations(ours: Trials, theirs: Trials) -> Float[np.ndarray, "trial trial"]:
+    """Correlation of each trial of one side with each of the other, as :func:`correlation`."""
+    known, there = (np.isfinite(side).astype(float) for side in (ours, theirs))
+    one, two = (np.where(np.isfinite(side), side - np.nanmean(side), 0.0) for side in (ours, theirs))
+    parts = (known @ there.T, one @ there.T, known @ two.T, one**2 @ there.T, known @ (two**2).T, one @ two.T)
+    flat = [np.array([np.ptp(row[np.isfinite(row)]) == 0 for row in side]) for side in (ours, theirs)]
+    unknown = (parts[0] < 3) | flat[0][:, None] | flat[1][None]
+    return np.where(unknown, np.nan, pearson_of_sums(np.stack(parts, axis=1)))
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    """Mean of what is known; NaN where nothing is."""
+    known = np.asarray(values, dtype=float)[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _exchange_p(agreement: Float[np.ndarray, "trial trial"], draws: int, seed: int) -> float:
+    """Probability of a mean agreement of own trials as high if trials were exchanged; NaN where it is unknown."""
+    keep = np.isfinite(agreement).all(axis=1)
+    agreement = agreement[np.ix_(keep, keep)]
+    try:
+        exchanged = arrangements(np.zeros(len(agreement), dtype=int), draws, seed)
+    except DataError:  # too few trials
+        return float("nan")
+    rows = np.arange(len(agreement))
+    null = np.array([agreement[rows, order].mean() for order in exchanged.orders])
+    return p_value(float(agreement[rows, rows].mean()), null, complete=exchanged.complete)
 
 
 def correlation(one: Float[np.ndarray, " time"], two: Float[np.ndarray, " time"]) -> float:

@@ -38,6 +38,8 @@ class Clips:
     """Body each keypoint moves with; empty where the file does not name it."""
     offsets: Float[np.ndarray, "keypoint 3"] | None
     """Position of each keypoint in the frame of its body, m; None where the file does not hold it."""
+    synthetic: int = 0
+    """1: the movement was computed, not recorded."""
 
     def frames(self, clip: str) -> slice | None:
         """Frames of a clip; of a part of one, named ``CLIP[first:last]`` as track-mjx cuts them; None: not there."""
@@ -103,6 +105,7 @@ def _read(path: Path, file: h5py.File) -> Clips:
         keypoints=keypoints,
         bodies=read_strings(require(file, "names_xpos")),
         keypoint_bodies=read_strings(body) if isinstance(body, h5py.Dataset) else (),
+        synthetic=1 if attribute(file, "synthetic") == 1 else 0,
         offsets=read_numbers(offsets, (len(keypoints), 3)).astype(float) if isinstance(offsets, h5py.Dataset) else None,
     )
 

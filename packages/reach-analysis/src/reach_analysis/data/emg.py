@@ -17,7 +17,7 @@ from scipy import signal
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError, raise_all, shorten
 from reach_analysis.config import ChainConfig
 from reach_analysis.data.recordings import TrialTable
-from reach_analysis.data.series import TrialSeries, resample, same_rate
+from reach_analysis.data.series import TrialSeries, resample
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def check_chain(chain: ChainConfig, raw_rate_hz: float) -> None:
     if not end > begin:
         faults.append(f"the window {begin:g} to {end:g} s is empty")
     ratio = raw_rate_hz / chain.rate_hz if chain.rate_hz > 0 else 0.0
-    if ratio < 1 or not same_rate(ratio, float(round(ratio))):
+    # a synchronised clock is a little off; means over fractions of samples are exact
+    if ratio < 1 - CLOCK or abs(ratio - round(ratio)) > CLOCK * ratio:
         faults.append(
             f"{raw_rate_hz:g} samples a second do not fall into whole blocks of {chain.rate_hz:g} a second "
             f"({ratio:g} samples a block); are the rates of recording and result right?"
@@ -94,6 +95,7 @@ def process(raw: TrialSeries, table: TrialTable, chain: ChainConfig) -> Emg:
     _require_inside(raw, start, chain, table)
     window = windows(envelope_of(raw, chain), start, chain.window_s)
     blocks = first_samples(resample(window, chain.rate_hz), chain.samples)
+    _require_amplitude(raw, blocks)
     normalised, scale = normalise(blocks, chain.percentile)
     return Emg(replace(normalised, name="EMG envelope"), scale, raw.unit, raw.rate_hz, left_out, chain)
 
@@ -104,7 +106,7 @@ def windows(series: TrialSeries, zero_s: Float[np.ndarray, " trial"], window_s: 
     The grid of samples starts at the window's begin, up to half a raw sample.
     """
     first = np.round((zero_s + window_s[0] - series.start_s) * series.rate_hz).astype(int)
-    count = round((window_s[1] - window_s[0]) * series.rate_hz)
+    count = int(np.ceil((window_s[1] - window_s[0]) * series.rate_hz - 1e-6))
     values = tuple(rows[max(0, k) : k + count] for rows, k in zip(series.values, first, strict=True))
     return replace(series, values=values, start_s=np.full(len(values), float(window_s[0])))
 
@@ -140,6 +142,18 @@ def normalise(series: TrialSeries, percentile: float) -> tuple[TrialSeries, dict
     )
 
 
+def _require_amplitude(raw: TrialSeries, envelope: TrialSeries) -> None:
+    """Refuse envelopes that are nothing but rounding: of an electrode that was off, or stuck at one number."""
+    dead = [
+        f"{channel} in trial {trial!r}"
+        for trial, recorded, rows in zip(raw.trials, raw.values, envelope.values, strict=True)
+        for channel, size, largest in zip(raw.channels, np.abs(recorded).max(axis=0), rows.max(axis=0), strict=True)
+        if not largest > LEAST_AMPLITUDE * size
+    ]
+    if dead:
+        raise DataError(f"{raw.name}: no amplitude to divide by in {shorten(dead, 4)}; was the electrode connected?")
+
+
 def _require_inside(raw: TrialSeries, start_s: np.ndarray, chain: ChainConfig, table: TrialTable) -> None:
     """Refuse windows that reach outside what was recorded: usually a rate is wrong."""
     faults = []
@@ -156,6 +170,11 @@ def _require_inside(raw: TrialSeries, start_s: np.ndarray, chain: ChainConfig, t
         shown: Sequence[str] = faults if len(faults) <= 5 else [*faults[:5], f"and {len(faults) - 5} trials more"]
         raise_all(MismatchError, f"{raw.name} and {table.source}", [*shown, rates])
 
+
+CLOCK = 1e-3
+"""Part by which the rate of a recording may differ from a whole multiple of the rate of envelopes."""
+LEAST_AMPLITUDE = 1e-9
+"""Part of the largest raw value of a trial below which an envelope is rounding."""
 
 Sections = Float[np.ndarray, "section 6"]
 
@@ -214,5 +233,9 @@ def filtered(series: TrialSeries, cutoffs_hz: Sequence[float], order: int = 4) -
 
 
 def envelope_of(raw: TrialSeries, chain: ChainConfig) -> TrialSeries:
-    """Band-pass, full-wave rectification and low-pass, at the rate of the recording."""
-    return filtered(filtered(raw, chain.band_hz, chain.order).map(np.abs), (chain.envelope_hz,), chain.order)
+    """Band-pass, full-wave rectification and low-pass, at the rate of the recording.
+
+    The low-pass swings below 0 next to a burst; an envelope has no such values, so they become 0.
+    """
+    rectified = filtered(raw, chain.band_hz, chain.order).map(np.abs)
+    return filtered(rectified, (chain.envelope_hz,), chain.order).map(lambda rows: np.maximum(rows, 0.0))

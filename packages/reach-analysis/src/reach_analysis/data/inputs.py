@@ -73,3 +73,11 @@ def _expanded(entry: str) -> list[str]:
     if not paths:
         raise ConfigError(f"no file matches {entry!r}")
     return paths
+
+
+def over_shared_steps(conditions: Mapping[str, Rollouts]) -> tuple[dict[str, Rollouts], int]:
+    """Rollouts cut to the steps that all of them took of each trial, and how many steps were left out."""
+    taken = [dict(zip(one.trials, one.n_steps.tolist(), strict=True)) for one in conditions.values()]
+    shared = {name: min(steps[name] for steps in taken) for name in taken[0] if all(name in steps for steps in taken)}
+    left_out = sum(steps[name] - count for steps in taken for name, count in shared.items())
+    return {name: rollouts.until(shared) for name, rollouts in conditions.items()}, left_out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -28,41 +29,61 @@ def read_nwb(path: Path, recording: RecordingConfig) -> tuple[TrialSeries, Trial
     """
     channels: Mapping[str, int] = recording.nwb_channels or {}
     with open_hdf5(path) as file:
-        data, rate, begin = _nwb_series(file, path, recording.nwb_series)
-        columns = 1 if data.ndim == 1 else data.shape[1]
+        series = _nwb_series(file, path, recording.nwb_series)
+        data, columns = series.data, 1 if series.data.ndim == 1 else series.data.shape[1]
         wrong = {name: column for name, column in channels.items() if not 0 <= column < columns}
         if wrong or not channels:
             raise DataError(
                 f"{path}: {recording.nwb_series} has {columns} channels; cannot read {wrong or 'none of them'}"
             )
         names, start, stop, reach = _nwb_trials(file, path, recording.start_column)
-        factor = attribute(data, "conversion")
-        factor = float(factor) if isinstance(factor, int | float) else 1.0
+        chosen = list(channels.values())
+        factor, offset = _conversion(file, path, recording.nwb_series, columns)
         unit = attribute(data, "unit")
         unit = unit if isinstance(unit, str) and unit else "a.u."
         values, starts, keep, left_out = [], [], [], {}
         for number, name in enumerate(names):
-            edges = np.array([start[number] - MARGIN_S, stop[number] + MARGIN_S]) - begin
-            # clipped in seconds, because a damaged time may be too large to count in samples
-            first, last = np.round(np.clip(edges, 0.0, data.shape[0] / rate) * rate)
+            first, last = series.samples(start[number] - MARGIN_S, stop[number] + MARGIN_S)
             if not last > first or not np.isfinite(reach[number]):
                 left_out[name] = "has no reach" if last > first else "lies outside the recording"
                 continue
-            first, last = int(first), int(last)
-            rows = read_numbers(data, index=np.s_[first:last]).reshape(last - first, -1)
-            values.append(rows[:, list(channels.values())].astype(float) * factor)
-            starts.append(begin + first / rate)
+            rows = read_numbers(data, index=np.s_[first:last]).reshape(last - first, -1)[:, chosen]
+            values.append(rows.astype(float) * factor[chosen] + offset)
+            starts.append(series.time(first))
             keep.append(number)
     if not keep:
         raise DataError(f"{path}: no trial lies within the recording")
     trials = tuple(names[number] for number in keep)
-    raw = TrialSeries("EMG", unit, rate, trials, tuple(channels), tuple(values), np.array(starts))
+    raw = TrialSeries("EMG", unit, series.rate_hz, trials, tuple(channels), tuple(values), np.array(starts))
     rows = np.array(keep)
     return raw, TrialTable(path.name, trials, rows, reach[rows], stop[rows], left_out, f"{path.name} in seconds")
 
 
-def _nwb_series(file: h5py.File, path: Path, where: str) -> tuple[h5py.Dataset, float, float]:
-    """The data of a time series, its rate and the time of its first sample."""
+class _Series(NamedTuple):
+    """A time series: its samples, their rate and when they were taken."""
+
+    data: h5py.Dataset
+    rate_hz: float
+    begin_s: float
+    stamps: np.ndarray | None
+    """Time of each sample, s, where the file has them."""
+
+    def samples(self, begin_s: float, end_s: float) -> tuple[int, int]:
+        """First sample at or after a time, and the first after another; within the recording."""
+        if self.stamps is not None:
+            return int(np.searchsorted(self.stamps, begin_s - 1e-9)), int(np.searchsorted(self.stamps, end_s - 1e-9))
+        # clipped in seconds, because a damaged time may be too large to count in samples
+        edges = np.clip(np.array([begin_s, end_s]) - self.begin_s, 0.0, self.data.shape[0] / self.rate_hz)
+        first, last = np.nan_to_num(np.round(edges * self.rate_hz))
+        return int(first), int(last)
+
+    def time(self, sample: int) -> float:
+        """Time of a sample, s."""
+        return float(self.begin_s + sample / self.rate_hz if self.stamps is None else self.stamps[sample])
+
+
+def _nwb_series(file: h5py.File, path: Path, where: str) -> _Series:
+    """The data of a time series and its clock."""
     data = find(file, f"{where}/data")
     if not isinstance(data, h5py.Dataset) or data.ndim not in (1, 2):
         group = find(file, "acquisition")
@@ -73,15 +94,36 @@ def _nwb_series(file: h5py.File, path: Path, where: str) -> tuple[h5py.Dataset, 
         rate = attribute(starting, "rate")
         begin = read_numbers(starting)
         if isinstance(rate, int | float) and 0 < rate < np.inf and begin.shape == () and np.isfinite(begin):
-            return data, float(rate), float(begin)
+            return _Series(data, float(rate), float(begin), None)
     stamps = find(file, f"{where}/timestamps")
     if not isinstance(stamps, h5py.Dataset):
         raise InputError(f"{path}: {where} has neither a rate (starting_time) nor timestamps")
-    times = read_numbers(stamps).astype(float).ravel()
+    times = read_numbers(stamps).astype(float)
+    times = times if times.ndim == 1 else times[0]  # some tools repeat them for every channel
+    if len(times) != data.shape[0]:
+        raise InputError(
+            f"{path}: {where} has {len(times)} timestamps and data of shape {data.shape}; expected (time, channel)"
+        )
     rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
-    if rate <= 0 or np.abs(times - times[0] - np.arange(len(times)) / rate).max() > 0.5 / rate:
+    # a clock may drift, but neither lose samples nor jump
+    if rate <= 0 or not (np.diff(times) > 0).all() or np.diff(times).max() > 1.5 / rate:
         raise InputError(f"{path}: the timestamps of {where} are not evenly spaced")
-    return data, float(rate), float(times[0])
+    return _Series(data, float(rate), float(times[0]), times)
+
+
+def _conversion(file: h5py.File, path: Path, where: str, columns: int) -> tuple[np.ndarray, float]:
+    """Factor of each channel and offset that turn stored numbers into the series' unit."""
+    data = find(file, f"{where}/data")
+    assert isinstance(data, h5py.Dataset)
+    factor, offset = (attribute(data, name) for name in ("conversion", "offset"))
+    factors = np.full(columns, float(factor) if isinstance(factor, int | float) else 1.0)
+    by_channel = find(file, f"{where}/channel_conversion")
+    if isinstance(by_channel, h5py.Dataset):
+        own = read_numbers(by_channel).astype(float).ravel()
+        if len(own) != columns:
+            raise InputError(f"{path}: {where}: {len(own)} values of channel_conversion for {columns} channels")
+        factors = factors * own
+    return factors, float(offset) if isinstance(offset, int | float) else 0.0
 
 
 def _nwb_trials(

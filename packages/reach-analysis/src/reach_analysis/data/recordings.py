@@ -8,7 +8,7 @@ start or end that is missing, zero, or equal to the other) are left out and repo
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class TrialTable:
     """Trial -> why it cannot be used."""
     rate_note: str = ""
     """How frames became seconds, for messages."""
+    n_rows: int = 0
+    """Rows of the table, those left out among them; 0: not known."""
 
 
 def read_trials(path: Path, recording: RecordingConfig | None = None) -> TrialTable:
@@ -86,6 +88,7 @@ def read_trials(path: Path, recording: RecordingConfig | None = None) -> TrialTa
         end_s=end[keep],
         left_out={names[i]: f"has no reach in {path.name}" for i in np.flatnonzero(~usable)},
         rate_note=f"{path.name} {unit}",
+        n_rows=len(rows),
     )
 
 
@@ -124,18 +127,23 @@ def _number(text: str, path: Path) -> float:
         raise InputError(f"{path}: expected a number, got {text[:40]!r}") from None
 
 
-def read_emg_csv(files: Mapping[str, Path], table: TrialTable, rate_hz: float, unit: str = "a.u.") -> TrialSeries:
-    """Read raw EMG: a CSV a muscle, a row a trial, the rows in the order of the table.
+def read_emg_csv(
+    files: Mapping[str, Path], table: TrialTable, rate_hz: float, unit: str = "a.u.", named: bool = False
+) -> TrialSeries:
+    """Read raw EMG: a CSV a muscle, a row a trial.
 
-    Rows are as long as their trial; empty cells at their end are no samples.
+    Rows are as long as their trial; empty cells at their end are no samples. They belong to the rows of the table in
+    its order or, where they are `named`, to the trial that their first cell names.
 
     Raises:
         InputError: when a file cannot be read, or holds anything but numbers.
-        DataError: when files have too few rows for the table, or rows of one trial differ in length.
+        DataError: when files have another number of rows than the table, lack a trial, or differ in a trial's length.
     """
     if not files:
         raise ConfigError("no EMG file is given; for example emg={biceps:biceps.csv,triceps:triceps.csv}")
-    muscles = {muscle: _rows_of_numbers(path, table.rows) for muscle, path in files.items()}
+    muscles = {
+        muscle: _named_rows(path, table) if named else _rows_in_order(path, table) for muscle, path in files.items()
+    }
     problems = []
     values = []
     for number, trial in enumerate(table.trials):
@@ -149,24 +157,48 @@ def read_emg_csv(files: Mapping[str, Path], table: TrialTable, rate_hz: float, u
     return TrialSeries("EMG", unit, rate_hz, table.trials, tuple(files), tuple(values), np.zeros(len(values)))
 
 
-def _rows_of_numbers(path: Path, wanted: Int[np.ndarray, " trial"]) -> list[np.ndarray]:
-    """The wanted rows of a CSV without a header, read line by line."""
-    rows: dict[int, np.ndarray] = {}
-    needed = set(wanted.tolist())
-    count = 0
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a CSV without a header, except empty ones."""
     try:
         with path.open(encoding="utf-8-sig") as file:
-            for line in file:
-                if line.strip() == "":
-                    continue
-                if count in needed:
-                    rows[count] = _parse_row(line, path, count)
-                count += 1
+            yield from (line for line in file if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    if len(rows) < len(needed):
-        raise DataError(f"{path}: has {count} rows, but the trial table needs row {max(needed) + 1} (a row a trial)")
-    return [rows[row] for row in wanted.tolist()]
+
+
+def _rows_in_order(path: Path, table: TrialTable) -> list[np.ndarray]:
+    """The row of each trial of the table, by position; both must have as many rows."""
+    needed = set(table.rows.tolist())
+    rows: dict[int, np.ndarray] = {}
+    count = 0
+    for line in _lines(path):
+        if count in needed:
+            rows[count] = _parse_row(line, path, count)
+        count += 1
+    expected = table.n_rows or max(needed) + 1
+    if count < expected or (table.n_rows and count > expected):
+        raise DataError(
+            f"{path}: has {count} rows, but {table.source} has {expected}: rows belong to trials by their order, so "
+            "each needs one; or begin each row with the trial's name and set recording.emg_names=true"
+        )
+    return [rows[row] for row in table.rows.tolist()]
+
+
+def _named_rows(path: Path, table: TrialTable) -> list[np.ndarray]:
+    """The row of each trial of the table, by the name in its first cell."""
+    rows: dict[str, np.ndarray] = {}
+    for number, line in enumerate(_lines(path)):
+        name, _, numbers = line.partition(",")
+        name = plain_number(name.strip().strip('"'))
+        if name in rows:
+            raise DataError(f"{path}: several rows are named {name!r}")
+        rows[name] = _parse_row(numbers, path, number)
+    lacking = [name for name in table.trials if name not in rows]
+    if lacking:
+        raise DataError(
+            f"{path}: has no row for {shorten(lacking, 4)} of {table.source}; its rows: {shorten(list(rows), 4)}"
+        )
+    return [rows[name] for name in table.trials]
 
 
 def _parse_row(line: str, path: Path, row: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,10 @@ class Rollouts:
     """Geoms or bodies whose contact is stored."""
     ended: tuple[str | None, ...]
     """Why each rollout ended; None where the clip's end was reached."""
+    endings: tuple[str, ...] = ()
+    """Every reason that the file knows, except the clip's end."""
+    sets: tuple[str, ...] = ()
+    """Whether each clip was trained on ("train") or held out ("test"); empty where the file does not say."""
     seeds: tuple[int, ...] = ()
     """Seeds of the repeats in the file; empty where there are none."""
     seed: int = 0
@@ -136,6 +141,28 @@ class Rollouts:
             raise ContractError(f"{self.path}: {path}@column_units is missing")
         return units
 
+    def until(self, steps: Mapping[str, int]) -> Rollouts:
+        """The rollouts as if each had ended after so many steps; by trial, others as they are."""
+        counts = [
+            min(int(count), steps.get(name, int(count))) for name, count in zip(self.trials, self.n_steps, strict=True)
+        ]
+        return replace(self, n_steps=np.array(counts, dtype=int))
+
+    @property
+    def reached_end(self) -> float:
+        """Fraction of episodes that reached the end of their clip."""
+        return float(np.mean([reason is None for reason in self.ended]))
+
+    @property
+    def unread_seeds(self) -> str:
+        """A note where the file holds repeats under several seeds, of which one is read; else empty."""
+        if len(self.seeds) < 2:
+            return ""
+        return (
+            f"{self.path.name} holds {len(self.seeds)} repeats of every clip; this is about the one of seed "
+            f"{self.seeds[self.seed]} (choose with rollouts_seed)."
+        )
+
     def renamed(self, pattern: str) -> Rollouts:
         """Name trials by what `pattern` (a regular expression with one group) finds in the clip names.
 
@@ -200,6 +227,7 @@ def _read(path: Path, file: h5py.File, seed: int | None) -> Rollouts:
     clip_names = read_strings(require(file, "clip_name"))
     if valid.shape[:1] != (len(clip_names),) or starts.shape != (len(clip_names),):
         raise ContractError(f"{path}: clip_name, valid and clip_start_time disagree about the number of clips")
+    ended, endings = _ends(file, repeat)
     return Rollouts(
         path=path,
         attributes=attributes,
@@ -212,7 +240,9 @@ def _read(path: Path, file: h5py.File, seed: int | None) -> Rollouts:
         names=_labels(file),
         layers=_layers(file),
         contacts=_members(file, "contact"),
-        ended=_ends(file, repeat),
+        ended=ended,
+        endings=endings,
+        sets=_sets(file, len(clip_names)),
         seeds=seeds,
         seed=chosen,
     )
@@ -246,6 +276,10 @@ def _seeds(file: h5py.File, seed: int | None) -> tuple[tuple[int, ...], int]:
             raise DataError(f"{file.filename}: holds no repeats under several seeds; leave rollouts_seed empty")
         return (), 0
     seeds = tuple(int(value) for value in read_numbers(scale, (None,)))
+    if len(set(seeds)) < len(seeds):
+        raise DataError(
+            f"{file.filename}: seed: several repeats have the same seed: {shorten([str(s) for s in seeds])}"
+        )
     if seed is not None and seed not in seeds:
         raise DataError(
             f"{file.filename}: rollouts_seed: {unknown('seed', str(seed), [str(value) for value in seeds])}"
@@ -255,9 +289,13 @@ def _seeds(file: h5py.File, seed: int | None) -> tuple[tuple[int, ...], int]:
 
 def _trial_names(file: h5py.File, clip_names: tuple[str, ...]) -> tuple[str, ...]:
     stored = find(file, "trial_id")
-    names = read_strings(stored) if isinstance(stored, h5py.Dataset) else ()
-    usable = len(names) == len(clip_names) and len(set(names)) == len(names) and "" not in names
-    return tuple(plain_number(name) for name in names) if usable else clip_names
+    names = tuple(map(plain_number, read_strings(stored))) if isinstance(stored, h5py.Dataset) else ()
+    if len(names) != len(clip_names) or "" in names:
+        return clip_names
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"{file.filename}: trial_id: several clips have the same trial: {shorten(repeated)}")
+    return names
 
 
 def _labels(file: h5py.File) -> dict[str, tuple[str, ...]]:
@@ -306,11 +344,23 @@ def _of_repeat(file: h5py.File, path: str, repeat: int | None) -> np.ndarray:
     return read_numbers(dataset, index=repeat)
 
 
-def _ends(file: h5py.File, repeat: int | None) -> tuple[str | None, ...]:
+def _ends(file: h5py.File, repeat: int | None) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+    """Why each rollout ended, and the reasons there are."""
     dataset, codes = require(file, "termination_reason"), _of_repeat(file, "termination_reason", repeat)
     if codes.ndim != 1:
         raise ContractError(f"{file.filename}: termination_reason: expected one value a clip, got {dataset.shape}")
     values, words = attribute(dataset, "flag_values"), attribute(dataset, "flag_meanings")
     listed = [int(v) for v in np.atleast_1d(values)] if isinstance(values, int | np.ndarray) else []
     meaning = dict(zip(listed, words.split() if isinstance(words, str) else [], strict=False))
-    return tuple(None if code == 0 else meaning.get(int(code), f"reason {int(code)}") for code in codes)
+    ended = tuple(None if code == 0 else meaning.get(int(code), f"reason {int(code)}") for code in codes)
+    return ended, tuple(word for code, word in meaning.items() if code != 0)
+
+
+SETS = ("train", "test")
+
+
+def _sets(file: h5py.File, n_clips: int) -> tuple[str, ...]:
+    """Set of each clip; empty where the file does not say it of every clip."""
+    stored = find(file, "clip_set")
+    names = read_strings(stored) if isinstance(stored, h5py.Dataset) else ()
+    return names if len(names) == n_clips and set(names) <= set(SETS) else ()

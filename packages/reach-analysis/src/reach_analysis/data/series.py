@@ -90,6 +90,24 @@ class TrialSeries:
             self, trials=tuple(trials), values=tuple(self.values[row] for row in rows), start_s=self.start_s[rows]
         )
 
+    def with_samples(self) -> TrialSeries:
+        """The trials that have at least one sample."""
+        return self.take([name for name, length in zip(self.trials, self.lengths, strict=True) if length])
+
+    def known(self) -> tuple[TrialSeries, list[str]]:
+        """The channels that are finite in every sample, and the names of the others; all of them where none is."""
+        rows, _ = self.rows()
+        lacking = [name for name, column in zip(self.channels, rows.T, strict=True) if not np.isfinite(column).all()]
+        if len(lacking) == len(self.channels):
+            return self, []
+        return self.select([name for name in self.channels if name not in lacking]), lacking
+
+    @property
+    def varies(self) -> bool:
+        """Whether any channel has two different values; what is not finite counts as varying."""
+        rows, _ = self.rows()
+        return len(rows) > 0 and bool((rows != rows[0]).any())
+
     def crop(self, start_s: float, stop_s: float) -> TrialSeries:
         """The samples whose intervals lie within `start_s` to `stop_s`; trials may come out shorter, or empty."""
         values, starts = [], []

@@ -66,6 +66,8 @@ def _draw_lines(axis, layer: LayerPca, values: Sequence[np.ndarray], limits: tup
     for points, shade in zip(layer.scores.values, values, strict=True):
         path = np.zeros((len(points), 3))
         path[:, : min(3, points.shape[1])] = points[:, :3]
+        if len(path) == 1:  # a trial of one sample is a point
+            path, shade = np.repeat(path, 2, axis=0), np.repeat(shade, 2)
         segments.append(np.stack([path[:-1], path[1:]], axis=1))
         shades.append((shade[:-1] + shade[1:]) / 2)
     joined = np.concatenate(segments)

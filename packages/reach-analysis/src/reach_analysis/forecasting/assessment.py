@@ -7,16 +7,16 @@ on the same samples), baselines that learn from the same libraries, and the ceil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis._common.errors import ConfigError, raise_all
+from reach_analysis._common.errors import ConfigError, DataError, raise_all
 from reach_analysis.forecasting.baselines import mean_trial, persistence, ridge
-from reach_analysis.forecasting.embedding import Lags, TrialData, embed, fold_splits
-from reach_analysis.forecasting.forecaster import Forecaster
+from reach_analysis.forecasting.embedding import Lags, Split, TrialData, embed, fold_splits
+from reach_analysis.forecasting.forecaster import Forecaster, Piece
 from reach_analysis.forecasting.nulls import (
     MakeForecaster,
     Noise,
@@ -28,10 +28,11 @@ from reach_analysis.forecasting.nulls import (
     samples_shuffled,
     trial_permuted,
 )
+from reach_analysis.forecasting.simplex import simplex
 from reach_analysis.forecasting.smap import smap
 from reach_analysis.statistics.ceiling import Ceiling, trial_ceiling
-from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
-from reach_analysis.statistics.estimates import Resampling, bootstrap
+from reach_analysis.statistics.correlation import Measure, agreement
+from reach_analysis.statistics.estimates import FEWEST_UNITS, FISHER, LOGARITHM, Interval, groups_of, jackknifed
 from reach_analysis.statistics.permutation import p_value
 from reach_analysis.statistics.score import Baseline, Null, Score
 
@@ -48,8 +49,8 @@ class AssessmentSettings:
     null; 0 leaves them out."""
     surrogate: Literal["phase", "iaaft"] = "phase"
     """Phase keeps spectra, iaaft keeps values too."""
-    resampling: Resampling = field(default_factory=Resampling)
-    """Of trials, for intervals."""
+    intervals: bool = True
+    """Whether intervals over trials are computed; they take a forecast for each group of trials left out."""
     seed: int = 0
     """Of permutations and surrogates."""
     shuffle: bool = False
@@ -80,63 +81,117 @@ class Task:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-class _Draws(NamedTuple):
-    """Observed and predicted values under a null, one draw a column."""
-
-    targets: Targets
-    observed: np.ndarray
-    predicted: np.ndarray
-
-
-class _Rival(NamedTuple):
-    """A baseline's predictions of the same samples."""
-
-    name: str
-    knows: str
-    predicted: np.ndarray
-    knows_more: bool
-
-
-class _Scored(NamedTuple):
-    """Predictions and observations with the trial each belongs to (numbered without gaps)."""
+class _Forecasts(NamedTuple):
+    """Observed values, and predictions of them by the forecast and by each baseline."""
 
     observed: np.ndarray
-    predicted: np.ndarray
-    trial: np.ndarray
-    trials: int
+    predicted: dict[str, np.ndarray]
+
+
+FORECAST = "forecast"
+KNOWS = {
+    "mean trial": "the time within the trial",
+    "ridge": "the same lags, linearly",
+    "persistence": "the target's present value",
+}
+"""Baselines, and what each knows."""
 
 
 def assess(task: Task, settings: AssessmentSettings | None = None) -> list[Score]:
-    """Score a forecast, one score for each measure."""
+    """Score a forecast, one score for each measure.
+
+    Intervals are for a study of as many trials: they come from forecasts without some of the trials, which are then
+    missing from the libraries too. Lags stay as they were chosen.
+    """
     settings = settings or AssessmentSettings()
     data, forecaster = task.data, task.make(task.data)
-    samples = forecaster.samples
-    predicted = forecaster.predict(data.target[:, None])[:, 0]
-    trials, trial = np.unique(data.trial[samples], return_inverse=True)
-    scored = _Scored(data.target[samples], predicted, trial, len(trials))
+    pieces = forecaster.pieces(data.target)
+    trials = np.unique(data.trial[forecaster.samples])
+    everything = _forecasts(data, pieces, trials)
+    without = _without_groups(data, pieces, trials) if settings.intervals else []
     draws = [
-        _Draws(targets, *forecast_null(data, targets, task.make, forecaster))
-        for targets in null_targets(task, settings)
+        (targets, _null_forecasts(data, targets, task.make, forecaster)) for targets in null_targets(task, settings)
     ]
-    rivals, notes = _rivals(data, forecaster)
     ceiling = _ceiling(data)
+    notes = () if "persistence" in everything.predicted else (NO_PERSISTENCE,)
     return [
         Score(
             name=task.name,
             measure=measure,
-            value=float(agreement(measure, scored.observed[:, None], predicted[:, None])[0]),
+            value=_score(measure, everything, FORECAST),
             unit=measure.unit(task.unit),
             trials=len(trials),
-            predictions=len(samples),
-            interval=_interval(measure, scored, settings.resampling),
-            nulls=tuple(_null(measure, scored, drawn) for drawn in draws),
-            baselines=tuple(_baseline(measure, scored, rival, settings.resampling) for rival in rivals),
+            predictions=len(everything.observed),
+            interval=jackknifed(
+                _score(measure, everything, FORECAST),
+                np.array([_score(measure, one, FORECAST) for one in without]),
+                FISHER if measure.better_high else LOGARITHM,
+            ),
+            nulls=tuple(_null(measure, targets, *drawn) for targets, drawn in draws),
+            baselines=tuple(
+                Baseline(
+                    name, KNOWS[name], _score(measure, everything, name), _gain(measure, everything, without, name),
+                    knows_more=name == "persistence" and data.own is None,
+                )
+                for name in everything.predicted if name != FORECAST
+            ),
             ceiling=ceiling if measure is Measure.PEARSON else None,
             parameters=task.parameters,
             notes=(*task.notes, *notes),
         )
         for measure in settings.measures
-    ]
+    ]  # fmt: skip
+
+
+NO_PERSISTENCE = "no persistence baseline: with Tp = 0 or less the target's present value is not a forecast"
+
+
+def _forecasts(data: TrialData, pieces: Sequence[Piece], trials: Int[np.ndarray, " trial"]) -> _Forecasts:
+    """Forecasts and baselines of some trials, from libraries of these trials."""
+    observed: list[np.ndarray] = []
+    predicted: dict[str, list[np.ndarray]] = {}
+    ahead = all(embedding.lags.Tp > 0 for embedding, _ in pieces)
+    for embedding, whole in pieces:
+        split = Split(*(rows[np.isin(embedding.trial[rows], trials)] for rows in whole))
+        rows = split.prediction
+        if not len(rows):
+            continue
+        made = {
+            FORECAST: simplex(embedding, [split]).predicted,
+            "mean trial": mean_trial(embedding.targets, embedding.time + embedding.lags.Tp, [split])[rows],
+            "ridge": ridge(embedding.vectors, embedding.targets, embedding.trial, [split])[rows],
+        }
+        if ahead:
+            made["persistence"] = persistence(data.target[embedding.row], [split])[rows]
+        observed.append(embedding.targets[rows])
+        for name, values in made.items():
+            predicted.setdefault(name, []).append(values)
+    return _Forecasts(np.concatenate(observed), {name: np.concatenate(parts) for name, parts in predicted.items()})
+
+
+def _without_groups(data: TrialData, pieces: Sequence[Piece], trials: Int[np.ndarray, " trial"]) -> list[_Forecasts]:
+    """Forecasts without each group of trials; none where the rest is too few."""
+    if len(trials) < FEWEST_UNITS:
+        return []
+    groups = groups_of(len(trials))
+    try:
+        return [_forecasts(data, pieces, trials[groups != group]) for group in np.unique(groups)]
+    except DataError:  # too few states for the neighbours of one
+        return []
+
+
+def _score(measure: Measure, forecasts: _Forecasts, name: str) -> float:
+    return float(agreement(measure, forecasts.observed[:, None], forecasts.predicted[name][:, None])[0])
+
+
+def _gain(measure: Measure, everything: _Forecasts, without: Sequence[_Forecasts], name: str) -> Interval:
+    """How much better the forecast is than a baseline, with its interval over trials."""
+
+    def gain(forecasts: _Forecasts) -> float:
+        ours, theirs = (_score(measure, forecasts, one) for one in (FORECAST, name))
+        return ours - theirs if measure.better_high else theirs - ours
+
+    return jackknifed(gain(everything), np.array([gain(one) for one in without]))
 
 
 def null_targets(task: Task, settings: AssessmentSettings) -> list[Targets]:
@@ -156,52 +211,25 @@ def null_targets(task: Task, settings: AssessmentSettings) -> list[Targets]:
     return nulls
 
 
-def _interval(measure: Measure, scored: _Scored, resampling: Resampling) -> Any:
-    return bootstrap(
-        lambda weights: resampled_agreement(measure, scored.observed, scored.predicted, scored.trial, weights),
-        scored.trials,
-        resampling,
-    )
-
-
-def _null(measure: Measure, scored: _Scored, drawn: _Draws) -> Null:
-    value = float(agreement(measure, scored.observed[:, None], scored.predicted[:, None])[0])
-    values = agreement(measure, drawn.observed, drawn.predicted)
-    probability = p_value(value, values, "greater" if measure.better_high else "less")
-    return Null(drawn.targets.name, drawn.targets.keeps, values, probability, drawn.targets.controls)
-
-
-def _baseline(measure: Measure, scored: _Scored, rival: _Rival, resampling: Resampling) -> Baseline:
-    """Value of a baseline, and the interval of the forecast's gain over it, paired over trials."""
-
-    def gain(weights: Float[np.ndarray, "resample trial"]) -> Float[np.ndarray, " resample"]:
-        ours, theirs = (
-            resampled_agreement(measure, scored.observed, predicted, scored.trial, weights)
-            for predicted in (scored.predicted, rival.predicted)
+def _null_forecasts(
+    data: TrialData, targets: Targets, make: MakeForecaster, forecaster: Forecaster
+) -> tuple[np.ndarray, np.ndarray]:
+    """Observed and predicted values, the recorded target in column 0 and one draw in each other."""
+    recorded = data.target[forecaster.samples, None], forecaster.predict(data.target[:, None])
+    if data.own is None or not targets.artificial:
+        return forecast_null(
+            data, replace(targets, values=np.column_stack([data.target, targets.values])), make, forecaster
         )
-        return ours - theirs if measure.better_high else theirs - ours
-
-    value = float(agreement(measure, scored.observed[:, None], rival.predicted[:, None])[0])
-    return Baseline(rival.name, rival.knows, value, bootstrap(gain, scored.trials, resampling), rival.knows_more)
+    drawn = forecast_null(data, targets, make, forecaster)
+    return np.column_stack([recorded[0], drawn[0]]), np.column_stack([recorded[1], drawn[1]])
 
 
-def _rivals(data: TrialData, forecaster: Forecaster) -> tuple[list[_Rival], list[str]]:
-    """Baselines for the forecaster's own samples, and why one is missing."""
-    pieces = forecaster.pieces(data.target)
-    template, linear, present = [], [], []
-    for embedding, split in pieces:
-        rows = split.prediction
-        template.append(mean_trial(embedding.targets, embedding.time + embedding.lags.Tp, [split])[rows])
-        linear.append(ridge(embedding.vectors, embedding.targets, embedding.trial, [split])[rows])
-        present.append(persistence(data.target[embedding.row], [split])[rows])
-    rivals = [
-        _Rival("mean trial", "the time within the trial", np.concatenate(template), knows_more=False),
-        _Rival("ridge", "the same lags, linearly", np.concatenate(linear), knows_more=False),
-    ]
-    if all(embedding.lags.Tp > 0 for embedding, _ in pieces):
-        values = np.concatenate(present)
-        return [*rivals, _Rival("persistence", "the target's present value", values, knows_more=data.own is None)], []
-    return rivals, ["no persistence baseline: with Tp = 0 or less the target's present value is not a forecast"]
+def _null(measure: Measure, targets: Targets, observed: np.ndarray, predicted: np.ndarray) -> Null:
+    value, *drawn = agreement(measure, observed, predicted)
+    side = "greater" if measure.better_high else "less"
+    values = np.array(drawn)
+    p = p_value(float(value), values, side, complete=targets.complete)
+    return Null(targets.name, targets.keeps, values, p, targets.controls)
 
 
 def _ceiling(data: TrialData) -> Ceiling | None:
@@ -250,11 +278,13 @@ def nonlinearity(
     if len(thetas) < 2 or thetas[0] != 0 or list(thetas) != sorted(set(thetas)):
         raise ConfigError(f"thetas must ascend from 0 and hold at least two values, got {list(thetas)}")
     scores, count = _scores(data, lags, folds, thetas)
-    gain = _gain(scores)
+    gain = _reduction(scores)
     null_gains = np.empty(0)
     if surrogates:
         drawn = phases_randomised(data, surrogates, seed).values.T
-        null_gains = np.array([_gain(_scores(data.with_target(values), lags, folds, thetas)[0]) for values in drawn])
+        null_gains = np.array(
+            [_reduction(_scores(data.with_target(values), lags, folds, thetas)[0]) for values in drawn]
+        )
     chance = p_value(gain, null_gains) if surrogates else float("nan")
     return Nonlinearity(tuple(thetas), scores, count, gain, null_gains, chance)
 
@@ -269,6 +299,6 @@ def _scores(
     return {measure: agreement(measure, observed, predicted) for measure in Measure}, len(observed)
 
 
-def _gain(scores: dict[Measure, Float[np.ndarray, " theta"]]) -> float:
+def _reduction(scores: dict[Measure, Float[np.ndarray, " theta"]]) -> float:
     error = scores[Measure.RMSE]
     return float(1 - error.min() / error[0]) if error[0] > 0 else 0.0

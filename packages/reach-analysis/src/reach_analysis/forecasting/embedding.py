@@ -154,6 +154,11 @@ def embed(data: TrialData, lags: Lags) -> Embedding:
     length = np.repeat(data.lengths, data.lengths)
     time = np.arange(len(data.target)) - np.repeat(data.starts, data.lengths)
     first, last = lags.reach
+    if data.own is not None and lags.offsets.max() >= lags.Tp:
+        raise ConfigError(
+            f"E={lags.E}, tau={lags.tau}, Tp={lags.Tp}: states of a series' own past would hold what they predict; "
+            "take lags into the past (tau below 0) and Tp of 1 or more"
+        )
     inside = np.flatnonzero((time + first >= 0) & (time + last < length))
     dimension = lags.E * data.predictors.shape[1]
     vectors = data.predictors[inside[:, None] + lags.offsets].reshape(len(inside), dimension)

@@ -15,8 +15,7 @@ from jaxtyping import Bool, Float, Int
 from reach_analysis._common.errors import DataError
 from reach_analysis.forecasting.embedding import Lags, TrialData
 from reach_analysis.forecasting.forecaster import FixedLags, fixed_lags
-from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
-from reach_analysis.statistics.estimates import Interval, Resampling, bootstrap
+from reach_analysis.statistics.correlation import Measure, agreement
 
 NULL_MEASURES = (Measure.PEARSON, Measure.SPEARMAN)
 """Measures that are computed for the draws of a null."""
@@ -32,8 +31,6 @@ class SweepPoint:
     predictions: int
     scores: dict[Measure, float]
     """Each measure over all of those."""
-    intervals: dict[Measure, Interval]
-    """Each measure's interval over trials; empty without resampling."""
     common_predictions: int
     """Samples that every candidate of the sweep can predict."""
     common_scores: dict[Measure, float]
@@ -48,7 +45,6 @@ def sweep(
     folds: Int[np.ndarray, " trial"],
     *,
     null_targets: Float[np.ndarray, "sample draw"] | None = None,
-    resampling: Resampling | None = None,
 ) -> list[SweepPoint]:
     """Score candidates side by side, with libraries of other folds.
 
@@ -57,7 +53,6 @@ def sweep(
         candidates: lags to score.
         folds: fold of each trial.
         null_targets: targets under a null, such as trial permutations, one a column.
-        resampling: how to make intervals; None makes none.
     """
     forecasters = [fixed_lags(data, lags, folds) for lags in candidates]
     common = np.logical_and.reduce([np.isin(np.arange(len(data.target)), one.samples) for one in forecasters])
@@ -69,7 +64,7 @@ def sweep(
         if null_targets is not None:
             observed, predicted = null_targets[forecaster.samples], forecaster.predict(null_targets)
             nulls = {measure: agreement(measure, observed, predicted) for measure in NULL_MEASURES}
-        points.append(_point(data, forecaster, common, nulls, resampling))
+        points.append(_point(data, forecaster, common, nulls))
     return points
 
 
@@ -78,26 +73,15 @@ def _point(
     forecaster: FixedLags,
     common: Bool[np.ndarray, " sample"],
     nulls: dict[Measure, Float[np.ndarray, " draw"]],
-    resampling: Resampling | None,
 ) -> SweepPoint:
     samples = forecaster.samples
     observed, predicted = data.target[samples], forecaster.predict(data.target[:, None])[:, 0]
-    trials, trial = np.unique(data.trial[samples], return_inverse=True)
     shared = common[samples]
-    intervals = {}
-    if resampling is not None:
-        for measure in Measure:
-            intervals[measure] = bootstrap(
-                lambda counts, measure=measure: resampled_agreement(measure, observed, predicted, trial, counts),
-                len(trials),
-                resampling,
-            )
     return SweepPoint(
         forecaster.map.embedding.lags,
-        len(trials),
+        len(np.unique(data.trial[samples])),
         len(samples),
         _scores(observed, predicted),
-        intervals,
         int(shared.sum()),
         _scores(observed[shared], predicted[shared]),
         nulls,

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from reach_analysis._common.errors import DataError
 from reach_analysis.forecasting.embedding import TrialData
 from reach_analysis.forecasting.forecaster import Forecaster
-from reach_analysis.statistics.permutation import exchangeable, permuted_rows, trial_permutations
+from reach_analysis.statistics.permutation import arrangements, exchangeable, permuted_rows
 from reach_analysis.statistics.surrogates import iterated_amplitude, linear_process, phase_randomised, shuffled
 
 MakeForecaster = Callable[[TrialData], Forecaster]
@@ -38,6 +38,8 @@ class Targets:
     values: Float[np.ndarray, "sample draw"]
     artificial: bool
     """Whether they are new series rather than recorded ones."""
+    complete: bool = False
+    """Whether they are every arrangement of the recorded target, that one among them, rather than random draws."""
     controls: bool = True
     """Whether the null keeps what data without an effect has, so that tests against it hold their level."""
 
@@ -45,14 +47,15 @@ class Targets:
 def trial_permuted(
     data: TrialData, draws: int, seed: int = 0, strata: Int[np.ndarray, " trial"] | None = None
 ) -> Targets:
-    """Give each trial the target of another, of the same length and stratum.
+    """Give each trial the target of another, of the same length and stratum: `draws` times, or in every arrangement.
 
     Whatever all trials share stays: a forecast beats this null only by what is particular to a trial. Exact, since
     under the null the pairing of trials is arbitrary.
     """
     groups = exchangeable(data.target, data.lengths, strata)
-    rows = permuted_rows(trial_permutations(groups, draws, seed), data.lengths)
-    return Targets("trial permutation", "the time course that trials share", data.target[rows], artificial=False)
+    orders, complete = arrangements(groups, draws, seed)
+    drawn = data.target[permuted_rows(orders, data.lengths)]
+    return Targets("trial permutation", "the time course that trials share", drawn, artificial=False, complete=complete)
 
 
 def phases_randomised(

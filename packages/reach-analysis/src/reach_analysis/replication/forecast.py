@@ -88,7 +88,7 @@ def _map(
 ) -> tuple[NeighbourMap, Bool[np.ndarray, " prediction"]]:
     """Neighbours and weights, and which predictions are kept."""
     used = Lags(lags.E, -lags.tau, lags.Tp) if protocol.leads else lags
-    embedding = _across_borders(data, used) if protocol.borders else embed(data, used)
+    embedding = _across_borders(data, used) if protocol.borders else embed(replace(data, own=None), used)
     splits, exclusion = _splits(embedding, len(data.target), folds, protocol)
     map_ = simplex_map(embedding, splits, exclusion=exclusion)
     if not protocol.padding:
@@ -124,7 +124,7 @@ def kept_by_nan_rows(
     There the library also holds the states that have no target, but for those at its very end, and a prediction with
     one of them among its neighbours is NaN.
     """
-    here = embed(data, Lags(lags.E, lags.tau, 0))
+    here = embed(replace(data, own=None), Lags(lags.E, lags.tau, 0))
     splits, exclusion = _splits(here, len(data.target), folds, protocol)
     whole_neighbours = np.zeros(len(here.targets), dtype=bool)
     for split in splits:

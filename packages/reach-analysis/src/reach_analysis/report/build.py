@@ -20,6 +20,7 @@ from reach_analysis.report.opening import (
     focus_note,
     gather,
     input_notes,
+    made_up,
 )
 from reach_analysis.report.page import Head, Picture, html_of, part_name, picture
 from reach_analysis.report.papers import Checked, Facts, check, counts
@@ -56,7 +57,7 @@ def build(inputs: Inputs, config: ReportConfig, stage: Stage = silent) -> Report
     """Run all studies and compose the page."""
     made = chapters(inputs, config, stage)
     synthetic = _synthetic(inputs, config)
-    checked = check(Facts.of(made, inputs), body_of(inputs), synthetic=bool(synthetic))
+    checked = check(Facts.of(made, inputs), body_of(inputs), synthetic=bool(synthetic), made_up=made_up(inputs))
     pictures = _pictures(made, stage)
     hashes = input_hashes(path for chapter in made for study in chapter.studies for path in study.inputs)
     head = Head(
@@ -64,6 +65,7 @@ def build(inputs: Inputs, config: ReportConfig, stage: Stage = silent) -> Report
         created=now(),
         findings=tuple(findings(inputs, made, counts(checked))),
         synthetic=synthetic,
+        made_up=made_up(inputs),
         inputs=conditions_table(inputs),
         files=files_table(hashes),
         focus_note=focus_note(inputs),

@@ -15,7 +15,7 @@ from reach_analysis.data.clips import read_clips
 from reach_analysis.data.inputs import conditions
 from reach_analysis.data.rollouts import Rollouts, listed_in
 from reach_analysis.report.page import Finding
-from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES
+from reach_analysis.report.papers import BETTER, DIFFERS, OPEN, REPLICATES
 from reach_analysis.report.sections import Chapter, Inputs
 from reach_analysis.studies.section import Column, Table, number, p_text, plain, table
 from reach_analysis.studies.sweep import find_runs
@@ -68,6 +68,12 @@ def body_of(inputs: Inputs) -> str:
     return str(inputs.conditions[inputs.focus].attributes.get("model_name") or "body")
 
 
+def made_up(inputs: Inputs) -> bool:
+    """Whether the movement that was imitated is synthetic, as rollouts or clips say of themselves."""
+    says = [rollouts.attributes.get("synthetic") for rollouts in inputs.conditions.values()]
+    return any(value == 1 for value in (*says, *(read_clips(path).synthetic for path in set(inputs.clips.values()))))
+
+
 def conditions_table(inputs: Inputs) -> Table:
     """What each rollouts file says about itself."""
     rows = [_about(name, rollouts) for name, rollouts in inputs.conditions.items()]
@@ -109,7 +115,7 @@ def focus_note(inputs: Inputs) -> str:
 def input_notes(inputs: Inputs, hashes: Iterable[Mapping[str, str]], synthetic: str) -> list[str]:
     """What has to be said about the inputs: few trials, synthetic EMG, clips that are not those that were followed."""
     by_name = {entry["name"]: entry["sha256"] for entry in hashes}
-    notes = []
+    notes = [note for rollouts in inputs.conditions.values() if (note := _sets_note(rollouts))]
     fewest = min(len(rollouts.trials) for rollouts in inputs.conditions.values())
     if fewest < FEW_TRIALS:
         notes.append(
@@ -133,6 +139,19 @@ def input_notes(inputs: Inputs, hashes: Iterable[Mapping[str, str]], synthetic: 
     return notes
 
 
+def _sets_note(rollouts: Rollouts) -> str:
+    """What is known of which clips were trained on."""
+    count = rollouts.sets.count("train")
+    if not rollouts.sets:
+        return f"{rollouts.path.name} does not say which clips the controller was trained on."
+    if not count:
+        return ""
+    return (
+        f"{count} of the {len(rollouts.trials)} clips of {rollouts.path.name} were trained on. Errors are given for "
+        "the others first; all other sections take all clips together."
+    )
+
+
 def findings(inputs: Inputs, chapters: Sequence[Chapter], verdicts: Mapping[str, int]) -> list[Finding]:
     """The sentences of the summary; `verdicts` counts the claims of the papers."""
     told = [
@@ -154,15 +173,15 @@ def _who(inputs: Inputs) -> str:
         longest = number(float(rollouts.n_steps.max(initial=0)) / rollouts.rate_hz)
         parts.append(f"{plain(name)} ({len(rollouts.trials)} trials of at most {longest} s)")
     noun = "controller" if len(parts) == 1 else "controllers"
-    body = plain(body_of(inputs))
-    return f"This page is about {len(parts)} {noun} of the {body}, trained to imitate recordings: {'; '.join(parts)}."
+    body, what = plain(body_of(inputs)), "synthetic movements" if made_up(inputs) else "clips of movement"
+    return f"This page is about {len(parts)} {noun} of the {body}, trained to imitate {what}: {'; '.join(parts)}."
 
 
 def _papers(verdicts: Mapping[str, int]) -> list[Finding]:
     total = sum(verdicts.values())
     text = (
         f"Of {total} {'value' if total == 1 else 'values'} that the papers print about this body, "
-        f"{verdicts[REPLICATES]} replicate here, {verdicts[DIFFERS]} differ, and {verdicts[OPEN]} cannot be checked "
-        "with these files."
+        f"{verdicts[REPLICATES]} replicate here, {verdicts[BETTER]} are better here, {verdicts[DIFFERS]} differ, and "
+        f"{verdicts[OPEN]} cannot be checked with these files."
     )
     return [Finding("papers", text, True)] if total else []

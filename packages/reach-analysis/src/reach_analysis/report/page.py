@@ -15,13 +15,13 @@ from markupsafe import Markup
 
 from reach_analysis._common import files as saved
 from reach_analysis._common.figures import encode
-from reach_analysis.report.papers import DIFFERS, OPEN, REPLICATES, Checked, citations
+from reach_analysis.report.papers import BETTER, DIFFERS, OPEN, REPLICATES, Checked, citations
 from reach_analysis.report.sections import Chapter, Part
 from reach_analysis.studies.section import Table, plain
 from reach_analysis.studies.study import StudyFigure
 
-_SIGNS = {REPLICATES: "●", DIFFERS: "▲", OPEN: "○"}
-_KINDS = {REPLICATES: "replicates", DIFFERS: "differs", OPEN: "open"}
+_SIGNS = {REPLICATES: "●", BETTER: "◆", DIFFERS: "▲", OPEN: "○"}
+_KINDS = {REPLICATES: "replicates", BETTER: "replicates", DIFFERS: "differs", OPEN: "open"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Head:
     findings: tuple[Finding, ...]
     synthetic: str
     """Condition that synthetic EMG was made from; empty where there is none."""
+    made_up: bool
+    """Whether the movement that was imitated is synthetic."""
     inputs: Table
     files: Table
     focus_note: str
@@ -68,8 +70,8 @@ def html_of(
     shown = [_chapter(chapter, pictures, numbers, head) for chapter in chapters]
     page = {
         "title": head.title, "created": head.created, "version": head.versions.get("reach-analysis", ""),
-        "findings": head.findings, "synthetic": head.synthetic, "inputs": head.inputs, "files": head.files,
-        "focus_note": head.focus_note, "notes": head.notes, "seed": head.seed, "sections": shown,
+        "findings": head.findings, "synthetic": head.synthetic, "made_up": head.made_up, "inputs": head.inputs,
+        "files": head.files, "focus_note": head.focus_note, "notes": head.notes, "seed": head.seed, "sections": shown,
         "versions": "\n".join(f"{name} {value}" for name, value in {**head.versions, "seed": head.seed}.items()),
         "claims": [_claim(one, len(head.inputs.rows) > 1) for one in checked if one.here],
         "others": [_claim(one, False) for one in checked if not one.here], "citations": citations(),

@@ -1,8 +1,9 @@
 """Values that the papers print, compared with ours: one rule derives the verdict from our value and its interval.
 
 A claim names a region: the paper's value plus or minus a margin, or everything up to (or from) a bound. Our whole
-interval inside it replicates the claim; our whole interval outside differs; an interval across the border, a number
-that is missing, another body or synthetic recordings leave it open.
+interval inside it replicates the claim, or is better where a bound is a whole margin away from the paper's value; our
+whole interval outside differs. An interval across the border, a number without an interval or none at all, another
+body, synthetic movement or synthetic recordings leave it open.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from reach_analysis.studies.section import ABSENT, Fact, exact
 
 JOINT_ONLY, PHYSICS_AWARE = r"joint.?only", r"physics.?aware"
 """Patterns of the names of the papers' conditions."""
-REPLICATES, DIFFERS, OPEN = "replicates", "differs", "cannot be checked"
+REPLICATES, BETTER, DIFFERS, OPEN = "replicates", "better", "differs", "cannot be checked"
+VERDICTS = (REPLICATES, BETTER, DIFFERS, OPEN)
 VALUES = "paper_values.toml"
 _SLACK = 1e-9
 """Differences of rounding do not push a value over a border."""
@@ -115,7 +117,7 @@ class Checked:
     ours: Fact | None
     """Our number in the claim's unit; None where there is none."""
     verdict: str
-    """Replicates, differs or cannot be checked."""
+    """One of `VERDICTS`."""
     why: str
     here: bool
     """Whether the claim is about this body."""
@@ -144,22 +146,25 @@ def citations() -> dict[str, str]:
     return dict(_data()["citation"])
 
 
-def check(facts: Facts, body: str, *, synthetic: bool) -> list[Checked]:
+def check(facts: Facts, body: str, *, synthetic: bool, made_up: bool = False) -> list[Checked]:
     """Hold every claim against our numbers.
 
     Args:
         facts: our numbers.
         body: name of the body in the rollouts.
         synthetic: whether the EMG is synthetic.
+        made_up: whether the movement that was imitated is synthetic.
     """
-    return [_check(claim, facts, body, synthetic) for claim in claims()]
+    return [_check(claim, facts, body, synthetic, made_up) for claim in claims()]
 
 
-def _check(claim: Claim, facts: Facts, body: str, synthetic: bool) -> Checked:
+def _check(claim: Claim, facts: Facts, body: str, synthetic: bool, made_up: bool) -> Checked:
     patterns = [pattern for name in claim.bodies for pattern in _data()["bodies"][name]]
     here = not patterns or any(fnmatchcase(body.lower(), pattern) for pattern in patterns)
     if not here:
         return Checked(claim, "", None, OPEN, f"The body here is {body}, not a {' or '.join(claim.bodies)}.", False)
+    if made_up:
+        return Checked(claim, "", None, OPEN, "The movement here is synthetic and says nothing about the animal.", True)
     if claim.recorded and synthetic:
         return Checked(claim, "", None, OPEN, "The EMG here is synthetic and says nothing about the animal.", True)
     name, condition, why = _place(claim, facts)
@@ -190,23 +195,30 @@ def _place(claim: Claim, facts: Facts) -> tuple[str, str, str]:
 def judge(claim: Claim, ours: Fact) -> tuple[str, str]:
     """Verdict and reason for our number in the claim's unit."""
     low, high = claim.region
-    bottom, top = (ours.low, ours.high) if ours.has_interval else (ours.value, ours.value)
-    what = "our whole interval" if ours.has_interval else "our value (it has no interval)"
-    region = {True: "the same number", False: f"{exact(low)} to {exact(high)}"}[low == high]
-    if math.isinf(low):
-        region = f"at most {exact(high)}"
-    elif math.isinf(high):
-        region = f"at least {exact(low)}"
+    region = claim.counts if math.isinf(low) or math.isinf(high) or low == high else f"{exact(low)} to {exact(high)}"
+    if not ours.has_interval:
+        at_end = " It is at the end of the sweep." if ours.at_end else ""
+        return OPEN, f"Our value has no interval, so it may differ by chance alone.{at_end}"
     slack = _SLACK * max(1.0, abs(ours.value))
-    if low - slack <= bottom and top <= high + slack:
+    if low - slack <= ours.low and ours.high <= high + slack:
+        if _beyond(claim, ours):
+            return BETTER, f"Our whole interval is better than the paper's value ({region} counts as the same)."
         inside = region if region.startswith(("at", "the")) else f"within {region}"
-        return REPLICATES, f"{what[:1].upper()}{what[1:]} is {inside}."
-    if top < low - slack or bottom > high + slack:
-        side = "below" if top < low else "above"
-        return DIFFERS, f"{what[:1].upper()}{what[1:]} is {side} what counts as the same ({region})."
+        return REPLICATES, f"Our whole interval is {inside}."
+    if ours.high < low - slack or ours.low > high + slack:
+        side = "below" if ours.high < low else "above"
+        return DIFFERS, f"Our whole interval is {side} what counts as the same ({region})."
     return OPEN, f"Our interval reaches across the border of what counts as the same ({region}): too uncertain."
+
+
+def _beyond(claim: Claim, ours: Fact) -> bool:
+    """Whether our interval is on the good side of the paper's value by more than the bound is on the other."""
+    if claim.value is None or claim.margin is not None:
+        return False
+    low, high = claim.region
+    return ours.high < 2 * claim.value - high if math.isinf(low) else ours.low > 2 * claim.value - low
 
 
 def counts(checked: list[Checked]) -> Mapping[str, int]:
     """How many claims about this body came to each verdict."""
-    return {word: sum(one.here and one.verdict == word for one in checked) for word in (REPLICATES, DIFFERS, OPEN)}
+    return {word: sum(one.here and one.verdict == word for one in checked) for word in VERDICTS}

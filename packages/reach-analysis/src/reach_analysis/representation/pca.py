@@ -16,6 +16,7 @@ from scipy import linalg
 
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.data.series import TrialSeries
+from reach_analysis.statistics.estimates import LOGIT, Interval, groups_of, jackknifed
 
 Samples = Float[np.ndarray, "sample channel"]
 
@@ -174,34 +175,31 @@ def delay_windows(series: TrialSeries, frames: int) -> TrialSeries:
     )
 
 
-def bootstrap_explained(
-    series: TrialSeries, count: int, resamples: int, seed: int, remaining: int = 64
-) -> Float[np.ndarray, "resample component"]:
-    """Explained variance of the first `count` components over trials drawn with replacement.
+def explained_intervals(series: TrialSeries, count: int, axes: int = 64) -> list[Interval]:
+    """Intervals over trials of the explained variance of each of the first `count` components, and of all together.
 
-    Only the leading `kept` axes of all trials are resampled; variance outside them counts as variance that no
-    component explains, which makes the drawn fractions too small by at most the fraction outside.
+    They are for the variance that the components of very many trials explain; few trials seem to have fewer dimensions.
+    Trials are left out in groups. Only the leading `axes` axes of all trials are looked at; variance outside them
+    counts as variance that no component explains.
     """
     samples, owner = series.rows()
     everything = components(samples, series.name)
-    scores = everything.scores(samples, remaining)
+    scores = everything.scores(samples, axes)
     outside = ((samples - everything.mean) ** 2).sum(axis=1) - (scores**2).sum(axis=1)
-    n_trials = len(series.trials)
-    sums = np.stack([scores[owner == trial].sum(axis=0) for trial in range(n_trials)])
-    squares = np.stack([scores[owner == trial].T @ scores[owner == trial] for trial in range(n_trials)])
-    rest = np.bincount(owner, weights=outside, minlength=n_trials)
-    sizes = np.bincount(owner, minlength=n_trials)
-    rng = np.random.default_rng(seed)
-    out = np.zeros((resamples, count))
-    for row in range(resamples):
-        weight = np.bincount(rng.integers(n_trials, size=n_trials), minlength=n_trials)
-        number = float(weight @ sizes)
+    group = groups_of(len(series.trials))[owner]
+    parts = [scores[group == number] for number in range(group.max() + 1)]
+    sums, squares = np.stack([part.sum(axis=0) for part in parts]), np.stack([part.T @ part for part in parts])
+    rest, sizes = np.bincount(group, weights=outside), np.bincount(group)
+
+    def explained(weight: Float[np.ndarray, " group"]) -> Float[np.ndarray, " component"]:
+        number = weight @ sizes
         mean = weight @ sums / number
-        scatter = np.tensordot(weight, squares, axes=1) / number - np.outer(mean, mean)
-        variances = np.linalg.eigvalsh(scatter)[::-1]
-        total = variances.sum() + float(weight @ rest) / number
-        out[row, : len(variances[:count])] = variances[:count] / total
-    return out
+        variances = np.linalg.eigvalsh(np.tensordot(weight, squares, axes=1) / number - np.outer(mean, mean))[::-1]
+        return np.append(variances[:count], variances[:count].sum()) / (variances.sum() + weight @ rest / number)
+
+    value = explained(np.ones(len(parts)))
+    without = np.array([explained(weight) for weight in 1.0 - np.eye(len(parts))])
+    return [jackknifed(float(one), left, LOGIT, biased=True) for one, left in zip(value, without.T, strict=True)]
 
 
 def colour_values(positions: TrialSeries, joint: str, scores: TrialSeries) -> Sequence[Float[np.ndarray, " time"]]:

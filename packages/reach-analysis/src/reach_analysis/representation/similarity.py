@@ -6,23 +6,25 @@ of one side: what remains similar then is common to all trials; only what exceed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError
 from reach_analysis.data.series import TrialSeries, match
 from reach_analysis.representation.pca import components
 from reach_analysis.statistics.correlation import ranks
-from reach_analysis.statistics.permutation import p_value, trial_permutations
+from reach_analysis.statistics.permutation import Arrangements, arrangements, p_value
 
 Stack = Float[np.ndarray, "trial time channel"]
 OtherStack = Float[np.ndarray, "trial time other"]
 
 KEPT_VARIANCE = 0.9999
+MOST_PRODUCTS = 1 << 24
+"""Numbers (128 MB) of products of trials that are kept; more are computed again for every exchange."""
 MOST_AXES = 48
 """CKA weighs axes by the square of their variance: further axes do not change the third digit."""
 
@@ -74,29 +76,32 @@ def common_window(series: Sequence[TrialSeries]) -> Window:
     return Window([stack[:, :length] for stack in stacks], tuple(trials))
 
 
-def cka(
-    one: Stack, two: OtherStack, permutations: Int[np.ndarray, "draw trial"], names: tuple[str, str] = ("a", "b")
-) -> Similarity:
+def cka(one: Stack, two: OtherStack, exchanged: Arrangements, names: tuple[str, str] = ("a", "b")) -> Similarity:
     """Linear centred kernel alignment (Kornblith et al. 2019) over all samples, from :func:`main_axes` of both.
 
-    1: equal up to rotation and scale; 0: nothing in common. The null exchanges trials by `permutations`.
+    1: equal up to rotation and scale; 0: nothing in common. The null exchanges trials.
     """
-    # products[a, b]: cross-covariance of trial a of one with trial b of two
-    products = np.einsum("atp,btq->abpq", one, two, optimize=True)
     scale = np.linalg.norm(np.einsum("atp,atq->pq", one, one)) * np.linalg.norm(np.einsum("atp,atq->pq", two, two))
-    rows = np.arange(len(one))
+    n_trials, pair = len(one), one.shape[2] * two.shape[2]
+    products = None
+    if n_trials**2 * pair <= MOST_PRODUCTS:
+        # cross-covariance of every trial of one with every trial of two, which many exchanges share
+        products = np.einsum("atp,btq->abpq", one, two, optimize=True)
 
     def alignment(order: np.ndarray) -> float:
-        return float(np.square(products[rows, order].sum(axis=0)).sum() / scale)
+        if products is not None:
+            cross = products[np.arange(n_trials), order].sum(axis=0)
+        else:
+            cross = np.tensordot(one, two[order], axes=((0, 1), (0, 1)))
+        return float(np.square(cross).sum() / scale)
 
-    null = np.array([alignment(order) for order in permutations])
-    return _similarity("CKA", names, alignment(rows), null, one.shape[:2])
+    return _similarity("CKA", names, alignment, exchanged, one.shape[:2])
 
 
 def rsa(
     one: Float[np.ndarray, "trial trial"],
     two: Float[np.ndarray, "trial trial"],
-    permutations: Int[np.ndarray, "draw trial"],
+    exchanged: Arrangements,
     names: tuple[str, str],
     n_times: int,
 ) -> Similarity:
@@ -113,21 +118,26 @@ def rsa(
     def agreement(order: np.ndarray) -> float:
         return float(own @ others[np.ix_(order, order)][upper] / len(own))
 
-    null = np.array([agreement(order) for order in permutations])
-    return _similarity("RSA", names, agreement(np.arange(len(one))), null, (len(one), n_times))
+    return _similarity("RSA", names, agreement, exchanged, (len(one), n_times))
 
 
-def exchanges(n_trials: int, draws: int, seed: int) -> Int[np.ndarray, "draw trial"]:
-    """Random exchanges of trials."""
+def exchanges(n_trials: int, draws: int, seed: int) -> Arrangements:
+    """Exchanges of trials: `draws` random ones, or all where they are no more."""
     if draws < 19:
         raise ConfigError(f"at least 19 exchanges of trials are needed for a null, got {draws}")
-    return trial_permutations(np.zeros(n_trials, dtype=int), draws, seed)
+    return arrangements(np.zeros(n_trials, dtype=int), draws, seed)
 
 
 def _similarity(
-    measure: str, names: tuple[str, str], value: float, null: np.ndarray, shape: tuple[int, ...]
+    measure: str,
+    names: tuple[str, str],
+    statistic: Callable[[np.ndarray], float],
+    exchanged: Arrangements,
+    shape: tuple[int, ...],
 ) -> Similarity:
-    mean, high, p = float(null.mean()), float(np.quantile(null, 0.95)), p_value(value, null, "greater")
+    value, null = statistic(np.arange(shape[0])), np.array([statistic(order) for order in exchanged.orders])
+    mean, high = float(null.mean()), float(np.quantile(null, 0.95))
+    p = p_value(value, null, complete=exchanged.complete)
     return Similarity(*names, measure, value, mean, high, p, shape[0], shape[0] * shape[1])
 
 

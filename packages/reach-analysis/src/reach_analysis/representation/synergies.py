@@ -20,6 +20,8 @@ from reach_analysis.data.series import TrialSeries
 Samples = Float[np.ndarray, "sample muscle"]
 ITERATIONS = 600
 TOLERANCE = 1e-5
+RINGING = 0.01
+"""Part of the largest value down to which negative values count as the ringing of a filter, and become 0."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _normalised(activation: TrialSeries) -> tuple[Samples, Float[np.ndarray, " m
     samples, _ = activation.rows()
     if not np.isfinite(samples).all():
         raise DataError(f"{activation.name}: {int((~np.isfinite(samples)).sum())} values are missing")
-    if samples.min() < -1e-6:
+    if samples.min() < -RINGING * samples.max():
         raise DataError(f"{activation.name}: activation of muscles cannot be negative, got {samples.min():.3g}")
     scale = samples.max(axis=0)
     silent = [name for name, value in zip(activation.channels, scale, strict=True) if not value > 0]

@@ -1,20 +1,43 @@
-"""A number with its unit, its count and its interval; what figures, tables and the report show."""
+"""A number with its unit, its count and its interval; what figures, tables and the report show.
+
+Trials are the units of every interval. Means and ratios of sums have a studentised bootstrap interval (Hall 1988).
+Other statistics have Student's t on the values without one trial (jackknife, Tukey 1958), on a scale that makes them
+nearly symmetric. ``benchmarks/reach/coverage.py`` measures how often these intervals hold the true value. With fewer
+than five trials none does so reliably, and none is given.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
-from scipy.stats import norm, t
+from jaxtyping import Float, Int
+from scipy import stats
 
-from reach_analysis._common.errors import ConfigError, DataError, raise_all
+from reach_analysis._common.errors import ConfigError, raise_all
+from reach_analysis.statistics.correlation import Measure, agreement
 from reach_analysis.statistics.permutation import p_value
 
-FEWEST_UNITS = 3
+FEWEST_UNITS = 5
 """Trials below which no interval is given."""
+MOST_GROUPS = 20
+"""Groups of trials that a jackknife leaves out one at a time; with fewer trials each is a group."""
+CRITICAL = (0.8, 3.0)
+"""Least and largest critical value of the studentised bootstrap, in units of Student's: few trials make it wild."""
+NAN = float("nan")
+
+
+class Interval(NamedTuple):
+    """The ends of an interval; NaN where there is none."""
+
+    low: float
+    high: float
+
+
+NO_INTERVAL = Interval(NAN, NAN)
 
 
 @dataclass(frozen=True)
@@ -28,7 +51,7 @@ class Estimate:
     unit: str
     """Unit of the value; "1" where it has none."""
     n: int
-    """Number of units (trials, cycles, seeds)."""
+    """Number of units (trials, seeds)."""
     level: float = 0.95
 
     def row(self, name: str, stem: str | None = None) -> dict[str, float]:
@@ -37,39 +60,165 @@ class Estimate:
         return {name: self.value, f"{joint}low": self.low, f"{joint}high": self.high}
 
 
-def mean_of(values: Float[np.ndarray, " unit"], unit: str, resampling: Resampling | None = None) -> Estimate:
-    """Mean over units with a bootstrap interval; units whose value is not known are left out."""
-    known = values[np.isfinite(values)]
-    return _estimate(known, unit, lambda counts: counts @ known / counts.sum(axis=1), resampling)
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals of means and tests of differences are made."""
+
+    resamples: int = 2000
+    level: float = 0.95
+    """Coverage, between 0 and 1."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not 0 < self.level < 1:
+            faults.append(f"level: expected 0 to 1, got {self.level}")
+        if self.resamples < 100:
+            faults.append(f"resamples must be at least 100, got {self.resamples}")
+        raise_all(ConfigError, "resampling", faults)
+
+
+def mean_of(
+    values: Float[np.ndarray, " unit"], unit: str, resampling: Resampling | None = None, least: float = -np.inf
+) -> Estimate:
+    """Mean over units with its interval, cut at the `least` possible value; values that are not known are left out."""
+    return ratio_of(values, np.where(np.isfinite(values), 1.0, 0.0), unit, resampling, least)
+
+
+def rms_of(squares: Float[np.ndarray, " unit"], unit: str, resampling: Resampling | None = None) -> Estimate:
+    """Root of the mean of each unit's mean square, with its interval."""
+    mean = mean_of(squares, unit, resampling, least=0.0)
+    value, low, high = np.sqrt([mean.value, mean.low, mean.high]).tolist()
+    return Estimate(value, low, high, unit, mean.n, mean.level)
+
+
+def ratio_of(
+    sums: Float[np.ndarray, " unit"],
+    counts: Float[np.ndarray, " unit"],
+    unit: str,
+    resampling: Resampling | None = None,
+    least: float = -np.inf,
+) -> Estimate:
+    """Sum over all units divided by their count, with its interval over units; units that count 0 are left out."""
+    chosen = resampling or Resampling()
+    there = counts > 0
+    sums, counts = sums[there], counts[there]
+    if not len(sums):
+        return Estimate(NAN, NAN, NAN, unit, 0, chosen.level)
+    value, error = (float(part[0]) for part in _with_error(np.ones((1, len(sums))), sums, counts))
+    interval = NO_INTERVAL
+    if len(sums) >= FEWEST_UNITS:
+        upper, lower = (error * reach for reach in _critical(sums, counts, value, error, chosen))
+        interval = Interval(max(value - upper, min(least, value)), value + lower)
+    return Estimate(value, *interval, unit, len(sums), chosen.level)
+
+
+def _with_error(
+    weights: Float[np.ndarray, "draw unit"], sums: Float[np.ndarray, " unit"], counts: Float[np.ndarray, " unit"]
+) -> tuple[Float[np.ndarray, " draw"], Float[np.ndarray, " draw"]]:
+    """Ratio and its standard error when unit i is there ``weights[:, i]`` times."""
+    units, total = weights.shape[1], weights @ counts
+    ratio = weights @ sums / total
+    squares = (weights * (sums - ratio[:, None] * counts) ** 2).sum(axis=1)
+    return ratio, np.sqrt(squares * units / max(units - 1, 1)) / total
+
+
+def _critical(
+    sums: Float[np.ndarray, " unit"],
+    counts: Float[np.ndarray, " unit"],
+    value: float,
+    error: float,
+    resampling: Resampling,
+) -> tuple[float, float]:
+    """Standard errors to go below and above the value: quantiles of the studentised bootstrap, within `CRITICAL`."""
+    units = len(sums)
+    rng = np.random.default_rng([*b"bootstrap", resampling.seed])
+    drawn = rng.multinomial(units, np.full(units, 1 / units), size=resampling.resamples).astype(float)
+    ratios, errors = _with_error(drawn, sums, counts)
+    varied = errors > 1e-9 * error
+    usual = float(stats.t.ppf((1 + resampling.level) / 2, units - 1))
+    if not varied.any():
+        return usual, usual
+    tails = [(1 - resampling.level) / 2, (1 + resampling.level) / 2]
+    low, high = np.quantile((ratios[varied] - value) / errors[varied], tails)
+    below, above = np.clip([high, -low], CRITICAL[0] * usual, CRITICAL[1] * usual)
+    return float(below), float(above)
+
+
+def groups_of(n_units: int) -> Int[np.ndarray, " unit"]:
+    """Group of each unit for a jackknife."""
+    return np.arange(n_units) % min(n_units, MOST_GROUPS)
+
+
+class Scale(NamedTuple):
+    """A scale on which a statistic is nearly symmetric, and the way back."""
+
+    to: Callable[[np.ndarray], np.ndarray]
+    back: Callable[[np.ndarray], np.ndarray]
+
+
+PLAIN = Scale(lambda values: values, lambda values: values)
+LOGARITHM = Scale(lambda values: np.log(np.maximum(values, 1e-300)), np.exp)
+FISHER = Scale(lambda values: np.arctanh(np.clip(values, -1 + 1e-12, 1 - 1e-12)), np.tanh)
+LOGIT = Scale(lambda values: np.log(np.maximum(values, 1e-12) / np.maximum(1 - values, 1e-12)),
+              lambda values: 1 / (1 + np.exp(-values)))  # fmt: skip
+
+
+def jackknifed(
+    value: float,
+    without: Float[np.ndarray, " group"],
+    scale: Scale = PLAIN,
+    *,
+    biased: bool = False,
+    level: float = 0.95,
+) -> Interval:
+    """Interval from the values without each group of units (Student's t); none for too few or unknown values.
+
+    Args:
+        value: the statistic of all units.
+        without: the statistic without each group.
+        scale: where it is nearly symmetric.
+        biased: whether few units bias it. Then the interval spans the value and the value less the jackknife's estimate
+            of its bias, and a sixth of the squared bias is added to the variance, as not all of it is known.
+        level: coverage.
+    """
+    groups = len(without)
+    if groups < FEWEST_UNITS or not (np.isfinite(value) and np.isfinite(without).all()):
+        return NO_INTERVAL
+    centre, left = scale.to(np.array(value)), scale.to(without)
+    # without the factor (groups - 1) / groups, so that intervals of few groups are not too narrow
+    factor = (groups - 1) / groups if biased else 1.0
+    spread = np.sqrt(factor * ((left - left.mean()) ** 2).sum())
+    reach = stats.t.ppf((1 + level) / 2, groups - 1)
+    ends = [centre - reach * spread, centre + reach * spread]
+    if biased:
+        bias = (groups - 1) * (left.mean() - centre)
+        wide = reach * np.sqrt(spread**2 + bias**2 / 6)
+        ends = [min(ends[0], centre - bias - wide), max(ends[1], centre - bias + wide)]
+    low, high = scale.back(np.array(ends))
+    return Interval(float(low), float(high))
 
 
 def student_mean(values: Float[np.ndarray, " unit"], unit: str, level: float = 0.95) -> Estimate:
     """Mean over few units with Student's t interval, NaN for a single one; unknown values are left out."""
     known = values[np.isfinite(values)]
-    mean = float(known.mean()) if len(known) else float("nan")
-    reach = float("nan")
+    mean = float(known.mean()) if len(known) else NAN
+    reach = NAN
     if len(known) > 1:
-        reach = float(t.ppf((1 + level) / 2, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
+        reach = float(stats.t.ppf((1 + level) / 2, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
     return Estimate(mean, mean - reach, mean + reach, unit, len(known), level)
 
 
-def rms_of(squares: Float[np.ndarray, " unit"], unit: str, resampling: Resampling | None = None) -> Estimate:
-    """Root of the mean of each unit's mean square, with a bootstrap interval."""
-    known = squares[np.isfinite(squares)]
-    return _estimate(known, unit, lambda counts: np.sqrt(counts @ known / counts.sum(axis=1)), resampling)
-
-
-def _estimate(
-    known: np.ndarray, unit: str, statistic: Callable[[np.ndarray], np.ndarray], resampling: Resampling | None
+def rank_correlation(
+    one: Float[np.ndarray, " unit"], other: Float[np.ndarray, " unit"], level: float = 0.95
 ) -> Estimate:
-    chosen = resampling or Resampling()
-    if not len(known):
-        return Estimate(float("nan"), float("nan"), float("nan"), unit, 0, chosen.level)
-    value = float(statistic(np.ones((1, len(known))))[0])
-    if len(known) < FEWEST_UNITS:
-        return Estimate(value, float("nan"), float("nan"), unit, len(known), chosen.level)
-    interval = bootstrap(statistic, len(known), chosen)
-    return Estimate(value, interval.low, interval.high, unit, len(known), chosen.level)
+    """Spearman's coefficient with its interval on Fisher's scale (Bonett and Wright 2000)."""
+    value, n = float(agreement(Measure.SPEARMAN, one[:, None], other[:, None])[0]), len(one)
+    interval = NO_INTERVAL
+    if n >= FEWEST_UNITS:
+        reach = stats.norm.ppf((1 + level) / 2) * np.sqrt((1 + value**2 / 2) / (n - 3))
+        interval = Interval(*FISHER.back(FISHER.to(np.array(value)) + np.array([-reach, reach])).tolist())
+    return Estimate(value, *interval, "1", n, level)
 
 
 @dataclass(frozen=True)
@@ -94,84 +243,19 @@ def paired_difference(
     unit: str,
     resampling: Resampling | None = None,
 ) -> Difference:
-    """Mean difference of two values of the same trials: bootstrap interval and sign-flip test, trial by trial."""
+    """Mean difference of two values of the same trials with its interval and a sign-flip test, trial by trial.
+
+    The test lists all signs where they are no more than the resamples, so that p is exact.
+    """
     chosen = resampling or Resampling()
     difference = (first - second)[np.isfinite(first) & np.isfinite(second)]
     estimate = mean_of(difference, unit, chosen)
-    if len(difference) < FEWEST_UNITS:
-        return Difference(estimate, float("nan"))
-    rng = np.random.default_rng(chosen.seed)
-    signs = rng.choice([-1.0, 1.0], size=(chosen.resamples, len(difference)))
-    return Difference(estimate, p_value(estimate.value, signs @ difference / len(difference), "two-sided"))
-
-
-Statistic = Callable[[Float[np.ndarray, "resample unit"]], Float[np.ndarray, " resample"]]
-"""Value of a statistic for each row of counts (how often each unit was drawn)."""
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """How intervals are made."""
-
-    resamples: int = 2000
-    level: float = 0.95
-    """Coverage, between 0 and 1."""
-    method: Literal["percentile", "bca"] = "bca"
-    """Percentile, or BCa (bias-corrected and accelerated; Efron 1987), which corrects for bias and skew."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        faults = []
-        if not 0 < self.level < 1:
-            faults.append(f"level: expected 0 to 1, got {self.level}")
-        if self.resamples < 100:
-            faults.append(f"resamples must be at least 100, got {self.resamples}")
-        raise_all(ConfigError, "resampling", faults)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An interval for a statistic, with what it was made of."""
-
-    low: float
-    high: float
-    level: float
-    method: str
-    units: int
-    resamples: int
-
-    def __contains__(self, value: float) -> bool:
-        return bool(self.low <= value <= self.high)
-
-
-def bootstrap(statistic: Statistic, n_units: int, resampling: Resampling | None = None) -> Interval:
-    """Interval for a statistic over `n_units` trials."""
-    resampling = resampling or Resampling()
-    if n_units < 3:
-        raise DataError(f"an interval over trials needs at least 3 of them, got {n_units}")
-    rng = np.random.default_rng([*b"bootstrap", resampling.seed])
-    counts = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=resampling.resamples).astype(float)
-    values = statistic(counts)
-    tails = np.array([(1 - resampling.level) / 2, (1 + resampling.level) / 2])
-    if resampling.method == "bca":
-        jackknife = statistic(1.0 - np.eye(n_units))
-        tails = _corrected(tails, values, float(statistic(np.ones((1, n_units)))[0]), jackknife)
-    if not (np.isfinite(values).all() and np.isfinite(tails).all()):
-        raise DataError("the statistic is not finite for some resamples of trials; use more trials")
-    low, high = np.quantile(values, tails)
-    return Interval(float(low), float(high), resampling.level, resampling.method, n_units, resampling.resamples)
-
-
-def _corrected(
-    tails: Float[np.ndarray, " two"], values: np.ndarray, estimate: float, jackknife: np.ndarray
-) -> Float[np.ndarray, " two"]:
-    """Quantiles of the BCa interval (Efron 1987); those of the percentile interval where nothing varies."""
-    if np.ptp(values) == 0:
-        return tails
-    below = np.mean(values < estimate) + np.mean(values == estimate) / 2
-    bias = norm.ppf(np.clip(below, 1 / (2 * len(values)), 1 - 1 / (2 * len(values))))
-    away = jackknife.mean() - jackknife
-    skew = (away**2).sum() ** 1.5
-    acceleration = (away**3).sum() / (6 * skew) if skew > 0 else 0.0
-    shifted = bias + norm.ppf(tails)
-    return norm.cdf(bias + shifted / (1 - acceleration * shifted))
+    if len(difference) < 3:
+        return Difference(estimate, NAN)
+    complete = 2 ** min(len(difference), 60) <= chosen.resamples
+    if complete:
+        signs = np.array(list(product([1.0, -1.0], repeat=len(difference))))
+    else:
+        signs = np.random.default_rng(chosen.seed).choice([-1.0, 1.0], size=(chosen.resamples, len(difference)))
+    observed, *null = np.concatenate([np.ones((1, len(difference))), signs]) @ difference / len(difference)
+    return Difference(estimate, p_value(float(observed), np.array(null), "two-sided", complete=complete))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from itertools import permutations, product
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,16 +18,25 @@ LEAST_ARRANGEMENTS = 20
 Side = Literal["greater", "less", "two-sided"]
 
 
-def p_value(observed: float, null: Float[np.ndarray, " draw"], side: Side = "greater") -> float:
-    """Probability under the null of a value as extreme as the one observed: (1 + count) / (1 + draws).
+ROUNDING = 1e-9
+"""Part of the largest value within which two values count as equal: sums in another order differ by rounding."""
 
-    The observed arrangement counts as one of them (Phipson and Smyth 2010), so the test holds its level and p > 0.
-    Two-sided p-values are twice the smaller one-sided one.
+
+def p_value(
+    observed: float, null: Float[np.ndarray, " draw"], side: Side = "greater", *, complete: bool = False
+) -> float:
+    """Probability under the null of a value as extreme as the one observed.
+
+    Among random draws the observed arrangement counts as one: (1 + count) / (1 + draws) (Phipson and Smyth 2010), so
+    the test holds its level and p > 0. Where `null` holds every arrangement (`complete`), p is the exact count / draws.
+    Values equal up to rounding count as equal. Two-sided p-values are twice the smaller one-sided one.
     """
     if not (np.isfinite(null).all() and math.isfinite(observed) and len(null)):
         raise DataError("a p-value needs a finite statistic and a finite null distribution")
-    above = (1 + int(np.count_nonzero(null >= observed))) / (1 + len(null))
-    below = (1 + int(np.count_nonzero(null <= observed))) / (1 + len(null))
+    slack = ROUNDING * max(abs(observed), float(np.abs(null).max()))
+    own = 0 if complete else 1
+    above = (own + int(np.count_nonzero(null >= observed - slack))) / (own + len(null))
+    below = (own + int(np.count_nonzero(null <= observed + slack))) / (own + len(null))
     match side:
         case "greater":
             return above
@@ -61,20 +72,46 @@ def permuted_rows(
     return np.repeat(starts[permutations], lengths, axis=1).T + within[:, None]
 
 
+class Arrangements(NamedTuple):
+    """Permutations of trials: entry t of each says whose data trial t is given."""
+
+    orders: Int[np.ndarray, "draw trial"]
+    complete: bool
+    """Whether these are all there are, the recorded one among them, rather than random draws."""
+
+
+def arrangements(strata: Int[np.ndarray, " trial"], draws: int, seed: int = 0) -> Arrangements:
+    """All permutations of trials within strata where they are at most `draws`, else so many random ones."""
+    groups = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    if math.prod(math.factorial(len(members)) for members in groups) > draws:
+        return Arrangements(trial_permutations(strata, draws, seed), complete=False)
+    _require_arrangements(groups)
+    listed = []
+    for orders in product(*(permutations(members) for members in groups)):
+        order = np.empty(len(strata), dtype=int)
+        order[np.concatenate(groups)] = np.concatenate(orders)
+        listed.append(order)
+    return Arrangements(np.array(listed), complete=True)
+
+
 def trial_permutations(strata: Int[np.ndarray, " trial"], draws: int, seed: int = 0) -> Int[np.ndarray, "draws trial"]:
     """Random permutations of trials within strata: entry t says whose data trial t is given."""
-    sizes = np.unique(strata, return_counts=True)[1]
-    if sum(math.lgamma(size + 1) for size in sizes) < math.log(LEAST_ARRANGEMENTS):
-        raise DataError(
-            f"trials can be exchanged only among equals, in groups of {sorted(sizes.tolist(), reverse=True)[:8]}: too "
-            "few arrangements for a permutation test. Crop trials to a common length, or use more trials"
-        )
+    groups = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    _require_arrangements(groups)
     rng = np.random.default_rng([*b"permutation", seed])
     permuted = np.tile(np.arange(len(strata)), (draws, 1))
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
+    for members in groups:
         permuted[:, members] = rng.permuted(np.tile(members, (draws, 1)), axis=1)
     return permuted
+
+
+def _require_arrangements(groups: Sequence[Int[np.ndarray, " _member"]]) -> None:
+    sizes = sorted(map(len, groups), reverse=True)
+    if math.prod(map(math.factorial, sizes)) < LEAST_ARRANGEMENTS:
+        raise DataError(
+            f"trials can be exchanged only among equals, in groups of {sizes[:8]}: too few arrangements for a "
+            "permutation test. Crop trials to a common length, or use more trials"
+        )
 
 
 def holm(p_values: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:

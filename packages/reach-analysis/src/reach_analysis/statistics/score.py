@@ -38,7 +38,7 @@ class Baseline:
     knows: str
     value: float
     gain: Interval
-    """Interval, paired over trials, for how much better the score is; above 0 the forecast is better."""
+    """Interval over trials for how much better the score is; above 0 the forecast is better, NaN: too few trials."""
     knows_more: bool = False
     """Whether it knows something the forecast does not, such as the target's present value."""
 

@@ -17,6 +17,7 @@ from reach_analysis.behaviour.muscles import MUSCLES, kind_of_actuators
 from reach_analysis.behaviour.spectra import band_power, long_enough
 from reach_analysis.behaviour.tracking_errors import joint_deviation, trial_means
 from reach_analysis.config import ComparisonConfig
+from reach_analysis.data.inputs import over_shared_steps
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures import grid
@@ -48,31 +49,37 @@ class _Quantity:
 
 
 def run(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Stage = silent) -> Study:
-    """Compare each condition with the first one, trial by trial."""
+    """Compare each condition with the first one, trial by trial, over the steps that both took."""
     if len(conditions) < 2:
         raise DataError("a comparison needs at least two rollouts files")
-    named = each(stage, "conditions", conditions.items())
-    result = {name: _quantities(rollouts, config) for name, rollouts in named}
-    first, *others = result
-    shared = [name for name in result[first] if all(name in result[other] for other in others)]
-    rows = [row for other in others for name in shared for row in _rows(name, (first, other), result, config)]
+    first, *others = conditions
+    rows: list[dict[str, Any]] = []
+    notes = []
+    for other in each(stage, "conditions", others):
+        pair = {name: conditions[name] for name in (first, other)}
+        cut, left_out = over_shared_steps(pair)
+        rows += _rows(cut, pair, config)
+        if left_out:
+            notes.append(f"{first} and {other}: {left_out} steps that only one of them took were left out.")
     if not rows:
         raise DataError(f"{first} and {', '.join(others)} share no trial, so nothing can be compared trial by trial")
     adjusted = holm(np.array([row["p"] if np.isfinite(row["p"]) else 1.0 for row in rows]))
     rows = [row | {"p_holm": float(p)} for row, p in zip(rows, adjusted, strict=True)]
-    shown = [name for name in shared if any(row["quantity"] == name for row in rows)]
+    everything, _ = over_shared_steps(conditions)
+    drawn = _paired({name: _quantities(rollouts, config) for name, rollouts in everything.items()}, config)
     caption = (
-        f"Every trial under each controller (thin lines), and means with 95 % bootstrap intervals over trials (n = "
-        f"{min(row['trials'] for row in rows)}, {config.resamples} resamples, BCa). High-frequency power: actions, "
-        f"{config.low_hz:g} Hz to half the rate. The null of the differences: the sign of each trial's difference is "
-        f"chance ({config.resamples} draws), p after Holm for {len(rows)} tests."
+        f"Every trial under each controller (thin lines), and means with 95 % intervals over trials (n = "
+        f"{min(row['trials'] for row in rows)}, studentised bootstrap, {config.resamples} resamples), over the steps "
+        f"that all controllers took. High-frequency power: actions, {config.low_hz:g} Hz to half the rate. The null of "
+        f"the differences: the sign of each trial's difference is chance, p after Holm for {len(rows)} tests."
     )
     return Study(
         name="comparison",
         results=rows,
         inputs=tuple(rollouts.path for rollouts in conditions.values()),
         tables={"comparison": rows},
-        figures=(StudyFigure("comparison", paired_trials([_paired(name, result, config) for name in shown]), caption),),
+        figures=(StudyFigure("comparison", paired_trials(drawn), caption),),
+        notes=tuple(notes),
     )
 
 
@@ -82,11 +89,12 @@ def _quantities(rollouts: Rollouts, config: ComparisonConfig) -> dict[str, _Quan
     out: dict[str, _Quantity] = {}
     for unit in dict.fromkeys(deviation.units):
         means = trial_means(deviation, deviation.in_unit(unit).distance.channels)
+        means[rollouts.n_steps == 0] = np.nan
         out[f"joint error ({unit})"] = _Quantity(unit, rollouts.trials, means)
     out["squared control"] = _means(rollouts.series("ctrl"), square=True)
     if kind_of_actuators(rollouts) == MUSCLES:
         out["muscle activation"] = _means(rollouts.series("act"))
-    action = rollouts.series("action")
+    action, _ = rollouts.series("action").known()
     if keep := long_enough(action, config.low_hz):
         power = band_power(action.take(keep), config.low_hz)
         out["high-frequency power"] = _Quantity("1", power.trials, power.power.mean(axis=1))
@@ -109,32 +117,48 @@ def _common(quantities: Sequence[_Quantity]) -> Float[np.ndarray, "quantity tria
     return np.array([quantity.values[rows] for quantity, rows in zip(quantities, places, strict=True)])
 
 
-def _rows(
-    name: str, pair: tuple[str, str], result: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig
-) -> list[dict[str, Any]]:
-    """Means of both conditions and the paired difference, second less first; nothing where no trial is shared."""
-    first, second = _common([result[condition][name] for condition in pair])
-    known = np.isfinite(first) & np.isfinite(second)
-    if not known.any():
-        return []
-    unit = result[pair[0]][name].unit
+def _rows(cut: Mapping[str, Rollouts], whole: Mapping[str, Rollouts], config: ComparisonConfig) -> list[dict[str, Any]]:
+    """Means of two conditions and their paired difference, second less first; nothing where no trial is shared."""
+    one, two = cut
+    quantities = [_quantities(rollouts, config) for rollouts in cut.values()]
     resampling = Resampling(config.resamples, seed=config.seed)
-    one, two = (mean_of(values[known], unit, resampling) for values in (first, second))
-    change = paired_difference(second[known], first[known], unit, resampling)
-    return [{
-        "quantity": name, "unit": unit, "first": pair[0], "second": pair[1], "trials": one.n,
-        **one.row("first_mean", "first"), **two.row("second_mean", "second"), **change.estimate.row("difference", ""),
-        "p": change.p,
-    }]  # fmt: skip
+    rows = []
+    for name in quantities[0]:
+        if name not in quantities[1]:
+            continue
+        unit = quantities[0][name].unit
+        first, second = _common([both[name] for both in quantities])
+        known = np.isfinite(first) & np.isfinite(second)
+        if not known.any():
+            continue
+        means = [mean_of(values[known], unit, resampling, least=_least(name)) for values in (first, second)]
+        change = paired_difference(second[known], first[known], unit, resampling)
+        rows.append({
+            "quantity": name, "unit": unit, "first": one, "second": two, "trials": means[0].n,
+            **means[0].row("first_mean", "first"), **means[1].row("second_mean", "second"),
+            **change.estimate.row("difference", ""), "p": change.p,
+            "first_reached_end": whole[one].reached_end, "second_reached_end": whole[two].reached_end,
+        })  # fmt: skip
+    return rows
 
 
-def _paired(name: str, result: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig) -> Paired:
-    """One quantity of all conditions over the trials that all have, for the figure."""
-    full = [quantities[name] for quantities in result.values()]
-    values = _common(full)
-    resampling = Resampling(config.resamples, seed=config.seed)
-    means = tuple(mean_of(row, full[0].unit, resampling) for row in values)
-    return Paired(name, tuple(result), values, means)
+def _least(name: str) -> float:
+    """Least possible value: rewards may be below 0, errors, effort and power not."""
+    return -np.inf if name.startswith("reward") else 0.0
+
+
+def _paired(result: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig) -> list[Paired]:
+    """Quantities of all conditions over the trials that all have, for the figure."""
+    drawn = []
+    for name in next(iter(result.values())):
+        full = [quantities[name] for quantities in result.values() if name in quantities]
+        values = _common(full)
+        if len(full) < len(result) or not np.isfinite(values).all(axis=0).any():
+            continue
+        resampling = Resampling(config.resamples, seed=config.seed)
+        means = tuple(mean_of(row, full[0].unit, resampling, least=_least(name)) for row in values)
+        drawn.append(Paired(name, tuple(result), values, means))
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -183,7 +207,8 @@ def section(study: Study) -> Section:
         Column("quantity", "quantity"), Column("first", "first"), interval_column("mean [95 %]", "first_mean", "first"),
         Column("second", "second"), interval_column("mean [95 %]", "second_mean", "second"),
         interval_column("difference [95 %]", "difference", ""), Column("p", "p", p=True),
-        Column("p, Holm", "p_holm", p=True), Column("trials", "trials"),
+        Column("p, Holm", "p_holm", p=True), Column("first reached the end, %", "first_reached_end", scale=100.0),
+        Column("second reached the end, %", "second_reached_end", scale=100.0), Column("trials", "trials"),
     )  # fmt: skip
     pairs = dict.fromkeys((row["first"], row["second"]) for row in study.results)
     rows = {(row["quantity"], row["first"], row["second"]): row for row in study.results}
@@ -193,7 +218,9 @@ def section(study: Study) -> Section:
         if texts := [text for text in changes if text]:
             findings.append(f"From {plain(first)} to {plain(second)}, {', '.join(texts)}.")
     return Section(
-        (table("Paired differences, second less first", columns, study.results),), tuple(findings), opening=True
+        (table("Paired differences over the steps that both took, second less first", columns, study.results),),
+        tuple(findings),
+        opening=True,
     )
 
 

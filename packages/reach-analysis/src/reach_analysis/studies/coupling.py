@@ -23,7 +23,7 @@ from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_d
 from reach_analysis.forecasting.forecaster import target_rows
 from reach_analysis.forecasting.nulls import trial_permuted
 from reach_analysis.representation.similarity import common_window
-from reach_analysis.statistics.permutation import p_value
+from reach_analysis.statistics.permutation import holm, p_value
 from reach_analysis.studies.forecast_questions import joints_of, targets_of, working_rate
 from reach_analysis.studies.section import Column, Section, interval_column, table
 from reach_analysis.studies.study import Study, StudyFigure
@@ -69,6 +69,9 @@ def run(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> St
                 maps.append(_map(history, wanted, data, sizes, config))
                 tick(1)
     rows = [_row(one) for one in maps]
+    if config.permutations:
+        adjusted = holm(np.array([one.p for one in maps]))
+        rows = [row | {"p_holm": float(p)} for row, p in zip(rows, adjusted, strict=True)]
     lags = config.lags
     caption = (
         f"How well the history of one variable recovers another (Pearson's r), by the number of trials in the "
@@ -102,12 +105,13 @@ def _map(history: str, wanted: str, data: TrialData, sizes: tuple[int, ...], con
     embedding = embed(data, Lags(*config.lags))
     result = cross_map(embedding, Libraries(sizes, config.samples, config.seed))
     targets = data.target[:, None]
-    if config.permutations:
-        targets = np.column_stack([targets, trial_permuted(data, config.permutations, config.seed).values])
+    drawn = trial_permuted(data, config.permutations, config.seed) if config.permutations else None
+    if drawn:
+        targets = np.column_stack([targets, drawn.values])
     everything = Libraries((len(data.ids),), 1, config.seed)
     at_all, *null = cross_map(embedding, everything, targets=targets[target_rows(embedding)]).rho[0, 0]
     low, high = np.nanquantile(result.rho[..., 0], [0.025, 0.975], axis=1)
-    p = p_value(float(at_all), np.array(null)) if null else float("nan")
+    p = p_value(float(at_all), np.array(null), complete=drawn.complete) if drawn else float("nan")
     return Skill(history, wanted, result.libraries.sizes, result.skill[:, 0], low, high, np.array(null), p)
 
 
@@ -175,5 +179,6 @@ def section(study: Study) -> Section:
         Column("history of", "history"), Column("recovers", "finds"),
         interval_column("r [95 % of libraries]", "skill", ""), Column("r, smallest library", "skill_smallest"),
         Column("null, median", "null_median"), Column("null, 95 %", "null_95"), Column("p", "p", p=True),
+        Column("p, Holm", "p_holm", p=True),
     )  # fmt: skip
     return Section((table("Cross maps at the largest library, with exchanged trials", columns, study.results),))

@@ -23,9 +23,11 @@ from reach_analysis.behaviour.muscles import (
 )
 from reach_analysis.config import EmgConfig
 from reach_analysis.data.emg import Emg
+from reach_analysis.data.inputs import over_shared_steps
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import Matched, TrialSeries
 from reach_analysis.statistics.estimates import Resampling
+from reach_analysis.statistics.permutation import holm
 from reach_analysis.studies.recordings import actuators_of, is_synthetic, load_emg
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, plain, table
 from reach_analysis.studies.study import Study, StudyFigure
@@ -49,13 +51,15 @@ def run(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = si
             result, pairs[signal][name] = _condition(name, rollouts, signal, emg, config)
             fits += result
         tick(1)
-    differences = condition_differences(fits, Resampling(config.resamples, seed=config.seed))
+    differences, left_out = _differences(conditions, emg, config)
+    if left_out:
+        notes.append(f"Differences leave out {left_out} steps that some controllers took and others did not.")
     notes += _outcome_notes(next(iter(pairs[config.signals[0]].values())), fits)
     return Study(
         name="emg",
         results={
             "fits": [_row(fit) for fit in fits],
-            "differences": [_difference_row(entry) for entry in differences],
+            "differences": differences,
             "trials": {fit.condition: fit.trials for fit in fits},
             "emg": {"scale": emg.scale, "unit": emg.unit, "left_out": emg.left_out, "chain": asdict(emg.chain),
                     "raw_rate_hz": emg.raw_rate_hz, "synthetic": is_synthetic(config.emg)},
@@ -77,6 +81,20 @@ def _condition(
     return compare(name, signal, simulation, emg.envelope, config)
 
 
+def _differences(conditions: Mapping[str, Rollouts], emg: Emg, config: EmgConfig) -> tuple[list[dict[str, Any]], int]:
+    """Paired differences over the steps that all conditions took, p after Holm for all of them, and steps left out."""
+    if len(conditions) < 2:
+        return [], 0
+    cut, left_out = over_shared_steps(conditions)
+    fits = [fit for name, one in cut.items() for signal in config.signals for fit in
+            _condition(name, one, signal, emg, config)[0]]  # fmt: skip
+    rows = [_difference_row(one) for one in condition_differences(fits, Resampling(config.resamples, seed=config.seed))]
+    keys = [(row, key) for row in rows for key in ("mae_p", "correlation_p") if np.isfinite(row[key])]
+    for (row, key), adjusted in zip(keys, holm(np.array([row[key] for row, key in keys])), strict=True):
+        row[f"{key}_holm"] = float(adjusted)
+    return rows, left_out
+
+
 def _outcome_notes(both: Matched, fits: list[MuscleFit]) -> list[str]:
     notes = []
     if both.only_first:
@@ -93,7 +111,8 @@ def _row(fit: MuscleFit) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(fit, name) for name in names} | {"trials": fit.mae.n}
     for name in ("mae", "rmse", "correlation", "onset_s"):
         row |= getattr(fit, name).row(name)
-    return row | {"onset_trials": fit.onset_s.n, "correlation_of_means": fit.correlation_of_means, "lag_s": fit.lag_s}
+    row |= {"onset_trials": fit.onset_s.n, "correlation_of_means": fit.correlation_of_means, "lag_s": fit.lag_s}
+    return row | fit.simpler
 
 
 def _difference_row(entry: ConditionDifference) -> dict[str, Any]:
@@ -105,7 +124,7 @@ def _difference_row(entry: ConditionDifference) -> dict[str, Any]:
     return row
 
 
-def _tables(emg: Emg, fits: list[MuscleFit], differences: list[ConditionDifference]) -> dict[str, list[dict]]:
+def _tables(emg: Emg, fits: list[MuscleFit], differences: list[dict[str, Any]]) -> dict[str, list[dict]]:
     envelopes = [
         {"trial": trial, "time_s": float(time)} | dict(zip(emg.envelope.channels, map(float, row), strict=True))
         for number, trial in enumerate(emg.envelope.trials)
@@ -113,7 +132,7 @@ def _tables(emg: Emg, fits: list[MuscleFit], differences: list[ConditionDifferen
     ]
     tables = {"emg_fits": [_row(fit) for fit in fits], "emg_envelopes": envelopes}
     if differences:
-        tables["emg_differences"] = [_difference_row(entry) for entry in differences]
+        tables["emg_differences"] = differences
     return tables
 
 
@@ -124,8 +143,9 @@ def _figures(
     made = "Synthetic EMG. " if is_synthetic(config.emg) else ""
     how = (
         f"{made}EMG: {emg.raw_rate_hz:g} Hz, band {chain.band_hz[0]:g}-{chain.band_hz[1]:g} Hz, envelope "
-        f"{chain.envelope_hz:g} Hz, {chain.rate_hz:g} Hz block averages, divided by the {chain.percentile:g}th "
-        "percentile over trials."
+        f"{chain.envelope_hz:g} Hz (Butterworth filters of order {chain.order}, forwards and backwards, which doubles "
+        f"the roll-off: -6 dB at the edges), values below 0 set to 0, {chain.rate_hz:g} Hz block averages, divided by "
+        f"the {chain.percentile:g}th percentile over trials."
     )
     n = fits[0].mae.n
     shown = [
@@ -133,7 +153,8 @@ def _figures(
             "emg_error",
             errors_by_condition(fits),
             f"Mean absolute error between simulated muscles and EMG envelopes; dots: trials (n = {n}), bars: "
-            f"{100 * fits[0].mae.level:g} % bootstrap intervals over trials ({config.resamples} resamples, BCa). {how}",
+            f"{100 * fits[0].mae.level:g} % intervals over trials (studentised bootstrap, {config.resamples} "
+            f"resamples). {how}",
         )
     ]
     for signal in config.signals:
@@ -168,15 +189,27 @@ def section(study: Study) -> Section:
             (Column("controller", "condition"), Column("muscle", "muscle"), Column("signal", "signal"),
              interval_column("MAE [95 %]", "mae"), interval_column("RMSE [95 %]", "rmse"),
              interval_column("r [95 %]", "correlation"), Column("lag, ms", "lag_s", scale=1e3),
-             interval_column("onset, ms", "onset_s", scale=1e3), Column("trials", "trials")),
+             interval_column("onset, ms", "onset_s", scale=1e3), Column("trials with an onset", "onset_trials"),
+             Column("trials", "trials")),
             fits,
         ),
         table(
-            "Paired differences between controllers, first less second",
+            "The same next to simpler envelopes and to exchanged trials (simulation with the EMG of another trial)",
+            (Column("controller", "condition"), Column("muscle", "muscle"), Column("signal", "signal"),
+             Column("MAE", "mae"), Column("exchanged", "mae_exchanged"), Column("p", "mae_p", p=True),
+             Column("a constant", "mae_constant"), Column("mean EMG of other trials", "mae_mean_trial"),
+             Column("after one scale factor", "mae_scaled"), Column("r", "correlation"),
+             Column("exchanged", "correlation_exchanged"), Column("p", "correlation_p", p=True),
+             Column("mean EMG of other trials", "correlation_mean_trial")),
+            fits,
+        ),
+        table(
+            "Paired differences between controllers over the steps that all took, first less second",
             (Column("muscle", "muscle"), Column("signal", "signal"), Column("first", "first"),
              Column("second", "second"), interval_column("MAE [95 %]", "mae_difference", "mae"),
-             Column("p", "mae_p", p=True), interval_column("r [95 %]", "correlation_difference", "correlation"),
-             Column("p", "correlation_p", p=True), Column("trials", "trials")),
+             Column("p", "mae_p", p=True), Column("p, Holm", "mae_p_holm", p=True),
+             interval_column("r [95 %]", "correlation_difference", "correlation"), Column("p", "correlation_p", p=True),
+             Column("p, Holm", "correlation_p_holm", p=True), Column("trials", "trials")),
             differences,
         ),
     )  # fmt: skip
@@ -190,7 +223,19 @@ def section(study: Study) -> Section:
         f"Simulated activation differed from the recorded EMG by a mean absolute error of {', '.join(errors)}, in "
         "units of the EMG's 98th percentile."
     )
-    return Section(tables, (finding,) if errors else ())
+    return Section(tables, ((finding,) if errors else ()) + _worth(fits))
+
+
+def _worth(fits: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """A sentence where simpler envelopes come as close to the EMG as the simulation."""
+    rows = [row for row in fits if row["signal"] == "act"]
+    beaten = [row for row in rows if min(row["mae_constant"], row["mae_mean_trial"]) <= row["mae"]]
+    if not beaten:
+        return ()
+    names = ", ".join(f"{row['muscle']} ({plain(row['condition'])})" for row in beaten)
+    scaled = all(row["mae_scaled"] < row["mae"] for row in beaten)
+    why = "; one scale factor brings the simulation closer, so much of this error is amplitude" if scaled else ""
+    return (f"A constant or the mean EMG of other trials is as close to the EMG as the simulation for {names}{why}.",)
 
 
 def errors_by_condition(fits: Sequence[MuscleFit]) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,14 @@ from reach_analysis.data.clips import Clips, read_clips
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.behaviour import errors_by_region
 from reach_analysis.statistics.estimates import Resampling, mean_of
-from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, table
+from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
 from reach_analysis.studies.study import Study, StudyFigure
 
 TITLE = "Tracking errors by region"
 QUESTION = (
     "How far is the simulated animal from the movement that it imitates, and which part of the body is worst? "
-    "Registration is the distance of the recorded keypoints from the body fitted to them. Tracking is the distance of "
-    "the controlled body from that fit."
+    "Registration is the distance of the keypoints of the clips from the body fitted to them. Tracking is the distance "
+    "of the controlled body from that fit."
 )
 
 
@@ -42,7 +43,6 @@ QUANTILES = {"median": 50, "q25": 25, "q75": 75, "q95": 95, "largest": 100}
 def run(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> Study:
     """Joint errors and, with the clips, registration and tracking errors of keypoints."""
     tick = stage("errors", 3)
-    resampling = Resampling(config.resamples, seed=config.seed)
     joints = joint_deviation(rollouts)
     clips = read_clips(Path(config.clips).expanduser()) if config.clips else None
     tick(1)
@@ -51,10 +51,10 @@ def run(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> Stud
     rows, figures = [], []
     for unit in dict.fromkeys(joints.units):
         result = {"joints": joints.in_unit(unit)}
-        rows += _rows(result, unit, config, resampling)
+        rows += _rows(result, unit, config, rollouts)
         figures.append(_figure(f"joint_errors_{unit}", result, unit, config, f"joints against the reference, {unit}"))
     if kinds:
-        rows += _rows(kinds, "mm", config, resampling)
+        rows += _rows(kinds, "mm", config, rollouts)
         figures.append(_figure("keypoint_errors", kinds, "mm", config, "keypoints, mm"))
     tick(1)
     return Study(
@@ -90,25 +90,39 @@ def _regions(deviation: Deviation, config: ErrorsConfig) -> dict[str, list[str]]
     return assign_regions(names, chosen)
 
 
-def _rows(
-    kinds: Mapping[str, Deviation], unit: str, config: ErrorsConfig, resampling: Resampling
-) -> list[dict[str, Any]]:
-    """One row a kind and region, and one a joint or keypoint."""
+UNSEEN, SEEN, EVERY = "unseen", "trained on", "all"
+"""Clips that rows are about, in the order they are shown."""
+
+
+def clips_by_set(rollouts: Rollouts) -> dict[str, np.ndarray]:
+    """Which trials are of unseen clips, and of clips trained on, where the file says so; all of them otherwise."""
+    sets = np.array(rollouts.sets)
+    named = {UNSEEN: sets == "test", SEEN: sets == "train"}
+    known = {name: mask for name, mask in named.items() if mask.any()}
+    return known or {EVERY: np.ones(len(rollouts.trials), dtype=bool)}
+
+
+def _rows(kinds: Mapping[str, Deviation], unit: str, config: ErrorsConfig, rollouts: Rollouts) -> list[dict[str, Any]]:
+    """One row a set of clips, kind and region, and one a joint or keypoint."""
+    resampling = Resampling(config.resamples, seed=config.seed)
+    finished = np.array([reason is None for reason in rollouts.ended])
     rows = []
-    for kind, deviation in kinds.items():
+    for (clips, chosen), (kind, deviation) in product(clips_by_set(rollouts).items(), kinds.items()):
         regions = _regions(deviation, config)
         groups = {**regions, TOTAL: [name for names in regions.values() for name in names]}
         single = {name: [name] for name in deviation.distance.channels}
         for level, members in (("region", groups), ("single", single)):
             for name, names in members.items():
-                values = np.concatenate([rows.ravel() for rows in deviation.distance.select(names).values])
+                series = deviation.distance.select(names).values
+                values = np.concatenate([rows.ravel() for rows, own in zip(series, chosen, strict=True) if own])
                 known = values[np.isfinite(values)]
                 if not len(known):
                     continue
-                mean = mean_of(trial_means(deviation, names), unit, resampling)
+                mean = mean_of(trial_means(deviation, names)[chosen], unit, resampling, least=0.0)
                 rows.append({
-                    "error": kind, "level": level, "name": name, "unit": unit, "trials": mean.n, "samples": len(known),
-                    **mean.row("mean"), **{key: float(np.percentile(known, at)) for key, at in QUANTILES.items()},
+                    "clips": clips, "error": kind, "level": level, "name": name, "unit": unit, "trials": mean.n,
+                    "samples": len(known), "reached_end": float(finished[chosen].mean()), **mean.row("mean"),
+                    **{key: float(np.percentile(known, at)) for key, at in QUANTILES.items()},
                 })  # fmt: skip
     return rows
 
@@ -126,8 +140,8 @@ def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: Errors
     first = next(iter(kinds.values()))
     caption = (
         f"Distances by region over all frames of {len(first.distance.trials)} trials: median, quartiles, 5th and 95th "
-        "percentile. Registration: recorded keypoint to the site registered to it; tracking: the site in the rollout "
-        "to that site."
+        "percentile. Registration: keypoint of the clip to the site registered to it; tracking: the site in the "
+        "rollout to that site."
         if len(kinds) > 1
         else f"Absolute differences between rollout and reference over all states of {len(first.distance.trials)} "
         "trials: median, quartiles, 5th and 95th percentile; angles the short way round."
@@ -136,9 +150,9 @@ def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: Errors
 
 
 def facts(study: Study) -> dict[str, Fact]:
-    """Mean and median of each joint or keypoint, and of all of them."""
+    """Mean and median of each joint or keypoint, and of all of them; of unseen clips where there are any."""
     out = {}
-    for row in study.results:
+    for row in reversed(study.results):  # so that those of unseen clips count where there are any
         if row["level"] == "single" or row["name"] == TOTAL:
             where = f"{row['error'].split(' ')[0]}/{row['name'].lower()}/{row['unit']}"
             out |= {f"{where}/mean": fact(row, "mean"), f"{where}/median": fact(row, "median")}
@@ -146,22 +160,32 @@ def facts(study: Study) -> dict[str, Fact]:
 
 
 def section(study: Study) -> Section:
-    """Errors by region; the finding is about keypoints, or about joints where no clips were given."""
+    """Errors by region, unseen clips first; the findings are about keypoints, or about joints without clips."""
     rows = [row for row in study.results if row["level"] == "region"]
-    kinds = [(row["error"], row["unit"]) for row in rows]
+    kinds = [(row["clips"], row["error"], row["unit"]) for row in rows]
     # the total of a single region repeats it
     shown = [row for row, kind in zip(rows, kinds, strict=True) if row["name"] != TOTAL or kinds.count(kind) != 2]
     columns = (
-        Column("what", "error"), Column("region", "name"), Column("unit", "unit"),
+        Column("clips", "clips"), Column("what", "error"), Column("region", "name"), Column("unit", "unit"),
         interval_column("mean [95 %]", "mean"), Column("median", "median"), Column("95 % below", "q95"),
-        Column("largest", "largest"), Column("trials", "trials"), Column("values", "samples"),
+        Column("largest", "largest"), Column("reached the end, %", "reached_end", scale=100.0),
+        Column("trials", "trials"), Column("values", "samples"),
     )  # fmt: skip
-    totals = {(row["error"], row["unit"]): row for row in rows if row["name"] == TOTAL}
-    findings = [
-        f"On average {what} were {fact(totals[kind], 'mean').text()} {unit} from the reference (95 % interval over "
-        "trials)."
-        for kind, what, unit in ((("tracking", "mm"), "keypoints", "mm"), (("joints", "deg"), "joints", "°"))
-        if kind in totals
-    ]
+    totals = {(row["error"], row["unit"], row["clips"]): row for row in rows if row["name"] == TOTAL}
+    findings: list[str] = []
+    for kind, what, unit in ((("tracking", "mm"), "keypoints", "mm"), (("joints", "deg"), "joints", "°")):
+        about = [row for key, row in totals.items() if key[:2] == kind]
+        findings = findings or [_sentence(row, what, unit) for row in about]
     title = "Distances by region: mean of trial means with its interval, and quantiles over all frames"
-    return Section((table(title, columns, shown),), tuple(findings[:1]), opening=True)
+    return Section((table(title, columns, shown),), tuple(findings), opening=True)
+
+
+def _sentence(row: dict[str, Any], what: str, unit: str) -> str:
+    """The mean error of a set of clips, and how much of it was seen."""
+    of = {UNSEEN: " of clips that were not trained on", SEEN: " of clips that were trained on"}.get(row["clips"], "")
+    lost = 1 - row["reached_end"]
+    until = f"; {number(100 * lost, 2)} % of the episodes ended early and count until then" if lost else ""
+    return (
+        f"On average {what}{of} were {fact(row, 'mean').text()} {unit} from the reference (95 % interval over "
+        f"{row['trials']} trials{until})."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from reach_analysis.forecasting.embedding import Lags, TrialData
 from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid
 from reach_analysis.forecasting.lag_sweep import SweepPoint, sweep
 from reach_analysis.statistics.correlation import Measure
-from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.statistics.folds import folds_at_most
+from reach_analysis.statistics.permutation import holm
 from reach_analysis.statistics.score import Score
 from reach_analysis.studies.forecast_questions import Question, lags_within, questions, working_rate
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, p_text, table
@@ -58,10 +59,13 @@ def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> St
     answers = [_answer(question, config, rate) for question in each(stage, "forecasts", to_forecast)]
     scores = [score for answer in answers for score in answer.scores]
     rows = [_row(score) for score in scores]
+    _adjust(rows)
     sweep_rows = [row for answer in answers for row in _sweep_rows(answer)]
     tables = {"forecast_scores": rows}
     if sweep_rows:
         tables["forecast_sweeps"] = sweep_rows
+    if any(step > 0 for step in config.tau):
+        notes.append("With tau above 0 states hold samples after the present: the predictors look into the future.")
     notes += list(dict.fromkeys(note for score in scores for note in score.notes))
     return Study(
         name="forecast",
@@ -97,7 +101,7 @@ def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answ
     settings = AssessmentSettings(
         permutations=config.permutations,
         surrogates=config.surrogates,
-        resampling=Resampling(config.resamples, seed=config.seed),
+        intervals=config.resamples > 0,
         seed=config.seed,
     )
     task = Task(question.name, question.data, make, noise=question.noise, notes=question.notes, parameters=parameters)
@@ -173,6 +177,14 @@ def _row(score: Score) -> dict[str, Any]:
     return row
 
 
+def _adjust(rows: list[dict[str, Any]]) -> None:
+    """Add p values after Holm for all questions of one measure."""
+    for measure, null in product(Measure, ("trial_permutation", "phase_randomised", "linear_process")):
+        tested = [row for row in rows if row["measure"] == measure and f"{null}_p" in row]
+        for row, adjusted in zip(tested, holm(np.array([row[f"{null}_p"] for row in tested])), strict=True):
+            row[f"{null}_p_holm"] = float(adjusted)
+
+
 def _sweep_rows(answer: _Answer) -> list[dict[str, Any]]:
     return [
         {"question": answer.question.name, "swept": name, "E": point.lags.E, "tau": point.lags.tau, "Tp": point.lags.Tp,
@@ -206,8 +218,8 @@ def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> 
     )
     nulls = (
         f"Grey bars: 95 % of the scores under each null ({config.permutations} permutations of trials, "
-        f"{config.surrogates} surrogates), black line: its median. Bars on points: 95 % bootstrap intervals over "
-        "trials."
+        f"{config.surrogates} surrogates), black line: its median. Bars on points: 95 % intervals for a study of as "
+        "many trials (jackknife: forecasts without some trials, lags as chosen; Student's t on Fisher's scale)."
     )
     shown = [
         StudyFigure(
@@ -246,8 +258,9 @@ def facts(study: Study) -> dict[str, Fact]:
     for (question, swept), points in sweeps.items():
         best = max(points, key=lambda row: row["pearson"])
         if name := _fact_name(question):
-            out[f"{name}/best_{swept}"] = Fact(float(best[swept]))
-            out[f"{name}/score_at_best_{swept}"] = Fact(float(best["pearson"]))
+            at_end = best is points[-1] or (best is points[0] and swept != "E")
+            out[f"{name}/best_{swept}"] = Fact(float(best[swept]), at_end=at_end)
+            out[f"{name}/score_at_best_{swept}"] = Fact(float(best["pearson"]), at_end=at_end)
     return out
 
 
@@ -282,8 +295,10 @@ def section(study: Study) -> Section:
 _NULL_COLUMNS = (
     Column("question", "question"), interval_column("ρ [95 %]", "value", ""),
     Column("trials exchanged", "trial_permutation_median"), Column("p", "trial_permutation_p", p=True),
+    Column("p, Holm", "trial_permutation_p_holm", p=True),
     Column("phases random", "phase_randomised_median"), Column("p", "phase_randomised_p", p=True),
     Column("linear process", "linear_process_median"), Column("p", "linear_process_p", p=True),
+    Column("p, Holm", "linear_process_p_holm", p=True),
     Column("filtered noise", "filtered_white_noise_median"), Column("p", "filtered_white_noise_p", p=True),
     Column("predictions", "predictions"),
 )  # fmt: skip

@@ -162,19 +162,19 @@ def lags_within(data: TrialData, config: ForecastConfig) -> tuple[Lags, ...]:
 
 
 def joints_of(rollouts: Rollouts, wanted: Sequence[str]) -> list[str]:
-    """Joints that states are built from: those wanted, or all angles that vary."""
+    """Joints that states are built from: those wanted, or all angles that vary and are known in every sample."""
     if wanted:
         return list(wanted)
     pose = rollouts.series("qpos")
     units = rollouts.column_units("qpos")
     rows, _ = pose.rows()
     angles = rows[:, [unit == "rad" for unit in units]]
-    if not np.isfinite(angles).all():
+    if angles.size and not np.isfinite(angles).all(axis=0).any():
         raise DataError(f"{rollouts.path}: qpos: {int((~np.isfinite(angles)).sum())} angles are not finite")
     chosen = [
         name
         for name, unit, column in zip(pose.channels, units, rows.T, strict=True)
-        if unit == "rad" and column.std() > 0
+        if unit == "rad" and np.isfinite(column).all() and column.std() > 0
     ]
     if not chosen:
         raise ConfigError("predictors is not set, and no joint angle varies")

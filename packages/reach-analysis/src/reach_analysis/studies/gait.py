@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from reach_analysis._common.errors import ConfigError, DataError, shorten, unknown
 from reach_analysis._common.progress import Stage, silent
@@ -26,7 +27,7 @@ from reach_analysis.config import GaitConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import JointCycle, footfalls, gait_cycles
-from reach_analysis.statistics.estimates import Resampling, mean_of
+from reach_analysis.statistics.estimates import FEWEST_UNITS, Estimate, Resampling, ratio_of
 from reach_analysis.studies.section import Column, Section, interval, interval_column, table
 from reach_analysis.studies.study import Study, StudyFigure
 
@@ -34,8 +35,8 @@ POINTS = 100
 """Points of a cycle."""
 TITLE = "Gait"
 QUESTION = (
-    "Do the feet of the simulation step like those of the animal? A cycle runs from one touch-down of the leading "
-    "foot to the next."
+    "How do the simulated feet step? A cycle runs from one touch-down of the leading foot to the next. Contacts of the "
+    "animal are not stored, so only the joints are compared with those of the clips."
 )
 
 
@@ -73,7 +74,7 @@ def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
          "end_s": float(feet.cycles.end_s[i])}
         for i in range(len(feet.cycles))
     ]  # fmt: skip
-    duration = mean_of(feet.cycles.end_s - feet.cycles.begin_s, "s", resampling)
+    duration = over_trials(feet.cycles.end_s - feet.cycles.begin_s, feet.cycles.trial, "s", resampling)
     n_trials = len(np.unique(feet.cycles.trial))
     still = [row["foot"] for row in rows if not row["own_cycles"]]
     results = {
@@ -94,8 +95,8 @@ def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
 
 def _notes(feet: _Feet, still: list[str], n_trials: int, config: GaitConfig) -> Iterator[str]:
     """What a reader must know: few trials, what was left out, feet that do not step."""
-    if n_trials < 5:
-        yield f"Units of the intervals are cycles; they come from {n_trials} trials only."
+    if n_trials < FEWEST_UNITS:
+        yield f"Trials are the units of intervals; {n_trials} with cycles are too few for one."
     if feet.slow:
         yield f"{feet.slow} cycles slower than {config.min_speed:g} m/s were left out."
     if feet.never:
@@ -154,16 +155,42 @@ def _foot_rows(feet: _Feet, config: GaitConfig, resampling: Resampling) -> list[
     rows = []
     for name, series in feet.contacts.items():
         own = find_cycles(feet.stances[name], series, shortest, longest)
-        duty = mean_of(duty_factors(feet.stances[name], series, own), "1", resampling)
+        duty = over_trials(duty_factors(feet.stances[name], series, own), own.trial, "1", resampling)
         lags = phase_lags(feet.stances[name], series, feet.cycles)
-        lag, agreement = circular_mean(lags)
+        _, agreement = circular_mean(lags)
+        lag = phase_over_trials(lags, feet.cycles.trial, resampling)
         touching = int(np.isfinite(lags).sum())
         rows.append({
-            "foot": name, "own_cycles": len(own), **duty.row("duty_factor", "duty"), "phase_lag": lag,
+            "foot": name, "own_cycles": len(own), **duty.row("duty_factor", "duty"), **lag.row("phase_lag", "phase"),
+            "trials": duty.n,
             "phase_agreement": agreement if touching > 1 else float("nan"),  # one lag agrees with itself
             "cycles_with_touch_down": touching,
         })  # fmt: skip
     return rows
+
+
+def over_trials(
+    values: Float[np.ndarray, " cycle"], trial: Int[np.ndarray, " cycle"], unit: str, resampling: Resampling
+) -> Estimate:
+    """Mean over cycles; its interval is over trials, because cycles of one trial are alike."""
+    known = np.isfinite(values)
+    count = np.bincount(trial[known]).astype(float)
+    return ratio_of(np.bincount(trial[known], values[known]).astype(float), count, unit, resampling)
+
+
+def phase_over_trials(
+    phases: Float[np.ndarray, " cycle"], trial: Int[np.ndarray, " cycle"], resampling: Resampling
+) -> Estimate:
+    """Mean direction of phases over cycles, 0 to 1, its interval over trials; ends may lie below 0 or above 1."""
+    known = np.isfinite(phases)
+    mean, _ = circular_mean(phases)
+    away = 2 * np.pi * (phases[known] - mean)
+    along = np.bincount(trial[known], np.cos(away)).astype(float)
+    if (along[np.unique(trial[known])] <= 0).any():  # trials in opposite phase: the mean says little
+        return Estimate(mean, np.nan, np.nan, "1", len(np.unique(trial[known])))
+    slope = ratio_of(np.bincount(trial[known], np.sin(away)).astype(float), along, "1", resampling)
+    low, high = mean + np.arctan([slope.low, slope.high]) / (2 * np.pi)
+    return Estimate(mean, float(low), float(high), "1", slope.n, slope.level)
 
 
 def _joints(rollouts: Rollouts, feet: _Feet, config: GaitConfig) -> list[JointCycle]:
@@ -177,7 +204,8 @@ def _joints(rollouts: Rollouts, feet: _Feet, config: GaitConfig) -> list[JointCy
     chosen = list(names)[:MOST_JOINTS] or [name for name in pose.channels if units[name] == "rad"][:MOST_JOINTS]
     if not chosen:
         return []
-    picked = pose.select(chosen)
+    picked, _ = pose.select(chosen).known()
+    chosen = list(picked.channels)
     factor = np.array([180 / np.pi if units[name] == "rad" else 1.0 for name in chosen])
     simulated = phase_normalised(picked, feet.cycles, POINTS) * factor
     known = reference.select(chosen)
@@ -248,8 +276,9 @@ def section(study: Study) -> Section:
         table(
             "Feet",
             (Column("foot", "foot"), interval_column("duty factor [95 %]", "duty_factor", "duty"),
-             Column("phase lag (cycles)", "phase_lag"), Column("agreement", "phase_agreement"),
-             Column("touch-downs", "cycles_with_touch_down"), Column("own cycles", "own_cycles")),
+             interval_column("phase lag (cycles) [95 %]", "phase_lag", "phase"), Column("agreement", "phase_agreement"),
+             Column("touch-downs", "cycles_with_touch_down"), Column("own cycles", "own_cycles"),
+             Column("trials", "trials")),
             numbers["feet"],
         ),
         table(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from reach_analysis._common.errors import DataError, shorten
 from reach_analysis._common.figures import layer_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import PcaConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.figures.representation import trajectories, variance_by_layer
-from reach_analysis.representation.pca import LayerPca, bootstrap_explained, colour_values, delay_windows, layer_pca
+from reach_analysis.representation.pca import LayerPca, colour_values, delay_windows, explained_intervals, layer_pca
+from reach_analysis.statistics.estimates import NO_INTERVAL, Interval
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
 from reach_analysis.studies.study import Study, StudyFigure, each
@@ -26,7 +26,7 @@ QUESTION = (
 
 def run(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
     """Components of every layer of the settings."""
-    layers, rows = _layers(rollouts, config, stage)
+    layers, rows, notes = _layers(rollouts, config, stage)
     positions = rollouts.series("qpos")
     units = dict(zip(positions.channels, rollouts.column_units("qpos"), strict=True))
     joint = config.colour_by or usual_colour(rollouts)
@@ -38,6 +38,7 @@ def run(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
         results=rows,
         inputs=(rollouts.path,),
         tables={"pca": rows, "pca_scores": _score_rows(layers, colours, joint)},
+        notes=tuple(notes),
         figures=(
             StudyFigure(
                 "pca_variance",
@@ -65,37 +66,38 @@ def usual_colour(rollouts: Rollouts) -> str:
     return elbows[0] if len(elbows) == 1 else positions.select(angles).most_varying(1)[0]
 
 
-def _layers(rollouts: Rollouts, config: PcaConfig, stage: Stage) -> tuple[list[LayerPca], list[dict[str, Any]]]:
+def _layers(
+    rollouts: Rollouts, config: PcaConfig, stage: Stage
+) -> tuple[list[LayerPca], list[dict[str, Any]], list[str]]:
+    """Components and numbers of every layer that varies, and which do not."""
     names = config.layers or ["latent_mean", *rollouts.layers]
     folds = folds_at_most(rollouts.trials, config.folds, config.seed)
-    layers, rows = [], []
+    layers, rows, flat = [], [], []
     for name in each(stage, "layers", names):
-        series = rollouts.representation(name)
-        fold = folds
+        series = rollouts.representation(name).with_samples()
         if config.window_frames > 1:
             series = delay_windows(series, config.window_frames)
-            fold = folds[[rollouts.trials.index(trial) for trial in series.trials]]
+        if not series.varies:
+            flat.append(name)
+            continue
+        fold = folds[[rollouts.trials.index(trial) for trial in series.trials]]
         layers.append(layer_pca(series, config.components, fold))
-        drawn = bootstrap_explained(series, config.components, config.resamples, config.seed)
-        rows.append(_row(layers[-1], drawn))
-    return layers, rows
+        count = len(layers[-1].explained)
+        intervals = explained_intervals(series, count) if config.resamples else [NO_INTERVAL] * (count + 1)
+        rows.append(_row(layers[-1], intervals))
+    if not layers:
+        raise DataError(f"{rollouts.path}: {shorten(flat)}: does not vary, so there are no principal components")
+    return layers, rows, [f"Constant, and left out: {', '.join(flat)}."] if flat else []
 
 
-def _row(layer: LayerPca, drawn: np.ndarray) -> dict[str, Any]:
+def _row(layer: LayerPca, intervals: list[Interval]) -> dict[str, Any]:
+    names = [*(f"explained_pc{number + 1}" for number in range(len(layer.explained))), "explained"]
+    values = [*layer.explained.tolist(), float(layer.explained.sum())]
     row: dict[str, Any] = {
-        "layer": layer.name,
-        "trials": layer.n_trials,
-        "samples": layer.n_samples,
-        "units": layer.n_units,
-    }
-    items = [
-        (f"explained_pc{number + 1}", float(part), drawn[:, number]) for number, part in enumerate(layer.explained)
-    ]
-    for name, value, values in [*items, ("explained", float(layer.explained.sum()), drawn.sum(axis=1))]:
-        row[name] = value
-        if len(drawn):
-            low, high = np.percentile(values, [2.5, 97.5])
-            row |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+        "layer": layer.name, "trials": layer.n_trials, "samples": layer.n_samples, "units": layer.n_units
+    }  # fmt: skip
+    for name, value, interval in zip(names, values, intervals, strict=True):
+        row |= {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
     return row | {"held_out": float(layer.held_out[-1]), "participation_ratio": layer.participation_ratio}
 
 

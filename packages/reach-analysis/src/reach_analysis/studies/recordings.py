@@ -45,7 +45,7 @@ def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg
     files = {str(muscle): Path(str(path)).expanduser() for muscle, path in config.emg.items()}
     table_path = Path(config.trials).expanduser()
     table = read_trials(table_path, recording)
-    raw = read_emg_csv(files, table, recording.rate_hz, recording.unit)
+    raw = read_emg_csv(files, table, recording.rate_hz, recording.unit, recording.emg_names)
     return process(raw, table, chain), [*files.values(), table_path], _left_out_notes(table)
 
 

@@ -24,6 +24,8 @@ class Fact:
     """Number of units behind it."""
     of: str = "trials"
     """The unit: trials, episodes or runs."""
+    at_end: bool = False
+    """Whether it is the best of a sweep and is at an end of it."""
 
     @property
     def has_interval(self) -> bool:

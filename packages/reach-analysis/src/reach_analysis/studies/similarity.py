@@ -40,6 +40,9 @@ JOINTS, EMG = "joints", "EMG"
 def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> Study:
     """Compare every pair of representations."""
     series, inputs, notes = _representations(rollouts, config)
+    if flat := [name for name, one in series.items() if not one.varies]:
+        notes.append(f"Constant, and left out: {', '.join(flat)}.")
+        series = {name: one for name, one in series.items() if name not in flat}
     names = list(series)
     stacks = dict(zip(names, common_window(list(series.values())).stacks, strict=True))
     first = next(iter(stacks.values()))
@@ -74,21 +77,26 @@ def _representations(
 ) -> tuple[dict[str, TrialSeries], list[Path], list[str]]:
     """Everything at one rate, by the name it is shown under."""
     series: dict[str, TrialSeries] = {}
+    notes: list[str] = []
     for name in config.layers or ["latent_mean", *rollouts.layers]:
         series[layer_label(name)] = rollouts.representation(name)
     if rollouts.has("act"):
-        activation = over_steps(rollouts.series("act"))
+        activation, lacking = over_steps(rollouts.series("act")).known()
+        if lacking:
+            notes.append(f"Activation is missing, so these were left out: {', '.join(lacking)}.")
         rows, _ = activation.rows()
         active = [c for c, column in zip(activation.channels, rows.T, strict=True) if column.std() > 0]
         if active:
             series[kind_of_actuators(rollouts)] = activation.select(active)
-    series[JOINTS] = over_steps(rollouts.series("qpos"))
+    series[JOINTS], lacking = over_steps(rollouts.series("qpos")).known()
+    if lacking:
+        notes.append(f"Values are missing, so these joints were left out: {', '.join(lacking)}.")
     if not config.emg:
-        return series, [], []
-    emg, inputs, notes = load_emg({"rollouts": rollouts}, recordings_of(config))
+        return series, [], notes
+    emg, inputs, said = load_emg({"rollouts": rollouts}, recordings_of(config))
     series = {name: resample(one, emg.envelope.rate_hz) for name, one in series.items()}
     series[EMG] = replace(emg.envelope, name=EMG)
-    return series, inputs, notes
+    return series, inputs, [*notes, *said]
 
 
 def section(study: Study) -> Section:

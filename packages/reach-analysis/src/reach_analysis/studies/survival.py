@@ -16,9 +16,12 @@ from reach_analysis.figures.behaviour import survival_curves
 from reach_analysis.studies.section import Column, Fact, Section, fact, plain, table
 from reach_analysis.studies.study import Study, StudyFigure, each
 
+NON_FINITE = "non_finite"
+"""End of an episode whose simulation failed; it says nothing about tracking."""
+NOTHING_ENDS = "nothing but a failed simulation could end an episode, so survival says nothing about tracking."
 TITLE = "Survival"
 QUESTION = (
-    "How long does the controller last before the episode is ended because it is too far from the reference? Episodes "
+    "How long does the controller last before its episode is ended, for example too far from the reference? Episodes "
     "that reach the end of their clip are censored there."
 )
 
@@ -35,7 +38,8 @@ def run(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Stage
         at = {f"{time:g}": dict(zip(names, curve.at(time), strict=True)) for time in config.times_s}
         results.append({
             "condition": name, "episodes": len(ended), "ended": int(ended.sum()), "median_s": curve.median,
-            "last_seen_s": float(curve.time[-1]), "reasons": dict(Counter(r for r in rollouts.ended if r)), "at_s": at,
+            "could_end": sorted(set(rollouts.endings) - {NON_FINITE}), "last_seen_s": float(curve.time[-1]),
+            "reasons": dict(Counter(r for r in rollouts.ended if r)), "at_s": at,
         })  # fmt: skip
     rows = [
         {"condition": name, "time_s": float(time), "survival": float(curve.survival[i]), "low": float(curve.low[i]),
@@ -50,7 +54,14 @@ def run(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Stage
         "episodes that reached the end of their clip. "
         f"{counts}."
     )
-    notes = [f"{row['condition']}: no episode ended early." for row in results if not row["ended"]]
+    notes = [
+        f"{name}: {NOTHING_ENDS}" for name, rollouts in conditions.items() if not set(rollouts.endings) - {NON_FINITE}
+    ]
+    notes += [
+        f"{name}: no episode ended early."
+        for name, rollouts in conditions.items()
+        if set(rollouts.endings) - {NON_FINITE} and not any(rollouts.ended)
+    ]
     return Study(
         name="survival",
         results=results,
@@ -87,14 +98,17 @@ def section(study: Study) -> Section:
         Column("not ended, % [95 %]", "survival", "low", "high", 100.0), Column("episodes", "episodes"),
         Column("ended early", "ended"),
     )  # fmt: skip
-    findings = [
-        f"Of {row['episodes']} episodes of {plain(row['condition'])}, {row['ended']} ended early because the "
-        "controller lost the reference."
-        for row in study.results
-        if row["ended"]
-    ]
-    return Section(
-        (table("Fraction of episodes not ended", columns, rows),),
-        tuple(findings or ["No episode ended early."]),
-        opening=True,
-    )
+    findings = tuple(map(_sentence, study.results))
+    return Section((table("Fraction of episodes not ended", columns, rows),), findings, opening=True)
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    """How many episodes ended early, and why; whether any could."""
+    name = plain(row["condition"])
+    if row["ended"]:
+        reasons = ", ".join(f"{plain(reason)}: {count}" for reason, count in row["reasons"].items())
+        return f"Of {row['episodes']} episodes of {name}, {row['ended']} ended early ({reasons})."
+    if not row["could_end"]:
+        return f"Nothing could end an episode of {name} early, so its survival says nothing."
+    ends = ", ".join(map(plain, row["could_end"]))
+    return f"None of {row['episodes']} episodes of {name} ended early ({ends} would end one)."

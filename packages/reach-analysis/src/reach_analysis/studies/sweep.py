@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ from reach_analysis.behaviour.run_sweeps import Knee, Level, Run, differing, kne
 from reach_analysis.behaviour.spectra import band_power, long_enough
 from reach_analysis.config import SweepConfig
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
-from reach_analysis.statistics.correlation import Measure, agreement, resampled_agreement
-from reach_analysis.statistics.estimates import Resampling, bootstrap
+from reach_analysis.statistics.estimates import rank_correlation
 from reach_analysis.studies.recordings import actuators_of, load_emg, recordings_of, require_recorded
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
 from reach_analysis.studies.study import Study, StudyFigure, each
@@ -39,7 +37,7 @@ FEWEST_RUNS = 4
 CONTROL_COST = "task.costs.control.weight"
 """Setting whose sweep the papers show."""
 
-REWARD, POWER, STEPS = "reward", "high_frequency_power", "steps_to_fraction"
+REWARD, POWER, STEPS, REACHED_END = "reward", "high_frequency_power", "steps_to_fraction", "reached_end"
 
 
 def run(rollouts: Mapping[str, Rollouts], config: SweepConfig, stage: Stage = silent) -> Study:
@@ -55,6 +53,7 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
     columns = {name: [outcome.get(name, float("nan")) for outcome in outcomes] for name in names}
     levels = over_seeds(values, columns)
     result, notes = _knee(values, columns, config)
+    notes += [note for run in runs if run.rollouts and (note := read_rollouts(run.rollouts).unread_seeds)]
     others = [key for key in differing(runs) if key != parameter]
     if others:
         notes.append(f"Other settings differ too, and are confounded with {parameter}: {', '.join(others[:6])}.")
@@ -80,7 +79,7 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
             "runs": run_rows,
             "levels": level_rows,
             "knee": result,
-            "trends": _trends(values, columns, config),
+            "trends": _trends(values, columns),
         },
         inputs=tuple(run.rollouts for run in runs if run.rollouts is not None),
         tables={"sweep_runs": run_rows, "sweep_levels": level_rows},
@@ -115,7 +114,7 @@ def _outcomes(run: Run, config: SweepConfig) -> dict[str, float]:
     rollouts = read_rollouts(run.rollouts)
     if config.clip_pattern:
         rollouts = rollouts.renamed(config.clip_pattern)
-    result |= _rewards(rollouts, run, config)
+    result |= _rewards(rollouts, run, config) | {REACHED_END: rollouts.reached_end}
     series = rollouts.series("action")
     if keep := long_enough(series, config.low_hz):
         result[POWER] = float(band_power(series.take(keep), config.low_hz, config.high_hz).power.mean())
@@ -163,23 +162,16 @@ def _knee(values: list[float], columns: dict[str, list[float]], config: SweepCon
     return result, []
 
 
-def _trends(values: list[float], columns: dict[str, list[float]], config: SweepConfig) -> list[dict[str, Any]]:
-    """Rank correlation of every outcome with what is swept, over runs, with its bootstrap interval over runs."""
+def _trends(values: list[float], columns: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """Rank correlation of every outcome with what is swept, over runs, with its interval over runs."""
     rows = []
     for name, outcome in columns.items():
         known = np.isfinite(outcome)
         swept_values, result = np.array(values)[known], np.array(outcome)[known]
         if len(result) < FEWEST_RUNS or np.ptp(result) == 0 or np.ptp(swept_values) == 0:
             continue
-        runs = np.arange(len(result))
-        interval = bootstrap(
-            partial(resampled_agreement, Measure.SPEARMAN, swept_values, result, runs), len(result),
-            Resampling(method="percentile", seed=config.seed),
-        )  # fmt: skip
-        value = float(agreement(Measure.SPEARMAN, swept_values[:, None], result[:, None])[0])
-        rows.append(
-            {"outcome": name, "spearman": value, "low": interval.low, "high": interval.high, "runs": len(result)}
-        )
+        trend = rank_correlation(swept_values, result)
+        rows.append({"outcome": name, **trend.row("spearman", ""), "runs": trend.n})
     return rows
 
 
@@ -240,6 +232,7 @@ def section(study: Study) -> Section:
     columns = (
         Column("value", "swept"), Column("runs", "runs"), interval_column("reward [95 %]", REWARD),
         interval_column("held-out reward [95 %]", f"{REWARD}_held_out"),
+        Column("reached the end, %", REACHED_END, scale=100.0),
         interval_column("high-frequency power [95 %]", POWER),
         interval_column("EMG error, biceps [95 %]", "emg_error_biceps"),
         interval_column("EMG error, triceps [95 %]", "emg_error_triceps"),

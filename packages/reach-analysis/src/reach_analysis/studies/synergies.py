@@ -32,7 +32,7 @@ def run(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) -> S
             f"{rollouts.path}: this body has no muscles (activation between 0 and 1), and so no muscle synergies"
         )
     tick = stage("synergies", 2)
-    activation, silent_ones = active_muscles(rollouts, config.actuators)
+    activation, notes = active_muscles(rollouts, config.actuators)
     folds = folds_at_most(activation.trials, config.folds, config.seed)
     thin = -(-sum(activation.lengths) * len(activation.channels) // MOST_NUMBERS)
     looked_at = resample(activation, activation.rate_hz / thin)
@@ -58,12 +58,12 @@ def run(rollouts: Rollouts, config: SynergiesConfig, stage: Stage = silent) -> S
             "ranks": rank_rows,
             "patterns": pattern_rows,
             "scale": dict(zip(activation.channels, map(float, result.scale), strict=True)),
-            "left_out": silent_ones,
+            "left_out": [name for name in rollouts.names["actuator"] if name not in activation.channels],
         },
         inputs=(rollouts.path,),
         tables={"synergy_ranks": rank_rows, "synergy_patterns": pattern_rows},
         figures=(StudyFigure("synergies", synergy_overview(choice, result, activation.channels), caption),),
-        notes=(f"Never active and left out: {', '.join(silent_ones)}.",) if silent_ones else (),
+        notes=tuple(notes),
     )
 
 

@@ -47,7 +47,7 @@ def run(rollouts: Rollouts, config: TopologyConfig, stage: Stage = silent) -> St
         f"Vietoris-Rips complexes on {config.landmarks} maxmin landmarks, {100 * config.trim:g} % of the samples, "
         "which are isolated, left out; lengths in root mean square distances from the centre. "
         "Line: distance of samples from their landmarks; shorter lifetimes are gaps between landmarks. Dashed: 95 % "
-        f"of {config.draws} draws of each null ({nulls})."
+        f"of {config.draws} draws of each null ({nulls}); p values are not corrected for their number."
     )
     notes = (
         "A shape counts only beyond nulls that keep its trivial causes: norms where layers are "
