@@ -15,7 +15,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WITHOUT = {
-    "reach_analysis": ("mjcf.py", "render", "rotations.py", "hdf5/enclosed.py"),
+    "reach_analysis": (
+        "mjcf.py",
+        "motion_files.py",
+        "nwb.py",
+        "nwb_session.py",
+        "render",
+        "rotations.py",
+        "hdf5/enclosed.py",
+    ),
     "stac_mjx": ("regions.py", "survival.py"),
 }
 """Files and folders of common/ that a package does not get."""

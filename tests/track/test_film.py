@@ -29,7 +29,7 @@ def animal(length: float, off: float = 0.0, n: int = 20) -> tuple[Body, Footage]
     qpos[:, 0] = np.linspace(0, 2 * length, n)
     target = qpos.copy()
     target[:, 2] += off * length
-    return body, Footage("walk", np.arange(n) / 10, qpos, target, np.zeros((n, 0)), "")
+    return body, Footage("walk", np.arange(n) / 10, qpos, target, np.zeros((n, 0)), "", np.zeros((n, 6)))
 
 
 def picture(body: Body, take: Footage, state: int, ghost: float = 0.5) -> np.ndarray:

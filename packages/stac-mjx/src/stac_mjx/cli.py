@@ -16,7 +16,15 @@ from stac_mjx._common.settings import require, validate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stac_mjx.config import BenchConfig, CheckConfig, ConvertConfig, FitConfig, RenderConfig, ReportConfig
+    from stac_mjx.config import (
+        BenchConfig,
+        CheckConfig,
+        ConvertConfig,
+        ExportConfig,
+        FitConfig,
+        RenderConfig,
+        ReportConfig,
+    )
 
 VERBS = {
     "fit": Verb(
@@ -56,6 +64,13 @@ VERBS = {
         config="config:RenderConfig",
         run="cli:render",
         examples="stac-mjx render clips=results/clips.h5 clip=0 speed=0.1",
+    ),
+    "export": Verb(
+        "write clips for other programs: tables, OpenSim, TRC, NWB",
+        config="config:ExportConfig",
+        run="cli:export",
+        examples="stac-mjx export clips=results/clips.h5 out=exported\n"
+        "stac-mjx export clips=results/clips.h5 formats=[nwb] nwb.start=2026-11-02T14:05:00+01:00 nwb.subject_id=m36",
     ),
     "convert": Verb(
         "convert public stac-mjx output to the file contract and fix known defects",
@@ -197,6 +212,14 @@ def render(config: RenderConfig) -> None:
     with reporting() as (log, stage):
         path = render_clip(config, counter(stage, "render"))
         log.info(str(path))
+
+
+def export(config: ExportConfig) -> None:
+    """Write clips in the formats of other programs, and print where."""
+    from stac_mjx.export import export
+
+    require(config.clips, "clips", "results/clips.h5")
+    sys.stdout.write("".join(f"{path}\n" for path in export(config)))
 
 
 def convert(config: ConvertConfig) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from stac_mjx._common.nwb_session import NwbSession
 from stac_mjx._common.render.settings import FilmConfig
 from stac_mjx._common.settings import setting
 
@@ -218,6 +219,20 @@ class ShownClip:
 @dataclass
 class RenderConfig(FilmConfig, ShownClip):  # the fields of the last base come first
     """Settings of `stac-mjx render`."""
+
+
+@dataclass
+class ExportConfig:
+    """Settings of `stac-mjx export`."""
+
+    clips: str = ""
+    """A mimic.reference_clips file, as `stac-mjx fit` writes it."""
+    out: str | None = None
+    """Folder of the files; empty: exported."""
+    formats: list[str] = setting(["csv", "mot", "trc"], choices=("csv", "mot", "sto", "trc", "nwb"))
+    """csv (tables), mot (coordinates for OpenSim), sto (with velocities), trc (recorded markers), nwb (all, in one)."""
+    nwb: NwbSession = field(default_factory=NwbSession)
+    """What NWB wants to know of the recording."""
 
 
 @dataclass

@@ -65,6 +65,12 @@ VERBS = {
         examples="track-mjx render rollouts=run/rollouts.h5 clip=3\n"
         "track-mjx render rollouts=run/rollouts.h5 clip=all speed=0.1 out=reaches.mp4",
     ),
+    "export": Verb(
+        "write rollouts for other programs: tables, OpenSim, NWB",
+        config="config:ExportConfig",
+        run="cli:export",
+        examples="track-mjx export rollouts=run/rollouts.h5 out=exported",
+    ),
     "check": Verb(
         "check whether clips files can be trained on, and describe them",
         config="config:CheckConfig",
@@ -201,6 +207,14 @@ def render(config: settings.RenderConfig) -> None:
     with reporting() as (log, stage):
         path = render(config, counter(stage, "render"))
         log.info("%s", path)
+
+
+def export(config: settings.ExportConfig) -> None:
+    """Write rollouts in the formats of other programs, and print where."""
+    from track_mjx.export import export
+
+    require(config.rollouts, "rollouts", "run/rollouts.h5")
+    sys.stdout.write("".join(f"{path}\n" for path in export(config)))
 
 
 def check(config: settings.CheckConfig) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from track_mjx._common.nwb_session import NwbSession
 from track_mjx._common.render.settings import FilmConfig
 from track_mjx._common.settings import setting
 
@@ -387,6 +388,22 @@ class ShownRollouts:
 @dataclass
 class RenderConfig(FilmConfig, ShownRollouts):  # the fields of the last base come first
     """Settings of `track-mjx render`."""
+
+
+@dataclass
+class ExportConfig:
+    """Settings of `track-mjx export`."""
+
+    rollouts: str = ""
+    """A mimic.rollouts file, as `track-mjx rollout` writes it."""
+    seed: int | None = None
+    """The repeat, in a file of several seeds; empty: the first."""
+    out: str | None = None
+    """Folder of the files, the reference in a folder of its own; empty: exported."""
+    formats: list[str] = setting(["csv", "mot"], choices=("csv", "mot", "sto", "nwb"))
+    """csv (tables), mot (coordinates for OpenSim), sto (with velocities), nwb (what the body did, in one)."""
+    nwb: NwbSession = field(default_factory=NwbSession)
+    """What NWB wants to know of the recording."""
 
 
 @dataclass

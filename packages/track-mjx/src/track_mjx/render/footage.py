@@ -46,6 +46,8 @@ class Footage:
     """Activation of each actuator, 0 to 1; NaN for actuators without one."""
     ending: str
     """Reason of an early end; empty if the clip was followed to its end."""
+    qvel: Float[np.ndarray, "state dof"]
+    """Simulated velocities."""
 
 
 def read_footage(path: str | Path, clips: Sequence[int | str], seed: int | None) -> tuple[Body, list[Footage]]:
@@ -129,6 +131,7 @@ def _read_arrays(file: h5py.File, repeat: int | None) -> dict[str, np.ndarray]:
     shapes = {
         "qpos": (n_clips, n_states, n_qpos),
         "qpos_ref": (n_clips, n_states, n_qpos),
+        "qvel": (n_clips, n_states, reading.require(file, "names_qvel").size),
         "act": (n_clips, n_states, n_act),
         "valid": (n_clips, n_states - 1),
         "termination_reason": (n_clips,),
@@ -153,6 +156,7 @@ def _footage(arrays: Mapping[str, np.ndarray], reasons: Sequence[str], clip: str
         clip=clip,
         time=arrays["time"][:n_states],
         qpos=qpos,
+        qvel=arrays["qvel"][row, :n_states].astype(np.float64),
         qpos_ref=np.where(np.isfinite(target), target, qpos),
         activation=arrays["act"][row, :n_states].astype(np.float64),
         ending=ending.replace("_", " "),
