@@ -6,6 +6,7 @@ Clips are stored end to end on one clock; with several, the table of trials hold
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import import_module
@@ -34,7 +35,7 @@ def write_nwb(
         skeleton: pairs of markers joined by a line.
 
     Raises:
-        ConfigError: if pynwb or ndx-pose is not installed, or the start of the session is no time with a zone.
+        ConfigError: if pynwb or ndx-pose is not installed, or the start of the session has no time zone.
         OutputError: if the file cannot be written.
     """
     try:
@@ -98,8 +99,8 @@ def _series(pynwb: Any, kind: str, parts: Sequence[Columns], rate_hz: float) -> 
 
 
 def _word(unit: str) -> str:
-    """Return a unit as part of a name."""
-    return {"1": "quaternion"}.get(unit, unit.replace("/", "_per_").replace(" ", "_"))
+    """Return a unit as part of a name: ``rad s-1`` is ``rad_per_s``."""
+    return "quaternion" if unit == "1" else re.sub(r"(\w+)-1", r"per_\1", unit).replace(" ", "_")
 
 
 def _pose(
