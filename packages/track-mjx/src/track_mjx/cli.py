@@ -248,6 +248,24 @@ def description(clips: Clips) -> list[str]:
         f"floor {arena.floor or 'none'}",
         *unit_lines(clips),
         *strength_lines(body, clips),
+        *tendon_lines(body),
+    ]
+
+
+def tendon_lines(body: Anatomy) -> list[str]:
+    """Warn of tendons that pull the other way within the range of a hinge, and name the nearest case."""
+    from math import degrees
+
+    from track_mjx.body.tendons import reversals
+
+    found = reversals(body.model)
+    if not found:
+        return []
+    nearest = min(found, key=lambda case: abs(case.angle))
+    return [
+        f"warning: {counted(len({case.actuator for case in found}), 'actuator')} of tendons pull the other way within "
+        f"the range of a hinge, {nearest.actuator} at {nearest.joint} beyond {degrees(nearest.angle):.0f} deg: "
+        "train with arena.tendons=around_hinges"
     ]
 
 

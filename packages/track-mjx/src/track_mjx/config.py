@@ -41,6 +41,9 @@ class ArenaConfig:
     armature: float = setting(0.0, ge=0)
     """Least armature of every hinge that an actuator moves, in the MJCF's units (kg m2 in m and kg): inertia of the
     drive, which steadies light segments and adds no mass."""
+    tendons: str = setting("keep", choices=("keep", "around_hinges"))
+    """keep the paths of tendons, or lead those that wrap a geom at a hinge over a cylinder on its axis (around_hinges),
+    so that a muscle pulls the same way over the whole range of the hinge."""
     contacts: str = setting("end_effectors", choices=("end_effectors", "all", "none"))
     """What may touch the floor: end_effectors (with all that hangs on them), all (as the MJCF says) or none."""
     end_effectors: list[str] = field(default_factory=list)

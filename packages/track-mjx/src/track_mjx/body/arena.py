@@ -19,6 +19,7 @@ from track_mjx.body.inertia import set_inertia
 from track_mjx.body.parts import drop_actuators
 from track_mjx.body.sensors import add_contact_sensors, set_sensors
 from track_mjx.body.servos import set_actuators
+from track_mjx.body.tendons import lead_around_hinges
 from track_mjx.clips import Clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
 
@@ -69,6 +70,8 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     raise_all(BodyError, str(clips.path), problems)
     floor = _floor(spec, arena, travels(original))
     set_inertia(spec, arena)
+    if arena.tendons == "around_hinges":
+        lead_around_hinges(spec)
     contact_geoms = _contacts(spec, arena.contacts, floor, end_effectors)
     _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
     set_sensors(spec, arena.sensors, root, end_effectors)

@@ -18,7 +18,7 @@ from track_mjx._common.errors import BodyError, ConfigError
 from track_mjx._common.mjcf import quick_compile
 
 _HINGE = int(mujoco.mjtJoint.mjJNT_HINGE)
-_TINY = 1e-6
+TINY = 1e-6
 """Moment arms shorter than this part of an actuator's longest are rounding errors."""
 
 
@@ -94,7 +94,7 @@ def moved_hinges(model: mujoco.MjModel) -> list[int]:
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     arms = np.abs(moment_arms(model, data))
-    pulled = (arms > _TINY * arms.max(axis=1, keepdims=True, initial=0)).any(axis=0)
+    pulled = (arms > TINY * arms.max(axis=1, keepdims=True, initial=0)).any(axis=0)
     return [j for j in range(model.njnt) if model.jnt_type[j] == _HINGE and pulled[model.jnt_dofadr[j]]]
 
 
