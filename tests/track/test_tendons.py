@@ -17,7 +17,7 @@ from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
 
 # two segments of a worm: muscles left and right of a hinge, led around the sphere of the joint or, on the right,
-# through it, because its side site lies inside; sites that pass each other beyond 68 degrees
+# through it, because its side site is inside; sites that pass each other beyond 68 degrees
 WORM = """
 <mujoco><compiler angle="radian"/><option gravity="0 0 0"/>
 <worldbody><body name="front">

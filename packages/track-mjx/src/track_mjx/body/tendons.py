@@ -1,6 +1,6 @@
 """Tendons that pull a hinge the same way over its whole range.
 
-A muscle beside a hinge runs from a site before it to a site behind it. Two things can reverse its moment arm. On the
+A muscle at a hinge runs from a site before it to a site behind it. Two things can reverse its moment arm. On the
 side that shortens, the sites pass each other when the hinge turns further than the angle between them as seen from the
 hinge. On the side that lengthens, the straight line passes the hinge's axis, unless the tendon wraps something around
 it; MuJoCo leads a tendon through a geom that encloses the side site, and around it otherwise.
