@@ -18,7 +18,18 @@ from reach_analysis.forecasting.nulls import noise_filtered
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.estimates import Interval
 from reach_analysis.statistics.score import Null, Score
-from reach_analysis.studies import comparison, coupling, errors, gait, pca, similarity, survival, synergies
+from reach_analysis.studies import (
+    comparison,
+    coupling,
+    emg,
+    errors,
+    gait,
+    pca,
+    similarity,
+    spectra,
+    survival,
+    synergies,
+)
 from reach_analysis.studies.forecast_questions import questions
 from reach_analysis.studies.pca import usual_colour
 from synthetic.reach import ReachSettings, make_reaches, write_reaches
@@ -130,11 +141,32 @@ def test_one_constant_layer_or_missing_value_takes_nothing_else_away(tmp_path: P
     assert f"Activation is missing, so these were left out: {muscle} (2 samples)." in kept.notes
 
 
+def test_one_joint_or_action_with_a_missing_value_takes_nothing_else_away(tmp_path: Path) -> None:
+    def gap(values: np.ndarray) -> np.ndarray:
+        values[1, 30, 0] = np.nan
+        return values
+
+    rollouts = rewritten(tmp_path / "gaps.h5", qpos=gap, action=gap)
+    joint, actuator = rollouts.names["names_qpos"][0], rollouts.names["actuator"][0]
+    compared = similarity.run(rollouts, config.SimilarityConfig(layers=["latent_mean"], draws=19))
+    assert f"Values are missing, so these joints were left out: {joint}." in compared.notes
+    assert questions(rollouts, config.ForecastConfig())[0][0].data.predictors.shape[1] == 1
+    found = spectra.run({"one": rollouts}, config.SpectraConfig(low_hz=50.0, resamples=100))
+    assert f"one: values are missing, so these were left out: {actuator}." in found.notes
+    rows = comparison.run({"one": rollouts, "two": rollouts}, config.ComparisonConfig(low_hz=50.0, resamples=100))
+    assert {"high-frequency power", "joint error (deg)"} <= {row["quantity"] for row in rows.results}
+
+
 def test_trials_of_no_step_or_one_are_passed_over(tmp_path: Path) -> None:
     short = rewritten(tmp_path / "short.h5", n_steps=np.array([120, 0, 120, 1, 120, 120]))
     layers = config.PcaConfig(layers=["latent_mean"])
     assert pca.run(short, layers).results[0]["trials"] == 5
     assert synergies.run(short, config.SynergiesConfig(largest=2, folds=2)).results["chosen"] == 2
+    compared = similarity.run(short, config.SimilarityConfig(layers=["latent_mean"], draws=19)).results
+    assert {row["n_trials"] for row in compared} == {4}
+    assert len(questions(short, config.ForecastConfig())[0][0].data.ids) == 4
+    fits = emg.run({"one": short}, config.EmgConfig(emg="synthetic", resamples=100)).results["fits"]
+    assert {row["trials"] for row in fits} == {4}
     assert pca.run(rewritten(tmp_path / "one.h5", n_steps=np.ones(6, dtype=int)), layers).results[0]["samples"] == 6
 
 

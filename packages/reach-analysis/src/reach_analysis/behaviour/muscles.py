@@ -169,11 +169,11 @@ def compare(
 ) -> tuple[list[MuscleFit], Matched]:
     """Compare each channel of a simulation with the channel of the EMG at the same place.
 
-    Trials that end before the EMG does are compared as far as they go.
+    Trials that end before the EMG does are compared as far as they go; those without a sample are left out.
     """
     if len(simulation.channels) != len(emg.channels):
         raise MismatchError(f"{len(simulation.channels)} actuators against {len(emg.channels)} EMG channels")
-    both = match(simulation, emg)
+    both = match(simulation.with_samples(), emg)
     fits = []
     for actuator, muscle in zip(simulation.channels, emg.channels, strict=True):
         ours = both.first.select([actuator]).padded()[..., 0]

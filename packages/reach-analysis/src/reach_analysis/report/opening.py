@@ -17,6 +17,7 @@ from reach_analysis.data.rollouts import Rollouts, listed_in
 from reach_analysis.report.page import Finding
 from reach_analysis.report.papers import BETTER, DIFFERS, OPEN, REPLICATES
 from reach_analysis.report.sections import Chapter, Inputs
+from reach_analysis.statistics.estimates import FEWEST_UNITS
 from reach_analysis.studies.section import Column, Table, number, p_text, plain, table
 from reach_analysis.studies.sweep import find_runs
 
@@ -119,9 +120,9 @@ def input_notes(inputs: Inputs, hashes: Iterable[Mapping[str, str]], synthetic: 
     fewest = min(len(rollouts.trials) for rollouts in inputs.conditions.values())
     if fewest < FEW_TRIALS:
         notes.append(
-            f"{fewest} trials are few: intervals that resample them are rough, and exchanging them whole has only "
-            f"{math.factorial(fewest):,} arrangements, so p-values of such nulls cannot become smaller than about "
-            f"{p_text(1 / math.factorial(fewest))}."
+            f"{fewest} trials are few: {'there are no' if fewest < FEWEST_UNITS else 'they have wide'} intervals, and "
+            f"exchanging them whole has only {math.factorial(fewest):,} arrangements, so p-values of such nulls cannot "
+            f"become smaller than {p_text(1 / math.factorial(fewest))}."
         )
     if synthetic:
         notes.append(

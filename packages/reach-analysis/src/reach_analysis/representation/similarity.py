@@ -59,6 +59,7 @@ def common_window(series: Sequence[TrialSeries]) -> Window:
     Trials that are shorter than most are cut away rather than cutting all to them: a trial stays if it has at least
     the median length.
     """
+    series = [one.with_samples() for one in series]
     remaining = series[0]
     for other in series[1:]:
         remaining = match(remaining, other).first

@@ -229,7 +229,8 @@ def _change(row: Mapping[str, Any]) -> str:
     change = fact(row, "difference", "")
     if not row["first_mean"]:
         return ""
-    if not (change.has_interval and (change.low > 0 or change.high < 0)):
+    if change.has_interval and change.low <= 0 <= change.high:
         return f"{row['quantity']} did not change beyond chance"
     percent = 100 * change.value / abs(row["first_mean"])
-    return f"{row['quantity']} {'rose' if percent > 0 else 'fell'} by {number(abs(percent), 2)} %"
+    doubt = "" if change.has_interval else " (too few trials for an interval)"
+    return f"{row['quantity']} {'rose' if percent > 0 else 'fell'} by {number(abs(percent), 2)} %{doubt}"

@@ -185,7 +185,6 @@ def _sentence(row: dict[str, Any], what: str, unit: str) -> str:
     of = {UNSEEN: " of clips that were not trained on", SEEN: " of clips that were trained on"}.get(row["clips"], "")
     lost = 1 - row["reached_end"]
     until = f"; {number(100 * lost, 2)} % of the episodes ended early and count until then" if lost else ""
-    return (
-        f"On average {what}{of} were {fact(row, 'mean').text()} {unit} from the reference (95 % interval over "
-        f"{row['trials']} trials{until})."
-    )
+    mean = fact(row, "mean")
+    trials = f"95 % interval over {row['trials']} trials" if mean.has_interval else f"{row['trials']} trials"
+    return f"On average {what}{of} were {mean.text()} {unit} from the reference ({trials}{until})."
