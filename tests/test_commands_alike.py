@@ -31,6 +31,13 @@ def package(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in which the commands run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 def part(package: str, name: str) -> ModuleType:
     return import_module(f"{PACKAGES[package]}.{name}")
 
@@ -66,13 +73,10 @@ MISTAKES: dict[str, tuple[Callable[[str], list[str]], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_same_mistake_same_words(
-    package: str, mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_same_mistake_same_words(package: str, mistake: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, words = MISTAKES[mistake]
     assert words in complaint(package, arguments(package), capsys)
-    assert list(tmp_path.iterdir()) == []
+    assert list(empty.iterdir()) == []
 
 
 def test_version_overview_and_help_have_the_same_parts(package: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,15 +108,14 @@ def test_version_overview_and_help_have_the_same_parts(package: str, capsys: pyt
 
 
 def test_settings_of_every_verb_compose_and_nothing_is_done(
-    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    package: str, empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     cli = part(package, "cli")
     for verb in cli.VERBS:
         assert cli.main([verb, "--cfg", "job"]) == 0
         first = next(iter(part(package, "_common.settings").settings_of(schema(package, verb)))).key.split(".")[0]
         assert f"{first}:" in capsys.readouterr().out
-    assert list(tmp_path.iterdir()) == []
+    assert list(empty.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -125,14 +128,10 @@ def test_settings_of_every_verb_compose_and_nothing_is_done(
         ["a.h5", "--package", "KEY", "b c.h5", "-c", "job"],
     ],
 )
+@pytest.mark.usefixtures("empty")
 def test_check_takes_files_between_options(
-    package: str,
-    arguments: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    package: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     cli = part(package, "cli")
     key = cli.VERBS["check"].files
     given = [key if argument == "KEY" else argument for argument in arguments]

@@ -44,7 +44,7 @@ def assert_conforms(path: Path) -> None:
     assert not errors_in(violations), format_violations(path, violations)
 
 
-def replace_data(path: str, change: Callable[[np.ndarray], np.ndarray]) -> Break:
+def rewrite(path: str, change: Callable[[np.ndarray], np.ndarray]) -> Break:
     """Rewrite a data set with other values, type or shape, keeping its attributes and, where possible, its scales."""
 
     def damage(file: Any) -> None:
@@ -75,7 +75,7 @@ def add(values: np.ndarray) -> Break:
     return lambda file: file.__setitem__("mine", values)
 
 
-def set_attribute(name: str, value: object, path: str = "/") -> Break:
+def attribute(name: str, value: object, path: str = "/") -> Break:
     def damage(file: Any) -> None:
         del file[path].attrs[name]
         if value is not None:
@@ -97,10 +97,10 @@ def set_text(path: str, change: Callable[[str], str]) -> Break:
     return damage
 
 
-def link_elsewhere(link: object) -> Break:
+def link(target: object) -> Break:
     def damage(file: Any) -> None:
         del file["qvel"]
-        file["qvel"] = link
+        file["qvel"] = target
 
     return damage
 
@@ -146,32 +146,26 @@ def _mjcf(old: str, new: str) -> Break:
 CLIPS_DAMAGE: dict[str, tuple[str, Break]] = {
     # what is missing, or of another type, shape or unit
     "missing_dataset": ("qpos: is missing", remove("qpos")),
-    "missing_attribute": ("@rate_hz: is missing", set_attribute("rate_hz", None)),
+    "missing_attribute": ("@rate_hz: is missing", attribute("rate_hz", None)),
     "missing_scale": ("space: the scale of this dimension is missing", remove("space")),
     "missing_mjcf": ("provenance/mjcf_xml: is missing", remove("provenance/mjcf_xml")),
-    "missing_column_units": ("qpos@column_units", set_attribute("column_units", None, "qpos")),
-    "wrong_dtype": ("xpos: expected type float32", replace_data("xpos", lambda a: a.astype("f8"))),
-    "flattened_axes": ("kp_data: expected the axes", replace_data("kp_data", lambda a: a.reshape(len(a), -1))),
-    "swapped_axes": ("kp_data: expected shape", replace_data("kp_data", lambda a: a.transpose(0, 2, 1))),
-    "short_array": ("residual: expected shape", replace_data("residual", lambda a: a[:-1])),
-    "wrong_unit": ("xpos@units", set_attribute("units", "mm", "xpos")),
-    "attribute_of_wrong_type": ("@rate_hz: expected a number", set_attribute("rate_hz", "fast")),
-    "rate_not_positive": ("@rate_hz: expected a finite number above 0", set_attribute("rate_hz", -200.0)),
-    "bad_time_of_writing": ("@created_utc", set_attribute("created_utc", "yesterday")),
-    "sources_with_folders": (
-        "@source_files",
-        set_attribute("source_files", '[{"name": "/home/me/a.h5", "sha256": ""}]'),
-    ),
+    "missing_column_units": ("qpos@column_units", attribute("column_units", None, "qpos")),
+    "wrong_dtype": ("xpos: expected type float32", rewrite("xpos", lambda a: a.astype("f8"))),
+    "flattened_axes": ("kp_data: expected the axes", rewrite("kp_data", lambda a: a.reshape(len(a), -1))),
+    "swapped_axes": ("kp_data: expected shape", rewrite("kp_data", lambda a: a.transpose(0, 2, 1))),
+    "short_array": ("residual: expected shape", rewrite("residual", lambda a: a[:-1])),
+    "wrong_unit": ("xpos@units", attribute("units", "mm", "xpos")),
+    "attribute_of_wrong_type": ("@rate_hz: expected a number", attribute("rate_hz", "fast")),
+    "rate_not_positive": ("@rate_hz: expected a finite number above 0", attribute("rate_hz", -200.0)),
+    "bad_time_of_writing": ("@created_utc", attribute("created_utc", "yesterday")),
+    "sources_with_folders": ("@source_files", attribute("source_files", '[{"name": "/home/me/a.h5", "sha256": ""}]')),
     "bad_json": ("provenance/environment_json: expected JSON", set_text("provenance/environment_json", lambda _: "{")),
-    "wrong_flags": (
-        "solver_status@flag_values",
-        set_attribute("flag_meanings", "fine bad worse lost", "solver_status"),
-    ),
-    "quaternion_order": ("xquat@quaternion_order", set_attribute("quaternion_order", "xyzw", "xquat")),
+    "wrong_flags": ("solver_status@flag_values", attribute("flag_meanings", "fine bad worse lost", "solver_status")),
+    "quaternion_order": ("xquat@quaternion_order", attribute("quaternion_order", "xyzw", "xquat")),
     # axes and labels
     "scale_not_attached": (
         "xpos: axis 1: expected the scale 'names_xpos'",
-        lambda file: file["xpos"].dims[1].detach_scale(file["names_xpos"]),
+        lambda f: f["xpos"].dims[1].detach_scale(f["names_xpos"]),
     ),
     "wrong_scale_attached": ("kp_body: axis 0: expected the scale 'kp_names'", _wrong_scale),
     "names_not_unique": ("kp_names: labels must be unique", put("kp_names", 1, "nose")),
@@ -183,7 +177,7 @@ CLIPS_DAMAGE: dict[str, tuple[str, Break]] = {
     "clip_start_shifted": ("clip_start: clip 1 must start", put("clip_start", 1, 6)),
     "clip_length_too_long": ("clip_length: the lengths add up", put("clip_length", 2, 50)),
     "frame_clip_wrong": ("frame_clip: does not agree", put("frame_clip", 0, 1)),
-    "time_at_physics_rate": ("time: frame 1", replace_data("time", lambda a: a / 5)),
+    "time_at_physics_rate": ("time: frame 1", rewrite("time", lambda a: a / 5)),
     "pose_not_finite": ("qpos: 1 values are not finite", put("qpos", (2, 3), np.nan)),
     "infinite_keypoint": ("kp_data: 1 values are infinite", put("kp_data", (2, 3, 0), np.inf)),
     "confidence_above_one": ("kp_confidence: expected values of at most 1", put("kp_confidence", (0, 0), 7.0)),
@@ -194,34 +188,31 @@ CLIPS_DAMAGE: dict[str, tuple[str, Break]] = {
     # the model
     "mjcf_does_not_compile": ("does not compile", _mjcf("<worldbody>", "<worldbody><geom type='blob'/>")),
     "mjcf_asset_missing": ("names no file under provenance/assets", remove("provenance/assets/shell.stl")),
-    "hash_wrong": ("@model_sha256", set_attribute("model_sha256", "0" * 64)),
+    "hash_wrong": ("@model_sha256", attribute("model_sha256", "0" * 64)),
     "joint_order_wrong": ("names_qpos: differs from the model", put("names_qpos", 11, "hip2")),
     "body_names_shifted": ("names_xpos: differs from the model", put("names_xpos", 1, "thorax")),
-    "units_of_qpos_wrong": ("qpos@column_units", set_attribute("column_units", ["m"] * 13, "qpos")),
-    "xpos_in_model_units": ("from its position in MuJoCo", replace_data("xpos", lambda a: a * 1000)),
-    "xpos_of_other_pose": ("from its position in MuJoCo", replace_data("xpos", lambda a: a[::-1])),
-    "length_unit_wrong": ("qpos@column_units", set_attribute("length_unit_m", 0.01)),
-    "sites_in_wrong_order": ("marker_sites: frame", replace_data("marker_sites", lambda a: a[:, ::-1])),
-    "unknown_end_effector": ("@end_effectors: unknown body", set_attribute("end_effectors", '["tibia"]')),
+    "units_of_qpos_wrong": ("qpos@column_units", attribute("column_units", ["m"] * 13, "qpos")),
+    "xpos_in_model_units": ("from its position in MuJoCo", rewrite("xpos", lambda a: a * 1000)),
+    "xpos_of_other_pose": ("from its position in MuJoCo", rewrite("xpos", lambda a: a[::-1])),
+    "length_unit_wrong": ("qpos@column_units", attribute("length_unit_m", 0.01)),
+    "sites_in_wrong_order": ("marker_sites: frame", rewrite("marker_sites", lambda a: a[:, ::-1])),
+    "unknown_end_effector": ("@end_effectors: unknown body", attribute("end_effectors", '["tibia"]')),
     "unknown_keypoint_body": ("kp_body: unknown body", put("kp_body", 0, "tibia")),
-    "unknown_skeleton_point": ("@skeleton: unknown keypoint", set_attribute("skeleton", '[["nose", "tail"]]')),
+    "unknown_skeleton_point": ("@skeleton: unknown keypoint", attribute("skeleton", '[["nose", "tail"]]')),
     # what an untrusted file may contain
-    "external_link": (
-        "qvel: is a link to another file",
-        link_elsewhere(h5py.ExternalLink("/etc/hostname", "/")),
-    ),
-    "soft_link": ("qvel: is a soft link", link_elsewhere(h5py.SoftLink("/qpos"))),
+    "external_link": ("qvel: is a link to another file", link(h5py.ExternalLink("/etc/hostname", "/"))),
+    "soft_link": ("qvel: is a soft link", link(h5py.SoftLink("/qpos"))),
     "virtual_dataset": ("valid: is a virtual data set", _virtual),
     "external_storage": ("valid: keeps its values in another file", _external_storage),
     "huge_shape": ("residual: expected shape", _huge),
     "cycle_of_groups": (
         "provenance/again: is another name",
-        lambda file: file.__setitem__("provenance/again", file["provenance"]),
+        lambda f: f.__setitem__("provenance/again", f["provenance"]),
     ),
     "private_filter": ("kp_confidence: uses filters", _lzf),
     "order_not_kept": (
         "mine/: does not keep the order of creation",
-        lambda file: file.create_group("mine", track_order=False),
+        lambda f: f.create_group("mine", track_order=False),
     ),
     "complex_numbers": ("mine: is of type complex", add(np.ones(3, complex))),
     "bool_array": ("mine: is of type bool", add(np.ones(3, bool))),

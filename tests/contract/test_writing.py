@@ -100,17 +100,14 @@ def read_only_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_leaves_the_old_file(name: str, full_disk: Path) -> None:
-    with pytest.raises(OutputError, match=r"disk of .* is full"):
-        WRITERS[name](full_disk)
-    assert_untouched(full_disk)
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_a_read_only_disk_is_named(name: str, read_only_disk: Path) -> None:
-    with pytest.raises(OutputError, match="read-only"):
-        WRITERS[name](read_only_disk)
-    assert_untouched(read_only_disk)
+@pytest.mark.parametrize(("disk", "reason"), [("full_disk", r"disk of .* is full"), ("read_only_disk", "read-only")])
+def test_a_disk_that_takes_nothing_keeps_the_old_file(
+    name: str, disk: str, reason: str, request: pytest.FixtureRequest
+) -> None:
+    target = request.getfixturevalue(disk)
+    with pytest.raises(OutputError, match=reason):
+        WRITERS[name](target)
+    assert_untouched(target)
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_nothing(full_disk: Path) -> None:

@@ -1,15 +1,14 @@
-"""Two small bodies whose forward kinematics can be written down: a reaching arm and a four-legged walker.
-
-The MJCF and the closed form say the same, so that files made from them pass `stac-mjx check` too, without MuJoCo here.
-"""
+"""Two small bodies: a reaching arm and a four-legged walker."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import mujoco
 import numpy as np
 from jaxtyping import Float
+from stac_mjx._common.mjcf import actuator_labels, body_labels, qpos_labels, qpos_units
 
 Positions = Callable[[Float[np.ndarray, "*batch joint"]], Float[np.ndarray, "*batch body 3"]]
 
@@ -30,7 +29,7 @@ MUSCLES = {muscle: joint for joint, muscles in _MUSCLES_OF.items() for muscle in
 
 @dataclass(frozen=True)
 class Body:
-    """An MJCF and what it amounts to."""
+    """An MJCF in metres and what it amounts to; labels are in MuJoCo's order."""
 
     name: str
     mjcf: str
@@ -39,14 +38,33 @@ class Body:
     joint_units: tuple[str, ...]
     """Unit of each joint's coordinate."""
     bodies: tuple[str, ...]
-    """Body names in MuJoCo's order."""
     actuators: tuple[str, ...]
-    root: str
-    """Body that stands for the animal's position."""
     end_effectors: tuple[str, ...]
     """Bodies that carry the task."""
     positions: Positions
     """Joint coordinates -> position of each body, m."""
+
+    @property
+    def root(self) -> str:
+        """Body that stands for the animal's position."""
+        return self.bodies[1]
+
+
+def _body(mjcf: str, end_effectors: tuple[str, ...]) -> Body:
+    spec = mujoco.MjSpec.from_string(mjcf)
+    model = spec.compile()
+    data = mujoco.MjData(model)
+
+    def positions(qpos: np.ndarray) -> np.ndarray:
+        out = np.empty((*qpos.shape[:-1], model.nbody, 3))
+        for index in np.ndindex(qpos.shape[:-1]):
+            data.qpos[:] = qpos[index]
+            mujoco.mj_kinematics(model, data)
+            out[index] = data.xpos
+        return out
+
+    joints = qpos_labels(model), qpos_units(model, 1.0)
+    return Body(spec.modelname, mjcf, *joints, body_labels(model), actuator_labels(model), end_effectors, positions)
 
 
 def arm() -> Body:
@@ -70,26 +88,7 @@ def arm() -> Body:
   </actuator>
 </mujoco>
 """
-    return Body(
-        name="synthetic_arm",
-        mjcf=mjcf,
-        joints=("shoulder", "elbow"),
-        joint_units=("rad", "rad"),
-        bodies=("world", "humerus", "ulna", "hand"),
-        actuators=tuple(MUSCLES),
-        root="humerus",
-        end_effectors=("hand",),
-        positions=_arm_positions,
-    )
-
-
-def _arm_positions(qpos: np.ndarray) -> np.ndarray:
-    shoulder, elbow = qpos[..., 0], qpos[..., 0] + qpos[..., 1]
-    out = np.zeros((*qpos.shape[:-1], 4, 3))
-    out[..., 2, 0], out[..., 2, 1] = UPPER_ARM_M * np.cos(shoulder), UPPER_ARM_M * np.sin(shoulder)
-    out[..., 3, 0] = out[..., 2, 0] + FOREARM_M * np.cos(elbow)
-    out[..., 3, 1] = out[..., 2, 1] + FOREARM_M * np.sin(elbow)
-    return out
+    return _body(mjcf, ("hand",))
 
 
 def walker() -> Body:
@@ -116,26 +115,4 @@ def walker() -> Body:
   </actuator>
 </mujoco>
 """
-    return Body(
-        name="synthetic_walker",
-        mjcf=mjcf,
-        joints=("forward", *(f"hip_{leg}" for leg in HIPS)),
-        joint_units=("m", *("rad" for _ in HIPS)),
-        bodies=("world", "trunk", *(f"{part}_{leg}" for leg in HIPS for part in ("leg", "foot"))),
-        actuators=tuple(f"hip_{leg}" for leg in HIPS),
-        root="trunk",
-        end_effectors=tuple(f"foot_{leg}" for leg in HIPS),
-        positions=_walker_positions,
-    )
-
-
-def _walker_positions(qpos: np.ndarray) -> np.ndarray:
-    out = np.zeros((*qpos.shape[:-1], 2 + 2 * len(HIPS), 3))
-    out[..., 1, 0], out[..., 1, 2] = qpos[..., 0], TRUNK_HEIGHT_M
-    for number, (x, y) in enumerate(HIPS.values()):
-        angle, hip, foot = qpos[..., 1 + number], 2 + 2 * number, 3 + 2 * number
-        out[..., hip, :] = out[..., 1, :] + np.array([x, y, 0.0])
-        out[..., foot, :] = out[..., hip, :]
-        out[..., foot, 0] += LEG_M * np.sin(angle)
-        out[..., foot, 2] -= LEG_M * np.cos(angle)
-    return out
+    return _body(mjcf, tuple(f"foot_{leg}" for leg in HIPS))

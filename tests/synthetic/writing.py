@@ -81,7 +81,7 @@ def write_content(path: Path, content: Content) -> None:
         history=f"{_CREATED} {generator()} synthetic",
         random_seed=content.seed,
         root_body=body.root,
-        end_effectors=tuple(body.end_effectors),
+        end_effectors=body.end_effectors,
         config_yaml=f"seed: {content.seed}\n",
     )
     values = {
