@@ -70,11 +70,13 @@ class _Series(NamedTuple):
 
     def samples(self, begin_s: float, end_s: float) -> tuple[int, int]:
         """First sample at or after a time, and the first after another; within the recording."""
+        if not np.isfinite([begin_s, end_s]).all():
+            return 0, 0
         if self.stamps is not None:
             return int(np.searchsorted(self.stamps, begin_s - 1e-9)), int(np.searchsorted(self.stamps, end_s - 1e-9))
         # clipped in seconds, because a damaged time may be too large to count in samples
         edges = np.clip(np.array([begin_s, end_s]) - self.begin_s, 0.0, self.data.shape[0] / self.rate_hz)
-        first, last = np.nan_to_num(np.round(edges * self.rate_hz))
+        first, last = np.round(edges * self.rate_hz)
         return int(first), int(last)
 
     def time(self, sample: int) -> float:
@@ -99,10 +101,11 @@ def _nwb_series(file: h5py.File, path: Path, where: str) -> _Series:
     if not isinstance(stamps, h5py.Dataset):
         raise InputError(f"{path}: {where} has neither a rate (starting_time) nor timestamps")
     times = read_numbers(stamps).astype(float)
-    times = times if times.ndim == 1 else times[0]  # some tools repeat them for every channel
-    if len(times) != data.shape[0]:
+    if times.ndim == 2 and len(times):  # some tools repeat them for every channel
+        times = times[0]
+    if times.shape != data.shape[:1]:
         raise InputError(
-            f"{path}: {where} has {len(times)} timestamps and data of shape {data.shape}; expected (time, channel)"
+            f"{path}: {where} has {times.size} timestamps and data of shape {data.shape}; expected (time, channel)"
         )
     rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
     # a clock may drift, but neither lose samples nor jump

@@ -185,7 +185,8 @@ def section(study: Study) -> Section:
     fits, differences = study.results["fits"], study.results["differences"]
     tables = (
         table(
-            "Agreement with EMG; errors in units of the EMG's 98th percentile, correlation over time within trials",
+            "Agreement with EMG; errors in units of the EMG's 98th percentile, correlation over time within trials, "
+            "onset of simulation less EMG over the trials in which both have one",
             (Column("controller", "condition"), Column("muscle", "muscle"), Column("signal", "signal"),
              interval_column("MAE [95 %]", "mae"), interval_column("RMSE [95 %]", "rmse"),
              interval_column("r [95 %]", "correlation"), Column("lag, ms", "lag_s", scale=1e3),

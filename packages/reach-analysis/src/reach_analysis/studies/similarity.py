@@ -113,5 +113,8 @@ def section(study: Study) -> Section:
         Column("RSA", "rsa_value"), Column("null, mean", "rsa_null_mean"), Column("null, 95 %", "rsa_null_high"),
         Column("p", "rsa_p", p=True),
     )  # fmt: skip
-    title = "Similarity with muscles or other actuators, joints and EMG, with exchanged trials; the CSV has all pairs"
+    title = (
+        "Similarity with muscles or other actuators, joints and EMG, with exchanged trials, p not corrected for the "
+        "number of pairs; the CSV has all pairs"
+    )
     return Section((table(title, columns, list(rows.values())),))
