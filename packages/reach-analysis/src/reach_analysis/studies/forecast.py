@@ -258,7 +258,7 @@ def facts(study: Study) -> dict[str, Fact]:
     for (question, swept), points in sweeps.items():
         best = max(points, key=lambda row: row["pearson"])
         if name := _fact_name(question):
-            at_end = best is points[-1] or (best is points[0] and swept != "E")
+            at_end = best is points[-1]  # the first point is the least there can be
             out[f"{name}/best_{swept}"] = Fact(float(best[swept]), at_end=at_end)
             out[f"{name}/score_at_best_{swept}"] = Fact(float(best["pearson"]), at_end=at_end)
     return out
