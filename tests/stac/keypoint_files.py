@@ -80,8 +80,13 @@ def write_nwb(
     module: str = "behavior",
     container: str = "PoseEstimation",
     nodes_in_skeleton: bool = False,
+    series: str = "{}",
+    dropped: dict[str, list[int]] | None = None,
 ) -> Path:
-    """NWB with ndx-pose 0.1, or 0.2 with the nodes in a linked skeleton; timestamps are shared by links."""
+    """NWB with ndx-pose 0.1, or 0.2 with the nodes in a linked skeleton; timestamps are shared by links.
+
+    `series` is the name of a keypoint's series; those with `dropped` frames have timestamps of their own.
+    """
     with h5py.File(path, "a") as file:
         file.attrs["nwb_version"] = "2.7.0"
         group = file.create_group(f"processing/{module}/{container}")
@@ -92,20 +97,21 @@ def write_nwb(
         else:
             group["nodes"] = list(names)
         for index, name in enumerate(names):
-            series = group.create_group(name)
-            series.attrs["neurodata_type"] = "PoseEstimationSeries"
-            series["data"] = positions[:, index]
-            series["data"].attrs["unit"] = unit
-            series["data"].attrs["conversion"] = conversion
+            rows = np.delete(np.arange(len(positions)), (dropped or {}).get(name, []))
+            one = group.create_group(series.format(name))
+            one.attrs["neurodata_type"] = "PoseEstimationSeries"
+            one["data"] = positions[rows, index]
+            one["data"].attrs["unit"] = unit
+            one["data"].attrs["conversion"] = conversion
             if confidence is not None:
-                series["confidence"] = confidence[:, index]
-            if times is not None and index == 0:
-                series["timestamps"] = times
+                one["confidence"] = confidence[rows, index]
+            if times is not None and (index == 0 or dropped):
+                one["timestamps"] = times[rows]
             elif times is not None:
-                series["timestamps"] = h5py.SoftLink(f"{group.name}/{names[0]}/timestamps")
+                one["timestamps"] = h5py.SoftLink(f"{group.name}/{series.format(names[0])}/timestamps")
             if rate_hz is not None:
-                series["starting_time"] = 0.0
-                series["starting_time"].attrs["rate"] = rate_hz
+                one["starting_time"] = 0.0
+                one["starting_time"].attrs["rate"] = rate_hz
     return path
 
 

@@ -145,7 +145,7 @@ def test_what_was_assumed_is_logged_and_no_bar_shows_outside_a_terminal(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"calibrations": {}}, "did you mean 'calibration'"),
+        ({"calibrations": {}}, "did you mean 'calibration.frames'"),
         ({"calibration": {"frame": 3}}, "did you mean 'calibration.frames'"),
         ({"calibration": {"frames": "many"}}, "calibration.frames: Value 'many'"),
         ({"seed": -1}, "seed: expected at least 0"),

@@ -150,11 +150,35 @@ def test_two_assets_of_one_name_are_kept_apart(tmp_path):
     assert body.model.geom_rbound[1] == pytest.approx(3 * body.model.geom_rbound[0], rel=1e-6)
 
 
-def test_includes_become_part_of_the_model(tmp_path):
+@pytest.mark.parametrize("inner", ["parts/inner.xml", "inner.xml"], ids=["of the model", "of the include"])
+def test_includes_at_any_depth_become_part_of_the_model(tmp_path, inner):
+    """A path in an included file is relative to the main model or, as MuJoCo also reads it, to that file."""
     path = write_model(tmp_path)
-    outer = path.parent / "outer.xml"
-    outer.write_text('<mujoco><include file="worm.xml"/></mujoco>')
-    assert load_body(config(outer)).body_names[1:3] == ("trunk", "arm")
+    (path.parent / "parts").mkdir()
+    (path.parent / "outer.xml").write_text('<mujoco><include file="parts/middle.xml"/></mujoco>')
+    (path.parent / "parts" / "middle.xml").write_text(f'<mujoco><include file="{inner}"/></mujoco>')
+    (path.parent / "parts" / "inner.xml").write_text(path.read_text())
+    assert load_body(config(path.parent / "outer.xml")).body_names[1:3] == ("trunk", "arm")
+
+
+SCENE = {
+    "ball": '<body name="other"><freejoint/><geom size="1"/></body>',
+    "wheel": '<body name="other"><joint name="axle"/><geom size="1"/></body>',
+    "platform": '<body name="other"><geom size="1"/></body>',
+}
+
+
+@pytest.mark.parametrize("other", SCENE)
+@pytest.mark.parametrize("root", ["keep", "free", "upright"])
+def test_the_animal_is_what_carries_the_markers_whatever_the_scene_has_before_it(tmp_path, other, root):
+    path = write_model(tmp_path, root='<freejoint name="root"/>' if root == "keep" else "")
+    path.write_text(path.read_text().replace("<worldbody>", f"<worldbody>{SCENE[other]}"))
+    body = load_body(config(path, root=root))
+    assert body.body_names[body.root] == "trunk"
+    names = [body.joint_names[j] for j in np.flatnonzero(body.model.jnt_bodyid == body.root)]
+    assert names == (["root"] if root != "upright" else ["root_x", "root_y", "root_z", "root_turn"])
+    assert len(body.tree.root_dofs) == (6 if root != "upright" else 4)
+    assert body.tree.root_dofs[0] == body.model.body_dofadr[body.root]
 
 
 def test_sibling_folder_is_allowed(tmp_path):

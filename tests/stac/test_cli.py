@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import h5py
@@ -162,6 +164,47 @@ def test_config_dir_adds_a_preset(arm_recording: Path, tmp_path: Path, capsys: p
     capsys.readouterr()
     assert main(["fit", "--config-dir", str(tmp_path), "body=tinny", *settings]) == 2
     assert "did you mean 'tiny'" in capsys.readouterr().err
+
+
+def test_a_preset_finds_its_model_in_its_own_folder_and_paths_may_hold_any_letter(
+    arm_recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, work = tmp_path / "mönkä lab", tmp_path / "work"
+    (lab / "body").mkdir(parents=True)
+    work.mkdir()
+    (lab / "body" / "tiny.yaml").write_text(PRESET.replace("default_mjcf: embedded:mouse_arm.xml", "mjcf: arm.xml"))
+    model = resources.files("stac_mjx") / "bodies" / "mouse_arm.xml"
+    monkeypatch.chdir(work)
+    for place in (lab / "body", lab):
+        (place / "arm.xml").write_text(model.read_text())
+        shutil.copy(arm_recording, lab / "größe.h5")
+        settings = [f"keypoints.path={lab}/größe.h5", f"out={tmp_path}/aüs", *QUICK]
+        assert main(["fit", "--config-dir", str(lab), "body=tiny", *settings]) == 0
+        assert read_clips(tmp_path / "aüs" / "clips.h5").info.model_name == "tiny_arm"
+        (place / "arm.xml").unlink()
+
+
+def test_ik_needs_nothing_but_the_offsets(
+    arm_recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The body in the offsets file is used, although no preset has it; another one is refused."""
+    model = (resources.files("stac_mjx") / "bodies" / "mouse_arm.xml").read_text()
+    (tmp_path / "arm.xml").write_text(model.replace('<joint name="elbow"', '<joint damping="1" name="elbow"', 1))
+    (tmp_path / "other.xml").write_text(model)
+    settings = [f"keypoints.path={arm_recording}", *QUICK[-1:]]
+    fit = ["fit", *settings, *QUICK, f"body.mjcf={tmp_path}/arm.xml", "body.name=mine", "body.leave_out=[Shoulder]"]
+    assert main([*fit, f"out={tmp_path}/fit"]) == 0
+    known = f"offsets={tmp_path}/fit/offsets.h5"
+    assert main(["ik", known, *settings, f"out={tmp_path}/ik"]) == 0
+    first, again = (read_clips(tmp_path / folder / "clips.h5") for folder in ("fit", "ik"))
+    assert again.info.model_sha256 == first.info.model_sha256
+    assert (again.info.model_name, again.kp_names) == ("mine", ("Elbow", "Wrist"))
+    np.testing.assert_allclose(again.qpos, first.qpos, atol=5e-3)
+    capsys.readouterr()
+    other = [known, *settings, f"body.mjcf={tmp_path}/other.xml", "body.name=mine", "body.leave_out=[Shoulder]"]
+    assert main(["ik", *other, f"out={tmp_path}/other"]) == 2
+    assert "body.override=true" in capsys.readouterr().err
+    assert main(["ik", *other, "body.override=true", f"out={tmp_path}/other"]) == 0
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import hashlib
 import h5py
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from stac import keypoint_files as files
 from stac.keypoint_files import NAMES, cell, movement, scores
 from stac_mjx._common.errors import InputError
@@ -54,6 +55,19 @@ def test_three_keypoints_are_read_by_the_convention_of_dannce(tmp_path):
     recording = load(files.write_mat(tmp_path / "a.mat", pred=X[:, :3].transpose(0, 2, 1)), NAMES[:3], unit="m")
     np.testing.assert_array_equal(recording.positions, X[:, :3])
     assert any("read as (frame, xyz, keypoint)" in note for note in recording.notes)
+
+
+def test_axes_of_one_length_are_told_apart_by_what_stays_rigid(tmp_path):
+    rng = np.random.default_rng(0)
+    turns = Rotation.random(50, rng).as_matrix()
+    rigid = np.einsum("fij,kj->fki", turns, rng.normal(size=(3, 3))) + rng.normal(size=(50, 1, 3))
+    for name, axes in (("usual", (0, 1, 2)), ("other", (0, 2, 1))):
+        sleap = load(files.write_sleap(tmp_path / f"{name}.h5", rigid.transpose(axes), NAMES[:3], units="m"))
+        np.testing.assert_array_equal(sleap.positions, rigid)
+        assert any("vary least" in note for note in sleap.notes) == (name == "other")
+        dannce = load(files.write_mat(tmp_path / f"{name}.mat", pred=rigid.transpose(axes)), NAMES[:3], unit="m")
+        np.testing.assert_array_equal(dannce.positions, rigid)
+        assert any("axes of length 3 and 3" in note for note in dannce.notes)
 
 
 @pytest.mark.parametrize("write", [files.write_mat, files.write_mat_v73], ids=["v5", "v7.3"])
@@ -118,6 +132,21 @@ def test_nwb_rate_attribute_and_conversion(tmp_path):
     assert pixels.unit is None
     np.testing.assert_array_equal(pixels.positions, X)
     assert any("'pixels'" in note for note in pixels.notes)
+
+
+@pytest.mark.parametrize("series", ["PoseEstimationSeries{}", "poseEstimationSeries_{}", "{}_", "{}"])
+def test_nwb_series_that_writers_name_otherwise_or_leave_rows_out_of(tmp_path, series):
+    times, dropped = np.arange(len(X)) / 50.0, {"HandL": [1, 2], "Snout": [4]}
+    path = files.write_nwb(tmp_path / "a.nwb", X, confidence=P, times=times, series=series, dropped=dropped, unit="m")
+    with h5py.File(path, "a") as file:  # node names in another spelling
+        group = "processing/behavior/PoseEstimation"
+        file.move(f"{group}/{series.format('TailBase')}", f"{group}/{series.format('TAIL_BASE')}")
+    recording = load(path)
+    expected = X.copy()
+    expected[[1, 2], 2] = expected[4, 0] = np.nan
+    np.testing.assert_array_equal(recording.positions, expected)
+    np.testing.assert_array_equal(recording.confidence, np.where(np.isnan(expected[..., 0]), 0.0, P))
+    assert (recording.names, recording.rate_hz, recording.clip_lengths.tolist()) == (NAMES, 50.0, [6])
 
 
 def test_nwb_container_is_chosen_by_track(tmp_path):

@@ -139,9 +139,27 @@ def test_zeros_of_dannce_are_gaps_but_an_origin_is_not(tmp_path):
     lost[2, [0, 2, 3]] = True
     lost[4, 3] = True
     np.testing.assert_array_equal(~recording.observed, lost)
-    assert load(str(write_sleap(tmp_path / "a.h5", x))).observed.all()
+    sleap = load(str(write_sleap(tmp_path / "a.h5", x)))
+    np.testing.assert_array_equal(~sleap.observed, lost)
+    assert "recur exactly" in sleap.warnings[0]
     x[:, 2] = np.nan
     assert any("never observed: HandL" in n for n in load(str(write_sleap(tmp_path / "b.h5", x))).notes)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, 9999.0, 1e10, (0.0, 0.0, -1.0)])
+def test_coordinates_that_recur_exactly_are_missing(tmp_path, value):
+    x = np.round(movement(40), 1)
+    gone = np.random.default_rng(3).random((40, 4)) < 0.15
+    x[gone] = value
+    x[5:30, 3] = x[4, 3]  # a tracker that holds a keypoint
+    gone[5:30, 3] = gone[4, 3]
+    for path in (write_sleap(tmp_path / "a.h5", x), write_csv(tmp_path / "a.csv", x), write_nwb(tmp_path / "a.nwb", x)):
+        recording = load(str(path))
+        np.testing.assert_array_equal(recording.observed, ~gone)
+        assert "recur exactly" in recording.warnings[0]
+    once = movement(40)
+    once[3, 1] = once[9, 2] = value
+    assert load(str(write_sleap(tmp_path / "b.h5", once))).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ import pytest
 from stac import bodies_for_tests as bodies
 from stac.bodies_for_tests import ARM_NAMES, QUICK
 from stac.keypoint_files import write_sleap
-from stac_mjx._common.errors import BodyError
+from stac_mjx._common.errors import BodyError, InputError
 from stac_mjx.body.body import Body, load_body
 from stac_mjx.cli import main
-from stac_mjx.config import AlignmentConfig, FitConfig
-from stac_mjx.inputs import is_mirrored, match, size_ratio
-from stac_mjx.keypoints import Keypoints
+from stac_mjx.config import AlignmentConfig, FitConfig, KeypointsConfig
+from stac_mjx.inputs import match
+from stac_mjx.keypoints import Keypoints, load_keypoints, select
+from stac_mjx.plausibility import is_mirrored, jumps, size_ratio, swapped_stretches
 from stac_mjx.report.accuracy import marker_warnings
 from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
 
@@ -128,3 +129,66 @@ def test_names_that_no_command_line_can_hold_are_sent_to_a_file(
 ) -> None:
     assert main(["fit", setting]) == 2
     assert "YAML file" in capsys.readouterr().err
+
+
+def test_a_stretch_of_mirror_images_is_named(body: Body) -> None:
+    calm = make_truth(body, Motion(n_frames=80, amplitude=0.1), Flaws(noise_m=0.002)).keypoints
+    positions = calm.positions.copy()
+    positions[12:25] *= [1, -1, 1]
+    assert swapped_stretches(body, calm) == []
+    [(first, last)] = swapped_stretches(body, replace(calm, positions=positions))
+    assert abs(first - 12) <= 2
+    assert abs(last - 24) <= 2
+    assert f"frames {first} to {last}: the mirror image" in said(body, replace(calm, positions=positions))
+
+
+def test_a_recording_in_a_plane_is_named_unless_the_body_stays_in_one(
+    tmp_path: Path, body: Body, recording: Keypoints
+) -> None:
+    turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
+    for flat in (np.diag([1, 1, 0]), np.diag([0, 1, 1]), turn @ np.diag([1, 1, 0])):
+        assert "one plane" in said(body, moved(recording, flat))
+    assert "one plane" not in said(body, recording)
+    xml = """<mujoco><worldbody><body name="a"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/>
+      <joint axis="0 0 1"/><geom size=".1"/><body name="b" pos=".1 0 0"><joint axis="0 0 1"/><geom size=".1"/>
+      </body></body></worldbody></mujoco>"""
+    places = {"p": ("a", [0.0, 0.05, 0.0]), "q": ("a", [0.05, 0.0, 0.0]), "r": ("b", [0.1, 0.0, 0.0])}
+    planar = bodies.body_of(tmp_path, xml, places)
+    assert "one plane" not in said(planar, make_truth(planar, Motion(n_frames=40, amplitude=0.5)).keypoints)
+
+
+def test_trials_end_to_end_are_named_and_cut(tmp_path: Path, body: Body, recording: Keypoints) -> None:
+    apart = np.repeat([[0.0, 0, 0], [1.0, 0, 0], [1.0, 2.0, 0]], (10, 20, 10), axis=0)[:, None]
+    trials = replace(recording, positions=recording.positions + apart)
+    assert jumps(body, trials)[0].tolist() == [10, 30]
+    assert len(jumps(body, recording)[0]) == 0
+    assert "keypoints.clip_starts=[10,30]" in said(body, trials)
+    path = str(write_sleap(tmp_path / "a.h5", trials.positions, recording.names, units="m", fps=100.0))
+    cut = load_keypoints(KeypointsConfig(path=path, clip_starts=[10, 30]))
+    assert cut.clip_lengths.tolist() == [10, 20, 10]
+    assert "jump" not in said(body, cut)
+    assert load_keypoints(KeypointsConfig(path=path, clip_frames=16)).clip_lengths.tolist() == [16, 16, 8]
+    with pytest.raises(InputError, match="clip_starts: expected frames below 40"):
+        load_keypoints(KeypointsConfig(path=path, clip_starts=[50]))
+
+
+def test_a_recording_far_from_the_origin_is_moved_there(body: Body, recording: Keypoints) -> None:
+    far = replace(recording, positions=recording.positions + np.array([1e5, -3e5, 0]))
+    inputs = match(body, far, FitConfig())
+    assert "single precision" in "\n".join(inputs.warnings)
+    assert np.nanmax(np.abs(inputs.keypoints.positions)) < 10
+    np.testing.assert_allclose(inputs.T_keypoints_file.apply(far.positions), inputs.keypoints.positions, atol=1e-9)
+    assert "precision" not in said(body, recording)
+
+
+def test_a_lacking_keypoint_is_left_out_before_it_is_renamed_and_never_takes_the_other_side(
+    recording: Keypoints,
+) -> None:
+    names = ("EarL", "PawFL", "Snout", "hand_right", "c", "d", "e")
+    for lacking in ("EarR", "PawFR", "HandLeft"):
+        with pytest.raises(InputError) as caught:
+            select(replace(recording, names=names), ["Snout", lacking])
+        assert f"body.leave_out=[{lacking}]" in str(caught.value)
+        assert "did you mean" not in str(caught.value)
+    with pytest.raises(InputError, match="did you mean 'hand_right'"):
+        select(replace(recording, names=names), ["Snout", "HandRight"])

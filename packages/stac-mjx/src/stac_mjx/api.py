@@ -132,7 +132,7 @@ def _registered(
     known = None
     if offsets is not None:
         record = offsets_of(offsets) if isinstance(offsets, Registration) else offsets
-        known = known_offsets(record, body, config.alignment)
+        known = known_offsets(record, body, config.alignment, inputs.T_keypoints_file)
     for warning in (*inputs.warnings, *(known.warnings if known else ())):
         _log.warning(warning)
     with progress_bars() if progress else nullcontext(silent) as stage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from dataclasses import replace
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from stac_mjx.config import (
         BenchConfig,
+        BodyConfig,
         CheckConfig,
         ConvertConfig,
         ExportConfig,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         RenderConfig,
         ReportConfig,
     )
+    from stac_mjx.records import Offsets
 
 VERBS = {
     "fit": Verb(
@@ -44,7 +47,7 @@ VERBS = {
         config="config:FitConfig",
         run="cli:ik",
         preset="body=mouse_arm",
-        examples="stac-mjx ik offsets=results/offsets.h5 body=rat body.mjcf=rat.xml keypoints.path=day2.mat out=day2",
+        examples="stac-mjx ik offsets=results/offsets.h5 keypoints.path=day2.mat out=day2",
     ),
     "check": Verb(
         "compare files with the contract in docs/schema and list every violation",
@@ -99,6 +102,8 @@ REMOVED = (
     "scaling",
 )
 """Settings of earlier versions that are constants now."""
+MODEL_SETTINGS = {"", "mjcf", "default_mjcf", "unit", "scale", "scale_inertia", "root"}
+"""Settings of the body that change its model: given one of them, `ik` does not take the enclosed body."""
 APP = App(
     "register 3D keypoints of an animal to its MuJoCo body",
     VERBS,
@@ -116,28 +121,41 @@ def fit(config: FitConfig) -> None:
     """Fit and write ``offsets.h5``, ``clips.h5``, ``fit_summary.json``, ``config.yaml``, ``fit.log`` and the report."""
     if config.offsets is not None:
         raise ConfigError("offsets: fit calibrates its own offsets; to use known ones: stac-mjx ik offsets=FILE ...")
-    register_to_files(config, offsets_file=None)
+    register_to_files(config)
 
 
 def ik(config: FitConfig) -> None:
-    """Solve all frames with known offsets and write ``clips.h5``, ``fit_summary.json`` and the report."""
-    register_to_files(config, require(config.offsets, "offsets", "results/offsets.h5"))
+    """Solve all frames with known offsets and write ``clips.h5``, ``fit_summary.json`` and the report.
+
+    The body is the one that the offsets file encloses, unless the command line gives another.
+    """
+    from stac_mjx.records import read_offsets
+
+    register_to_files(config, read_offsets(require(config.offsets, "offsets", "results/offsets.h5")))
 
 
-def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
+def register_to_files(config: FitConfig, offsets: Offsets | None = None) -> None:
     """Run `fit` or `ik`, from settings to files."""
     begin = time.perf_counter()
     validate(config)
     from stac_mjx._common.files import output_folder
     from stac_mjx._common.progress import reporting
     from stac_mjx._common.system import use_compilation_cache
+    from stac_mjx.body.body import enclosed_body, load_body
     from stac_mjx.calibration.known_offsets import known_offsets
     from stac_mjx.inputs import load_inputs
     from stac_mjx.results import SAVE_STEPS, register
 
-    inputs, known = load_inputs(config), None
-    if offsets_file is not None:
-        known = known_offsets(offsets_file, inputs.body, config.alignment)
+    given, known = _given_of_body(), None
+    if offsets is None or given & MODEL_SETTINGS:
+        _find_near_preset(config.body)
+        body = load_body(config.body)
+    else:
+        body = enclosed_body(offsets, {name: getattr(config.body, name) for name in given})
+        config.body = body.config or config.body
+    inputs = load_inputs(body, config)
+    if offsets is not None:
+        known = known_offsets(offsets, body, config.alignment, inputs.T_keypoints_file)
         inputs = replace(inputs, warnings=(*inputs.warnings, *known.warnings))
     read_s = time.perf_counter() - begin
     # created only now, so that a mistake in the settings or the recording leaves nothing behind
@@ -155,6 +173,33 @@ def register_to_files(config: FitConfig, offsets_file: str | None) -> None:
         for warning in summary["warnings"][len(inputs.warnings) :]:
             log.warning(warning)
         log.info(closing_line(summary, out))
+
+
+def _given_of_body() -> set[str]:
+    """Return the settings of the body that the command line gives; "" for the choice of a preset."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return {""}
+    keys = [override.lstrip("+~").split("=", 1)[0] for override in HydraConfig.get().overrides.task]
+    return {
+        key.removeprefix("body").split(".")[1] if "." in key else "" for key in keys if re.match(r"body([.@]|$)", key)
+    }
+
+
+def _find_near_preset(body: BodyConfig) -> None:
+    """Complete a relative path of a model that is not in the working folder: the preset's own folder, or its parent."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not body.mjcf or Path(body.mjcf).expanduser().is_file() or not HydraConfig.initialized():
+        return
+    runtime = HydraConfig.get().runtime
+    for source in runtime.config_sources:
+        preset = Path(source.path) / "body" / f"{runtime.choices.get('body')}.yaml"
+        found = [path for path in (preset.parent / body.mjcf, Path(source.path) / body.mjcf) if path.is_file()]
+        if source.schema == "file" and found:
+            body.mjcf = str(found[0].resolve())
+            return
 
 
 def closing_line(summary: dict, out: Path) -> str:
@@ -234,6 +279,7 @@ def convert(config: ConvertConfig) -> None:
     from stac_mjx.registration import config_yaml
 
     use_compilation_cache()
+    _find_near_preset(config.body)
     conversion = convert(config)
     summary = conversion_summary(conversion)
     out = output_folder(config.out, "stac_converted")

@@ -38,7 +38,7 @@ class BodyConfig:
     name: str = ""
     """Name of the body, written to every output."""
     mjcf: str | None = None
-    """Path of the MJCF file; empty: `default_mjcf`."""
+    """Path of the MJCF file, from the working folder, or else from the folder of the preset; empty: `default_mjcf`."""
     default_mjcf: str = ""
     """Model used when no path is given: ``embedded:FILE`` (ships with the package) or ``dm_control:PATH`` (part of
     dm_control, if installed); empty: `mjcf` is required."""
@@ -70,6 +70,8 @@ class BodyConfig:
     """Bodies that touch the world or carry the task; for the controller."""
     skeleton: list[list[str]] = field(default_factory=list)
     """Pairs of keypoints connected by a line in plots and videos."""
+    override: bool = False
+    """Use offsets with this body, although they were calibrated on a model with another hash."""
     rate_hz: float | None = setting(None, gt=0)
     """Usual frame rate of this animal's recordings, used (with a warning) where neither file nor settings give one."""
 
@@ -101,6 +103,10 @@ class KeypointsConfig:
     """First frame used of each clip."""
     stop: int | None = setting(None, ge=1)
     """Frame after the last one used of each clip."""
+    clip_frames: int | None = setting(None, ge=1)
+    """Frames a clip, for files that hold several trials end to end; empty: the borders of the file."""
+    clip_starts: list[int] = setting([], ge=0)
+    """First frame of each clip in a file that holds several trials end to end."""
 
 
 @dataclass
@@ -162,7 +168,10 @@ class TrajectoryConfig:
 
 @dataclass
 class FitConfig:
-    """Settings of `stac-mjx fit` and `stac-mjx ik`."""
+    """Settings of `stac-mjx fit` and `stac-mjx ik`.
+
+    `ik` takes the body from the offsets file, unless one is given.
+    """
 
     body: BodyConfig = field(default_factory=BodyConfig)
     keypoints: KeypointsConfig = field(default_factory=KeypointsConfig)
@@ -246,7 +255,7 @@ class ConvertConfig:
     rate_hz: float | None = setting(None, gt=0)
     """Frame rate of the recording; the files do not contain it. Empty: the usual rate of the body."""
     clip_frames: int | None = setting(None, ge=1)
-    """Frames a clip, for files that hold several clips end to end; empty: each file is one clip."""
+    """Frames a clip, for files that hold several trials end to end; empty: each file is one clip."""
     joint_rename: dict[str, str] = field(default_factory=dict)
     """Name of a joint in the files -> its name in the model, as in {elbow_joint: elbow}."""
     body_rename: dict[str, str] = field(default_factory=dict)

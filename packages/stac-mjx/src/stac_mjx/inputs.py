@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import mujoco
 import numpy as np
-from jaxtyping import Bool, Float
 
 from stac_mjx._common.errors import BodyError, ConfigError, InputError, shorten
 from stac_mjx._common.units import METRES_PER_UNIT
-from stac_mjx.body.body import Body, load_body
-from stac_mjx.config import AXES, AlignmentConfig, FitConfig
+from stac_mjx.body.body import Body
+from stac_mjx.config import AlignmentConfig, FitConfig
 from stac_mjx.keypoints import Keypoints, load_keypoints, select
-from stac_mjx.keypoints.alignment import prepared, procrustes
-from stac_mjx.records import thinned
+from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared
+from stac_mjx.plausibility import recording_warnings, size_ratio
 
 FEWEST_OBSERVED = 2 / 3
 """Smallest part of the keypoints that must be observed somewhere in the recording."""
@@ -26,10 +24,9 @@ IMPLAUSIBLE_FACTOR = 4.0
 """Recording and body must not differ in size by more than this factor."""
 OTHER_SIZE = 1.4
 """A difference in size beyond this factor is reported; posture causes less (worm 0.77, mouse 1.16)."""
-MIRRORED_FRAMES, MIRRORED_GAIN = 0.9, 0.95
-"""A recording is mirrored when in this part of its frames the mirror image leaves less than this part of the error.
-In recordings of six species no frame prefers the mirror image, and every frame does once an axis is flipped."""
-_SAMPLED_FRAMES, _SIZE_FRAMES = 300, 500
+FAR = 1000.0
+"""A recording further from the origin of its axes than this multiple of the body is moved there: in single precision
+the solver keeps a ten-millionth of a coordinate."""
 
 
 @dataclass(frozen=True)
@@ -41,42 +38,36 @@ class Inputs:
     """The recording; `unit` is "m" and `rate_hz` is known."""
     warnings: tuple[str, ...]
     """What the user should check."""
+    T_keypoints_file: Similarity = IDENTITY
+    """Transform from the recording in metres, as it was read, to `keypoints`."""
 
 
-def load_inputs(config: FitConfig) -> Inputs:
-    """Read the body and the recording of `config`, and match them."""
-    body = load_body(config.body)
+def load_inputs(body: Body, config: FitConfig) -> Inputs:
+    """Read the recording of `config`, and match it to a body."""
     if config.keypoints.path is None:
         return embedded(body, config)
     return match(body, load_keypoints(config.keypoints, body.keypoint_order), config)
 
 
-def match(body: Body, keypoints: Keypoints, config: FitConfig) -> Inputs:
-    """Convert a recording to the keypoints, unit and axes of a body."""
+def match(body: Body, keypoints: Keypoints, config: FitConfig, *, may_move: bool = True) -> Inputs:
+    """Convert a recording to the keypoints, unit and axes of a body.
+
+    With `may_move`, a recording that single precision does not resolve is moved to the origin.
+    """
     if body.model.nv == 0:
         raise BodyError(f"body {body.name!r}: the model has no joints")
     keypoints = select(keypoints, body.marker_names)
-    warnings = [*_unobserved(body, keypoints), *_empty_clips(keypoints)]
+    warnings = [*keypoints.warnings, *_unobserved(body, keypoints), *_empty_clips(keypoints)]
     keypoints, notes = _to_metres(keypoints, body, config.alignment)
     warnings += notes
     keypoints, notes = _with_rate(keypoints, body)
     warnings += notes
-    if is_mirrored(body, keypoints):
-        warnings.append(
-            f"the mirror image of body {body.name!r} fits the recording better than the body itself, so poses will be "
-            "wrong. If the axes are left-handed, set keypoints.flip=y; if left and right keypoints are exchanged, set "
-            "keypoints.rename"
-        )
-    # a free joint follows any rotation of the recording
-    floats = (body.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE).any()
-    if floats and config.alignment.up is None and config.alignment.mode == "none":
-        axis, cosine = up_axis(body, keypoints)
-        if axis not in (None, "z"):
-            warnings.append(
-                f"the animal's up points along {axis} of the recording (mean cosine {cosine:.2f}), not along z; the "
-                f"poses are right, but gravity is not: set alignment.up={axis} to turn the recording"
-            )
-    return Inputs(body, keypoints, tuple(warnings))
+    T_keypoints_file, notes = prepared(config.alignment), []
+    if may_move and config.alignment.mode == "none":
+        keypoints, moved, notes = _near_origin(keypoints, body)
+        T_keypoints_file = moved.after(T_keypoints_file)
+    warnings += [*notes, *recording_warnings(body, keypoints, config.alignment)]
+    return Inputs(body, keypoints, tuple(warnings), T_keypoints_file)
 
 
 def embedded(body: Body, config: FitConfig) -> Inputs:
@@ -142,30 +133,20 @@ def confidence_weights(keypoints: Keypoints) -> np.ndarray:
     return weight / weight[present].mean() if present.any() else weight
 
 
-def size_ratio(body: Body, keypoints: Keypoints) -> float:
-    """Return the size of the recording over that of the body: median ratio of distances between keypoints, or NaN.
-
-    Distances within the trunk are preferred, because posture changes them least.
-    """
-    rest = body.marker_rest
-    trunk = np.array([name in body.trunk_keypoints for name in keypoints.names])
-    # markers with unknown initial offsets are at one point of the body; skip their pairs
-    for chosen in (trunk, np.ones(len(trunk), bool)):
-        index = np.flatnonzero(chosen)
-        a, b = (index[i] for i in np.triu_indices(len(index), 1))
-        model = np.linalg.norm(rest[a] - rest[b], axis=-1)
-        keep = model > 0.1 * max(model.max(initial=0.0), 1e-9)
-        if keep.sum() >= 1:
-            a, b, model = a[keep], b[keep], model[keep]
-            break
-    else:
-        return float("nan")
-    frames = thinned(keypoints.n_frames, _SIZE_FRAMES)
-    points = np.where(keypoints.observed[frames][..., None], keypoints.positions[frames], np.nan)
-    measured = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
-    if not np.isfinite(measured).any():
-        return float("nan")
-    return float(np.nanmedian(measured / model))
+def _near_origin(keypoints: Keypoints, body: Body) -> tuple[Keypoints, Similarity, list[str]]:
+    """Move a recording far from the origin there, if the root of the body can follow; return the translation."""
+    root, centre = body.tree.root_dofs, np.median(keypoints.positions[keypoints.observed], axis=0)
+    follows = len(root) >= 3 and body.tree.is_slide[root[:3]].all()
+    if not follows or np.linalg.norm(centre) < FAR * body.size_m:
+        return keypoints, IDENTITY, []
+    origin = np.round(centre, 3)
+    moved = Similarity(np.eye(3), -origin, np.ones(()))
+    place = ", ".join(f"{value:g}" for value in origin)
+    note = (
+        f"the recording is {np.linalg.norm(centre):.3g} m from the origin of its axes, too far for single precision: "
+        f"({place}) m is the origin of the clips. offsets.h5 holds this translation (alignment_translation)"
+    )
+    return replace(keypoints, positions=moved.apply(keypoints.positions)), moved, [note]
 
 
 def _to_metres(keypoints: Keypoints, body: Body, config: AlignmentConfig) -> tuple[Keypoints, list[str]]:
@@ -195,56 +176,3 @@ def _to_metres(keypoints: Keypoints, body: Body, config: AlignmentConfig) -> tup
             f"If the animal has another size than the model, set body.scale={body.scale * ratio:.2g}"
         )
     return keypoints, notes
-
-
-def _sampled(
-    body: Body, keypoints: Keypoints, fewest: int
-) -> tuple[Bool[np.ndarray, " keypoint"], Float[np.ndarray, "frame keypoint 3"], Float[np.ndarray, "frame keypoint"]]:
-    """Choose trunk keypoints (all, if fewer than `fewest`) and frames with as many; return positions and weights."""
-    trunk = np.array([name in body.trunk_keypoints for name in keypoints.names])
-    chosen = trunk if trunk.sum() >= fewest else np.ones(len(trunk), bool)
-    frames = thinned(keypoints.n_frames, _SAMPLED_FRAMES)
-    weight = (keypoints.observed[frames] & chosen).astype(float)
-    enough = weight.sum(axis=1) >= fewest
-    return chosen, keypoints.positions[frames][enough], weight[enough]
-
-
-def up_axis(body: Body, keypoints: Keypoints) -> tuple[str | None, float]:
-    """Return the axis of the recording closest to the body's z axis on average, and the mean cosine.
-
-    None where fewer than three keypoints determine it, or where no axis is within 45 degrees.
-    """
-    rest = body.marker_rest
-    chosen, positions, weight = _sampled(body, keypoints, 3)
-    flat = np.linalg.matrix_rank(rest[chosen] - rest[chosen].mean(0), tol=1e-3 * body.size_m) < 2
-    if flat or not len(positions):
-        return None, 0.0
-    fit = procrustes(np.broadcast_to(rest, positions.shape), positions, weight)
-    mean = fit.rotation[:, :, 2].mean(axis=0)
-    best = max(AXES, key=lambda name: float(np.dot(mean, AXES[name])))
-    cosine = float(np.dot(mean, AXES[best]))
-    return (best, cosine) if cosine > np.sqrt(0.5) else (None, cosine)
-
-
-def is_mirrored(body: Body, keypoints: Keypoints) -> bool:
-    """Return whether the mirror image of the body fits the recording better in nearly every frame.
-
-    That happens when axes are left-handed, or left and right keypoints exchanged. Flat arrangements never do.
-    """
-    _, positions, weight = _sampled(body, keypoints, 4)
-    if not len(positions):
-        return False
-    original, mirror = (_misfit(body.marker_rest * [1.0, sign, 1.0], positions, weight) for sign in (1.0, -1.0))
-    return bool(np.mean(mirror < MIRRORED_GAIN * original) > MIRRORED_FRAMES)
-
-
-def _misfit(
-    rest: Float[np.ndarray, "keypoint 3"],
-    positions: Float[np.ndarray, "frame keypoint 3"],
-    weight: Float[np.ndarray, "frame keypoint"],
-) -> Float[np.ndarray, " frame"]:
-    """Return the root mean square distance that a rotation and translation of `rest` leaves in each frame, metres."""
-    fit = procrustes(np.broadcast_to(rest, positions.shape), positions, weight)
-    moved = np.einsum("fij,kj->fki", fit.rotation, rest) + fit.translation[:, None]
-    squared = np.where(weight > 0, ((positions - moved) ** 2).sum(axis=-1), 0.0)
-    return np.sqrt(squared.sum(axis=1) / weight.sum(axis=1))

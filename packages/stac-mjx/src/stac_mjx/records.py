@@ -75,6 +75,8 @@ class ReferenceClips:
     """Unit of each column of `qvel`."""
     qvel_method: str = "finite difference of qpos on the joint manifold, central, one-sided at clip ends"
     """How the velocities were computed."""
+    qpos_observed: Shaped[np.ndarray, " qpos"] | None = None
+    """Whether keypoints determine each coordinate; others stay near the neutral pose. None: unknown."""
     kp_body: tuple[str, ...] | None = None
     """Body each keypoint moves with."""
     offsets: Float[np.ndarray, "keypoint 3"] | None = None
@@ -194,6 +196,8 @@ def clips_record(clips: ReferenceClips) -> Record:
         "qvel": {"column_units": clips.qvel_units, "method": clips.qvel_method, "rate_hz": clips.info.rate_hz},
         "xquat": _WXYZ,
     }
+    if clips.qpos_observed is not None:
+        attributes["qpos"] |= {"column_observed": np.asarray(clips.qpos_observed, np.uint8)}
     return _record(CLIPS, clips.info, values | {n: Variable(values[n], own) for n, own in attributes.items()})
 
 
@@ -216,11 +220,13 @@ def read_clips(path: str | Path, clips: Sequence[int | str] | None = None) -> Re
         for name in [name for name, dims in record.dims.items() if name in strings and dims == ("clip",)]:
             strings[name] = tuple(strings[name][i] for i in picked)
     stored: dict[str, Any] = {name: strings.get(name, numbers.get(name)) for name in _stored(ReferenceClips)}
+    observed = record.dataset_attributes["qpos"].get("column_observed")
     return ReferenceClips(
         info=info_from(record),
         **stored,
         qpos_units=_columns(record, "qpos"),
         qvel_units=_columns(record, "qvel"),
+        qpos_observed=None if observed is None else np.atleast_1d(observed).astype(bool),
         qvel_method=record.dataset_attributes["qvel"]["method"],
         events={name.removeprefix("events/"): numbers[name] for name in numbers if name.startswith("events/")},
     )
@@ -246,7 +252,7 @@ def read_offsets(path: str | Path) -> Offsets:
 
 def _stored(kind: type) -> list[str]:
     """Return the fields of a record that are data sets of the same name."""
-    elsewhere = ("info", "qpos_units", "qvel_units", "qvel_method", "events")
+    elsewhere = ("info", "qpos_units", "qvel_units", "qvel_method", "qpos_observed", "events")
     return [entry.name for entry in fields(kind) if entry.name not in elsewhere]
 
 

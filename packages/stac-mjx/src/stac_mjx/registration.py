@@ -132,7 +132,7 @@ def _info(body: Body, keypoints: Keypoints, config: FitConfig) -> FileInfo:
         random_seed=config.seed,
         subject_id=config.subject_id,
         session_id=config.session_id,
-        root_body=next((name for name, n in zip(body.body_names, body.model.body_jntnum, strict=True) if n), None),
+        root_body=body.body_names[body.root],
         end_effectors=body.end_effectors,
         skeleton=body.skeleton,
         config_yaml=config_yaml(config),

@@ -18,11 +18,12 @@ from stac_mjx._common.system import environment, peak_rss_mb
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.calibrate import Calibration, calibrate
 from stac_mjx.calibration.known_offsets import KnownOffsets
+from stac_mjx.caveats import fit_warnings, observed_dofs
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs, confidence_weights
 from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
 from stac_mjx.inverse_kinematics.solve import pilot
-from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared
+from stac_mjx.keypoints.alignment import IDENTITY, Similarity
 from stac_mjx.records import Offsets, ReferenceClips, write_clips, write_offsets
 from stac_mjx.registration import config_yaml, derive, solve_segments
 from stac_mjx.report.accuracy import figures_of, marker_warnings
@@ -49,6 +50,8 @@ class Registration:
     """Poses and what follows from them: what ``clips.h5`` will hold."""
     timings: dict[str, float]
     """Seconds each stage took."""
+    caveats: tuple[str, ...] = ()
+    """What the fit leaves open (`caveats.fit_warnings`)."""
 
     @property
     def body(self) -> Body:
@@ -142,15 +145,20 @@ def register(
     timings["solve_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
     clips = derive(replace(inputs, keypoints=keypoints), config, offsets, qpos, status)
+    observed = observed_dofs(solver, qpos, offsets, observation)
+    clips = replace(clips, qpos_observed=inputs.body.tree.in_qpos(observed))
+    caveats = fit_warnings(solver, observed, config.alignment.mode if known is None else "none", clips.qpos)
     timings["derive_s"] = time.perf_counter() - begin
-    return Registration(inputs, config, offsets, T_body_recording, calibration, clips, timings)
+    return Registration(inputs, config, offsets, T_body_recording, calibration, clips, timings, tuple(caveats))
 
 
 def offsets_of(registration: Registration) -> Offsets:
     """Return the offsets as a `mimic.offsets` record; where they were given, it has no history."""
     body, calibration, alignment = registration.body, registration.calibration, registration.config.alignment
-    aligned = registration.T_body_recording is not IDENTITY or (calibration is not None and alignment.mode != "none")
-    T_body_file = registration.T_body_recording.after(prepared(alignment))
+    fitted = registration.T_body_recording is not IDENTITY or (calibration is not None and alignment.mode != "none")
+    T_keypoints_file = registration.inputs.T_keypoints_file
+    aligned = fitted or T_keypoints_file.translation.any()
+    T_body_file = registration.T_body_recording.after(T_keypoints_file)
     history = {} if calibration is None else {
         "offset_std": calibration.standard_error.astype(np.float32),
         "fit_frames": np.asarray(calibration.frames, np.int64),
@@ -178,6 +186,7 @@ def _run_figures(registration: Registration) -> dict[str, Any]:
     clips, timings = registration.clips, registration.timings
     warnings = [
         *inputs.warnings,
+        *registration.caveats,
         *marker_warnings(body.marker_names, clips.error_mm, registration.offsets, body.size_m),
     ]
     rounds = 0 if calibration is None else len(calibration.mean_error_mm)
@@ -188,6 +197,7 @@ def _run_figures(registration: Registration) -> dict[str, Any]:
     return {
         "calibration_frames": 0 if calibration is None else len(calibration.frames),
         "calibration_rounds": rounds,
+        "effective_frames": 0 if calibration is None else round(calibration.effective_frames, 1),
         "wall_s": round(sum(timings.values()), 3),
         "frames_per_s": round(clips.n_frames / max(timings.get("solve_s", 0.0), 1e-9), 1),
         "timings": {name: round(seconds, 3) for name, seconds in timings.items()},

@@ -15,6 +15,11 @@ _WITH_VALUE = ("--cfg", "--config-dir", "--info", "--package", "-c", "-cd", "-p"
 OPTIONS = (*_WITH_VALUE, "--multirun", "--resolve", "--hydra-help", "--shell-completion", "-m", "-sc")
 """Hydra's options; after some of them a value follows."""
 
+_READABLE = re.compile(r"[\w./\-\\+%*@?:|$~ ]*", re.ASCII)
+"""Texts that Hydra reads without quotes."""
+_GRAMMAR = re.compile(r"""['"{}\[\]]|^\w+\(.*\)$""")
+"""Signs that are grammar rather than text."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -66,13 +71,26 @@ def sort_arguments(arguments: Sequence[str], known: Known) -> Arguments:
     groups = [*_own_groups(options), known.group]
     faults = [fault for override in overrides for fault in _key_faults(override, known, groups)]
     raise_all(ConfigError, "settings", faults)
-    overrides = [_addable(override, known.settings) for override in overrides]
+    overrides = [_addable(_readable(override), known.settings) for override in overrides]
     return Arguments(options, overrides + ([f"{known.files}={_quoted(files)}"] if files else []))
 
 
 def _quoted(files: Sequence[str]) -> str:
     names = ["'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'" for name in files]
     return names[0] if len(names) == 1 else f"[{','.join(names)}]"
+
+
+def _readable(override: str) -> str:
+    """Quote the texts of a value that Hydra's grammar cannot read, such as names with letters other than a to z.
+
+    Quotes, maps, nested lists, interpolations and sweeps such as ``range(1,5)`` are left to Hydra.
+    """
+    key, equals, value = override.partition("=")
+    inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    if not equals or _READABLE.fullmatch(value) or _GRAMMAR.search(inner):
+        return override
+    parts = [part if _READABLE.fullmatch(part) else _quoted([part.strip()]) for part in inner.split(",")]
+    return f"{key}={'[' if inner is not value else ''}{','.join(parts)}{']' if inner is not value else ''}"
 
 
 def _own_groups(options: Sequence[str]) -> list[str]:

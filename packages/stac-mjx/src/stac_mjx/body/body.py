@@ -9,24 +9,26 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import Any
 
 import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from stac_mjx._common.errors import BodyError, raise_all, unknown
+from stac_mjx._common.errors import BodyError, ConfigError, raise_all, unknown
 from stac_mjx._common.hdf5.info import model_sha256
-from stac_mjx._common.mjcf import body_labels, joint_labels, qpos_labels
-from stac_mjx._common.settings import limit_faults
+from stac_mjx._common.mjcf import body_labels, compile_enclosed, joint_labels, qpos_labels, unit_name
+from stac_mjx._common.settings import configure, limit_faults, plain_yaml
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.body.mjcf import compile_spec, locate, read_spec, set_root
 from stac_mjx.body.scale import scale_spec
-from stac_mjx.config import BodyConfig
+from stac_mjx.config import BodyConfig, MarkerConfig
 from stac_mjx.kinematics.tree import Tree, build_tree
+from stac_mjx.records import Offsets
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,20 @@ class Body:
     @cached_property
     def tree(self) -> Tree:
         """Kinematic tree, in metres."""
-        return build_tree(self.model, self.length_unit_m)
+        return build_tree(self.model, self.length_unit_m, self.root)
+
+    @cached_property
+    def root(self) -> int:
+        """MuJoCo id of the body that represents the animal: of those with joints, the one that carries most markers.
+
+        Of equals it is the first, which the others hang on. A ball or wheel of the scene carries none.
+        """
+        carried = np.zeros(self.model.nbody, np.int64)
+        for body in self.marker_body.tolist():
+            while body:
+                carried[body] += 1
+                body = int(self.model.body_parentid[body])
+        return int(np.argmax(np.where(self.model.body_jntnum > 0, carried, -1)))
 
     @cached_property
     def marker_body_names(self) -> tuple[str, ...]:
@@ -124,15 +139,40 @@ def load_body(config: BodyConfig) -> Body:
     """Read, scale and compile the body that a configuration describes."""
     path = locate(config.mjcf, config.default_mjcf, config.name)
     spec, assets = read_spec(path)
-    set_root(spec, assets, config.root, str(path))
+    set_root(spec, assets, config.root, str(path), [marker.body for marker in config.markers.values()])
     if config.scale != 1.0 and 0 < config.scale < math.inf:
         assets = scale_spec(spec, assets, float(config.scale), scale_inertia=bool(config.scale_inertia))
     xml, model = compile_spec(spec, assets, str(path))
-    raise_all(BodyError, f"body {config.name!r} ({path})", body_problems(config, model))
+    return _body(config, config.name or path.stem, str(path), xml, assets, model)
+
+
+def enclosed_body(offsets: Offsets, changes: Mapping[str, Any]) -> Body:
+    """Return the body that an offsets file encloses, with the settings of its fit, some of them changed.
+
+    A file without settings of a body has those that follow from its names.
+
+    Raises:
+        BodyError: when the model does not compile, or lacks a body of the settings.
+    """
+    info = offsets.info
+    try:
+        stored = plain_yaml(info.config_yaml)["body"]
+        config = configure(BodyConfig(), {key: stored[key] for key in stored if hasattr(BodyConfig(), key)}, "offsets")
+    except (ValueError, KeyError, TypeError, ConfigError):
+        rows = zip(offsets.kp_names, offsets.kp_body, offsets.offset_initial.tolist(), strict=True)
+        markers = {name: MarkerConfig(body=body, offset=offset) for name, body, offset in rows}
+        config = BodyConfig(name=info.model_name, unit=unit_name(info.length_unit_m), markers=markers)
+    config = replace(config, **changes)
+    model = compile_enclosed(info.mjcf_xml, info.assets)
+    return _body(config, info.model_name, "the body that the offsets enclose", info.mjcf_xml, dict(info.assets), model)
+
+
+def _body(config: BodyConfig, name: str, where: str, xml: str, assets: dict[str, bytes], model: mujoco.MjModel) -> Body:
+    raise_all(BodyError, f"body {name!r} ({where})", body_problems(config, model))
     used = without(config, config.leave_out)
     markers = used.markers
     return Body(
-        name=config.name or path.stem,
+        name=name,
         mjcf_xml=xml,
         assets=assets,
         model=model,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def read_spec(path: Path) -> tuple[mujoco.MjSpec, dict[str, bytes]]:
 
     Unused meshes are dropped. The spec's asset paths become bare unique names, the keys of the second value.
     """
-    raise_all(BodyError, str(path), _include_problems(path, path.resolve().parent.parent, set()))
+    raise_all(BodyError, str(path), _include_problems(path, path.resolve().parent, set()))
     try:
         spec = mujoco.MjSpec.from_file(str(path))
     except ValueError as error:
@@ -81,8 +82,11 @@ def compile_spec(spec: mujoco.MjSpec, assets: dict[str, bytes], where: str) -> t
     return xml, model
 
 
-def _include_problems(path: Path, root: Path, visited: set[Path]) -> list[str]:
-    """List the includes and sub-models, at any depth, that are missing or outside `root`."""
+def _include_problems(path: Path, folder: Path, visited: set[Path]) -> list[str]:
+    """List the includes and sub-models, at any depth, that are missing or outside the folders of the main model.
+
+    MuJoCo looks for them in the `folder` of the main model, then next to the file that names them.
+    """
     resolved = path.resolve()
     if resolved in visited:
         return []
@@ -96,11 +100,12 @@ def _include_problems(path: Path, root: Path, visited: set[Path]) -> list[str]:
         file = element.get("file")
         if file is None or element.tag not in ("include", "model"):
             continue
-        problem, inner = _resolve(file, path.parent, root)
+        found = [_resolve(file, place, folder.parent) for place in dict.fromkeys((folder, resolved.parent))]
+        inner = next((target for _, target in found if target is not None), None)
         if inner is None:
-            problems.append(f"<{element.tag} file={file!r}>: {problem}")
+            problems.append(f"{path.name}: <{element.tag} file={file!r}>: {found[0][0]}")
         else:
-            problems += _include_problems(inner, root, visited)
+            problems += _include_problems(inner, folder, visited)
     return problems
 
 
@@ -173,53 +178,66 @@ def _free_name(name: str, taken: dict[str, bytes]) -> str:
     return candidate
 
 
-def set_root(spec: mujoco.MjSpec, assets: dict[str, bytes], root: str, where: str) -> None:
-    """Change the root of a model according to ``body.root``; `body_problems` reports invalid values."""
-    if root == "free":
-        _free_root(spec, where)
-    elif root == "upright":
-        _upright_root(spec, assets, where)
+def set_root(spec: mujoco.MjSpec, assets: dict[str, bytes], root: str, where: str, carriers: Sequence[str]) -> None:
+    """Change how the animal moves against the world according to ``body.root``; `body_problems` reports invalid values.
 
-
-def _free_root(spec: mujoco.MjSpec, where: str) -> None:
-    """Add a free joint called ``root`` to the first moving body; do nothing if there is a free joint already."""
-    if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in spec.joints):
+    The animal is the body of the world that carries most of the bodies `carriers`, which keypoints are tied to: a ball
+    or a wheel of the scene is left as it is.
+    """
+    if root == "keep":
         return
-    moving = _moving(spec, "free", where)
-    _drop_keys(spec)
-    moving.add_freejoint(name="root" if "root" not in {joint.name for joint in spec.joints} else "free_root")
+    animal = _animal(spec, carriers, root, where)
+    kinds = {joint.type: joint.name for joint in animal.joints}
+    free = mujoco.mjtJoint.mjJNT_FREE
+    if root == "free" and free in kinds:
+        return
+    if set(kinds) - {free}:
+        has = ", ".join(repr(name) for kind, name in kinds.items() if kind != free)
+        raise BodyError(f"{where}: body.root={root}: body {animal.name!r} already has joint {has}; use body.root=keep")
+    if root == "free":
+        _drop_keys(spec)
+        animal.add_freejoint(name="root" if "root" not in {joint.name for joint in spec.joints} else "free_root")
+    elif root == "upright":
+        _upright_root(spec, assets, where, animal)
 
 
-def _upright_root(spec: mujoco.MjSpec, assets: dict[str, bytes], where: str) -> None:
+def _animal(spec: mujoco.MjSpec, carriers: Sequence[str], root: str, where: str) -> mujoco.MjsBody:
+    """Return the body of the world that carries most keypoints; of equals, the first that has joints on or below it."""
+    bodies = list(spec.worldbody.bodies)
+    moving = [bool(body.find_all("joint")) for body in bodies]
+    if not any(moving):
+        raise BodyError(f"{where}: body.root={root} needs a model with joints; this one has none")
+    inside = [{body.name, *(child.name for child in body.find_all("body"))} for body in bodies]
+    count = [sum(name in names for name in carriers) for names in inside]
+    return bodies[max(range(len(bodies)), key=lambda k: (count[k], moving[k]))]
+
+
+def _upright_root(spec: mujoco.MjSpec, assets: dict[str, bytes], where: str, animal: mujoco.MjsBody) -> None:
     """Let the root slide along the world's axes (``root_x``, ``_y``, ``_z``) and turn about z (``root_turn``) only."""
-    moving = _moving(spec, "upright", where)
     _, model = compile_spec(spec.copy(), assets, where)
     R_body_world = np.zeros(9)
-    mujoco.mju_quat2Mat(R_body_world, model.body_quat[model.body_rootid[model.jnt_bodyid[0]]])
+    mujoco.mju_quat2Mat(R_body_world, model.body_quat[_number(spec, animal)])
     axes = R_body_world.reshape(3, 3)  # rows: axes of the world in the frame of the body, as MuJoCo expects them
     _drop_keys(spec)
-    for joint in list(moving.joints):
+    for joint in list(animal.joints):
         spec.delete(joint)
     slide, hinge = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
     for suffix, kind, axis in (("x", slide, 0), ("y", slide, 1), ("z", slide, 2), ("turn", hinge, 2)):
         # set all values that a default of the model could change: a free joint has none of them either
-        moving.add_joint(
+        animal.add_joint(
             name=f"root_{suffix}", type=kind, axis=axes[axis].tolist(), pos=[0, 0, 0], limited=False, armature=0,
             frictionloss=0, damping=[0] * 3, stiffness=[0] * 3,
         )  # fmt: skip
 
 
-def _moving(spec: mujoco.MjSpec, root: str, where: str) -> mujoco.MjsBody:
-    """Return the first body of the world that has joints on or below it, but itself at most a free one."""
-    moving = [body for body in spec.worldbody.bodies if body.find_all("joint")]
-    if not moving:
-        raise BodyError(f"{where}: body.root={root} needs a model with joints; this one has none")
-    fixed = [joint.name for joint in moving[0].joints if joint.type != mujoco.mjtJoint.mjJNT_FREE]
-    if fixed:
-        raise BodyError(
-            f"{where}: body.root={root}: body {moving[0].name!r} already has joint {fixed[0]!r}; use body.root=keep"
-        )
-    return moving[0]
+def _number(spec: mujoco.MjSpec, body: mujoco.MjsBody) -> int:
+    """Return the id that a body of the world has in the compiled model: bodies are numbered depth first."""
+    number = 1
+    for other in spec.worldbody.bodies:
+        if other == body:
+            break
+        number += 1 + len(other.find_all("body"))
+    return number
 
 
 def _drop_keys(spec: mujoco.MjSpec) -> None:

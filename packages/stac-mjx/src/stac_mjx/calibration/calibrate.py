@@ -22,8 +22,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.spatial.transform import Rotation
 
-from stac_mjx.calibration.precision import offset_errors
+from stac_mjx.calibration.precision import FrameSample, offset_errors
 from stac_mjx.calibration.sampling import spread_frames
 from stac_mjx.config import CalibrationConfig
 from stac_mjx.inverse_kinematics.batches import improve
@@ -58,7 +59,9 @@ class Calibration:
     offsets: Float[np.ndarray, "keypoint 3"]
     """In the frames of the bodies, metres."""
     standard_error: Float[np.ndarray, "keypoint 3"]
-    """Of each offset under the noise that the fit leaves, metres; NaN where unknown."""
+    """Of each offset under the errors that the fit leaves, metres (`precision.offset_errors`); NaN where unknown."""
+    effective_frames: float
+    """Independent frames that would determine the offsets as well: errors of a tracker last for some frames."""
     frames: Int[np.ndarray, " frame"]
     """Frames of the recording that were used."""
     mean_error_mm: Float[np.ndarray, " round"]
@@ -99,19 +102,23 @@ def calibrate(
     state = _first_state(solver, raw, mode)
     pull = ANCHOR + config.regularization * solver.body.regularize
     errors, losses, calm, accelerated = [], [], 0, Anderson()
-    for turn in range(config.max_rounds):
-        # one at a time: both together would correct the same error, and overshoot
-        if mode != "none" and turn % 2 == 0:
-            state = _next_similarity(solver, raw, state, mode)
+    middle = np.where(raw.present[..., None], raw.target, np.nan)
+    frame = (state.T_body_recording, np.nanmean(middle, axis=(0, 1)), solver.body.size_m)
+    for _ in range(config.max_rounds):
+        before = state
+        if mode != "none":  # poses follow between the two, which would otherwise correct the same error
+            state = _refined(solver, _next_similarity(solver, raw, state, mode), config.iterations)
+        weight = _trust(solver, state) * importance[:, None]
+        target, qpos = jnp.asarray(state.sample.target, jnp.float32), jnp.asarray(state.fit.qpos)
+        local = np.asarray(in_body_frames(solver.tree, jnp.asarray(solver.body.marker_body), qpos, target))
+        best = best_offsets(local, weight, solver.body.marker_offset, pull)
+        state = replace(state, offsets=best)
+        if mode == "none":
+            state = replace(state, offsets=accelerated.propose(before.offsets, best))
         else:
-            weight = _trust(solver, state) * importance[:, None]
-            target, qpos = jnp.asarray(state.sample.target, jnp.float32), jnp.asarray(state.fit.qpos)
-            local = np.asarray(in_body_frames(solver.tree, jnp.asarray(solver.body.marker_body), qpos, target))
-            best = best_offsets(local, weight, solver.body.marker_offset, pull)
-            state = replace(state, offsets=accelerated.propose(state.offsets, best))
-        target = fit_target(solver, state.sample, state.offsets, state.robust_mm)
-        fit = improve(solver, target, state.fit.qpos, iterations=config.iterations)
-        state = _with_scale(solver, replace(state, fit=fit))
+            ends = (_coordinates(one, *frame) for one in (before, state))
+            state = _with_coordinates(state, raw, accelerated.propose(*ends), *frame)
+        state = _refined(solver, state, config.iterations)
         count = importance[:, None] * state.sample.present
         errors.append(float((count * state.distances_mm(solver)).sum() / count.sum()))
         losses.append(objective(solver, state, importance, pull))
@@ -123,9 +130,13 @@ def calibrate(
         if calm >= CALM_ROUNDS:
             break
     known = replace(state.sample, weight=_trust(solver, state))
+    clip = np.repeat(np.arange(len(observation.clip_lengths)), observation.clip_lengths)[frames]
+    sample = FrameSample(frames, clip, importance)
+    precision = offset_errors(solver, state.fit.qpos, state.offsets, known, pull, sample)
     return Calibration(
         offsets=state.offsets,
-        standard_error=offset_errors(solver, state.fit.qpos, state.offsets, known, pull),
+        standard_error=precision.standard_error,
+        effective_frames=precision.effective_frames,
         frames=frames,
         mean_error_mm=np.array(errors),
         loss=np.array(losses),
@@ -191,6 +202,36 @@ def in_body_frames(tree: Tree, body: jax.Array, qpos: jax.Array, target: jax.Arr
     w, v = quat[..., :1], -quat[..., 1:]
     turn = 2 * jnp.cross(v, away)
     return away + w * turn + jnp.cross(v, turn)
+
+
+def _refined(solver: PoseSolver, state: Alternation, iterations: int) -> Alternation:
+    """Improve the poses, then estimate the scale of the robust loss again."""
+    target = fit_target(solver, state.sample, state.offsets, state.robust_mm)
+    return _with_scale(solver, replace(state, fit=improve(solver, target, state.fit.qpos, iterations=iterations)))
+
+
+def _coordinates(state: Alternation, first: Similarity, middle: np.ndarray, size_m: float) -> np.ndarray:
+    """Return offsets, and the transform of the recording against the `first`, as one vector of lengths.
+
+    Rotations about the `middle` of the recording and scales count as what they do at a body's size from there.
+    """
+    T_now = state.T_body_recording
+    turn = Rotation.from_matrix(T_now.rotation @ first.rotation.T).as_rotvec()
+    stretch = np.log(float(T_now.scale / first.scale))
+    shift = T_now.apply(middle) - first.apply(middle)
+    return np.concatenate([state.offsets.ravel(), shift, size_m * turn, [size_m * stretch]])
+
+
+def _with_coordinates(
+    state: Alternation, raw: Observation, vector: np.ndarray, first: Similarity, middle: np.ndarray, size_m: float
+) -> Alternation:
+    """Return the state with the offsets and the transform of such a vector."""
+    rotation = Rotation.from_rotvec(vector[-4:-1] / size_m).as_matrix() @ first.rotation
+    scale = np.asarray(float(first.scale) * np.exp(vector[-1] / size_m))
+    translation = first.apply(middle) + vector[-7:-4] - float(scale) * rotation @ middle
+    T_body_recording = Similarity(rotation, translation, scale)
+    sample = replace(state.sample, target=T_body_recording.apply(raw.target))
+    return replace(state, offsets=vector[:-7].reshape(-1, 3), T_body_recording=T_body_recording, sample=sample)
 
 
 def _with_scale(solver: PoseSolver, state: Alternation) -> Alternation:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from stac_mjx._common.errors import BodyError, InputError, raise_all, shorten, unknown
 from stac_mjx.body.body import Body
 from stac_mjx.config import AlignmentConfig
-from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared
+from stac_mjx.keypoints.alignment import IDENTITY, Similarity
 from stac_mjx.records import Offsets, read_offsets
 
 SCALE_TOLERANCE = 1e-6
@@ -29,13 +29,16 @@ class KnownOffsets:
     warnings: tuple[str, ...] = ()
 
 
-def known_offsets(offsets: Offsets | np.ndarray | str | Path, body: Body, config: AlignmentConfig) -> KnownOffsets:
-    """Match offsets to a body and a recording prepared as `config` says.
+def known_offsets(
+    offsets: Offsets | np.ndarray | str | Path, body: Body, config: AlignmentConfig, T_keypoints_file: Similarity
+) -> KnownOffsets:
+    """Match offsets to a body and a prepared recording.
 
     Args:
         offsets: of an earlier fit, its file, or an array (keypoint, 3) in metres in the order of the body's markers.
         body: the body they are to be used with.
-        config: how the recording was prepared.
+        config: settings of the alignment.
+        T_keypoints_file: how the recording was prepared.
     """
     if isinstance(offsets, np.ndarray):
         expected = (len(body.marker_names), 3)
@@ -46,13 +49,13 @@ def known_offsets(offsets: Offsets | np.ndarray | str | Path, body: Body, config
     known = offsets if isinstance(offsets, Offsets) else read_offsets(offsets)
     raise_all(BodyError, f"{where}: does not fit body {body.name!r}", _problems(known, body))
     order = [known.kp_names.index(name) for name in body.marker_names]
-    T_body_recording, notes = _transform(known, config)
+    T_body_recording, notes = _transform(known, config, T_keypoints_file)
     warnings = (*_warnings(known, body, where), *notes)
     return KnownOffsets(np.asarray(known.offsets, np.float64)[order], T_body_recording, warnings)
 
 
-def _transform(known: Offsets, config: AlignmentConfig) -> tuple[Similarity, list[str]]:
-    """Return the transform that a recording prepared by `config` still needs, and warnings.
+def _transform(known: Offsets, config: AlignmentConfig, T_keypoints_file: Similarity) -> tuple[Similarity, list[str]]:
+    """Return the transform that a prepared recording still needs, and warnings.
 
     The transform stored with the offsets starts from the unprepared recording, so the preparation is undone first.
     """
@@ -63,7 +66,7 @@ def _transform(known: Offsets, config: AlignmentConfig) -> tuple[Similarity, lis
         notes.append(f"alignment.mode={config.mode} has no effect: no transform of the recording is fitted here, {why}")
     if rotation is not None and translation is not None:
         T_body_file = Similarity(rotation, translation, np.asarray(factor))
-        return T_body_file.after(prepared(config).inverse()), notes
+        return T_body_file.after(T_keypoints_file.inverse()), notes
     if abs(factor - config.scale) > SCALE_TOLERANCE * factor:
         notes.append(
             f"the offsets were calibrated on keypoints multiplied by {factor:g}, here the factor is {config.scale:g}. "
@@ -81,6 +84,13 @@ def _problems(known: Offsets, body: Body) -> list[str]:
             f"was fitted at body.scale={known.scale_factor:g}, not {body.scale:g}; "
             f"set body.scale={known.scale_factor:g}"
         )
+    override = body.config is not None and body.config.override
+    if not problems and known.info.model_sha256 != body.sha256 and not override:
+        problems.append(
+            f"calibrated with another version of the model (its hash begins with {known.info.model_sha256[:8]}, this "
+            f"one's with {body.sha256[:8]}). Leave out body and body.mjcf to use the body in the offsets file, or set "
+            "body.override=true to use this one"
+        )
     for name, index in zip(body.marker_names, body.marker_body.tolist(), strict=True):
         if name not in known.kp_names:
             problems.append(f"kp_names: {unknown('keypoint', name, known.kp_names)}")
@@ -92,13 +102,10 @@ def _problems(known: Offsets, body: Body) -> list[str]:
 
 
 def _warnings(known: Offsets, body: Body, where: str) -> list[str]:
-    warnings = []
-    if known.info.model_sha256 != body.sha256:
-        warnings.append(
-            f"{where}: calibrated with another version of model {body.name!r} (its hash begins with "
-            f"{known.info.model_sha256[:8]}, this one's with {body.sha256[:8]}); marker positions may differ"
-        )
     unused = [name for name in known.kp_names if name not in body.marker_names]
+    warnings = []
     if unused:
         warnings.append(f"{where}: offsets of keypoints the body has no marker for are not used: {shorten(unused)}")
+    if known.info.model_sha256 != body.sha256:
+        warnings.append(f"{where}: calibrated with another version of model {body.name!r}; marker positions may differ")
     return warnings

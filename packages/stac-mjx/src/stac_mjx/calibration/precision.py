@@ -12,23 +12,38 @@ priors these are the Cramer-Rao bounds. `resolution` says how far an estimate co
 Joints that sit on a limit are taken as fixed. Offsets and the mean angle of a joint can compensate each other (turning
 a marker about a hinge looks like turning the hinge): along such directions only the initial offsets decide, and the
 error of the initial offsets, given as `initial_mm`, is part of what must be expected.
+
+`offset_errors` states the errors of a calibration from its own residuals r, without a model of their size:
+
+    cov(dm) = S^-1 (B + T^2 lambda s0^2 lambda) S^-1 + b b'
+
+B is the variance of the sum of the scores ``g_t = R_t' W P_t r_t`` (a sandwich estimate: it holds for any variance of
+single keypoints), times the factor by which errors that last make the frames count for fewer: correlations of the
+scores between frames are fitted with ``a phi^lag``. s0 is the standard error of the initial offsets: where the data
+decide, the offsets have moved away from them by as much. b b' stands for two known errors: what the pull of the neutral
+pose does to the offsets, and the step to the minimum that calibration still had to make.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from stac_mjx._common.rotations import quat_to_mat
-from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, distances_mm
+from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, markers_at
 from stac_mjx.kinematics.forward import body_poses, marker_jacobian
+from stac_mjx.kinematics.trajectory import steps
 from stac_mjx.records import thinned
 
 MOST_FRAMES = 500
 """Frames that standard errors are computed from; a few megabytes each for a body of 200 degrees of freedom."""
+LENGTHS, LONGEST, SIGNIFICANT = 60, 8.0, 12.0
+"""Lengths of correlations that are tried, from half a frame to this part of the longest clip; a correlation counts when
+it lowers the misfit by this multiple of the mean squared misfit of a pair."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,42 @@ def expected_errors(
         noise_mm: standard deviation of the noise on each coordinate.
         prior: None where the offsets are known.
     """
+    linear = _linearised(solver, qpos, offsets, observation)
+    variance = noise_mm**2 * (linear.gain**2).sum(axis=2)
+    covariance = np.zeros((offsets.size, offsets.size))
+    if prior is not None:
+        pull = len(qpos) * np.repeat(np.maximum(prior.pull, 1e-12), 3)
+        left = linear.left
+        inverse = np.linalg.inv(_times_turn(left, linear.turn).sum(axis=0) + np.diag(pull))
+        noise = noise_mm**2 * np.einsum("fai,fbi->ab", left, left)
+        held = np.diag(noise_mm**2 * pull if prior.initial_mm is None else (pull * prior.initial_mm) ** 2)
+        covariance = inverse @ (noise + held) @ inverse
+        rotated = _times_turn(linear.gain, linear.turn)
+        variance += np.einsum("fia,ab,fib->fi", rotated, covariance, rotated)
+    return Precision(np.sqrt(variance), np.clip(linear.resolution, 0.0, 1.0), covariance)
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """The fit of poses around a solution, mm: J and A^-1 J' W of every frame, W, and the rotations of the bodies."""
+
+    jacobian: Float[np.ndarray, "frame coordinate dof"]
+    gain: Float[np.ndarray, "frame dof coordinate"]
+    weight: Float[np.ndarray, "frame coordinate 1"]
+    turn: Float[np.ndarray, "frame keypoint 3 3"]
+
+    @property
+    def resolution(self) -> Float[np.ndarray, "frame dof"]:
+        return np.einsum("fik,fki->fi", self.gain, self.jacobian)
+
+    @property
+    def left(self) -> Float[np.ndarray, "frame coordinate coordinate"]:
+        """R' W P."""
+        projection = self.weight * (np.eye(self.jacobian.shape[1]) - self.jacobian @ self.gain)
+        return np.swapaxes(_times_turn(np.swapaxes(projection, 1, 2), self.turn), 1, 2)
+
+
+def _linearised(solver: PoseSolver, qpos: np.ndarray, offsets: np.ndarray, observation: Observation) -> _Linear:
     body, tree = solver.body, solver.tree
     poses, local = jnp.asarray(qpos, jnp.float32), jnp.asarray(offsets, jnp.float32)
     jacobian = 1000 * np.asarray(marker_jacobian(tree, body.marker_body, poses, local), np.float64)
@@ -86,18 +137,17 @@ def expected_errors(
     jacobian = jacobian.reshape(n_frames, 3 * n_keypoints, n_dof) * _movable(solver, qpos)[:, None, :]
     weight = np.repeat(observation.weight, 3, axis=1)[..., None]
     weighted = np.swapaxes(weight * jacobian, 1, 2)
-    normal = weighted @ jacobian
-    ridge = np.maximum(solver.prior_weight, 1e-9)
-    gain = np.linalg.solve(normal + np.eye(n_dof) * ridge, weighted)
-    resolution = np.einsum("fik,fki->fi", gain, jacobian)
-    variance = noise_mm**2 * (gain**2).sum(axis=2)
-    covariance = np.zeros((3 * n_keypoints, 3 * n_keypoints))
-    if prior is not None:
-        turn = quat_to_mat(np.asarray(body_poses(tree, poses).xquat, np.float64)[:, body.marker_body])
-        covariance = _offset_covariance(jacobian, gain, weight, turn, noise_mm, prior)
-        rotated = _times_turn(gain, turn)
-        variance += np.einsum("fia,ab,fib->fi", rotated, covariance, rotated)
-    return Precision(np.sqrt(variance), np.clip(resolution, 0.0, 1.0), covariance)
+    ridge = np.eye(n_dof) * np.maximum(solver.prior_weight, 1e-9)
+    gain = np.linalg.solve(weighted @ jacobian + ridge, weighted)
+    turn = quat_to_mat(np.asarray(body_poses(tree, poses).xquat, np.float64)[:, body.marker_body])
+    return _Linear(jacobian, gain, weight, turn)
+
+
+class OffsetErrors(NamedTuple):
+    """Standard error of each offset, metres (NaN: unknown), and the number of independent frames that count as many."""
+
+    standard_error: Float[np.ndarray, "keypoint 3"]
+    effective_frames: float
 
 
 def offset_errors(
@@ -106,23 +156,89 @@ def offset_errors(
     offsets: Float[np.ndarray, "keypoint 3"],
     observation: Observation,
     pull: Float[np.ndarray, " keypoint"],
-) -> Float[np.ndarray, "keypoint 3"]:
-    """Return standard errors of calibrated offsets, metres, under the noise that the fit itself leaves; NaN: unknown.
+    sample: FrameSample,
+) -> OffsetErrors:
+    """Return standard errors of calibrated offsets under the errors that the fit itself leaves.
 
-    The variance of a coordinate is the weighted sum of squares over the number of coordinates less the parameters they
-    determine: the resolutions of all poses, and three an offset. Args as for `expected_errors`; the pull represents how
-    well the initial offsets are known. Long recordings are thinned, because errors fall with the root of the number of
-    frames.
+    Args as for `expected_errors`; `pull` is that of calibration, `sample` where its frames are in the recording. Long
+    samples are thinned. The transform of the recording (`alignment.mode`) is taken as known.
     """
     frames = thinned(len(qpos), MOST_FRAMES)
-    some, poses = observation.take(frames), qpos[frames]
-    per_mm = expected_errors(solver, poses, offsets, some, 1.0, OffsetPrior(pull))
-    squares = float((some.weight * distances_mm(solver, offsets, some, poses) ** 2).sum())
-    freedom = 3 * int(some.present.sum()) - float(per_mm.resolution.sum()) - offsets.size
-    noise_mm = np.sqrt(squares / freedom) if freedom > 0 else np.nan
-    ever = np.atleast_1d(observation.present.any(axis=0))
-    error_mm = noise_mm * per_mm.offset_mm * np.sqrt(len(frames) / len(qpos))
-    return np.where(ever[:, None], error_mm / 1000, np.nan)
+    some, poses, part = observation.take(frames), qpos[frames], sample.take(frames)
+    linear, n_frames = _linearised(solver, poses, offsets, some), len(frames)
+    freedom = 3 * int(some.present.sum()) - float(linear.resolution.sum()) - offsets.size
+    if freedom <= 0:
+        return OffsetErrors(np.full(offsets.shape, np.nan), 0.0)
+    residual = 1000 * (np.where(some.present[..., None], some.target, 0.0) - markers_at(solver, offsets, poses))
+    residual = np.where(some.present[..., None], residual, 0.0).reshape(n_frames, -1)
+    importance = part.importance[:, None]
+    left = linear.left
+    held = n_frames * np.repeat(np.maximum(pull, 1e-12), 3)
+    data = (importance[..., None] * _times_turn(left, linear.turn)).sum(axis=0)
+    inverse = np.linalg.inv(data + np.diag(held))
+    scores = importance * np.einsum("fab,fb->fa", left, residual)
+    scores -= scores.mean(axis=0)
+    lasting = lasting_factor(scores, part)
+    noise = lasting * inverse @ (scores.T @ scores) @ inverse
+    moved = 1000 * (offsets - solver.body.marker_offset).ravel()
+    decided = inverse @ data
+    initial = max(0.0, float(moved @ moved - np.trace(noise))) / max(float((decided**2).sum()), 1e-9)
+    away = np.asarray(steps(solver.tree, jnp.asarray(np.tile(solver.neutral, (n_frames, 1))), jnp.asarray(poses)))
+    back = np.einsum("fdk,fd->fk", linear.gain, solver.prior_weight * away)  # W J A^-1 C (q - q0)
+    drawn = inverse @ (importance * _times_turn(back[:, None, :], linear.turn)[:, 0]).sum(axis=0)
+    # the step that calibration would still make
+    slope = (importance * _times_turn((linear.weight[..., 0] * residual)[:, None, :], linear.turn)[:, 0]).sum(axis=0)
+    ahead = inverse @ (slope - held * moved)
+    variance = np.diag(noise) * n_frames / len(qpos) + np.diag((inverse * (initial * held**2)) @ inverse)
+    variance = variance + drawn**2 + ahead**2
+    ever = np.repeat(np.atleast_1d(observation.present.any(axis=0)), 3)
+    error = np.where(ever, np.sqrt(variance) / 1000, np.nan).reshape(-1, 3)
+    return OffsetErrors(error, len(qpos) / lasting)
+
+
+class FrameSample(NamedTuple):
+    """Frames of a calibration: number in the recording, clip, and importance (mean 1)."""
+
+    frame: Int[np.ndarray, " frame"]
+    clip: Int[np.ndarray, " frame"]
+    importance: Float[np.ndarray, " frame"]
+
+    def take(self, rows: np.ndarray) -> FrameSample:
+        """Return some of the frames."""
+        return FrameSample(*(column[rows] for column in self))
+
+
+def lasting_factor(scores: Float[np.ndarray, "frame coordinate"], sample: FrameSample) -> float:
+    """Return the variance of the sum of scores over that of independent ones; at least 1.
+
+    The correlation of scores at a lag of n frames in one clip is taken to be ``a phi^n`` and fitted to that of all
+    pairs of frames, pooled over the coordinates, each in units of its own size. Because the scores of a fit add up to
+    zero, every correlation is lower by the variance of their mean, which is part of the fit.
+    """
+    n_frames, size = len(scores), np.sqrt((scores**2).mean(axis=0))
+    unit = scores[:, size > 1e-9 * size.max(initial=1e-30)] / size[size > 1e-9 * size.max(initial=1e-30)]
+    if n_frames < 3 or not unit.size:
+        return 1.0
+    first, second = np.triu_indices(n_frames, 1)
+    together = sample.clip[first] == sample.clip[second]
+    lag = (sample.frame[second] - sample.frame[first])[together]
+    if not len(lag):
+        return 1.0
+    found = (unit @ unit.T / unit.shape[1])[first[together], second[together]]
+    best, factor, usual = np.inf, 1.0, float(((found + (1 - found) / n_frames) ** 2).mean())
+    for length in np.geomspace(0.5, max(1.0, float(lag.max()) / LONGEST), LENGTHS):
+        decay = np.exp(-lag / length)
+        total = 2 * float(decay.sum()) / n_frames
+        # least squares of a in found (1 - s) + s = a decay, with s = (1 + a total) / n_frames
+        above = float(decay.sum() - decay @ found)
+        below = float(decay @ decay) - above * total / n_frames
+        a = (float(decay @ found) + above / n_frames) / below if below > 0 else 1.0
+        a = float(np.clip(a, 0.0, 1.0))
+        share = min((1 + a * total) / n_frames, 1 - 1 / n_frames)
+        misfit = float(((found * (1 - share) + share - a * decay) ** 2).sum()) / (1 - share) ** 2
+        if misfit < min(best, usual * (len(lag) - SIGNIFICANT)):
+            best, factor = misfit, (1 + a * total) / (1 - share)
+    return max(1.0, factor)
 
 
 def _movable(solver: PoseSolver, qpos: np.ndarray) -> Float[np.ndarray, "frame dof"]:
@@ -138,18 +254,3 @@ def _times_turn(matrix: np.ndarray, turn: np.ndarray) -> np.ndarray:
     """Return the product of (frame, row, 3 keypoint) with the block-diagonal rotations (frame, keypoint, 3, 3)."""
     blocks = matrix.reshape(*matrix.shape[:2], -1, 3)
     return np.einsum("frkc,fkcd->frkd", blocks, turn).reshape(matrix.shape)
-
-
-def _offset_covariance(
-    jacobian: np.ndarray, gain: np.ndarray, weight: np.ndarray, turn: np.ndarray, noise_mm: float, prior: OffsetPrior
-) -> np.ndarray:
-    """Return the covariance of all offsets, mm^2: noise through the Schur complement, and the prior's."""
-    n_frames, size, _ = jacobian.shape
-    projection = weight * (np.eye(size) - jacobian @ gain)  # W P
-    left = np.swapaxes(_times_turn(np.swapaxes(projection, 1, 2), turn), 1, 2)  # R' W P
-    pull = n_frames * np.repeat(np.maximum(prior.pull, 1e-12), 3)
-    schur = _times_turn(left, turn).sum(axis=0) + np.diag(pull)
-    inverse = np.linalg.inv(schur)
-    noise = noise_mm**2 * np.einsum("fai,fbi->ab", left, left)
-    held = np.diag(noise_mm**2 * pull if prior.initial_mm is None else (pull * prior.initial_mm) ** 2)
-    return inverse @ (noise + held) @ inverse

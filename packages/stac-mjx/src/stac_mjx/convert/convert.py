@@ -68,7 +68,6 @@ def convert(config: ConvertConfig) -> Conversion:
     raise_all(ConfigError, "body.scale", problems)
     outputs = tuple(in_model_order(output, body, config.joint_rename) for output in outputs)
     markers = [match_offsets(output, body, config) for output in outputs]
-    inputs = replace(inputs, keypoints=_cut(inputs.keypoints, config.clip_frames, notes))
     qpos, status = _poses(body, outputs, inputs.keypoints)
     n_frames = [len(output.qpos) for output in outputs]
     per_file = np.stack([marker.final for marker in markers])
@@ -98,39 +97,22 @@ def convert(config: ConvertConfig) -> Conversion:
 def _read(config: ConvertConfig, body: Body) -> tuple[Inputs, tuple[PublicOutput, ...]]:
     """Return the recording in the files, and the files."""
     rename = dict(config.keypoint_rename)
-    reading = KeypointsConfig(path=config.path, format="stac", rate_hz=config.rate_hz, rename=rename)
+    reading = KeypointsConfig(
+        path=config.path, format="stac", rate_hz=config.rate_hz, rename=rename, clip_frames=config.clip_frames
+    )
     try:
-        inputs = match(body, load_keypoints(reading, body.keypoint_order), FitConfig(body=config.body))
+        keypoints = load_keypoints(reading, body.keypoint_order)
+        inputs = match(body, keypoints, FitConfig(body=config.body), may_move=False)
     except InputError as error:  # names the settings of `fit`, which have other names here
         raise InputError(_renamed_settings(str(error))) from error
     keypoints = inputs.keypoints
     notes, warnings = (tuple(map(_renamed_settings, texts)) for texts in (keypoints.notes, inputs.warnings))
     outputs = tuple(read_public_output(source.path) for source in keypoints.sources)
-    counts = zip(outputs, keypoints.clip_lengths.tolist(), strict=True)
-    problems = [f"{o.path}: qpos has {len(o.qpos)} frames, kp_data {n}" for o, n in counts if len(o.qpos) != n]
-    raise_all(InputError, "path", problems)
     return replace(inputs, keypoints=replace(keypoints, notes=notes), warnings=warnings), outputs
 
 
 def _renamed_settings(text: str) -> str:
     return text.replace("keypoints.rename", "keypoint_rename").replace("keypoints.", "")
-
-
-def _cut(keypoints: Keypoints, clip_frames: int | None, notes: list[str]) -> Keypoints:
-    """Cut every file into clips of `clip_frames`; None: a file is a clip."""
-    if clip_frames is None:
-        return keypoints
-    names, lengths = [], []
-    for name, frames in zip(keypoints.clip_names, keypoints.clip_lengths.tolist(), strict=True):
-        cuts = [min(clip_frames, frames - start) for start in range(0, frames, clip_frames)]
-        width = len(str(len(cuts) - 1))
-        names += [f"{name}_{i:0{width}d}" for i in range(len(cuts))] if len(cuts) > 1 else [name]
-        lengths += cuts
-        if frames % clip_frames:
-            notes.append(
-                f"{name}: {frames} frames are not a multiple of clip_frames={clip_frames}; the last clip is shorter"
-            )
-    return replace(keypoints, clip_names=tuple(names), clip_lengths=np.array(lengths, np.int64))
 
 
 def _poses(body: Body, outputs: Sequence[PublicOutput], keypoints: Keypoints) -> tuple[np.ndarray, np.ndarray]:
@@ -181,7 +163,14 @@ def conversion_summary(conversion: Conversion) -> dict[str, Any]:
     summary["warnings"] = [*conversion.warnings, *marker_warnings]
     stops = np.cumsum([len(output.qpos) for output in conversion.outputs])
     summary["files"] = [_compared(conversion, o, stop) for o, stop in zip(conversion.outputs, stops, strict=True)]
-    for key in ("calibration_frames", "calibration_rounds", "frames_per_s", "timings", "solver_status"):
+    for key in (
+        "calibration_frames",
+        "calibration_rounds",
+        "effective_frames",
+        "frames_per_s",
+        "timings",
+        "solver_status",
+    ):
         del summary[key]
     return summary
 

@@ -53,11 +53,14 @@ def read_public_output(path: Path) -> PublicOutput:
     """Read one file."""
     with hdf5.opened(path) as file:
         arrays = {name: _array(file, aliases) for name, aliases in _ALIASES.items()}
+        n_keypoint_frames = len(hdf5.first_dataset(file, "kp_data") or ())
         texts = {name: hdf5.texts(file, name) for name in ("names_qpos", "names_xpos", "kp_names", "config")}
     qpos, offsets = arrays["qpos"], arrays["offsets"]
     if qpos is None or offsets is None:
         missing = [name for name in ("qpos", "offsets") if arrays[name] is None]
         raise InputError(f"{path}: {', '.join(missing)}: is missing; not an output of the public stac-mjx")
+    if len(qpos) != n_keypoint_frames:
+        raise InputError(f"{path}: qpos has {len(qpos)} frames, kp_data {n_keypoint_frames}")
     raise_all(InputError, str(path), _shape_problems(qpos, offsets, arrays))
     return PublicOutput(
         path=path,

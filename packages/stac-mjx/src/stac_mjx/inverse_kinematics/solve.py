@@ -139,10 +139,11 @@ def _place_root(solver: PoseSolver, target: Target, qpos: np.ndarray) -> np.ndar
     """Place the root of a floating body by Procrustes of the trunk (of all keypoints where the trunk is missing)."""
     tree, observation = solver.tree, target.observation
     root = tree.root_dofs
-    if len(root) != 6 or not len(tree.ball_dof) or tree.ball_dof[0] != root[3]:
+    if len(root) != 6 or root[3] not in tree.ball_dof:
         return qpos
+    place = tree.ball_qadr[tree.ball_dof == root[3]][0] + np.arange(-3, 4)
     rest_pose = solver.neutral.copy()
-    rest_pose[:3], rest_pose[3:7] = 0.0, (1.0, 0.0, 0.0, 0.0)
+    rest_pose[place] = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
     offsets = jnp.asarray(target.offsets, jnp.float32)
     markers = marker_positions(tree, solver.body.marker_body, jnp.asarray(rest_pose)[None], offsets)
     rest = np.broadcast_to(np.asarray(markers, np.float64), observation.target.shape)
@@ -150,8 +151,8 @@ def _place_root(solver: PoseSolver, target: Target, qpos: np.ndarray) -> np.ndar
     weight = np.where((weight > 0).sum(axis=1, keepdims=True) >= 3, weight, observation.weight)
     fit = procrustes(rest, observation.target, weight)
     qpos = qpos.copy()
-    qpos[:, :3] = fit.translation
-    qpos[:, 3:7] = Rotation.from_matrix(fit.rotation).as_quat(scalar_first=True)
+    qpos[:, place[:3]] = fit.translation
+    qpos[:, place[3:]] = Rotation.from_matrix(fit.rotation).as_quat(scalar_first=True)
     return qpos
 
 

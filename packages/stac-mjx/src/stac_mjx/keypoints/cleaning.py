@@ -15,8 +15,40 @@ from stac_mjx._common.errors import InputError, counted
 
 JUMP = 0.5
 """An interval that departs from the median interval by more than this fraction is a jump."""
+FEWEST_REPEATS = 3
+"""A triple of coordinates that occurs less often may be a measurement."""
 MAX_JUMPS = 0.1
 """With more than this fraction of jumps the frames are not evenly spaced at all."""
+
+
+def placeholders(positions: np.ndarray, zeros_are_missing: bool) -> str:
+    """Set points that are no measurements to NaN, in place, and return a sentence about them; empty: there are none.
+
+    No measurement repeats all digits of three coordinates. So a triple that recurs at several keypoints stands for a
+    missing point, as 0, -1 or 9999 do, and so do three equal numbers that recur at one keypoint. A keypoint at zero in
+    every frame is the origin of egocentric data. `clean` looks after formats of which `zeros_are_missing`.
+    """
+    finite = np.isfinite(positions).all(axis=-1)
+    frames, keypoints = np.nonzero(finite)
+    bits = (positions[finite] + 0.0).view(np.uint64)  # -0.0 becomes 0.0
+    mixed = bits @ np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
+    _, first, group, count = np.unique(mixed, return_index=True, return_inverse=True, return_counts=True)
+    said: list[str] = []
+    for one in np.flatnonzero(count >= FEWEST_REPEATS).tolist():
+        value, members = positions[frames[first[one]], keypoints[first[one]]].copy(), group == one
+        each = np.bincount(keypoints[members], minlength=positions.shape[1])
+        if not value.any():
+            origin = zeros_are_missing | (each == finite.sum(axis=0))
+            members, each = members & ~origin[keypoints], np.where(origin, 0, each)
+        n_keypoints = np.count_nonzero(each)
+        if n_keypoints > 1 or (n_keypoints and np.ptp(value) == 0):
+            positions[frames[members], keypoints[members]] = np.nan
+            triple = ", ".join(f"{number:g}" for number in value)
+            said.append(f"({triple}) at {_points(members)} of {counted(int(n_keypoints), 'keypoint')}")
+    if not said:
+        return ""
+    places = "; ".join(said[:5])
+    return f"the same coordinates recur exactly, which no measurement does: {places}. They are set to missing"
 
 
 def clean(

@@ -6,13 +6,14 @@ crossfade) crosses the border between two clips.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from stac_mjx._common.errors import InputError, raise_all, shorten, unknown
+from stac_mjx._common.errors import InputError, nearest, raise_all, shorten
 from stac_mjx._common.hdf5.info import Source
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.config import KeypointsConfig
@@ -40,6 +41,8 @@ class Keypoints:
     """The files read, in clip order."""
     notes: tuple[str, ...] = ()
     """What the reader assumed or repaired, one sentence each, for the log."""
+    warnings: tuple[str, ...] = ()
+    """What the user should check, one sentence each."""
     config: KeypointsConfig | None = None
     """The settings it was read with, or None where it was not read from files."""
     events: Mapping[str, Float[np.ndarray, " clip"]] = field(default_factory=dict)
@@ -74,13 +77,24 @@ class Keypoints:
 
 def select(keypoints: Keypoints, wanted: Sequence[str]) -> Keypoints:
     """Return the keypoints called `wanted`, in that order; drop the others with a note."""
-    problems = [unknown("keypoint", name, keypoints.names) for name in wanted if name not in keypoints.names]
-    if len(problems) > 1 and len(problems) == len(wanted):
+    lacking = [name for name in wanted if name not in keypoints.names]
+    # a name that the body uses itself, or of the other side of the animal, is not a misspelling
+    others = [name for name in keypoints.names if name not in wanted]
+    alike = {name: [other for other in nearest(name, others) if not opposite(name, other)] for name in lacking}
+    unused = f"; unused: {shorten(others)}" if others else ""
+    problems = [
+        f"unknown keypoint {name!r}" + (f"; did you mean {' or '.join(map(repr, near))}?" if near else unused)
+        for name, near in alike.items()
+    ]
+    if len(lacking) > 1 and len(lacking) == len(set(wanted)):
         problems = [f"none of {shorten(wanted)}; available: {shorten(keypoints.names)}"]
-    if problems:
+    if others and problems:
         problems[-1] += ". Map names with keypoints.rename={name in the file: name in the body}"
+    where = "keypoints of the body that the recording lacks"
+    if len(lacking) < len(set(wanted)):
+        where += f" (to fit without them: body.leave_out=[{','.join(lacking)}])"
     problems += [f"keypoint {name!r} is listed twice" for name in dict.fromkeys(wanted) if list(wanted).count(name) > 1]
-    raise_all(InputError, "keypoints of the body that the recording lacks", problems)
+    raise_all(InputError, where, problems)
     dropped = [name for name in keypoints.names if name not in set(wanted)]
     if tuple(wanted) == keypoints.names:
         return keypoints
@@ -93,3 +107,17 @@ def select(keypoints: Keypoints, wanted: Sequence[str]) -> Keypoints:
         names=tuple(wanted),
         notes=keypoints.notes + note,
     )
+
+
+def side(name: str) -> str:
+    """Return "left" or "right" where a word of a name says so (left, L, FL for fore left), else an empty text."""
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+    pattern = "[fmhb]?{0}|{0}[fmhb]|{0}{1}"
+    left = any(re.fullmatch(pattern.format("l", "eft"), word) for word in words)
+    right = any(re.fullmatch(pattern.format("r", "ight"), word) for word in words)
+    return "" if left == right else "left" if left else "right"
+
+
+def opposite(name: str, other: str) -> bool:
+    """Return whether two names are of different sides of the animal."""
+    return {side(name), side(other)} == {"left", "right"}

@@ -18,7 +18,7 @@ from stac_mjx._common.hdf5.info import Source
 from stac_mjx._common.settings import limit_faults
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.config import KeypointsConfig
-from stac_mjx.keypoints.cleaning import clean
+from stac_mjx.keypoints.cleaning import clean, placeholders
 from stac_mjx.keypoints.formats.detect import FORMATS, detect
 from stac_mjx.keypoints.formats.reading import Reading
 from stac_mjx.keypoints.keypoints import Keypoints
@@ -45,6 +45,8 @@ def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoi
     problems = list(limit_faults(config, "keypoints."))
     if config.stop is not None and config.stop <= config.start:
         problems.append(f"keypoints.stop: expected more than keypoints.start ({config.start}), got {config.stop}")
+    if config.clip_frames is not None and config.clip_starts:
+        problems.append("keypoints.clip_frames and keypoints.clip_starts: expected one of them")
     raise_all(ConfigError, "settings", problems)
     paths, path_notes = find_files(config.path)
     names = unique_stems(paths)
@@ -83,6 +85,7 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
     # readers return transposed views; this is the one copy
     positions = np.array(reading.positions[frames], order="C")
     scores = None if reading.confidence is None else reading.confidence[frames]
+    warning = placeholders(positions, reading.zeros_are_missing)
     confidence, clean_notes = clean(positions, scores, reading.zeros_are_missing, config.min_confidence)
     if unit is not None:
         positions *= METRES_PER_UNIT[unit]
@@ -101,6 +104,7 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
         clip_names=_clip_names(name, reading, len(lengths)),
         clip_lengths=np.asarray(lengths, dtype=np.int64),
         sources=(Source(path, digest),),
+        warnings=(f"{path.name}: {warning}",) if warning else (),
         notes=(*reading.notes, *unit_notes, *flip_note, rate_note, *name_notes, *clean_notes),
     )
 
@@ -161,8 +165,7 @@ def _settle_rate(path: Path, reading: Reading, config: KeypointsConfig) -> tuple
 
 def _chosen_frames(path: Path, reading: Reading, config: KeypointsConfig) -> tuple[slice | np.ndarray, list[int]]:
     """Return the frames between start and stop of each clip, and how many each clip keeps."""
-    n_frames = len(reading.positions)
-    lengths = reading.clip_lengths or (n_frames,)
+    lengths = _borders(path, reading, config)
     stops = [length if config.stop is None else min(config.stop, length) for length in lengths]
     short = [f"{index} ({n} frames)" for index, n in enumerate(lengths) if n <= config.start]
     if short:
@@ -175,8 +178,20 @@ def _chosen_frames(path: Path, reading: Reading, config: KeypointsConfig) -> tup
     return np.concatenate(ranges), counts
 
 
+def _borders(path: Path, reading: Reading, config: KeypointsConfig) -> tuple[int, ...]:
+    """Return the frames of each clip: as the settings say, else as the file marks them."""
+    n_frames, starts = len(reading.positions), sorted({0, *config.clip_starts})
+    if config.clip_frames is not None:
+        starts = list(range(0, n_frames, config.clip_frames))
+    elif not config.clip_starts:
+        return reading.clip_lengths or (n_frames,)
+    if starts[-1] >= n_frames:
+        raise InputError(f"{path}: keypoints.clip_starts: expected frames below {n_frames}, got {starts[-1]}")
+    return tuple(np.diff([*starts, n_frames]).tolist())
+
+
 def _clip_names(name: str, reading: Reading, n_clips: int) -> tuple[str, ...]:
-    if reading.clip_names is not None:
+    if reading.clip_names is not None and len(reading.clip_names) == n_clips:
         return reading.clip_names
     if n_clips == 1:
         return (name,)
@@ -209,6 +224,7 @@ def join(pieces: Sequence[Keypoints]) -> Keypoints:
         clip_names=tuple(make_unique([name for piece in pieces for name in piece.clip_names])),
         clip_lengths=np.concatenate([piece.clip_lengths for piece in pieces]),
         sources=tuple(source for piece in pieces for source in piece.sources),
+        warnings=tuple(warning for piece in pieces for warning in piece.warnings),
         notes=_merged_notes(pieces),
     )
 

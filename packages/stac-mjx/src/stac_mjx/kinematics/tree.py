@@ -64,7 +64,7 @@ class Tree:
     body_mat: np.ndarray
     """Its constant rotation in the frame of that node, (body, 3, 3)."""
     root_dofs: np.ndarray
-    """Degrees of freedom of the first moving body."""
+    """Degrees of freedom of the root of the animal."""
     qpos0: np.ndarray
     """Reference configuration, (nq,)."""
     ancestors: np.ndarray
@@ -91,6 +91,14 @@ class Tree:
     def to_model(self, qpos: np.ndarray) -> np.ndarray:
         """Convert coordinates (frame, nq) from metres to the length unit of the MJCF."""
         return (qpos / self.qpos_unit).astype(qpos.dtype)
+
+    def in_qpos(self, dofs: np.ndarray) -> np.ndarray:
+        """Spread a mark of every degree of freedom, (dof,) bool, over the coordinates, (nq,)."""
+        out = np.zeros(self.n_qpos, bool)
+        out[self.scalar_qadr] = dofs[self.scalar_dof]
+        for dof, qadr in zip(self.ball_dof, self.ball_qadr, strict=True):
+            out[qadr : qadr + 4] = dofs[dof : dof + 3].any()
+        return out
 
     @property
     def n_dof(self) -> int:
@@ -125,9 +133,12 @@ def _joint_nodes(model: mujoco.MjModel, joint: int, pos: np.ndarray, mat: np.nda
     return [_Node(zero, eye, zero, eye[k], is_slide) for is_slide in (True, False) for k in range(3)]
 
 
-def build_tree(model: mujoco.MjModel, length_unit_m: float = 1.0) -> Tree:
-    """Read the kinematic tree of a compiled model whose length unit is `length_unit_m` metres."""
-    tree = _tree_in_model_units(model)
+def build_tree(model: mujoco.MjModel, length_unit_m: float = 1.0, root: int | None = None) -> Tree:
+    """Read the kinematic tree of a compiled model whose length unit is `length_unit_m` metres.
+
+    `root` is the id of the body that represents the animal; None: the first that moves.
+    """
+    tree = _tree_in_model_units(model, int(np.argmax(model.body_jntnum > 0)) if root is None else root)
     if length_unit_m == 1.0:
         return tree
     tree = replace(tree, length_unit_m=length_unit_m)
@@ -137,7 +148,7 @@ def build_tree(model: mujoco.MjModel, length_unit_m: float = 1.0) -> Tree:
     return replace(tree, **lengths, **limits, scalar_ref=reference, qpos0=tree.from_model(tree.qpos0))
 
 
-def _tree_in_model_units(model: mujoco.MjModel) -> Tree:
+def _tree_in_model_units(model: mujoco.MjModel, root: int) -> Tree:
     nodes: list[_Node] = []
     parent: list[int] = []
     body_node = np.zeros(model.nbody, np.int32)
@@ -159,7 +170,6 @@ def _tree_in_model_units(model: mujoco.MjModel) -> Tree:
     def stacked(name: str, *shape: int) -> np.ndarray:
         return np.array([getattr(node, name) for node in nodes], np.float64).reshape(len(nodes), *shape)
 
-    moving = int(np.argmax(model.body_jntnum > 0))
     return Tree(
         parent=np.array(parent, np.int32),
         const_pos=stacked("pos", 3),
@@ -171,7 +181,7 @@ def _tree_in_model_units(model: mujoco.MjModel) -> Tree:
         body_node=body_node,
         body_pos=body_pos,
         body_mat=body_mat,
-        root_dofs=np.arange(model.body_dofnum[moving], dtype=np.int32) + model.body_dofadr[moving],
+        root_dofs=np.arange(model.body_dofnum[root], dtype=np.int32) + model.body_dofadr[root],
         qpos0=model.qpos0.copy(),
         ancestors=_ancestors(parent),
     )

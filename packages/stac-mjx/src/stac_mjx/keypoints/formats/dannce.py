@@ -13,7 +13,7 @@ import numpy as np
 
 from stac_mjx._common.errors import InputError
 from stac_mjx.keypoints.formats import matlab
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track, steadiest
 
 POSITIONS = ("pred", "data_3D", "data_3d")
 """Variables with positions; the first match is used."""
@@ -64,9 +64,14 @@ def _frame_keypoint_xyz(where: str, values: np.ndarray) -> tuple[np.ndarray, tup
     if values.ndim == 2 and shape[1] and shape[1] % 3 == 0:
         # also one keypoint, (frame, 3, 1), because MATLAB drops trailing axes of length 1
         return values.reshape(shape[0], shape[1] // 3, 3), ()
-    if values.ndim == 3 and shape[1] == 3:
+    if values.ndim == 3 and shape[1:] == (3, 3):
+        if steadiest([values.transpose(0, 2, 1), values]):
+            note = "(frame, keypoint, xyz), because distances between keypoints vary least so"
+            return values, (f"axes of length 3 and 3: read as {note}",)
         both = "axes of length 3 and 3: read as (frame, xyz, keypoint), the convention of DANNCE"
-        return values.transpose(0, 2, 1), (both,) if shape[2] == 3 else ()
+        return values.transpose(0, 2, 1), (both,)
+    if values.ndim == 3 and shape[1] == 3:
+        return values.transpose(0, 2, 1), ()
     if values.ndim == 3 and shape[2] == 3:
         return values, ()
     raise InputError(

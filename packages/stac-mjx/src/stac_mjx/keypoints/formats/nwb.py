@@ -1,11 +1,13 @@
 """NWB with ndx-pose, read as plain HDF5: ``processing/*/<PoseEstimation>/<series>/{data, confidence, timestamps}``.
 
 Source: the NWB 2 and ndx-pose 0.1 and 0.2 specifications. The order of keypoints is that of ``nodes`` (0.1: in the
-container; 0.2: in the skeleton it links to), not the alphabetical one of HDF5.
+container; 0.2: in the skeleton it links to), not the alphabetical one of HDF5. Writers differ: NeuroConv calls the
+series of node ``Nose`` ``PoseEstimationSeriesNose``, sleap-io leaves out the rows of frames without a prediction.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +20,14 @@ from stac_mjx.keypoints.cleaning import spacing
 from stac_mjx.keypoints.formats import reading as hdf5
 from stac_mjx.keypoints.formats.reading import Reading, choose_track
 
+_PREFIX = "poseestimationseries"
+_SAME_TIME = 0.01
+"""Times closer than this part of the usual interval belong to one frame."""
+
 
 @dataclass(frozen=True)
 class _Series:
-    """One keypoint: positions (frame, xyz) in `unit_text`, confidence (frame,), times (frame,) or a rate."""
+    """One keypoint: positions (frame, xyz) in `unit_text`, confidence (frame,), times (frame,), seconds."""
 
     positions: np.ndarray
     confidence: np.ndarray | None
@@ -51,22 +57,30 @@ def read(path: Path, track: int | None = None) -> Reading:
                 "with one series a keypoint, ndx-pose)"
             )
         group = groups[choose_track(path, track, [str(group.name) for group in groups])]
-        names, order_note = _ordered_names(path, group)
-        series = [_read_series(path, group, name) for name in names]
-    _check_same(path, names, series)
-    timing, rate_hz = None, series[0].rate_hz
-    if series[0].times is not None:
-        timing = spacing(path, series[0].times, "timestamps")
+        series_of, notes = _series_of_nodes(path, group)
+        series = {node: _read_series(path, group, name) for node, name in series_of.items() if name is not None}
+    times, rows = _frames(path, series)
+    first = next(iter(series.values()))
+    positions = np.full((len(next(iter(rows.values()))) if times is None else len(times), len(series_of), 3), np.nan)
+    scores = np.full(positions.shape[:2], np.nan)
+    for k, node in enumerate(series_of):
+        if node in series:
+            positions[rows[node], k] = series[node].positions
+            scores[rows[node], k] = np.nan if series[node].confidence is None else series[node].confidence
+    timing, rate_hz = None, first.rate_hz
+    if times is not None and rate_hz is None:
+        timing = spacing(path, times, "timestamps")
         rate_hz = None if timing.step is None else round(1.0 / timing.step, 6)
-    unit, unit_note = said_unit(series[0].unit_text, "attribute unit of the series")
+        notes = (*notes, *timing.notes)
+    unit, unit_note = said_unit(first.unit_text, "attribute unit of the series")
     return Reading(
-        positions=np.stack([one.positions for one in series], axis=1),
-        confidence=_confidence([one.confidence for one in series], len(series[0].positions)),
-        names=names,
+        positions=positions,
+        confidence=None if all(one.confidence is None for one in series.values()) else scores,
+        names=tuple(series_of),
         rate_hz=rate_hz,
         unit=unit,
         clip_lengths=None if timing is None else timing.clip_lengths,
-        notes=(*order_note, *(timing.notes if timing is not None else ()), unit_note),
+        notes=(*notes, unit_note),
     )
 
 
@@ -80,19 +94,33 @@ def _series_names(group: h5py.Group) -> list[str]:
     return [str(name) for name in group if hdf5.first_dataset(group, f"{name}/data") is not None]
 
 
-def _ordered_names(path: Path, group: h5py.Group) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of the series in the order of ``nodes``, and a note where the file has no nodes."""
+def _series_of_nodes(path: Path, group: h5py.Group) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """Return node -> name of its series (None: there is none), in the order of ``nodes``, and notes.
+
+    Names that are not the same are matched without the prefix of NeuroConv, case, blanks, hyphens and underscores.
+    """
     stored = _series_names(group)
-    listed = hdf5.first_dataset(group, "nodes", "skeleton/nodes")
-    if listed is None:
-        return tuple(stored), ("the file has no nodes: keypoints are in the order of the series in HDF5",)
-    nodes = hdf5.strings(listed)
-    problems = [f"node {name!r} has no series" for name in nodes if name not in stored]
-    problems += [f"series {name!r} is not one of the nodes" for name in stored if name not in nodes]
-    if problems and not set(nodes) & set(stored):
+    nodes = hdf5.texts(group, "nodes", "skeleton/nodes")
+    if nodes is None:
+        names = {name[len(_PREFIX) :] if name.lower().startswith(_PREFIX) else name: name for name in stored}
+        return dict(names), ("the file has no nodes: keypoints are in the order of the series in HDF5",)
+    others = [name for name in stored if name not in nodes]
+    found: dict[str, str | None] = {}
+    for node in nodes:
+        alike = [name for name in others if _key(name) == _key(node)]
+        found[node] = node if node in stored else alike[0] if len(alike) == 1 else None
+    without = [node for node, name in found.items() if name is None]
+    unused = [name for name in others if name not in found.values()]
+    problems = [f"node {node!r} has no series" for node in without]
+    problems += [f"series {name!r} is not one of the nodes" for name in unused]
+    if len(without) == len(nodes):
         problems = [f"nodes ({shorten(nodes)}) and series ({shorten(stored)}) have no name in common"]
-    raise_all(InputError, f"{path}: {group.name}", problems)
-    return nodes, ()
+    raise_all(InputError, f"{path}: {group.name}", problems if unused or len(without) == len(nodes) else [])
+    return found, (f"nodes without a series, never observed: {shorten(without)}",) if without else ()
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).lower().removeprefix(_PREFIX)
 
 
 def _read_series(path: Path, group: h5py.Group, name: str) -> _Series:
@@ -111,11 +139,15 @@ def _read_series(path: Path, group: h5py.Group, name: str) -> _Series:
             positions = positions * conversion
         if offset not in (None, 0.0):
             positions = positions + offset
+    times, rate_hz = _column(group, f"{name}/timestamps"), None
+    if start is not None and times is None:
+        rate_hz = hdf5.number_attribute(start, "rate")
+        times = None if not rate_hz else float(hdf5.numbers(start).ravel()[0]) + np.arange(len(positions)) / rate_hz
     return _Series(
         positions=positions,
         confidence=_column(group, f"{name}/confidence"),
-        times=_column(group, f"{name}/timestamps"),
-        rate_hz=None if start is None else hdf5.number_attribute(start, "rate"),
+        times=times,
+        rate_hz=rate_hz,
         unit_text=hdf5.text_attribute(data, "unit"),
     )
 
@@ -125,35 +157,32 @@ def _column(group: h5py.Group, name: str) -> np.ndarray | None:
     return hdf5.numbers(node).ravel() if node is not None and node.size else None
 
 
-def _check_same(path: Path, names: tuple[str, ...], series: list[_Series]) -> None:
-    """Check that all series have the frames, times, rate and unit of the first."""
-    first = series[0]
-    n_frames = len(first.positions)
+def _frames(path: Path, series: dict[str, _Series]) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    """Return the times of all frames, and the frames of the rows of every series: the union over the series.
+
+    Without any times all series must have as many rows, and the times are None.
+    """
+    names, first = list(series), next(iter(series.values()))
     problems: list[str] = []
-    for name, one in zip(names, series, strict=True):
-        if len(one.positions) != n_frames:
-            problems.append(f"{name!r} has {len(one.positions)} frames, {names[0]!r} has {n_frames}")
-            continue
-        if one.confidence is not None and len(one.confidence) != n_frames:
-            problems.append(f"{name!r} has {len(one.confidence)} confidences for {n_frames} frames")
-        if one.times is not None and len(one.times) != n_frames:
-            problems.append(f"{name!r} has {len(one.times)} timestamps for {n_frames} frames")
-        elif one.rate_hz != first.rate_hz or not _same_times(one.times, first.times):
+    for name, one in series.items():
+        n_rows = len(one.positions)
+        if one.confidence is not None and len(one.confidence) != n_rows:
+            problems.append(f"{name!r} has {len(one.confidence)} confidences for {n_rows} frames")
+        if one.times is None and n_rows != len(first.positions):
+            problems.append(f"{name!r} has {n_rows} frames, {names[0]!r} has {len(first.positions)}, and no times")
+        if one.times is not None and len(one.times) != n_rows:
+            problems.append(f"{name!r} has {len(one.times)} timestamps for {n_rows} frames")
+        if one.times is not None and not np.isfinite(one.times).all():
+            problems.append(f"{name!r}: timestamps contain NaN or infinite values")
+        if (one.times is None) != (first.times is None) or one.rate_hz != first.rate_hz:
             problems.append(f"{name!r} is timed differently from {names[0]!r}")
         if one.unit_text != first.unit_text:
             problems.append(f"{name!r} is in {one.unit_text!r}, {names[0]!r} in {first.unit_text!r}")
     raise_all(InputError, str(path), problems)
-
-
-def _same_times(times: np.ndarray | None, other: np.ndarray | None) -> bool:
-    if times is None or other is None:
-        return times is None and other is None
-    return times is other or np.array_equal(times, other, equal_nan=True)
-
-
-def _confidence(columns: list[np.ndarray | None], n_frames: int) -> np.ndarray | None:
-    """Return confidence (frame, keypoint); NaN (unknown) for a series without it."""
-    if all(column is None for column in columns):
-        return None
-    unknown = np.full(n_frames, np.nan)
-    return np.stack([unknown if column is None else column for column in columns], axis=1)
+    own = {name: one.times for name, one in series.items() if one.times is not None}
+    if not own:
+        return None, dict.fromkeys(series, np.arange(len(first.positions)))
+    times = np.unique(np.concatenate(list(own.values())))
+    if len(times) > 1:
+        times = times[np.diff(times, prepend=-np.inf) > _SAME_TIME * np.median(np.diff(times))]
+    return times, {name: np.searchsorted(times, rows, side="right") - 1 for name, rows in own.items()}

@@ -5,6 +5,7 @@ Links out of the file are never followed, virtual or external storage is never o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,22 @@ def choose_track(path: Path, track: int | None, labels: list[str]) -> int:
     if not 0 <= track < len(labels):
         raise InputError(f"{path}: keypoints.track={track} does not exist; available: {listing}")
     return track
+
+
+def steadiest(readings: Sequence[np.ndarray]) -> int:
+    """Return which reading (frame, keypoint, xyz) of one array has distances between keypoints that vary least.
+
+    Bodies keep many distances, and numbers read along the wrong axis do not. The first reading stays unless another
+    varies less than half as much.
+    """
+    varied = []
+    for points in readings:
+        a, b = np.triu_indices(points.shape[1], 1)
+        apart = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
+        apart = apart[np.isfinite(apart).all(axis=1)]
+        varied.append(np.median(apart.std(axis=0) / np.maximum(apart.mean(axis=0), 1e-30)) if len(apart) > 1 else 0.0)
+    best = int(np.argmin(varied))
+    return best if varied[best] < 0.5 * varied[0] else 0
 
 
 def member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:

@@ -34,8 +34,10 @@ def read(path: Path, track: int | None = None) -> Reading:
             raise InputError(f"{path}: missing data set 'tracks' (got {hdf5.contents(file)})")
         names = hdf5.texts(file, *_NAMES)
         stored = hdf5.first_dataset(file, "point_scores")
-        layout = _best_layout(f"{path}: tracks", dataset.shape, names, None if stored is None else stored.shape)
-        positions = _reordered(hdf5.numbers(dataset), layout, "ftkx")
+        layouts = _best_layouts(f"{path}: tracks", dataset.shape, names, None if stored is None else stored.shape)
+        readings = [_reordered(hdf5.numbers(dataset), layout, "ftkx") for layout in layouts]
+        chosen = hdf5.steadiest([reading[:, 0] for reading in readings])
+        positions, layout = readings[chosen], layouts[chosen]
         scores = None if stored is None else _scores(path, stored, dataset.shape, layout)
         labels = hdf5.texts(file, "track_names")
         unit_text = hdf5.text_attribute(dataset, *_UNITS) or hdf5.text_attribute(file, *_UNITS)
@@ -45,7 +47,8 @@ def read(path: Path, track: int | None = None) -> Reading:
     index = choose_track(path, track, _labels(positions, labels))
     notes = [unit_note]
     if layout not in ("ftkx", "fkx"):
-        notes.append(f"tracks read as ({', '.join(_WORDS[axis] for axis in layout)})")
+        why = ", because distances between keypoints vary least so" if len(layouts) > 1 else ""
+        notes.append(f"tracks read as ({', '.join(_WORDS[axis] for axis in layout)}){why}")
     if lengths is not None:
         notes.append(f"{len(lengths)} clips (clip_starts of the file)")
     return Reading(
@@ -67,10 +70,10 @@ def _scores(path: Path, stored: h5py.Dataset, shape: tuple[int, ...], layout: st
     return _reordered(hdf5.numbers(stored).reshape(expected), layout.replace("x", ""), "ftk")
 
 
-def _best_layout(
+def _best_layouts(
     where: str, shape: tuple[int, ...], names: tuple[str, ...] | None, scores: tuple[int, ...] | None
-) -> str:
-    """Return the layout whose xyz axis has length 3, preferring those that agree with names and scores."""
+) -> list[str]:
+    """Return the layouts whose xyz axis has length 3, of those that agree best with names and scores."""
     ranked: list[tuple[bool, bool, bool, str]] = []
     for layout in _LAYOUTS.get(len(shape), ()):
         sizes = dict(zip(layout, shape, strict=True))
@@ -84,10 +87,10 @@ def _best_layout(
             f"{where}: wrong axes {shape}; expected (frame, track, keypoint, 3), (frame, keypoint, 3)"
             " or SLEAP's (track, 3, keypoint, frame)"
         )
-    best = max(ranked, key=lambda rank: rank[:3])  # max keeps the first of equals: the more usual order
+    best = max(rank[:3] for rank in ranked)
     if not best[2]:
         raise InputError(f"{where}: 2D data {shape}, expected 3D. Triangulate the cameras first")
-    return best[3]
+    return [rank[3] for rank in ranked if rank[:3] == best]  # the more usual order first
 
 
 def _same_but_ones(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:

@@ -1,0 +1,95 @@
+"""What a fit leaves open: joints no keypoint observes, turns that the alignment can make too, broken constraints."""
+
+from __future__ import annotations
+
+import copy
+
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float
+
+from stac_mjx._common.errors import counted, shorten
+from stac_mjx.body.body import Body
+from stac_mjx.calibration.precision import expected_errors
+from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver
+from stac_mjx.records import thinned
+
+OBSERVED = 0.5
+"""Keypoints observe a joint when this part of its angle comes from them rather than from the neutral pose, in one of
+the frames looked at."""
+_FRAMES = 60
+
+
+def fit_warnings(
+    solver: PoseSolver, observed: Bool[np.ndarray, " dof"], mode: str, qpos: Float[np.ndarray, "frame nq"]
+) -> list[str]:
+    """Return what the user should know about poses `qpos` (units of the MJCF) solved with `mode` of alignment."""
+    warnings = _equality_warnings(solver.body, qpos)
+    unseen = [name for name, seen in _by_joint(solver.body, observed) if not seen]
+    if unseen:
+        warnings.append(
+            f"no keypoint observes joints {shorten(unseen)}: their angles stay near the neutral pose "
+            "(attribute column_observed of qpos in clips.h5)"
+        )
+    tree = solver.tree
+    node = tree.body_node[solver.body.marker_body]
+    first = (tree.parent == 0) & tree.ancestors[node].all(axis=0)
+    same = [name for name, is_first in _by_joint(solver.body, first) if is_first]
+    if mode != "none" and same:
+        warnings.append(
+            f"alignment.mode={mode}: a constant value of joint {shorten(same)} moves the animal as the transform of "
+            "the recording does, so its mean is not determined; its movement is"
+        )
+    return warnings
+
+
+def observed_dofs(
+    solver: PoseSolver, qpos: Float[np.ndarray, "frame nq"], offsets: np.ndarray, observation: Observation
+) -> Bool[np.ndarray, " dof"]:
+    """Return which degrees of freedom keypoints observe at some of the poses `qpos` (metres)."""
+    tree = solver.tree
+    frames = thinned(len(qpos), _FRAMES)
+    some = observation.take(frames)
+    node = tree.body_node[solver.body.marker_body]
+    moved = tree.ancestors[node[np.ravel(some.present.any(axis=0))]].any(axis=0)
+    most = expected_errors(solver, qpos[frames], offsets, some, 1.0).resolution.max(axis=0)
+    return moved & ((most > OBSERVED) | (most == 0))  # 0: always at a limit
+
+
+def _by_joint(body: Body, dofs: Bool[np.ndarray, " dof"]) -> list[tuple[str, bool]]:
+    """Return whether any degree of freedom of each joint is marked."""
+    stops = [*body.model.jnt_dofadr[1:].tolist(), body.model.nv]
+    spans = zip(body.joint_names, body.model.jnt_dofadr.tolist(), stops, strict=True)
+    return [(name, bool(dofs[start:stop].any())) for name, start, stop in spans]
+
+
+def _equality_warnings(body: Body, qpos: np.ndarray) -> list[str]:
+    """Say how far poses break the active equality constraints of the model, which play no part in the fit."""
+    model = copy.copy(body.model)
+    active = np.flatnonzero(model.eq_active0)
+    if not len(active) or model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_EQUALITY:
+        return []
+    model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
+    data, broken = mujoco.MjData(model), np.zeros(model.neq)
+    for frame in thinned(len(qpos), _FRAMES):
+        data.qpos[:] = qpos[frame]
+        mujoco.mj_fwdPosition(model, data)
+        rows = np.flatnonzero(data.efc_type == int(mujoco.mjtConstraint.mjCNSTR_EQUALITY))
+        np.maximum.at(broken, data.efc_id[rows], np.abs(data.efc_pos[rows]))
+    worst = int(np.argmax(broken))
+    name, amount = _described(body, worst, float(broken[worst]))
+    many = counted(len(active), "active equality constraint")
+    return [f"{many} of the model: no part of the fit; the poses break {name} by up to {amount}"]
+
+
+def _described(body: Body, constraint: int, broken: float) -> tuple[str, str]:
+    """Return the name of an equality constraint, and by how much it is broken, in degrees or mm."""
+    model, kind = body.model, int(body.model.eq_type[constraint])
+    joint = kind == int(mujoco.mjtEq.mjEQ_JOINT)
+    ends = [int(model.eq_obj1id[constraint]), int(model.eq_obj2id[constraint])]
+    names = [(body.joint_names if joint else body.body_names)[end] for end in ends if end >= 0]
+    if kind not in (int(mujoco.mjtEq.mjEQ_JOINT), int(mujoco.mjtEq.mjEQ_CONNECT), int(mujoco.mjtEq.mjEQ_WELD)):
+        names = []
+    turns = joint and model.jnt_type[ends[0]] == int(mujoco.mjtJoint.mjJNT_HINGE)
+    amount = f"{np.degrees(broken):.3g} degrees" if turns else f"{1000 * body.length_unit_m * broken:.3g} mm"
+    return model.equality(constraint).name or f"that of {' and '.join(names) or f'number {constraint}'}", amount
