@@ -102,7 +102,7 @@ REMOVED = (
     "scaling",
 )
 """Settings of earlier versions that are constants now."""
-MODEL_SETTINGS = {"", "mjcf", "default_mjcf", "unit", "scale", "scale_inertia", "root"}
+MODEL_SETTINGS = {"", "name", "mjcf", "default_mjcf", "unit", "scale", "scale_inertia", "root"}
 """Settings of the body that change its model: given one of them, `ik` does not take the enclosed body."""
 APP = App(
     "register 3D keypoints of an animal to its MuJoCo body",
@@ -154,8 +154,8 @@ def register_to_files(config: FitConfig, offsets: Offsets | None = None) -> None
         body = enclosed_body(offsets, {name: getattr(config.body, name) for name in given})
         config.body = body.config or config.body
     inputs = load_inputs(body, config)
-    if offsets is not None:
-        known = known_offsets(offsets, body, config.alignment, inputs.T_keypoints_file)
+    if config.offsets is not None:
+        known = known_offsets(config.offsets, body, config.alignment, inputs.T_keypoints_file)
         inputs = replace(inputs, warnings=(*inputs.warnings, *known.warnings))
     read_s = time.perf_counter() - begin
     # created only now, so that a mistake in the settings or the recording leaves nothing behind
