@@ -10,13 +10,14 @@ from stac_mjx import registration
 from stac_mjx._common.progress import Tick
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.known_offsets import KnownOffsets
+from stac_mjx.check import check_file
 from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig, TrajectoryConfig
 from stac_mjx.inputs import match
 from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
 from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.kinematics.trajectory import steps
-from stac_mjx.records import ReferenceClips
+from stac_mjx.records import ReferenceClips, read_clips, write_clips
 from stac_mjx.results import Registration, register
 from stac_mjx.synthetic.motion import Flaws, Motion, Truth, make_truth, marker_positions
 
@@ -160,3 +161,22 @@ def test_markers_tied_to_the_wrong_body_are_named() -> None:
     assert any(warning.startswith("k8: mean error") for warning in summary["warnings"])
     errors = summary["per_keypoint_mm"]
     assert errors["k8"] == max(errors.values())
+
+
+def test_what_a_fit_leaves_open_is_said(tmp_path: Path) -> None:
+    """A coupling of two joints that the recording breaks, and a joint that no keypoint observes."""
+    couple = '<equality><joint joint1="bend" joint2="hip"/></equality></mujoco>'
+    markers = {name: place for name, place in bodies.EVERY_JOINT_MARKERS.items() if name != "f"}
+    body = bodies.body_of(tmp_path, bodies.EVERY_JOINT.replace("</mujoco>", couple), markers)
+    truth = make_truth(body, Motion(n_frames=30, amplitude=0.4), seed=11)
+    result = registered(body, truth.keypoints)
+    warnings = "\n".join(result.summary()["warnings"])
+    assert "1 active equality constraint" in warnings
+    assert "degrees" in warnings
+    assert "no keypoint observes joints slide:" in warnings
+    assert result.clips.qpos_observed is not None
+    unseen = [n for n, seen in zip(result.clips.names_qpos, result.clips.qpos_observed, strict=True) if not seen]
+    assert unseen == ["slide"]
+    write_clips(tmp_path / "clips.h5", result.clips)
+    assert check_file(tmp_path / "clips.h5") == []
+    np.testing.assert_array_equal(read_clips(tmp_path / "clips.h5").qpos_observed, result.clips.qpos_observed)
