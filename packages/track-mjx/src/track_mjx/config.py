@@ -46,6 +46,9 @@ class ArenaConfig:
     so that a muscle pulls the same way over the whole range of the hinge."""
     contacts: str = setting("end_effectors", choices=("end_effectors", "all", "none"))
     """What may touch the floor: end_effectors (with all that hangs on them), all (as the MJCF says) or none."""
+    friction: list[float] = setting([], ge=0)
+    """Coefficients of sliding friction with the floor along and across the segments of end effectors, as [0.2, 2.0];
+    empty: as the body says."""
     end_effectors: list[str] = field(default_factory=list)
     """Bodies that touch the floor and that rewards follow; empty: those named in the clips file."""
     root_body: str = ""

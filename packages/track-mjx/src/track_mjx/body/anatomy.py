@@ -16,6 +16,7 @@ from track_mjx.body.parts import matching
 from track_mjx.body.sensors import CONTACT_SENSOR
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
+_SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
 _MUSCLE = int(mujoco.mjtDyn.mjDYN_MUSCLE)
 
 
@@ -74,8 +75,10 @@ class Anatomy:
         """
         return list(range(self.model.nu)) if names is None else _indices("actuator", "actuators", names, self.actuators)
 
-    def joint_columns(self, names: Sequence[str] | None) -> tuple[list[int], list[int]]:
-        """Return the indices in qpos and qvel of the named hinges and slides; None: all of them.
+    def joint_columns(self, names: Sequence[str] | None, *, root: bool = False) -> tuple[list[int], list[int]]:
+        """Return the indices in qpos and qvel of the named hinges and slides; None: all.
+
+        Those of a root that travels on slides are among all only where `root` is set.
 
         Raises:
             ConfigError: for an empty list, an unknown name, or a joint of another type.
@@ -84,8 +87,18 @@ class Anatomy:
         simple = np.flatnonzero(~np.isin(model.jnt_type, (_FREE, _BALL))).tolist()
         labels = joint_labels(model)
         known = [labels[joint] for joint in simple]
-        ids = simple if names is None else [simple[i] for i in _indices("hinge or slide", "joints", names, known)]
+        posture = [joint for joint in simple if root or joint not in self.root_joints]
+        ids = posture if names is None else [simple[i] for i in _indices("hinge or slide", "joints", names, known)]
         return [int(model.jnt_qposadr[j]) for j in ids], [int(model.jnt_dofadr[j]) for j in ids]
+
+    @cached_property
+    def root_joints(self) -> list[int]:
+        """Ids of the hinges and slides of a root that travels on slides, as one that stays upright."""
+        model = self.model
+        first, count = int(model.body_jntadr[self.root]), int(model.body_jntnum[self.root])
+        joints = list(range(first, first + count))
+        slides = any(model.jnt_type[joint] == _SLIDE for joint in joints) and model.body_parentid[self.root] == 0
+        return joints if slides else []
 
     @cached_property
     def quaternions(self) -> list[tuple[int, int]]:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from track_mjx._common.errors import BodyError, ConfigError, raise_all, unknown
 from track_mjx._common.mjcf import exact_xml, one_line, quick_compile, travels
+from track_mjx.body.friction import set_friction
 from track_mjx.body.inertia import set_inertia
 from track_mjx.body.parts import drop_actuators
 from track_mjx.body.sensors import add_contact_sensors, set_sensors
@@ -73,6 +74,7 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     if arena.tendons == "around_hinges":
         lead_around_hinges(spec)
     contact_geoms = _contacts(spec, arena.contacts, floor, end_effectors)
+    contact_geoms = set_friction(spec, floor, contact_geoms, arena.friction)
     _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
     set_sensors(spec, arena.sensors, root, end_effectors)
     add_contact_sensors(spec, floor, contact_geoms)

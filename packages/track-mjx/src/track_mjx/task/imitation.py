@@ -228,7 +228,7 @@ class Imitation:
     def _perturb(self, qpos: Float[Array, "env qpos"], noise: Float[Array, "env dof"]) -> Float[Array, "env qpos"]:
         """Move poses by `noise` along the joint manifold, within joint limits; quaternions keep unit length."""
         body, model = self.body, self.body.model
-        columns, dofs = (np.asarray(places, np.int32) for places in body.joint_columns(None))
+        columns, dofs = (np.asarray(places, np.int32) for places in body.joint_columns(None, root=True))
         low, high = np.full(model.nq, -np.inf, np.float32), np.full(model.nq, np.inf, np.float32)
         limited = [j for j in range(model.njnt) if model.jnt_limited[j] and model.jnt_qposadr[j] in columns]
         for joint in limited:
