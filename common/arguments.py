@@ -135,6 +135,9 @@ def explain(error: Exception) -> str:
     if group:
         available = re.search(rf"Available options in '{group[1]}':\n((?:\t.*\n?)*)", text)
         return f"{group[1]}: {unknown('preset', group[2], available[1].split() if available else [])}"
+    headless = re.search(r"In '(\w+)/([^']+)': .*Key '\1' not in", text, re.DOTALL)
+    if headless:
+        return f"{headless[1]}={headless[2]}: the file of the preset lacks its first line: # @package _global_"
     override = getattr(error, "override", None)
     if override and not re.fullmatch(r"[\w.@/+~:-]*", override.split("=", 1)[0], re.ASCII):
         return (

@@ -96,4 +96,4 @@ def test_the_command_sweeps_over_a_study_and_names_the_folders(tmp_path: Path, m
     assert [job.task.costs["control"]["weight"] for job in seen] == [0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4]
     assert {job.seed for job in seen} == {3}
     assert seen[0].network.encoder == [128, 128], "the preset given on the command line"
-    assert seen[1].out == "sweep/001_task.costs.control.weight=0.1,seed=3"
+    assert seen[1].out == "sweep/001_task.costs.control.weight-0.1_seed-3"

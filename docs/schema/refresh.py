@@ -18,7 +18,8 @@ START, END = "<!-- tables: start -->", "<!-- tables: end -->"
 
 def page_name(kind: str) -> str:
     """Return the file name of the machine-readable page of a kind."""
-    return f"mimic.{kind}-1.0.json"
+    [page] = SCHEMAS.glob(f"mimic.{kind}-*.json")
+    return page.name
 
 
 def tables(kind: str) -> str:

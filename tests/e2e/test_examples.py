@@ -113,7 +113,7 @@ def test_control_cost_sweep(example: Run, clips: Path, tmp_path: Path) -> None:
     weights = "task.costs.control.weight=0.0,0.2"
     assert example("05_control_cost_sweep.py", "--clips", str(clips), "--out", "sweep", *SMALL, weights) is None
     names = sorted(path.parent.name for path in (tmp_path / "sweep" / "runs").glob("*/run.json"))
-    assert names == ["000_task.costs.control.weight=0.0,seed=0", "001_task.costs.control.weight=0.2,seed=0"]
+    assert names == ["000_task.costs.control.weight-0.0_seed-0", "001_task.costs.control.weight-0.2_seed-0"]
     assert any((tmp_path / "sweep" / "comparison").iterdir())
 
 

@@ -108,7 +108,7 @@ def test_a_sweep_over_processes_of_one_machine(tmp_path: Path) -> None:
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     done = sweep(tmp_path, *launcher, "seed=0,1", "ppo.minibatches=2,1000")
     assert done.returncode == 2, done.stderr
-    names = [f"{i:03d}_ppo.minibatches={(2, 1000)[i // 2]},seed={i % 2}" for i in range(4)]
+    names = [f"{i:03d}_ppo.minibatches-{(2, 1000)[i // 2]}_seed-{i % 2}" for i in range(4)]
     made = sorted(path.parent.name for path in (tmp_path / "run").glob("*/run.json"))
     assert made == names[:2]
     for name in names[2:]:
@@ -125,7 +125,7 @@ def test_a_sweep_through_a_job_scheduler(tmp_path: Path) -> None:
     """Through submitit, whose local executor runs the very jobs that its Slurm executor submits."""
     done = sweep(tmp_path, "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=10", "seed=0,1")
     assert done.returncode == 0, done.stderr
-    runs = [RunFolder.open(tmp_path / "run" / f"{i:03d}_seed={i}") for i in (0, 1)]
+    runs = [RunFolder.open(tmp_path / "run" / f"{i:03d}_seed-{i}") for i in (0, 1)]
     assert [run.config().seed for run in runs] == [0, 1]
     assert [run.metrics()[-1]["steps"] for run in runs] == [256, 256]
     assert runs[0].metrics()[-1]["reward"] != runs[1].metrics()[-1]["reward"]

@@ -88,14 +88,14 @@ def test_a_reset_within_a_run_starts_elsewhere(arm_setup: Setup) -> None:
     result = arm_setup.task.step(arm_setup.reference, fields, clock, still)
     assert np.asarray(result.truncated).all()
     assert not np.asarray(result.terminated).any()
-    (first, qpos, qvel), (second, _, _) = (
+    (first, begin), (second, _) = (
         arm_setup.task.restart(arm_setup.reference, result, jax.random.key(seed)) for seed in (1, 2)
     )
     assert len(set(np.asarray(first.frame).tolist())) > 20
     assert not np.array_equal(first.frame, second.frame)
     rows = arm_setup.reference.start[np.asarray(first.clip)] + np.asarray(first.frame)
-    assert np.array_equal(qpos, arm_setup.reference.qpos[rows])
-    assert np.array_equal(qvel, arm_setup.reference.qvel[rows]), "reference velocities at reset"
+    assert np.array_equal(begin.qpos, arm_setup.reference.qpos[rows])
+    assert np.array_equal(begin.qvel, arm_setup.reference.qvel[rows]), "reference velocities at reset"
 
 
 def test_an_episode_ends_where_its_own_clip_ends(arm_setup: Setup) -> None:
@@ -128,7 +128,7 @@ def test_nothing_of_the_last_episode_is_left_after_a_reset(tmp_path: Path) -> No
         clock = task.evaluate_terms(reference, physics_at(setup, 9), clock, np.ones((1, 3), np.float32))[0]
     clock = clock._replace(frame=jnp.array([reference.length[0] - 2]))
     result = task.step(reference, physics_at(setup, 9), clock, np.ones((1, 3), np.float32))
-    fresh, _, _ = task.restart(reference, result, jax.random.key(0))
+    fresh, _ = task.restart(reference, result, jax.random.key(0))
     assert int(fresh.history.age[0]) == 0
     assert np.abs(np.asarray(fresh.action)).max() == 0
     assert np.abs(np.asarray(fresh.history.action)).max() == 0
@@ -137,7 +137,7 @@ def test_nothing_of_the_last_episode_is_left_after_a_reset(tmp_path: Path) -> No
 def test_pose_and_velocity_noise_come_from_different_keys_and_keep_quaternions_whole(tmp_path: Path) -> None:
     setup = walker(tmp_path, {"pose_noise": 0.1, "velocity_noise": 0.1})
     task, body = setup.task, setup.task.body
-    clock, qpos, qvel = task.start(setup.reference, jax.random.key(3), 200)
+    clock, (qpos, qvel, _) = task.start(setup.reference, jax.random.key(3), 200)
     rows = setup.reference.start[np.asarray(clock.clip)] + np.asarray(clock.frame)
     moved = np.zeros((200, body.model.nv))
     for i in range(200):
@@ -280,7 +280,7 @@ def test_the_split_is_by_clip_seeded_and_never_empty() -> None:
 def test_episodes_of_training_start_early_and_last_as_long_as_they_are_told(tmp_path: Path) -> None:
     setup = arm(tmp_path, {"start_frames": 7, "episode_s": 0.05})
     task, reference = setup.task, setup.followed
-    drawn, _, _ = task.start(reference, jax.random.key(0), 2000)
+    drawn, _ = task.start(reference, jax.random.key(0), 2000)
     assert set(np.asarray(drawn.frame).tolist()) == set(range(7))
     late = episode_at(setup, 2, 3, n=3)
     late = late._replace(history=late.history._replace(age=np.array([8, 9, 10])))  # the step makes 9, 10 and 11 of it

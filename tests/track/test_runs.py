@@ -90,8 +90,9 @@ def test_the_folder_holds_what_made_it(tmp_path: Path) -> None:
     assert len(table) == 11
     assert "terms/joint_position_exp" in table[0]
     assert "eval/test/mean_body_error_mm" in table[0]
-    with pytest.raises(OutputError, match="resume"):
-        RunFolder.create(run.config, run.setup.clips, [0], [1])
+    run.config.seed = 7
+    with pytest.raises(OutputError, match=r"with other settings \(seed\).*resume"):
+        RunFolder.begin(run.config, run.setup.clips, [0], [1])
 
 
 def test_rollouts_hold_what_was_followed_and_recorded_and_the_policy_that_acted(

@@ -13,7 +13,7 @@ from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import Arena, build_arena
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
-from track_mjx.task.actions import holding_ranges
+from track_mjx.task.holding import holding_ranges
 
 WHEEL = """
 <mujoco><option gravity="0 0 0"/><worldbody><body name="wheel">

@@ -14,7 +14,7 @@ from track_mjx.body.servos import moment_arms
 from track_mjx.body.tendons import lead_around_hinges, reversals
 from track_mjx.cli import description
 from track_mjx.clips import read_clips
-from track_mjx.config import ArenaConfig, PhysicsConfig
+from track_mjx.config import ArenaConfig, PhysicsConfig, TrainConfig
 
 # two segments of a worm: muscles left and right of a hinge, led around the sphere of the joint or, on the right,
 # through it, because its side site is inside; sites that pass each other beyond 68 degrees
@@ -97,7 +97,7 @@ def test_a_body_without_such_tendons_is_refused_and_check_names_the_remedy(tmp_p
     with pytest.raises(BodyError, match="no tendon of the body wraps a geom at a limited hinge"):
         build_arena(clips, ArenaConfig(tendons="around_hinges"), PhysicsConfig())
     worm = read_clips(write_clips(tmp_path / "clips.h5", WORM, end_effectors=("rear",), root="front"))
-    assert any("2 actuators of tendons pull the other way" in line for line in description(worm))
+    assert any("2 actuators of tendons pull the other way" in line for line in description(worm, TrainConfig()))
 
 
 def test_all_muscles_of_the_public_worm_pull_one_way(data_dir: Path) -> None:

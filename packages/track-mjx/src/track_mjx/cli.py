@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from copy import deepcopy
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from track_mjx._common.cli import App, Verb
-from track_mjx._common.errors import ConfigError, counted, shorten
+from track_mjx._common.errors import ConfigError, InputError, RunError, counted, shorten
 from track_mjx._common.settings import require
 from track_mjx.renamed import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from track_mjx import config as settings
     from track_mjx.body.anatomy import Anatomy
@@ -37,7 +39,7 @@ VERBS = {
         "continue a training exactly from its last checkpoint",
         config="config:ResumeConfig",
         run="cli:resume",
-        examples="track-mjx resume run=run\ntrack-mjx resume run=run steps=50_000_000",
+        examples="track-mjx resume run=run\ntrack-mjx resume run=run steps=50_000_000 clips=moved/clips.h5",
     ),
     "evaluate": Verb(
         "measure how well a controller follows train and held-out clips",
@@ -76,13 +78,14 @@ VERBS = {
         config="config:CheckConfig",
         run="cli:check",
         files="clips",
-        examples="track-mjx check results/clips.h5",
+        preset="preset=",
+        examples="track-mjx check results/clips.h5\ntrack-mjx check rat/clips.h5 preset=rat arena.actuators=torque",
     ),
     "compare": Verb(
         "summarise the runs of a sweep: mean and interval over seeds, learning curves",
         config="config:CompareConfig",
         run="cli:compare",
-        examples="track-mjx compare runs=sweep\ntrack-mjx compare runs='sweep/*,lr=0.001*' out=comparison",
+        examples="track-mjx compare runs=sweep\ntrack-mjx compare runs='sweep/*_lr-0.001*' out=comparison",
     ),
     "bench": Verb(
         "measure how fast this machine simulates and learns",
@@ -107,8 +110,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return APP.main(arguments)
 
 
+def in_memory(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Turn a lack of memory in a driver into a message."""
+
+    @wraps(run)
+    def guarded(config: Any) -> Any:
+        try:
+            return run(config)
+        except Exception as error:
+            text = " ".join(str(error).split())[:200]
+            if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "bad_alloc" in text:
+                cure = "fewer simulations (ppo.n_envs), steps (ppo.unroll) or clips need less"
+                raise RunError(f"out of memory: {cure} ({text or 'no memory is left'})") from error
+            raise
+
+    return guarded
+
+
+@in_memory
 def train(config: settings.TrainConfig) -> int:
-    """Train from the start in a new run folder."""
+    """Train in a new run folder, or continue a run with the same settings."""
     from track_mjx._common.system import use_compilation_cache
     from track_mjx.clips import read_clips
     from track_mjx.devices import by_chief, join_processes
@@ -122,13 +143,16 @@ def train(config: settings.TrainConfig) -> int:
     use_compilation_cache()
     setup = build(config, read_clips(config.clips))
     verify(setup)
-    train, test = split(
-        len(setup.clips.clip_name) - len(setup.windows), config.run.test_fraction, config.run.split_seed
+    sets = split(len(setup.clips.clip_name) - len(setup.windows), config.run.test_fraction, config.run.split_seed)
+    folder, new = by_chief(
+        lambda: RunFolder.begin(config, setup.clips, *sets), lambda: (RunFolder.open(str(config.out)), False)
     )
-    folder = by_chief(
-        lambda: RunFolder.create(config, setup.clips, train, test), lambda: RunFolder.open(str(config.out))
-    )
-    return learn(setup, folder, (train, test), resume=False)
+    try:
+        return learn(setup, folder, sets)
+    except Exception:
+        if new:
+            folder.discard()
+        raise
 
 
 def opened(run: str) -> RunFolder:
@@ -141,25 +165,27 @@ def opened(run: str) -> RunFolder:
     return folder
 
 
+@in_memory
 def resume(config: settings.ResumeConfig) -> int:
     """Continue from the last checkpoint of a run."""
-    from track_mjx.devices import join_processes
+    from track_mjx.devices import by_chief, join_processes
     from track_mjx.learning.setup import open_setup, verify
     from track_mjx.learning.terminal import learn
 
     folder = opened(config.run)
     join_processes(config.distributed)
-    settings = folder.config()
+    changed = folder.config(config.engine)
     # where a run is computed is not part of it
-    settings.run.devices, settings.run.distributed = config.devices, config.distributed
-    if config.steps is not None:
-        settings.run.steps = config.steps
-    settings.run.max_minutes = settings.run.max_minutes if config.max_minutes is None else config.max_minutes
-    setup, train, test = open_setup(folder, settings)
+    changed.run.devices, changed.run.distributed = config.devices, config.distributed
+    changed.run.max_minutes = changed.run.max_minutes if config.max_minutes is None else config.max_minutes
+    changed.run.steps, changed.ppo.n_envs = config.steps or changed.run.steps, config.n_envs or changed.ppo.n_envs
+    setup, train, test = open_setup(folder, changed, config.clips, resumed=True)
     verify(setup)
-    return learn(setup, folder, (train, test), resume=True)
+    by_chief(lambda: folder.update(changed, setup.clips), lambda: None)
+    return learn(setup, folder, (train, test))
 
 
+@in_memory
 def evaluate(config: settings.EvaluateConfig) -> None:
     """Play train and held-out clips on the policy's means, write summary, tables and figures, and print the summary."""
     from track_mjx.evaluation.assess import assess
@@ -171,8 +197,10 @@ def evaluate(config: settings.EvaluateConfig) -> None:
     sys.stdout.write(f"{summary}\n\n{target}: summary.json, tables (csv) and figures (png, svg)\n")
 
 
+@in_memory
 def rollout(config: settings.RolloutConfig) -> None:
     """Play the clips, once for each seed, and write a mimic.rollouts file."""
+    from track_mjx._common.progress import reporting
     from track_mjx.rollouts.writing import roll_out
 
     if not config.seeds:
@@ -183,7 +211,8 @@ def rollout(config: settings.RolloutConfig) -> None:
         raise ConfigError("seeds: the means are the same for every seed; set deterministic=false to draw")
     folder = opened(config.run)
     path = Path(config.out).expanduser() if config.out else folder.path / "rollouts.h5"
-    n_clips = roll_out(folder, config, path)
+    with reporting() as (_, stage):
+        n_clips = roll_out(folder, config, path, stage)
     sys.stdout.write(f"{path}: {n_clips} clips\n")
 
 
@@ -218,27 +247,33 @@ def export(config: settings.ExportConfig) -> None:
 
 
 def check(config: settings.CheckConfig) -> None:
-    """Read each file, build its arena and print a description."""
+    """Read each file, build its arena, with a preset also its task, and print a description."""
     from track_mjx.clips import read_clips
+    from track_mjx.learning.setup import build
 
     files = require(config.clips, "clips", "results/clips.h5")
     for path in [files] if isinstance(files, str) else list(files):
-        sys.stdout.write("\n  ".join(description(read_clips(path))) + "\n")
+        clips = read_clips(path)
+        if config.task.rewards:
+            build(deepcopy(config), clips)
+        sys.stdout.write("\n  ".join(description(clips, config)) + "\n")
 
 
-def description(clips: Clips) -> list[str]:
+def description(clips: Clips, config: settings.TrainConfig) -> list[str]:
     """Lines about the body and the clips of a file that can be trained on."""
     from track_mjx._common.mjcf import actuator_labels
     from track_mjx.body.anatomy import Anatomy
     from track_mjx.body.arena import build_arena
     from track_mjx.body.units import unit_lines
-    from track_mjx.config import ArenaConfig, PhysicsConfig
 
-    arena = build_arena(clips, ArenaConfig(), PhysicsConfig())
+    arena = build_arena(clips, config.arena, config.physics)
     model = arena.model
+    if model.nu == 0:
+        raise InputError(f"{clips.path}: the body has no actuators; it cannot be controlled")
     lengths = clips.clip_length / clips.rate_hz
     spread = " to ".join(dict.fromkeys(f"{length:.3g}" for length in (lengths.min(), lengths.max())))
-    body = Anatomy(arena, clips.length_unit_m, PhysicsConfig().ctrl_dt_s)
+    body = Anatomy(arena, clips.length_unit_m, config.physics.ctrl_dt_s)
+    off = f"; contacts switched off: {shorten(arena.switched_off, 6)}" if arena.switched_off else ""
     return [
         f"{clips.path}: can be trained on",
         f"body {clips.model_name}, {model.nv} degrees of freedom, "
@@ -246,6 +281,7 @@ def description(clips: Clips) -> list[str]:
         f"{counted(len(lengths), 'clip')} of {spread} s at {clips.rate_hz:g} Hz",
         f"root {arena.root_body}, end effectors {shorten(arena.end_effectors) or 'none'}, "
         f"floor {arena.floor or 'none'}",
+        *([f"arena.contacts={config.arena.contacts}{off}"] if off else []),
         *unit_lines(clips),
         *strength_lines(body, clips),
         *tendon_lines(body),
@@ -309,6 +345,7 @@ def compare_sweep(verb: str, folder: Path) -> None:
         sys.stdout.write(compare(folder, str(folder)))
 
 
+@in_memory
 def bench(config: settings.BenchConfig) -> None:
     """Measure, write ``bench.json`` and print the table."""
     from track_mjx._common.files import output_folder

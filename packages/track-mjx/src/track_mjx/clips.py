@@ -209,6 +209,16 @@ def cut(clips: Clips, length_s: float | None) -> Clips:
     return clips if length_s is None else _in_pieces(clips, _pieces(clips, length_s))
 
 
+def without_short(clips: Clips, least_s: float) -> Clips:
+    """Leave out clips that last less than `least_s`, with a warning; all stay where none is longer."""
+    lasts = (clips.clip_length - 1) / clips.rate_hz > least_s * (1 - 1e-6)
+    if lasts.all() or not lasts.any():
+        return clips
+    left_out = [name for name, long in zip(clips.clip_name, lasts, strict=True) if not long]
+    _log.warning("%s: shorter than a control step, left out: %s", clips.path, shorten(left_out, 4))
+    return _in_pieces(clips, [(i, 0, int(clips.clip_length[i])) for i in np.flatnonzero(lasts).tolist()])
+
+
 def with_windows(clips: Clips, length_s: float, stride_s: float, held_out: Collection[int]) -> tuple[Clips, list[int]]:
     """Cut clips as `cut` does, and append further windows of this length that start every `stride_s`.
 

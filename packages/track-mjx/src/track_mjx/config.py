@@ -159,7 +159,7 @@ class NetworkConfig:
     """Smallest standard deviation of an action before the hyperbolic tangent."""
     initial_std: float = setting(0.7, gt=0)
     """Standard deviation of the actions of an untrained network, before the hyperbolic tangent."""
-    action_factor: float = 1.0
+    action_factor: float = setting(1.0, ge=0)
     """Factor on the initial weights of the layer that puts out actions; small: an untrained network does not move."""
 
 
@@ -195,7 +195,7 @@ class PpoConfig:
     """Clipping of the probability ratio."""
     value_weight: float = setting(0.5, ge=0)
     """Weight of the critic's loss."""
-    entropy_weight: float = 0.01
+    entropy_weight: float = setting(0.01, ge=0)
     """Weight of the action's entropy."""
     kl_weight: float = setting(0.1, ge=0)
     """Weight of the intention's divergence from its prior, summed over dimensions."""
@@ -255,15 +255,19 @@ class RunConfig:
     steps: int = setting(10_000_000, ge=1)
     """Environment (control) steps in all."""
     max_minutes: float | None = setting(None, gt=0)
-    """Wall time after which training ends, compilation included."""
+    """Wall time after which a start of the training saves and ends, compilation included; `resume` continues it."""
+    resume: str = setting("auto", choices=("auto", "never"))
+    """What happens in the folder of a run with the same settings: auto continues it, never refuses it."""
     test_fraction: float = setting(0.2, ge=0, lt=1)
     """Part of the clips held out, by clip."""
-    split_seed: int = 0
+    split_seed: int = setting(0, ge=0)
     """Seed of that choice."""
     evaluate_every_s: float = setting(30.0, ge=0)
     """Wall time between evaluations on train and held-out clips; 0: only at the end."""
     evaluate_clips: int = setting(32, ge=1)
     """Most clips of each set that those evaluations run."""
+    evaluate_s: float | None = setting(10.0, gt=0)
+    """Longest part of a clip that they play, from its beginning, s; empty: all of it."""
     checkpoint_every_s: float = setting(60.0, ge=0)
     """Wall time between checkpoints; 0: only at the end."""
     checkpoint_every: int | None = setting(None, ge=1)
@@ -288,8 +292,8 @@ class TrainConfig:
     clips: str = ""
     """A mimic.reference_clips file, as `stac-mjx fit` writes it."""
     out: str | None = None
-    """Folder of the run; it must be new or empty."""
-    seed: int = 0
+    """Folder of the run: new, or that of a run with the same settings, which is continued."""
+    seed: int = setting(0, ge=0, le=2**31 - 1)
     """Seed of everything random in learning and physics."""
     arena: ArenaConfig = field(default_factory=ArenaConfig)
     physics: PhysicsConfig = field(default_factory=PhysicsConfig)
@@ -308,7 +312,13 @@ class ResumeConfig:
     steps: int | None = setting(None, ge=1)
     """Environment steps in all; empty: as the run was started."""
     max_minutes: float | None = setting(None, gt=0)
-    """Wall time after which training ends; empty: as the run was started."""
+    """Wall time after which this start saves and ends; empty: as the run was started."""
+    clips: str | None = None
+    """The clips file of the run where it was moved, or another one with the same clips; empty: where it was."""
+    engine: str | None = None
+    """Physics engine from now on; empty: that of the run. All episodes restart with another one."""
+    n_envs: int | None = setting(None, ge=1)
+    """Simulations side by side from now on; empty: as in the run. All episodes restart with another number."""
     devices: int | None = setting(None, ge=1)
     """JAX devices that learn, in each process; empty: all. They need not be as many as before."""
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
@@ -349,7 +359,7 @@ class RolloutConfig(PlayedRun):
 
     clip_set: str = setting("all", choices=("train", "test", "all"))
     """train, test or all."""
-    seeds: list[int] = field(default_factory=lambda: [0])
+    seeds: list[int] = setting([0], ge=0)
     """Seeds; several repeat every clip."""
     deterministic: bool = True
     """Act on the means; off: intentions and actions are sampled."""
@@ -368,8 +378,8 @@ class ReplayConfig:
 
 
 @dataclass
-class CheckConfig:
-    """Settings of `track-mjx check`."""
+class CheckConfig(TrainConfig):
+    """Settings of `track-mjx check`: those of a training that the files shall suit; most are set by a preset."""
 
     clips: Any = ""
     """A mimic.reference_clips file, or a list of files."""

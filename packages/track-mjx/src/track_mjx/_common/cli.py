@@ -51,7 +51,7 @@ class Verb:
     files: str = ""
     """Setting that arguments without ``=`` fill, as in ``check a.h5 b.h5``."""
     preset: str = ""
-    """Group and name of the preset it starts from, as ``body=mouse_arm``."""
+    """Group and name of the preset it starts from, as ``body=mouse_arm``; ``body=`` for none but those named."""
 
 
 def load(name: Any) -> Any:
@@ -66,6 +66,28 @@ def preset_names(group: str) -> list[str]:
     """Names of the presets of a group that come with the package, sorted."""
     folder = resources.files(PACKAGE) / "conf" / group
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def preset_values(group: str, name: str) -> dict[str, Any]:
+    """Settings of a preset that comes with the package, with those of the presets it starts from."""
+    import yaml
+
+    text = (resources.files(PACKAGE) / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8")
+    own: dict[str, Any] = yaml.safe_load(text) or {}
+    values: dict[str, Any] = {}
+    for base in own.pop("defaults", []):
+        if base != "_self_":
+            _merge(values, preset_values(group, base))
+    _merge(values, own)
+    return values
+
+
+def _merge(values: dict[str, Any], further: Mapping[str, Any]) -> None:
+    for key, value in further.items():
+        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
+            _merge(values[key], value)
+        else:
+            values[key] = value
 
 
 @dataclass(frozen=True)
@@ -121,12 +143,15 @@ class App:
         own = f"--config-dir DIR adds your own presets (DIR/{group or 'GROUP'}/NAME.yaml)"
         presets = f"presets ({group}=NAME): {', '.join(preset_names(group))}" if group else ""
         given = "[FILE ...] [setting=value ...]" if verb.files else "[setting=value ...]"
+        start = verb.preset.partition("=")[2]
+        values = preset_values(group, start) if start else {}
+        of = f"values of {verb.preset}, which is used where no preset is named" if start else "their defaults"
         parts = [
             f"{PROGRAM} {name}: {verb.summary}.",
             f"usage: {PROGRAM} {name} {given} [--multirun] [--cfg job] [--config-dir DIR]",
             "examples:\n" + textwrap.indent(textwrap.dedent(verb.examples).strip(), "  "),
             textwrap.fill(presets, 100, subsequent_indent="  "),
-            f"settings, with their defaults:\n{describe(load(verb.config))}",
+            f"settings, with {of}:\n{describe(load(verb.config), preset=values)}",
             "--cfg job shows the settings and does nothing; --multirun runs every combination of comma-separated "
             f"values;\n{own}; Hydra's own options: --hydra-help.\n",
         ]
@@ -206,7 +231,7 @@ class App:
         from hydra.core.config_store import ConfigStore
 
         group, _, preset = self.verbs[name].preset.partition("=")
-        defaults = [f"{name}_schema", *([{group: preset}] if group else []), "_self_"]
+        defaults = [f"{name}_schema", *([{group: preset or None}] if group else []), "_self_"]
         ConfigStore.instance().store(name=f"{name}_schema", node=load(self.verbs[name].config))
         ConfigStore.instance().store(name=name, node={"defaults": defaults})
 
@@ -269,7 +294,8 @@ def _own_folder(settings: Any, overrides: Sequence[str]) -> str | None:
     swept |= {str(key).lstrip("+") for key in current.sweeper.get("params") or {}}  # named in a study's file
     given = [item.lstrip("+") for item in current.overrides.task]
     differing = ",".join(item for item in given if item.split("=", 1)[0] in swept)
-    distinct = re.sub(r"[^\w.,=+-]+", "_", differing)[:120]
+    # neither = nor commas, which would need quotes where the folder is given as a setting
+    distinct = re.sub(r"[^\w.+-]+", "_", differing.replace("=", "-"))[:120]
     label = f"{current.job.num:03d}_{distinct or 'job'}"
     if hasattr(settings, "out"):
         settings.out = str(Path(settings.out or RESULTS) / label)

@@ -93,14 +93,26 @@ def _default(entry: Field) -> Any:
     return entry.default if entry.default_factory is MISSING else entry.default_factory()
 
 
-def describe(schema: type, width: int = 100) -> str:
-    """The settings as an indented list for ``--help``."""
+def describe(schema: type, width: int = 100, preset: Mapping[str, Any] | None = None) -> str:
+    """The settings as an indented list for ``--help``, with their defaults or the values of a preset."""
     lines = []
     for one in settings_of(schema):
-        default = "" if one.default in (None, [], {}, "") else f"  [{one.default}]"
+        value = _value_in(preset or {}, one.key, one.default)
+        shown = ", ".join(map(str, value)) if isinstance(value, Mapping) else value
+        default = "" if value in (None, [], {}, "") else f"  [{shown}]"
         lines.append(f"  {one.key}{default}")
         lines += textwrap.wrap(one.help, width, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
+
+
+def _value_in(tree: Mapping[str, Any], key: str, default: Any) -> Any:
+    """Look up a dotted key in nested mappings."""
+    here: Any = tree
+    for part in key.split("."):
+        if not isinstance(here, Mapping) or part not in here:
+            return default
+        here = here[part]
+    return here
 
 
 def validate(config: Any, where: str = "settings", further: Sequence[str] = ()) -> None:

@@ -57,16 +57,16 @@ def _physics(setup: Setup, n_envs: int, n_steps: int) -> Iterator[int]:
     task, arena = setup.task, setup.task.body.arena
     engine = make_engine(setup.config.physics, arena.model, arena.n_substeps, ())
     start = jax.jit(task.start, static_argnames="n_envs")
-    _, qpos, qvel = start(setup.on_device(setup.followed), jax.random.key(setup.config.seed), n_envs=n_envs)
+    _, begin = start(setup.on_device(setup.followed), jax.random.key(setup.config.seed), n_envs=n_envs)
     low, high = task.body.ctrl_range
     drawn = np.random.default_rng(setup.config.seed).random((n_steps, n_envs, arena.model.nu))
     controls = (low + (high - low) * drawn).astype(np.float32)
-    everyone, qpos, qvel = np.ones(n_envs, bool), np.asarray(qpos), np.asarray(qvel)
+    everyone, begin = np.ones(n_envs, bool), tuple(map(np.asarray, begin))
     reset = jax.jit(engine.reset) if engine.traceable else engine.reset
     scan = jax.jit(lambda state: jax.lax.scan(lambda s, c: (engine.step(s, c), None), state, controls)[0])
     state = engine.init(n_envs)
     while True:
-        state = reset(state, everyone, qpos, qvel)
+        state = reset(state, everyone, *begin)
         if engine.traceable:
             state = jax.block_until_ready(scan(state))
         else:

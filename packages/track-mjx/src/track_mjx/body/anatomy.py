@@ -12,12 +12,15 @@ import numpy as np
 from track_mjx._common.errors import ConfigError, raise_all, unknown
 from track_mjx._common.mjcf import actuator_labels, body_labels, joint_labels
 from track_mjx.body.arena import Arena
+from track_mjx.body.ground import floor_height
 from track_mjx.body.parts import matching
-from track_mjx.body.sensors import CONTACT_SENSOR
+from track_mjx.body.sensors import CONTACT_SENSOR, is_contact_of
+from track_mjx.body.servos import position_servos
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
-_MUSCLE = int(mujoco.mjtDyn.mjDYN_MUSCLE)
+_MUSCLE, _INTEGRATOR = int(mujoco.mjtDyn.mjDYN_MUSCLE), int(mujoco.mjtDyn.mjDYN_INTEGRATOR)
+_ON_JOINT, _ON_JOINT_IN_PARENT = int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,19 +128,40 @@ class Anatomy:
 
     @cached_property
     def ctrl_range(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest control of each actuator: its range, 0..1 for muscles without one, else -1..1."""
+        """Lowest and highest control of each actuator: its range; without one 0..1 for muscles, else -1..1.
+
+        A position servo without a range takes the controls that hold its joint at its limits, if it has these.
+        """
         model = self.model
         muscle = model.actuator_dyntype == _MUSCLE
         limited = model.actuator_ctrllimited.astype(bool)
         low = np.where(limited, model.actuator_ctrlrange[:, 0], np.where(muscle, 0.0, -1.0))
         high = np.where(limited, model.actuator_ctrlrange[:, 1], 1.0)
+        bias, gain, joint = model.actuator_biasprm, model.actuator_gainprm[:, 0], model.actuator_trnid[:, 0]
+        on_joint = np.isin(model.actuator_trntype, (_ON_JOINT, _ON_JOINT_IN_PARENT))
+        speeds = model.actuator_dyntype == _INTEGRATOR
+        for i in np.flatnonzero(position_servos(model) & on_joint & ~limited & ~speeds):
+            if model.jnt_limited[joint[i]]:
+                ends = -(bias[i, 0] + bias[i, 1] * model.actuator_gear[i, 0] * model.jnt_range[joint[i]]) / gain[i]
+                low[i], high[i] = ends.min(), ends.max()
         return low.astype(np.float32), high.astype(np.float32)
+
+    @cached_property
+    def joint_dofs(self) -> list[int]:
+        """Indices in qvel of all joints but those of a root that travels; balls have three."""
+        model, joints = self.model, self.model.dof_jntid.tolist()
+        return [v for v, j in enumerate(joints) if model.jnt_type[j] != _FREE and j not in self.root_joints]
+
+    @cached_property
+    def floor_height(self) -> float:
+        """Height of the floor, in the model's unit; 0 where there is none."""
+        return floor_height(self.model, self.arena.floor)
 
     @cached_property
     def contact_columns(self) -> dict[str, list[int]]:
         """Indices in the sensor data for contact of each end effector with the floor."""
         columns = {
-            body: [c for geom in geoms for c in self._sensors.get(CONTACT_SENSOR + geom, ())]
+            body: [c for geom in geoms for name, at in self._sensors.items() if is_contact_of(name, geom) for c in at]
             for body, geoms in self.arena.contact_geoms.items()
         }
         return {body: indices for body, indices in columns.items() if indices}

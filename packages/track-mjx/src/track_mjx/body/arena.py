@@ -16,6 +16,7 @@ from jaxtyping import Float
 from track_mjx._common.errors import BodyError, ConfigError, raise_all, unknown
 from track_mjx._common.mjcf import exact_xml, one_line, quick_compile, travels
 from track_mjx.body.friction import set_friction
+from track_mjx.body.ground import Ground, find_ground
 from track_mjx.body.inertia import set_inertia
 from track_mjx.body.parts import drop_actuators
 from track_mjx.body.sensors import add_contact_sensors, set_sensors
@@ -25,7 +26,6 @@ from track_mjx.clips import Clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
 
 _FLOOR = "arena_floor"
-_MEMORY_BYTES = 1 << 26
 _GROUND_FRAMES = 400
 """Most frames used to find the height of the ground, spread over the recording."""
 _GROUND_PERCENTILE = 10.0
@@ -49,6 +49,10 @@ class Arena:
     """Geoms that may touch the floor, by end effector."""
     n_substeps: int
     """Physics steps in a control step."""
+    others: tuple[str, ...] = ()
+    """Further geoms of the scene that end effectors may touch."""
+    switched_off: tuple[str, ...] = ()
+    """Geoms that collide in the MJCF but not here (``arena.contacts``)."""
 
 
 def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Arena:
@@ -69,15 +73,18 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     if root not in names:
         problems.append(f"arena.root_body: {unknown('body', root, names)}")
     raise_all(BodyError, str(clips.path), problems)
-    floor = _floor(spec, arena, travels(original))
+    collided = {geom.name for geom in spec.geoms if geom.contype or geom.conaffinity}
+    ground = _ground(spec, arena, clips, root)
+    floor = ground.floor
     set_inertia(spec, arena)
     if arena.tendons == "around_hinges":
         lead_around_hinges(spec)
-    contact_geoms = _contacts(spec, arena.contacts, floor, end_effectors)
+    contact_geoms = _contacts(spec, arena.contacts, ground, end_effectors)
     contact_geoms = set_friction(spec, floor, contact_geoms, arena.friction)
+    off = collided - {geom.name for geom in spec.geoms if geom.contype or geom.conaffinity}
     _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
     set_sensors(spec, arena.sensors, root, end_effectors)
-    add_contact_sensors(spec, floor, contact_geoms)
+    add_contact_sensors(spec, [name for name in (floor, *ground.others) if name], contact_geoms)
     drop_actuators(spec, arena.drop_actuators)
     set_actuators(spec, arena.actuators, arena.servo_hz, end_effectors)
     _set_options(spec, physics)
@@ -89,7 +96,7 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
         model = mujoco.MjModel.from_xml_string(xml, dict(clips.assets))
     except (ValueError, mujoco.FatalError) as error:
         raise BodyError(f"{clips.path}: MuJoCo rejects the body in its arena: {one_line(error)}") from error
-    return Arena(model, xml, root, end_effectors, floor, contact_geoms, n_substeps)
+    return Arena(model, xml, root, end_effectors, floor, contact_geoms, n_substeps, ground.others, tuple(sorted(off)))
 
 
 def substeps(physics: PhysicsConfig) -> int:
@@ -119,22 +126,21 @@ def _name_geoms(spec: mujoco.MjSpec) -> None:
             taken.add(name)
 
 
-def _floor(spec: mujoco.MjSpec, arena: ArenaConfig, root_moves: bool) -> str:
-    """Return the name of the floor, adding one if it is needed; empty: no floor."""
-    planes = [geom.name for geom in spec.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
+def _ground(spec: mujoco.MjSpec, arena: ArenaConfig, clips: Clips, root: str) -> Ground:
+    """Return what the animal may stand on, adding a floor if it is needed."""
     if arena.floor == "off":
-        for geom in [geom for geom in spec.geoms if geom.name in planes]:
+        for geom in [geom for geom in spec.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]:
             spec.delete(geom)
-        return ""
-    if planes:
-        return planes[0]
-    if arena.floor == "auto" and not root_moves:
-        return ""
+    model = quick_compile(spec)
+    found = find_ground(model, root, clips.qpos[0])
+    level = bool(found.floor) and model.geom(found.floor).type[0] == mujoco.mjtGeom.mjGEOM_PLANE
+    if level or arena.floor == "off" or (arena.floor == "auto" and (found.floor or not travels(model))):
+        return found
     spec.worldbody.add_geom(
         name=_FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], rgba=[0.75, 0.78, 0.8, 1], contype=1,
         conaffinity=1,
     )  # fmt: skip
-    return _FLOOR
+    return Ground(_FLOOR, (*found.others, *([found.floor] if found.floor else [])))
 
 
 def _set_floor_height(
@@ -145,13 +151,16 @@ def _set_floor_height(
     if not floor or (height_m is None and not geoms):
         return
     model = quick_compile(spec)
-    if model.body_dofnum[model.geom_bodyid[model.geom(floor).id]]:
-        return  # a moving floor keeps its place
+    geom = model.geom(floor)
+    if geom.type[0] != mujoco.mjtGeom.mjGEOM_PLANE or model.body_weldid[geom.bodyid[0]]:
+        if height_m is not None:
+            raise ConfigError(f"arena.floor_height_m: the ground {floor!r} of the body is not a plane at rest")
+        return  # ground of another shape, and one that moves, keep their places
     height = ground_height(model, geoms, clips.qpos) if height_m is None else height_m / clips.length_unit_m
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
-    geom = next(geom for geom in spec.geoms if geom.name == floor)
-    geom.pos = geom.pos + np.array([0.0, 0.0, height - data.geom_xpos[model.geom(floor).id, 2]])
+    plane = next(geom for geom in spec.geoms if geom.name == floor)
+    plane.pos = plane.pos + np.array([0.0, 0.0, height - data.geom_xpos[model.geom(floor).id, 2]])
 
 
 def ground_height(model: mujoco.MjModel, geoms: Sequence[str], qpos: Float[np.ndarray, "frame qpos"]) -> float:
@@ -189,21 +198,26 @@ def lowest_point(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> float
     return height - float(model.geom_rbound[geom])
 
 
-def _contacts(spec: mujoco.MjSpec, mode: str, floor: str, end_effectors: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Keep only the configured contacts; return the geoms of each end effector that may touch the floor."""
+def _contacts(
+    spec: mujoco.MjSpec, mode: str, ground: Ground, end_effectors: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Keep only the configured contacts; return the geoms of each end effector that may touch the ground."""
     geoms = {name: tuple(_colliding_geoms(spec.body(name), set(end_effectors))) for name in end_effectors}
     if mode == "all":
         return geoms
-    wanted = {geom for group in geoms.values() for geom in group} if mode == "end_effectors" and floor else set()
+    grounds = {ground.floor, *ground.others} - {""}
+    wanted = {geom for group in geoms.values() for geom in group} if mode == "end_effectors" and grounds else set()
     for pair in list(spec.pairs):
-        others = {pair.geomname1, pair.geomname2} - {floor}
-        if floor not in (pair.geomname1, pair.geomname2) or not others <= wanted:
+        both = {pair.geomname1, pair.geomname2}
+        if not both & grounds or not both - grounds <= wanted:
             spec.delete(pair)
     paired = {name for pair in spec.pairs for name in (pair.geomname1, pair.geomname2)}
+    model = quick_compile(spec)
     for geom in spec.geoms:
-        # bits: the floor has type 1, feet have affinity 1, everything else collides with nothing
-        geom.contype = int(geom.name == floor and bool(wanted))
-        geom.conaffinity = int(geom.name in wanted and geom.name not in paired)
+        # bits: the ground has type 1, feet have affinity 1, and objects that move both; the rest collides with nothing
+        moves = bool(model.body_weldid[model.geom(geom.name).bodyid[0]])
+        geom.contype = int(geom.name in grounds and bool(wanted))
+        geom.conaffinity = int(geom.name in wanted and geom.name not in paired) or int(geom.contype and moves)
     return geoms if wanted else {}
 
 
@@ -228,4 +242,4 @@ def _set_options(spec: mujoco.MjSpec, physics: PhysicsConfig) -> None:
     spec.option.ls_iterations = physics.ls_iterations
     # Disable autoreset: MuJoCo would silently restart a diverged simulation.
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
-    spec.memory = min(spec.memory, _MEMORY_BYTES) if spec.memory > 0 else -1
+    spec.memory = spec.nconmax = spec.njmax = -1  # what is needed, whatever the MJCF says

@@ -9,7 +9,8 @@ import mujoco
 from track_mjx.body.parts import matching
 
 CONTACT_SENSOR = "contact_with_floor_"
-"""Prefix of the names of the sensors for contact between a geom and the floor."""
+"""Prefix of the names of the sensors for contact between a geom and the ground."""
+_ON = "_on_"
 
 _AT_ROOT = {
     "velocimeter": mujoco.mjtSensor.mjSENS_VELOCIMETER,
@@ -48,14 +49,21 @@ def set_sensors(spec: mujoco.MjSpec, wanted: Sequence[str], root: str, end_effec
             )  # fmt: skip
 
 
-def add_contact_sensors(spec: mujoco.MjSpec, floor: str, contact_geoms: dict[str, tuple[str, ...]]) -> None:
-    """Add one sensor per contact geom for contact with the floor.
+def add_contact_sensors(spec: mujoco.MjSpec, grounds: Sequence[str], contact_geoms: dict[str, tuple[str, ...]]) -> None:
+    """Add one sensor for contact of each contact geom with each geom of the ground.
 
-    Geom against floor is the only form of contact sensor that all engines support.
+    Geom against geom is the only form of contact sensor that all engines support.
     """
-    for geom in dict.fromkeys(geom for group in contact_geoms.values() for geom in group if floor):
-        spec.add_sensor(
-            name=CONTACT_SENSOR + geom, type=mujoco.mjtSensor.mjSENS_CONTACT, objtype=mujoco.mjtObj.mjOBJ_GEOM,
-            objname=geom, reftype=mujoco.mjtObj.mjOBJ_GEOM, refname=floor,
-            intprm=[1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1],
-        )  # fmt: skip
+    for geom in dict.fromkeys(geom for group in contact_geoms.values() for geom in group):
+        for ground in grounds:
+            spec.add_sensor(
+                name=f"{CONTACT_SENSOR}{geom}" + ("" if ground == grounds[0] else f"{_ON}{ground}"),
+                type=mujoco.mjtSensor.mjSENS_CONTACT, objtype=mujoco.mjtObj.mjOBJ_GEOM, objname=geom,
+                reftype=mujoco.mjtObj.mjOBJ_GEOM, refname=ground,
+                intprm=[1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1],
+            )  # fmt: skip
+
+
+def is_contact_of(sensor: str, geom: str) -> bool:
+    """Say whether a sensor measures contact of a geom with the ground."""
+    return sensor == f"{CONTACT_SENSOR}{geom}" or sensor.startswith(f"{CONTACT_SENSOR}{geom}{_ON}")

@@ -8,14 +8,17 @@ mass of the body at the distance of that foot, shared between half of the feet. 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import mujoco
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from track_mjx._common.errors import BodyError, ConfigError
+from track_mjx._common.errors import BodyError, ConfigError, counted, shorten
 from track_mjx._common.mjcf import quick_compile
+
+_log = logging.getLogger(__name__)
 
 _HINGE = int(mujoco.mjtJoint.mjJNT_HINGE)
 TINY = 1e-6
@@ -44,10 +47,27 @@ def set_actuators(spec: mujoco.MjSpec, mode: str, servo_hz: float, end_effectors
         _servos(spec, servo_hz, end_effectors)
 
 
+def position_servos(model: mujoco.MjModel) -> Bool[np.ndarray, " actuator"]:
+    """Say which actuators pull towards a length: their force falls with it, and rises with their input."""
+    affine = model.actuator_biastype == mujoco.mjtBias.mjBIAS_AFFINE
+    return affine & (model.actuator_biasprm[:, 1] < 0) & (model.actuator_gainprm[:, 0] > 0)
+
+
 def _motors(spec: mujoco.MjSpec) -> None:
-    """Turn position servos into motors with their force range."""
+    """Turn position servos into motors with their force range; those that integrate a speed lose their state.
+
+    Other actuators stay as they are, which is logged for those that are not motors.
+    """
+    servo = position_servos(quick_compile(spec))
+    others = [
+        actuator.name
+        for actuator in spec.actuators
+        if not servo[actuator.id] and (actuator.biastype or actuator.dyntype)
+    ]
+    if others:
+        _log.warning("arena.actuators=torque: not position servos, and kept as they are: %s", shorten(others))
     for actuator in spec.actuators:
-        if actuator.biastype != mujoco.mjtBias.mjBIAS_AFFINE:
+        if not servo[actuator.id]:
             continue
         largest = float(np.abs(actuator.forcerange).max())
         if not largest > 0:
@@ -55,6 +75,8 @@ def _motors(spec: mujoco.MjSpec) -> None:
         actuator.gainprm = [largest, *[0.0] * (len(actuator.gainprm) - 1)]
         actuator.biastype, actuator.biasprm = mujoco.mjtBias.mjBIAS_NONE, [0.0] * len(actuator.biasprm)
         actuator.ctrllimited, actuator.ctrlrange = True, [-1.0, 1.0]
+        if actuator.dyntype == mujoco.mjtDyn.mjDYN_INTEGRATOR:
+            actuator.dyntype, actuator.actlimited = mujoco.mjtDyn.mjDYN_NONE, False
 
 
 def _servos(spec: mujoco.MjSpec, hz: float, end_effectors: Sequence[str]) -> None:
@@ -67,6 +89,10 @@ def _servos(spec: mujoco.MjSpec, hz: float, end_effectors: Sequence[str]) -> Non
     if not moved:
         raise BodyError("arena.actuators=servo: no actuator of the body moves a hinge")
     inertia = _inertias(model, end_effectors)
+    _log.warning(
+        "arena.actuators=servo: %s take the place of %s and %s of the body",
+        counted(len(moved), "servo"), counted(model.nu, "actuator"), counted(model.ntendon, "tendon"),
+    )  # fmt: skip
     joints = list(spec.joints)  # not in the order of the model; `id` is their number there
     for elements in (spec.actuators, spec.tendons, spec.keys):
         for element in list(elements):

@@ -27,6 +27,9 @@ LACKING = 0.3
 _RIDGE = 1e-3
 """Weight of low effort against matching torques, as a part of the mean effect of an actuator."""
 
+_SWEEPS = 200
+"""Passes of the coordinate descent over all actuators."""
+
 
 class Strength(NamedTuple):
     """What a movement requires of actuators."""
@@ -78,6 +81,27 @@ def strength(
         lacking.append(np.linalg.norm(needs - effects.T @ use) / max(needed, np.finfo(float).tiny))
         efforts.append(np.abs(use - idle) / np.maximum(idle, 1 - idle))
     return Strength(np.array(lacking), np.array(efforts))
+
+
+def static_use(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Float[np.ndarray, "frame actuator"]:
+    """Return the part of each actuator's control range, 0 to 1, that holds poses; idle where nothing holds them.
+
+    The same least squares as in `strength`, solved for all frames at once by coordinate descent within the bounds.
+    """
+    still = np.zeros((len(qpos), body.model.nv))
+    effects, idle, needs = map(np.stack, zip(*_demands(body, qpos, still, still), strict=True))
+    ridge = _RIDGE * (effects**2).sum(2).mean(1)[:, None]
+    quadratic = effects @ effects.swapaxes(1, 2)
+    quadratic += ridge[:, :, None] * np.eye(idle.shape[1])
+    linear = np.einsum("fad,fd->fa", effects, needs) + ridge * idle
+    use = idle.copy()
+    for _ in range(_SWEEPS):
+        for i in range(use.shape[1]):
+            slope = linear[:, i] - np.einsum("fa,fa->f", quadratic[:, i], use)
+            curvature = np.maximum(quadratic[:, i, i], np.finfo(float).tiny)
+            use[:, i] = np.clip(use[:, i] + slope / curvature, 0.0, 1.0)
+    missing, needed = (np.linalg.norm(needs - np.einsum("fad,fa->fd", effects, u), axis=1) for u in (use, idle))
+    return np.where((missing < LACKING * needed)[:, None], use, idle)
 
 
 def _demands(

@@ -50,6 +50,7 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
         "clips_of_the_run": not config.clips or bool(train),
         "ends_by": [*reasons_of(setup.task)[1 : None if limit is not None else -1]],
         "deviation_mm": config.deviation_mm,
+        "not_finite": {name: count for name, count in realigned.broken.items() if count},
         "set": config.clip_set,
         **numbers[config.clip_set],
         "sets": numbers,

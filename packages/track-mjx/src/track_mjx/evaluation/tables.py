@@ -163,6 +163,9 @@ def _ends(sets: Mapping[str, Mapping[str, Any]], summary: Mapping[str, Any]) -> 
     lines = [f"episodes end early by: {by}"]
     if summary["ends_by"] == ["non_finite"]:
         lines[0] += " (the task has no other terminations; deviation_mm=X ends them X mm from the reference)"
+    if summary["not_finite"]:
+        steps = ", ".join(f"{name} in {count}" for name, count in summary["not_finite"].items())
+        lines.append(f"  WARNING: not finite, by control steps: {steps}")
     for name, numbers in sets.items():
         early = ", ".join(f"{count} by {reason}" for reason, count in numbers["ended_early"].items())
         half = numbers["half_of_episodes_ended_after_s"]

@@ -14,7 +14,7 @@ from track_mjx.learning.clip_sampling import Outcomes, outcomes_of
 from track_mjx.learning.failures import Failure, failure_in, first_of
 from track_mjx.learning.ppo import Transition
 from track_mjx.physics.divided import DividedEngine
-from track_mjx.physics.fields import AnyArray, Engine, PhysicsState
+from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks
 from track_mjx.policy.policy import Policy, sample
@@ -47,6 +47,8 @@ class Totals(NamedTuple):
     """Sum of their returns."""
     reasons: Array
     """(reason,) how many ended for each; 0 is the end of the clip."""
+    broken: dict[str, Array]
+    """Steps in which the state (``state``) or a term was not finite, by name."""
     outcomes: Outcomes | None
     """By clip, where these decide which are drawn."""
     failure: Failure
@@ -67,9 +69,8 @@ class Outcome(NamedTuple):
     transition: Transition
     totals: Totals
     done: Array
-    qpos: Array
-    """Start pose of the simulations that ended; their velocity is next."""
-    qvel: Array
+    start: Start
+    """Physics of the simulations that ended, after the reset."""
 
 
 class Collector:
@@ -99,13 +100,13 @@ class Collector:
 
     def begin(self, reference: Reference, key: Array, n_envs: int) -> tuple[Any, Carry]:
         """Start all simulations; return physics and carry."""
-        episode, qpos, qvel = self._start(reference, key, n_envs)
+        episode, start = self._start(reference, key, n_envs)
         spread, own, n_here = self.devices.spread, self.devices.own, self.devices.own_count(n_envs)
         everyone = np.ones(n_here, bool)
         if self.engine.traceable:
-            state = self._step.reset(self.engine.init(n_envs), spread(everyone), qpos, qvel)
+            state = self._step.reset(self.engine.init(n_envs), spread(everyone), *start)
         else:
-            state = self._step.reset(self.engine.init(n_here), everyone, own(qpos), own(qvel))
+            state = self._step.reset(self.engine.init(n_here), everyone, *map(own, start))
         latent = np.zeros((n_here, self.networks.config.latent), np.float32)
         return state, Carry(episode, spread(latent), spread(np.zeros(n_here, np.float32)))
 
@@ -127,7 +128,7 @@ class Collector:
             )
             done = own(outcome.done)
             if done.any():
-                state = self.engine.reset(state, done, own(outcome.qpos), own(outcome.qvel))
+                state = self.engine.reset(state, done, *map(own, outcome.start))
             carry = outcome.carry
             transitions.append(outcome.transition)
             totals.append(outcome.totals)
@@ -140,7 +141,7 @@ class Collector:
         def step(carried: tuple[Any, Carry], keys: Array) -> tuple[tuple[Any, Carry], tuple[Transition, Totals]]:
             state, carry = carried
             state, outcome = self._step.traced(policy, reference, state, carry.episode, carry, keys)
-            state = self.engine.reset(state, outcome.done, outcome.qpos, outcome.qvel)
+            state = self.engine.reset(state, outcome.done, *outcome.start)
             return (state, outcome.carry), (outcome.transition, outcome.totals)
 
         keys = jax.random.split(key, 2 * self.unroll)
@@ -158,7 +159,7 @@ class Collector:
     ) -> Outcome:
         """Restart what has ended, and keep what learning and the log need."""
         result = self.task.limited(result)
-        episode, qpos, qvel = self.task.restart(reference, result, key)
+        episode, start = self.task.restart(reference, result, key)
         done, age = result.done, result.episode.history.age
         returned = carry.episode_reward + result.reward
         transition = Transition(
@@ -183,11 +184,12 @@ class Collector:
             episode_steps=jnp.where(done, age, 0).sum(),
             episode_reward=jnp.where(done, returned, 0.0).sum(),
             reasons=(which[:, None] == jnp.arange(n_reasons)).sum(0),
+            broken={name: value.sum() for name, value in result.broken.items()},
             outcomes=None
             if self.task.config.clip_sampling == "uniform"
             else outcomes_of(ended.clip, result.terminated, done, len(reference.length)),
             failure=failure_in(failed, ended.clip, ended.frame - 1, act.action, act.start),
         )
         carry = Carry(episode, act.details.latent, jnp.where(done, 0.0, returned))
-        divided = self.devices.divided((carry, transition, done, qpos, qvel))
+        divided = self.devices.divided((carry, transition, done, start))
         return Outcome(divided[0], divided[1], self.devices.copied(totals), *divided[2:])

@@ -136,7 +136,7 @@ def prior_divergence(
 def loss(
     networks: Networks, config: PpoConfig, parameters: Any, sample: Sample, kl_weight: Array, key: Array
 ) -> tuple[AnyArray, dict[str, Array]]:
-    """Loss of a minibatch, and its parts for the log."""
+    """Loss of a minibatch, and its parts for the log; truncated steps teach neither policy nor critic."""
     step = sample.step
     out = networks.policy(parameters, step.observation, step.noise)
     ratio = jnp.exp(log_probability(out.location, out.scale, step.raw) - step.log_prob)
@@ -144,9 +144,10 @@ def loss(
     if config.normalize_advantages:
         advantage = normalized_advantages(advantage, step.truncated)
     clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
-    policy_loss = -jnp.minimum(ratio * advantage, clipped * advantage).mean()
+    counted = jnp.where(step.truncated, 0.0, 1.0) / jnp.maximum((~step.truncated).sum(), 1)
+    policy_loss = -(counted * jnp.minimum(ratio * advantage, clipped * advantage)).sum()
     value = networks.value(parameters, step.observation)
-    value_loss = 0.5 * ((value - sample.value_target) ** 2).mean()
+    value_loss = 0.5 * (counted * (value - sample.value_target) ** 2).sum()
     # entropy after tanh has no closed form: that of the normal, plus the tanh's part at one draw
     draw = out.location + out.scale * jax.random.normal(key, out.location.shape)
     squash = (2.0 * (jnp.log(2.0) - draw - jax.nn.softplus(-2.0 * draw))).sum(-1)

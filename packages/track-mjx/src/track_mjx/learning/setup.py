@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,7 @@ from track_mjx._common.settings import validate
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import build_arena
 from track_mjx.body.parts import lock_joints
-from track_mjx.clips import Clips, cut, read_clips, with_windows
+from track_mjx.clips import Clips, cut, read_clips, with_windows, without_short
 from track_mjx.config import TrainConfig
 from track_mjx.devices import devices_for
 from track_mjx.physics.engine import engine_name, make_engine, verify_division
@@ -28,10 +29,12 @@ from track_mjx.policy.networks import Networks
 from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.runs.checkpoints import unflatten
 from track_mjx.runs.run_folder import RunFolder
-from track_mjx.task.actions import holding_controls, holding_ranges
+from track_mjx.task.holding import holding_controls, holding_ranges
 from track_mjx.task.imitation import Imitation, used_fields
 from track_mjx.task.reference import Reference, build_reference, choose
 from track_mjx.task.step import Observation
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ class Setup:
     def observation(self) -> Observation:
         """An observation of one simulation, zeros, for its shape."""
         physics = zero_physics(self.task.body.model, 1)
-        shapes = jax.eval_shape(lambda: self.task.observe(self.followed, physics, self.task.episode(1)))
+        shapes = jax.eval_shape(self.task.observe, self.followed, physics, self.task.episode(1))
         return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
@@ -87,7 +90,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     """
     validate(config)
     engine_name(config.physics.engine)
-    clips, windows = _cut(clips, config)
+    clips, windows = _cut(without_short(clips, config.physics.ctrl_dt_s), config)
     clips = lock_joints(clips, config.arena.lock_joints)
     arena = build_arena(clips, config.arena, config.physics)
     body = Anatomy(arena, clips.length_unit_m, config.physics.ctrl_dt_s)
@@ -154,7 +157,12 @@ SETS = ("train", "test", "all")
 
 
 def open_setup(
-    folder: RunFolder, settings: TrainConfig, clips: str | None = None, *, whole: bool = False
+    folder: RunFolder,
+    settings: TrainConfig,
+    clips: str | None = None,
+    *,
+    whole: bool = False,
+    resumed: bool = False,
 ) -> tuple[Setup, list[int], list[int]]:
     """Rebuild the task of a run.
 
@@ -163,12 +171,14 @@ def open_setup(
         settings: its settings, perhaps changed.
         clips: another clips file; None: that of the run.
         whole: do not cut the clips of that file, whatever the run did with its own.
+        resumed: the run is trained further, on the clips of the same names, also where the file is another one.
 
     Returns:
         The setup, and the numbers of train and held-out clips; of another file, all count as held out.
 
     Raises:
-        RunError: when the file has another body, or lacks clips of the run.
+        RunError: when the file has another body, is not the one the run was trained on though none was given, or
+            lacks clips of the run.
         UserError: as `read_clips` and `build` do.
     """
     record = folder.record()
@@ -176,14 +186,22 @@ def open_setup(
         if not clips or hashlib.sha256(Path(clips).expanduser().read_bytes()).hexdigest() == record.clips_sha256:
             raise ConfigError("whole=true: pieces of the run's own clips were trained on; give others as clips=FILE")
         settings.task.clip_s = None
-    path = Path(clips or record.clips)
+    path = Path(clips or record.clips).expanduser()
+    if not clips and not path.exists():
+        raise InputError(f"{path}: no such file; if the clips of the run were moved, clips=FILE says where they are")
     loaded = read_clips(path)
     if loaded.model_sha256 != record.model_sha256:
         raise RunError(
             f"{path}: its body ({loaded.model_name}) is not the one the run was trained with ({record.model_name}): "
             "another MJCF or another scale"
         )
-    other = clips is not None and loaded.sha256 != record.clips_sha256
+    same = loaded.sha256 == record.clips_sha256
+    if not same and not clips:
+        takes = "trains on its clips of the same names" if resumed else "counts all its clips as held out"
+        raise RunError(f"{path}: not the file the run was trained on; it was changed since. clips={path} {takes}")
+    if not same and resumed:
+        _log.warning("%s: not the file the run was trained on; its clips of the same names are used", path)
+    other = not same and not resumed
     if other:
         settings.task.clip_stride_s = None
     setup = build(settings, loaded)

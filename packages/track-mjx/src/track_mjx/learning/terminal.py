@@ -15,41 +15,50 @@ from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
 from track_mjx.runs.curves import draw_curves
 from track_mjx.runs.loggers import open_trackers
-from track_mjx.runs.run_folder import CURVES, RunFolder
+from track_mjx.runs.run_folder import CURVES, RunFolder, resume_command
+
+_WARNINGS = ("SIGUSR1", "SIGUSR2")
 
 
-def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]], *, resume: bool) -> int:
+def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]]) -> int:
     """Train as a command does: progress on the terminal, signals, logs, curves at the end; return the exit code.
 
-    Of several processes, one writes files and logs; the others only compute.
+    A run that has a checkpoint is continued. Of several processes, one writes files and logs; the others only compute.
     """
+    steps = setup.config.run.steps
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signals())
-        trainer = Trainer(setup, folder, *sets)
-        if resume:
-            trainer.resume()
         if jax.process_index() > 0:
+            trainer = Trainer(setup, folder, *sets)
+            trainer.resume()
             trainer.run(lambda: bool(stopped()))
             return 0
         log, stage = stack.enter_context(reporting(folder.path / "train.log", append=True))
-        reports = [
-            training_bar(stage, setup.config.run.steps, trainer.progress.steps),
-            *open_trackers(setup.config, folder.path, stack),
-        ]
-        if resume:
-            log.info("resumed at step %d", trainer.progress.steps)
+        trainer = Trainer(setup, folder, *sets)
+        trainer.resume()
+        done = trainer.progress.steps
+        reports = [training_bar(stage, steps, done), *open_trackers(setup.config, folder, done, stack)]
+        if done:
+            log.info("resumed at step %d", done)
+        if done >= steps:
+            log.info("all %d steps are done; %s continues", steps, resume_command(folder.path, "steps=MORE"))
 
         def report(line: Mapping[str, Any]) -> None:
             for each in reports:
                 each(line)
 
         trainer.report = report
-        trainer.run(lambda: bool(stopped()))
+        in_time = trainer.run(lambda: bool(stopped()))
         lines = folder.metrics()
         draw_curves(lines, folder.path / CURVES)
-        if stopped():
-            log.info("stopped by %s at step %d and saved; `track-mjx resume run=%s` continues", stopped(),
-                     trainer.progress.steps, folder.path)  # fmt: skip
+        if stopped() or not in_time:
+            what = (
+                f"stopped by {stopped()}"
+                if stopped()
+                else f"run.max_minutes={setup.config.run.max_minutes:g} are over:"
+            )
+            log.info("%s at step %d of %d and saved; %s continues", what, trainer.progress.steps, steps,
+                     resume_command(folder.path))  # fmt: skip
         else:
             log.info("%s", closing_line(lines[-1]) if lines else f"{folder.path}: no metrics are left")
     return 0
@@ -87,17 +96,26 @@ def training_bar(stage: Stage, total: int, done: int) -> Callable[[Mapping[str, 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], str]]:
-    """Yield a function that names the SIGTERM or SIGINT received since, if any; a second one stops at once."""
+    """Yield a function that names the first signal that asked to stop, if any; the same one again stops at once.
+
+    Job schedulers announce the end of a job's time with SIGUSR1 or SIGUSR2. Where they have set a handler, as submitit
+    does to queue the job again, it is called after everything was saved.
+    """
     received: list[str] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        received.append(signal.Signals(number).name)
-        if len(received) > 1:
+        name = signal.Signals(number).name
+        if name in received:
             raise KeyboardInterrupt
+        received.append(name)
 
-    old = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", *_WARNINGS) if hasattr(signal, name)]
+    old = {number: signal.signal(number, handle) for number in known}
     try:
         yield lambda: received[0] if received else ""
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+    scheduler = old[getattr(signal, received[0])] if received and received[0] in _WARNINGS else None
+    if callable(scheduler):
+        scheduler(getattr(signal, received[0]), None)

@@ -6,24 +6,27 @@ made right after a line of metrics, so that a resumed run leaves no gap in the m
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from track_mjx._common.errors import RunError
+from track_mjx._common.errors import RunError, shorten
 from track_mjx.devices import devices_for
 from track_mjx.learning import ppo
 from track_mjx.learning.clip_sampling import Outcomes, no_outcomes, remembered, weights
 from track_mjx.learning.collect import Carry, Collector, Totals
 from track_mjx.learning.failures import FAILURE, save_failure
 from track_mjx.learning.setup import Setup
+from track_mjx.physics.engine import engine_name
 from track_mjx.policy.metrics import parts_of, score, summary
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import empty_statistics
@@ -34,6 +37,8 @@ from track_mjx.task.step import Observation
 _log = logging.getLogger(__name__)
 
 Report = Callable[[Mapping[str, Any]], None]
+_FEW_STEPS = 3
+"""Episodes that end early after so many control steps, on average, teach nothing."""
 
 
 @dataclass
@@ -61,6 +66,7 @@ class Trainer:
     def __init__(
         self, setup: Setup, folder: RunFolder, train: list[int], test: list[int], report: Report | None = None
     ) -> None:
+        self._began = time.monotonic()
         self.setup, self.folder, self.train, self.test = setup, folder, train, test
         self.report = report or (lambda line: None)
         config = setup.config
@@ -70,7 +76,9 @@ class Trainer:
         self.player = Player(setup.task, setup.networks, setup.engine(), setup.on_device(setup.reference))
         self.drawn = [*train, *setup.windows]
         self.followed = self.devices.copy(setup.on_device(setup.followed, self.drawn))
-        self.played = setup.on_device(setup.followed)
+        most = math.inf if config.run.evaluate_s is None else round(config.run.evaluate_s / setup.task.body.ctrl_dt)
+        lengths = np.minimum(setup.followed.length, max(1, most) + 1).astype(np.int32)
+        self.played = setup.on_device(setup.followed._replace(length=lengths))
         self.key = jax.random.key(config.seed)
         parameters = setup.networks.init(jax.random.fold_in(self.key, 0), setup.observation)
         optimizer_state = ppo.optimizer(config.ppo).init(parameters)
@@ -82,6 +90,7 @@ class Trainer:
         adaptive = setup.task.config.clip_sampling != "uniform"
         self.outcomes = no_outcomes(len(self.drawn)) if adaptive else None
         self._totals: list[Totals] = []
+        self._warned: set[str] = set()
         self._losses: list[dict[str, Any]] = []
         self._mark()
         self._evaluated_at = self._saved_at = time.monotonic()
@@ -158,32 +167,50 @@ class Trainer:
         steps = self.folder.checkpoints.steps()
         saved = f"the last good checkpoint is at step {steps[-1]}" if steps else "no checkpoint was made yet"
         names = ", ".join(name for name, value in losses.items() if not math.isfinite(float(value)))
+        seen = self._broken_observations(batch[0].observation)
+        if seen:
+            names += f"; observations that are not finite: {shorten(seen)}"
         return (
             f"{self.folder.path}: at step {self.progress.steps} the loss is not finite ({names}); {saved}; {path.name} "
             "holds the batch and the networks before it; a smaller ppo.learning_rate or limited costs may help"
         )
 
+    def _broken_observations(self, observation: Observation) -> list[str]:
+        """Names of the observation terms that are not finite in a batch."""
+        names: dict[str, None] = {}
+        for group, values in observation._asdict().items():
+            broken = np.logical_not(np.isfinite(self.devices.own(values)).reshape(-1, values.shape[-1]).all(0))
+            terms = self.setup.task.observed_by(self.setup.followed, group)
+            names |= dict.fromkeys(term for term, bad in zip(terms, broken.tolist(), strict=True) if bad)
+        return list(names)
+
     # the loop
 
-    def run(self, stop: Callable[[], bool] = lambda: False) -> None:
-        """Train until the steps or the time of the config are used up or `stop` returns True; evaluate and save."""
+    def run(self, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Train until the steps or the time of the config are used up or `stop` returns True; evaluate and save.
+
+        Once `stop` is True nothing is evaluated any more, so that the checkpoint is there within seconds. Return False
+        where the time ended it.
+        """
         run = self.config.run
-        deadline = None if run.max_minutes is None else 60 * run.max_minutes
-        stopped = False
-        while self.progress.steps < run.steps and not stopped:
+        deadline = math.inf if run.max_minutes is None else self._began + 60 * run.max_minutes
+        stopped = self.devices.any(stop())
+        late = False
+        while self.progress.steps < run.steps and not stopped and not late:
             self.advance()
             last = self.progress.steps >= run.steps
-            stopped = self.devices.any(stop() or (deadline is not None and self.seconds() > deadline))
-            if self.progress.iteration % run.log_every == 0 or last or stopped:
-                self._log_line(last or stopped)
+            stopped, late = self.devices.any(stop()), self.devices.any(time.monotonic() > deadline)
+            if self.progress.iteration % run.log_every == 0 or last or stopped or late:
+                self._log_line(last or stopped or late, stop)
         if self.devices.chief:
             self.folder.write_table()
+        return not late or self.progress.steps >= run.steps
 
     def seconds(self) -> float:
         """Return the wall time of the run so far."""
         return self.progress.seconds + time.monotonic() - self._marks["start"]
 
-    def _log_line(self, final: bool) -> None:
+    def _log_line(self, final: bool, stop: Callable[[], bool] = lambda: False) -> None:
         line = self._numbers()
         run, now = self.config.run, time.monotonic()
         # evaluations and checkpoints count in the line after them: the lines together last as long as the run
@@ -191,8 +218,8 @@ class Trainer:
         due = run.evaluate_every_s > 0 and now - self._evaluated_at >= run.evaluate_every_s
         evaluated, saved = self.devices.chiefs(final or due, final or self._checkpoint_due(due))
         best = None
-        if evaluated and self.devices.chief:
-            evaluation = self.evaluate()
+        evaluation = self.evaluate(stop) if evaluated and self.devices.chief else {}
+        if evaluation:
             best = self._score(evaluation)
             line |= {f"eval/{key}/{name}": v for key, group in evaluation.items() for name, v in group.items()}
             self._evaluated_at = time.monotonic()
@@ -227,6 +254,7 @@ class Trainer:
         speed = (self.progress.steps - self._marks["steps"]) / max(1e-9, time.monotonic() - self._marks["log"])
         episodes = max(1, int(totals.episodes))
         task = self.setup.task
+        self._warn_of(totals)
         self._totals, self._losses = [], []
         return {
             "iteration": self.progress.iteration,
@@ -245,15 +273,29 @@ class Trainer:
             "learning/kl_weight": self.kl_weight(),
         }
 
-    def evaluate(self) -> dict[str, dict[str, Any]]:
-        """Return numbers of train and held-out clips, the policy using its means."""
-        out, parts = {}, parts_of(self.setup.task)
+    def _warn_of(self, totals: Totals) -> None:
+        """Say once what makes episodes useless: terms that are not finite, and ends in their first steps."""
+        broken = {f"{name} is not finite": int(count) for name, count in totals.broken.items() if count}
+        ended = dict(zip(self.setup.task.reasons, map(int, totals.reasons), strict=True))
+        early = sum(ended.values()) - ended["clip_end"]
+        if early > 0.5 * totals.episodes and totals.episode_steps < _FEW_STEPS * totals.episodes:
+            reason = max(ended, key=lambda name: ended[name] if name != "clip_end" else -1)
+            broken[f"most episodes end within {_FEW_STEPS} control steps, most by {reason}"] = early
+        for what, count in broken.items():
+            if what not in self._warned:
+                self._warned.add(what)
+                _log.warning("step %d: %s (%d times since the last line of metrics)", self.progress.steps, what, count)
+
+    def evaluate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, dict[str, Any]]:
+        """Return numbers of train and held-out clips, the policy using its means; nothing once `stop` is True."""
+        out, parts, run = {}, parts_of(self.setup.task), self.config.run
         for name, clips in (("train", self.train), ("test", self.test)):
-            chosen = evaluated_clips(clips, self.config.run.evaluate_clips, self.config.seed)
-            if chosen:
+            chosen = evaluated_clips(clips, run.evaluate_clips, self.config.seed)
+            if chosen and not stop():
                 policy = self.devices.local(self.learner.policy)
+                self.player.watch = lambda _done, _of: not stop()
                 out[name] = summary(parts, self.player.play(policy, self.played, np.asarray(chosen)))
-        return out
+        return {} if stop() else out
 
     # saving and restoring
 
@@ -267,8 +309,17 @@ class Trainer:
             "iteration": np.int64(self.progress.iteration),
             "steps": np.int64(self.progress.steps),
             "seconds": np.float64(self.seconds()),
+            "fits": self._fits(),
             **({} if self.outcomes is None else {"outcomes": self.outcomes}),
         }
+
+    def _fits(self) -> np.ndarray:
+        """What the state of simulations depends on, as a number: it is restored only where that is the same."""
+        config = self.config
+        physics = asdict(replace(config.physics, engine=engine_name(config.physics.engine), threads=0))
+        clips = [self.setup.clips.sha256, config.task.clip_s, config.ppo.n_envs]
+        text = json.dumps([physics, asdict(config.arena), clips])
+        return np.frombuffer(hashlib.sha256(text.encode()).digest()[:8], np.int64)
 
     def save(self, best: float | None = None) -> None:
         """Make a checkpoint; `best` is its score, where it was evaluated."""
@@ -287,12 +338,21 @@ class Trainer:
     def restore(self, which: str | int = "last") -> None:
         """Restore a checkpoint of the run, and drop the metrics after it."""
         step, flat = self.folder.checkpoints.load(which)
-        state = unflatten(flat, self.state(), str(self.folder.checkpoints.path(step)))
-        devices = self.devices
+        where, like, devices = str(self.folder.checkpoints.path(step)), self.state(), self.devices
+        episodes = {name: flat.pop(name) for name in list(flat) if name.startswith(("carry/", "physics/"))}
+        present = {name: like.pop(name) for name in ("carry", "physics")}
+        fits = flat.setdefault("fits", like["fits"])
+        state = unflatten(flat, like, where)
         self.learner = devices.copy(jax.tree.map(jnp.asarray, state["learner"]))
-        self.carry = devices.spread(Carry(*jax.tree.map(jnp.asarray, devices.part(state["carry"]))))
-        self.physics = self.collector.engine.load(self.physics, devices.part(state["physics"]))
         self.key = state["key"]
+        try:
+            if not np.array_equal(fits, like["fits"]):
+                raise RunError(f"{where}: its simulations are of another engine, physics, arena, clips or ppo.n_envs")
+            kept = unflatten(episodes, present, where)
+            self.carry = devices.spread(Carry(*jax.tree.map(jnp.asarray, devices.part(kept["carry"]))))
+            self.physics = self.collector.engine.load(self.physics, devices.part(kept["physics"]))
+        except RunError as error:
+            _log.warning("%s; all episodes restart", error)
         if self.outcomes is not None:
             self.outcomes = Outcomes(*state["outcomes"])
             self._weigh_clips()

@@ -37,9 +37,9 @@ class DividedEngine:
         """Advance all simulations by one control step."""
         return self._on_each(self._engine.step)(state, ctrl)
 
-    def reset(self, state: Any, mask: Any, qpos: Any, qvel: Any) -> Any:
+    def reset(self, state: Any, mask: Any, qpos: Any, qvel: Any, act: Any = None) -> Any:
         """Restart the simulations in `mask`."""
-        return self._on_each(self._engine.reset)(state, mask, qpos, qvel)
+        return self._on_each(self._engine.reset)(state, mask, qpos, qvel, act)
 
     def read(self, state: Any) -> PhysicsState:
         """Return what the task reads."""

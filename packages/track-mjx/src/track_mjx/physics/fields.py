@@ -33,6 +33,15 @@ class PhysicsState(NamedTuple):
     sensordata: AnyArray
 
 
+class Start(NamedTuple):
+    """State from which simulations restart."""
+
+    qpos: AnyArray
+    qvel: AnyArray
+    act: AnyArray
+    """State of the actuators that have one."""
+
+
 def zero_physics(model: mujoco.MjModel, n_envs: int) -> PhysicsState:
     """Return a state with the right shapes, all zero."""
     shapes = {
@@ -60,8 +69,10 @@ class Engine(Protocol):
         """Advance all simulations by one control step."""
         ...
 
-    def reset(self, state: Any, mask: Bool[AnyArray, " env"], qpos: AnyArray, qvel: AnyArray) -> Any:
-        """Restart the simulations in `mask` from these poses and velocities, at rest otherwise."""
+    def reset(
+        self, state: Any, mask: Bool[AnyArray, " env"], qpos: AnyArray, qvel: AnyArray, act: AnyArray | None = None
+    ) -> Any:
+        """Restart the simulations in `mask` from these poses, velocities and activations (None: 0)."""
         ...
 
     def read(self, state: Any) -> PhysicsState:

@@ -110,10 +110,11 @@ class MjxEngine:
     def _forward(self, data: Any) -> Any:
         return mjx.forward(self._model, data)
 
-    def reset(self, state: Any, mask: Any, qpos: Any, qvel: Any) -> Any:
+    def reset(self, state: Any, mask: Any, qpos: Any, qvel: Any, act: Any = None) -> Any:
         """Restart the simulations in `mask`."""
         mask = jnp.asarray(mask)
         fresh = self._blank(len(mask)).replace(qpos=jnp.asarray(qpos), qvel=jnp.asarray(qvel))
+        fresh = fresh if act is None else fresh.replace(act=jnp.asarray(act))
         fresh = jax.vmap(self._forward)(fresh)
         return jax.tree.map(lambda new, old: _choose(mask, new, old), fresh, state)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
+from mujoco.batch import Batch, SimulationError
 
+from track_mjx._common.errors import RunError
 from track_mjx._common.system import n_cores
 from track_mjx.physics.fields import PhysicsState
 
@@ -51,8 +54,16 @@ class NativeEngine:
         self._n_substeps = n_substeps
         self._threads = threads or n_cores()
         self._wanted = set(PhysicsState._fields if wanted is None else wanted) | {"qpos", "qvel"}
-        # MuJoCo would print warnings and write a log file; the task detects and counts diverged simulations
-        mujoco.set_mju_user_warning(lambda text: _log.debug("MuJoCo: %s", text))
+        # MuJoCo would print every warning and write a log file
+        self.warnings: Counter[str] = Counter()
+        mujoco.set_mju_user_warning(self._warned)
+
+    def _warned(self, text: str) -> None:
+        """Count a warning of MuJoCo by its kind, and log the first of each."""
+        kind = re.sub(r"[-+\d.]+(e[-+]?\d+)?", "#", text)
+        self.warnings[kind] += 1
+        if self.warnings[kind] == 1:
+            _log.warning("MuJoCo: %s (others of this kind are not shown)", " ".join(text.split()))
 
     def init(self, n_envs: int) -> NativeState:
         """Return `n_envs` simulations at the model's reference pose."""
@@ -68,11 +79,14 @@ class NativeEngine:
         """Advance all simulations by one control step."""
         state.bound["ctrl"][:] = ctrl
         # else derived fields are those of one physics step before; a persistent batch continues from this stage
-        state.batch.step(nstep=self._n_substeps, stage=_VELOCITY)
+        try:
+            state.batch.step(nstep=self._n_substeps, stage=_VELOCITY)
+        except SimulationError as error:
+            raise RunError(f"MuJoCo cannot simulate the body: {' '.join(str(error).split())[:300]}") from error
         self._copy(state)
         return state
 
-    def reset(self, state: NativeState, mask: Any, qpos: Any, qvel: Any) -> NativeState:
+    def reset(self, state: NativeState, mask: Any, qpos: Any, qvel: Any, act: Any = None) -> NativeState:
         """Restart the simulations in `mask`."""
         ids = np.flatnonzero(mask)
         if len(ids) == 0:
@@ -80,9 +94,12 @@ class NativeEngine:
         state.batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
         state.bound["qpos"][ids] = np.asarray(qpos)[ids]
         state.bound["qvel"][ids] = np.asarray(qvel)[ids]
+        if act is not None:
+            state.bound["act"][ids] = np.asarray(act)[ids]
         state.batch.forward(ids, stage=int(mujoco.mjtStage.mjSTAGE_ACC))
-        for name in self._wanted:
-            state.current[name][ids] = state.bound[name][ids]
+        with np.errstate(over="ignore"):
+            for name in self._wanted:
+                state.current[name][ids] = state.bound[name][ids]
         return state
 
     def read(self, state: NativeState) -> PhysicsState:
@@ -90,8 +107,9 @@ class NativeEngine:
         return PhysicsState(**state.current)
 
     def _copy(self, state: NativeState) -> None:
-        for name in self._wanted:
-            np.copyto(state.current[name], state.bound[name], casting="same_kind")
+        with np.errstate(over="ignore"):  # a simulation that diverges may exceed single precision
+            for name in self._wanted:
+                np.copyto(state.current[name], state.bound[name], casting="same_kind")
 
     def save(self, state: NativeState) -> dict[str, np.ndarray]:
         """Return the integration state of every simulation, and the fields as of the last call."""
@@ -115,4 +133,7 @@ def _make_batch(model: mujoco.MjModel, n_envs: int, threads: int) -> Batch:
         return Batch(model, n_envs, threads, persistent=True)
     except (MemoryError, ValueError) as error:
         _log.info("%d simulations share their buffers, which is slower: %s", n_envs, error)
-        return Batch(model, n_envs, threads)
+        try:
+            return Batch(model, n_envs, threads)
+        except ValueError as failed:
+            raise MemoryError(str(failed)) from failed

@@ -6,6 +6,7 @@ ended.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from track_mjx.physics.fields import AnyArray, Engine, PhysicsState
+from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks, PolicyOutput
 from track_mjx.policy.policy import Policy, act
@@ -64,6 +65,8 @@ class Rollout(NamedTuple):
     """(clip, step, body) distance of every moving body from its reference after the step."""
     joint_error_rad: np.ndarray
     """(clip, step, joint) angle, or model units for slides."""
+    broken: dict[str, int]
+    """Steps in which the state (``state``) or a term was not finite, by name."""
     recording: Recording | None
     """None unless `record` was set."""
 
@@ -91,6 +94,7 @@ class _Tape:
         self.shape = n_clips, n_steps
         self.valid, self.terminated = np.zeros(self.shape, bool), np.zeros(self.shape, bool)
         self.ended_by, self.reason = np.zeros(self.shape, np.uint8), np.zeros(n_clips, np.uint8)
+        self.broken: dict[str, int] = {}
         self._arrays: dict[str, Any] = {}
 
     def add(self, i: int, taken: np.ndarray, ended_by: np.ndarray, step: PlayedStep) -> None:
@@ -99,6 +103,8 @@ class _Tape:
         self.terminated[:, max(0, i - 1)] |= stopped & broken & (i > 0)
         self.valid[:, i], self.terminated[:, i], self.ended_by[:, i] = taken & ~broken, stopped & ~broken, ended_by
         self.reason = np.where(self.reason > 0, self.reason, ended_by)
+        for name, bad in step.result.broken.items():
+            self.broken[name] = self.broken.get(name, 0) + int((np.asarray(bad) & taken).sum())
         self.put("steps", i, (step.result.reward, step.result.metrics, step.body_error_m, step.joint_error_rad))
 
     def put(self, name: str, i: int, tree: Any, further: int = 0) -> None:
@@ -114,7 +120,15 @@ class _Tape:
         """Return all steps."""
         kept = self._arrays
         recording = Recording(kept["states"], *kept["acts"]) if "acts" in kept else None
-        return Rollout(self.valid, self.terminated, self.ended_by, self.reason, *kept["steps"], recording=recording)
+        return Rollout(
+            self.valid,
+            self.terminated,
+            self.ended_by,
+            self.reason,
+            *kept["steps"],
+            broken=self.broken,
+            recording=recording,
+        )
 
 
 class Player:
@@ -129,6 +143,8 @@ class Player:
 
     def __init__(self, task: Imitation, networks: Networks, engine: Engine, recorded: Reference | None = None) -> None:
         self.task, self.networks, self.engine, self.recorded = task, networks, engine, recorded
+        self.watch: Callable[[int, int], bool] = lambda _done, _of: True
+        """Called after each step with the number of steps taken and their total; False ends the playing."""
         self._step = ControlStep(task, engine, self._decide, self._finish)
         self._start = jax.jit(task.start_at)
         self._states: dict[int, Any] = {}
@@ -155,8 +171,8 @@ class Player:
         """
         clips = np.asarray(clips, np.int32)
         n_steps = np.asarray(reference.length)[clips] - 1
-        episode, qpos, qvel = self._start(reference, clips, np.zeros_like(clips))
-        state = self._begin(len(clips), qpos, qvel)
+        episode, start = self._start(reference, clips, np.zeros_like(clips))
+        state = self._begin(len(clips), start)
         running, tape = np.ones(len(clips), bool), _Tape(len(clips), int(n_steps.max()))
         if record:
             tape.put("states", 0, self.engine.read(state), 1)
@@ -171,7 +187,7 @@ class Player:
             tape.add(i, taken, ended_by, outcome)
             if realign is None:
                 running = running & (ended_by == 0)
-            done = not (running & (i + 1 < n_steps)).any()
+            done = not (self.watch(i + 1, int(n_steps.max())) and (running & (i + 1 < n_steps)).any())
             restart = (ended_by > 0) if realign is not None else outcome.result.reason == NON_FINITE
             if restart.any() and not done:
                 state, episode = self._restart(reference, state, episode, restart)
@@ -186,15 +202,15 @@ class Player:
         self, reference: Reference, state: Any, episode: EpisodeState, which: np.ndarray
     ) -> tuple[Any, EpisodeState]:
         """Put some simulations on the reference, at the frames they have reached."""
-        fresh, qpos, qvel = self._start(reference, episode.clip, episode.frame)
-        state = self._step.reset(state, which, np.asarray(qpos), np.asarray(qvel))
+        fresh, start = self._start(reference, episode.clip, episode.frame)
+        state = self._step.reset(state, which, *map(np.asarray, start))
         return state, choose(which, fresh, episode)
 
-    def _begin(self, n: int, qpos: Array, qvel: Array) -> Any:
+    def _begin(self, n: int, start: Start) -> Any:
         state = self._states.get(n)
         if state is None or self.engine.traceable:
             state = self._states[n] = self.engine.init(n)
-        return self._step.reset(state, np.ones(n, bool), np.asarray(qpos), np.asarray(qvel))
+        return self._step.reset(state, np.ones(n, bool), *map(np.asarray, start))
 
     def _decide(self, policy: Policy, observation: Observation, key: Array | None) -> tuple[AnyArray, PolicyOutput]:
         return act(self.networks, policy, observation, key)

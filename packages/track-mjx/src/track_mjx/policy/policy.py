@@ -14,6 +14,8 @@ from track_mjx.task.step import Observation
 
 CLIP = 10.0
 """Normalised observations are clipped to this magnitude."""
+_TINY = 1e-15
+"""Standard deviation below which an observation is a constant, whatever its mean."""
 
 
 class Statistics(NamedTuple):
@@ -79,7 +81,9 @@ def normalize(statistics: Statistics, batch: Float[AnyArray, "*batch n"]) -> Flo
     variance = statistics.deviations / jnp.maximum(statistics.count, 1.0)
     known = statistics.count > 1
     deviation = jnp.where(known, jnp.sqrt(variance), 1.0)
-    scale = jnp.where(deviation > 1e-6, 1.0 / jnp.maximum(deviation, 1e-6), 0.0)
+    # relative to the numbers themselves, because units may be small: torques of an insect are below 1e-6 N m
+    least = 1e-6 * jnp.abs(statistics.mean) + _TINY
+    scale = jnp.where(deviation > least, 1.0 / jnp.maximum(deviation, least), 0.0)
     return jnp.clip((batch - statistics.mean) * scale, -CLIP, CLIP)
 
 

@@ -1,4 +1,4 @@
-"""Rollouts as files: what body and network did on every clip; see docs/schema/rollouts.md (mimic.rollouts 1.0).
+"""Rollouts as files: what body and network did on every clip; see docs/schema/rollouts.md (mimic.rollouts 1.1).
 
 A rollout of T control steps has T + 1 states: ctrl[k], action[k] and activations[k] act on state k and give state k +
 1. Values after the last step taken are NaN, and `valid` is 0.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -17,6 +17,7 @@ import numpy as np
 from track_mjx._common.files import output_file
 from track_mjx._common.hdf5.info import FileInfo, Source, info_attributes, info_values
 from track_mjx._common.hdf5.writing import build_record, write_record
+from track_mjx._common.progress import Stage, counter, silent
 from track_mjx._common.system import generator, now
 from track_mjx.config import RolloutConfig
 from track_mjx.learning.setup import Setup, open_setup, policy_of, sets_of
@@ -37,10 +38,14 @@ class Origin:
     """Environment steps the policy was trained for; None where no trained policy acted."""
     checkpoint_sha256: str | None = None
     """Hash of the checkpoint that acted."""
+    clip_set: tuple[str, ...] = ()
+    """Set of each clip in the training, ``train`` or ``test``; "" where it is not known."""
 
 
-def roll_out(folder: RunFolder, config: RolloutConfig, path: Path) -> int:
+def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage = silent) -> int:
     """Play the clips of a run, or of another file, once a seed, and write them; return how many clips.
+
+    `stage` shows the progress of each pass.
 
     Raises:
         TrackError: when run, checkpoint or clips do not fit, or the file cannot be written.
@@ -54,8 +59,15 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path) -> int:
     player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
     reference = setup.on_device(setup.followed)
     seeds = [None] if config.deterministic else list(config.seeds)
-    played = [player.play(policy, reference, np.asarray(clips), seed=seed, record=True) for seed in seeds]
-    write_rollouts(path, setup, clips, played, config, Origin(player.engine.name, step, policy_sha256(leaves)))
+
+    def pass_of(seed: int | None) -> Rollout:
+        show = counter(stage, "rollout" if seed is None else f"seed {seed}")
+        player.watch = lambda done, of: show(done, of) is None
+        return player.play(policy, reference, np.asarray(clips), seed=seed, record=True)
+
+    own = {**dict.fromkeys(train, "train"), **(dict.fromkeys(test, "test") if train else {})}
+    origin = Origin(player.engine.name, step, policy_sha256(leaves), tuple(own.get(clip, "") for clip in clips))
+    write_rollouts(path, setup, clips, [pass_of(seed) for seed in seeds], config, origin)
     return len(clips)
 
 
@@ -85,12 +97,15 @@ def write_rollouts(
     """
     together = played[0] if len(played) == 1 else jax.tree.map(lambda *x: np.stack(x), *played)
     values = variables(setup, clips, together, config)
+    values["clip_set"] = origin.clip_set or ("",) * len(clips)
     if len(played) > 1:
         values["seed"] = np.asarray(config.seeds, np.int64)
     about = _file_info(setup, len(clips), config)
     attributes = {
         **info_attributes(about, KIND),
-        **asdict(origin),
+        "engine": origin.engine,
+        "checkpoint_step": origin.checkpoint_step,
+        "checkpoint_sha256": origin.checkpoint_sha256,
         "ctrl_dt_s": setup.task.body.ctrl_dt,
         "sim_dt_s": setup.config.physics.sim_dt_s,
         "n_substeps": setup.task.body.arena.n_substeps,

@@ -10,7 +10,7 @@ import glob
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from scipy import stats
 from track_mjx._common.errors import RunError, shorten
 from track_mjx._common.files import output_folder, write_json, write_table
 from track_mjx.runs.curves import COLOURS
-from track_mjx.runs.run_folder import RECORD, RunFolder
+from track_mjx.runs.run_folder import RECORD, RunFolder, flat_settings
 
 IGNORED_SETTINGS = ("seed", "out", "run", "clips", "physics.threads")
 """Settings, and groups of settings, in which runs of one group may differ."""
@@ -107,14 +107,7 @@ def has_runs(folder: Path) -> bool:
 def read_run(folder: Path) -> Run:
     """Read what a run left."""
     opened = RunFolder.open(folder)
-    return Run(folder, dict(_flat(asdict(opened.config()))), opened.metrics())
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    out: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        out += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else [(f"{prefix}{key}", value)]
-    return out
+    return Run(folder, flat_settings(opened.config()), opened.metrics())
 
 
 def differing(runs: Sequence[Run]) -> list[str]:

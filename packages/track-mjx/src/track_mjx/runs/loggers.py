@@ -11,15 +11,26 @@ from typing import Any
 
 from track_mjx._common.errors import ConfigError
 from track_mjx.config import TrainConfig
+from track_mjx.runs.run_folder import RunFolder
 
 Log = Callable[[Mapping[str, Any]], None]
 
 
-def open_trackers(config: TrainConfig, folder: Path, stack: ExitStack) -> list[Log]:
-    """Functions that each take a line of metrics; what they hold open is closed with `stack`."""
+def open_trackers(config: TrainConfig, folder: RunFolder, done: int, stack: ExitStack) -> list[Log]:
+    """Functions that each take a line of metrics; what they hold open is closed with `stack`.
+
+    Args:
+        config: settings of the run.
+        folder: its folder.
+        done: steps done before; what was logged after them is dropped.
+        stack: of the training.
+
+    Raises:
+        ConfigError: when a tracker is not installed, or refuses the run.
+    """
     logs: list[Log] = []
     if config.run.tensorboard:
-        logs.append(_tensorboard(folder / "tensorboard", stack))
+        logs.append(_tensorboard(folder.path / "tensorboard", done, stack))
     if config.run.wandb:
         logs.append(_wandb(config, folder, stack))
     return logs
@@ -37,8 +48,9 @@ def _extra(module: str, setting: str) -> Any:
         raise ConfigError(f"run.{setting}: not installed; pip install 'track-mjx[{setting}]'") from error
 
 
-def _tensorboard(folder: Path, stack: ExitStack) -> Log:
-    writer = _extra("tensorboardX", "tensorboard").SummaryWriter(str(folder))
+def _tensorboard(folder: Path, done: int, stack: ExitStack) -> Log:
+    further = {"purge_step": done + 1} if done else {}
+    writer = _extra("tensorboardX", "tensorboard").SummaryWriter(str(folder), **further)
     stack.callback(writer.close)
 
     def log(line: Mapping[str, Any]) -> None:
@@ -48,8 +60,18 @@ def _tensorboard(folder: Path, stack: ExitStack) -> Log:
     return log
 
 
-def _wandb(config: TrainConfig, folder: Path, stack: ExitStack) -> Log:
+def _wandb(config: TrainConfig, folder: RunFolder, stack: ExitStack) -> Log:
     wandb = _extra("wandb", "wandb")
-    run = wandb.init(project=config.run.wandb, dir=str(folder), name=folder.name, config=asdict(config), resume="allow")
+    try:
+        run = wandb.init(
+            project=config.run.wandb,
+            dir=str(folder.path),
+            name=folder.path.name,
+            config=asdict(config),
+            id=folder.record().tracker_id,
+            resume="allow",
+        )
+    except wandb.Error as error:
+        raise ConfigError(f"run.wandb: {' '.join(str(error).split())}") from error
     stack.callback(run.finish)
     return lambda line: run.log(_numbers(line), step=int(line["steps"]))

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from track_mjx._common.errors import OutputError, RunError, output_error
+from track_mjx._common.errors import OutputError, RunError, output_error, shorten
 from track_mjx._common.files import output_folder, write_table, write_text
 from track_mjx._common.settings import plain_yaml
 from track_mjx._common.system import environment, now
@@ -48,6 +52,8 @@ class RunRecord:
     """When."""
     environment: Mapping[str, str]
     """Versions of programs."""
+    tracker_id: str | None = None
+    """Name of the run at experiment trackers, so that a resumed run stays one run there."""
 
 
 class RunFolder:
@@ -62,11 +68,29 @@ class RunFolder:
         self.checkpoints = Checkpoints(path / "checkpoints", self.config().run.keep_checkpoints)
 
     @classmethod
+    def begin(cls, config: TrainConfig, clips: Clips, train: list[int], test: list[int]) -> tuple[RunFolder, bool]:
+        """Make the folder of a run, or open that of a run with the same settings; say whether it is new.
+
+        Raises:
+            OutputError: when the folder holds another run.
+        """
+        path = output_folder(config.out, "run")
+        if not (path / RECORD).exists():
+            return cls.create(config, clips, train, test), True
+        cure = f"{resume_command(path)} continues it; another out=... starts a new one"
+        if config.run.resume == "never" or not (path / CONFIG).exists():
+            raise OutputError(f"{path}: there is a run already; {cure}")
+        folder = cls(path)
+        others = folder.other_settings(config, clips)
+        if others:
+            raise OutputError(f"{path}: there is a run already, with other settings ({shorten(others, 4)}); {cure}")
+        folder.update(config, clips)
+        return folder, False
+
+    @classmethod
     def create(cls, config: TrainConfig, clips: Clips, train: list[int], test: list[int]) -> RunFolder:
         """Make the folder of a new run."""
         path = output_folder(config.out, "run")
-        if (path / RECORD).exists():
-            raise OutputError(f"{path}: there is a run already; `track-mjx resume run={path}` continues it")
         record = RunRecord(
             clips=str(clips.path.absolute()),
             clips_sha256=clips.sha256,
@@ -76,6 +100,7 @@ class RunFolder:
             test=tuple(clips.clip_name[i] for i in test),
             started_utc=now(),
             environment=environment(),
+            tracker_id=uuid.uuid4().hex[:12],
         )
         write_text(path / CONFIG, config_yaml(config))
         write_text(path / METRICS, "")
@@ -89,6 +114,36 @@ class RunFolder:
         if not (folder / RECORD).is_file() or not (folder / CONFIG).is_file():
             raise RunError(f"{folder}: not the folder of a run: {RECORD} or {CONFIG} is missing")
         return cls(folder)
+
+    def other_settings(self, config: TrainConfig, clips: Clips) -> list[str]:
+        """Settings of the run that are not those of `config`, without those that may change; clips by their content."""
+        mine, given = flat_settings(self.config()), flat_settings(config)
+        names = [name for name in {**mine, **given} if mine.get(name) != given.get(name) and not _may_change(name)]
+        if not any(name.startswith("task.action_range.") for name in given):  # found from the clips when the run began
+            names = [name for name in names if not name.startswith("task.action_range")]
+        return names + (["clips"] if clips.sha256 != self.record().clips_sha256 else [])
+
+    def update(self, config: TrainConfig, clips: Clips) -> None:
+        """Store what a resumed run changes for good: its end, engine, number of simulations and clips file."""
+        stored, record = self.config(), self.record()
+        stored.run.steps, stored.ppo.n_envs = config.run.steps, config.ppo.n_envs
+        stored.physics.engine, stored.clips = config.physics.engine, str(clips.path)
+        path = str(clips.path.absolute())
+        write_text(self.path / CONFIG, config_yaml(stored))
+        write_text(
+            self.path / RECORD, json.dumps(asdict(replace(record, clips=path, clips_sha256=clips.sha256)), indent=1)
+        )
+
+    def discard(self) -> None:
+        """Remove the folder of a run whose start failed before anything was learned."""
+        if self.metrics() or self.checkpoints.steps() or list(self.path.glob("non_finite*")):
+            return
+        for name in (CONFIG, RECORD, METRICS, "train.log"):
+            (self.path / name).unlink(missing_ok=True)
+        for name in ("tensorboard", "wandb", "checkpoints"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        with suppress(OSError):  # files of others may be there
+            self.path.rmdir()
 
     def config(self, engine: str | None = None) -> TrainConfig:
         """The settings of the run, perhaps with another physics engine."""
@@ -152,6 +207,37 @@ class RunFolder:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def resume_command(path: Path, *more: str) -> str:
+    """The command that continues a run, as it is typed in a shell."""
+    plain = re.fullmatch(r"[\w./+-]+", str(path), re.ASCII)
+    run = f"run={path}" if plain else f"\"run='{path}'\""
+    return f"`{' '.join(['track-mjx resume', run, *more])}`"
+
+
+FREE_SETTINGS = (
+    "out", "clips", "physics.threads", "run.steps", "run.max_minutes", "run.resume", "run.devices", "run.distributed",
+    "run.wandb", "run.tensorboard", "run.keep_checkpoints", "run.evaluate", "run.checkpoint_every", "run.log_every",
+)  # fmt: skip
+"""Beginnings of the names of settings that a run may change when it is continued."""
+
+
+def _may_change(name: str) -> bool:
+    return name.startswith(FREE_SETTINGS)
+
+
+def flat_settings(config: TrainConfig) -> dict[str, Any]:
+    """Every setting by its dotted key."""
+
+    def walk(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for key, value in tree.items():
+            if isinstance(value, dict) and value:
+                yield from walk(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
+
+    return dict(walk(asdict(config), ""))
 
 
 def config_yaml(config: Any) -> str:

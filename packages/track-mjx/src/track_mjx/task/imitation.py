@@ -14,6 +14,7 @@ Order of a control step, the same for all engines (`track_mjx.policy.control`)::
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -27,7 +28,7 @@ from track_mjx._common import rotations
 from track_mjx._common.errors import ConfigError, raise_all
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.config import TaskConfig
-from track_mjx.physics.fields import AnyArray, PhysicsState, zero_physics
+from track_mjx.physics.fields import AnyArray, PhysicsState, Start, zero_physics
 from track_mjx.task.actions import offset_ctrl, range_problems, to_ctrl
 from track_mjx.task.reference import Reference
 from track_mjx.task.registry import Term, resolve
@@ -125,6 +126,17 @@ class Imitation:
             groups.append(jnp.concatenate(values, axis=-1) if values else jnp.zeros((n_envs, 0)))
         return Observation(*groups)
 
+    def observed_by(self, reference: Reference, group: str) -> list[str]:
+        """Return the term of each element of the observations of a group, ``reference`` or ``proprioception``."""
+        terms = self.reference_terms if group == "reference" else self.proprioception_terms
+
+        def values(reference: Reference, physics: PhysicsState, episode: EpisodeState) -> list[Array]:
+            step = self.context(reference, physics, episode, episode.action)
+            return [jnp.asarray(term(step)) for term in terms]
+
+        shapes = jax.eval_shape(values, reference, zero_physics(self.body.model, 1), self.episode(1))
+        return [term.name for term, shape in zip(terms, shapes, strict=True) for _ in range(math.prod(shape.shape))]
+
     def ctrl(
         self, reference: Reference, episode: EpisodeState, action: Float[AnyArray, "env actuator"]
     ) -> Float[AnyArray, "env actuator"]:
@@ -146,7 +158,8 @@ class Imitation:
             action: output of the policy.
         """
         after, terms, stops = self.evaluate_terms(reference, physics, episode, action)
-        finite = is_finite(physics) & jnp.all(jnp.stack([jnp.isfinite(v) for v in terms.values()]), axis=0)
+        broken = {"state": ~is_finite(physics), **{name: ~jnp.isfinite(value) for name, value in terms.items()}}
+        finite = ~jnp.any(jnp.stack(list(broken.values())), axis=0)
         metrics = {name: jnp.where(finite, value, 0.0) for name, value in terms.items()}
         pairs = zip(metrics.values(), self.metric_weights, strict=True)
         reward = sum((weight * value for value, weight in pairs), jnp.zeros(action.shape[0]))
@@ -154,7 +167,7 @@ class Imitation:
         terminated = ended.any(0)
         reason = jnp.where(terminated, 1 + jnp.argmax(ended, axis=0), 0).astype(jnp.int32)
         truncated = ~terminated & (after.frame >= reference.length[episode.clip] - 1)
-        return StepResult(after, reward, terminated, truncated, reason, metrics)
+        return StepResult(after, reward, terminated, truncated, reason, metrics, broken)
 
     def evaluate_terms(
         self, reference: Reference, physics: PhysicsState, episode: EpisodeState, action: AnyArray
@@ -174,8 +187,8 @@ class Imitation:
 
     # restarts
 
-    def start(self, reference: Reference, key: Array, n_envs: int) -> tuple[EpisodeState, Array, Array]:
-        """Draw a clip and a start frame for every simulation; return episode, pose and velocity."""
+    def start(self, reference: Reference, key: Array, n_envs: int) -> tuple[EpisodeState, Start]:
+        """Draw a clip and a start frame for every simulation; return episode and physics."""
         clip_key, frame_key, first_key, pose_key, velocity_key = jax.random.split(key, 5)
         clip = self._draw_clips(reference, clip_key, n_envs)
         steps = jnp.asarray(reference.length)[clip] - 1
@@ -201,10 +214,10 @@ class Imitation:
         late = ~result.terminated & (result.episode.history.age >= steps)
         return result._replace(truncated=result.truncated | late)
 
-    def restart(self, reference: Reference, result: StepResult, key: Array) -> tuple[EpisodeState, Array, Array]:
-        """Return the episodes with those that ended drawn again; and poses and velocities for these."""
-        fresh, qpos, qvel = self.start(reference, key, result.done.shape[0])
-        return choose(result.done, fresh, result.episode), qpos, qvel
+    def restart(self, reference: Reference, result: StepResult, key: Array) -> tuple[EpisodeState, Start]:
+        """Return the episodes with those that ended drawn again; and the physics for these."""
+        fresh, start = self.start(reference, key, result.done.shape[0])
+        return choose(result.done, fresh, result.episode), start
 
     def start_at(
         self,
@@ -212,8 +225,11 @@ class Imitation:
         clip: Int[AnyArray, " env"],
         frame: Int[AnyArray, " env"],
         keys: tuple[Array, Array] | None = None,
-    ) -> tuple[EpisodeState, Array, Array]:
-        """Return episode, pose and velocity at these frames; with noise where keys for pose and velocity are given."""
+    ) -> tuple[EpisodeState, Start]:
+        """Return episode and physics at these frames; with noise where keys for pose and velocity are given.
+
+        Actuators with a state start with the one that holds the pose.
+        """
         poses = self.poses(reference, clip, frame)
         qpos, qvel = jnp.asarray(poses.qpos), jnp.asarray(poses.qvel)
         config = self.config
@@ -223,7 +239,8 @@ class Imitation:
             qpos = self._perturb(qpos, config.pose_noise * jax.random.normal(keys[0], qvel.shape))
         episode = jax.tree.map(jnp.asarray, self.episode(qpos.shape[0]))
         episode = episode._replace(clip=jnp.asarray(clip, jnp.int32), frame=jnp.asarray(frame, jnp.int32))
-        return episode, qpos, qvel
+        act = jnp.asarray(reference.act)[self._row(reference, clip, frame)]
+        return episode, Start(qpos, qvel, act)
 
     def _perturb(self, qpos: Float[Array, "env qpos"], noise: Float[Array, "env dof"]) -> Float[Array, "env qpos"]:
         """Move poses by `noise` along the joint manifold, within joint limits; quaternions keep unit length."""
@@ -294,13 +311,13 @@ def used_fields(task: Imitation, reference: Reference) -> set[str]:
                 used.add(name)
             return super().__getattribute__(name)
 
-    watched, episode = Watched(*zeros), task.episode(2)
     few = reference._replace(**{name: np.asarray(getattr(reference, name))[:2] for name in Reference._fields[:4]})
     few = few._replace(start=np.zeros(1, np.int32), length=np.full(1, 2, np.int32), weight=np.ones(1, np.float32))
 
-    def run() -> None:
+    def run(few: Reference, physics: PhysicsState, episode: EpisodeState) -> None:
+        watched = Watched(*physics)
         task.observe(few, watched, episode)
         task.evaluate_terms(few, watched, episode, episode.action)
 
-    jax.eval_shape(run)
+    jax.eval_shape(run, few, zeros, task.episode(2))
     return used | {"qpos", "qvel", "act"}

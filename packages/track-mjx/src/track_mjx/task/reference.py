@@ -18,6 +18,7 @@ from track_mjx._common.errors import InputError
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.clips import Clips
 from track_mjx.physics.fields import AnyArray
+from track_mjx.task.holding import holding_activations
 
 
 class Reference(NamedTuple):
@@ -36,6 +37,8 @@ class Reference(NamedTuple):
     """(clip,) how often each clip is drawn, relative to the others, where ``task.clip_sampling`` is not uniform."""
     held: AnyArray
     """(frame, actuator) controls that hold the poses; (frame, 0) where no action is an offset from them."""
+    act: AnyArray
+    """(frame, activation) that holds the poses; episodes start with it."""
 
 
 def build_reference(clips: Clips, anatomy: Anatomy, smoothing_s: float = 0.0) -> Reference:
@@ -66,6 +69,7 @@ def build_reference(clips: Clips, anatomy: Anatomy, smoothing_s: float = 0.0) ->
         length=length,
         weight=np.ones(len(length), np.float32),
         held=np.zeros((len(qpos), 0), np.float32),
+        act=holding_activations(anatomy, qpos),
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -109,7 +110,7 @@ def resolve(kind: str, config: Mapping[str, Any], where: str) -> tuple[Term, ...
             continue
         weighted = kind in ("reward", "cost")
         weight = parameters.pop("weight", None) if weighted else 1.0
-        if weighted and (isinstance(weight, bool) or not isinstance(weight, int | float)):
+        if weighted and (isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight)):
             problems.append(f"{where}.{name}.weight: expected a number, got {weight!r}")
             continue
         wrong = _parameter_problems(function, parameters)
@@ -172,6 +173,8 @@ def _type_problem(hint: Any, value: Any) -> str:
     accepted = tuple(row for row in rows if row)
     if len(accepted) < len(rows) or (value is None and types.NoneType in options):
         return ""
+    if isinstance(value, float) and math.isnan(value):
+        return "expected a number, got nan"
     if not isinstance(value, bool) and any(isinstance(value, row[0]) for row in accepted):
         return ""
     return f"expected {' or '.join(row[1] for row in accepted)}, got {value!r}"

@@ -95,6 +95,8 @@ class StepResult(NamedTuple):
     """0: none or the end of the clip; 1: not finite; then the terminations in their order."""
     metrics: dict[str, jax.Array]
     """Every reward and cost term, unweighted, by name; 0 where the step is not finite."""
+    broken: dict[str, jax.Array]
+    """Whether the state (``state``) and every term, by name, are not finite."""
 
     @property
     def done(self) -> AnyArray:

@@ -156,7 +156,8 @@ def load_schema(kind: str) -> Schema:
     """Return the rules of one kind of file, at the version this package writes."""
     if kind not in KINDS:
         raise ContractError(unknown("kind of file", kind, KINDS))
-    file = resources.files(__name__.rpartition(".")[0]) / "schemas" / f"{kind}-1.0.json"
+    folder = resources.files(__name__.rpartition(".")[0]) / "schemas"
+    [file] = (entry for entry in folder.iterdir() if entry.name.startswith(f"{kind}-"))
     page = json.loads(file.read_text(encoding="utf-8"))
     leading = page.get("leading", {})
     return Schema(

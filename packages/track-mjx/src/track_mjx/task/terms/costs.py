@@ -61,8 +61,7 @@ def jerk(step: Step, *, window: int = 3) -> Float[AnyArray, " env"]:
     """Mean squared jerk of the joints, (rad/s^3)^2, from the last three velocities; 0 in the first two steps."""
     if window < 3:
         raise ConfigError(f"window: expected at least 3 control steps, got {window}")
-    _, columns = step.body.joint_columns(None)
-    velocity = step.history.qvel[:, -window:][:, -3:, columns]
+    velocity = step.history.qvel[:, -window:][:, -3:, np.asarray(step.body.joint_dofs)]
     second = (velocity[:, 2] - 2 * velocity[:, 1] + velocity[:, 0]) / step.body.ctrl_dt**2
     return jnp.where(step.history.age[:, None] >= 3, second**2, 0.0).mean(-1)
 
@@ -95,4 +94,4 @@ def emg(
         axis=-1,
     )
     weight = jnp.asarray([float((weights or {}).get(name, 1.0)) for name in names])
-    return (weight * (step.now.act[:, jnp.asarray(columns)] - wanted) ** 2).mean(-1)
+    return (weight * (step.now.act[:, np.asarray(columns)] - wanted) ** 2).mean(-1)

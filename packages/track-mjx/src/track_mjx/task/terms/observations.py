@@ -34,7 +34,7 @@ def joints_ahead(step: Step) -> Float[AnyArray, "env ahead joint"]:
 @observation
 def joint_velocities_ahead(step: Step) -> Float[AnyArray, "env ahead joint"]:
     """Reference joint velocities ahead."""
-    return step.window.qvel[..., step.body.joint_columns(None)[1]]
+    return step.window.qvel[..., np.asarray(step.body.joint_dofs)]
 
 
 @observation
@@ -64,7 +64,7 @@ def bodies_ahead_b(step: Step, *, bodies: Sequence[str] | None = None) -> Float[
 @observation
 def target_velocities(step: Step) -> Float[AnyArray, "env joint"]:
     """Reference joint velocities at the present time."""
-    return step.target.qvel[:, step.body.joint_columns(None)[1]]
+    return step.target.qvel[:, np.asarray(step.body.joint_dofs)]
 
 
 # the senses of the body: for the decoder
@@ -98,8 +98,8 @@ def joint_torques(step: Step) -> Float[AnyArray, "env dof"]:
 
 @observation
 def root_height(step: Step) -> Float[AnyArray, "env 1"]:
-    """Height of the root."""
-    return root_pose_w(step)[0][:, 2:]
+    """Height of the root above the floor."""
+    return root_pose_w(step)[0][:, 2:] - step.body.floor_height
 
 
 @observation

@@ -80,7 +80,7 @@ def joint_velocity_exp(
     step: Step, *, sigma: float | None = None, exp_scale: float | None = None, joints: Sequence[str] | None = None
 ) -> Float[AnyArray, " env"]:
     """Joint velocities, rad/s."""
-    _, columns = step.body.joint_columns(joints)
+    columns = step.body.joint_dofs if joints is None else step.body.joint_columns(joints)[1]
     error = step.target.qvel[:, columns] - step.now.qvel[:, columns]
     return gaussian((error**2).sum(-1), sigma, exp_scale)
 

@@ -1,0 +1,87 @@
+"""Controls and activations that hold poses: where actions are centred, and how the actuators of an episode begin."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from track_mjx.body.anatomy import Anatomy
+from track_mjx.body.servos import position_servos
+from track_mjx.body.strength import can_be_judged, static_use
+
+SPREAD = 4.0
+"""Half of a holding range, in standard deviations of the controls that hold the poses."""
+_INTEGRATORS = (int(mujoco.mjtDyn.mjDYN_INTEGRATOR),)
+
+
+def holding_controls(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Float[np.ndarray, "frame actuator"]:
+    """Control at which each position servo rests in these poses, within its range.
+
+    NaN for muscles and motors, and for servos whose control is a speed (MuJoCo's `intvelocity`).
+    """
+    controls = np.clip(_set_points(body, qpos), *body.ctrl_range)
+    controls[:, np.isin(body.model.actuator_dyntype, _INTEGRATORS)] = np.nan
+    return controls
+
+
+def _set_points(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Float[np.ndarray, "frame actuator"]:
+    """Input at which each position servo rests: ``gain * input + bias0 + bias1 * length`` is zero; NaN for others."""
+    model = body.model
+    gain, bias, servo = model.actuator_gainprm[:, 0], model.actuator_biasprm, position_servos(model)
+    lengths, data = np.empty((len(qpos), model.nu)), mujoco.MjData(model)
+    for frame, pose in enumerate(qpos):
+        data.qpos[:] = pose
+        mujoco.mj_fwdPosition(model, data)
+        lengths[frame] = data.actuator_length
+    points = np.full((len(qpos), model.nu), np.nan)
+    points[:, servo] = -(bias[servo, 0] + bias[servo, 1] * lengths[:, servo]) / gain[servo]
+    return points
+
+
+def holding_ranges(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> dict[str, list[float]]:
+    """Range of controls around those that hold poses, for every position servo.
+
+    The range is the mean of `holding_controls` over the poses and `SPREAD` standard deviations to both sides, at least
+    a tenth of the control range, and within the control range.
+
+    Args:
+        body: whose servos.
+        qpos: poses.
+
+    Returns:
+        Servo -> lowest and highest control; nothing for muscles and motors.
+    """
+    controls = holding_controls(body, qpos)
+    low, high = body.ctrl_range
+    ranges = {}
+    for i in np.flatnonzero(np.isfinite(controls).all(0)):
+        half = max(SPREAD * controls[:, i].std(), 0.05 * float(high[i] - low[i]))
+        mean = controls[:, i].mean()
+        ends = np.clip([mean - half, mean + half], low[i], high[i])
+        ranges[body.actuators[i]] = [round(float(end), 6) for end in ends]
+    return ranges
+
+
+def holding_activations(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Float[np.ndarray, "frame act"]:
+    """State (``act``) of the actuators that have one, so that they hold poses at rest.
+
+    Of a position servo it is the input at which it rests, within its range. The others share the torques of the pose
+    as in `track_mjx.body.strength.static_use`; where these do not follow from the pose, they are idle.
+    """
+    model, columns = body.model, np.array(body.act_columns)
+    stateful = np.flatnonzero(columns >= 0)
+    act = np.zeros((len(qpos), model.na), np.float32)
+    if not len(stateful):
+        return act
+    points = _set_points(body, qpos)[:, stateful]
+    low, high = (ends[stateful] for ends in body.ctrl_range)
+    if np.isnan(points).any() and can_be_judged(body):
+        points = np.where(np.isnan(points), low + static_use(body, qpos)[:, stateful] * (high - low), points)
+    limits = model.actuator_actrange[stateful].T
+    limited = model.actuator_actlimited[stateful].astype(bool)
+    speeds = np.isin(model.actuator_dyntype[stateful], _INTEGRATORS)
+    lowest = np.where(limited, limits[0], np.where(speeds, -np.inf, low))
+    highest = np.where(limited, limits[1], np.where(speeds, np.inf, high))
+    act[:, columns[stateful]] = np.clip(np.nan_to_num(points), lowest, highest)
+    return act
