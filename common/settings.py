@@ -98,7 +98,8 @@ def describe(schema: type, width: int = 100, preset: Mapping[str, Any] | None = 
     lines = []
     for one in settings_of(schema):
         value = _value_in(preset or {}, one.key, one.default)
-        shown = ", ".join(map(str, value)) if isinstance(value, Mapping) else value
+        shown = ", ".join(map(str, value)) if isinstance(value, Mapping) else str(value)
+        shown = textwrap.shorten(shown, width - len(one.key), placeholder=" ...")
         default = "" if value in (None, [], {}, "") else f"  [{shown}]"
         lines.append(f"  {one.key}{default}")
         lines += textwrap.wrap(one.help, width, initial_indent="      ", subsequent_indent="      ")

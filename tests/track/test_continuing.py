@@ -101,10 +101,10 @@ def test_clips_that_were_moved_are_found_where_they_are_named(here: Path, capsys
     assert main(["evaluate", f"run={here / 'run'}"]) == 0, "it is remembered"
 
 
-def test_other_numbers_of_simulations_keep_what_was_learned(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_numbers_of_simulations_keep_what_was_learned(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunFolder.open(here / "run")
     assert main(["resume", f"run={run.path}", "steps=384", "n_envs=32"]) == 0
-    assert "all episodes restart" in caplog.text
+    assert "all episodes restart" in capsys.readouterr().err
     assert RunFolder.open(run.path).config().ppo.n_envs == 32
     assert steps_of(here) == [128, 256, 384]
 

@@ -141,17 +141,17 @@ class App:
         verb = self.verbs[name]
         group = verb.preset.partition("=")[0]
         own = f"--config-dir DIR adds your own presets (DIR/{group or 'GROUP'}/NAME.yaml)"
-        presets = f"presets ({group}=NAME): {', '.join(preset_names(group))}" if group else ""
         given = "[FILE ...] [setting=value ...]" if verb.files else "[setting=value ...]"
         start = verb.preset.partition("=")[2]
         values = preset_values(group, start) if start else {}
-        of = f"values of {verb.preset}, which is used where no preset is named" if start else "their defaults"
+        usual = f"; {start} where none is named" if start else ""
+        presets = f"presets ({group}=NAME{usual}): {', '.join(preset_names(group))}" if group else ""
         parts = [
             f"{PROGRAM} {name}: {verb.summary}.",
             f"usage: {PROGRAM} {name} {given} [--multirun] [--cfg job] [--config-dir DIR]",
             "examples:\n" + textwrap.indent(textwrap.dedent(verb.examples).strip(), "  "),
             textwrap.fill(presets, 100, subsequent_indent="  "),
-            f"settings, with {of}:\n{describe(load(verb.config), preset=values)}",
+            f"settings, with their defaults:\n{describe(load(verb.config), preset=values)}",
             "--cfg job shows the settings and does nothing; --multirun runs every combination of comma-separated "
             f"values;\n{own}; Hydra's own options: --hydra-help.\n",
         ]
