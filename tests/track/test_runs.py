@@ -195,7 +195,7 @@ def test_the_state_before_a_step_that_is_not_finite_can_be_played_again(
     failure, about = read_failure(path)
     assert failure.qpos.tolist() == before.tolist()
     assert failure.qvel.tolist() == pytest.approx([1e11] * 2)
-    assert about == {"clip": run.setup.clips.clip_name[run.train[int(failure.clip)]], "steps": 80}
+    assert about == {"clip_name": run.setup.clips.clip_name[run.train[int(failure.clip)]], "steps": 80}
     lines = replay(path)
     assert sum("physics step" in line for line in lines) == run.setup.task.body.arena.n_substeps
     assert "mjWARN_BADQVEL" in lines[1]

@@ -58,7 +58,7 @@ VERBS = {
         "play the control step of a training that was not finite again",
         config="config:ReplayConfig",
         run="cli:replay",
-        examples="track-mjx replay dump=run/non_finite_state.npz",
+        examples="track-mjx replay dump=run/non_finite_state.json",
     ),
     "render": Verb(
         "film body and reference of a rollouts file (mp4)",
@@ -220,7 +220,7 @@ def replay(config: settings.ReplayConfig) -> None:
     """Describe the physics steps and terms of that control step."""
     from track_mjx.learning.replay import replay
 
-    path = Path(require(config.dump, "dump", "run/non_finite_state.npz")).expanduser()
+    path = Path(require(config.dump, "dump", "run/non_finite_state.json")).expanduser()
     sys.stdout.write("\n  ".join(replay(path)) + "\n")
 
 

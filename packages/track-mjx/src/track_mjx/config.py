@@ -374,7 +374,7 @@ class ReplayConfig:
     """Settings of `track-mjx replay`."""
 
     dump: str = ""
-    """non_finite_state.npz in the folder of a run."""
+    """non_finite_state.json in the folder of a run."""
 
 
 @dataclass

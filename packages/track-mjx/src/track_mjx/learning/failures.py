@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +12,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from track_mjx._common.errors import InputError
+from track_mjx._common.files import write_text
 from track_mjx.physics.fields import AnyArray
 
-FAILURE = "non_finite_state.npz"
+FAILURE = "non_finite_state.json"
 """File of a run folder."""
 
 
@@ -50,8 +50,8 @@ def first_of(failures: Failure) -> Failure:
 
 def save_failure(path: Path, failure: Failure, clip_name: str, step: int) -> None:
     """Write a failure of a training to a file."""
-    arrays = {name: np.asarray(value) for name, value in failure._asdict().items()}
-    np.savez(path, about=json.dumps({"clip": clip_name, "steps": step}), **arrays)  # type: ignore[arg-type]
+    values = {name: np.asarray(value).tolist() for name, value in failure._asdict().items()}
+    write_text(path, json.dumps({"clip_name": clip_name, "steps": step, **values}) + "\n")
 
 
 def read_failure(path: Path) -> tuple[Failure, dict[str, Any]]:
@@ -61,7 +61,8 @@ def read_failure(path: Path) -> tuple[Failure, dict[str, Any]]:
         InputError: when the file is not one of these.
     """
     try:
-        with path.open("rb") as stream, np.load(stream) as file:
-            return Failure(**{name: file[name] for name in Failure._fields}), json.loads(str(file["about"]))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        about = {"clip_name": str(values["clip_name"]), "steps": int(values["steps"])}
+        return Failure(*(np.asarray(values[name], np.float32) for name in Failure._fields)), about
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not a file of a step that was not finite ({FAILURE} of a run folder)") from error

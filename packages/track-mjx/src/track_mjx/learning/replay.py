@@ -25,11 +25,11 @@ def replay(path: Path) -> list[str]:
     failure, about = read_failure(path)
     folder = RunFolder.open(str(path.parent))
     setup, _, _ = open_setup(folder, folder.config())
-    clips = [i for i, name in enumerate(setup.clips.clip_name) if name == about["clip"]]
+    clips = [i for i, name in enumerate(setup.clips.clip_name) if name == about["clip_name"]]
     if failure.qpos.shape != (setup.task.body.model.nq,) or not clips:
         raise InputError(f"{path}: does not belong to the run in its folder; {FAILURE} must stay where it was written")
     time = int(failure.frame) * setup.task.body.ctrl_dt
-    lines = [f"{path}: clip {about['clip']} at {time:.4g} s, at step {about['steps']:,} of the training"]
+    lines = [f"{path}: clip {about['clip_name']} at {time:.4g} s, at step {about['steps']:,} of the training"]
     data = mujoco.MjData(setup.task.body.model)
     data.qpos[:], data.qvel[:], data.act[:] = failure.qpos, failure.qvel, failure.act
     episode = setup.task.start_at(setup.followed, np.array(clips[:1]), np.array([int(failure.frame)]))[0]

@@ -72,7 +72,8 @@ def steadiest(readings: Sequence[np.ndarray]) -> int:
     varied = []
     for points in readings:
         a, b = np.triu_indices(points.shape[1], 1)
-        apart = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
+        with np.errstate(invalid="ignore", over="ignore"):  # missing points, and numbers of corrupt files
+            apart = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
         apart = apart[np.isfinite(apart).all(axis=1)]
         varied.append(np.median(apart.std(axis=0) / np.maximum(apart.mean(axis=0), 1e-30)) if len(apart) > 1 else 0.0)
     best = int(np.argmin(varied))
