@@ -137,7 +137,7 @@ def test_multirun_gives_each_job_a_folder_of_its_own_and_outlives_one_that_fails
     assert main(["fit", "--multirun", "body.scale=0,1", "seed=0,1", *settings]) == 2
     assert "stac-mjx fit: job 000_body.scale-0_seed-0 failed: " in capsys.readouterr().err
     folders = sorted((tmp_path / "sweep").glob("0*"))
-    assert [path.name for path in folders] == ["002_body.scale=1,seed=0", "003_body.scale=1,seed=1"]
+    assert [path.name for path in folders] == ["002_body.scale-1_seed-0", "003_body.scale-1_seed-1"]
     for seed, folder in enumerate(folders):
         assert errors_in(check_file(folder / "clips.h5")) == []
         assert f"\nseed: {seed}\n" in (folder / "config.yaml").read_text()
