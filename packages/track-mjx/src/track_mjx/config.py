@@ -54,7 +54,7 @@ class ArenaConfig:
     root_body: str = ""
     """Body whose position is that of the animal; empty: the one named in the clips file."""
     sensors: list[str] = field(default_factory=list)
-    """Sensors kept, by name or pattern (touch_*); velocimeter, accelerometer and gyro are added at the root, force and
+    """Sensors kept, by name or pattern; velocimeter, accelerometer and gyro are added at the root, force and
     torque at every end effector, if the body has none of that name. The observation term `sensors` reads them."""
     drop_actuators: list[str] = field(default_factory=list)
     """Actuators left out, by name or pattern."""
