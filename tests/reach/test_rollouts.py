@@ -142,7 +142,7 @@ def test_a_newer_minor_version_is_read_with_a_warning(copy: Path, caplog: pytest
         file.attrs["schema_version"] = "1.7"
     assert len(read_rollouts(copy).trials) == 5
     assert main(["check", str(copy)]) == 0  # the command must not silence it
-    assert caplog.text.count("1.7 is newer than 1.0") == 2
+    assert caplog.text.count("1.7 is newer than 1.") == 2
 
 
 def test_links_out_of_the_file_are_never_followed(copy: Path, tmp_path: Path) -> None:
