@@ -213,8 +213,6 @@ class Trainer:
     def _log_line(self, final: bool, stop: Callable[[], bool] = lambda: False) -> None:
         line = self._numbers()
         run, now = self.config.run, time.monotonic()
-        # evaluations and checkpoints count in the line after them: the lines together last as long as the run
-        self._marks["log"], self._marks["steps"] = now, float(self.progress.steps)
         due = run.evaluate_every_s > 0 and now - self._evaluated_at >= run.evaluate_every_s
         evaluated, saved = self.devices.chiefs(final or due, final or self._checkpoint_due(due))
         best = None
@@ -251,7 +249,10 @@ class Trainer:
         totals = jax.tree.map(lambda *x: np.sum([np.asarray(v) for v in x], axis=0), *sums)
         losses = {k: float(np.mean([np.asarray(part[k]) for part in self._losses])) for k in self._losses[0]}
         n = self.config.ppo.n_envs * self.config.ppo.unroll * len(self._totals)
-        speed = (self.progress.steps - self._marks["steps"]) / max(1e-9, time.monotonic() - self._marks["log"])
+        now = time.monotonic()
+        speed = (self.progress.steps - self._marks["steps"]) / max(1e-9, now - self._marks["log"])
+        # evaluations and checkpoints count in the line after them: the lines together last as long as the run
+        self._marks["log"], self._marks["steps"] = now, float(self.progress.steps)
         episodes = max(1, int(totals.episodes))
         task = self.setup.task
         self._warn_of(totals)
@@ -259,7 +260,7 @@ class Trainer:
         return {
             "iteration": self.progress.iteration,
             "steps": self.progress.steps,
-            "seconds": round(self.seconds(), 3),
+            "seconds": round(self.progress.seconds + now - self._marks["start"], 3),
             "control_steps_per_s": round(speed, 1),
             "physics_steps_per_s": round(speed * task.body.arena.n_substeps, 1),
             "reward": float(totals.reward) / n,
