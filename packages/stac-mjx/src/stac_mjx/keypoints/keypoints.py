@@ -61,6 +61,11 @@ class Keypoints:
         return str(self.sources[0].path) if self.sources else "the recording"
 
     @property
+    def clip_starts(self) -> Int[np.ndarray, " clip"]:
+        """First frame of each clip."""
+        return (np.cumsum(self.clip_lengths) - self.clip_lengths).astype(np.int64)
+
+    @property
     def frame_clip(self) -> Int[np.ndarray, " frame"]:
         """Index of the clip each frame belongs to."""
         return np.repeat(np.arange(len(self.clip_lengths)), self.clip_lengths)
