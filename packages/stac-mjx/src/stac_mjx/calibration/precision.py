@@ -20,7 +20,7 @@ error of the initial offsets, given as `initial_mm`, is part of what must be exp
 B is the variance of the sum of the scores ``g_t = R_t' W P_t r_t`` (a sandwich estimate: it holds for any variance of
 single keypoints), times the factor by which errors that last make the frames count for fewer: correlations of the
 scores between frames are fitted with ``a phi^lag``. s0 is the standard error of the initial offsets: where the data
-decide, the offsets have moved away from them by as much. b b' stands for two known errors: what the pull of the neutral
+decide, the offsets have moved away from them by as much (with Student's factor for so few coordinates). b b' stands for two known errors: what the pull of the neutral
 pose does to the offsets, and the step to the minimum that calibration still had to make.
 """
 
@@ -32,6 +32,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 
 from stac_mjx._common.rotations import quat_to_mat
 from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, markers_at
@@ -183,6 +184,8 @@ def offset_errors(
     moved = 1000 * (offsets - solver.body.marker_offset).ravel()
     decided = inverse @ data
     initial = max(0.0, float(moved @ moved - np.trace(noise))) / max(float((decided**2).sum()), 1e-9)
+    # the size of the initial errors is itself known from few coordinates: intervals of 1.96 errors are Student's
+    initial *= float(stats.t.ppf(0.975, max(1.0, np.trace(decided))) / stats.norm.ppf(0.975)) ** 2
     away = np.asarray(steps(solver.tree, jnp.asarray(np.tile(solver.neutral, (n_frames, 1))), jnp.asarray(poses)))
     back = np.einsum("fdk,fd->fk", linear.gain, solver.prior_weight * away)  # W J A^-1 C (q - q0)
     drawn = inverse @ (importance * _times_turn(back[:, None, :], linear.turn)[:, 0]).sum(axis=0)
