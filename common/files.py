@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -36,6 +37,11 @@ def replace_file(path: Path) -> Iterator[Path]:
         # a read-only disk refuses this even where nothing is to be removed
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def file_name(name: str) -> str:
+    """Return a name, as of a clip, in the letters that file systems take."""
+    return re.sub(r"[^\w.-]+", "_", name)[:80]
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .files import write_text
+from .files import file_name, write_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,21 @@ class Movement:
     def time(self) -> Float[np.ndarray, " frame"]:
         """Seconds from the start of the clip."""
         return np.arange(len(self.coordinates.values)) / self.rate_hz
+
+
+def write_files(folder: Path, movements: Sequence[Movement], formats: Sequence[str]) -> list[Path]:
+    """Write tables (``csv``) of all movements, and one file of each other format (mot, sto, trc) a movement.
+
+    Returns:
+        The files, in the order in which they were written.
+    """
+    written = write_tables(folder, movements) if "csv" in formats else []
+    writers = {"mot": write_motion, "sto": write_states, "trc": write_trc}
+    for kind in (kind for kind in writers if kind in formats):
+        for move in movements:
+            written.append(folder / f"{file_name(move.name)}.{kind}")
+            writers[kind](written[-1], move)
+    return written
 
 
 def write_tables(folder: Path, movements: Sequence[Movement]) -> list[Path]:

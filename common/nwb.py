@@ -22,6 +22,19 @@ from .motion_files import Columns, Movement
 from .nwb_session import NwbSession
 
 
+def require_nwb(session: NwbSession) -> tuple[Any, Any]:
+    """Import ndx_pose and pynwb.
+
+    Raises:
+        ConfigError: if one is not installed, or the start of the session has no time zone.
+    """
+    _start(session.start)
+    try:
+        return import_module("ndx_pose"), import_module("pynwb")
+    except ImportError as error:
+        raise ConfigError(f"formats=[nwb] needs {error.name}; install the extra nwb of this package") from None
+
+
 def write_nwb(
     path: Path, movements: Sequence[Movement], session: NwbSession, mjcf_xml: str, skeleton: Sequence[tuple[str, str]]
 ) -> None:
@@ -35,13 +48,10 @@ def write_nwb(
         skeleton: pairs of markers joined by a line.
 
     Raises:
-        ConfigError: if pynwb or ndx-pose is not installed, or the start of the session has no time zone.
+        ConfigError: as `require_nwb`.
         OutputError: if the file cannot be written.
     """
-    try:
-        ndx_pose, pynwb = import_module("ndx_pose"), import_module("pynwb")
-    except ImportError as error:
-        raise ConfigError(f"formats=[nwb] needs {error.name}; install the extra nwb of this package") from None
+    ndx_pose, pynwb = require_nwb(session)
     file = pynwb.NWBFile(
         session_description=session.description, identifier=str(uuid4()), session_start_time=_start(session.start),
         experiment_description=session.experiment, experimenter=session.experimenter or None,

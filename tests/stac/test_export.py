@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from nwbinspector import inspect_nwbfile
 from stac_mjx import cli
+from stac_mjx._common.files import file_name
 from stac_mjx.keypoints.loading import read_file
 from stac_mjx.records import ReferenceClips, read_clips, write_clips
 
@@ -29,7 +30,9 @@ def exported(arm_fit: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     """Two clips of a fit, and the folder with all formats."""
     out = tmp_path_factory.mktemp("exported")
     whole, clips = read_clips(arm_fit / "clips.h5"), out / "two.h5"
-    write_clips(clips, replace(whole, clip_name=("first", "second"), clip_length=np.array([20, whole.n_frames - 20])))
+    write_clips(
+        clips, replace(whole, clip_name=("first[0:20]", "a/b"), clip_length=np.array([20, whole.n_frames - 20]))
+    )
     assert cli.main(["export", f"clips={clips}", f"out={out}", "formats=[csv,mot,sto,trc,nwb]", *SESSION]) == 0
     return read_clips(clips), out
 
@@ -56,7 +59,7 @@ def test_files_of_opensim_hold_the_numbers_of_each_clip(exported: tuple[Referenc
     for name in clips.clip_name:
         rows = clips.frames(name)
         for ending, suffix in (("mot", ""), ("sto", "/speed")):
-            header, _, table = (out / f"{name}.{ending}").read_text().partition("endheader\n")
+            header, _, table = (out / f"{file_name(name)}.{ending}").read_text().partition("endheader\n")
             said = dict(line.split("=") for line in header.splitlines()[1:])
             found = pd.read_csv(io.StringIO(table), sep="\t")
             assert said == {
@@ -66,7 +69,7 @@ def test_files_of_opensim_hold_the_numbers_of_each_clip(exported: tuple[Referenc
             if suffix:
                 speeds = [label + suffix for label in clips.names_qvel]
                 np.testing.assert_array_equal(found[speeds].to_numpy(np.float32), clips.qvel[rows])
-        markers = read_file(out / f"{name}.trc")
+        markers = read_file(out / f"{file_name(name)}.trc")
         assert (markers.names, markers.unit, markers.rate_hz) == (clips.kp_names, "m", clips.info.rate_hz)
         np.testing.assert_array_equal(markers.positions.astype(np.float32), clips.kp_data[rows])
 
@@ -100,9 +103,9 @@ def test_a_session_without_its_time_is_refused(
         arguments = [
             f"clips={arm_fit / 'clips.h5'}",
             f"out={tmp_path / 'out'}",
-            "formats=[nwb]",
+            "formats=[csv,nwb]",
             *filter(None, [start]),
         ]
         assert cli.main(["export", *arguments]) == 2
         assert "nwb.start" in capsys.readouterr().err
-    assert not list(tmp_path.rglob("*.nwb"))
+    assert not list(tmp_path.rglob("*.*"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from stac_mjx._common.files import output_folder
-from stac_mjx._common.motion_files import Columns, Movement, write_motion, write_states, write_tables, write_trc
-from stac_mjx._common.nwb import write_nwb
+from stac_mjx._common.motion_files import Columns, Movement, write_files
+from stac_mjx._common.nwb import require_nwb, write_nwb
 from stac_mjx._common.settings import validate
 from stac_mjx.config import ExportConfig
 from stac_mjx.records import ReferenceClips, read_clips
@@ -25,18 +25,13 @@ def export(config: ExportConfig) -> list[Path]:
     """
     validate(config)
     clips = read_clips(Path(config.clips).expanduser())
-    movements = movements_of(clips)
-    folder = output_folder(config.out, "exported")
-    written: list[Path] = []
-    if "csv" in config.formats:
-        written += write_tables(folder, movements)
-    for kind, write in (("mot", write_motion), ("sto", write_states), ("trc", write_trc)):
-        for move in movements if kind in config.formats else ():
-            written.append(folder / f"{move.name}.{kind}")
-            write(written[-1], move)
+    session = replace(config.nwb, subject_id=config.nwb.subject_id or clips.info.subject_id)
+    if "nwb" in config.formats:
+        require_nwb(session)  # before anything is written
+    movements, folder = movements_of(clips), output_folder(config.out, "exported")
+    written = write_files(folder, movements, config.formats)
     if "nwb" in config.formats:
         written.append(folder / "movement.nwb")
-        session = replace(config.nwb, subject_id=config.nwb.subject_id or clips.info.subject_id)
         write_nwb(written[-1], movements, session, clips.info.mjcf_xml, clips.info.skeleton)
     return written
 

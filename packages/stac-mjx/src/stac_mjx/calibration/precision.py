@@ -20,8 +20,9 @@ error of the initial offsets, given as `initial_mm`, is part of what must be exp
 B is the variance of the sum of the scores ``g_t = R_t' W P_t r_t`` (a sandwich estimate: it holds for any variance of
 single keypoints), times the factor by which errors that last make the frames count for fewer: correlations of the
 scores between frames are fitted with ``a phi^lag``. s0 is the standard error of the initial offsets: where the data
-decide, the offsets have moved away from them by as much (with Student's factor for so few coordinates). b b' stands for two known errors: what the pull of the neutral
-pose does to the offsets, and the step to the minimum that calibration still had to make.
+decide, the offsets have moved away from them by as much (with Student's factor for so few coordinates). b b' stands for
+two known errors: what the pull of the neutral pose does to the offsets, and the step to the minimum that calibration
+still had to make.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .. import PROGRAM
 from ..errors import ConfigError, OutputError
-from ..files import output_folder, replace_file
+from ..files import file_name, output_folder, replace_file
 from ..mjcf import one_line
 from .settings import FilmConfig
 
@@ -42,7 +41,7 @@ def film_path(out: str | None, source: Path, name: str) -> Path:
     """Return the path of a film: `out`, or next to its source with a name in it."""
     if out is not None:
         return Path(out).expanduser()
-    return source.with_name(f"{source.stem}_{re.sub(r'[^A-Za-z0-9._-]+', '_', name)[:80]}.mp4")
+    return source.with_name(f"{source.stem}_{file_name(name)}.mp4")
 
 
 def shown_samples(
