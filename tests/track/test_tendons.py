@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import mujoco
@@ -41,6 +42,8 @@ WORM = """
   <muscle name="pull_right" tendon="right" force="5" lengthrange="0.03 0.07"/>
 </actuator></mujoco>
 """
+BARE = re.sub(r"<geom geom=[^>]*/>", "", WORM)
+"""The same muscles, which wrap nothing."""
 
 
 def model_of(folder: Path, xml: str, tendons: str) -> mujoco.MjModel:
@@ -96,6 +99,9 @@ def test_a_body_without_such_tendons_is_refused_and_check_names_the_remedy(tmp_p
     clips = read_clips(write_clips(tmp_path / "arm.h5", ARM, end_effectors=("hand",), root="upper"))
     with pytest.raises(BodyError, match="no tendon of the body wraps a geom at a limited hinge"):
         build_arena(clips, ArenaConfig(tendons="around_hinges"), PhysicsConfig())
+    bare = read_clips(write_clips(tmp_path / "bare.h5", BARE, end_effectors=("rear",), root="front"))
+    assert reversals(bare.model())
+    assert not any("pull the other way" in line for line in description(bare, TrainConfig())), "nothing to lead around"
     worm = read_clips(write_clips(tmp_path / "clips.h5", WORM, end_effectors=("rear",), root="front"))
     assert any("2 actuators of tendons pull the other way" in line for line in description(worm, TrainConfig()))
 

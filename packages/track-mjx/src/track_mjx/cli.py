@@ -289,12 +289,16 @@ def description(clips: Clips, config: settings.TrainConfig) -> list[str]:
 
 
 def tendon_lines(body: Anatomy) -> list[str]:
-    """Warn of tendons that pull the other way within the range of a hinge, and name the nearest case."""
+    """Warn of tendons that pull a hinge the other way where they wrap a geom, and name the nearest case.
+
+    Other muscles of many joints may well change their side, as those of an arm do.
+    """
     from math import degrees
 
-    from track_mjx.body.tendons import reversals
+    from track_mjx.body.tendons import reversals, wrapped_hinges
 
-    found = reversals(body.model)
+    wrapped = wrapped_hinges(body.model)
+    found = [case for case in reversals(body.model) if (case.actuator, case.joint) in wrapped] if wrapped else []
     if not found:
         return []
     nearest = min(found, key=lambda case: abs(case.angle))

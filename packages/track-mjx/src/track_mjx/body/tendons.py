@@ -72,6 +72,14 @@ def reversals(model: mujoco.MjModel) -> list[Reversal]:
     return found
 
 
+def wrapped_hinges(model: mujoco.MjModel) -> set[tuple[str, str]]:
+    """Return actuators and the hinges at which their tendons wrap a geom: what `lead_around_hinges` changes."""
+    actuators, joints = actuator_labels(model), joint_labels(model)
+    by_tendon = np.flatnonzero(model.actuator_trntype == mujoco.mjtTrn.mjTRN_TENDON)
+    tendons = {actuators[actuator]: int(model.actuator_trnid[actuator, 0]) for actuator in by_tendon}
+    return {(name, joints[passage.joint]) for name, n in tendons.items() for passage in _passages(model, n)}
+
+
 def _angles(model: mujoco.MjModel, joint: int) -> list[float]:
     low, high = model.jnt_range[joint].tolist()
     return np.linspace(low, high, _POSES).tolist()
