@@ -22,8 +22,8 @@ from track_mjx.learning.replay import replay
 from track_mjx.learning.setup import load_policy, open_setup, split
 from track_mjx.learning.terminal import closing_line
 from track_mjx.learning.trainer import Trainer, evaluated_clips
-from track_mjx.rollouts.writing import policy_sha256, roll_out
-from track_mjx.runs.checkpoints import Checkpoints, flatten
+from track_mjx.rollouts.writing import roll_out
+from track_mjx.runs.checkpoints import Checkpoints, flatten, policy_sha256
 from track_mjx.runs.run_folder import RunFolder
 from track_mjx.task.registry import termination
 from track_mjx.task.step import Step

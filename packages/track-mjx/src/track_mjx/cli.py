@@ -68,10 +68,10 @@ VERBS = {
         "track-mjx render rollouts=run/rollouts.h5 clip=all speed=0.1 out=reaches.mp4",
     ),
     "export": Verb(
-        "write rollouts for other programs: tables, OpenSim, NWB",
+        "write rollouts for other programs (tables, OpenSim, NWB), or a policy (ONNX, NumPy)",
         config="config:ExportConfig",
         run="cli:export",
-        examples="track-mjx export rollouts=run/rollouts.h5 out=exported",
+        examples="track-mjx export rollouts=run/rollouts.h5 out=exported\ntrack-mjx export run=run out=policy",
     ),
     "check": Verb(
         "check whether clips files can be trained on, and describe them",
@@ -239,11 +239,14 @@ def render(config: settings.RenderConfig) -> None:
 
 
 def export(config: settings.ExportConfig) -> None:
-    """Write rollouts in the formats of other programs, and print where."""
-    from track_mjx.export import export
+    """Write rollouts or a policy in the formats of other programs, and print where."""
+    from track_mjx.export.movement import export_movement
+    from track_mjx.export.policy import export_run
 
-    require(config.rollouts, "rollouts", "run/rollouts.h5")
-    sys.stdout.write("".join(f"{path}\n" for path in export(config)))
+    if bool(config.rollouts) == bool(config.run):
+        raise ConfigError("rollouts, run: one of them is needed; for example rollouts=run/rollouts.h5")
+    written = export_run(opened(config.run), config) if config.run else export_movement(config)
+    sys.stdout.write("".join(f"{path}\n" for path in written))
 
 
 def check(config: settings.CheckConfig) -> None:

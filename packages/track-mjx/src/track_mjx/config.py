@@ -411,11 +411,15 @@ class ExportConfig:
     """Settings of `track-mjx export`."""
 
     rollouts: str = ""
-    """A mimic.rollouts file, as `track-mjx rollout` writes it."""
+    """A mimic.rollouts file, as `track-mjx rollout` writes it: its movement is exported."""
+    run: str = ""
+    """Folder of a run: its policy is exported, as ONNX and NumPy arrays, with the body."""
+    checkpoint: str = "best"
+    """Of the run: best, last, or a number of steps."""
     seed: int | None = None
     """The repeat, in a file of several seeds; empty: the first."""
     out: str | None = None
-    """Folder of the files, the reference in a folder of its own; empty: exported."""
+    """Folder of the files, the reference of a movement in a folder of its own; empty: exported."""
     formats: list[str] = setting(["csv", "mot"], choices=("csv", "mot", "sto", "nwb"))
     """csv (tables), mot (coordinates for OpenSim), sto (with velocities), nwb (what the body did, in one)."""
     nwb: NwbSession = field(default_factory=NwbSession)

@@ -76,15 +76,19 @@ def update(statistics: Statistics, batch: Float[AnyArray, "*batch n"]) -> Statis
     )
 
 
-def normalize(statistics: Statistics, batch: Float[AnyArray, "*batch n"]) -> Float[AnyArray, "*batch n"]:
-    """Scale observations to mean 0 and standard deviation 1 by the statistics so far; constants become 0."""
+def scale_of(statistics: Statistics) -> Float[Array, " n"]:
+    """Factors that give observations a standard deviation of 1, by the statistics so far; 0 for constants."""
     variance = statistics.deviations / jnp.maximum(statistics.count, 1.0)
     known = statistics.count > 1
     deviation = jnp.where(known, jnp.sqrt(variance), 1.0)
     # relative to the numbers themselves, because units may be small: torques of an insect are below 1e-6 N m
     least = 1e-6 * jnp.abs(statistics.mean) + _TINY
-    scale = jnp.where(deviation > least, 1.0 / jnp.maximum(deviation, least), 0.0)
-    return jnp.clip((batch - statistics.mean) * scale, -CLIP, CLIP)
+    return jnp.where(deviation > least, 1.0 / jnp.maximum(deviation, least), 0.0)
+
+
+def normalize(statistics: Statistics, batch: Float[AnyArray, "*batch n"]) -> Float[AnyArray, "*batch n"]:
+    """Scale observations to mean 0 and standard deviation 1 by the statistics so far; constants become 0."""
+    return jnp.clip((batch - statistics.mean) * scale_of(statistics), -CLIP, CLIP)
 
 
 def normalized(statistics: ObservationStatistics, observation: Observation) -> Observation:

@@ -6,8 +6,7 @@ A rollout of T control steps has T + 1 states: ctrl[k], action[k] and activation
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from track_mjx.config import RolloutConfig
 from track_mjx.learning.setup import Setup, open_setup, policy_of, sets_of
 from track_mjx.policy.play import Player, Rollout
 from track_mjx.rollouts.variables import KIND, variables
+from track_mjx.runs.checkpoints import policy_sha256
 from track_mjx.runs.run_folder import RunFolder, config_yaml
 
 ALIGNMENT = "ctrl[k], activations[k] act on state k and give state k+1"
@@ -69,14 +69,6 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage 
     origin = Origin(player.engine.name, step, policy_sha256(leaves), tuple(own.get(clip, "") for clip in clips))
     write_rollouts(path, setup, clips, [pass_of(seed) for seed in seeds], config, origin)
     return len(clips)
-
-
-def policy_sha256(leaves: Mapping[str, np.ndarray]) -> str:
-    """Hash of a checkpoint: names and bytes of its leaves, in the order of their names."""
-    digest = hashlib.sha256()
-    for name in sorted(leaves):
-        digest.update(name.encode() + b"\0" + np.ascontiguousarray(leaves[name]).tobytes())
-    return digest.hexdigest()
 
 
 def write_rollouts(

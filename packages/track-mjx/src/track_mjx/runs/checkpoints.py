@@ -7,12 +7,14 @@ that made it, and a change of shape or name is noticed. Arrays without elements 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import logging
 import math
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,14 @@ def flatten(tree: Any) -> dict[str, np.ndarray]:
     """Leaves of a tree by path, as NumPy arrays; random keys as their data."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="/"): _plain(leaf) for path, leaf in leaves}
+
+
+def policy_sha256(leaves: Mapping[str, np.ndarray]) -> str:
+    """Hash of a checkpoint: names and bytes of its leaves, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(leaves):
+        digest.update(name.encode() + b"\0" + np.ascontiguousarray(leaves[name]).tobytes())
+    return digest.hexdigest()
 
 
 def _plain(leaf: Any) -> np.ndarray:

@@ -17,7 +17,7 @@ from track_mjx.config import ExportConfig
 from track_mjx.render.footage import Body, Footage, read_footage
 
 
-def export(config: ExportConfig) -> list[Path]:
+def export_movement(config: ExportConfig) -> list[Path]:
     """Write the files that a configuration asks for, and return their paths.
 
     Raises:
