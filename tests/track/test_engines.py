@@ -175,6 +175,7 @@ def test_a_simulation_that_blows_up_stays_so_and_harms_no_other(
         state, np.array([False, True, False]), arena.model.qpos0[None].repeat(3, 0), 0 * qvel[:1].repeat(3, 0)
     )
     assert np.isfinite(engine.read(state).qpos).all()
+    assert sum(engine.warnings.values()) > 0, "counted, not written to a log file"
     assert not (tmp_path / "MUJOCO_LOG.TXT").exists()
     assert capfd.readouterr().err == ""
 

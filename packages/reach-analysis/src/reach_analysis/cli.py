@@ -10,32 +10,20 @@ from typing import Any
 
 from reach_analysis._common.cli import App, Verb
 from reach_analysis._common.settings import require
-from reach_analysis.verbs import STUDIES, load
+from reach_analysis.verbs import STUDIES
 
 
 def study(name: str, config: Any) -> None:
     """Run a study, and its replication if asked; write the results, and log notes as warnings."""
     from reach_analysis._common.files import results_folder
     from reach_analysis._common.progress import reporting
-    from reach_analysis.data.inputs import conditions, one_rollout
-    from reach_analysis.studies.study import write_study
+    from reach_analysis.api import studies
 
-    row = STUDIES[name]
-    read = {"one": one_rollout, "all": conditions}.get(row.takes)
-    pattern = getattr(config, "clip_pattern", None)
-    rollouts: Any = read(config.rollouts, pattern, config.rollouts_seed) if read else {}
-    makers = [f"{row.module}:run"]
-    if row.replication and config.replication:
-        makers.append(row.replication)
-    read_from: list[Any] = [rollouts] if row.takes == "one" else list(rollouts.values())
     with results_folder(config.out, f"reach_results/{name}") as folder, reporting() as (log, stage):
-        for note in filter(None, (one.unread_seeds for one in read_from)):
-            log.warning(note)
-        for maker in makers:
-            result = load(maker)(rollouts, config, stage)
+        for result in studies(name, config, stage):
             for note in result.notes:
                 log.warning(note)
-            write_study(result, folder, config)
+            result.save(folder)
 
 
 def check(config: Any) -> int:

@@ -3,10 +3,9 @@
 The public names are in `__all__`; each is imported when it is first used, so that importing the package costs nothing.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from stac_mjx._common.public import public_names
 
 if TYPE_CHECKING:
     from stac_mjx._common.errors import UserError as StacError
@@ -31,27 +30,19 @@ __all__ = [
     "read_offsets",
 ]
 
-_MODULES = {
-    "Keypoints": "keypoints.keypoints",
-    "Registration": "results",
-    "StacError": "_common.errors",
-    "check_file": "check",
-    "preset_names": "body.presets",
-    "read_clips": "records",
-    "read_offsets": "records",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name (PEP 562)."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; there are: {', '.join(__all__)}")
-    module = import_module(f"{__name__}.{_MODULES.get(name, 'api')}")
-    value = getattr(module, "UserError" if name == "StacError" else name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """Return the public names, for completion."""
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = public_names(
+    __name__,
+    {
+        "Keypoints": "keypoints.keypoints",
+        "Registration": "results",
+        "StacError": "_common.errors:UserError",
+        "check_file": "check",
+        "fit": "api",
+        "ik": "api",
+        "load_body": "api",
+        "load_keypoints": "api",
+        "preset_names": "body.presets",
+        "read_clips": "records",
+        "read_offsets": "records",
+    },
+)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from reach_analysis._common.errors import InputError
 from reach_analysis._common.figures import save
-from reach_analysis._common.files import write_json, write_table
+from reach_analysis._common.files import output_folder, write_json, write_table
 from reach_analysis._common.progress import Stage
 from reach_analysis._common.system import environment
 from reach_analysis.data.rollouts import file_sha256
@@ -46,24 +46,30 @@ class Study:
     figures: tuple[StudyFigure, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader must know to judge the numbers."""
+    settings: Any = None
+    """With which it was made."""
 
+    def save(self, folder: str | Path) -> None:
+        """Write ``NAME.json``, each table as CSV, each figure as SVG and PNG.
 
-def write_study(study: Study, folder: Path, settings: Any) -> None:
-    """Write ``NAME.json``, each table as CSV, each figure as SVG and PNG."""
-    for name, rows in study.tables.items():
-        write_table(folder / f"{name}.csv", rows)
-    for drawn in study.figures:
-        save(drawn.figure, folder, drawn.name)
-    captions = {drawn.name: drawn.caption for drawn in study.figures}
-    record = {
-        "analysis": study.name,
-        "versions": environment(),
-        "inputs": input_hashes(study.inputs),
-        "settings": settings,
-        "results": {"numbers": study.results, "captions": captions, "notes": study.notes},
-    }
-    write_json(folder / f"{study.name}.json", record)
-    _log.info("results in %s", folder)
+        Raises:
+            OutputError: when the folder or a file cannot be written.
+        """
+        folder = output_folder(str(folder), "")
+        for name, rows in self.tables.items():
+            write_table(folder / f"{name}.csv", rows)
+        for drawn in self.figures:
+            save(drawn.figure, folder, drawn.name)
+        captions = {drawn.name: drawn.caption for drawn in self.figures}
+        record = {
+            "analysis": self.name,
+            "versions": environment(),
+            "inputs": input_hashes(self.inputs),
+            "settings": self.settings,
+            "results": {"numbers": self.results, "captions": captions, "notes": self.notes},
+        }
+        write_json(folder / f"{self.name}.json", record)
+        _log.info("results in %s", folder)
 
 
 def each(stage: Stage, name: str, items: Collection[Item]) -> Iterator[Item]:
