@@ -126,3 +126,16 @@ def test_reading_a_file_needs_none_of_our_packages(
     assert [words for words in ("deg rms", "first three components", "mm in clip") if words not in printed] == []
     source = (repository / "examples" / "06_read_rollouts.py").read_text()
     assert not any(name in source for name in ("stac_mjx", "track_mjx", "reach_analysis"))
+
+
+@pytest.mark.slow
+def test_the_script_for_a_gpu_measures_every_part(repository: Path, clips: Path, tmp_path: Path) -> None:
+    script = [sys.executable, str(repository / "scripts" / "gpu_check.py"), "--small", "--clips", str(clips)]
+    subprocess.run([*script, "--out", str(tmp_path)], check=True, capture_output=True)
+    record = json.loads((tmp_path / "gpu_check.json").read_text())
+    assert [(one["name"], one.get("exit_code")) for one in record["measurements"] if one.get("exit_code") != 0] == []
+    assert {(row["part"], row["n_envs"]) for row in record["training"]} == {
+        (part, n) for part in ("physics", "learning") for n in (8, 16)
+    }
+    assert record["registration"][0]["frames_per_s"] > 0
+    assert record["curve"][-1]["steps"] == 640

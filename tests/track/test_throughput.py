@@ -27,16 +27,16 @@ def bench_config(folder: Path, **changes: object) -> BenchConfig:
 def test_command_measures_every_combination_and_writes_table_and_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli.bench(bench_config(tmp_path, parts=["physics", "task"]))
+    cli.bench(bench_config(tmp_path, parts=["physics", "learning"]))
     record = json.loads((tmp_path / "bench/bench.json").read_text())
     measured = [(one["engine"], one["part"], one["n_envs"]) for one in record["rows"]]
-    assert measured == [("native", part, n) for part in ("physics", "task") for n in (4, 8)]
+    assert measured == [("native", part, n) for part in ("physics", "learning") for n in (4, 8)]
     for one in record["rows"]:
         assert one["physics_steps_per_s"] == pytest.approx(2 * one["control_steps_per_s"])
         assert 0 < one["slowest"] <= one["control_steps_per_s"] * 1.000001 <= one["fastest"] * 1.000002
         assert one["blocks"] >= measure.BLOCKS
     assert record["left_out"] == []
-    assert capsys.readouterr().out.count("| native | task |") == 2
+    assert capsys.readouterr().out.count("| native | learning |") == 2
 
 
 @pytest.mark.parametrize("part", ["task", "policy", "learning"])

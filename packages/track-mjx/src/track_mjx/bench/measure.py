@@ -143,6 +143,7 @@ def write_bench(config: BenchConfig, clips: Clips, report: Report, out: Path) ->
         "settings": {name: asdict(getattr(config, name)) for name in ("physics", "network", "ppo")},
         "parts": PARTS,
         "rows": [asdict(row) for row in report.rows],
+        "peak_device_mb": peak_device_mb(),
         "left_out": report.left_out,
     }  # fmt: skip
     write_json(out / "bench.json", record)
@@ -150,3 +151,8 @@ def write_bench(config: BenchConfig, clips: Clips, report: Report, out: Path) ->
     columns += [(f"{name}_steps_per_s", f"{name} steps/s", "{:,.0f}") for name in ("control", "physics")]
     table = markdown_table([asdict(row) for row in report.rows], columns)
     return table + "".join(f"Left out: {text}.\n" for text in report.left_out)
+
+
+def peak_device_mb() -> float | None:
+    """Most memory of the first accelerator that this process has used, MB; None on a CPU."""
+    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0) / 1e6 or None

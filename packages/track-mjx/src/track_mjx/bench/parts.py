@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from track_mjx.config import TrainConfig
 from track_mjx.learning.collect import Collector
 from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
@@ -88,7 +89,9 @@ def _collecting(setup: Setup, collector: Collector, n_envs: int) -> Iterator[int
 def _learning(setup: Setup, n_envs: int) -> Iterator[int]:
     ppo, clips = replace(setup.config.ppo, n_envs=n_envs), list(range(len(setup.clips.clip_name)))
     with tempfile.TemporaryDirectory() as folder:
-        setup = replace(setup, config=replace(setup.config, ppo=ppo, out=folder))
+        # settings of a training alone: a run folder knows no others
+        config = TrainConfig(**{entry.name: getattr(setup.config, entry.name) for entry in fields(TrainConfig)})
+        setup = replace(setup, config=replace(config, ppo=ppo, out=folder))
         trainer = Trainer(setup, RunFolder.create(setup.config, setup.clips, clips, []), clips, [])
         while True:
             trainer.advance()
