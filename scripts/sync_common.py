@@ -25,6 +25,7 @@ WITHOUT = {
         "hdf5/enclosed.py",
     ),
     "stac_mjx": ("regions.py", "survival.py"),
+    "track_mjx": ("c3d.py",),
 }
 """Files and folders of common/ that a package does not get."""
 

@@ -67,6 +67,24 @@ def test_the_same_settings_give_the_same_files(reaches: Reaches, folder: Path) -
             assert path.read_bytes() == other.read_bytes(), path.name
 
 
+def test_synergies_of_recorded_emg_are_those_of_the_controller(
+    reaches: Reaches, folder: Path, tmp_path: Path, refuses: Callable
+) -> None:
+    assert "rollouts is not set" in refuses("synergies")
+    assert "none are given" in refuses("envelopes", "emg=synthetic")
+    muscles = {name: name for name in reaches.activation.channels}
+    files = write_emg(tmp_path, reaches.activation, muscles, EmgSettings(lead_s=0.1, tail_s=0.05))
+    emg = "emg={" + ",".join(f"{name}:{files[name]}" for name in muscles) + "}"
+    rollouts, out = f"rollouts={folder / 'physics_aware.h5'}", f"out={tmp_path}/out"
+    assert main(["synergies", rollouts, emg, f"trials={files['trials']}", "rank=3", out]) == 0
+    matched = result(tmp_path / "out", "synergies")["results"]["numbers"]["matched"]
+    assert len(matched) == 3
+    assert min(row["cosine"] for row in matched) > 0.9
+    assert matched[0]["p"] < 0.01
+    assert main(["synergies", emg, f"trials={files['trials']}", "rank=3", out]) == 0
+    assert result(tmp_path / "out", "synergies")["results"]["numbers"]["of"] == "EMG"
+
+
 def test_emg_compares_both_conditions_with_csv_recordings(reaches: Reaches, folder: Path) -> None:
     out = folder / "emg"
     conditions = f"rollouts={{joint_only:{folder}/joint_only.h5,physics_aware:{folder}/physics_aware.h5}}"

@@ -153,7 +153,7 @@ def test_envelopes_are_never_negative() -> None:
 
 def test_windows_count_time_from_the_reach() -> None:
     ramp = np.arange(1000.0)[:, None]
-    out = windows(one_trial_each("x", [ramp, ramp], 1000.0, ["c"]), np.array([0.2, 0.3]), (-0.05, 0.05))
+    out = windows(one_trial_each("x", [ramp, ramp], 1000.0, ["c"]), np.array([0.2, 0.3]), -0.05, np.array([0.25, 0.35]))
     np.testing.assert_array_equal(out.values[1][:, 0], np.arange(250.0, 350.0))
     np.testing.assert_allclose(out.times(0)[[0, 50]], [-0.05, 0.0])
 

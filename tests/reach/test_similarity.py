@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from reach_analysis.data.series import TrialSeries, one_trial_each
 from reach_analysis.representation import similarity
 from reach_analysis.representation.similarity import common_window, exchanges, main_axes, trial_distances
 from reach_analysis.representation.synergies import _project as project
-from reach_analysis.representation.synergies import accounted, choose_rank, factorise, synergies
+from reach_analysis.representation.synergies import accounted, choose_rank, factorise, match_synergies, synergies
 from reach_analysis.statistics.permutation import Arrangements
 from scipy.optimize import linear_sum_assignment, nnls
 from scipy.stats import spearmanr
@@ -206,6 +207,27 @@ def test_activation_that_is_none_is_refused() -> None:
         synergies(good, 10)
     with pytest.raises(ConfigError, match="two folds"):
         choose_rank(good, 3, np.zeros(16, int))
+
+
+def test_synergies_of_two_sides_are_paired_and_p_is_exact() -> None:
+    """Six muscles have 720 orders, so p is counted: of orthogonal blocks few orders are as good as the true one."""
+    blocks = np.array([[1, 1, 0, 0, 0, 0], [0, 0, 1, 0.8, 0, 0], [0, 0, 0, 0, 1, 0.6]], float)
+    found = match_synergies(blocks, blocks[[2, 0, 1]])
+    assert found.partner.tolist() == [1, 2, 0]
+    np.testing.assert_allclose(found.cosine, 1.0)
+    # the blocks may change places in 6 ways, of which each turns pairs of equal entries or keeps them
+    as_good = sum(_best(blocks, blocks[:, list(order)]) > 1 - 1e-9 for order in permutations(range(6)))
+    assert found.p == as_good / 720
+    assert found.null < 0.8
+    rng = np.random.default_rng(3)
+    draws = [match_synergies(*rng.uniform(size=(2, 2, 5)), draws=120).p for _ in range(200)]
+    assert np.mean(np.array(draws) <= 0.1) < 0.1 + 3 * np.sqrt(0.1 * 0.9 / 200)
+
+
+def _best(first: np.ndarray, second: np.ndarray) -> float:
+    """Largest mean cosine over all pairings of three synergies."""
+    one, two = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (first, second))
+    return max(sum(float(one[k] @ two[order[k]]) for k in range(3)) / 3 for order in permutations(range(3)))
 
 
 def test_a_factorisation_is_repeatable() -> None:

@@ -58,9 +58,10 @@ def analyse(study: str, rollouts: Any = None, *, progress: bool = False, **setti
 def studies(name: str, config: Any, stage: Stage = silent) -> Iterator[Study]:
     """Run a study and, if the settings ask for it, its replication of the public notebooks."""
     row = STUDIES[name]
-    read = {"one": one_rollout, "all": conditions}.get(row.takes)
-    rollouts: Any = read(config.rollouts, getattr(config, "clip_pattern", None), config.rollouts_seed) if read else {}
-    one = [rollouts] if row.takes == "one" else list(rollouts.values())
+    takes = row.takes if row.takes != "optional" else "one" if config.rollouts else "none"
+    read = {"one": one_rollout, "all": conditions}.get(takes)
+    rollouts: Any = read(config.rollouts, getattr(config, "clip_pattern", None), config.rollouts_seed) if read else None
+    one = [rollouts] if takes == "one" else list((rollouts or {}).values())
     unread = tuple(filter(None, (each.unread_seeds for each in one)))
     makers = [f"{row.module}:run", *([row.replication] if row.replication and config.replication else [])]
     for maker in makers:

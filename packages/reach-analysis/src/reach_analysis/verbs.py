@@ -27,8 +27,8 @@ class StudyVerb:
     """Class of its settings."""
     module: str
     """Its module, below this package."""
-    takes: Literal["one", "all", "none"] = "one"
-    """Rollouts that ``run`` takes: those of one condition, a map of all conditions, or none."""
+    takes: Literal["one", "optional", "all", "none"] = "one"
+    """Rollouts that ``run`` takes: of one condition, the same if they are given, a map of all conditions, or none."""
     report: Literal["each", "focus", "all"] = "each"
     """Studies in the report: one for each condition, for the condition in focus, or for all together."""
     help: str = ""
@@ -81,6 +81,17 @@ STUDIES: dict[str, StudyVerb] = {
         uses="emg",
         replication="replication.muscles:compare_muscles",
     ),
+    "envelopes": StudyVerb(
+        schemas.EnvelopesConfig,
+        "studies.envelopes",
+        help="judge raw EMG and turn it into envelopes; no controller is needed",
+        examples="""\
+            reach-analysis envelopes emg=walk.c3d chain.band_hz=[20,450] chain.notch_hz=50
+            reach-analysis envelopes 'emg=walks/*.c3d' mvc=mvc.c3d 'recording.leave_out=[walk_07]' chain.baseline=5""",
+        takes="none",
+        report="all",
+        extra=True,
+    ),
     "spectra": StudyVerb(
         schemas.SpectraConfig,
         "studies.spectra",
@@ -109,8 +120,11 @@ STUDIES: dict[str, StudyVerb] = {
     "synergies": StudyVerb(
         schemas.SynergiesConfig,
         "studies.synergies",
-        help="find muscle synergies and how many there are",
-        examples="reach-analysis synergies rollouts=rollouts.h5 largest=6",
+        help="find muscle synergies and how many there are, of a controller and of recorded EMG",
+        examples="""\
+            reach-analysis synergies rollouts=rollouts.h5 largest=6
+            reach-analysis synergies emg=walk.c3d chain.band_hz=[20,450] chain.window_s=[] chain.samples=null""",
+        takes="optional",
     ),
     "forecast": StudyVerb(
         schemas.ForecastConfig,

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
-from reach_analysis._common.errors import ConfigError, DataError, MismatchError, raise_all, shorten
+from reach_analysis._common.errors import ConfigError, DataError, MismatchError, raise_all, shorten, unknown
 from reach_analysis.config import ChainConfig
-from reach_analysis.data.recordings import TrialTable
+from reach_analysis.data.recordings import MARGIN_S, TrialTable
 from reach_analysis.data.series import TrialSeries, resample
 
 
@@ -41,25 +41,25 @@ def check_chain(chain: ChainConfig, raw_rate_hz: float) -> None:
     Raises:
         ConfigError: listing all that is wrong.
     """
-    if len(chain.band_hz) != 2 or len(chain.window_s) != 2:
+    if len(chain.band_hz) != 2 or len(chain.window_s) not in (0, 2):
         raise ConfigError(f"band_hz and window_s have two edges each, got {chain.band_hz} and {chain.window_s}")
     faults = []
-    for edges in (chain.band_hz, (chain.envelope_hz,)):
+    for edges in (chain.band_hz, (chain.envelope_hz,), *([(chain.notch_hz,)] if chain.notch_hz else [])):
         try:
             require_band(edges, raw_rate_hz)
         except ConfigError as error:
             faults.append(str(error))
-    begin, end = chain.window_s
+    begin, end = chain.window_s or (0.0, np.inf)
     if not end > begin:
         faults.append(f"the window {begin:g} to {end:g} s is empty")
     ratio = raw_rate_hz / chain.rate_hz if chain.rate_hz > 0 else 0.0
     # a synchronised clock is a little off; means over fractions of samples are exact
-    if ratio < 1 - CLOCK or abs(ratio - round(ratio)) > CLOCK * ratio:
+    if ratio < 1 - CLOCK or (chain.samples and abs(ratio - round(ratio)) > CLOCK * ratio):
         faults.append(
             f"{raw_rate_hz:g} samples a second do not fall into whole blocks of {chain.rate_hz:g} a second "
             f"({ratio:g} samples a block); are the rates of recording and result right?"
         )
-    if chain.samples is not None and chain.samples > round((end - begin) * chain.rate_hz):
+    if chain.samples is not None and chain.samples > np.round((end - begin) * chain.rate_hz):
         faults.append(
             f"{chain.samples} samples at {chain.rate_hz:g} Hz last {1e3 * chain.samples / chain.rate_hz:g} ms, but the "
             f"window lasts {1e3 * (end - begin):g} ms: samples would be stretched over another time"
@@ -69,13 +69,22 @@ def check_chain(chain: ChainConfig, raw_rate_hz: float) -> None:
     raise_all(ConfigError, "EMG chain", faults)
 
 
-def process(raw: TrialSeries, table: TrialTable, chain: ChainConfig) -> Emg:
+def process(
+    raw: TrialSeries,
+    table: TrialTable,
+    chain: ChainConfig,
+    *,
+    leave_out: Sequence[str] = (),
+    mvc: TrialSeries | None = None,
+) -> Emg:
     """Run the whole chain.
 
     Args:
         raw: trials whose time 0 is the start of each recorded row.
         table: when each reach starts, on the same clock.
         chain: settings.
+        leave_out: trials to leave out.
+        mvc: maximal contractions of the same channels, whose largest envelope becomes 1; None: the percentile.
 
     Raises:
         ConfigError: for settings that contradict the recording.
@@ -90,25 +99,55 @@ def process(raw: TrialSeries, table: TrialTable, chain: ChainConfig) -> Emg:
             f"{raw.name} and {table.source} share no trial: {shorten(raw.trials, 4)} against {shorten(table.trials, 4)}"
         )
     left_out |= {name: f"is not in {table.source}" for name in raw.trials if name not in (*table.trials, *left_out)}
+    if strange := [name for name in leave_out if name not in common]:
+        raise ConfigError(f"recording.leave_out: {unknown('trial', strange[0], common)}")
+    common = [name for name in common if name not in leave_out]
+    left_out |= dict.fromkeys(leave_out, "is in recording.leave_out")
     raw = raw.take(common)
-    start = np.array([table.start_s[table.trials.index(name)] for name in common])
-    _require_inside(raw, start, chain, table)
-    window = windows(envelope_of(raw, chain), start, chain.window_s)
+    rows = [table.trials.index(name) for name in common]
+    start, end = table.start_s[rows], table.end_s[rows]
+    if chain.window_s:
+        _require_inside(raw, start, chain, table)
+        end = start + chain.window_s[1]
+    window = windows(envelope_of(raw, chain), start, (chain.window_s or [0.0])[0], end)
     blocks = first_samples(resample(window, chain.rate_hz), chain.samples)
     _require_amplitude(raw, blocks)
-    normalised, scale = normalise(blocks, chain.percentile)
+    blocks, rest = without_rest(blocks, chain.baseline)
+    normalised, scale = normalise(blocks, chain.percentile, _largest(mvc, chain, rest))
     return Emg(replace(normalised, name="EMG envelope"), scale, raw.unit, raw.rate_hz, left_out, chain)
 
 
-def windows(series: TrialSeries, zero_s: Float[np.ndarray, " trial"], window_s: Sequence[float]) -> TrialSeries:
-    """Cut each trial to a window around its own time zero; times count from there.
+def without_rest(series: TrialSeries, percentile: float | None) -> tuple[TrialSeries, Float[np.ndarray, " channel"]]:
+    """Subtract a percentile of each channel over all samples of all its trials; below it the envelope is 0."""
+    if percentile is None:
+        return series, np.zeros(len(series.channels))
+    rest = np.percentile(series.rows()[0], percentile, axis=0)
+    return series.map(lambda rows: np.maximum(rows - rest, 0.0)), rest
+
+
+def _largest(mvc: TrialSeries | None, chain: ChainConfig, rest: np.ndarray) -> Float[np.ndarray, " channel"] | None:
+    """Largest envelope of each channel above its rest in maximal contractions, where filters have settled."""
+    if mvc is None:
+        return None
+    settled = windows(
+        envelope_of(mvc, chain), mvc.start_s, MARGIN_S, mvc.start_s + np.array(mvc.lengths) / mvc.rate_hz - MARGIN_S
+    )
+    blocks = resample(settled, chain.rate_hz)
+    _require_amplitude(mvc, blocks)
+    return blocks.rows()[0].max(axis=0) - rest
+
+
+def windows(
+    series: TrialSeries, zero_s: Float[np.ndarray, " trial"], begin_s: float, end_s: Float[np.ndarray, " trial"]
+) -> TrialSeries:
+    """Cut each trial from `begin_s` after its own time zero to its `end_s`; times count from its time zero.
 
     The grid of samples starts at the window's begin, up to half a raw sample.
     """
-    first = np.round((zero_s + window_s[0] - series.start_s) * series.rate_hz).astype(int)
-    count = int(np.ceil((window_s[1] - window_s[0]) * series.rate_hz - 1e-6))
-    values = tuple(rows[max(0, k) : k + count] for rows, k in zip(series.values, first, strict=True))
-    return replace(series, values=values, start_s=np.full(len(values), float(window_s[0])))
+    first = np.round((zero_s + begin_s - series.start_s) * series.rate_hz).astype(int)
+    counts = np.ceil((end_s - zero_s - begin_s) * series.rate_hz - 1e-6).astype(int)
+    values = tuple(rows[max(0, k) : k + n] for rows, k, n in zip(series.values, first, counts, strict=True))
+    return replace(series, values=values, start_s=np.full(len(values), float(begin_s)))
 
 
 def first_samples(series: TrialSeries, count: int | None) -> TrialSeries:
@@ -125,14 +164,16 @@ def first_samples(series: TrialSeries, count: int | None) -> TrialSeries:
     return series.map(lambda rows: rows[:count])
 
 
-def normalise(series: TrialSeries, percentile: float) -> tuple[TrialSeries, dict[str, float]]:
-    """Divide each channel by a percentile over all samples of all its trials.
+def normalise(
+    series: TrialSeries, percentile: float, largest: Float[np.ndarray, " channel"] | None = None
+) -> tuple[TrialSeries, dict[str, float]]:
+    """Divide each channel by a percentile over all samples of all its trials, or by its `largest` value elsewhere.
 
     Raises:
         DataError: for a channel whose percentile is not positive.
     """
     rows, _ = series.rows()
-    scale = np.percentile(rows, percentile, axis=0)
+    scale = np.percentile(rows, percentile, axis=0) if largest is None else largest
     flat = [name for name, value in zip(series.channels, scale, strict=True) if not value > 0]
     if flat:
         raise DataError(f"{series.name}: no amplitude to divide by in {shorten(flat)}; was the electrode connected?")
@@ -173,6 +214,8 @@ def _require_inside(raw: TrialSeries, start_s: np.ndarray, chain: ChainConfig, t
 
 CLOCK = 1e-3
 """Part by which the rate of a recording may differ from a whole multiple of the rate of envelopes."""
+NOTCH_HZ = 2.0
+"""Width of a notch at -3 dB, one way."""
 LEAST_AMPLITUDE = 1e-9
 """Part of the largest raw value of a trial below which an envelope is rounding."""
 
@@ -232,10 +275,20 @@ def filtered(series: TrialSeries, cutoffs_hz: Sequence[float], order: int = 4) -
     return series.map(lambda rows: signal.sosfiltfilt(sections, rows, axis=0))
 
 
+def notched(series: TrialSeries, mains_hz: float, highest_hz: float) -> TrialSeries:
+    """Remove the mains frequency and its harmonics up to `highest_hz`, forwards and backwards."""
+    for frequency in np.arange(mains_hz, min(highest_hz, series.rate_hz / 2 - 1), mains_hz):
+        b, a = signal.iirnotch(frequency, frequency / NOTCH_HZ, fs=series.rate_hz)
+        series = series.map(lambda rows, b=b, a=a: signal.filtfilt(b, a, rows, axis=0))
+    return series
+
+
 def envelope_of(raw: TrialSeries, chain: ChainConfig) -> TrialSeries:
     """Band-pass, full-wave rectification and low-pass, at the rate of the recording.
 
     The low-pass swings below 0 next to a burst; an envelope has no such values, so they become 0.
     """
+    if chain.notch_hz:
+        raw = notched(raw, chain.notch_hz, chain.band_hz[1])
     rectified = filtered(raw, chain.band_hz, chain.order).map(np.abs)
     return filtered(rectified, (chain.envelope_hz,), chain.order).map(lambda rows: np.maximum(rows, 0.0))

@@ -43,8 +43,10 @@ def conditions(setting: Any, clip_pattern: str | None, seed: int | None = None) 
     return {name: rollouts.renamed(clip_pattern) if clip_pattern else rollouts for name, rollouts in read.items()}
 
 
-def named_files(setting: Any) -> dict[str, Path]:
+def named_files(setting: Any, what: str = "rollouts") -> dict[str, Path]:
     """Return files by name: as given in a map, else after the file or, where several are named alike, its folder.
+
+    `what` is the setting that names them.
 
     Raises:
         ConfigError: when something other than file names is given, or names repeat.
@@ -53,15 +55,13 @@ def named_files(setting: Any) -> dict[str, Path]:
         return {str(name): Path(str(path)).expanduser() for name, path in setting.items()}
     listed = [setting] if isinstance(setting, str) else setting
     if not isinstance(listed, Sequence) or not all(isinstance(entry, str) for entry in listed):
-        raise ConfigError(
-            f"rollouts: expected a file, a list of files or a map from condition to file, got {setting!r}"
-        )
+        raise ConfigError(f"{what}: expected a file, a list of files or a map from name to file, got {setting!r}")
     paths = [Path(path) for entry in listed for path in _expanded(entry)]
     names = [path.stem for path in paths]
     if len(set(names)) < len(names):
         names = [path.parent.name for path in paths]
     if len(set(names)) < len(names):
-        raise ConfigError(f"rollouts: files are named alike; name them: rollouts={{a:{paths[0]},b:{paths[-1]}}}")
+        raise ConfigError(f"{what}: files are named alike; name them: {what}={{a:{paths[0]},b:{paths[-1]}}}")
     return dict(zip(names, paths, strict=True))
 
 

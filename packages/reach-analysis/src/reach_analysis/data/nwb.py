@@ -12,12 +12,9 @@ import numpy as np
 from reach_analysis._common.errors import DataError, InputError, shorten, unknown
 from reach_analysis._common.hdf5.reading import attribute, find, open_hdf5, read_numbers, read_strings
 from reach_analysis.config import RecordingConfig
-from reach_analysis.data.recordings import ID_COLUMNS, TrialTable
+from reach_analysis.data.recordings import ID_COLUMNS, MARGIN_S, TrialTable
 from reach_analysis.data.rollouts import plain_number
 from reach_analysis.data.series import TrialSeries
-
-MARGIN_S = 0.1
-"""Time read before and after each trial, so that filters have settled."""
 
 
 def read_nwb(path: Path, recording: RecordingConfig) -> tuple[TrialSeries, TrialTable]:
@@ -56,7 +53,9 @@ def read_nwb(path: Path, recording: RecordingConfig) -> tuple[TrialSeries, Trial
     trials = tuple(names[number] for number in keep)
     raw = TrialSeries("EMG", unit, series.rate_hz, trials, tuple(channels), tuple(values), np.array(starts))
     rows = np.array(keep)
-    return raw, TrialTable(path.name, trials, rows, reach[rows], stop[rows], left_out, f"{path.name} in seconds")
+    return raw, TrialTable(
+        path.name, trials, rows, reach[rows], stop[rows], left_out, f"{path.name} in seconds", notes=series.drift()
+    )
 
 
 class _Series(NamedTuple):
@@ -78,6 +77,17 @@ class _Series(NamedTuple):
         edges = np.clip(np.array([begin_s, end_s]) - self.begin_s, 0.0, self.data.shape[0] / self.rate_hz)
         first, last = np.round(edges * self.rate_hz)
         return int(first), int(last)
+
+    def drift(self) -> tuple[str, ...]:
+        """A note about timestamps that differ from an even clock by more than half a sample."""
+        if self.stamps is None:
+            return ()
+        even = self.begin_s + np.arange(len(self.stamps)) / self.rate_hz
+        off = float(np.abs(self.stamps - even).max())
+        if off < 0.5 / self.rate_hz:
+            return ()
+        return (f"Timestamps differ from an even clock of {self.rate_hz:.6g} Hz by at most {1e3 * off:.3g} ms; trials "
+                "are cut by the timestamps.",)  # fmt: skip
 
     def time(self, sample: int) -> float:
         """Time of a sample, s."""

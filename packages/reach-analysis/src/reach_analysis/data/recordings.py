@@ -23,6 +23,8 @@ from reach_analysis.data.series import TrialSeries
 ID_COLUMNS = ("trial_id", "trial", "id", "clip_name", "clip", "name")
 """Columns a trial's name is looked for in, in this order."""
 
+MARGIN_S = 0.1
+"""Time read before and after each trial of a continuous recording, so that filters have settled."""
 START_COLUMNS = ("reach_start", "start")
 """Columns the start of the reach is looked for in, in this order."""
 
@@ -47,6 +49,8 @@ class TrialTable:
     """How frames became seconds, for messages."""
     n_rows: int = 0
     """Rows of the table, those left out among them; 0: not known."""
+    notes: tuple[str, ...] = ()
+    """What has to be said about the recording."""
 
 
 def read_trials(path: Path, recording: RecordingConfig | None = None) -> TrialTable:

@@ -22,9 +22,9 @@ from reach_analysis.studies.section import Fact, Section
 from reach_analysis.studies.study import Study
 from reach_analysis.verbs import STUDIES, StudyVerb, load
 
-SHARED = ("seed", "runs", "parameter", "clip_pattern", "emg", "trials", "recording", "muscles")
+SHARED = ("seed", "runs", "parameter", "clip_pattern", "emg", "trials", "recording", "muscles", "mvc")
 """Settings that studies take over from the report."""
-RECORDINGS = SHARED[-4:]
+RECORDINGS = SHARED[-5:]
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from itertools import permutations
+from math import factorial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
 
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.data.series import TrialSeries
+from reach_analysis.statistics.permutation import p_value
 
 Samples = Float[np.ndarray, "sample muscle"]
 ITERATIONS = 600
@@ -109,6 +113,43 @@ def _held_out(samples: Samples, left_out: np.ndarray, fold_of_muscle: np.ndarray
         residual += float(((truth - weights @ hidden_patterns) ** 2).sum())
         total += float((truth**2).sum())
     return 1 - residual / total if total > 0 else float("nan")
+
+
+FEWEST_MUSCLES = 4
+"""Muscles below which synergies of two sides are not matched: with fewer, chance does as well."""
+Patterns = Float[np.ndarray, "synergy muscle"]
+
+
+@dataclass(frozen=True)
+class MatchedSynergies:
+    """Synergies of two sides, pair by pair, over the same muscles."""
+
+    partner: Int[np.ndarray, " synergy"]
+    """Synergy of the second side that each of the first goes with."""
+    cosine: Float[np.ndarray, " synergy"]
+    """Cosine of the angle between the two patterns of each pair."""
+    null: float
+    """Mean cosine where the muscles of the second side are exchanged."""
+    p: float
+    """Probability of a mean cosine as high if they were."""
+
+
+def match_synergies(first: Patterns, second: Patterns, draws: int = 1000, seed: int = 0) -> MatchedSynergies:
+    """Pair synergies so that their mean cosine is largest, with a null of exchanged muscles (d'Avella et al. 2003)."""
+    partner, cosine = _best_pairs(first, second)
+    n_muscles = first.shape[1]
+    complete = factorial(min(n_muscles, 20)) <= draws
+    rng = np.random.default_rng([*b"synergies", seed])
+    orders = permutations(range(n_muscles)) if complete else (rng.permutation(n_muscles) for _ in range(draws))
+    null = np.array([_best_pairs(first, second[:, list(order)])[1].mean() for order in orders])
+    return MatchedSynergies(partner, cosine, float(null.mean()), p_value(cosine.mean(), null, complete=complete))
+
+
+def _best_pairs(first: Patterns, second: Patterns) -> tuple[Int[np.ndarray, " synergy"], Float[np.ndarray, " synergy"]]:
+    one, two = (side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12) for side in (first, second))
+    cosines = one @ two.T
+    rows, partner = linear_sum_assignment(-cosines)
+    return partner, cosines[rows, partner]
 
 
 def factorise(samples: Samples, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

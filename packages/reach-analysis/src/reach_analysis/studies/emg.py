@@ -28,7 +28,7 @@ from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import Matched, TrialSeries
 from reach_analysis.statistics.estimates import Resampling
 from reach_analysis.statistics.permutation import holm
-from reach_analysis.studies.recordings import actuators_of, is_synthetic, load_emg
+from reach_analysis.studies.recordings import actuators_of, envelope_rows, how_made, is_synthetic, load_emg
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, plain, table
 from reach_analysis.studies.study import Study, StudyFigure
 
@@ -125,12 +125,7 @@ def _difference_row(entry: ConditionDifference) -> dict[str, Any]:
 
 
 def _tables(emg: Emg, fits: list[MuscleFit], differences: list[dict[str, Any]]) -> dict[str, list[dict]]:
-    envelopes = [
-        {"trial": trial, "time_s": float(time)} | dict(zip(emg.envelope.channels, map(float, row), strict=True))
-        for number, trial in enumerate(emg.envelope.trials)
-        for time, row in zip(emg.envelope.times(number), emg.envelope.values[number], strict=True)
-    ]
-    tables = {"emg_fits": [_row(fit) for fit in fits], "emg_envelopes": envelopes}
+    tables = {"emg_fits": [_row(fit) for fit in fits], "emg_envelopes": envelope_rows(emg)}
     if differences:
         tables["emg_differences"] = differences
     return tables
@@ -139,14 +134,7 @@ def _tables(emg: Emg, fits: list[MuscleFit], differences: list[dict[str, Any]]) 
 def _figures(
     fits: list[MuscleFit], pairs: Mapping[str, Mapping[str, Matched]], emg: Emg, config: EmgConfig
 ) -> tuple[StudyFigure, ...]:
-    chain = emg.chain
-    made = "Synthetic EMG. " if is_synthetic(config.emg) else ""
-    how = (
-        f"{made}EMG: {emg.raw_rate_hz:g} Hz, band {chain.band_hz[0]:g}-{chain.band_hz[1]:g} Hz, envelope "
-        f"{chain.envelope_hz:g} Hz (Butterworth filters of order {chain.order}, forwards and backwards, which doubles "
-        f"the roll-off: -6 dB at the edges), values below 0 set to 0, {chain.rate_hz:g} Hz block averages, divided by "
-        f"the {chain.percentile:g}th percentile over trials."
-    )
+    how = how_made(emg, config)
     n = fits[0].mae.n
     shown = [
         StudyFigure(

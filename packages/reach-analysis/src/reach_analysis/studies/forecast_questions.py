@@ -228,5 +228,6 @@ class _Filtered:
         trials = tuple(str(number) for number in range(self.n_trials))
         values = tuple(rng.normal(size=(self.n_trials, raw_samples, 1)))
         raw = TrialSeries("noise", "1", self.rate_hz, trials, ("noise",), values, np.zeros(self.n_trials))
-        cut = windows(envelope_of(raw, self.chain), np.full(self.n_trials, EDGE_S), (0.0, length))
+        start = np.full(self.n_trials, EDGE_S)
+        cut = windows(envelope_of(raw, self.chain), start, 0.0, start + length)
         return first_samples(resample(cut, self.chain.rate_hz), self.n_samples).stacked()[..., 0].ravel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ import numpy as np
 from reach_analysis._common.errors import ConfigError, DataError, unknown
 from reach_analysis.behaviour.muscles import actuator_for, simulated
 from reach_analysis.config import EmgConfig
+from reach_analysis.data.analog import read_trials_of
 from reach_analysis.data.emg import Emg, process
+from reach_analysis.data.emg_quality import channel_quality, quality_notes, trial_quality
+from reach_analysis.data.inputs import named_files
 from reach_analysis.data.nwb import read_nwb
 from reach_analysis.data.recordings import TrialTable, read_emg_csv, read_trials
 from reach_analysis.data.rollouts import Rollouts
@@ -22,36 +25,97 @@ from reach_analysis.synthetic.emg import EmgSettings, make_emg
 SYNTHETIC = "synthetic"
 
 
+@dataclass(frozen=True)
+class Recording:
+    """Raw EMG of the settings, before any processing."""
+
+    raw: TrialSeries
+    table: TrialTable
+    inputs: list[Path]
+    """Files that were read."""
+    notes: list[str]
+    """What has to be said about them."""
+    mvc: TrialSeries | None = None
+    """Maximal contractions of the same channels."""
+
+
 def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg, list[Path], list[str]]:
-    """Envelopes of the settings, the files that were read, and notes."""
-    chain, recording = config.chain, config.recording
-    if is_synthetic(config.emg):
-        raw, table, note = _synthetic(conditions, config)
-        return process(raw, table, chain), [], [note]
-    if isinstance(config.emg, str):
-        path = Path(config.emg).expanduser()
-        if path.suffix.lower() != ".nwb":
-            raise ConfigError(
-                f"emg: expected a map from muscle to CSV file, one .nwb file, or 'synthetic'; got {config.emg!r}"
-            )
-        raw, table = read_nwb(path, recording)
-        return process(raw, table, chain), [path], _left_out_notes(table)
-    if not isinstance(config.emg, Mapping) or not config.emg:
+    """Envelopes of the settings, the files that were read, and notes, also about poor channels."""
+    one = read_recording(conditions, config)
+    emg = process(one.raw, one.table, config.chain, leave_out=config.recording.leave_out, mvc=one.mvc)
+    poor = [] if is_synthetic(config.emg) else quality_notes(channel_quality(trial_quality(one.raw, config.chain)))
+    return emg, one.inputs, one.notes + poor
+
+
+def read_recording(conditions: Mapping[str, Rollouts] | None, config: Any) -> Recording:
+    """Raw EMG that settings name: made from rollouts, a CSV a muscle, NWB, or recordings with a channel a muscle."""
+    if not config.emg:
         raise DataError(
             "no recordings: emg is not set; for example emg={biceps:biceps.csv,triceps:triceps.csv} trials=trials.csv"
         )
-    if not config.trials:
-        raise ConfigError("trials is not set: the table of when each reach starts; for example trials=trials.csv")
-    files = {str(muscle): Path(str(path)).expanduser() for muscle, path in config.emg.items()}
-    table_path = Path(config.trials).expanduser()
-    table = read_trials(table_path, recording)
-    raw = read_emg_csv(files, table, recording.rate_hz, recording.unit, recording.emg_names)
-    return process(raw, table, chain), [*files.values(), table_path], _left_out_notes(table)
+    if is_synthetic(config.emg):
+        if not conditions:
+            raise ConfigError("emg=synthetic is made from the activation in rollouts, and none are given")
+        return _synthetic(conditions, config)
+    raw, table, inputs = _read(config.emg, config)
+    mvc, more = None, []
+    if config.mvc:
+        files = named_files(config.mvc, "mvc")
+        more = list(files.values())
+        mvc = read_trials_of(files, config.recording, None)[0].select(raw.channels)
+    notes = [*table.notes, *_left_out_notes(table)]
+    return Recording(raw, table, [*inputs, *more], notes, mvc)
+
+
+def _read(emg: Any, config: Any) -> tuple[TrialSeries, TrialTable, list[Path]]:
+    """Raw EMG, its trials and its files."""
+    recording = config.recording
+    table_path = Path(config.trials).expanduser() if config.trials else None
+    if isinstance(emg, Mapping):
+        if table_path is None:
+            raise ConfigError("trials is not set: the table of when each reach starts; for example trials=trials.csv")
+        files = {str(muscle): Path(str(path)).expanduser() for muscle, path in emg.items()}
+        table = read_trials(table_path, recording)
+        raw = read_emg_csv(files, table, recording.rate_hz, recording.unit, recording.emg_names)
+        return raw, table, [*files.values(), table_path]
+    files = named_files(emg, "emg")
+    paths = list(files.values())
+    if paths[0].suffix.lower() == ".nwb":
+        return *read_nwb(paths[0], recording), paths[:1]
+    table = read_trials(table_path, recording) if table_path else None
+    return *read_trials_of(files, recording, table), [*paths, *([table_path] if table_path else [])]
+
+
+def envelope_rows(emg: Emg) -> list[dict[str, Any]]:
+    """Envelopes as the rows of a table."""
+    series = emg.envelope
+    return [
+        {"trial": trial, "time_s": float(time)} | dict(zip(series.channels, map(float, row), strict=True))
+        for number, trial in enumerate(series.trials)
+        for time, row in zip(series.times(number), series.values[number], strict=True)
+    ]
+
+
+def how_made(emg: Emg, config: Any) -> str:
+    """How envelopes were made, for captions."""
+    chain = emg.chain
+    made = "Synthetic EMG. " if is_synthetic(config.emg) else ""
+    notch = f"{chain.notch_hz:g} Hz and harmonics removed, " if chain.notch_hz else ""
+    rest = f"the {chain.baseline:g}th percentile over trials subtracted, " if chain.baseline is not None else ""
+    one = "the largest envelope of maximal contractions" if config.mvc else (
+        f"the {chain.percentile:g}th percentile over trials")  # fmt: skip
+    return (
+        f"{made}EMG: {emg.raw_rate_hz:g} Hz, {notch}band {chain.band_hz[0]:g}-{chain.band_hz[1]:g} Hz, envelope "
+        f"{chain.envelope_hz:g} Hz (Butterworth filters of order {chain.order}, forwards and backwards, which doubles "
+        f"the roll-off: -6 dB at the edges), values below 0 set to 0, {chain.rate_hz:g} Hz block averages, {rest}"
+        f"divided by {one}."
+    )
 
 
 def recordings_of(config: Any) -> EmgConfig:
-    """The recordings that the settings of another study name (emg, trials, muscles, recording)."""
-    return EmgConfig(emg=config.emg, trials=config.trials, muscles=config.muscles, recording=config.recording)
+    """The recordings that the settings of another study name."""
+    names = ("emg", "trials", "muscles", "recording", "mvc")
+    return EmgConfig(**{name: getattr(config, name) for name in names})
 
 
 def require_recorded(config: EmgConfig) -> None:
@@ -65,7 +129,7 @@ def is_synthetic(emg: Any) -> bool:
     return isinstance(emg, str) and emg.split(":")[0] == SYNTHETIC
 
 
-def _synthetic(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[TrialSeries, TrialTable, str]:
+def _synthetic(conditions: Mapping[str, Rollouts], config: EmgConfig) -> Recording:
     """EMG made from the activation of one condition, and its trial table."""
     name = config.emg.partition(":")[2] or next(iter(conditions))
     if name not in conditions:
@@ -79,7 +143,7 @@ def _synthetic(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[T
     alive = [name for name, length in zip(activation.trials, activation.lengths, strict=True) if length > 1]
     activation = activation.take(alive)
     activation = replace(activation, start_s=np.zeros(len(alive)))
-    settings = EmgSettings(seed=config.seed, tail_s=max(0.15, *config.chain.window_s))
+    settings = EmgSettings(seed=config.seed, tail_s=max([0.15, *config.chain.window_s]))
     raw = make_emg(activation, settings)
     start = np.full(len(alive), settings.lead_s)
     table = TrialTable("synthetic trials", raw.trials, np.arange(len(alive)), start, start + 0.3, {}, "in seconds")
@@ -88,7 +152,7 @@ def _synthetic(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[T
         "shows that the processing works. It says nothing about the animal, and that condition agrees with it by "
         "construction."
     )
-    return raw, table, note
+    return Recording(raw, table, [], [note])
 
 
 def actuators_of(config: EmgConfig) -> dict[str, str]:

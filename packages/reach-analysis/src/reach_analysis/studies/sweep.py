@@ -40,7 +40,7 @@ CONTROL_COST = "task.costs.control.weight"
 REWARD, POWER, STEPS, REACHED_END = "reward", "high_frequency_power", "steps_to_fraction", "reached_end"
 
 
-def run(rollouts: Mapping[str, Rollouts], config: SweepConfig, stage: Stage = silent) -> Study:
+def run(rollouts: Mapping[str, Rollouts] | None, config: SweepConfig, stage: Stage = silent) -> Study:
     """Compare the runs that the settings name; the rollouts of the report are not used."""
     return compare_runs(find_runs(config.runs), config, stage)
 
