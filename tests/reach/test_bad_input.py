@@ -32,10 +32,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.h5").write_text("no HDF5")
     (folder / "empty.h5").write_bytes(b"")
     (folder / "other_trials.csv").write_text("trial,start,end\n" + "".join(f"x{i},30,90\n" for i in range(6)))
-    for name, attribute, value in (("major.h5", "schema_version", "2.0"), ("kind.h5", "schema_name", "mimic.offsets")):
+    for name, kind, version in (("major.h5", "mimic.rollouts", "2.0"), ("kind.h5", "mimic.offsets", "1.0")):
         (folder / name).write_bytes((folder / "reach.h5").read_bytes())
         with h5py.File(folder / name, "r+") as file:
-            file.attrs[attribute] = value
+            file.attrs["schema_name"], file.attrs["schema_version"] = kind, version
     return folder
 
 

@@ -1,4 +1,4 @@
-"""C3D files of motion capture laboratories (c3d.org), opened through ezc3d: parameters of markers and analog channels."""
+"""C3D files of motion capture laboratories (c3d.org), opened through ezc3d."""
 
 from __future__ import annotations
 
