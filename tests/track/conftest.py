@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from track import small_setups
 from track_mjx.learning.setup import Setup
-from track_mjx.task.registry import KINDS, _terms, terms_of
+from track_mjx.task.registry import KINDS, _tasks, _terms, terms_of
 
 
 @pytest.fixture(scope="session")
@@ -25,10 +25,12 @@ def walker_setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
 
 @pytest.fixture
 def clean_registry() -> Iterator[Any]:
-    """Remove the terms that a test adds."""
+    """Remove the terms and tasks that a test adds."""
     terms_of("reward")
-    before = {kind: dict(_terms[kind]) for kind in KINDS}
+    before, tasks = {kind: dict(_terms[kind]) for kind in KINDS}, dict(_tasks)
     yield _terms
     for kind in KINDS:
         _terms[kind].clear()
         _terms[kind].update(before[kind])
+    _tasks.clear()
+    _tasks.update(tasks)

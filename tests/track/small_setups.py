@@ -39,6 +39,14 @@ ARM_TASK: dict[str, Any] = {
     "rewards": {"joint_position_exp": {"weight": 1.0, "sigma": 0.3}},
     "costs": {"control_difference": {"weight": 0.1}},
 }
+REACH_TASK: dict[str, Any] = {
+    "kind": "reach",
+    "goal": {"goal_b": {}},
+    "proprioception": ARM_TASK["proprioception"],
+    "reference": {},
+    "rewards": {"goal_exp": {"weight": 1.0, "sigma": 0.02}},
+    "episode_s": 0.05,
+}
 WALKER_TASK: dict[str, Any] = {
     "window": [1, 2],
     "reference": {"joints_ahead": {}, "root_ahead_b": {}, "orientation_ahead_b": {}, "bodies_ahead_b": {}},
@@ -97,7 +105,7 @@ def trainer(setup: Setup, name: str = "run", *, new: bool = True) -> Trainer:
     setup.config.out = str(Path(setup.config.clips).parent / name)
     train, test = split(len(setup.clips.clip_name), setup.config.run.test_fraction, 0)
     if new:
-        RunFolder.create(setup.config, setup.clips, train, test)
+        RunFolder.create(setup.config, setup.clips, train, test, setup.task.outcomes)
     return Trainer(setup, RunFolder.open(setup.config.out), train, test)
 
 
@@ -141,8 +149,8 @@ def step_at(setup: Setup, row: int = 7, n: int = 2, **fields: Any) -> Step:
 def write_rollouts(setup: Setup, path: Path, seeds: tuple[int, ...] = (), clips: int = 2) -> Path:
     """Play some clips with an untrained policy and write them."""
     player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
-    reference, numbers = setup.on_device(setup.followed), np.arange(clips)
-    played = [player.play(untrained(setup), reference, numbers, seed=seed, record=True) for seed in seeds or (None,)]
+    reference, cases = setup.on_device(setup.followed), setup.task.cases(setup.followed, range(clips))
+    played = [player.play(untrained(setup), reference, cases, seed=seed, record=True) for seed in seeds or (None,)]
     played_with = RolloutConfig(seeds=list(seeds or (0,)), deterministic=not seeds)
-    writing.write_rollouts(path, setup, numbers.tolist(), played, played_with, Origin(player.engine.name, 0, "0" * 64))
+    writing.write_rollouts(path, setup, cases, played, played_with, Origin(player.engine.name, 0, "0" * 64))
     return path

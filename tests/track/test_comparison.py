@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import json
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from track.small_setups import command
 from track_mjx.config import TrainConfig
 from track_mjx.runs import compare as comparison
 from track_mjx.runs.compare import as_text, compare
-from track_mjx.runs.run_folder import CONFIG, METRICS, RECORD, RunFolder, config_yaml
+from track_mjx.runs.run_folder import CONFIG, METRICS, RECORD, RunFolder, RunRecord, config_yaml
 
 
 def write_run(folder: Path, *, seed: int, rate: float, error: float, lines: int = 5) -> Path:
@@ -25,7 +26,8 @@ def write_run(folder: Path, *, seed: int, rate: float, error: float, lines: int 
     settings = TrainConfig(clips=f"{seed}.h5", out=str(folder), seed=seed)
     settings.ppo.learning_rate = rate
     (folder / CONFIG).write_text(config_yaml(settings))
-    (folder / RECORD).write_text("{}")
+    record = RunRecord(settings.clips, "0" * 64, "arm", "0" * 64, (), (), "2026-01-01T00:00:00Z", {})
+    (folder / RECORD).write_text(json.dumps(asdict(record)))
     points = [{"iteration": i, "steps": 100 * i, "reward": 0.1 * i} for i in range(1, lines + 1)]
     for point in points:
         point["eval/test/mean_body_error_mm"] = error + lines - point["iteration"]

@@ -19,8 +19,9 @@ from track_mjx.cli import main
 from track_mjx.clips import read_clips
 from track_mjx.evaluation.survival import episodes_of
 from track_mjx.learning.setup import Setup, build
-from track_mjx.policy.metrics import interval_over_clips, parts_of
+from track_mjx.policy.metrics import interval_over_clips
 from track_mjx.policy.play import Player, Realignment, Rollout, reasons_of
+from track_mjx.task.parts import parts_of
 
 FIGURES = ("survival", "error_per_clip", "error_per_region", "error_over_time", "reward_terms")
 
@@ -97,8 +98,8 @@ def test_an_episode_that_ends_goes_on_from_the_reference_at_the_frame_reached(tm
         assert played.valid[clip].sum() == n, "every clip is played to its end"
     # a state on the reference is at most one control step from it after the next step
     root = setup.task.body.moving_bodies.index(setup.task.body.root)
-    after = [played.body_error_m[clip, step + 1, root] for clip, step in ends]
-    assert max(after) < 0.004 < min(played.body_error_m[clip, step, root] for clip, step in ends)
+    after = [played.measured["body_error_m"][clip, step + 1, root] for clip, step in ends]
+    assert max(after) < 0.004 < min(played.measured["body_error_m"][clip, step, root] for clip, step in ends)
 
 
 def test_the_first_episodes_are_those_without_realignment(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_the_first_episodes_are_those_without_realignment(tmp_path: Path) -> Non
     for clip in range(4):
         n = int(alone.valid[clip].sum())
         assert alone.terminated[clip, n - 1]
-        assert np.array_equal(alone.body_error_m[clip, :n], on.body_error_m[clip, :n])
+        assert np.array_equal(alone.measured["body_error_m"][clip, :n], on.measured["body_error_m"][clip, :n])
         assert int(np.flatnonzero(on.ended_by[clip])[0]) == n - 1
     lasted = episodes_of(on.ended_by > 0, np.asarray(setup.reference.length) - 1)
     assert np.bincount(lasted.clip, lasted.steps).tolist() == (setup.reference.length - 1).tolist()
@@ -118,7 +119,7 @@ def test_a_deviation_ends_episodes_of_a_task_without_terminations(arm_setup: Set
     columns = (1, 2)
     assert not play(arm_setup).ended_by.any()
     played = play(arm_setup, realign=Realignment(0.01, columns))
-    error = played.body_error_m[:, :, list(columns)].mean(-1)
+    error = played.measured["body_error_m"][:, :, list(columns)].mean(-1)
     assert np.array_equal(played.ended_by > 0, (error > 0.01) & played.valid)
     assert (played.ended_by > 0).sum() > 3
     assert {reasons_of(arm_setup.task)[i] for i in np.unique(played.ended_by)} == {"clip_end", "deviation"}
@@ -136,8 +137,8 @@ def test_errors_are_measured_against_the_recording_not_what_is_followed(arm_setu
         for recorded in (None, moved)
     )
     assert np.array_equal(plain.reward, other.reward)
-    assert other.body_error_m.min() > 0.5
-    assert plain.body_error_m.max() < 0.3
+    assert other.measured["body_error_m"].min() > 0.5
+    assert plain.measured["body_error_m"].max() < 0.3
 
 
 SLIDER = ARM.replace(
@@ -149,13 +150,15 @@ SLIDER = ARM.replace(
 
 def test_slides_do_not_count_as_angles(tmp_path: Path) -> None:
     path = write_clips(tmp_path / "clips.h5", SLIDER)
-    parts = parts_of(build(config(path, ARM_TASK), read_clips(path)).task)
+    task = build(config(path, ARM_TASK), read_clips(path)).task
+    parts = parts_of(task.body, task.config.regions)
     assert parts.joints == ("shoulder", "elbow", "rail")
     assert parts.angles == [0, 1]
 
 
 def test_balls_have_three_angles(tmp_path: Path) -> None:
-    parts = parts_of(walker(tmp_path).task)
+    task = walker(tmp_path).task
+    parts = parts_of(task.body, task.config.regions)
     assert parts.joints == ("hip_L", "hip_R", "hind_ball_x", "hind_ball_y", "hind_ball_z")
     assert parts.angles == [0, 1, 2, 3, 4]
 

@@ -17,7 +17,7 @@ from track_mjx.task.registry import KINDS, resolve, reward, terms_of
 from track_mjx.task.step import EpisodeState, History, Step
 
 N = 5
-SHARED = {"sigma": 0.3, "limit_m": 0.05, "limit_rad": 0.3, "low_m": 0.01}
+SHARED = {"sigma": 0.3, "limit_m": 0.05, "limit_rad": 0.3, "low_m": 0.01, "scale_m": 0.1}
 OWN: dict[str, dict[str, Any]] = {"emg": {"target": {"flexor": [0.0, 1.0, 0.5]}, "rate_hz": 10.0}}
 ONLY_ARM = ("emg",)
 TERMS = [(kind, name) for kind in KINDS for name in terms_of(kind)]
@@ -49,7 +49,14 @@ def random_state(setup: Setup) -> tuple[Any, EpisodeState, np.ndarray]:
         age=np.array([1, 2, 3, 10, 60], np.int32),
     )
     action = rng.uniform(-1, 1, (N, model.nu)).astype(np.float32)
-    episode = EpisodeState(np.array([0, 1, 2, 3, 0], np.int32), np.array([1, 5, 9, 2, 30], np.int32), -action, history)
+    goal = rng.normal(size=(N, 3)).astype(np.float32)
+    episode = EpisodeState(
+        np.array([0, 1, 2, 3, 0], np.int32),
+        np.array([1, 5, 9, 2, 30], np.int32),
+        -action,
+        history,
+        goal,
+    )
     return physics._replace(qpos=qpos, xquat=xquat), episode, action
 
 

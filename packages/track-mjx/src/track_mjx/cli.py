@@ -145,7 +145,8 @@ def train(config: settings.TrainConfig) -> int:
     verify(setup)
     sets = split(len(setup.clips.clip_name) - len(setup.windows), config.run.test_fraction, config.run.split_seed)
     folder, new = by_chief(
-        lambda: RunFolder.begin(config, setup.clips, *sets), lambda: (RunFolder.open(str(config.out)), False)
+        lambda: RunFolder.begin(config, setup.clips, *sets, setup.task.outcomes),
+        lambda: (RunFolder.open(str(config.out)), False),
     )
     try:
         return learn(setup, folder, sets)

@@ -87,16 +87,23 @@ class PhysicsConfig:
 
 @dataclass
 class TaskConfig:
-    """Imitation: observations, actions, rewards, and ends of episodes.
+    """The task: observations, actions, rewards, and ends of episodes.
 
     A term is a function of `track_mjx.task.terms`; its parameters are under its name. ``term: NAME`` uses a
     function under another name, ``null`` drops a term.
     """
 
+    kind: str = "imitation"
+    """imitation (of the clips), reach (a target in space), or a task of your own file. Tasks without a reference
+    take the poses they start in from the clips."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Parameters of the kind of task, by name; imitation has none."""
+    goal: dict[str, Any] = field(default_factory=dict)
+    """Observation terms of the goal, for the policy, in tasks without a reference; see `reference` for imitation."""
     window: list[int] = setting([1, 2, 3, 4, 5], ge=0)
     """Control steps ahead of the reference that the encoder receives."""
     reference: dict[str, Any] = field(default_factory=dict)
-    """Observation terms for the encoder."""
+    """Observation terms for the encoder, in imitation."""
     proprioception: dict[str, Any] = field(default_factory=dict)
     """Observation terms for the decoder."""
     rewards: dict[str, Any] = field(default_factory=dict)
@@ -125,7 +132,7 @@ class TaskConfig:
     start_frames: int | None = setting(None, ge=1)
     """Episodes of training start in one of so many first frames (at the control rate); empty: anywhere in the clip."""
     episode_s: float | None = setting(None, gt=0)
-    """Episodes of training end after this time; empty: with their clip."""
+    """Episodes end after this time, those of imitation only in training; empty: with their clip."""
     clip_sampling: str = setting("uniform", choices=("uniform", "failures"))
     """Clips of new episodes: uniform, or failures (those on which episodes end early are drawn more often)."""
     clip_s: float | None = setting(None, gt=0)

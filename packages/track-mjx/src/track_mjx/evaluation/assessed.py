@@ -11,8 +11,9 @@ import numpy as np
 from track_mjx._common.survival import Survival
 from track_mjx.evaluation.survival import Episodes, episodes_of, survival
 from track_mjx.learning.setup import Setup
-from track_mjx.policy.metrics import Parts, parts_of
 from track_mjx.policy.play import Rollout
+from track_mjx.task.imitation import Imitation
+from track_mjx.task.parts import Parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,8 @@ class Assessed:
     @cached_property
     def parts(self) -> Parts:
         """Meaning of the columns of errors."""
-        return parts_of(self.setup.task)
+        assert isinstance(self.setup.task, Imitation)
+        return self.setup.task.parts
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,9 +48,7 @@ class Assessed:
 
     def rollout(self, name: str, *, realigned: bool = False) -> Rollout:
         """Return the clips of one set."""
-        played, rows = self.realigned if realigned else self.played, self.rows[name]
-        chosen = {key: value[rows] for key, value in played._asdict().items() if isinstance(value, np.ndarray)}
-        return played._replace(**chosen, metrics={key: value[rows] for key, value in played.metrics.items()})
+        return (self.realigned if realigned else self.played).rows(self.rows[name])
 
     def episodes(self, name: str) -> Episodes:
         """Return the episodes of one set."""

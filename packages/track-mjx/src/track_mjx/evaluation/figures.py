@@ -106,7 +106,7 @@ def _per_region(axes: Axes, assessed: Assessed, numbers: Numbers) -> None:
     width = 0.7 / len(assessed.shown)
     for k, name in enumerate(assessed.shown):
         played = assessed.rollout(name)
-        clips = [pair for pair in zip(played.body_error_m, played.valid, strict=True) if pair[1].any()]
+        clips = [pair for pair in zip(played.measured["body_error_m"], played.valid, strict=True) if pair[1].any()]
         means = [
             [1e3 * float(error[valid][:, columns].mean()) for error, valid in clips] for columns in regions.values()
         ]

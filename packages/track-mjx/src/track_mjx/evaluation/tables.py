@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from track_mjx._common.files import write_table
-from track_mjx.policy.metrics import clip_numbers, ending
+from track_mjx.policy.metrics import case_numbers, ending
 from track_mjx.runs.compare import aligned
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def clip_rows(assessed: Assessed) -> list[dict[str, Any]]:
     """Numbers of every clip."""
     return [
         {"clip": assessed.names[row], "set": name}
-        | clip_numbers(assessed.parts, assessed.played, row)
+        | case_numbers(assessed.setup.task, assessed.played, row)
         | ending(assessed.setup.task, assessed.realigned, row)
         for name in assessed.shown
         for row in assessed.rows[name]
@@ -46,7 +46,10 @@ def part_rows(assessed: Assessed) -> list[dict[str, Any]]:
     region = {column: name for name, columns in parts.regions.items() for column in columns}
     for name in assessed.shown:
         played = assessed.rollout(name)
-        bodies, joints = 1e3 * played.body_error_m[played.valid], played.joint_error_rad[played.valid]
+        bodies, joints = (
+            1e3 * played.measured["body_error_m"][played.valid],
+            played.measured["joint_error_rad"][played.valid],
+        )
         for column, body in enumerate(parts.bodies):
             out.append(_part(name, "body", body, region.get(column, ""), bodies[:, column], "mm"))
         unit_mm = 1e3 * assessed.setup.task.body.length_unit_m
@@ -87,8 +90,8 @@ def errors_over_time(assessed: Assessed, name: str) -> dict[str, Float[np.ndarra
     """Mean error of every clip of a set after every control step; NaN where it took none."""
     played, parts = assessed.rollout(name), assessed.parts
     errors = {
-        "body_error_mm": 1e3 * played.body_error_m[:, :, parts.reported].mean(-1, dtype=np.float64),
-        "joint_error_deg": np.degrees(played.joint_error_rad[:, :, parts.angles].mean(-1, dtype=np.float64))
+        "body_error_mm": 1e3 * played.measured["body_error_m"][:, :, parts.reported].mean(-1, dtype=np.float64),
+        "joint_error_deg": np.degrees(played.measured["joint_error_rad"][:, :, parts.angles].mean(-1, dtype=np.float64))
         if parts.angles
         else np.full(played.valid.shape, np.nan),
     }
@@ -115,12 +118,14 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     """What was played, one row a set of clips, one row a reward term, and what ended episodes early."""
     sets = {name: numbers for name, numbers in summary["sets"].items() if name != "all" or len(summary["sets"]) == 1}
     of = "" if summary["clips_of_the_run"] else ", not the clips of the run"
+    broken = ", ".join(f"{name} in {count}" for name, count in summary["not_finite"].items())
     blocks = [
-        f"{summary['run']}, checkpoint at step {summary['checkpoint_step']:,}, {summary['engine']}, "
+        f"{summary['run']}, {summary['task']}, checkpoint at step {summary['checkpoint_step']:,}, {summary['engine']}, "
         f"{summary['clips_file']}{of}",
-        _error_table(sets),
+        *([_error_table(sets)] if "ends_by" in summary else [_outcome_table(sets)]),
         _term_table(sets, summary["weights"]),
-        _ends(sets, summary),
+        *([_ends(sets, summary)] if "ends_by" in summary else []),
+        *([f"WARNING: not finite, by control steps: {broken}"] if broken else []),
     ]
     return "\n\n".join(blocks)
 
@@ -144,6 +149,14 @@ def _error_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
     return aligned([head, *rows])
 
 
+def _outcome_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
+    """Numbers of a task without a reference: all that are neither reward nor one of its terms."""
+    one = next(iter(sets.values()))
+    names = [name for name in one if name != "reward" and not name.startswith("terms/")]
+    rows = [[name, *(f"{numbers[name]:.4g}" for numbers in sets.values())] for name in names]
+    return aligned([["", *sets], *rows])
+
+
 def _interval(low: float, high: float) -> str:
     """An interval; nothing where one clip gives none."""
     return f"{low:.3f}..{high:.3f}" if math.isfinite(low) else ""
@@ -163,9 +176,6 @@ def _ends(sets: Mapping[str, Mapping[str, Any]], summary: Mapping[str, Any]) -> 
     lines = [f"episodes end early by: {by}"]
     if summary["ends_by"] == ["non_finite"]:
         lines[0] += " (the task has no other terminations; deviation_mm=X ends them X mm from the reference)"
-    if summary["not_finite"]:
-        steps = ", ".join(f"{name} in {count}" for name, count in summary["not_finite"].items())
-        lines.append(f"  WARNING: not finite, by control steps: {steps}")
     for name, numbers in sets.items():
         early = ", ".join(f"{count} by {reason}" for reason, count in numbers["ended_early"].items())
         half = numbers["half_of_episodes_ended_after_s"]

@@ -18,9 +18,9 @@ from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks
 from track_mjx.policy.policy import Policy, sample
-from track_mjx.task.imitation import Imitation
 from track_mjx.task.reference import Reference
 from track_mjx.task.step import NON_FINITE, EpisodeState, Observation, StepResult
+from track_mjx.task.task import Task
 
 
 class Carry(NamedTuple):
@@ -85,7 +85,7 @@ class Collector:
     """
 
     def __init__(
-        self, task: Imitation, networks: Networks, engine: Engine, unroll: int, devices: Devices | None = None
+        self, task: Task, networks: Networks, engine: Engine, unroll: int, devices: Devices | None = None
     ) -> None:
         self.task, self.networks, self.unroll = task, networks, unroll
         self.devices = devices = devices or Devices()
@@ -188,7 +188,7 @@ class Collector:
             outcomes=None
             if self.task.config.clip_sampling == "uniform"
             else outcomes_of(ended.clip, result.terminated, done, len(reference.length)),
-            failure=failure_in(failed, ended.clip, ended.frame - 1, act.action, act.start),
+            failure=failure_in(failed, ended.clip, ended.frame - 1, act.action, (*act.start, ended.goal)),
         )
         carry = Carry(episode, act.details.latent, jnp.where(done, 0.0, returned))
         divided = self.devices.divided((carry, transition, done, start))

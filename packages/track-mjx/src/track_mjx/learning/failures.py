@@ -30,6 +30,7 @@ class Failure(NamedTuple):
     qpos: AnyArray
     qvel: AnyArray
     act: AnyArray
+    goal: AnyArray
 
 
 def failure_in(
@@ -63,6 +64,7 @@ def read_failure(path: Path) -> tuple[Failure, dict[str, Any]]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         about = {"clip_name": str(values["clip_name"]), "steps": int(values["steps"])}
+        values.setdefault("goal", [])  # files of earlier versions
         return Failure(*(np.asarray(values[name], np.float32) for name in Failure._fields)), about
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not a file of a step that was not finite ({FAILURE} of a run folder)") from error

@@ -32,7 +32,8 @@ def replay(path: Path) -> list[str]:
     lines = [f"{path}: clip {about['clip_name']} at {time:.4g} s, at step {about['steps']:,} of the training"]
     data = mujoco.MjData(setup.task.body.model)
     data.qpos[:], data.qvel[:], data.act[:] = failure.qpos, failure.qvel, failure.act
-    episode = setup.task.start_at(setup.followed, np.array(clips[:1]), np.array([int(failure.frame)]))[0]
+    clip, frame = np.array(clips[:1]), np.array([int(failure.frame)])
+    episode = setup.task.start_at(setup.followed, clip, frame, goal=failure.goal[None])[0]
     data.ctrl[:] = np.asarray(setup.task.ctrl(setup.followed, episode, failure.action[None]))[0]
     lines += [_physics_step(data, i) for i in range(setup.task.body.arena.n_substeps)]
     return [*lines, _verdict(setup, failure, data, episode)]

@@ -30,9 +30,10 @@ from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.runs.checkpoints import unflatten
 from track_mjx.runs.run_folder import RunFolder
 from track_mjx.task.holding import holding_controls, holding_ranges
-from track_mjx.task.imitation import Imitation, used_fields
 from track_mjx.task.reference import Reference, build_reference, choose
+from track_mjx.task.registry import make_task
 from track_mjx.task.step import Observation
+from track_mjx.task.task import Cases, Task, used_fields
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Setup:
     """Settings."""
     clips: Clips
     """As they are played: cut to length."""
-    task: Imitation
+    task: Task
     """The task."""
     networks: Networks
     """Policy and critic."""
@@ -66,6 +67,11 @@ class Setup:
         """A reference as device arrays, with these clips only."""
         chosen = reference if clips is None else choose(reference, clips)
         return jax.tree.map(jnp.asarray, chosen)
+
+    def case_names(self, cases: Cases) -> tuple[str, ...]:
+        """Name of each case: that of its clip, and its label."""
+        names = (self.clips.clip_name[clip] for clip in cases.clip.tolist())
+        return tuple(f"{name}:{label}" if label else name for name, label in zip(names, cases.label, strict=True))
 
     @cached_property
     def used_fields(self) -> set[str]:
@@ -102,7 +108,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     if config.task.action == "reference" and not config.task.action_range:
         # stored in the config of the run, because other clips are played with the same ranges
         config.task.action_range = holding_ranges(body, np.asarray(reference.qpos))
-    task = Imitation(body, config.task)
+    task: Task = make_task(body, config.task)
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
     if config.task.action == "offset":
         followed = followed._replace(held=_held(body, np.asarray(followed.qpos)))

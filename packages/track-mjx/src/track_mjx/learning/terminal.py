@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
@@ -15,7 +15,7 @@ from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
 from track_mjx.runs.curves import draw_curves
 from track_mjx.runs.loggers import open_trackers
-from track_mjx.runs.run_folder import CURVES, RunFolder, resume_command
+from track_mjx.runs.run_folder import CURVES, IMITATION_OUTCOMES, RunFolder, resume_command
 
 _WARNINGS = ("SIGUSR1", "SIGUSR2")
 
@@ -37,7 +37,8 @@ def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]]) ->
         trainer = Trainer(setup, folder, *sets)
         trainer.resume()
         done = trainer.progress.steps
-        reports = [training_bar(stage, steps, done), *open_trackers(setup.config, folder, done, stack)]
+        outcomes = setup.task.outcomes
+        reports = [training_bar(stage, steps, done, outcomes), *open_trackers(setup.config, folder, done, stack)]
         if done:
             log.info("resumed at step %d", done)
         if done >= steps:
@@ -50,7 +51,7 @@ def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]]) ->
         trainer.report = report
         in_time = trainer.run(lambda: bool(stopped()))
         lines = folder.metrics()
-        draw_curves(lines, folder.path / CURVES)
+        draw_curves(lines, folder.path / CURVES, outcomes)
         if stopped() or not in_time:
             what = (
                 f"stopped by {stopped()}"
@@ -60,23 +61,31 @@ def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]]) ->
             log.info("%s at step %d of %d and saved; %s continues", what, trainer.progress.steps, steps,
                      resume_command(folder.path))  # fmt: skip
         else:
-            log.info("%s", closing_line(lines[-1]) if lines else f"{folder.path}: no metrics are left")
+            log.info("%s", closing_line(lines[-1], outcomes) if lines else f"{folder.path}: no metrics are left")
     return 0
 
 
-def closing_line(line: Mapping[str, Any]) -> str:
+def closing_line(line: Mapping[str, Any], outcomes: Sequence[str] = IMITATION_OUTCOMES) -> str:
     """Summarise a training in one line."""
     text = f"{line['steps'] / 1e6:.2f} M steps in {line['seconds']:.0f} s"
     for group, name in (("train", "train"), ("test", "held-out")):
-        error = line.get(f"eval/{group}/mean_body_error_mm")
+        error = line.get(f"eval/{group}/{outcomes[0]}") if outcomes else None
         if error is not None:
             part = 100 * line[f"eval/{group}/unterminated_fraction"]
-            text += f"; {name} clips: {error:.2f} mm, {part:.0f} % followed to the end"
+            text += f"; {name} clips: {_with_unit(outcomes[0], error)}, {part:.0f} % followed to the end"
     return text
 
 
-def training_bar(stage: Stage, total: int, done: int) -> Callable[[Mapping[str, float | int]], None]:
-    """Return a function that shows a line of metrics: steps, speed, reward, errors, time left."""
+def _with_unit(outcome: str, value: float) -> str:
+    """A number, and the unit in which its name ends."""
+    unit = outcome.rpartition("_")[2]
+    return f"{value:.2f} {unit if unit in ('mm', 'deg', 's') else outcome}"
+
+
+def training_bar(
+    stage: Stage, total: int, done: int, outcomes: Sequence[str] = IMITATION_OUTCOMES
+) -> Callable[[Mapping[str, float | int]], None]:
+    """Return a function that shows a line of metrics: steps, speed, reward, two outcomes, time left."""
     tick = stage("training", total)
     tick(done, "compiling")
     errors = ""
@@ -84,9 +93,9 @@ def training_bar(stage: Stage, total: int, done: int) -> Callable[[Mapping[str, 
     def show(line: Mapping[str, float | int]) -> None:
         nonlocal errors, done
         for group in ("train", "test"):
-            if f"eval/{group}/mean_body_error_mm" in line:
-                mm, deg = (line[f"eval/{group}/mean_{name}"] for name in ("body_error_mm", "joint_error_deg"))
-                errors = f"  {group}: {mm:.2f} mm {deg:.2f} deg"
+            found = [(name, line.get(f"eval/{group}/{name}")) for name in outcomes[:2]]
+            known = [_with_unit(name, value) for name, value in found if value is not None]
+            errors = f"  {group}: {' '.join(known)}" if known else errors
         steps = int(line["steps"])
         tick(steps - done, f"{line['control_steps_per_s'] / 1e3:.1f} k/s  reward {line['reward']:.3f}{errors}")
         done = steps

@@ -27,7 +27,7 @@ from track_mjx.learning.collect import Carry, Collector, Totals
 from track_mjx.learning.failures import FAILURE, save_failure
 from track_mjx.learning.setup import Setup
 from track_mjx.physics.engine import engine_name
-from track_mjx.policy.metrics import parts_of, score, summary
+from track_mjx.policy.metrics import score, summary
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import empty_statistics
 from track_mjx.runs.checkpoints import flatten, unflatten
@@ -278,9 +278,10 @@ class Trainer:
         """Say once what makes episodes useless: terms that are not finite, and ends in their first steps."""
         broken = {f"{name} is not finite": int(count) for name, count in totals.broken.items() if count}
         ended = dict(zip(self.setup.task.reasons, map(int, totals.reasons), strict=True))
-        early = sum(ended.values()) - ended["clip_end"]
+        _, *causes = self.setup.task.reasons
+        early = sum(ended[name] for name in causes)
         if early > 0.5 * totals.episodes and totals.episode_steps < _FEW_STEPS * totals.episodes:
-            reason = max(ended, key=lambda name: ended[name] if name != "clip_end" else -1)
+            reason = max(causes, key=lambda name: ended[name])
             broken[f"most episodes end within {_FEW_STEPS} control steps, most by {reason}"] = early
         for what, count in broken.items():
             if what not in self._warned:
@@ -289,13 +290,13 @@ class Trainer:
 
     def evaluate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, dict[str, Any]]:
         """Return numbers of train and held-out clips, the policy using its means; nothing once `stop` is True."""
-        out, parts, run = {}, parts_of(self.setup.task), self.config.run
+        out, task, run = {}, self.setup.task, self.config.run
         for name, clips in (("train", self.train), ("test", self.test)):
             chosen = evaluated_clips(clips, run.evaluate_clips, self.config.seed)
             if chosen and not stop():
                 policy = self.devices.local(self.learner.policy)
                 self.player.watch = lambda _done, _of: not stop()
-                out[name] = summary(parts, self.player.play(policy, self.played, np.asarray(chosen)))
+                out[name] = summary(task, self.player.play(policy, self.played, task.cases(self.played, chosen)))
         return {} if stop() else out
 
     # saving and restoring

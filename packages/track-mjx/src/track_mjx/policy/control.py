@@ -15,9 +15,9 @@ from jaxtyping import Array
 from track_mjx.devices import Devices
 from track_mjx.physics.fields import AnyArray, Engine, PhysicsState
 from track_mjx.policy.policy import Policy
-from track_mjx.task.imitation import Imitation
 from track_mjx.task.reference import Reference
 from track_mjx.task.step import EpisodeState, Observation, StepResult
+from track_mjx.task.task import Task
 
 Decide = Callable[[Any, Observation, Any], tuple[AnyArray, Any]]
 """From policy, observation and key to actions in [-1, 1] and what else the caller needs of the policy's computation."""
@@ -51,7 +51,7 @@ class ControlStep:
     """
 
     def __init__(
-        self, task: Imitation, engine: Engine, decide: Decide, finish: Finish, devices: Devices | None = None
+        self, task: Task, engine: Engine, decide: Decide, finish: Finish, devices: Devices | None = None
     ) -> None:
         self.task, self.engine, self.devices = task, engine, devices or Devices()
         self._decide, self._finish = decide, finish

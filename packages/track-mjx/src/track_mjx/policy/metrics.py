@@ -1,92 +1,34 @@
-"""How well clips are followed, in millimetres and degrees: numbers of a rollout."""
+"""Numbers of a rollout: those of its task, reward, its terms, and how its episodes ended."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from track_mjx._common.regions import regions_by_name
-from track_mjx.body.anatomy import Anatomy
 from track_mjx.policy.play import Rollout, reasons_of
-from track_mjx.task.imitation import Imitation
+from track_mjx.task.task import Task
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Meaning of the columns of errors."""
-
-    regions: Mapping[str, list[int]]
-    """Region -> columns of ``Rollout.body_error_m``."""
-    bodies: tuple[str, ...]
-    """Name of every such column."""
-    joints: tuple[str, ...]
-    """Name of every column of ``Rollout.joint_error_rad``."""
-    angles: list[int]
-    """Columns of `joints` that are angles; the others are slides."""
-
-    @property
-    def reported(self) -> list[int]:
-        """Columns of the bodies of all regions."""
-        return sorted({column for group in self.regions.values() for column in group})
+def case_numbers(task: Task, rollout: Rollout, index: int) -> dict[str, Any]:
+    """Return numbers of one episode, over its valid steps."""
+    one = rollout.rows([index])
+    return {"steps": int(one.valid.sum()), **_numbers(task, one)}
 
 
-def parts_of(task: Imitation) -> Parts:
-    """Return regions as configured, else by the names of bodies, and joints in the order of `joint_error`."""
-    import mujoco
-
-    body: Anatomy = task.body
-    moving = body.moving_bodies
-    names = tuple(body.bodies[i] for i in moving)
-    regions = {
-        region: [moving.index(i) for i in body.body_ids(list(chosen)) if i in moving]
-        for region, chosen in task.config.regions.items()
-    }
-    regions = {region: columns for region, columns in regions.items() if columns}
-    if not regions:
-        regions = {region: [names.index(n) for n in members] for region, members in regions_by_name(names).items()}
-    columns, _ = body.joint_columns(None)
-    joint_at = {int(q): joint for joint, q in enumerate(body.model.jnt_qposadr)}
-    simple = [joint_at[column] for column in columns]
-    balls = [joint_at[q] for q, _ in body.balls]
-    slide = int(mujoco.mjtJoint.mjJNT_SLIDE)
-    angles = [i for i, joint in enumerate(simple) if int(body.model.jnt_type[joint]) != slide]
-    labels = [body.model.joint(joint).name or f"joint_{joint}" for joint in (*simple, *balls)]
-    joints = labels[: len(simple)] + [f"{name}_{axis}" for name in labels[len(simple) :] for axis in "xyz"]
-    return Parts(
-        regions=regions,
-        bodies=names,
-        joints=tuple(joints),
-        angles=angles + list(range(len(simple), len(joints))),
-    )
-
-
-def clip_numbers(parts: Parts, rollout: Rollout, index: int) -> dict[str, Any]:
-    """Return numbers of one clip: errors over its valid steps, and reward per step."""
-    valid = np.zeros_like(rollout.valid)
-    valid[index] = rollout.valid[index]
-    reported = rollout.body_error_m[valid][:, parts.reported] * 1e3
-    largest = float(reported.max(initial=0.0))
-    return {"steps": int(valid.sum()), **_means(parts, rollout, valid), "max_body_error_mm": largest}
-
-
-def _means(parts: Parts, rollout: Rollout, valid: np.ndarray) -> dict[str, Any]:
-    """Means over all valid steps; NaN if there is none."""
-    error_mm = rollout.body_error_m[valid] * 1e3
+def _numbers(task: Task, rollout: Rollout) -> dict[str, Any]:
+    """Numbers of the task, and means of the reward and its terms over all valid steps; NaN if there is none."""
     return {
-        "mean_body_error_mm": _mean(error_mm[:, parts.reported]),
-        "mean_joint_error_deg": _mean(np.degrees(rollout.joint_error_rad[valid][:, parts.angles])),
-        "reward": _mean(rollout.reward[valid]),
-        **{f"body_error_mm/{region}": _mean(error_mm[:, group]) for region, group in parts.regions.items()},
-        **{f"terms/{name}": _mean(values[valid]) for name, values in rollout.metrics.items()},
+        **task.summary(rollout.measured, rollout.valid),
+        "reward": _mean(rollout.reward[rollout.valid]),
+        **{f"terms/{name}": _mean(values[rollout.valid]) for name, values in rollout.metrics.items()},
     }
 
 
-def ending(task: Imitation, rollout: Rollout, index: int) -> dict[str, Any]:
-    """Return how far one clip was followed: its first episode, what ended it, and how many ended early."""
+def ending(task: Task, rollout: Rollout, index: int) -> dict[str, Any]:
+    """Return how long one case lasted: its first episode, what ended it, and how many ended early."""
     ends = np.flatnonzero(rollout.ended_by[index])
     followed = int(ends[0]) + 1 if len(ends) else int(rollout.valid[index].sum())
     return {
@@ -97,13 +39,11 @@ def ending(task: Imitation, rollout: Rollout, index: int) -> dict[str, Any]:
     }
 
 
-def summary(parts: Parts, rollout: Rollout) -> dict[str, Any]:
-    """Return numbers of a set of clips: means over all valid steps (NaN if there is none), and the part followed."""
-    reported = rollout.body_error_m[rollout.valid][:, parts.reported] * 1e3
+def summary(task: Task, rollout: Rollout) -> dict[str, Any]:
+    """Return numbers of a set of clips or other cases, and the part that did not end early."""
     return {
         "clips": len(rollout.valid),
-        **_means(parts, rollout, rollout.valid),
-        "median_body_error_mm": float(np.median(reported)) if reported.size else float("nan"),
+        **_numbers(task, rollout),
         "unterminated_fraction": float((rollout.reason == 0).mean()),
     }
 

@@ -1,4 +1,4 @@
-"""Playing clips from beginning to end, all at the same time: for evaluation and rollouts.
+"""Playing episodes from beginning to end, all at the same time: for evaluation and rollouts.
 
 An episode that ends early is the last of its clip; with `Realignment`, the next one begins on the reference where it
 ended.
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -19,18 +18,17 @@ from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks, PolicyOutput
 from track_mjx.policy.policy import Policy, act
-from track_mjx.task.differences import joint_error
-from track_mjx.task.imitation import Imitation, choose
 from track_mjx.task.reference import Reference
 from track_mjx.task.step import NON_FINITE, EpisodeState, Observation, StepResult
+from track_mjx.task.task import Cases, Task, choose
 
 
 class PlayedStep(NamedTuple):
     """One control step of all clips."""
 
     result: StepResult
-    body_error_m: AnyArray
-    joint_error_rad: AnyArray
+    measured: dict[str, AnyArray]
+    """See `Task.measure`."""
 
 
 class Recording(NamedTuple):
@@ -61,14 +59,22 @@ class Rollout(NamedTuple):
     """Sum of the weighted terms."""
     metrics: dict[str, np.ndarray]
     """Every reward and cost term, unweighted, by name."""
-    body_error_m: np.ndarray
-    """(clip, step, body) distance of every moving body from its reference after the step."""
-    joint_error_rad: np.ndarray
-    """(clip, step, joint) angle, or model units for slides."""
+    measured: dict[str, np.ndarray]
+    """Quantities of the task after the step, by name, each (clip, step, ...); see `Task.measure`."""
     broken: dict[str, int]
     """Steps in which the state (``state``) or a term was not finite, by name."""
     recording: Recording | None
     """None unless `record` was set."""
+
+    def rows(self, rows: list[int]) -> Rollout:
+        """Return some of the clips, without recording."""
+
+        def chosen(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {name: chosen(item) for name, item in value.items()}
+            return value[rows] if isinstance(value, np.ndarray) else value
+
+        return Rollout(*map(chosen, self._replace(recording=None)))
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,10 @@ class Realignment:
     """An episode also ends where the mean distance of some bodies from the reference exceeds this; None: only by the
     task's terminations."""
     columns: tuple[int, ...] = ()
-    """Those bodies, as columns of ``Rollout.body_error_m``."""
+    """Those bodies, as columns of ``Rollout.measured["body_error_m"]``."""
 
 
-def reasons_of(task: Imitation) -> tuple[str, ...]:
+def reasons_of(task: Task) -> tuple[str, ...]:
     """Meaning of ``Rollout.ended_by`` and ``Rollout.reason``: the task's reasons, then `Realignment.limit_m`."""
     return (*task.reasons, "deviation")
 
@@ -105,7 +111,7 @@ class _Tape:
         self.reason = np.where(self.reason > 0, self.reason, ended_by)
         for name, bad in step.result.broken.items():
             self.broken[name] = self.broken.get(name, 0) + int((np.asarray(bad) & taken).sum())
-        self.put("steps", i, (step.result.reward, step.result.metrics, step.body_error_m, step.joint_error_rad))
+        self.put("steps", i, (step.result.reward, step.result.metrics, step.measured))
 
     def put(self, name: str, i: int, tree: Any, further: int = 0) -> None:
         """Store records (clip, ...) at place `i` of arrays that are `further` longer than the steps."""
@@ -141,7 +147,7 @@ class Player:
         recorded: reference for the errors, clip by clip; None: the one that is followed.
     """
 
-    def __init__(self, task: Imitation, networks: Networks, engine: Engine, recorded: Reference | None = None) -> None:
+    def __init__(self, task: Task, networks: Networks, engine: Engine, recorded: Reference | None = None) -> None:
         self.task, self.networks, self.engine, self.recorded = task, networks, engine, recorded
         self.watch: Callable[[int, int], bool] = lambda _done, _of: True
         """Called after each step with the number of steps taken and their total; False ends the playing."""
@@ -153,25 +159,25 @@ class Player:
         self,
         policy: Policy,
         reference: Reference,
-        clips: AnyArray,
+        cases: AnyArray | Cases,
         *,
         seed: int | None = None,
         record: bool = False,
         realign: Realignment | None = None,
     ) -> Rollout:
-        """Play clips from their first frame.
+        """Play episodes from the first frame of clips.
 
         Args:
             policy: parameters and statistics.
             reference: the clips.
-            clips: (clip,) numbers in the reference.
+            cases: the episodes, or numbers of the clips that they start on.
             seed: of sampled intentions and actions; None: the policy uses its means.
             record: keep states and what the policy computed.
             realign: continue to the end of every clip, in a new episode where one ended early; None: stop there.
         """
-        clips = np.asarray(clips, np.int32)
-        n_steps = np.asarray(reference.length)[clips] - 1
-        episode, start = self._start(reference, clips, np.zeros_like(clips))
+        clips, goals = (cases.clip, cases.goal) if isinstance(cases, Cases) else (np.asarray(cases, np.int32), None)
+        n_steps = self.task.n_steps(reference, clips)
+        episode, start = self._start(reference, clips, np.zeros_like(clips), None, goals)
         state = self._begin(len(clips), start)
         running, tape = np.ones(len(clips), bool), _Tape(len(clips), int(n_steps.max()))
         if record:
@@ -202,7 +208,7 @@ class Player:
         self, reference: Reference, state: Any, episode: EpisodeState, which: np.ndarray
     ) -> tuple[Any, EpisodeState]:
         """Put some simulations on the reference, at the frames they have reached."""
-        fresh, start = self._start(reference, episode.clip, episode.frame)
+        fresh, start = self._start(reference, episode.clip, episode.frame, None, episode.goal)
         state = self._step.reset(state, which, *map(np.asarray, start))
         return state, choose(which, fresh, episode)
 
@@ -218,18 +224,13 @@ class Player:
     def _finish(
         self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, recorded: Reference, key: None
     ) -> PlayedStep:
-        """Measure the errors against the reference as recorded."""
-        body = self.task.body
-        step = self.task.context(recorded, physics, result.episode, act.action)
-        moving = np.asarray(body.moving_bodies, np.int32)
-        distance = jnp.linalg.norm(step.target.xpos[:, moving] - physics.xpos[:, moving], axis=-1)
-        return PlayedStep(result, distance * body.length_unit_m, jnp.abs(joint_error(step)))
+        return PlayedStep(result, self.task.measure(recorded, physics, result.episode, act.action))
 
 
-def _ended_by(task: Imitation, step: PlayedStep, realign: Realignment | None) -> np.ndarray:
+def _ended_by(task: Task, step: PlayedStep, realign: Realignment | None) -> np.ndarray:
     """(clip,) index into `reasons_of` of what ends an episode in this step; 0: nothing."""
     ended_by = np.asarray(step.result.reason)
     if realign is None or realign.limit_m is None:
         return ended_by
-    far = step.body_error_m[:, list(realign.columns)].mean(1) > realign.limit_m
+    far = step.measured["body_error_m"][:, list(realign.columns)].mean(1) > realign.limit_m
     return np.where((ended_by == 0) & far, len(task.reasons), ended_by)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from track_mjx._common.hdf5.writing import Variable
 from track_mjx._common.mjcf import (
@@ -21,6 +22,7 @@ from track_mjx._common.mjcf import (
 from track_mjx.config import RolloutConfig
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.play import Recording, Rollout
+from track_mjx.task.task import Cases
 
 Values = dict[str, Any]
 
@@ -29,8 +31,8 @@ KIND = "mimic.rollouts"
 _WXYZ = {"quaternion_order": "wxyz"}
 
 
-def variables(setup: Setup, clips: Sequence[int], rollout: Rollout, config: RolloutConfig) -> Values:
-    """Return the data sets of one pass over some clips; of several passes, all arrays have a leading axis of seeds."""
+def variables(setup: Setup, cases: Cases, rollout: Rollout, config: RolloutConfig) -> Values:
+    """Return the data sets of a pass over some episodes; of several passes, all arrays have a leading axis of seeds."""
     recording, valid = rollout.recording, rollout.valid
     assert recording is not None
     states = np.concatenate([np.ones_like(valid[..., :1]), valid], axis=-1)
@@ -38,14 +40,14 @@ def variables(setup: Setup, clips: Sequence[int], rollout: Rollout, config: Roll
     flags = {"flag_values": np.arange(len(reasons), dtype=np.uint8), "flag_meanings": " ".join(reasons)}
     return {
         **scales(setup, valid.shape[-1]),
-        **clip_names(setup, clips),
+        **clip_names(setup, cases),
         "clip_start_time": np.zeros(valid.shape[:-1]),
         "termination_reason": Variable(rollout.reason, flags),
-        **state_values(setup, clips, recording, states),
+        **state_values(setup, cases.clip, recording, states),
         **step_values(setup, rollout, recording, valid),
         **network_values(setup, recording, valid, config),
         **contacts(setup, recording, valid),
-        **reference_values(setup, clips),
+        **reference_values(setup, cases.clip),
     }
 
 
@@ -63,13 +65,12 @@ def scales(setup: Setup, n_steps: int) -> Values:
     }
 
 
-def clip_names(setup: Setup, clips: Sequence[int]) -> Values:
-    """Names of the clips, and of their trials where known."""
-    source = setup.clips
-    trials = source.trial_id
+def clip_names(setup: Setup, cases: Cases) -> Values:
+    """Names of the episodes, and of the trials of their clips where known."""
+    trials = setup.clips.trial_id
     return {
-        "clip_name": tuple(source.clip_name[i] for i in clips),
-        "trial_id": None if trials is None else tuple(trials[i] for i in clips),
+        "clip_name": setup.case_names(cases),
+        "trial_id": None if trials is None else tuple(trials[i] for i in cases.clip),
     }
 
 
@@ -79,7 +80,7 @@ def blanked(values: Any, valid: np.ndarray) -> np.ndarray:
     return np.where(mask, values, np.float32(np.nan)).astype(np.float32, copy=False)
 
 
-def state_values(setup: Setup, clips: Sequence[int], recording: Recording, valid: np.ndarray) -> Values:
+def state_values(setup: Setup, clips: Int[np.ndarray, " case"], recording: Recording, valid: np.ndarray) -> Values:
     """Pose, velocity and muscles in states 0..T."""
     body, unit, states = setup.task.body, setup.clips.length_unit_m, recording.states
     reference = setup.followed
@@ -88,6 +89,9 @@ def state_values(setup: Setup, clips: Sequence[int], recording: Recording, valid
         + np.minimum(np.arange(valid.shape[-1]), np.asarray(reference.length)[clip] - 1)
         for clip in clips
     ])  # fmt: skip
+    asked = np.broadcast_to(np.asarray(reference.qpos)[rows], states.qpos.shape)
+    if not setup.task.follows_reference:
+        asked = np.full_like(asked, np.nan)
     act = np.full((*valid.shape, body.model.nu), np.nan, np.float32)
     for actuator, column in enumerate(body.act_columns):
         if column >= 0:
@@ -97,7 +101,7 @@ def state_values(setup: Setup, clips: Sequence[int], recording: Recording, valid
     attributes: dict[str, tuple[Any, Mapping[str, Any]]] = {
         "qpos": (states.qpos, qpos),
         "qvel": (states.qvel, {"column_units": qvel_units(body.model, unit)}),
-        "qpos_ref": (np.broadcast_to(np.asarray(reference.qpos)[rows], states.qpos.shape), qpos),
+        "qpos_ref": (asked, qpos),
         "xpos": (states.xpos * unit, {}),
         "xquat": (states.xquat, _WXYZ),
         "act": (act, {}),
@@ -154,11 +158,13 @@ def contacts(setup: Setup, recording: Recording, valid: np.ndarray) -> Values:
     }
 
 
-def reference_values(setup: Setup, clips: Sequence[int]) -> Values:
-    """The clips imitated, once, at their rate."""
+def reference_values(setup: Setup, clips: Int[np.ndarray, " case"]) -> Values:
+    """The clips imitated, once, at their rate; where the task follows none, their first frames."""
     source = setup.clips
-    length = source.clip_length[list(clips)].astype(np.int64)
-    rows = [np.arange(source.clip_start[i], source.clip_start[i] + source.clip_length[i]) for i in clips]
+    length = source.clip_length[clips].astype(np.int64)
+    if not setup.task.follows_reference:
+        length = np.ones_like(length)
+    rows = [np.arange(first, first + n) for first, n in zip(source.clip_start[clips], length, strict=True)]
     units = {"column_units": qpos_units(setup.task.body.model, source.length_unit_m), **_WXYZ}
     return {
         "reference/clip_start": np.cumsum(length) - length,

@@ -24,6 +24,7 @@ from track_mjx.policy.play import Player, Rollout
 from track_mjx.rollouts.variables import KIND, variables
 from track_mjx.runs.checkpoints import policy_sha256
 from track_mjx.runs.run_folder import RunFolder, config_yaml
+from track_mjx.task.task import Cases
 
 ALIGNMENT = "ctrl[k], activations[k] act on state k and give state k+1"
 
@@ -55,6 +56,7 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage 
     step, leaves = folder.checkpoints.load(config.checkpoint)
     policy = policy_of(setup, leaves, str(folder.checkpoints.path(step)))
     clips = sets_of(setup, train, test, config.clip_set)[config.clip_set]
+    cases = setup.task.cases(setup.followed, clips)
     output_file(path)
     player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
     reference = setup.on_device(setup.followed)
@@ -63,23 +65,25 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage 
     def pass_of(seed: int | None) -> Rollout:
         show = counter(stage, "rollout" if seed is None else f"seed {seed}")
         player.watch = lambda done, of: show(done, of) is None
-        return player.play(policy, reference, np.asarray(clips), seed=seed, record=True)
+        return player.play(policy, reference, cases, seed=seed, record=True)
 
     own = {**dict.fromkeys(train, "train"), **(dict.fromkeys(test, "test") if train else {})}
-    origin = Origin(player.engine.name, step, policy_sha256(leaves), tuple(own.get(clip, "") for clip in clips))
-    write_rollouts(path, setup, clips, [pass_of(seed) for seed in seeds], config, origin)
-    return len(clips)
+    origin = Origin(
+        player.engine.name, step, policy_sha256(leaves), tuple(own.get(clip, "") for clip in cases.clip.tolist())
+    )
+    write_rollouts(path, setup, cases, [pass_of(seed) for seed in seeds], config, origin)
+    return len(cases.clip)
 
 
 def write_rollouts(
-    path: Path, setup: Setup, clips: Sequence[int], played: Sequence[Rollout], config: RolloutConfig, origin: Origin
+    path: Path, setup: Setup, cases: Cases, played: Sequence[Rollout], config: RolloutConfig, origin: Origin
 ) -> None:
     """Write played clips, one pass a seed.
 
     Args:
         path: the file.
         setup: task and clips.
-        clips: numbers of the clips played.
+        cases: the episodes played.
         played: one a seed, with records.
         config: how they were played.
         origin: by what.
@@ -88,11 +92,11 @@ def write_rollouts(
         OutputError: when it cannot be written.
     """
     together = played[0] if len(played) == 1 else jax.tree.map(lambda *x: np.stack(x), *played)
-    values = variables(setup, clips, together, config)
-    values["clip_set"] = origin.clip_set or ("",) * len(clips)
+    values = variables(setup, cases, together, config)
+    values["clip_set"] = origin.clip_set or ("",) * len(cases.clip)
     if len(played) > 1:
         values["seed"] = np.asarray(config.seeds, np.int64)
-    about = _file_info(setup, len(clips), config)
+    about = _file_info(setup, len(cases.clip), config)
     attributes = {
         **info_attributes(about, KIND),
         "engine": origin.engine,
@@ -108,10 +112,11 @@ def write_rollouts(
     write_record(path, build_record(KIND, attributes, values | info_values(about)))
 
 
-def _file_info(setup: Setup, n_clips: int, config: RolloutConfig) -> FileInfo:
+def _file_info(setup: Setup, n_cases: int, config: RolloutConfig) -> FileInfo:
+    what = "clips imitated" if setup.task.follows_reference else f"episodes of {setup.config.task.kind}"
     arena, source = setup.task.body.arena, setup.clips
     return FileInfo(
-        title=f"{source.model_name}: {n_clips} clips imitated in physics",
+        title=f"{source.model_name}: {n_cases} {what} in physics",
         model_name=source.model_name,
         mjcf_xml=arena.mjcf_xml,
         length_unit_m=source.length_unit_m,

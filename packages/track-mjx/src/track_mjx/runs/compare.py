@@ -20,17 +20,11 @@ from scipy import stats
 
 from track_mjx._common.errors import RunError, shorten
 from track_mjx._common.files import output_folder, write_json, write_table
-from track_mjx.runs.curves import COLOURS
-from track_mjx.runs.run_folder import RECORD, RunFolder, flat_settings
+from track_mjx.runs.curves import COLOURS, title_of
+from track_mjx.runs.run_folder import IMITATION_OUTCOMES, RECORD, RunFolder, flat_settings
 
 IGNORED_SETTINGS = ("seed", "out", "run", "clips", "physics.threads")
 """Settings, and groups of settings, in which runs of one group may differ."""
-OUTCOMES = (
-    "eval/test/mean_body_error_mm", "eval/test/mean_joint_error_deg", "eval/test/unterminated_fraction",
-    "eval/train/mean_body_error_mm", "eval/train/mean_joint_error_deg", "eval/train/unterminated_fraction",
-    "reward", "steps", "seconds",
-)  # fmt: skip
-"""Numbers of a run's last line of metrics that are compared."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,8 @@ class Run:
     """Every setting, by dotted key."""
     lines: Sequence[Mapping[str, Any]]
     """Its metrics."""
+    outcomes: tuple[str, ...] = IMITATION_OUTCOMES
+    """Numbers of its task that are compared."""
 
     def outcome(self, name: str) -> float:
         """A number of its last line; NaN where there is none."""
@@ -107,7 +103,7 @@ def has_runs(folder: Path) -> bool:
 def read_run(folder: Path) -> Run:
     """Read what a run left."""
     opened = RunFolder.open(folder)
-    return Run(folder, flat_settings(opened.config()), opened.metrics())
+    return Run(folder, flat_settings(opened.config()), opened.metrics(), opened.record().outcomes)
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
@@ -124,8 +120,16 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:
-    """Runs with the same settings together, in the order in which they first come."""
-    keys = differing(runs)
+    """Runs with the same settings together, in the order in which they first come.
+
+    Raises:
+        RunError: when the runs are of several tasks.
+    """
+    kinds = list(dict.fromkeys(str(run.settings["task.kind"]) for run in runs))
+    if len(kinds) > 1:
+        raise RunError(f"runs: they are of several tasks ({shorten(kinds)}), which have no numbers in common")
+    evaluated = [f"eval/{clip_set}/{name}" for clip_set in ("test", "train") for name in runs[0].outcomes]
+    names, keys = (*evaluated, "reward", "steps", "seconds"), differing(runs)
     members: dict[str, list[Run]] = {}
     for run in runs:
         members.setdefault(json.dumps([run.settings.get(key) for key in keys], default=str), []).append(run)
@@ -133,7 +137,7 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
         Group(
             {key: alike[0].settings.get(key) for key in keys},
             alike,
-            {name: estimate([run.outcome(name) for run in alike]) for name in OUTCOMES},
+            {name: estimate([run.outcome(name) for run in alike]) for name in names},
         )
         for alike in members.values()
     ]
@@ -167,18 +171,12 @@ def curve(runs: Sequence[Run], name: str, n_points: int = 100) -> tuple[Float[np
 
 
 TABLE, NUMBERS, FIGURE = "comparison.csv", "comparison.json", "comparison.png"
-CURVES = (
-    ("reward a step", ("reward",)),
-    ("body error, mm", ("eval/test/mean_body_error_mm", "eval/train/mean_body_error_mm")),
-    ("joint error, deg", ("eval/test/mean_joint_error_deg", "eval/train/mean_joint_error_deg")),
-)
-"""Panels, and the numbers drawn in each: the first of them that all groups have."""
 
 
 def compare(where: Any, out: str) -> str:
     """Compare runs, write the files into `out`, and return the table as text."""
     groups = grouped([read_run(folder) for folder in find_runs(where)])
-    names = [name for name in OUTCOMES if any(group.outcomes[name].n for group in groups)]
+    names = [name for name in groups[0].outcomes if any(group.outcomes[name].n for group in groups)]
     folder = output_folder(out, "comparison")
     write_table(folder / TABLE, table_rows(groups, names))
     write_json(folder / NUMBERS, as_json(groups, names))
@@ -186,8 +184,9 @@ def compare(where: Any, out: str) -> str:
     return as_text(groups, names) + f"\n{folder / TABLE}, {NUMBERS}, {FIGURE}\n"
 
 
-def as_text(groups: Sequence[Group], names: Sequence[str] = OUTCOMES) -> str:
+def as_text(groups: Sequence[Group], names: Sequence[str] | None = None) -> str:
     """Means and intervals over seeds as a table."""
+    names = list(groups[0].outcomes) if names is None else names
     rows = [["", "runs", *(name.removeprefix("eval/") for name in names)]]
     for group in groups:
         cells = []
@@ -234,12 +233,16 @@ def as_json(groups: Sequence[Group], names: Sequence[str]) -> dict[str, Any]:
 
 
 def draw(groups: Sequence[Group], path: Path) -> None:
-    """Learning curves, one line a group, the interval over its seeds as a band."""
+    """Learning curves of the reward and two outcomes, one line a group, the interval over its seeds as a band.
+
+    Of an outcome, the curve on held-out clips is drawn, or that on train clips where some group lacks it.
+    """
     from track_mjx._common.figures import drawing, panels, save
 
     with drawing():
-        figure, [axes] = panels(11, 3.4, columns=len(CURVES))
-    for ax, (title, names) in zip(axes, CURVES, strict=True):
+        figure, [axes] = panels(11, 3.4, columns=3)
+    pairs = [(title_of(name), (f"eval/test/{name}", f"eval/train/{name}")) for name in groups[0].runs[0].outcomes[:2]]
+    for ax, (title, names) in zip(axes, [("reward a step", ("reward",)), *pairs], strict=False):
         drawn = [(name, [curve(group.runs, name) for group in groups]) for name in names]
         name, curves = next(((n, c) for n, c in drawn if all(c)), drawn[0])
         for i, (group, line) in enumerate(zip(groups, curves, strict=True)):

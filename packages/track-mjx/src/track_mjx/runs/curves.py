@@ -1,4 +1,4 @@
-"""Learning curves of a run: reward, errors, every term and what the learner did, against control steps."""
+"""Learning curves of a run: reward, outcomes, every term and what the learner did, against control steps."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from track_mjx.runs.run_folder import IMITATION_OUTCOMES
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 PANELS = (
     ("reward a step", ("reward", "eval/train/reward", "eval/test/reward")),
-    ("body error, mm", ("eval/train/mean_body_error_mm", "eval/test/mean_body_error_mm")),
-    ("joint error, deg", ("eval/train/mean_joint_error_deg", "eval/test/mean_joint_error_deg")),
-    ("followed to the end", ("eval/train/unterminated_fraction", "eval/test/unterminated_fraction")),
     ("terms", "terms/"),
     ("ended by, episodes", "ended/"),
     ("KL of the intention", ("learning/kl_prior",)),
@@ -24,12 +23,24 @@ PANELS = (
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 
 
-def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw all panels that the metrics have numbers for into a PNG."""
+def title_of(outcome: str) -> str:
+    """Name of an outcome for people: ``mean_body_error_mm`` is "body error, mm"."""
+    if outcome == "unterminated_fraction":
+        return "followed to the end"
+    words = outcome.removeprefix("mean_").split("_")
+    unit = f", {words.pop()}" if words[-1] in ("mm", "deg", "s") else ""
+    return f"{' '.join(words)}{unit}"
+
+
+def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path, outcomes: Sequence[str] = IMITATION_OUTCOMES) -> None:
+    """Draw all panels that the metrics have numbers for into a PNG, among them those of the outcomes of the task."""
     from track_mjx._common.figures import drawing, panels, save
 
+    evaluated = [(title_of(name), (f"eval/train/{name}", f"eval/test/{name}")) for name in outcomes]
     names = list(dict.fromkeys(name for line in lines for name in line))
-    curves = [(title, [n for n in names if _belongs(n, which)]) for title, which in PANELS]
+    curves = [
+        (title, [n for n in names if _belongs(n, which)]) for title, which in (*PANELS[:1], *evaluated, *PANELS[1:])
+    ]
     curves = [(title, chosen) for title, chosen in curves if chosen]
     if not curves:
         return

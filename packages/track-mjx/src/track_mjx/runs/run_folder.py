@@ -33,6 +33,9 @@ from track_mjx.runs.checkpoints import Checkpoints
 CONFIG, RECORD, METRICS, TABLE = "config.yaml", "run.json", "metrics.jsonl", "metrics.csv"
 CURVES = "learning_curves.png"
 
+IMITATION_OUTCOMES = ("mean_body_error_mm", "mean_joint_error_deg", "unterminated_fraction")
+"""Those of imitation, the only task of runs that name none."""
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -52,6 +55,8 @@ class RunRecord:
     """When."""
     environment: Mapping[str, str]
     """Versions of programs."""
+    outcomes: tuple[str, ...] = IMITATION_OUTCOMES
+    """Numbers of the task by which runs are compared."""
     tracker_id: str | None = None
     """Name of the run at experiment trackers, so that a resumed run stays one run there."""
 
@@ -68,7 +73,14 @@ class RunFolder:
         self.checkpoints = Checkpoints(path / "checkpoints", self.config().run.keep_checkpoints)
 
     @classmethod
-    def begin(cls, config: TrainConfig, clips: Clips, train: list[int], test: list[int]) -> tuple[RunFolder, bool]:
+    def begin(
+        cls,
+        config: TrainConfig,
+        clips: Clips,
+        train: list[int],
+        test: list[int],
+        outcomes: tuple[str, ...] = IMITATION_OUTCOMES,
+    ) -> tuple[RunFolder, bool]:
         """Make the folder of a run, or open that of a run with the same settings; say whether it is new.
 
         Raises:
@@ -76,7 +88,7 @@ class RunFolder:
         """
         path = output_folder(config.out, "run")
         if not (path / RECORD).exists():
-            return cls.create(config, clips, train, test), True
+            return cls.create(config, clips, train, test, outcomes), True
         cure = f"{resume_command(path)} continues it; another out=... starts a new one"
         if config.run.resume == "never" or not (path / CONFIG).exists():
             raise OutputError(f"{path}: there is a run already; {cure}")
@@ -88,7 +100,14 @@ class RunFolder:
         return folder, False
 
     @classmethod
-    def create(cls, config: TrainConfig, clips: Clips, train: list[int], test: list[int]) -> RunFolder:
+    def create(
+        cls,
+        config: TrainConfig,
+        clips: Clips,
+        train: list[int],
+        test: list[int],
+        outcomes: tuple[str, ...] = IMITATION_OUTCOMES,
+    ) -> RunFolder:
         """Make the folder of a new run."""
         path = output_folder(config.out, "run")
         record = RunRecord(
@@ -100,6 +119,7 @@ class RunFolder:
             test=tuple(clips.clip_name[i] for i in test),
             started_utc=now(),
             environment=environment(),
+            outcomes=outcomes,
             tracker_id=uuid.uuid4().hex[:12],
         )
         write_text(path / CONFIG, config_yaml(config))
@@ -167,7 +187,8 @@ class RunFolder:
         """What the run was made of."""
         try:
             values = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
-            return RunRecord(**{**values, "train": tuple(values["train"]), "test": tuple(values["test"])})
+            lists = {name: tuple(values[name]) for name in ("train", "test", "outcomes") if name in values}
+            return RunRecord(**{**values, **lists})
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(f"{self.path / RECORD}: the record cannot be read: {error}") from error
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from track_mjx._common import rotations
 from track_mjx._common.errors import ConfigError
+from track_mjx.body.anatomy import Anatomy
 from track_mjx.physics.fields import AnyArray
 from track_mjx.task.step import Poses, Step
 
@@ -32,9 +33,9 @@ def body_error_w(step: Step, bodies: Sequence[str] | None) -> Float[AnyArray, "e
     return step.target.xpos[:, ids] - step.now.xpos[:, ids]
 
 
-def end_effector_names(step: Step, bodies: Sequence[str] | None) -> Sequence[str]:
+def end_effector_names(body: Anatomy, bodies: Sequence[str] | None) -> Sequence[str]:
     """Return the bodies given, or the end effectors of the arena; refuse none, whose distance would always be 0."""
-    names = step.body.arena.end_effectors if bodies is None else bodies
+    names = body.arena.end_effectors if bodies is None else bodies
     if not names:
         raise ConfigError("the clips file names no end effectors; name some bodies: arena.end_effectors=[...]")
     return names

@@ -1,4 +1,4 @@
-"""Terms by name: one pure function each, its parameters in config.
+"""Terms and kinds of tasks by name: one pure function a term, one class a task, their parameters in config.
 
 A term is a function of a :class:`~track_mjx.task.step.Step` and keyword parameters, decorated with its kind::
 
@@ -22,19 +22,35 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from track_mjx._common.errors import ConfigError, raise_all, unknown
+from track_mjx.body.anatomy import Anatomy
+from track_mjx.config import TaskConfig
 from track_mjx.renamed import TERMS
 from track_mjx.task.step import Step
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Class = TypeVar("Class", bound=type)
 
+TASKS = ("imitation", "reach")
+"""Modules with a kind of task."""
 KINDS = ("observation", "reward", "cost", "termination")
 _terms: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in KINDS}
+_tasks: dict[str, type] = {}
 
 
 def _register(kind: str) -> Callable[[Function], Function]:
     def add(function: Function) -> Function:
         _terms[kind][function.__name__] = function
         return function
+
+    return add
+
+
+def task(kind: str) -> Callable[[Class], Class]:
+    """Register a subclass of `track_mjx.task.task.Task` as ``task.kind=kind``; its keyword fields are parameters."""
+
+    def add(cls: Class) -> Class:
+        _tasks[kind] = cls
+        return cls
 
     return add
 
@@ -51,9 +67,25 @@ termination = _register("termination")
 
 def terms_of(kind: str) -> dict[str, Callable[..., Any]]:
     """Return all terms of a kind, by name."""
-    for module in ("observations", "rewards", "costs", "terminations"):
-        import_module(f"track_mjx.task.terms.{module}")
+    for module in ("terms.observations", "terms.rewards", "terms.costs", "terms.terminations", *TASKS):
+        import_module(f"track_mjx.task.{module}")
     return dict(_terms[kind])
+
+
+def make_task(body: Anatomy, config: TaskConfig) -> Any:
+    """Build the task of a config for a body, a `track_mjx.task.task.Task`.
+
+    Raises:
+        ConfigError: for an unknown kind of task, and unknown, missing or invalid parameters, terms and values.
+    """
+    for module in TASKS:
+        import_module(f"track_mjx.task.{module}")
+    if config.kind not in _tasks:
+        raise ConfigError(f"task.kind: {unknown('kind of task', config.kind, sorted(_tasks))}")
+    made = _tasks[config.kind]
+    problems = _parameter_problems(made, config.parameters)
+    raise_all(ConfigError, f"task.kind={config.kind}", [f"task.parameters{problem}" for problem in problems])
+    return made(body, config, **_as_declared(made, config.parameters))
 
 
 @dataclass(frozen=True)

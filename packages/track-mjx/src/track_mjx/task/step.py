@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 
+from track_mjx._common.errors import ConfigError
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.physics.fields import AnyArray, PhysicsState
 
@@ -47,7 +48,7 @@ class History(NamedTuple):
 
 
 class EpisodeState(NamedTuple):
-    """Position of every simulation in the reference, and its history."""
+    """Position of every simulation in the reference, its history, and its goal."""
 
     clip: AnyArray
     """Number of the clip in the reference."""
@@ -56,6 +57,8 @@ class EpisodeState(NamedTuple):
     action: AnyArray
     """Last action; zero after a reset."""
     history: History
+    goal: AnyArray
+    """What the episode is to reach; no numbers for imitation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +69,8 @@ class Step:
     """Names and places of bodies, joints and actuators."""
     now: PhysicsState
     """Physics after the step."""
-    target: Poses
-    """Reference at the same time as `now`."""
-    window: Poses
-    """Reference at the future times that the encoder receives."""
+    goal: AnyArray
+    """(env, goal) what the episode is to reach; see the kind of task."""
     action: AnyArray
     """Output of the policy in this step, in [-1, 1]."""
     previous_action: AnyArray
@@ -77,7 +78,24 @@ class Step:
     history: History
     """The last steps, as many as the longest `window` of any term."""
     time_s: AnyArray
-    """(env,) seconds since the start of the clip."""
+    """(env,) seconds since the start of the clip; since that of the episode, where the task follows no reference."""
+    followed: tuple[Poses, Poses] | None = None
+    """See `target` and `window`; None where the task follows no reference."""
+
+    @property
+    def target(self) -> Poses:
+        """Reference at the same time as `now`."""
+        return self._followed()[0]
+
+    @property
+    def window(self) -> Poses:
+        """Reference at the future times that the encoder receives."""
+        return self._followed()[1]
+
+    def _followed(self) -> tuple[Poses, Poses]:
+        if self.followed is None:
+            raise ConfigError("this term reads a reference; only a task that follows one has it (task.kind=imitation)")
+        return self.followed
 
 
 class StepResult(NamedTuple):
@@ -90,7 +108,7 @@ class StepResult(NamedTuple):
     terminated: AnyArray
     """The episode ended early."""
     truncated: AnyArray
-    """The episode ended with its clip."""
+    """The episode ended with its clip, or in time."""
     reason: AnyArray
     """0: none or the end of the clip; 1: not finite; then the terminations in their order."""
     metrics: dict[str, jax.Array]

@@ -111,7 +111,7 @@ def up_direction_b(step: Step) -> Float[AnyArray, "env 3"]:
 @observation
 def end_effectors_b(step: Step, *, bodies: Sequence[str] | None = None) -> Float[AnyArray, "env body 3"]:
     """End effectors relative to the root."""
-    ids = step.body.body_ids(end_effector_names(step, bodies))
+    ids = step.body.body_ids(end_effector_names(step.body, bodies))
     position, orientation = root_pose_w(step)
     return rotations.to_body(orientation[:, None], step.now.xpos[:, ids] - position[:, None])
 

@@ -99,5 +99,5 @@ def end_effector_position_exp(
     step: Step, *, sigma: float | None = None, exp_scale: float | None = None, bodies: Sequence[str] | None = None
 ) -> Float[AnyArray, " env"]:
     """Positions of the end effectors."""
-    squared = (body_error_w(step, end_effector_names(step, bodies)) ** 2).sum((-1, -2))
+    squared = (body_error_w(step, end_effector_names(step.body, bodies)) ** 2).sum((-1, -2))
     return gaussian(squared, sigma, exp_scale, step.body.to_model_units)
