@@ -18,6 +18,28 @@ MASS_UNITS = {"kg": 1.0, "g": 1e-3, "mg": 1e-6, "ug": 1e-9}
 
 
 @dataclass
+class TerrainConfig:
+    """Ground that is not level, in the place of the floor: a Gaussian bowl with noise (paper B, section 4.5.2)."""
+
+    kind: str = setting("none", choices=("none", "bowl"))
+    """none (the floor stays) or bowl, its centre at the origin of the world."""
+    half_width_m: float = setting(2.0, gt=0)
+    """Half of the width of the square that it covers, m."""
+    height_m: float = setting(0.2, ge=0)
+    """Height of its highest point above its lowest, m."""
+    sigma: float = setting(1.25, gt=0)
+    """Width of the Gaussian, as a part of the half width."""
+    noise: float = setting(0.5, ge=0)
+    """Amplitude of the Perlin noise; the Gaussian has 10."""
+    periods: int = setting(8, ge=1)
+    """Periods of the noise along an edge."""
+    cells: int = setting(127, ge=1)
+    """Cells along an edge; a cell longer than a foot lets it sink in."""
+    seed: int = setting(0, ge=0)
+    """Seed of the noise."""
+
+
+@dataclass
 class ArenaConfig:
     """The world around the body."""
 
@@ -25,6 +47,8 @@ class ArenaConfig:
     """auto (where the root moves and the body brings no floor), on or off."""
     floor_height_m: float | None = None
     """Height of the floor, m; empty: the level of the end effectors in the clips."""
+    terrain: TerrainConfig = field(default_factory=TerrainConfig)
+    """Ground that is not level."""
     actuators: str = setting("keep", choices=("keep", "torque", "servo"))
     """keep the actuators of the body; torque: position servos become motors with the range of their forces; servo: one
     position servo for every hinge that an actuator moves, in the place of motors and muscles."""

@@ -8,14 +8,17 @@ from functools import cached_property
 
 import mujoco
 import numpy as np
+from jaxtyping import Float
 
 from track_mjx._common.errors import ConfigError, raise_all, unknown
 from track_mjx._common.mjcf import actuator_labels, body_labels, joint_labels
+from track_mjx._common.rotations import Array
 from track_mjx.body.arena import Arena
 from track_mjx.body.ground import floor_height
 from track_mjx.body.parts import matching
 from track_mjx.body.sensors import CONTACT_SENSOR, is_contact_of
 from track_mjx.body.servos import position_servos
+from track_mjx.body.terrain import Surface, surface_of
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
@@ -154,8 +157,18 @@ class Anatomy:
 
     @cached_property
     def floor_height(self) -> float:
-        """Height of the floor, in the model's unit; 0 where there is none."""
+        """Height of a level floor, in the model's unit; 0 where there is none."""
         return floor_height(self.model, self.arena.floor)
+
+    @cached_property
+    def surface(self) -> Surface | None:
+        """The ground, where it is a height field."""
+        return surface_of(self.model, self.arena.floor)
+
+    def height_above_ground(self, position: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
+        """Return the height of positions above the ground below them, in the model's unit."""
+        ground = self.floor_height if self.surface is None else self.surface.height(position[..., :2])
+        return position[..., 2] - ground
 
     @cached_property
     def contact_columns(self) -> dict[str, list[int]]:

@@ -22,6 +22,7 @@ from track_mjx.body.parts import drop_actuators
 from track_mjx.body.sensors import add_contact_sensors, set_sensors
 from track_mjx.body.servos import set_actuators
 from track_mjx.body.tendons import lead_around_hinges
+from track_mjx.body.terrain import set_terrain, use_older_collision
 from track_mjx.clips import Clips
 from track_mjx.config import ArenaConfig, PhysicsConfig
 
@@ -83,11 +84,13 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     contact_geoms = set_friction(spec, floor, contact_geoms, arena.friction)
     off = collided - {geom.name for geom in spec.geoms if geom.contype or geom.conaffinity}
     _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
+    set_terrain(spec, arena, floor, clips.length_unit_m)
     set_sensors(spec, arena.sensors, root, end_effectors)
     add_contact_sensors(spec, [name for name in (floor, *ground.others) if name], contact_geoms)
     drop_actuators(spec, arena.drop_actuators)
     set_actuators(spec, arena.actuators, arena.servo_hz, end_effectors)
     _set_options(spec, physics)
+    use_older_collision(spec)
     if arena.gravity is not None:
         spec.option.gravity = [0.0, 0.0, -arena.gravity / clips.length_unit_m]
     try:

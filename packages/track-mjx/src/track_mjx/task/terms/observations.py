@@ -98,8 +98,8 @@ def joint_torques(step: Step) -> Float[AnyArray, "env dof"]:
 
 @observation
 def root_height(step: Step) -> Float[AnyArray, "env 1"]:
-    """Height of the root above the floor."""
-    return root_pose_w(step)[0][:, 2:] - step.body.floor_height
+    """Height of the root above the ground below it."""
+    return jnp.asarray(step.body.height_above_ground(root_pose_w(step)[0]))[:, None]
 
 
 @observation

@@ -17,8 +17,8 @@ from track_mjx.task.step import Step
 
 @termination
 def fall(step: Step, *, low_m: float, high_m: float = float("inf")) -> Bool[AnyArray, " env"]:
-    """The root is lower or higher above the floor than is healthy."""
-    height = (root_pose_w(step)[0][:, 2] - step.body.floor_height) * step.body.length_unit_m
+    """The root is lower or higher above the ground below it than is healthy (paper B, eq. 22)."""
+    height = jnp.asarray(step.body.height_above_ground(root_pose_w(step)[0])) * step.body.length_unit_m
     return (height < low_m) | (height > high_m)
 
 
