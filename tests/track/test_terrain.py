@@ -55,6 +55,16 @@ def test_height_and_normal_are_those_that_rays_of_mujoco_hit(clips: Path) -> Non
     assert np.median(np.degrees(np.arccos(np.clip((normal * expected).sum(1), -1, 1)))) < 3
 
 
+def test_a_floor_in_a_body_of_its_own_is_replaced_too(tmp_path: Path) -> None:
+    plane = '<body name="slab" pos="1 2 .3" euler="0 0 30"><geom name="ground" type="plane" size="1 1 1"/></body>'
+    xml = WALKER.replace("<worldbody>", f"<worldbody>{plane}")
+    ground = arena(write_clips(tmp_path / "clips.h5", xml, end_effectors=("foot_L",), root="trunk"))
+    surface = surface_of(ground.model, ground.floor)
+    assert ground.floor == "ground"
+    assert surface is not None
+    np.testing.assert_allclose(surface.origin, [0, 0, 0.02], atol=1e-6)
+
+
 def test_the_bowl_is_the_formula_of_the_paper() -> None:
     terrain = TerrainConfig(kind="bowl", cells=40, noise=1.0, seed=3)
     noise = perlin(41, 8, 3)

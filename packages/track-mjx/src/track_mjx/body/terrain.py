@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from track_mjx._common.errors import ConfigError
+from track_mjx._common.mjcf import quick_compile
 from track_mjx._common.rotations import Array
 from track_mjx.config import ArenaConfig, TerrainConfig
 
@@ -70,8 +71,10 @@ def set_terrain(spec: mujoco.MjSpec, arena: ArenaConfig, floor: str, length_unit
         return
     if arena.friction:
         raise ConfigError("arena.friction needs a plane: along and across are not known on arena.terrain")
-    geom = next((geom for geom in spec.geoms if floor and geom.name == floor), None)
-    if geom is None or geom.type != mujoco.mjtGeom.mjGEOM_PLANE or geom.parent != spec.worldbody:
+    model = quick_compile(spec)
+    number = model.geom(floor).id if floor else -1
+    body = model.geom_bodyid[number] if floor else 0
+    if not floor or model.geom_type[number] != mujoco.mjtGeom.mjGEOM_PLANE or model.body_weldid[body]:
         raise ConfigError(f"arena.terrain.kind={terrain.kind}: there is no level floor to replace; set arena.floor=on")
     half, height = terrain.half_width_m / length_unit_m, terrain.height_m / length_unit_m
     heights = bowl(terrain) if height > 0 else np.zeros((terrain.cells + 1, terrain.cells + 1))
@@ -79,8 +82,11 @@ def set_terrain(spec: mujoco.MjSpec, arena: ArenaConfig, floor: str, length_unit
         name=floor, nrow=len(heights), ncol=len(heights), size=[half, half, height or half, _BASE * half],
         userdata=heights.astype(np.float32).ravel(),
     )  # fmt: skip
-    geom.type, geom.hfieldname = _HFIELD, floor
-    geom.pos, geom.quat = [0.0, 0.0, geom.pos[2]], [1.0, 0.0, 0.0, 0.0]
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    geom = next(geom for geom in spec.geoms if geom.name == floor)
+    geom.type, geom.hfieldname, geom.quat = _HFIELD, floor, data.xquat[body] * [1, -1, -1, -1]
+    geom.pos = data.xmat[body].reshape(3, 3).T @ ([0.0, 0.0, data.geom_xpos[number, 2]] - data.xpos[body])
 
 
 def use_older_collision(spec: mujoco.MjSpec) -> None:

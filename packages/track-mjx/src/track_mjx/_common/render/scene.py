@@ -24,6 +24,8 @@ _FIELD_OF_VIEW_DEG = 30.0
 _SPARE = 1.12
 """Space around the animal, relative to its size."""
 _GRID_CELLS = 12
+_TERRAIN, _TERRAIN_CELLS = "_film_terrain", 40
+"""Name of the material of height fields in films, and the squares of its grid along an edge."""
 
 
 def stage_model(mjcf_xml: str, assets: Mapping[str, bytes], width: int, height: int) -> mujoco.MjModel:
@@ -38,6 +40,7 @@ def stage_model(mjcf_xml: str, assets: Mapping[str, bytes], width: int, height: 
             name=name, type=skybox, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT, rgb1=[1, 1, 1],
             rgb2=[0.78, 0.82, 0.86], width=256, height=1536,
         )  # fmt: skip
+    _add_terrain_grid(spec)
     with body_errors():
         model = spec.compile()
     model.light_active[:] = 0
@@ -49,6 +52,21 @@ def stage_model(mjcf_xml: str, assets: Mapping[str, bytes], width: int, height: 
     quality.shadowsize, quality.offsamples = 2048, 4
     size.offwidth, size.offheight, size.fovy = width, height, _FIELD_OF_VIEW_DEG
     return model
+
+
+def _add_terrain_grid(spec: mujoco.MjSpec) -> None:
+    """Give height fields the colours of the floor, and lines that show their shape."""
+    fields = [geom for geom in spec.geoms if geom.type == mujoco.mjtGeom.mjGEOM_HFIELD]
+    if not fields:
+        return
+    spec.add_texture(
+        name=_TERRAIN, type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT, rgb1=_FLOOR,
+        mark=mujoco.mjtMark.mjMARK_EDGE, markrgb=_GRID, width=100, height=100,
+    )  # fmt: skip
+    material = spec.add_material(name=_TERRAIN, texrepeat=[_TERRAIN_CELLS, _TERRAIN_CELLS])
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB.value] = _TERRAIN
+    for geom in fields:
+        geom.material, geom.rgba = _TERRAIN, [1, 1, 1, 1]
 
 
 def level_floors(model: mujoco.MjModel) -> list[tuple[int, float]]:
