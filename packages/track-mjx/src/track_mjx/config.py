@@ -266,6 +266,21 @@ class PpoConfig:
 
 
 @dataclass
+class CloningConfig:
+    """A beginning without rewards: the networks learn to put out the servo angles of the reference.
+
+    They act meanwhile, so that they learn in the states that they lead to (DAgger, Ross et al. 2011).
+    """
+
+    steps: int = setting(0, ge=0)
+    """Environment steps of it, before those of PPO; for position servos and task.action=affine or reference."""
+    lead: int = setting(2, ge=0)
+    """Control steps that the angles are ahead of the present one; servos lag by 1 / (pi servo_hz)."""
+    learning_rate: float = setting(1e-3, gt=0)
+    """Step size of Adam."""
+
+
+@dataclass
 class DistributedConfig:
     """Several processes that train one controller together; each runs the same command."""
 
@@ -331,6 +346,7 @@ class TrainConfig:
     task: TaskConfig = field(default_factory=TaskConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     ppo: PpoConfig = field(default_factory=PpoConfig)
+    cloning: CloningConfig = field(default_factory=CloningConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
 

@@ -82,12 +82,19 @@ class Collector:
         engine: the physics.
         unroll: control steps of each simulation.
         devices: devices the simulations are divided among; None: one.
+        lead: of the actions demonstrated by the reference, see `Task.demonstrated`; None: none are kept.
     """
 
     def __init__(
-        self, task: Task, networks: Networks, engine: Engine, unroll: int, devices: Devices | None = None
+        self,
+        task: Task,
+        networks: Networks,
+        engine: Engine,
+        unroll: int,
+        devices: Devices | None = None,
+        lead: int | None = None,
     ) -> None:
-        self.task, self.networks, self.unroll = task, networks, unroll
+        self.task, self.networks, self.unroll, self._lead = task, networks, unroll, lead
         self.devices = devices = devices or Devices()
         self.engine = DividedEngine(engine, devices) if engine.traceable and devices.mesh else engine
         self._step = ControlStep(task, self.engine, self._decide, self._finish, devices)
@@ -154,6 +161,9 @@ class Collector:
     def _decide(self, policy: Policy, observation: Observation, key: Array) -> tuple[AnyArray, Any]:
         return sample(self.networks, policy, observation, key)
 
+    def _demonstrated(self, reference: Reference, after: EpisodeState) -> Array:
+        return self.task.demonstrated(reference, after._replace(frame=after.frame - 1), self._lead or 0)
+
     def _finish(
         self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, carry: Carry, key: Array
     ) -> Outcome:
@@ -172,6 +182,7 @@ class Collector:
             reward=result.reward,
             terminated=result.terminated,
             truncated=result.truncated,
+            demonstrated=None if self._lead is None else self._demonstrated(reference, result.episode),
         )
         n_reasons = len(self.task.reasons)
         which = jnp.where(done, result.reason, n_reasons)

@@ -47,6 +47,8 @@ class Transition(NamedTuple):
     """The episode ended early with this step."""
     truncated: AnyArray
     """It ended with its clip."""
+    demonstrated: AnyArray | None = None
+    """Action to reproduce, where the networks learn from demonstrations."""
 
 
 class Learner(NamedTuple):
@@ -146,6 +148,8 @@ def loss(
     clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
     counted = jnp.where(step.truncated, 0.0, 1.0) / jnp.maximum((~step.truncated).sum(), 1)
     policy_loss = -(counted * jnp.minimum(ratio * advantage, clipped * advantage)).sum()
+    if step.demonstrated is not None:
+        policy_loss = ((jnp.tanh(out.location) - step.demonstrated) ** 2).sum(-1).mean()
     value = networks.value(parameters, step.observation)
     value_loss = 0.5 * (counted * (value - sample.value_target) ** 2).sum()
     # entropy after tanh has no closed form: that of the normal, plus the tanh's part at one draw

@@ -110,7 +110,7 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
         config.task.action_range = holding_ranges(body, np.asarray(reference.qpos))
     task: Task = make_task(body, config.task)
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
-    if config.task.action == "offset":
+    if config.task.action == "offset" or config.cloning.steps:
         followed = followed._replace(held=_held(body, np.asarray(followed.qpos)))
     setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed, windows)
     _ = setup.used_fields  # every term runs once, so that errors in it are raised now

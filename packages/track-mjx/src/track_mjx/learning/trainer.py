@@ -72,7 +72,8 @@ class Trainer:
         config = setup.config
         self.config, self.progress = config, Progress()
         self.devices = devices_for(config.run.devices, config.ppo)
-        self.collector = Collector(setup.task, setup.networks, setup.engine(), config.ppo.unroll, self.devices)
+        collecting = (setup.task, setup.networks, setup.engine(), config.ppo.unroll, self.devices)
+        self.collector, self.cloner = Collector(*collecting), Collector(*collecting, lead=config.cloning.lead)
         self.player = Player(setup.task, setup.networks, setup.engine(), setup.on_device(setup.reference))
         self.drawn = [*train, *setup.windows]
         self.followed = self.devices.copy(setup.on_device(setup.followed, self.drawn))
@@ -106,9 +107,9 @@ class Trainer:
         config, progress = self.config, self.progress
         drawn = jax.random.split(jax.random.fold_in(self.key, 2 + progress.iteration), 1 + config.ppo.collected_rounds)
         learn_key, *keys = self.devices.copy(list(drawn))
-        unrolls, policy = [], self.learner.policy
+        unrolls, policy, collector = [], self.learner.policy, self.cloner if self.cloning() else self.collector
         for key in keys:
-            collected = self.collector.collect(policy, self.followed, self.physics, self.carry, key)
+            collected = collector.collect(policy, self.followed, self.physics, self.carry, key)
             self.physics, self.carry, unroll, totals = collected
             unrolls.append(unroll)
             self._totals.append(totals)
@@ -143,9 +144,15 @@ class Trainer:
         if self.outcomes is not None:
             self.followed = self.followed._replace(weight=self.devices.copy(weights(self.outcomes)))
 
+    def cloning(self) -> bool:
+        """Say whether the networks still learn from demonstrations."""
+        return self.progress.steps < self.config.cloning.steps
+
     def learning_rate(self) -> float:
         """Return the present step size."""
         config = self.config.ppo
+        if self.cloning():
+            return self.config.cloning.learning_rate
         if config.final_learning_rate is None:
             return config.learning_rate
         part = min(1.0, self.progress.steps / (config.schedule_steps or self.config.run.steps))

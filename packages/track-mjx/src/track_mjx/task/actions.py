@@ -40,6 +40,15 @@ def to_ctrl(
     return jnp.asarray(low) + (action + 1) * np.float32(0.5) * (high - low)
 
 
+def to_action(
+    body: Anatomy, ctrl: Float[AnyArray, "env actuator"], mapping: str, ranges: Ranges | None = None
+) -> Float[AnyArray, "env actuator"]:
+    """Return the actions that `to_ctrl` maps to these controls; the nearest in [-1, 1] where none does."""
+    ends = (to_ctrl(body, np.full((1, body.model.nu), end, np.float32), mapping, ranges) for end in (-1, 1))
+    low, high = ends
+    return jnp.clip(2 * (ctrl - low) / (high - low) - 1, -1.0, 1.0)
+
+
 def offset_ctrl(
     body: Anatomy, action: Float[AnyArray, "env actuator"], held: Float[AnyArray, "env actuator"], largest: float
 ) -> Float[AnyArray, "env actuator"]:

@@ -38,7 +38,7 @@ from track_mjx._common.errors import ConfigError, raise_all
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.config import TaskConfig
 from track_mjx.physics.fields import AnyArray, PhysicsState, Start, zero_physics
-from track_mjx.task.actions import range_problems, to_ctrl
+from track_mjx.task.actions import range_problems, to_action, to_ctrl
 from track_mjx.task.reference import Reference
 from track_mjx.task.reference import choose as choose_clips
 from track_mjx.task.registry import Term, resolve
@@ -242,6 +242,11 @@ class Task:
     ) -> Float[AnyArray, "env actuator"]:
         """Map an action to controls."""
         return to_ctrl(self.body, action, self.config.action, self.config.action_range)
+
+    def demonstrated(self, reference: Reference, episode: EpisodeState, lead: int) -> Float[Array, "env actuator"]:
+        """Return the actions whose servo angles are those of the reference so many control steps ahead."""
+        held = jnp.asarray(reference.held)[self._row(reference, episode.clip, episode.frame + lead)]
+        return jnp.asarray(to_action(self.body, held, self.config.action, self.config.action_range))
 
     def step(self, reference: Reference, physics: PhysicsState, episode: EpisodeState, action: AnyArray) -> StepResult:
         """Reward a control step and decide which episodes end with it.
