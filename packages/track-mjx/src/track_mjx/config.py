@@ -110,6 +110,25 @@ class PhysicsConfig:
 
 
 @dataclass
+class RandomizeConfig:
+    """Bodies that differ from simulation to simulation in training (domain randomisation).
+
+    A factor is drawn for each simulation whenever it restarts, uniformly between two numbers; empty: none.
+    """
+
+    mass: list[float] = setting([], gt=0)
+    """Factor of all masses and inertias, as [0.8, 1.2]."""
+    friction: list[float] = setting([], ge=0)
+    """Factor of the friction of contacts."""
+    armature: list[float] = setting([], ge=0)
+    """Factor of the armature of joints."""
+    strength: list[float] = setting([], ge=0)
+    """Factor of the forces of actuators."""
+    delay: list[int] = setting([], ge=0)
+    """Control steps by which controls act late, as [0, 2]."""
+
+
+@dataclass
 class TaskConfig:
     """The task: observations, actions, rewards, and ends of episodes.
 
@@ -343,6 +362,7 @@ class TrainConfig:
     """Seed of everything random in learning and physics."""
     arena: ArenaConfig = field(default_factory=ArenaConfig)
     physics: PhysicsConfig = field(default_factory=PhysicsConfig)
+    randomize: RandomizeConfig = field(default_factory=RandomizeConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     ppo: PpoConfig = field(default_factory=PpoConfig)

@@ -25,6 +25,7 @@ from track_mjx.config import TrainConfig
 from track_mjx.devices import devices_for
 from track_mjx.physics.engine import engine_name, make_engine, verify_division
 from track_mjx.physics.fields import Engine, zero_physics
+from track_mjx.physics.randomized import randomized
 from track_mjx.policy.networks import Networks
 from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.runs.checkpoints import unflatten
@@ -57,11 +58,12 @@ class Setup:
     windows: list[int] = field(default_factory=list)
     """Numbers of the clips that are overlapping windows: they are trained on, and belong to no set."""
 
-    def engine(self, *, all_fields: bool = False) -> Engine:
-        """An engine for this task; it computes what the task reads, or everything."""
+    def engine(self, *, all_fields: bool = False, varied: bool = False) -> Engine:
+        """An engine for this task; it computes what the task reads, or everything; `varied` as in training."""
         arena = self.task.body.arena
         wanted = None if all_fields else self.used_fields
-        return make_engine(self.config.physics, arena.model, arena.n_substeps, wanted)
+        engine = make_engine(self.config.physics, arena.model, arena.n_substeps, wanted)
+        return randomized(engine, arena.model, self.config.randomize, self.config.seed) if varied else engine
 
     def on_device(self, reference: Reference, clips: Any = None) -> Reference:
         """A reference as device arrays, with these clips only."""

@@ -72,7 +72,7 @@ class Trainer:
         config = setup.config
         self.config, self.progress = config, Progress()
         self.devices = devices_for(config.run.devices, config.ppo)
-        collecting = (setup.task, setup.networks, setup.engine(), config.ppo.unroll, self.devices)
+        collecting = (setup.task, setup.networks, setup.engine(varied=True), config.ppo.unroll, self.devices)
         self.collector, self.cloner = Collector(*collecting), Collector(*collecting, lead=config.cloning.lead)
         self.player = Player(setup.task, setup.networks, setup.engine(), setup.on_device(setup.reference))
         self.drawn = [*train, *setup.windows]

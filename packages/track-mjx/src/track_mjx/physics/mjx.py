@@ -8,8 +8,10 @@ from __future__ import annotations
 import copy
 import importlib
 import logging
+from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -74,9 +76,16 @@ class MjxEngine:
         n_constraints = max(64, n_constraints + 2 * self._native.njnt)
         return _repeated(mjx.make_data(self._native, impl="warp", naconmax=n_contacts, njmax=n_constraints), n_envs)
 
-    def step(self, state: Any, ctrl: Any) -> Any:
-        """Advance all simulations by one control step."""
-        return jax.vmap(self._advance)(state, jnp.asarray(ctrl))
+    def step(self, state: Any, ctrl: Any, fields: Mapping[str, Any] = MappingProxyType({})) -> Any:
+        """Advance all simulations by one control step; `fields` of the model, each (env, ...), differ between them."""
+        advance = jax.vmap(lambda data, ctrl, own: self._with(own)._advance(data, ctrl))
+        return advance(state, jnp.asarray(ctrl), dict(fields))
+
+    def _with(self, fields: Mapping[str, Any]) -> MjxEngine:
+        """Return this engine with other values of fields of its model."""
+        engine = copy.copy(self)
+        engine._model = self._model.replace(**fields)
+        return engine
 
     def _advance(self, data: Any, ctrl: Any) -> Any:
         data = data.replace(ctrl=ctrl)
@@ -110,12 +119,20 @@ class MjxEngine:
     def _forward(self, data: Any) -> Any:
         return mjx.forward(self._model, data)
 
-    def reset(self, state: Any, mask: Any, qpos: Any, qvel: Any, act: Any = None) -> Any:
-        """Restart the simulations in `mask`."""
+    def reset(
+        self,
+        state: Any,
+        mask: Any,
+        qpos: Any,
+        qvel: Any,
+        act: Any = None,
+        fields: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Any:
+        """Restart the simulations in `mask`; `fields` as in `step`."""
         mask = jnp.asarray(mask)
         fresh = self._blank(len(mask)).replace(qpos=jnp.asarray(qpos), qvel=jnp.asarray(qvel))
         fresh = fresh if act is None else fresh.replace(act=jnp.asarray(act))
-        fresh = jax.vmap(self._forward)(fresh)
+        fresh = jax.vmap(lambda data, own: self._with(own)._forward(data))(fresh, dict(fields))
         return jax.tree.map(lambda new, old: _choose(mask, new, old), fresh, state)
 
     def read(self, state: Any) -> PhysicsState:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import mujoco
@@ -32,6 +33,8 @@ class NativeState:
     """Live arrays of the batch, by field; derived ones hold what the last call computed."""
     current: dict[str, np.ndarray]
     """All fields in single precision, as of the last call."""
+    varied: dict[str, np.ndarray] = field(default_factory=dict)
+    """Live fields of the model that differ between simulations."""
 
 
 class NativeEngine:
@@ -86,11 +89,27 @@ class NativeEngine:
         self._copy(state)
         return state
 
-    def reset(self, state: NativeState, mask: Any, qpos: Any, qvel: Any, act: Any = None) -> NativeState:
-        """Restart the simulations in `mask`."""
+    def vary(self, state: NativeState, ids: np.ndarray, fields: Mapping[str, Any]) -> None:
+        """Give simulations their own values of fields of the model, each (env, ...)."""
+        for name, values in fields.items():
+            if name not in state.varied:
+                state.varied[name] = state.batch.expand(name)
+            state.varied[name][ids] = np.asarray(values)[ids]
+
+    def reset(
+        self,
+        state: NativeState,
+        mask: Any,
+        qpos: Any,
+        qvel: Any,
+        act: Any = None,
+        fields: Mapping[str, Any] = MappingProxyType({}),
+    ) -> NativeState:
+        """Restart the simulations in `mask`, with their own values of some fields of the model."""
         ids = np.flatnonzero(mask)
         if len(ids) == 0:
             return state
+        self.vary(state, ids, fields)
         state.batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
         state.bound["qpos"][ids] = np.asarray(qpos)[ids]
         state.bound["qvel"][ids] = np.asarray(qvel)[ids]
