@@ -113,7 +113,8 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     task: Task = make_task(body, config.task)
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
     if config.task.action == "offset" or config.cloning.steps:
-        followed = followed._replace(held=_held(body, np.asarray(followed.qpos)))
+        setting = "cloning.steps" if config.cloning.steps else "task.action=offset"
+        followed = followed._replace(held=_held(body, np.asarray(followed.qpos), setting))
     setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed, windows)
     _ = setup.used_fields  # every term runs once, so that errors in it are raised now
     return setup
@@ -130,12 +131,14 @@ def _cut(clips: Clips, config: TrainConfig) -> tuple[Clips, list[int]]:
     return with_windows(clips, length, stride, held_out)
 
 
-def _held(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Float[np.ndarray, "frame actuator"]:
-    """Controls that hold poses, or what lacks for that."""
+def _held(
+    body: Anatomy, qpos: Float[np.ndarray, "frame qpos"], setting: str
+) -> Float[np.ndarray, "frame actuator"]:
+    """Controls that hold poses, which a setting needs, or what lacks for that."""
     held = holding_controls(body, qpos).astype(np.float32)
     others = [name for name, controls in zip(body.actuators, held.T, strict=True) if np.isnan(controls).any()]
     if others:
-        raise ConfigError(f"task.action=offset: no position servo: {shorten(others)}; set arena.actuators=servo")
+        raise ConfigError(f"{setting}: no position servo: {shorten(others)}; set arena.actuators=servo")
     return held
 
 
@@ -143,6 +146,8 @@ def verify(setup: Setup) -> None:
     """Refuse settings of a training that contradict each other or this machine, before a run folder is created."""
     ppo, run = setup.config.ppo, setup.config.run
     problems = []
+    if setup.config.cloning.steps and setup.config.task.action not in ("affine", "reference"):
+        problems.append("cloning.steps: only task.action=affine or reference puts out servo angles")
     if ppo.minibatch_items < 1:
         problems.append(f"ppo.minibatches: {ppo.minibatches} are more than the ppo.shuffle={ppo.shuffle} of an update")
     if run.checkpoint_every is not None and run.checkpoint_every % run.log_every:

@@ -103,6 +103,15 @@ def root_height(step: Step) -> Float[AnyArray, "env 1"]:
 
 
 @observation
+def ground_normal_b(step: Step) -> Float[AnyArray, "env 3"]:
+    """Normal of the ground below the root."""
+    position, orientation = root_pose_w(step)
+    surface = step.body.surface
+    normal = jnp.array([0.0, 0.0, 1.0]) if surface is None else surface.normal(position[:, :2])
+    return rotations.to_body(orientation, normal)
+
+
+@observation
 def up_direction_b(step: Step) -> Float[AnyArray, "env 3"]:
     """The world's vertical, as a vestibular sense measures it."""
     return rotations.to_body(root_pose_w(step)[1], jnp.array([0.0, 0.0, 1.0]))
