@@ -37,7 +37,9 @@ def varied(model: mujoco.MjModel, mass: float, friction: float, armature: float,
     model.dof_armature *= armature
     muscle = model.actuator_gaintype == mujoco.mjtGain.mjGAIN_MUSCLE
     for values in (model.actuator_gainprm, model.actuator_biasprm):
-        values[muscle, 2] = np.where(values[muscle, 2] < 0, values[muscle, 3] / model.actuator_acc0[muscle], values[muscle, 2])
+        values[muscle, 2] = np.where(
+            values[muscle, 2] < 0, values[muscle, 3] / model.actuator_acc0[muscle], values[muscle, 2]
+        )
         values[muscle, 2] *= strength
         values[~muscle, :3] *= strength
     model.actuator_forcerange *= strength

@@ -14,7 +14,7 @@ Fields = dict[str, Array]
 """Fields of a model by name, with the factors' axes first."""
 _MUSCLE = int(mujoco.mjtGain.mjGAIN_MUSCLE)
 _PEAK, _SCALE = 2, 3
-"""Columns of a muscle's parameters: its peak force, and that at unit acceleration, which counts if the first is negative."""
+"""Columns of a muscle's parameters: its peak force and, where that is negative, the scale it follows from."""
 
 
 def _times(*names: str) -> Callable[[mujoco.MjModel, Array], Fields]:

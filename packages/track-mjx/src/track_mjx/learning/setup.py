@@ -131,9 +131,7 @@ def _cut(clips: Clips, config: TrainConfig) -> tuple[Clips, list[int]]:
     return with_windows(clips, length, stride, held_out)
 
 
-def _held(
-    body: Anatomy, qpos: Float[np.ndarray, "frame qpos"], setting: str
-) -> Float[np.ndarray, "frame actuator"]:
+def _held(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"], setting: str) -> Float[np.ndarray, "frame actuator"]:
     """Controls that hold poses, which a setting needs, or what lacks for that."""
     held = holding_controls(body, qpos).astype(np.float32)
     others = [name for name, controls in zip(body.actuators, held.T, strict=True) if np.isnan(controls).any()]
