@@ -144,6 +144,8 @@ def verify(setup: Setup) -> None:
     """Refuse settings of a training that contradict each other or this machine, before a run folder is created."""
     ppo, run = setup.config.ppo, setup.config.run
     problems = []
+    if setup.config.cloning.steps and not setup.task.follows_reference:
+        problems.append(f"cloning.steps: task.kind={setup.config.task.kind} follows no reference to copy")
     if setup.config.cloning.steps and setup.config.task.action not in ("affine", "reference"):
         problems.append("cloning.steps: only task.action=affine or reference puts out servo angles")
     if ppo.minibatch_items < 1:
