@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from track_mjx import config as settings
     from track_mjx.body.anatomy import Anatomy
     from track_mjx.clips import Clips
-    from track_mjx.runs.run_folder import RunFolder
 
 VERBS = {
     "train": Verb(
@@ -128,92 +127,39 @@ def in_memory(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 @in_memory
-def train(config: settings.TrainConfig) -> int:
+def train(config: settings.TrainConfig) -> None:
     """Train in a new run folder, or continue a run with the same settings."""
-    from track_mjx._common.system import use_compilation_cache
-    from track_mjx.clips import read_clips
-    from track_mjx.devices import by_chief, join_processes
-    from track_mjx.learning.setup import build, split, verify
-    from track_mjx.learning.terminal import learn
-    from track_mjx.runs.run_folder import RunFolder
+    from track_mjx.api import begin_training
 
-    require(config.clips, "clips", "results/clips.h5")
-    require(config.out, "out", "run")
-    join_processes(config.run.distributed)
-    use_compilation_cache()
-    setup = build(config, read_clips(config.clips))
-    verify(setup)
-    sets = split(len(setup.clips.clip_name) - len(setup.windows), config.run.test_fraction, config.run.split_seed)
-    folder, new = by_chief(
-        lambda: RunFolder.begin(config, setup.clips, *sets, setup.task.outcomes),
-        lambda: (RunFolder.open(str(config.out)), False),
-    )
-    try:
-        return learn(setup, folder, sets)
-    except Exception:
-        if new:
-            folder.discard()
-        raise
-
-
-def opened(run: str) -> RunFolder:
-    """Open the folder of a run, and keep what is compiled for it."""
-    from track_mjx._common.system import use_compilation_cache
-    from track_mjx.runs.run_folder import RunFolder
-
-    folder = RunFolder.open(require(run, "run", "run"))
-    use_compilation_cache()
-    return folder
+    begin_training(config)
 
 
 @in_memory
-def resume(config: settings.ResumeConfig) -> int:
+def resume(config: settings.ResumeConfig) -> None:
     """Continue from the last checkpoint of a run."""
-    from track_mjx.devices import by_chief, join_processes
-    from track_mjx.learning.setup import open_setup, verify
-    from track_mjx.learning.terminal import learn
+    from track_mjx.api import continue_training
 
-    folder = opened(config.run)
-    join_processes(config.distributed)
-    changed = folder.config(config.engine)
-    # where a run is computed is not part of it
-    changed.run.devices, changed.run.distributed = config.devices, config.distributed
-    changed.run.max_minutes = changed.run.max_minutes if config.max_minutes is None else config.max_minutes
-    changed.run.steps, changed.ppo.n_envs = config.steps or changed.run.steps, config.n_envs or changed.ppo.n_envs
-    setup, train, test = open_setup(folder, changed, config.clips, resumed=True)
-    verify(setup)
-    by_chief(lambda: folder.update(changed, setup.clips), lambda: None)
-    return learn(setup, folder, (train, test))
+    continue_training(config)
 
 
 @in_memory
 def evaluate(config: settings.EvaluateConfig) -> None:
     """Play train and held-out clips on the policy's means, write summary, tables and figures, and print the summary."""
-    from track_mjx.evaluation.assess import assess
+    from track_mjx.api import evaluate
     from track_mjx.evaluation.tables import summary_text
 
-    folder = opened(config.run)
-    target = Path(config.out).expanduser() if config.out else folder.path / "evaluation"
-    summary = summary_text(assess(folder, config, target))
-    sys.stdout.write(f"{summary}\n\n{target}: summary.json, tables (csv) and figures (png, svg)\n")
+    target, summary = evaluate(config)
+    sys.stdout.write(f"{summary_text(summary)}\n\n{target}: summary.json, tables (csv) and figures (png, svg)\n")
 
 
 @in_memory
 def rollout(config: settings.RolloutConfig) -> None:
     """Play the clips, once for each seed, and write a mimic.rollouts file."""
     from track_mjx._common.progress import reporting
-    from track_mjx.rollouts.writing import roll_out
+    from track_mjx.api import write_rollouts
 
-    if not config.seeds:
-        raise ConfigError("seeds: at least one is needed; for example seeds=[0]")
-    if len(set(config.seeds)) < len(config.seeds):
-        raise ConfigError(f"seeds: each may occur once, got {list(config.seeds)}")
-    if config.deterministic and len(config.seeds) > 1:
-        raise ConfigError("seeds: the means are the same for every seed; set deterministic=false to draw")
-    folder = opened(config.run)
-    path = Path(config.out).expanduser() if config.out else folder.path / "rollouts.h5"
     with reporting() as (_, stage):
-        n_clips = roll_out(folder, config, path, stage)
+        path, n_clips = write_rollouts(config, stage)
     sys.stdout.write(f"{path}: {n_clips} clips\n")
 
 
@@ -241,6 +187,7 @@ def render(config: settings.RenderConfig) -> None:
 
 def export(config: settings.ExportConfig) -> None:
     """Write rollouts or a policy in the formats of other programs, and print where."""
+    from track_mjx.api import opened
     from track_mjx.export.movement import export_movement
     from track_mjx.export.policy import export_run
 

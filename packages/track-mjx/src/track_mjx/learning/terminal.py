@@ -20,8 +20,8 @@ from track_mjx.runs.run_folder import CURVES, IMITATION_OUTCOMES, RunFolder, res
 _WARNINGS = ("SIGUSR1", "SIGUSR2")
 
 
-def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]]) -> int:
-    """Train as a command does: progress on the terminal, signals, logs, curves at the end; return the exit code.
+def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]]) -> None:
+    """Train as a command does: progress on the terminal, signals, logs, curves at the end.
 
     A run that has a checkpoint is continued. Of several processes, one writes files and logs; the others only compute.
     """
@@ -32,7 +32,7 @@ def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]]) ->
             trainer = Trainer(setup, folder, *sets)
             trainer.resume()
             trainer.run(lambda: bool(stopped()))
-            return 0
+            return
         log, stage = stack.enter_context(reporting(folder.path / "train.log", append=True))
         trainer = Trainer(setup, folder, *sets)
         trainer.resume()
@@ -62,7 +62,6 @@ def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]]) ->
                      resume_command(folder.path))  # fmt: skip
         else:
             log.info("%s", closing_line(lines[-1], outcomes) if lines else f"{folder.path}: no metrics are left")
-    return 0
 
 
 def closing_line(line: Mapping[str, Any], outcomes: Sequence[str] = IMITATION_OUTCOMES) -> str:
