@@ -133,8 +133,12 @@ def test_the_command_puts_the_runs_side_by_side(sweep: Path, tmp_path: Path) -> 
     assert len(numbers["runs"]) == 12
     assert all(row["n_train"] == 3 for row in numbers["runs"])
     assert all(np.isfinite(row["reward_held_out"]) for row in numbers["runs"])
+    for row in numbers["runs"]:
+        assert row["reward_train"] * 0.75 + row["reward_held_out"] * 0.25 == pytest.approx(row["reward"])
+        assert row["generalisation_gap"] == pytest.approx(row["reward_train"] - row["reward_held_out"])
     assert numbers["knee"]["value"] in COSTS
     assert (tmp_path / "sweep.svg").stat().st_size > 1000
+    assert (tmp_path / "generalisation.svg").stat().st_size > 1000
 
 
 def test_trends_are_rank_correlations_over_runs(sweep: Path) -> None:

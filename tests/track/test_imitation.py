@@ -275,6 +275,13 @@ def test_the_split_is_by_clip_seeded_and_never_empty() -> None:
     assert split(34, 0.35, 1) != (train, test)
     assert split(2, 0.01, 0)[1] != []
     assert split(1, 0.5, 0) == ([0], [])
+    for fewer in (1, 5, 22):
+        some, same = split(34, 0.35, 0, fewer)
+        assert same == test
+        assert len(some) == fewer
+        assert set(some) <= set(split(34, 0.35, 0, min(22, fewer + 1))[0])
+    with pytest.raises(ConfigError, match=r"run\.train_clips=23: of 34 clips 12 are held out; 22 are left"):
+        split(34, 0.35, 0, 23)
 
 
 def test_episodes_of_training_start_early_and_last_as_long_as_they_are_told(tmp_path: Path) -> None:

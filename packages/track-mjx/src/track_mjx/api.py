@@ -137,7 +137,9 @@ def begin_training(config: TrainConfig) -> None:
     use_compilation_cache()
     setup = build(config, read_clips(config.clips))
     verify(setup)
-    sets = split(len(setup.clips.clip_name) - len(setup.windows), config.run.test_fraction, config.run.split_seed)
+    run = config.run
+    n_clips = len(setup.clips.clip_name) - len(setup.windows)
+    sets = split(n_clips, run.test_fraction, run.split_seed, run.train_clips)
     folder, new = by_chief(
         lambda: RunFolder.begin(config, setup.clips, *sets, setup.task.outcomes),
         lambda: (RunFolder.open(str(config.out)), False),

@@ -327,6 +327,8 @@ class RunConfig:
     """Part of the clips held out, by clip."""
     split_seed: int = setting(0, ge=0)
     """Seed of that choice."""
+    train_clips: int | None = setting(None, ge=1)
+    """Train on so many of the other clips; a smaller number chooses some of those of a larger one. Empty: on all."""
     evaluate_every_s: float = setting(30.0, ge=0)
     """Wall time between evaluations on train and held-out clips; 0: only at the end."""
     evaluate_clips: int = setting(32, ge=1)

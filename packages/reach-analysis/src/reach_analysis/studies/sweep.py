@@ -38,6 +38,7 @@ CONTROL_COST = "task.costs.control.weight"
 """Setting whose sweep the papers show."""
 
 REWARD, POWER, STEPS, REACHED_END = "reward", "high_frequency_power", "steps_to_fraction", "reached_end"
+TRAINED, HELD_OUT, GAP = f"{REWARD}_train", f"{REWARD}_held_out", "generalisation_gap"
 
 
 def run(rollouts: Mapping[str, Rollouts] | None, config: SweepConfig, stage: Stage = silent) -> Study:
@@ -71,7 +72,14 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
     )
     if result:
         caption += f" Dashed: the knee, {result.value:g} ({100 * result.agreement:.0f} % of resampled seeds)."
-    shown = [name for name in names if name != STEPS and np.isfinite(columns[name]).any()]
+    shown = [name for name in names if name not in (STEPS, TRAINED, HELD_OUT) and np.isfinite(columns[name]).any()]
+    figures = [StudyFigure("sweep", sweep_curves(values, columns, levels, shown, (parameter, result)), caption)]
+    if GAP in columns:
+        caption = (
+            f"Reward a step of trained and held-out clips against {parameter}: points are runs, lines means over them, "
+            "red the gap between the means."
+        )
+        figures.append(StudyFigure("generalisation", generalisation(values, columns, parameter), caption))
     return Study(
         name="sweep",
         results={
@@ -83,7 +91,7 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
         },
         inputs=tuple(run.rollouts for run in runs if run.rollouts is not None),
         tables={"sweep_runs": run_rows, "sweep_levels": level_rows},
-        figures=(StudyFigure("sweep", sweep_curves(values, columns, levels, shown, (parameter, result)), caption),),
+        figures=tuple(figures),
         notes=tuple(notes),
     )
 
@@ -109,8 +117,9 @@ def _outcomes(run: Run, config: SweepConfig) -> dict[str, float]:
     """What came out of a run, by name."""
     result: dict[str, float] = {STEPS: steps_to(run.progress, config.progress_metric, config.fraction)}
     if run.rollouts is None:
-        last = run.progress.get(config.progress_metric)
-        return result | ({REWARD: float(last[-1])} if last is not None and len(last) else {})
+        last = {name: run.progress[name][-1] for name in run.progress if len(run.progress[name])}
+        names = {REWARD: config.progress_metric, TRAINED: "eval/train/reward", HELD_OUT: "eval/test/reward"}
+        return _with_gap(result | {name: float(last[logged]) for name, logged in names.items() if logged in last})
     rollouts = read_rollouts(run.rollouts)
     if config.clip_pattern:
         rollouts = rollouts.renamed(config.clip_pattern)
@@ -124,7 +133,7 @@ def _outcomes(run: Run, config: SweepConfig) -> dict[str, float]:
 
 
 def _rewards(rollouts: Rollouts, run: Run, config: SweepConfig) -> dict[str, float]:
-    """Mean over steps and clips of the reward (or one term of it), and of held-out clips if the run lists them."""
+    """Mean over steps and clips of the reward (or one term of it), also of train and held-out clips where listed."""
     names = rollouts.names.get("metric", ())
     term = config.reward or next((name for name in names if "joint" in name.lower()), None)
     if term is not None and term != REWARD and term not in names:
@@ -132,8 +141,15 @@ def _rewards(rollouts: Rollouts, run: Run, config: SweepConfig) -> dict[str, flo
     series = rollouts.series("reward") if term in (None, REWARD) else rollouts.series("metrics").select([str(term)])
     by_clip = dict(zip(rollouts.clip_names, [float(rows.mean()) for rows in series.values], strict=True))
     result = {REWARD: float(np.mean(list(by_clip.values())))}
-    held_out = [by_clip[name] for name in run.test if name in by_clip]
-    return result | ({f"{REWARD}_held_out": float(np.mean(held_out))} if held_out else {})
+    for outcome, names in ((TRAINED, run.train), (HELD_OUT, run.test)):
+        rewards = [by_clip[name] for name in names if name in by_clip]
+        result |= {outcome: float(np.mean(rewards))} if rewards else {}
+    return _with_gap(result)
+
+
+def _with_gap(result: dict[str, float]) -> dict[str, float]:
+    """Outcomes with the gap of generalisation, where both sets of clips have a reward."""
+    return result | ({GAP: result[TRAINED] - result[HELD_OUT]} if {TRAINED, HELD_OUT} <= result.keys() else {})
 
 
 def _emg_errors(rollouts: Rollouts, config: SweepConfig) -> dict[str, float]:
@@ -218,6 +234,25 @@ def sweep_curves(
         return figure
 
 
+def generalisation(values: Sequence[float], columns: Mapping[str, Sequence[float]], parameter: str) -> Figure:
+    """Reward of trained and of held-out clips, and the gap between them (paper B, Fig. 4b)."""
+    levels, swept_values = np.unique(values), np.asarray(values)
+    with drawing():
+        figure, axes = panels(4.2, 3.2)
+        axis, means = axes[0][0], {}
+        for name, colour, text in ((TRAINED, CYCLE[0], "train"), (HELD_OUT, CYCLE[1], "held-out")):
+            rewards = np.asarray(columns[name])
+            means[name] = [np.nanmean(rewards[swept_values == level]) for level in levels]
+            axis.plot(values, rewards, ".", color=colour, alpha=0.4, markersize=4)
+            axis.plot(levels, means[name], "o-", color=colour, label=text)
+        axis.vlines(levels, means[HELD_OUT], means[TRAINED], color="tab:red", lw=1)
+        if levels[0] > 0 and levels[-1] > 10 * levels[0]:
+            axis.set_xscale("log")
+        axis.set(xlabel=label(parameter, 30), ylabel="reward a step")
+        axis.legend(frameon=False)
+        return figure
+
+
 def facts(study: Study) -> dict[str, Fact]:
     """Trends of the outcomes, and the steps that the first level took."""
     kind = "control_cost" if study.results["parameter"] == CONTROL_COST else "other"
@@ -231,7 +266,7 @@ def section(study: Study) -> Section:
     rows = [row | {"swept": float(row[parameter])} for row in levels]
     columns = (
         Column("value", "swept"), Column("runs", "runs"), interval_column("reward [95 %]", REWARD),
-        interval_column("held-out reward [95 %]", f"{REWARD}_held_out"),
+        interval_column("held-out reward [95 %]", HELD_OUT), interval_column("train - held-out [95 %]", GAP),
         Column("reached the end, %", REACHED_END, scale=100.0),
         interval_column("high-frequency power [95 %]", POWER),
         interval_column("EMG error, biceps [95 %]", "emg_error_biceps"),

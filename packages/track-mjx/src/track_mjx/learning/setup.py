@@ -123,6 +123,8 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
 def _cut(clips: Clips, config: TrainConfig) -> tuple[Clips, list[int]]:
     """Cut the clips as the settings say; return them, and the numbers of the windows at their end."""
     length, stride = config.task.clip_s, config.task.clip_stride_s
+    if stride is not None and config.run.train_clips is not None:
+        raise ConfigError("run.train_clips, task.clip_stride_s: windows are cut from all clips; set one of the two")
     if stride is None:
         return cut(clips, length), []
     if length is None:
@@ -156,14 +158,29 @@ def verify(setup: Setup) -> None:
     verify_division(engine_name(setup.config.physics.engine), devices_for(run.devices, ppo).count)
 
 
-def split(n_clips: int, test_fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Choose train and held-out clips; at least one clip is trained on."""
+def split(n_clips: int, test_fraction: float, seed: int, train_clips: int | None = None) -> tuple[list[int], list[int]]:
+    """Choose train and held-out clips; at least one clip is trained on.
+
+    Args:
+        n_clips: clips there are.
+        test_fraction: part of them that is held out.
+        seed: of the choice.
+        train_clips: how many of the others are trained on; None: all.
+
+    Raises:
+        ConfigError: when there are fewer.
+    """
     n_test = round(test_fraction * n_clips)
     if test_fraction > 0 and n_clips > 1:
         n_test = min(max(1, n_test), n_clips - 1)
     n_test = 0 if n_clips == 1 else n_test
     order = np.random.default_rng(seed).permutation(n_clips)
-    return sorted(order[n_test:].tolist()), sorted(order[:n_test].tolist())
+    train, test = order[n_test:], order[:n_test]
+    if train_clips is not None and train_clips > len(train):
+        raise ConfigError(
+            f"run.train_clips={train_clips}: of {n_clips} clips {n_test} are held out; {len(train)} are left"
+        )
+    return sorted(train[:train_clips].tolist()), sorted(test.tolist())
 
 
 SETS = ("train", "test", "all")
