@@ -231,6 +231,8 @@ class ErrorsConfig(ResampleSettings, RolloutSettings):
     regions: Any = None
     """Map from region to names of joints or keypoints, as {arm: ['Elbow*', 'Wrist*'], hand: ['Hand*']}; empty: limbs,
     head, back and tail by their usual names."""
+    clip: str | None = None
+    """Clip whose joint angles are drawn over the reference; empty: the unseen clip of median error, else of all."""
 
 
 @dataclass

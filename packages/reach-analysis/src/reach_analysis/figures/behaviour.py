@@ -55,6 +55,29 @@ def survival_curves(curves: Mapping[str, Survival]) -> Figure:
         return figure
 
 
+def angles_over_reference(
+    time: Float[np.ndarray, " time"],
+    reference: Float[np.ndarray, "time joint"],
+    simulated: Float[np.ndarray, "time joint"],
+    names: Sequence[str],
+) -> Figure:
+    """Joint angles of the reference and of the controller, degrees, the difference shaded."""
+    with drawing():
+        figure, axes = panels(5.4, 0.9 + 1.0 * len(names), rows=len(names))
+        for number, name in enumerate(names):
+            axis, pair = axes[number][0], (reference[:, number], simulated[:, number])
+            axis.fill_between(time, *pair, color=LIGHT, linewidth=0, label="difference")
+            for values, colour, text in zip(pair, (ORANGE, BLUE), ("reference", "controller"), strict=True):
+                axis.plot(time, values, color=colour, label=text)
+            axis.set_ylabel(f"{label(name, 16)} (°)")
+            axis.set_xlim(time[0], time[-1])
+            axis.tick_params(labelbottom=number == len(names) - 1)
+        axes[0][0].legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+        axes[-1][0].set_xlabel("time (s)")
+        figure.align_ylabels()
+        return figure
+
+
 def errors_by_region(groups: Mapping[str, Mapping[str, np.ndarray]], unit: str, title: str) -> Figure:
     """Distribution of distances by region, one box a kind of error: median, quartiles, 5th and 95th percentile.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reach_analysis._common.errors import ConfigError
+from reach_analysis._common.errors import ConfigError, unknown
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.tracking_errors import (
     Deviation,
@@ -23,7 +23,7 @@ from reach_analysis.behaviour.tracking_errors import (
 from reach_analysis.config import ErrorsConfig
 from reach_analysis.data.clips import Clips, read_clips
 from reach_analysis.data.rollouts import Rollouts
-from reach_analysis.figures.behaviour import errors_by_region
+from reach_analysis.figures.behaviour import angles_over_reference, errors_by_region
 from reach_analysis.statistics.estimates import Resampling, mean_of
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
 from reach_analysis.studies.study import Study, StudyFigure
@@ -53,6 +53,7 @@ def run(rollouts: Rollouts, config: ErrorsConfig, stage: Stage = silent) -> Stud
         result = {"joints": joints.in_unit(unit)}
         rows += _rows(result, unit, config, rollouts)
         figures.append(_figure(f"joint_errors_{unit}", result, unit, config, f"joints against the reference, {unit}"))
+    figures += _angles(rollouts, joints, config.clip)
     if kinds:
         rows += _rows(kinds, "mm", config, rollouts)
         figures.append(_figure("keypoint_errors", kinds, "mm", config, "keypoints, mm"))
@@ -147,6 +148,43 @@ def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: Errors
         "trials: median, quartiles, 5th and 95th percentile; angles the short way round."
     )
     return StudyFigure(name, errors_by_region(groups, unit, title), caption)
+
+
+DRAWN_JOINTS = 6
+
+
+def _angles(rollouts: Rollouts, joints: Deviation, clip: str | None) -> list[StudyFigure]:
+    """The angles of one clip over its reference: the joints that move most (paper B, Figs 2a and 3)."""
+    reference, simulated = rollouts.series("qpos_ref"), rollouts.series("qpos")
+    units = dict(zip(reference.channels, rollouts.column_units("qpos"), strict=True))
+    hinges = (
+        [name for name in joints.in_unit("deg").distance.channels if units.get(name) == "rad"]
+        if "deg" in joints.units
+        else []
+    )
+    if not hinges:
+        return []
+    if clip is not None and clip not in rollouts.trials:
+        raise ConfigError(f"clip: {unknown('clip', clip, rollouts.trials)}")
+    drawn = rollouts.trials.index(clip) if clip is not None else _typical(rollouts, joints)
+    names = reference.select(hinges).most_varying(DRAWN_JOINTS)
+    why = "the one of median error" if clip is None else "chosen"
+    wanted, made = (np.degrees(series.select(names).values[drawn]) for series in (reference, simulated))
+    mean = float(np.nanmean(np.abs(wanted - made)))
+    of = f"{why}; n = 1 of {len(rollouts.trials)}"
+    caption = (
+        f"Joint angles of clip {rollouts.trials[drawn]} ({of}): reference, controller, and their difference shaded; "
+        f"mean {number(mean)}° over these {len(names)} of {len(hinges)} hinges, the ones that move most."
+    )
+    return [StudyFigure("joint_angles", angles_over_reference(simulated.times(drawn), wanted, made, names), caption)]
+
+
+def _typical(rollouts: Rollouts, joints: Deviation) -> int:
+    """The trial of median joint error; of unseen clips, where there are any."""
+    means = trial_means(joints, joints.in_unit("deg").distance.channels)
+    mask = next(iter(clips_by_set(rollouts).values())) & np.isfinite(means)
+    order = sorted(np.flatnonzero(mask if mask.any() else np.isfinite(means)), key=lambda trial: means[trial])
+    return int(order[len(order) // 2])
 
 
 def facts(study: Study) -> dict[str, Fact]:

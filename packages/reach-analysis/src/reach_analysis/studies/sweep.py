@@ -76,8 +76,8 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
     figures = [StudyFigure("sweep", sweep_curves(values, columns, levels, shown, (parameter, result)), caption)]
     if GAP in columns:
         caption = (
-            f"Reward a step of trained and held-out clips against {parameter}: points are runs, lines means over them, "
-            "red the gap between the means."
+            f"Reward a step of trained and held-out clips against {parameter}: points are runs (n = {len(runs)}), "
+            "lines means over them, red the gap between the means."
         )
         figures.append(StudyFigure("generalisation", generalisation(values, columns, parameter), caption))
     return Study(
