@@ -21,6 +21,13 @@ from .files import replace_file
 from .motion_files import Columns, Movement
 from .nwb_session import NwbSession
 
+_MEANING = {
+    "coordinates": "generalised coordinates",
+    "velocities": "generalised velocities",
+    "standard_errors": "standard errors of coordinates",
+    "resolutions": "part of coordinates that keypoints determine",
+}
+
 
 def require_nwb(session: NwbSession) -> tuple[Any, Any]:
     """Import ndx_pose and pynwb.
@@ -62,8 +69,9 @@ def write_nwb(
         description=session.subject,
     )  # fmt: skip
     behavior = file.create_processing_module("behavior", "registered movement")
-    for kind in ("coordinates", "velocities"):
-        for series in _series(pynwb, kind, [getattr(move, kind) for move in movements], movements[0].rate_hz):
+    quantities = [{"coordinates": m.coordinates, "velocities": m.velocities, **m.further} for m in movements]
+    for kind in quantities[0]:
+        for series in _series(pynwb, kind, [parts[kind] for parts in quantities], movements[0].rate_hz):
             behavior.add(series)
     if movements[0].marker_names:
         for container in _pose(ndx_pose, movements, skeleton, file.subject):
@@ -100,7 +108,8 @@ def _series(pynwb: Any, kind: str, parts: Sequence[Columns], rate_hz: float) -> 
     names = np.array(parts[0].names)
     return [
         pynwb.TimeSeries(
-            name=f"{kind}_{_word(unit)}", description=f"generalised {kind} in {unit}, one column each",
+            name=kind if kind == "resolutions" else f"{kind}_{_word(unit)}",
+            description=f"{_MEANING[kind]} in {unit}",
             data=values[:, units == unit], unit=unit, rate=rate_hz, starting_time=0.0,
             comments=json.dumps(names[units == unit].tolist()),
         )

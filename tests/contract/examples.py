@@ -139,6 +139,8 @@ def clips(lengths: tuple[int, ...] = (7, 3, 5), **changes) -> ReferenceClips:
         "kp_names": KP_NAMES,
         "kp_body": KP_BODY,
         "offsets": OFFSETS,
+        "qpos_stderr": rng.uniform(0.01, 1, qvel.shape),
+        "qpos_resolution": rng.uniform(0, 1, qvel.shape),
         "trial_id": tuple(f"trial {i}" for i in range(len(lengths))),
         "events": {"lift_off": np.array([np.nan] + [0.005] * (len(lengths) - 1))},
     }

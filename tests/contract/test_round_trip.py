@@ -150,7 +150,8 @@ def test_netcdf4_appends(clips_file: Path):
 
 def test_kept_files_hold_what_was_written():
     assert_same(examples.offsets(), read_offsets(KEPT / "offsets-1.0.h5"))
-    assert_same(examples.clips(), read_clips(KEPT / "reference_clips-1.0.h5"))
+    old = examples.clips(qpos_stderr=None, qpos_resolution=None)  # since 1.1
+    assert_same(old, read_clips(KEPT / "reference_clips-1.0.h5"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

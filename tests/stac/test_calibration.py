@@ -153,7 +153,7 @@ def test_arm_offsets_are_as_good_as_noise_allows_in_every_direction() -> None:
         prior = OffsetPrior(np.full(3, ANCHOR), initial_mm=0.2)
         expected = expected_errors(ik, poses, truth.offsets, some, 0.2, prior)
         size, direction = np.linalg.eigh(expected.offset_covariance)
-        told.append(1000 * found.standard_error)
+        told.append(1000 * found.errors.standard_error)
         away.append(1000 * np.abs(found.offsets - truth.offsets))
         bounds.append(expected.offset_mm)
         ratios.append(direction.T @ (1000 * (found.offsets - truth.offsets)).ravel() / np.sqrt(size))

@@ -44,6 +44,9 @@ def test_tables_hold_the_numbers_of_the_file(exported: tuple[ReferenceClips, Pat
     )
     np.testing.assert_array_equal(coordinates[list(clips.names_qpos)].to_numpy(np.float32), clips.qpos)
     np.testing.assert_array_equal(velocities[list(clips.names_qvel)].to_numpy(np.float32), clips.qvel)
+    for name, values in (("standard_errors", clips.qpos_stderr), ("resolutions", clips.qpos_resolution)):
+        table = pd.read_csv(out / f"{name}.csv")[list(clips.names_qvel)].to_numpy(np.float32)
+        np.testing.assert_array_equal(table, np.asarray(values))
     axes = [f"{name}_{axis}" for name in clips.kp_names for axis in "xyz"]
     np.testing.assert_array_equal(markers[axes].to_numpy(np.float32).reshape(clips.kp_data.shape), clips.kp_data)
     assert coordinates["clip"].tolist() == [clips.clip_name[i] for i in clips.frame_clip]
@@ -85,6 +88,8 @@ def test_nwb_is_clean_and_holds_the_numbers_of_the_file(exported: tuple[Referenc
         columns = [clips.names_qpos.index(name) for name in json.loads(angles.comments)]
         assert (angles.unit, angles.rate) == ("rad", clips.info.rate_hz)
         np.testing.assert_array_equal(angles.data[:], clips.qpos[:, columns])
+        np.testing.assert_array_equal(behavior["standard_errors_rad"].data[:], np.asarray(clips.qpos_stderr))
+        np.testing.assert_array_equal(behavior["resolutions"].data[:], np.asarray(clips.qpos_resolution))
         series = behavior["PoseEstimation"].pose_estimation_series
         for i, name in enumerate(clips.kp_names):
             np.testing.assert_array_equal(series[name].data[:], clips.kp_data[:, i])

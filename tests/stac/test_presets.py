@@ -15,6 +15,7 @@ MODELS = {
     "worm": ["worm/celegans.xml", "worm/celegans_fast.xml", "worm/celegans_motor.xml", "worm/celegans_primitives.xml"],
     "stick": ["stick/sungaya_inexpectata_box.xml", "stick/stick_fast.xml", "stick/sungaya_inexpectata_box_light.xml"],
     "mouse": ["mouse/mouse_nomesh.xml", "mouse/mouse_primitives.xml", "mouse/mouse_with_meshes.xml"],
+    "human": ["human/humanoid_CMU.xml", "human/humanoid_CMU_V2020_free.xml"],
     "mouse_arm": ["mouse_arm/akira_muscle_nomesh.xml", "mouse_arm/arm_muscle.xml", "mouse_arm/arm_torque.xml"],
 }  # fmt: skip
 
@@ -29,8 +30,9 @@ def test_preset_composes(name):
     assert config.name == name
     assert sorted(config.keypoint_order) == sorted(config.markers)
     assert config.rate_hz
-    # metres: no marker is further from its body than a rat's limb is long
-    assert max(np.abs(marker.offset).max() for marker in config.markers.values()) < 0.05
+    # metres: no marker is further from its body than a limb is long
+    limb = 0.45 if name == "human" else 0.05
+    assert max(np.abs(marker.offset).max() for marker in config.markers.values()) < limb
 
 
 @pytest.mark.parametrize(("name", "file"), [(name, file) for name, files in MODELS.items() for file in files])
@@ -44,11 +46,11 @@ def test_preset_fits_the_model(data_dir, name, file):
     root = {"mouse_arm": 0, "worm": 4}.get(name, 6)
     assert min(dofs.min() for dofs in body.part_dofs.values()) >= root
     sizes = {"rat": 0.2, "fly": 0.003, "fly_treadmill": 0.003, "worm": 0.001, "stick": 0.035, "mouse": 0.14,
-             "mouse_arm": 0.011}  # fmt: skip
+             "mouse_arm": 0.011, "human": 1.6}  # fmt: skip
     assert body.size_m == pytest.approx(sizes[name], rel=0.35)
 
 
-@pytest.mark.parametrize("name", ["rat", "fly", "fly_treadmill"])
+@pytest.mark.parametrize("name", ["rat", "fly", "fly_treadmill", "human"])
 def test_default_model_comes_with_dm_control(name):
     try:
         body = load_body(body_preset(name))

@@ -27,6 +27,7 @@ PICTURE = re.compile(r'src="data:image/png;base64,[A-Za-z0-9+/=]+"')
 def at_frames(clips, frames: np.ndarray):
     """These frames of `clips`, as one clip."""
     names = "qpos qvel xpos xquat kp_data marker_sites kp_confidence at_joint_limit valid solver_status"
+    names += " qpos_stderr qpos_resolution"
     arrays = {name: getattr(clips, name)[frames] for name in names.split()}
     return examples.changed(clips, **arrays, clip_name=("all",), clip_length=np.array([len(frames)]))
 
@@ -180,7 +181,7 @@ def test_the_page_stands_alone_and_shows_every_figure(tmp_path: Path):
     path = write_report(examples.clips(), examples.offsets(), None, tmp_path)
     text = path.read_text(encoding="utf-8")
     names = {p.stem for p in (tmp_path / "figures").iterdir()}
-    expected = "keypoint_errors errors_over_time errors_per_clip worst_frames offsets_on_body joint_ranges"
+    expected = "keypoint_errors errors_over_time errors_per_clip worst_frames offsets_on_body joint_ranges joint_errors"
     assert names == set(f"{expected} calibration_history missing_keypoints".split())
     assert len(PICTURE.findall(text)) == len(names)
     rest = PICTURE.sub("", text)
@@ -198,7 +199,8 @@ def test_figures_that_no_longer_apply_are_removed(tmp_path: Path):
         examples.changed(at_frames(clips, np.arange(15)), kp_data=clips.marker_sites + 1e-4), None, None, tmp_path
     )
     left = {p.stem for p in (tmp_path / "figures").iterdir()}
-    assert left == {"keypoint_errors", "errors_over_time", "worst_frames", "offsets_on_body", "joint_ranges", "mine"}
+    expected = "keypoint_errors errors_over_time worst_frames offsets_on_body joint_ranges joint_errors mine"
+    assert left == set(expected.split())
 
 
 def test_names_and_warnings_from_files_are_shown_as_they_are(tmp_path: Path):

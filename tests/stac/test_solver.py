@@ -28,7 +28,7 @@ def seen_of(truth: Truth) -> Observation:
 
 def axes_of(body: Body, qpos: jax.Array) -> tuple[jax.Array, Vec, Vec, Screw]:
     """Nodes and positions of the markers at poses, their mean, and the motion axes about it."""
-    tree, offsets = body.tree, jnp.asarray(body.marker_offset, jnp.float32)
+    tree, offsets = body.tree, jnp.asarray(body.marker_offset, qpos.dtype)
     node = jnp.asarray(tree.body_node[body.marker_body])
     pose = kinematics.node_poses(tree, qpos.T)
     markers = kinematics.points_on_nodes(pose, node, kinematics.marker_locals(tree, body.marker_body, offsets))
@@ -77,6 +77,33 @@ def test_articulated_step_equals_dense_normal_equations(free_fraction: float) ->
 def test_articulated_step_of_real_bodies_equals_dense_normal_equations(data_dir: Path, species: str) -> None:
     ours, truth = step_and_truth(bodies.real_body(data_dir, species), 1, 0.9)
     np.testing.assert_allclose(ours, truth, atol=2e-3 * np.abs(truth).max())
+
+
+def test_inverse_diagonal_and_its_derivative_equal_dense_algebra() -> None:
+    """In the direction of B the derivative of A^-1 is -A^-1 B A^-1."""
+    body, rng = bodies.every_joint(), np.random.default_rng(4)
+    tree, n_keypoints = body.tree, len(body.marker_names)
+    weight, more = rng.uniform(0.2, 1.0, (2, n_keypoints, 3))
+    diagonal, more_diagonal = 10 ** rng.uniform(-9, -4, (2, tree.n_dof, 3))
+    with jax.enable_x64(True):
+        qpos = jnp.asarray(bodies.random_qpos(body.model, 3, 4))
+        offsets = jnp.asarray(body.marker_offset)
+        node, markers, origin, axes = axes_of(body, qpos)
+        away = tuple(m - o for m, o in zip(markers, origin, strict=True))
+        ours, slope = jax.jvp(
+            lambda w, d: articulated.inverse_diagonal(tree, node, axes, away, w, d),
+            (jnp.asarray(weight), jnp.asarray(diagonal)),
+            (jnp.asarray(more), jnp.asarray(more_diagonal)),
+        )
+        jacobian = np.asarray(kinematics.marker_jacobian(tree, body.marker_body, qpos, offsets))
+    for f in range(3):
+        grams = [
+            np.einsum("kci,k,kcj->ij", jacobian[f], w[:, f], jacobian[f]) + np.diag(d[:, f])
+            for w, d in ((weight, diagonal), (more, more_diagonal))
+        ]
+        inverse = np.linalg.inv(grams[0])
+        np.testing.assert_allclose(np.asarray(ours)[:, f], np.diag(inverse), rtol=1e-6)
+        np.testing.assert_allclose(-np.asarray(slope)[:, f], np.diag(inverse @ grams[1] @ inverse), rtol=1e-6)
 
 
 def test_joint_forces_are_the_gradient() -> None:

@@ -10,13 +10,9 @@ from jaxtyping import Bool, Float
 
 from stac_mjx._common.errors import counted, shorten
 from stac_mjx.body.body import Body
-from stac_mjx.calibration.precision import expected_errors
-from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver
+from stac_mjx.inverse_kinematics.pose_solver import PoseSolver
 from stac_mjx.records import thinned
 
-OBSERVED = 0.5
-"""Keypoints observe a joint when this part of its angle comes from them rather than from the neutral pose, in one of
-the frames looked at."""
 _FRAMES = 60
 
 
@@ -41,19 +37,6 @@ def fit_warnings(
             "the recording does, so its mean is not determined; its movement is"
         )
     return warnings
-
-
-def observed_dofs(
-    solver: PoseSolver, qpos: Float[np.ndarray, "frame nq"], offsets: np.ndarray, observation: Observation
-) -> Bool[np.ndarray, " dof"]:
-    """Return which degrees of freedom keypoints observe at some of the poses `qpos` (metres)."""
-    tree = solver.tree
-    frames = thinned(len(qpos), _FRAMES)
-    some = observation.take(frames)
-    node = tree.body_node[solver.body.marker_body]
-    moved = tree.ancestors[node[np.ravel(some.present.any(axis=0))]].any(axis=0)
-    most = expected_errors(solver, qpos[frames], offsets, some, 1.0).resolution.max(axis=0)
-    return moved & ((most > OBSERVED) | (most == 0))  # 0: always at a limit
 
 
 def _by_joint(body: Body, dofs: Bool[np.ndarray, " dof"]) -> list[tuple[str, bool]]:

@@ -39,12 +39,15 @@ def export(config: ExportConfig) -> list[Path]:
 def movements_of(clips: ReferenceClips) -> list[Movement]:
     """Return every clip on its own."""
     rate = float(clips.info.rate_hz or np.nan)
+    errors = {"standard_errors": (clips.dof_units, clips.qpos_stderr)}
+    errors |= {"resolutions": (("1",) * len(clips.names_qvel), clips.qpos_resolution)}
 
     def movement(index: int) -> Movement:
         rows = clips.frames(index)
         return Movement(
             clips.clip_name[index], rate, Columns(clips.names_qpos, clips.qpos_units, clips.qpos[rows]),
             Columns(clips.names_qvel, clips.qvel_units, clips.qvel[rows]), clips.kp_names, clips.kp_data[rows],
+            {k: Columns(clips.names_qvel, u, values[rows]) for k, (u, values) in errors.items() if values is not None},
         )  # fmt: skip
 
     return [movement(index) for index in range(len(clips.clip_name))]

@@ -75,6 +75,10 @@ class ReferenceClips:
     """Unit of each column of `qvel`."""
     qvel_method: str = "finite difference of qpos on the joint manifold, central, one-sided at clip ends"
     """How the velocities were computed."""
+    qpos_stderr: Float[np.ndarray, "frame qvel"] | None = None
+    """Standard error of each degree of freedom, in the MJCF's units; NaN where the frame has no pose."""
+    qpos_resolution: Float[np.ndarray, "frame qvel"] | None = None
+    """Part of each degree of freedom that keypoints determine, 0 to 1; the rest is the prior pose."""
     qpos_observed: Shaped[np.ndarray, " qpos"] | None = None
     """Whether keypoints determine each coordinate; others stay near the neutral pose. None: unknown."""
     kp_body: tuple[str, ...] | None = None
@@ -127,6 +131,11 @@ class ReferenceClips:
         """Numbers of the keypoints that lines in plots and films join."""
         place = {name: k for k, name in enumerate(self.kp_names)}
         return [(place[a], place[b]) for a, b in self.info.skeleton if a in place and b in place]
+
+    @property
+    def dof_units(self) -> tuple[str, ...]:
+        """Unit of each degree of freedom: that of its velocity, times seconds."""
+        return tuple(unit.removesuffix(" s-1") for unit in self.qvel_units)
 
     @property
     def n_frames(self) -> int:
@@ -196,6 +205,8 @@ def clips_record(clips: ReferenceClips) -> Record:
         "qvel": {"column_units": clips.qvel_units, "method": clips.qvel_method, "rate_hz": clips.info.rate_hz},
         "xquat": _WXYZ,
     }
+    if clips.qpos_stderr is not None:
+        attributes["qpos_stderr"] = {"column_units": clips.dof_units}
     if clips.qpos_observed is not None:
         attributes["qpos"] |= {"column_observed": np.asarray(clips.qpos_observed, np.uint8)}
     return _record(CLIPS, clips.info, values | {n: Variable(values[n], own) for n, own in attributes.items()})

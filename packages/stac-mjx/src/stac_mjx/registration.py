@@ -15,6 +15,7 @@ from stac_mjx._common.hdf5.info import FileInfo
 from stac_mjx._common.mjcf import qpos_units, qvel_labels, qvel_units
 from stac_mjx._common.progress import Stage, silent
 from stac_mjx.body.body import Body
+from stac_mjx.calibration.pose_errors import PoseErrors
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs
 from stac_mjx.inverse_kinematics.levenberg import Status
@@ -67,7 +68,12 @@ def _lengths_within(clip_lengths: np.ndarray, start: int, stop: int) -> np.ndarr
 
 
 def derive(
-    inputs: Inputs, config: FitConfig, offsets: np.ndarray, qpos: np.ndarray, status: np.ndarray
+    inputs: Inputs,
+    config: FitConfig,
+    offsets: np.ndarray,
+    qpos: np.ndarray,
+    status: np.ndarray,
+    errors: PoseErrors | None = None,
 ) -> ReferenceClips:
     """Return solved poses (frame, nq), metres, with kinematics, velocities and limits, at the rate of the settings.
 
@@ -77,6 +83,7 @@ def derive(
         offsets: marker offsets, (keypoint, 3) metres.
         qpos: the poses.
         status: `levenberg.Status` of each frame.
+        errors: of the poses; None: unknown.
     """
     body, keypoints, tree = inputs.body, inputs.keypoints, inputs.body.tree
     old_rate, new_rate = float(keypoints.rate_hz or 1.0), config.trajectory.rate_hz
@@ -84,6 +91,7 @@ def derive(
         plan = trajectory.resampling(keypoints.clip_lengths, old_rate, float(new_rate))
         keypoints = _resampled(keypoints, plan, float(new_rate))
         status = np.maximum(status[plan.first], status[plan.last])
+        errors = errors and errors.resampled(plan)
         before, fraction = jnp.asarray(qpos), jnp.asarray(plan.fraction, jnp.float32)
         qpos = np.asarray(trajectory.between(tree, before[plan.first], before[plan.last], fraction))
     qpos = trajectory.unwound(tree, qpos, keypoints.clip_lengths)
@@ -112,11 +120,19 @@ def derive(
         kp_names=body.marker_names,
         qpos_units=qpos_units(body.model, body.length_unit_m),
         qvel_units=qvel_units(body.model, body.length_unit_m),
+        qpos_stderr=errors and _short_floats(errors.stderr / tree.dof_unit),
+        qpos_resolution=errors and _short_floats(errors.resolution),
         kp_body=body.marker_body_names,
         offsets=offsets.astype(np.float32),
         clip_label=keypoints.labels or None,
         events=dict(keypoints.events),
     )
+
+
+def _short_floats(values: np.ndarray) -> Float[np.ndarray, "frame column"]:
+    """Round to float32 of four significant digits or so: the zeros behind them compress to nothing."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + np.uint32(1 << 10)) & np.uint32(0xFFFFF800)).view(np.float32)
 
 
 def _info(body: Body, keypoints: Keypoints, config: FitConfig) -> FileInfo:

@@ -18,7 +18,8 @@ from stac_mjx._common.system import environment, peak_rss_mb
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.calibrate import Calibration, calibrate
 from stac_mjx.calibration.known_offsets import KnownOffsets
-from stac_mjx.caveats import fit_warnings, observed_dofs
+from stac_mjx.calibration.pose_errors import Solved, pose_errors
+from stac_mjx.caveats import fit_warnings
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs, confidence_weights
 from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
@@ -134,7 +135,7 @@ def register(
         calibration = calibrate(
             solver, observation, config.calibration, mode=mode, seed=config.seed, progress=lambda _e: tick(1)
         )
-        used = KnownOffsets(calibration.offsets, calibration.T_body_recording)
+        used = KnownOffsets(calibration.offsets, calibration.T_body_recording, (), calibration.errors.covariance)
         timings["calibrate_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
     offsets, T_body_recording = used.offsets, used.T_body_recording
@@ -144,10 +145,12 @@ def register(
     qpos, status = solve_segments(solver, observation, offsets, robust_mm, stage)
     timings["solve_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
-    clips = derive(replace(inputs, keypoints=keypoints), config, offsets, qpos, status)
-    observed = observed_dofs(solver, qpos, offsets, observation)
-    clips = replace(clips, qpos_observed=inputs.body.tree.in_qpos(observed))
-    caveats = fit_warnings(solver, observed, config.alignment.mode if known is None else "none", clips.qpos)
+    errors = pose_errors(solver, Solved(qpos, status, observation, offsets, used.covariance, robust_mm))
+    timings["errors_s"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    clips = derive(replace(inputs, keypoints=keypoints), config, offsets, qpos, status, errors)
+    clips = replace(clips, qpos_observed=inputs.body.tree.in_qpos(errors.observed))
+    caveats = fit_warnings(solver, errors.observed, config.alignment.mode if known is None else "none", clips.qpos)
     timings["derive_s"] = time.perf_counter() - begin
     return Registration(inputs, config, offsets, T_body_recording, calibration, clips, timings, tuple(caveats))
 
@@ -160,7 +163,7 @@ def offsets_of(registration: Registration) -> Offsets:
     aligned = fitted or T_keypoints_file.translation.any()
     T_body_file = registration.T_body_recording.after(T_keypoints_file)
     history = {} if calibration is None else {
-        "offset_std": calibration.standard_error.astype(np.float32),
+        "offset_std": calibration.errors.standard_error.astype(np.float32),
         "fit_frames": np.asarray(calibration.frames, np.int64),
         "mean_error_history": calibration.mean_error_mm / 1000,
     }  # fmt: skip
@@ -197,7 +200,7 @@ def _run_figures(registration: Registration) -> dict[str, Any]:
     return {
         "calibration_frames": 0 if calibration is None else len(calibration.frames),
         "calibration_rounds": rounds,
-        "effective_frames": 0 if calibration is None else round(calibration.effective_frames, 1),
+        "effective_frames": 0 if calibration is None else round(calibration.errors.effective_frames, 1),
         "wall_s": round(sum(timings.values()), 3),
         "frames_per_s": round(clips.n_frames / max(timings.get("solve_s", 0.0), 1e-9), 1),
         "timings": {name: round(seconds, 3) for name, seconds in timings.items()},

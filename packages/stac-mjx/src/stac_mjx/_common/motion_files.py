@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +38,8 @@ class Movement:
     marker_names: tuple[str, ...] = ()
     markers: Float[np.ndarray, "frame marker 3"] = field(default_factory=lambda: np.zeros((0, 0, 3)))
     """Recorded keypoints, metres; NaN where missing."""
+    further: Mapping[str, Columns] = field(default_factory=dict)
+    """Other quantities, for tables and NWB: name -> columns."""
 
     @property
     def time(self) -> Float[np.ndarray, " frame"]:
@@ -61,7 +63,7 @@ def write_files(folder: Path, movements: Sequence[Movement], formats: Sequence[s
 
 
 def write_tables(folder: Path, movements: Sequence[Movement]) -> list[Path]:
-    """Write coordinates, velocities and markers as tables of one row a frame, and the units of their columns.
+    """Write coordinates, velocities, markers and what else there is as tables of one row a frame, and their units.
 
     Columns are ``clip`` and ``time_s``, then the quantities by name; ``NAME_x``, ``_y``, ``_z`` of a marker.
     """
@@ -71,6 +73,7 @@ def write_tables(folder: Path, movements: Sequence[Movement]) -> list[Path]:
         "velocities": [move.velocities for move in movements],
         "markers": [Columns(tuple(axes), ("m",) * len(axes), _flat(move)) for move in movements],
     }
+    tables |= {name: [move.further[name] for move in movements] for name in movements[0].further}
     tables = {name: parts for name, parts in tables.items() if parts[0].names}
     units = [
         ["table", "column", "unit"],

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from stac_mjx.calibration.precision import FrameSample, offset_errors
+from stac_mjx.calibration.precision import FrameSample, OffsetErrors, offset_errors
 from stac_mjx.calibration.sampling import spread_frames
 from stac_mjx.config import CalibrationConfig
 from stac_mjx.inverse_kinematics.batches import improve
@@ -58,10 +58,8 @@ class Calibration:
 
     offsets: Float[np.ndarray, "keypoint 3"]
     """In the frames of the bodies, metres."""
-    standard_error: Float[np.ndarray, "keypoint 3"]
-    """Of each offset under the errors that the fit leaves, metres (`precision.offset_errors`); NaN where unknown."""
-    effective_frames: float
-    """Independent frames that would determine the offsets as well: errors of a tracker last for some frames."""
+    errors: OffsetErrors
+    """Errors of the offsets under the errors that the fit leaves; errors of a tracker last for some frames."""
     frames: Int[np.ndarray, " frame"]
     """Frames of the recording that were used."""
     mean_error_mm: Float[np.ndarray, " round"]
@@ -135,8 +133,7 @@ def calibrate(
     precision = offset_errors(solver, state.fit.qpos, state.offsets, known, pull, sample)
     return Calibration(
         offsets=state.offsets,
-        standard_error=precision.standard_error,
-        effective_frames=precision.effective_frames,
+        errors=precision,
         frames=frames,
         mean_error_mm=np.array(errors),
         loss=np.array(losses),

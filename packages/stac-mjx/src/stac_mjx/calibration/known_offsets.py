@@ -27,6 +27,8 @@ class KnownOffsets:
     T_body_recording: Similarity = IDENTITY
     """Transform from the prepared recording to the world of the body."""
     warnings: tuple[str, ...] = ()
+    covariance: Float[np.ndarray, "size size"] | None = None
+    """Of all their coordinates, metres^2, NaN where unknown; None: they are exact. Files hold standard errors only."""
 
 
 def known_offsets(
@@ -51,7 +53,9 @@ def known_offsets(
     order = [known.kp_names.index(name) for name in body.marker_names]
     T_body_recording, notes = _transform(known, config, T_keypoints_file)
     warnings = (*_warnings(known, body, where), *notes)
-    return KnownOffsets(np.asarray(known.offsets, np.float64)[order], T_body_recording, warnings)
+    std = np.zeros(known.offsets.shape) if known.offset_std is None else known.offset_std
+    covariance = np.diag(np.asarray(std, np.float64)[order].ravel() ** 2)
+    return KnownOffsets(np.asarray(known.offsets, np.float64)[order], T_body_recording, warnings, covariance)
 
 
 def _transform(known: Offsets, config: AlignmentConfig, T_keypoints_file: Similarity) -> tuple[Similarity, list[str]]:

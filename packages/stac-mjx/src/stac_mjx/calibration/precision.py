@@ -96,7 +96,7 @@ def expected_errors(
         noise_mm: standard deviation of the noise on each coordinate.
         prior: None where the offsets are known.
     """
-    linear = _linearised(solver, qpos, offsets, observation)
+    linear = linearised(solver, qpos, offsets, observation)
     variance = noise_mm**2 * (linear.gain**2).sum(axis=2)
     covariance = np.zeros((offsets.size, offsets.size))
     if prior is not None:
@@ -106,13 +106,12 @@ def expected_errors(
         noise = noise_mm**2 * np.einsum("fai,fbi->ab", left, left)
         held = np.diag(noise_mm**2 * pull if prior.initial_mm is None else (pull * prior.initial_mm) ** 2)
         covariance = inverse @ (noise + held) @ inverse
-        rotated = _times_turn(linear.gain, linear.turn)
-        variance += np.einsum("fia,ab,fib->fi", rotated, covariance, rotated)
+        variance += linear.spread(covariance)
     return Precision(np.sqrt(variance), np.clip(linear.resolution, 0.0, 1.0), covariance)
 
 
 @dataclass(frozen=True)
-class _Linear:
+class Linear:
     """The fit of poses around a solution, mm: J and A^-1 J' W of every frame, W, and the rotations of the bodies."""
 
     jacobian: Float[np.ndarray, "frame coordinate dof"]
@@ -122,7 +121,13 @@ class _Linear:
 
     @property
     def resolution(self) -> Float[np.ndarray, "frame dof"]:
+        """Part of each estimate that comes from the keypoints."""
         return np.einsum("fik,fki->fi", self.gain, self.jacobian)
+
+    def spread(self, covariance: Float[np.ndarray, "size size"]) -> Float[np.ndarray, "frame dof"]:
+        """Return the variance of poses under a covariance of the offsets, mm^2."""
+        rotated = _times_turn(self.gain, self.turn)
+        return np.einsum("fia,ab,fib->fi", rotated, covariance, rotated, optimize=True)
 
     @property
     def left(self) -> Float[np.ndarray, "frame coordinate coordinate"]:
@@ -131,7 +136,8 @@ class _Linear:
         return np.swapaxes(_times_turn(np.swapaxes(projection, 1, 2), self.turn), 1, 2)
 
 
-def _linearised(solver: PoseSolver, qpos: np.ndarray, offsets: np.ndarray, observation: Observation) -> _Linear:
+def linearised(solver: PoseSolver, qpos: np.ndarray, offsets: np.ndarray, observation: Observation) -> Linear:
+    """Linearise the fit of poses `qpos` (metres) to keypoints."""
     body, tree = solver.body, solver.tree
     poses, local = jnp.asarray(qpos, jnp.float32), jnp.asarray(offsets, jnp.float32)
     jacobian = 1000 * np.asarray(marker_jacobian(tree, body.marker_body, poses, local), np.float64)
@@ -142,14 +148,21 @@ def _linearised(solver: PoseSolver, qpos: np.ndarray, offsets: np.ndarray, obser
     ridge = np.eye(n_dof) * np.maximum(solver.prior_weight, 1e-9)
     gain = np.linalg.solve(weighted @ jacobian + ridge, weighted)
     turn = quat_to_mat(np.asarray(body_poses(tree, poses).xquat, np.float64)[:, body.marker_body])
-    return _Linear(jacobian, gain, weight, turn)
+    return Linear(jacobian, gain, weight, turn)
 
 
 class OffsetErrors(NamedTuple):
-    """Standard error of each offset, metres (NaN: unknown), and the number of independent frames that count as many."""
+    """Errors of calibrated offsets."""
 
-    standard_error: Float[np.ndarray, "keypoint 3"]
+    covariance: Float[np.ndarray, "size size"]
+    """Of all coordinates of all offsets, metres^2; NaN: unknown."""
     effective_frames: float
+    """Independent frames that would determine the offsets as well."""
+
+    @property
+    def standard_error(self) -> Float[np.ndarray, "keypoint 3"]:
+        """Of each offset, metres; NaN: unknown."""
+        return np.sqrt(np.diag(self.covariance)).reshape(-1, 3)
 
 
 def offset_errors(
@@ -167,10 +180,10 @@ def offset_errors(
     """
     frames = thinned(len(qpos), MOST_FRAMES)
     some, poses, part = observation.take(frames), qpos[frames], sample.take(frames)
-    linear, n_frames = _linearised(solver, poses, offsets, some), len(frames)
+    linear, n_frames = linearised(solver, poses, offsets, some), len(frames)
     freedom = 3 * int(some.present.sum()) - float(linear.resolution.sum()) - offsets.size
     if freedom <= 0:
-        return OffsetErrors(np.full(offsets.shape, np.nan), 0.0)
+        return OffsetErrors(np.full((offsets.size, offsets.size), np.nan), 0.0)
     residual = 1000 * (np.where(some.present[..., None], some.target, 0.0) - markers_at(solver, offsets, poses))
     residual = np.where(some.present[..., None], residual, 0.0).reshape(n_frames, -1)
     importance = part.importance[:, None]
@@ -193,11 +206,11 @@ def offset_errors(
     # the step that calibration would still make
     slope = (importance * _times_turn((linear.weight[..., 0] * residual)[:, None, :], linear.turn)[:, 0]).sum(axis=0)
     ahead = inverse @ (slope - held * moved)
-    variance = np.diag(noise) * n_frames / len(qpos) + np.diag((inverse * (initial * held**2)) @ inverse)
-    variance = variance + drawn**2 + ahead**2
+    covariance = noise * n_frames / len(qpos) + (inverse * (initial * held**2)) @ inverse
+    covariance = covariance + np.outer(drawn, drawn) + np.outer(ahead, ahead)
     ever = np.repeat(np.atleast_1d(observation.present.any(axis=0)), 3)
-    error = np.where(ever, np.sqrt(variance) / 1000, np.nan).reshape(-1, 3)
-    return OffsetErrors(error, len(qpos) / lasting)
+    covariance[~ever], covariance[:, ~ever] = np.nan, np.nan
+    return OffsetErrors(covariance * 1e-6, len(qpos) / lasting)
 
 
 class FrameSample(NamedTuple):

@@ -26,7 +26,7 @@ from stac_mjx.kinematics.tree import Tree
 Vec = tuple[Array, ...]
 
 
-def columns(array: np.ndarray, dtype: Any) -> Vec:
+def columns(array: np.ndarray | Array, dtype: Any) -> Vec:
     """Split the last axes of a constant (row, 3) or (row, 3, 3) into (row, 1) arrays, one an entry."""
     flat = array.reshape(len(array), -1)
     return tuple(jnp.asarray(flat[:, k, None], dtype) for k in range(flat.shape[1]))
@@ -189,10 +189,11 @@ def points_on_nodes(pose: Pose, node: np.ndarray | Array, local: Vec) -> Vec:
     return tuple(p[node] + m for p, m in zip(pose.pos, moved, strict=True))
 
 
-def marker_locals(tree: Tree, marker_body: np.ndarray, offsets: Float[Array, "keypoint 3"]) -> Vec:
+def marker_locals(tree: Tree, marker_body: np.ndarray | Array, offsets: Float[Array, "keypoint 3"]) -> Vec:
     """Convert `offsets` in the frames of bodies to marker positions in the frames of nodes, 3 arrays (keypoint, 1)."""
-    turned = rotate(columns(tree.body_mat[marker_body], offsets.dtype), tuple(offsets[:, k, None] for k in range(3)))
-    return tuple(t + p for t, p in zip(turned, columns(tree.body_pos[marker_body], offsets.dtype), strict=True))
+    mat, pos = (columns(jnp.asarray(a)[marker_body], offsets.dtype) for a in (tree.body_mat, tree.body_pos))
+    turned = rotate(mat, tuple(offsets[:, k, None] for k in range(3)))
+    return tuple(t + p for t, p in zip(turned, pos, strict=True))
 
 
 class Screw(NamedTuple):

@@ -83,6 +83,35 @@ def ranges_used(clips: ReferenceClips, model: mujoco.MjModel) -> JointRanges | N
     )
 
 
+def joint_errors(clips: ReferenceClips) -> Figure | None:
+    """Draw the standard error of each degree of freedom; None where the clips have none."""
+    frames = np.nonzero(usable(clips))[0]
+    if clips.qpos_stderr is None or clips.qpos_resolution is None or not len(frames):
+        return None
+    some = frames[thinned(len(frames), MOST_FRAMES)]
+    turns = np.array([unit == "rad" for unit in clips.dof_units])
+    scale = np.where(turns, 180 / np.pi, 1000 * clips.info.length_unit_m)
+    marks = percentiles(clips.qpos_stderr[some].T, (5, 50, 95)) * scale
+    known = percentiles(clips.qpos_resolution[some].T, (50,))[0]
+    order = np.lexsort((-marks[1], ~turns))[: ROWS * COLUMNS]
+    n_columns = -(-len(order) // ROWS)
+    rows = -(-len(order) // n_columns)
+    margins = Margins(left=2.0, right=0.2, top=0.5, bottom=0.45, between_columns=2.0)
+    figure, [axes] = panels(WIDTH, 0.95 + 0.165 * rows, margins, columns=n_columns)
+    for column, ax in enumerate(axes):
+        part = order[column * rows : (column + 1) * rows]
+        y = np.arange(len(part))
+        colour = np.where(known[part] > 0.5, BLUE, RED)
+        ax.hlines(y, marks[0, part], marks[2, part], color=colour, lw=1.5)
+        ax.scatter(marks[1, part], y, c=colour, s=14)
+        names = [f"{label(clips.names_qvel[k], 22)}  {'°' if turns[k] else 'mm'}" for k in part]
+        ax.set_yticks(y, names, fontsize=7)
+        ax.set(xscale="log", ylim=(rows - 0.4, -0.6), xlabel="standard error")
+    text = "dot: median of the frames; line: 5 to 95 %; red: less than half comes from keypoints"
+    figure.text(0.01, 1 - 0.06 / figure.get_figheight(), text, fontsize=8, va="top", color=GREY)
+    return figure
+
+
 def joint_ranges(ranges: JointRanges) -> list[Figure]:
     """Draw the motion of each joint between its limits, in at most `MOST_FIGURES` figures."""
     n = len(ranges.names)

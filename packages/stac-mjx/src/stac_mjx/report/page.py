@@ -154,6 +154,11 @@ def _sections(
         "Joints that stay at a limit (red) need wider limits, another scale of the body, or other offsets." + still,
         **{f"joint_ranges_{k + 1}" if k else "joint_ranges": figure for k, figure in enumerate(pages)},
     )
+    yield _section(
+        "Standard errors of joints",
+        "Errors to expect under noise as large as the residuals, errors of the offsets included (qpos_stderr).",
+        joint_errors=joint_plots.joint_errors(clips),
+    )
     if offsets is not None and len(offsets.loss_history):
         text = "Poses and offsets are fitted alternately until the error stops falling."
         yield _section("Calibration", text, calibration_history=plots.calibration_history(offsets))
@@ -174,7 +179,7 @@ def _write_pictures(sections: tuple[Section, ...], folder: Path) -> None:
     written = {f"{name}.png": data for section in sections for name, data in section.pictures}
     for name, data in written.items():
         write_bytes(folder / name, data)
-    not_always = ("errors_per_clip", "missing_keypoints", "calibration_history")
+    not_always = ("errors_per_clip", "missing_keypoints", "calibration_history", "joint_errors")
     for name in (*not_always, *(f"joint_ranges_{k}" for k in range(2, joint_plots.MOST_FIGURES + 1))):
         if f"{name}.png" not in written:
             (folder / f"{name}.png").unlink(missing_ok=True)
