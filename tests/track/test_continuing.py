@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -155,17 +156,21 @@ def test_time_that_is_up_is_said_and_counts_for_each_start(here: Path, capsys: p
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="no such signal on this system")
-def test_the_handler_of_a_scheduler_is_called_after_everything_was_saved() -> None:
+@pytest.mark.parametrize("name", ["SIGUSR2", "SIGTERM"])
+def test_the_handler_of_a_scheduler_is_called_after_everything_was_saved(name: str) -> None:
+    """A job that is requeued (SIGTERM) ends without a result; one that queues itself again decides by its handler."""
     order: list[str] = []
-    before = signal.signal(signal.SIGUSR2, lambda number, frame: order.append("queued again"))
+    number = getattr(signal, name)
+    before = signal.signal(number, lambda number, frame: order.append("handled"))
+    ends = pytest.raises(SystemExit, match="143") if name == "SIGTERM" else nullcontext()
     try:
-        with stop_on_signals() as stopped:
-            os.kill(os.getpid(), signal.SIGUSR2)
-            assert stopped() == "SIGUSR2"
+        with ends, stop_on_signals() as stopped:
+            os.kill(os.getpid(), number)
+            assert stopped() == name
             order.append("saved")
     finally:
-        signal.signal(signal.SIGUSR2, before)
-    assert order == ["saved", "queued again"]
+        signal.signal(number, before)
+    assert order == ["saved", "handled"]
 
 
 def test_nothing_is_evaluated_once_a_signal_came(tmp_path: Path) -> None:

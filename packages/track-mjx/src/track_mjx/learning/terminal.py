@@ -106,8 +106,12 @@ def training_bar(
 def stop_on_signals() -> Iterator[Callable[[], str]]:
     """Yield a function that names the first signal that asked to stop, if any; the same one again stops at once.
 
-    Job schedulers announce the end of a job's time with SIGUSR1 or SIGUSR2. Where they have set a handler, as submitit
-    does to queue the job again, it is called after everything was saved.
+    Job schedulers announce the end of a job's time with SIGUSR1 or SIGUSR2, and a requeue with SIGTERM. Where they have
+    set a handler, as submitit does to queue the job again, it is called after everything was saved. After SIGTERM the
+    process then ends without a result, so that the launcher of a sweep waits for the requeued job.
+
+    Raises:
+        SystemExit: after a SIGTERM in a job of such a scheduler.
     """
     received: list[str] = []
 
@@ -124,6 +128,8 @@ def stop_on_signals() -> Iterator[Callable[[], str]]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-    scheduler = old[getattr(signal, received[0])] if received and received[0] in _WARNINGS else None
+    scheduler = old[getattr(signal, received[0])] if received and received[0] != "SIGINT" else None
     if callable(scheduler):
         scheduler(getattr(signal, received[0]), None)
+        if received[0] == "SIGTERM":
+            raise SystemExit(128 + signal.SIGTERM)
