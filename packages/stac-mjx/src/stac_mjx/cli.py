@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         FitConfig,
         RenderConfig,
         ReportConfig,
+        StudioConfig,
     )
     from stac_mjx.records import Offsets
 
@@ -48,6 +49,17 @@ VERBS = {
         run="cli:ik",
         preset="body=mouse_arm",
         examples="stac-mjx ik offsets=results/offsets.h5 keypoints.path=day2.mat out=day2",
+    ),
+    "studio": Verb(
+        "pair, align, scale, fit and save a new body in the browser",
+        config="config:StudioConfig",
+        run="cli:studio",
+        preset="body=",
+        examples="""\
+            stac-mjx studio                                            the reaches that come with the package
+            stac-mjx studio body.mjcf=animal.xml keypoints.path=day1.h5 out=animal
+            stac-mjx studio body=rat body.mjcf=rodent.xml keypoints.path=rat.mat
+            stac-mjx studio clips=results/clips.h5                     look at a fit, and continue""",
     ),
     "check": Verb(
         "compare files with the contract in docs/schema and list every violation",
@@ -209,6 +221,21 @@ def closing_line(summary: dict, out: Path) -> str:
         f"{frames}, {keypoints}: mean error {summary['mean_error_mm']:.3f} mm, rmse {summary['rmse_mm']:.3f} mm, "
         f"{counted(summary['failed_frames'], 'frame')} failed; {summary['wall_s']:.1f} s; results in {out}"
     )
+
+
+def studio(config: StudioConfig) -> None:
+    """Serve the page of the studio until the command is interrupted."""
+    from stac_mjx._common.progress import reporting
+    from stac_mjx._common.system import use_compilation_cache
+    from stac_mjx.body.presets import body_preset
+    from stac_mjx.studio.serve import serve
+
+    use_compilation_cache()
+    _find_near_preset(config.body)
+    if not (config.body.mjcf or config.body.default_mjcf):
+        config.body = body_preset("mouse_arm")
+    with reporting() as (log, _stage):
+        serve(config, Path(os.path.expandvars(config.out or "stac_studio")).expanduser(), log.info)
 
 
 def check(config: CheckConfig) -> int:

@@ -120,6 +120,10 @@ class AlignmentConfig:
     """Axis of the recording that points up (x, -x, y, -y, z, -z); it is rotated to +z. Empty: +z."""
     scale: float = setting(1.0, gt=0)
     """Factor on all positions of the recording, for rigs without a calibrated unit."""
+    rotation: list[float] = setting([1.0, 0.0, 0.0, 0.0])
+    """Rotation of the recording after `up`, a quaternion (w, x, y, z), for rigs with axes of their own."""
+    translation: list[float] = setting([0.0, 0.0, 0.0])
+    """Translation of the recording after `scale` and `rotation`, metres."""
 
 
 @dataclass
@@ -191,6 +195,31 @@ class FitConfig:
     """Animal, written to the files."""
     session_id: str | None = None
     """Recording session, written to the files."""
+
+
+@dataclass
+class PageConfig:
+    """The page of `stac-mjx studio`."""
+
+    host: str = "127.0.0.1"
+    """Address the page is served at; 0.0.0.0: to other machines too, which then need the token of the address."""
+    port: int = setting(8090, ge=0, le=65535)
+    """Port of the page; another one is taken, and printed, where it is in use. 0: any."""
+    browser: bool = True
+    """Open the page in the default browser."""
+    resume: bool = True
+    """Continue the work kept in the folder `out`, where it is of the same recording and model."""
+
+
+@dataclass
+class StudioConfig(FitConfig):
+    """Settings of `stac-mjx studio`."""
+
+    clips: str | None = None
+    """Results of an earlier fit to look at and continue from."""
+    open: str | None = None
+    """Settings to start from: a preset saved by the studio, or a configuration of the public stac-mjx (YAML)."""
+    studio: PageConfig = field(default_factory=PageConfig)
 
 
 @dataclass

@@ -79,7 +79,7 @@ def embedded(body: Body, config: FitConfig) -> Inputs:
         raise ConfigError(
             f"keypoints.path is empty, and body {body.name!r} has no embedded recording. Set keypoints.path=FILE"
         )
-    reaches = mouse_arm_reaches(body=body).keypoints
+    reaches = mouse_arm_reaches().keypoints  # of the preset, whatever is changed in this body
     note = f"keypoints.path is empty: {len(reaches.clip_names)} synthetic reaches"
     return match(body, replace(reaches, notes=(note, *reaches.notes)), config)
 

@@ -160,7 +160,7 @@ def offsets_of(registration: Registration) -> Offsets:
     body, calibration, alignment = registration.body, registration.calibration, registration.config.alignment
     fitted = registration.T_body_recording is not IDENTITY or (calibration is not None and alignment.mode != "none")
     T_keypoints_file = registration.inputs.T_keypoints_file
-    aligned = fitted or T_keypoints_file.translation.any()
+    aligned = fitted or T_keypoints_file.translation.any() or any(alignment.rotation[1:])
     T_body_file = registration.T_body_recording.after(T_keypoints_file)
     history = {} if calibration is None else {
         "offset_std": calibration.errors.standard_error.astype(np.float32),

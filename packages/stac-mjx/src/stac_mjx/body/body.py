@@ -135,15 +135,24 @@ class Body:
         return qpos_labels(self.model)
 
 
-def load_body(config: BodyConfig) -> Body:
-    """Read, scale and compile the body that a configuration describes."""
+def load_body(config: BodyConfig, *, complete: bool = True) -> Body:
+    """Read, scale and compile the body that a configuration describes; `complete`: it must have keypoints."""
     path = locate(config.mjcf, config.default_mjcf, config.name)
     spec, assets = read_spec(path)
     set_root(spec, assets, config.root, str(path), [marker.body for marker in config.markers.values()])
     if config.scale != 1.0 and 0 < config.scale < math.inf:
         assets = scale_spec(spec, assets, float(config.scale), scale_inertia=bool(config.scale_inertia))
     xml, model = compile_spec(spec, assets, str(path))
-    return _body(config, config.name or path.stem, str(path), xml, assets, model)
+    name = config.name or path.stem
+    if complete or config.markers:
+        raise_all(BodyError, f"body {name!r} ({path})", body_problems(config, model))
+    return _body(config, name, xml, assets, model)
+
+
+def with_keypoints(body: Body, config: BodyConfig) -> Body:
+    """Return the same model with the keypoints of other settings; it may have none."""
+    raise_all(BodyError, f"body {body.name!r}", body_problems(config, body.model) if config.markers else [])
+    return _body(config, body.name, body.mjcf_xml, body.assets, body.model)
 
 
 def enclosed_body(offsets: Offsets, changes: Mapping[str, Any]) -> Body:
@@ -164,11 +173,12 @@ def enclosed_body(offsets: Offsets, changes: Mapping[str, Any]) -> Body:
         config = BodyConfig(name=info.model_name, unit=unit_name(info.length_unit_m), markers=markers)
     config = replace(config, **changes)
     model = compile_enclosed(info.mjcf_xml, info.assets)
-    return _body(config, info.model_name, "the body that the offsets enclose", info.mjcf_xml, dict(info.assets), model)
+    where = f"body {info.model_name!r} (the body that the offsets enclose)"
+    raise_all(BodyError, where, body_problems(config, model))
+    return _body(config, info.model_name, info.mjcf_xml, dict(info.assets), model)
 
 
-def _body(config: BodyConfig, name: str, where: str, xml: str, assets: dict[str, bytes], model: mujoco.MjModel) -> Body:
-    raise_all(BodyError, f"body {name!r} ({where})", body_problems(config, model))
+def _body(config: BodyConfig, name: str, xml: str, assets: dict[str, bytes], model: mujoco.MjModel) -> Body:
     used = without(config, config.leave_out)
     markers = used.markers
     return Body(

@@ -102,7 +102,7 @@ def match_offsets(output: PublicOutput, body: Body, config: ConvertConfig) -> Ma
     pairs = _renamed(settings.get("KEYPOINT_MODEL_PAIRS"), rename)
     pairs = {name: config.body_rename.get(str(theirs), str(theirs)) for name, theirs in pairs.items()}
     carry = _carrier(output, body, pairs)
-    started = {n: _vector(v) for n, v in _renamed(settings.get("KEYPOINT_INITIAL_OFFSETS"), rename).items()}
+    started = {n: vector(v) for n, v in _renamed(settings.get("KEYPOINT_INITIAL_OFFSETS"), rename).items()}
     rows = [started.get(name) for name in body.marker_names]
     known = np.array([row is not None for row in rows])
     initial = carry(np.array([np.zeros(3) if row is None else row for row in rows]).reshape(-1, 3))
@@ -146,7 +146,7 @@ def _renamed(value: Any, rename: Mapping[str, str]) -> dict[str, Any]:
     return {rename.get(str(k), str(k)): v for k, v in value.items()} if isinstance(value, Mapping) else {}
 
 
-def _vector(value: Any) -> np.ndarray | None:
+def vector(value: Any) -> np.ndarray | None:
     """Return three numbers from ``"0. 0. 0."`` or a list, else None."""
     parts = value.split() if isinstance(value, str) else value
     try:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from stac_mjx._common.errors import ConfigError
+from stac_mjx._common.rotations import quat_to_mat
 from stac_mjx.config import AXES, AlignmentConfig
 
 
@@ -87,8 +89,17 @@ def robust_procrustes(
 
 
 def prepared(config: AlignmentConfig) -> Similarity:
-    """Return the transform of a recording in metres before anything is fitted: `scale`, and `up` rotated to +z."""
-    return Similarity(_up_rotation(config.up or "z"), np.zeros(3), np.asarray(float(config.scale)))
+    """Return the transform of a recording in metres before anything is fitted.
+
+    `up` is rotated to +z; then `scale`, `rotation` and `translation` are applied.
+    """
+    quat, translation = np.asarray(config.rotation, float), np.asarray(config.translation, float)
+    if quat.shape != (4,) or not 0 < np.linalg.norm(quat) < np.inf:
+        raise ConfigError(f"alignment.rotation: expected a quaternion (w, x, y, z), got {list(config.rotation)}")
+    if translation.shape != (3,) or not np.isfinite(translation).all():
+        raise ConfigError(f"alignment.translation: expected three numbers (metres), got {list(config.translation)}")
+    rotation = quat_to_mat(quat / np.linalg.norm(quat)) @ _up_rotation(config.up or "z")
+    return Similarity(rotation, translation, np.asarray(float(config.scale)))
 
 
 def _up_rotation(up: str) -> Float[np.ndarray, "3 3"]:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from track_mjx._common.render.extent import Motion, measure, pose
 from track_mjx._common.render.scene import CAPSULE, Stage, level_floors
+from track_mjx._common.render.shapes import bare_limbs
 from track_mjx._common.render.video import Colour, Picture
 from track_mjx.render.footage import Footage
 
@@ -95,17 +96,6 @@ class GhostScene:
             starts = [data.xpos[parent], *[data.xpos[child]] * (len(ends) - 1)]
             for start, end in zip(starts, ends, strict=True):
                 self.stage.join(CAPSULE, width, (start + shift, end + shift), colour)
-
-
-def bare_limbs(model: mujoco.MjModel) -> list[tuple[int, int]]:
-    """Return the (parent, child) bodies to join by a bone, in a model most of whose moving bodies have no shape."""
-    shown = (model.geom_group < 3) & (model.geom_rgba[:, 3] > 0)
-    shaped = set(model.geom_bodyid[shown].tolist())
-    moving = np.flatnonzero(model.body_weldid != 0).tolist() or list(range(1, model.nbody))
-    if 2 * sum(body in shaped for body in moving) > len(moving):
-        return []
-    pairs = [(int(model.body_parentid[body]), body) for body in range(1, model.nbody)]
-    return [(parent, child) for parent, child in pairs if parent != 0 and parent not in shaped]
 
 
 def muscles_of_tendons(model: mujoco.MjModel) -> dict[int, int]:

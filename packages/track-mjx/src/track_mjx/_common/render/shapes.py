@@ -35,8 +35,7 @@ class Shapes:
 
 def body_shapes(model: mujoco.MjModel, length_unit_m: float) -> Shapes:
     """Return the shapes of a model, in metres; without geoms of the world, planes, height fields and hidden groups."""
-    solid = [g for g in range(model.ngeom) if model.geom_bodyid[g] != 0 and _has_surface(model, g)]
-    shown = [g for g in solid if model.geom_group[g] < _HIDDEN_GROUP and model.geom_rgba[g, 3] > 0] or solid
+    shown = shown_geoms(model)
     points = np.empty((len(shown), N_DIRECTIONS, 3))
     directions = _directions(N_DIRECTIONS)
     for row, g in enumerate(shown):
@@ -66,6 +65,23 @@ def outlines(
     corners = np.take_along_axis(plane, extreme[..., None], axis=1)
     toward_viewer = np.cross(view[0], view[1])
     return corners[np.argsort((world @ toward_viewer).mean(axis=1), kind="stable")]
+
+
+def shown_geoms(model: mujoco.MjModel) -> list[int]:
+    """Return the geoms that make up a body; those of hidden groups only where there are no others."""
+    solid = [g for g in range(model.ngeom) if model.geom_bodyid[g] != 0 and _has_surface(model, g)]
+    return [g for g in solid if model.geom_group[g] < _HIDDEN_GROUP and model.geom_rgba[g, 3] > 0] or solid
+
+
+def bare_limbs(model: mujoco.MjModel) -> list[tuple[int, int]]:
+    """Return the (parent, child) bodies to join by a bone, in a model most of whose moving bodies have no shape."""
+    shown = (model.geom_group < _HIDDEN_GROUP) & (model.geom_rgba[:, 3] > 0)
+    shaped = set(model.geom_bodyid[shown].tolist())
+    moving = np.flatnonzero(model.body_weldid != 0).tolist() or list(range(1, model.nbody))
+    if 2 * sum(body in shaped for body in moving) > len(moving):
+        return []
+    pairs = [(int(model.body_parentid[body]), body) for body in range(1, model.nbody)]
+    return [(parent, child) for parent, child in pairs if parent != 0 and parent not in shaped]
 
 
 def _has_surface(model: mujoco.MjModel, geom: int) -> bool:

@@ -1,0 +1,129 @@
+"""Start the studio, and stop it."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from stac_mjx._common.errors import ConfigError, InputError, OutputError
+from stac_mjx._common.files import output_folder
+from stac_mjx._common.render import web
+from stac_mjx._common.render.gate import open_gate
+from stac_mjx.body.body import enclosed_body
+from stac_mjx.config import BodyConfig, FitConfig, KeypointsConfig, StudioConfig
+from stac_mjx.keypoints import load_keypoints
+from stac_mjx.records import Offsets, read_clips, read_offsets
+from stac_mjx.studio.app import AUTOSAVE, Studio
+from stac_mjx.studio.panels import Panels
+from stac_mjx.studio.presets import opened
+from stac_mjx.studio.session import Session, begin
+from stac_mjx.studio.worker import Solved
+
+TITLE = "stac-mjx studio"
+LOCAL = ("127.0.0.1", "localhost", "::1")
+PORTS = 100
+"""Ports tried after one in use."""
+
+
+def open_studio(config: StudioConfig, out: Path) -> tuple[Studio, str, list[str]]:
+    """Open the page that a configuration describes; return the studio, its address and notes.
+
+    Raises:
+        UserError: where the model, the recording or a file of settings cannot be read, or no port is free.
+    """
+    solved, notes = None, []
+    if config.clips:
+        session, solved = from_clips(Path(config.clips).expanduser())
+    else:
+        session = begin(config)
+    if config.open:
+        path = Path(config.open).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"open: no file {str(path)!r}")
+        session, notes = opened(session, path.read_text(encoding="utf-8", errors="replace"), str(path))
+    kept = out / AUTOSAVE
+    if config.studio.resume and not config.open and kept.is_file():
+        before, _ = opened(session, kept.read_text(encoding="utf-8"), str(kept))
+        if _work_of(before) == _work_of(session):
+            session, solved = before, None
+            notes.append(f"continued from {kept} (studio.resume=false: begin again)")
+    output_folder(str(out), "")
+    server, address = listen(config.studio.host, config.studio.port)
+    studio = Studio(server, session, out, solved)
+    Panels(studio)
+    return studio, address, notes
+
+
+def from_clips(path: Path) -> tuple[Session, Solved]:
+    """Return the session of an earlier fit, and its poses."""
+    clips, stored = read_clips(path), path.with_name("offsets.h5")
+    if clips.kp_body is None or clips.offsets is None:
+        raise InputError(f"{path}: kp_body and offsets: are missing; fit again to look at it here")
+    held = np.zeros(len(clips.kp_names), np.uint8)
+    own = Offsets(clips.info, clips.kp_names, clips.kp_body, clips.offsets, clips.offsets, held, 1.0, 1.0, np.empty(0))
+    offsets = read_offsets(stored) if stored.is_file() else own
+    body = enclosed_body(offsets, {})
+    config = FitConfig(body=body.config or BodyConfig(), keypoints=KeypointsConfig(path=str(path), format="clips"))
+    recording = load_keypoints(config.keypoints, body.keypoint_order)
+    return Session(config, body, recording), Solved(np.arange(clips.n_frames), clips, clips.offsets)
+
+
+def _work_of(session: Session) -> tuple:
+    """Return what must be the same to continue earlier work: the files of the recording, and the model."""
+    path, body = session.config.keypoints.path, session.config.body
+    paths = [path] if isinstance(path, str) else list(path or [])
+    return (
+        [Path(one).expanduser().absolute() for one in paths],
+        body.mjcf and Path(body.mjcf).absolute(),
+        body.default_mjcf,
+    )
+
+
+def listen(host: str, port: int) -> tuple[web.Server, str]:
+    """Serve at a host and port; return the server and the address to open. Other machines need a token."""
+    listener, used = _bound(host, port)
+    if host in LOCAL:
+        listener.close()
+        return web.Server(host, used, TITLE), f"http://{host}:{used}"
+    server, token = web.Server("127.0.0.1", 0, TITLE), secrets.token_urlsafe(24)
+    open_gate(listener, server.get_port(), token)
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    return server, f"http://{name}:{used}/?token={token}"
+
+
+def _bound(host: str, port: int) -> tuple[socket.socket, int]:
+    """Return a socket bound to a port, or to one of the next where it is in use."""
+    for one in range(port, min(port + PORTS, 65536)) if port else [0]:
+        try:
+            listener = socket.create_server((host, one))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise OutputError(f"studio.host={host}: cannot be served: {error.strerror or error}") from error
+        return listener, listener.getsockname()[1]
+    raise OutputError(f"studio.port={port}: in use, and so are the next {PORTS}")
+
+
+def serve(config: StudioConfig, out: Path, say: Callable[[str], None]) -> None:
+    """Open the page, and serve it until the command is interrupted."""
+    studio, address, notes = open_studio(config, out)
+    for note in notes:
+        say(note)
+    if config.studio.port and f":{config.studio.port}" not in address:
+        say(f"port {config.studio.port} is in use")
+    say(f"open {address} in a browser; Ctrl-C stops")
+    if config.studio.browser:
+        webbrowser.open(address)
+    try:
+        studio.run()
+    except KeyboardInterrupt:
+        say(f"stopped; the work is kept in {studio.out}")
+    finally:
+        studio.keep()
+        studio.server.stop()

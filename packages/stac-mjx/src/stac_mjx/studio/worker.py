@@ -1,0 +1,158 @@
+"""Fits of a session in the background: of one frame, of some, of everything; through the functions of the commands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from stac_mjx._common.errors import InputError, UserError
+from stac_mjx._common.progress import Stage, Tick, silent
+from stac_mjx.config import FitConfig
+from stac_mjx.inputs import Inputs, confidence_weights
+from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
+from stac_mjx.inverse_kinematics.solve import solve
+from stac_mjx.keypoints import Keypoints
+from stac_mjx.keypoints.alignment import IDENTITY
+from stac_mjx.records import ReferenceClips
+from stac_mjx.registration import derive
+from stac_mjx.results import Registration, register
+from stac_mjx.studio.session import Placed, Session
+
+SOME_FRAMES = 100
+"""Frames of a fit of some."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Poses of some frames of a session."""
+
+    frames: Int[np.ndarray, " frame"]
+    """Their numbers in the recording, ascending."""
+    clips: ReferenceClips
+    offsets: Float[np.ndarray, "keypoint 3"]
+    """Offsets used, in the order of the markers, metres."""
+    registration: Registration | None = None
+    """The whole fit; None for one frame."""
+
+    def placed(self, frame: int) -> Placed | None:
+        """Return the bodies in a frame of the recording, or None where it was not solved."""
+        row = int(np.searchsorted(self.frames, frame))
+        if row == len(self.frames) or self.frames[row] != frame:
+            return None
+        clips = self.clips
+        sites, error, registration = clips.marker_sites[row], clips.error_mm[row], self.registration
+        fitted = IDENTITY if registration is None else registration.T_body_recording
+        return Placed(clips.xpos[row], clips.xquat[row], sites, error, fitted)
+
+
+class Cancelled(Exception):
+    """The user cancelled a fit."""
+
+
+def fit_frame(session: Session, frame: int) -> Solved:
+    """Solve one frame with the offsets of the session."""
+    used = session.body.marker_offset
+    keypoints = _rows(session.matched, np.array([frame]))
+    if not keypoints.observed.any():
+        raise InputError(f"frame {frame}: no paired keypoint is observed")
+    solver = replace(pose_solver(session.body, session.config.solver), batch=1, threads=1)
+    observation = Observation(keypoints.positions, confidence_weights(keypoints), keypoints.clip_lengths)
+    fit = solve(solver, observation, used)
+    clips = derive(Inputs(session.body, keypoints, ()), _at_rate(session), used, fit.qpos, fit.status)
+    return Solved(np.array([frame]), clips, used)
+
+
+def fit_some(session: Session, frames: Int[np.ndarray, " frame"], stage: Stage = silent) -> Solved:
+    """Calibrate and solve some frames, each on its own."""
+    inputs = session.inputs()
+    registration = register(replace(inputs, keypoints=_rows(inputs.keypoints, frames)), _at_rate(session), stage=stage)
+    return Solved(frames, registration.clips, registration.offsets, registration)
+
+
+def fit_all(session: Session, stage: Stage = silent) -> Solved:
+    """Calibrate and solve the whole recording, as ``stac-mjx fit`` does."""
+    registration = register(session.inputs(), session.config, stage=stage)
+    clips, keypoints = registration.clips, session.recording
+    # where the clips have another rate: the frames nearest in time
+    within = np.round(clips.time * float(registration.inputs.keypoints.rate_hz or 1.0)).astype(int)
+    return Solved(keypoints.clip_starts[clips.frame_clip] + within, clips, registration.offsets, registration)
+
+
+def _at_rate(session: Session) -> FitConfig:
+    """Return the settings without a rate to convert to."""
+    return replace(session.config, trajectory=replace(session.config.trajectory, rate_hz=None))
+
+
+def _rows(keypoints: Keypoints, frames: np.ndarray) -> Keypoints:
+    """Return some frames, each as a clip."""
+    return replace(
+        keypoints,
+        positions=keypoints.positions[frames],
+        confidence=keypoints.confidence[frames],
+        rate_hz=keypoints.rate_hz or 1.0,
+        clip_names=tuple(f"frame_{frame}" for frame in frames),
+        clip_lengths=np.ones(len(frames), np.int64),
+        events={},
+        labels=(),
+    )
+
+
+class Worker:
+    """Runs one fit at a time in a thread."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._cancel = threading.Event()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a fit is running."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def cancel(self) -> None:
+        """Stop the fit that is running, at its next step."""
+        self._cancel.set()
+
+    def run(
+        self,
+        task: Callable[[Stage], Solved],
+        *,
+        progress: Callable[[str, float], None],
+        done: Callable[[Solved | UserError | Cancelled], None],
+    ) -> bool:
+        """Begin a fit; False where one is running.
+
+        `progress` is called with the name of a stage and the part of it that is finished, `done` with the result, or
+        with why there is none.
+        """
+        if self.busy:
+            return False
+        self._cancel.clear()
+
+        def stage(name: str, total: int | None) -> Tick:
+            finished = 0.0
+
+            def tick(amount: int, note: str = "") -> None:
+                nonlocal finished
+                if self._cancel.is_set():
+                    raise Cancelled
+                finished += amount
+                progress(f"{name} {note}".strip(), min(1.0, finished / max(total or 1, 1)))
+
+            tick(0)
+            return tick
+
+        def work() -> None:
+            try:
+                result: Solved | UserError | Cancelled = task(stage)
+            except (UserError, Cancelled) as error:
+                result = error
+            done(result)
+
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
+        return True

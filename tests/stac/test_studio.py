@@ -1,0 +1,143 @@
+"""The state of the studio, driven by a script: a new body from nothing to the preset that the command reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import h5py
+import mujoco
+import numpy as np
+import pytest
+from stac.bodies_for_tests import real_body
+from stac.studio_case import PLACES, SIZE, leg_config
+from stac_mjx._common.errors import ConfigError, InputError
+from stac_mjx.cli import main
+from stac_mjx.config import FitConfig, KeypointsConfig
+from stac_mjx.studio.presets import opened, preset_path, preset_yaml
+from stac_mjx.studio.session import History, Session, begin
+from stac_mjx.studio.suggestions import by_name
+from stac_mjx.studio.worker import Cancelled, Worker, fit_all, fit_frame, fit_some
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """The leg without pairs."""
+    return begin(leg_config(tmp_path_factory.mktemp("leg")))
+
+
+@pytest.fixture(scope="module")
+def ready(bare: Session) -> Session:
+    """The leg paired, scaled and aligned."""
+    session = bare.accepted({name: body for name, (body, _) in PLACES.items()})
+    session = session.with_offsets({name: offset for name, (_, offset) in PLACES.items()})
+    return session.with_scale(SIZE).aligned(session.spread(20)).with_alignment(mode="rigid")
+
+
+def test_a_new_body_is_registered_as_the_command_does(ready: Session, tmp_path: Path) -> None:
+    solved = fit_all(ready)
+    assert solved.registration is not None
+    path = preset_path(tmp_path, "my leg")
+    path.parent.mkdir(parents=True)
+    path.write_text(preset_yaml(ready, path.stem))
+    assert main(["fit", "--config-dir", str(tmp_path), f"body={path.stem}", f"out={tmp_path}", "report=false"]) == 0
+    summary = json.loads((tmp_path / "fit_summary.json").read_text())
+    shown = solved.registration.summary()
+    assert summary["mean_error_mm"] == pytest.approx(shown["mean_error_mm"], abs=1e-3)
+    assert summary["mean_error_mm"] < 1.0  # 0.3 mm of noise on each coordinate
+    placed = solved.placed(7)
+    assert placed is not None
+    data = mujoco.MjData(ready.body.model)
+    data.qpos[:] = solved.clips.qpos[7]
+    mujoco.mj_kinematics(ready.body.model, data)
+    np.testing.assert_allclose(placed.xpos, data.xpos, atol=1e-5)
+
+
+def test_commands_are_undone_and_leave_the_earlier_session(bare: Session) -> None:
+    history = History(bare).then(bare.paired("Hip", "femur"))
+    history = history.then(history.now.with_offset("Hip", [0.1, 0.0, 0.0]))
+    history = history.then(history.now.with_offset("Hip", [0.2, 0.0, 0.0]), replaces=True)
+    assert history.now.pairs["Hip"].offset == [0.2, 0.0, 0.0]
+    assert history.undo().now.pairs["Hip"].offset == [0.0, 0.0, 0.0]
+    assert history.undo().undo().now is bare
+    assert not bare.pairs
+    assert history.undo().redo().now is history.now
+
+
+def test_the_recording_is_laid_onto_the_body(bare: Session, ready: Session) -> None:
+    # the leg moves, so a rigid fit of the default pose to all frames leaves some centimetres
+    before = bare.accepted({name: body for name, (body, _) in PLACES.items()})
+    assert np.nanmean(before.resting(0).error_mm) > 300
+    assert np.nanmean(ready.resting(0).error_mm) < 100
+    by_one = ready.aligned([5])
+    moved = by_one.with_alignment(translation=[x + 0.05 for x in by_one.config.alignment.translation]).aligned([5])
+    np.testing.assert_allclose(moved.points(5), by_one.points(5), atol=1e-6)
+
+
+def test_the_scale_is_that_of_the_animal(bare: Session) -> None:
+    session = bare.accepted({name: body for name, (body, _) in PLACES.items()})
+    session = session.with_offsets({name: offset for name, (_, offset) in PLACES.items()})
+    # posture changes distances
+    assert session.scaled_to_recording().config.body.scale == pytest.approx(SIZE, rel=0.1)
+    np.testing.assert_allclose(session.with_scale(2.0).pairs["Hip"].offset, 2 * np.array(PLACES["Hip"][1]))
+
+
+def test_one_frame_and_some_frames_agree_with_the_whole(ready: Session) -> None:
+    some = fit_some(ready, np.arange(0, 80, 8))
+    assert some.placed(8) is not None
+    assert some.placed(9) is None
+    assert some.registration is not None
+    found = dict(zip(ready.body.marker_names, some.offsets, strict=True))
+    one = fit_frame(ready.with_offsets(found).transformed(some.registration.T_body_recording), 8)
+    np.testing.assert_allclose(one.clips.error_mm, some.clips.error_mm[1:2], atol=0.15)
+
+
+def test_a_fit_is_cancelled_and_a_mistake_is_told(ready: Session) -> None:
+    results: list = []
+    worker = Worker()
+    assert worker.run(lambda stage: fit_all(ready, stage), progress=lambda *_: worker.cancel(), done=results.append)
+    assert worker._thread is not None
+    worker._thread.join(60)
+    assert isinstance(results[0], Cancelled)
+    with pytest.raises(ConfigError, match="did you mean 'tibia'"):
+        ready.paired("Hip", "tibias")
+    with pytest.raises(InputError, match="at least 3"):
+        ready.without("Hip").without("Knee").without("Shin").without("Toe").aligned([0])
+
+
+def test_names_of_the_rat_and_its_bodies_suggest_its_pairs(data_dir: Path) -> None:
+    body = real_body(data_dir, "rat")
+    assert body.config is not None
+    truth = {name: marker.body for name, marker in body.config.markers.items()}
+    found = by_name(truth, body.body_names[1:])
+    sides = [name for name in found if name.endswith(("L", "R")) and name not in ("SpineL",)]
+    assert all(found[name][-1] == name[-1] for name in sides if found[name][-2:] in ("_L", "_R"))
+    assert sum(found.get(name) == truth[name] for name in truth) >= 10
+    assert len(found) >= 20
+
+
+def test_a_public_configuration_gives_the_pairs_of_the_preset(data_dir: Path) -> None:
+    with h5py.File(data_dir / "rat/reference/stac_demo_fit_offsets.h5") as file:
+        text = np.asarray(file["config"]).item().decode()
+    body = real_body(data_dir, "rat")
+    assert body.config is not None
+    recording = data_dir / "rat/recordings/test_rodent_mocap_1000_frames.mat"
+    bare = dataclasses.replace(body.config, markers={}, skeleton=[], trunk_keypoints=[], root_keypoint=None)
+    session = begin(FitConfig(body=bare, keypoints=KeypointsConfig(path=str(recording))))
+    public, notes = opened(session, text, "demo")
+    for name, marker in body.config.markers.items():
+        assert public.pairs[name].body == marker.body
+        np.testing.assert_allclose(public.pairs[name].offset, marker.offset, atol=1e-6)
+    assert public.config.body.scale == body.config.scale
+    assert public.config.body.trunk_keypoints == body.config.trunk_keypoints
+    assert "FTOL" in " ".join(notes)
+
+
+def test_an_offset_is_mirrored_to_the_other_side(data_dir: Path) -> None:
+    body = real_body(data_dir, "rat")
+    recording = data_dir / "rat/recordings/test_rodent_mocap_1000_frames.mat"
+    assert body.config is not None
+    session = begin(FitConfig(body=body.config, keypoints=KeypointsConfig(path=str(recording))))
+    session = session.with_offset("KneeR", [0.0, 0.0, 0.0]).mirrored("KneeL")
+    np.testing.assert_allclose(session.pairs["KneeR"].offset, body.config.markers["KneeR"].offset, atol=2e-4)

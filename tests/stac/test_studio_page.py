@@ -1,0 +1,163 @@
+"""A newcomer's path through the page of the studio, in a real browser: from a new body to a saved preset, and back."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import Page, chromium, until
+from stac.studio_case import PLACES, SIZE, leg_config
+from stac_mjx._common.rotations import to_body
+from stac_mjx.cli import main
+from stac_mjx.config import PageConfig, StudioConfig
+from stac_mjx.studio.app import AUTOSAVE, Studio
+from stac_mjx.studio.serve import open_studio
+
+GO_TO = "[...document.querySelectorAll('label')].some((one) => one.textContent === 'Go to')"
+
+
+@contextmanager
+def running(config: StudioConfig, out: Path) -> Iterator[tuple[Studio, str]]:
+    """A studio that serves."""
+    studio, address, _ = open_studio(config, out)
+    thread = threading.Thread(target=studio.run, daemon=True)
+    thread.start()
+    try:
+        yield studio, address
+    finally:
+        studio.stopped.set()
+        thread.join()
+        studio.server.stop()
+
+
+def pixel(studio: Studio, page: Page, point: np.ndarray) -> tuple[float, float]:
+    """Return where a point of the scene is on the page."""
+    (camera, *_) = (client.camera for client in studio.server.get_clients().values())
+    x, y, depth = to_body(camera.wxyz, np.asarray(point, float) - camera.position)
+    box = page.evaluate(
+        "(() => {const b = document.querySelector('canvas').getBoundingClientRect();"
+        "return [b.x, b.y, b.width, b.height]})()"
+    )
+    high = np.tan(camera.fov / 2)
+    return (
+        box[0] + box[2] * (0.5 + 0.5 * x / depth / (high * camera.aspect)),
+        box[1] + box[3] * (0.5 + 0.5 * y / depth / high),
+    )
+
+
+def point_of(studio: Studio, keypoint: str) -> np.ndarray:
+    return studio.scene._keypoints.batched_positions[studio.session.recording.names.index(keypoint)]
+
+
+def middle_of(studio: Studio, body: str) -> np.ndarray:
+    """A point on the largest geom of a body."""
+    view, model = studio.scene._body, studio.session.body.model
+    assert view is not None
+    number = model.body(body).id
+    places = [node.batched_positions[one.body == number] for node, one in zip(view.nodes, view._copies, strict=True)]
+    return np.concatenate(places)[0]
+
+
+@pytest.mark.slow
+def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
+    plain = leg_config(tmp_path)
+    config = StudioConfig(**vars(plain), studio=PageConfig(port=0, browser=False))
+    out = tmp_path / "studio"
+    pictures = repository / ".pytest_cache" / "studio"
+    with chromium(tmp_path) as tab, running(config, out) as (studio, address):
+        page = tab()
+        page.open(address)
+        page.wait(GO_TO, 60)
+        until(studio.server.get_clients, 60)
+        page.wait("document.querySelector('canvas') !== null")
+        time.sleep(4)  # software rendering needs some time for the first pictures
+        for keypoint, body in (("Hip", "femur"), ("Knee", "tibia"), ("Ankle", "foot")):
+            page.click(*pixel(studio, page, point_of(studio, keypoint)))
+            until(lambda name=keypoint: studio.selected == name, 10, f"{keypoint} selected")
+            page.click(*pixel(studio, page, middle_of(studio, body)))
+            until(lambda name=keypoint: name in studio.session.pairs, 10, f"{keypoint} paired")
+            assert studio.session.pairs[keypoint].body == body
+        page.picture(pictures / "pair.png")
+        page.press("All by name")
+        until(lambda: len(studio.session.pairs) == len(PLACES), 10)
+        assert {name: marker.body for name, marker in studio.session.pairs.items()} == {
+            name: body for name, (body, _) in PLACES.items()
+        }
+        page.press("Align")
+        page.press("50 frames")
+        until(lambda: any(studio.session.config.alignment.translation), 10)
+        studio.change(lambda s: s.with_alignment(mode="rigid"))
+        page.press("Fit the scale to the recording")
+        until(lambda: studio.session.config.body.scale != 1, 10)
+        assert studio.session.config.body.scale == pytest.approx(SIZE, rel=0.25)
+        page.picture(pictures / "align.png")
+        drag_an_offset(studio, page)
+        page.press("Fit")
+        page.press("Frame")
+        until(lambda: studio.solved is not None, 60)
+        page.press("Everything")
+        page.press("Cancel")
+        until(lambda: studio.message == "cancelled", 60)
+        page.press("Everything")
+        until(lambda: 0 < studio.part < 1, 60)
+        until(lambda: studio.solved is not None and studio.solved.registration is not None, 90)
+        solved = studio.solved
+        assert solved is not None
+        assert solved.registration is not None
+        shown = solved.registration.summary()["mean_error_mm"]
+        page.wait(f"document.body.innerText.includes('mean error {shown:.4f} mm')")
+        x, y = page.place_of("document.querySelector('.u-over')")
+        page.click(x + 20, y)
+        until(lambda: studio.frame > 40, 10)
+        page.picture(pictures / "fit.png")
+        page.press("File")
+        page.press("Save preset")
+        until(lambda: (out / "body" / "leg.yaml").is_file(), 10)
+        page.picture(pictures / "file.png")
+        page.open(address)  # a reloaded page shows the same state
+        page.wait(GO_TO, 60)
+        page.wait(f"document.body.innerText.includes('{len(PLACES)} of {len(PLACES) + 1} keypoints paired')")
+        other = tab()
+        other.open(address, (1920, 1080))
+        other.wait(GO_TO, 60)
+        other.key(" ", "Space")
+        until(lambda: studio.playing, 10)
+        time.sleep(5)
+        other.picture(pictures / "large.png")
+        until(lambda: (out / AUTOSAVE).is_file(), 5)
+        kept = studio.session.pairs
+    assert main(["fit", "--config-dir", str(out), "body=leg", f"out={tmp_path / 'fit'}", "report=false"]) == 0
+    assert json.loads((tmp_path / "fit" / "fit_summary.json").read_text())["mean_error_mm"] == pytest.approx(
+        shown, abs=1e-3
+    )
+    again, _, notes = open_studio(config, out)  # as after a kill
+    again.server.stop()
+    assert again.session.pairs == kept
+    assert "continued" in notes[0]
+
+
+def drag_an_offset(studio: Studio, page: Page) -> None:
+    """Drag the handle of a selected keypoint along an axis."""
+    studio.select("Toe")
+    time.sleep(1)
+    handle, frame = studio.scene._handle, studio.scene._frame
+    before = list(studio.session.pairs["Toe"].offset)
+    origin = np.asarray(frame.position) + np.asarray(handle.position)
+    for axis in np.eye(3):
+        start = pixel(studio, page, origin + 0.6 * handle.scale * axis)
+        stop = pixel(studio, page, origin + 1.6 * handle.scale * axis)
+        page.drag(start, stop)
+        time.sleep(0.5)
+        if studio.session.pairs["Toe"].offset != before:
+            break
+    assert studio.session.pairs["Toe"].offset != before
+    past = len(studio.history.past)
+    studio.step_back()
+    assert studio.session.pairs["Toe"].offset == before
+    assert len(studio.history.past) == past - 1
