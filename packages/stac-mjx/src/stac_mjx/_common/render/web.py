@@ -151,7 +151,7 @@ class BodyView:
         for node, one in zip(self.nodes, self._copies, strict=True):
             turn = xquat[one.body]
             node.batched_positions = (xpos[one.body] + rotate(turn, one.position * self._scale)).astype(np.float32)
-            node.batched_wxyzs = multiply(turn, one.quat).astype(np.float32)
+            node.batched_wxyzs = np.asarray(multiply(turn, one.quat), np.float32)
 
     def on_pick(self, picked: Callable[[int], None]) -> None:
         """Call `picked` with the MuJoCo id of a body that is clicked."""
