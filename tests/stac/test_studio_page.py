@@ -15,7 +15,7 @@ from browser import Page, chromium, until
 from stac.studio_case import PLACES, SIZE, leg_config
 from stac_mjx._common.rotations import to_body
 from stac_mjx.cli import main
-from stac_mjx.config import PageConfig, StudioConfig
+from stac_mjx.config import StudioConfig, WorkConfig
 from stac_mjx.studio.app import AUTOSAVE, Studio
 from stac_mjx.studio.serve import open_studio
 
@@ -52,7 +52,7 @@ def pixel(studio: Studio, page: Page, point: np.ndarray) -> tuple[float, float]:
 
 
 def point_of(studio: Studio, keypoint: str) -> np.ndarray:
-    return studio.scene._keypoints.batched_positions[studio.session.recording.names.index(keypoint)]
+    return studio.scene._keypoints.node.batched_positions[studio.session.recording.names.index(keypoint)]
 
 
 def middle_of(studio: Studio, body: str) -> np.ndarray:
@@ -67,7 +67,7 @@ def middle_of(studio: Studio, body: str) -> np.ndarray:
 @pytest.mark.slow
 def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
     plain = leg_config(tmp_path)
-    config = StudioConfig(**vars(plain), studio=PageConfig(port=0, browser=False))
+    config = StudioConfig(**vars(plain), studio=WorkConfig(port=0, browser=False))
     out = tmp_path / "studio"
     pictures = repository / ".pytest_cache" / "studio"
     with chromium(tmp_path) as tab, running(config, out) as (studio, address):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stac_mjx._common.nwb_session import NwbSession
-from stac_mjx._common.render.settings import FilmConfig
+from stac_mjx._common.render.settings import FilmConfig, PageConfig
 from stac_mjx._common.settings import setting
 
 FORMATS = ("auto", "dannce", "nwb", "sleap", "anipose_csv", "dlc_csv", "stac", "clips")
@@ -198,15 +198,9 @@ class FitConfig:
 
 
 @dataclass
-class PageConfig:
+class WorkConfig(PageConfig):
     """The page of `stac-mjx studio`."""
 
-    host: str = "127.0.0.1"
-    """Address the page is served at; 0.0.0.0: to other machines too, which then need the token of the address."""
-    port: int = setting(8090, ge=0, le=65535)
-    """Port of the page; another one is taken, and printed, where it is in use. 0: any."""
-    browser: bool = True
-    """Open the page in the default browser."""
     resume: bool = True
     """Continue the work kept in the folder `out`, where it is of the same recording and model."""
 
@@ -218,8 +212,8 @@ class StudioConfig(FitConfig):
     clips: str | None = None
     """Results of an earlier fit to look at and continue from."""
     open: str | None = None
-    """Settings to start from: a preset saved by the studio, or a configuration of the public stac-mjx (YAML)."""
-    studio: PageConfig = field(default_factory=PageConfig)
+    """Settings to start from (YAML): a preset saved by the studio, or a configuration of the public package."""
+    studio: WorkConfig = field(default_factory=WorkConfig)
 
 
 @dataclass
@@ -267,8 +261,9 @@ class ExportConfig:
     """A mimic.reference_clips file, as `stac-mjx fit` writes it."""
     out: str | None = None
     """Folder of the files; empty: exported."""
-    formats: list[str] = setting(["csv", "mot", "trc"], choices=("csv", "mot", "sto", "trc", "nwb"))
-    """csv (tables), mot (coordinates for OpenSim), sto (with velocities), trc (recorded markers), nwb (all, in one)."""
+    formats: list[str] = setting(["csv", "mot", "trc"], choices=("csv", "mot", "sto", "trc", "nwb", "html"))
+    """csv (tables), mot (coordinates for OpenSim), sto (with velocities), trc (recorded markers), nwb (all, in one),
+    html (a page a clip that plays it, without a server; extra studio)."""
     nwb: NwbSession = field(default_factory=NwbSession)
     """What NWB wants to know of the recording."""
 

@@ -66,6 +66,14 @@ VERBS = {
         examples="track-mjx render rollouts=run/rollouts.h5 clip=3\n"
         "track-mjx render rollouts=run/rollouts.h5 clip=all speed=0.1 out=reaches.mp4",
     ),
+    "studio": Verb(
+        "play rollouts over their reference in the browser, with plots, and follow a training",
+        config="config:StudioConfig",
+        run="cli:studio",
+        examples="track-mjx studio rollouts=run/rollouts.h5 clip=[0,1]\n"
+        "track-mjx studio rollouts=[a/rollouts.h5,b/rollouts.h5] clip=3\n"
+        "track-mjx studio run=run",
+    ),
     "export": Verb(
         "write rollouts for other programs (tables, OpenSim, NWB), or a policy (ONNX, NumPy)",
         config="config:ExportConfig",
@@ -169,6 +177,15 @@ def replay(config: settings.ReplayConfig) -> None:
 
     path = Path(require(config.dump, "dump", "run/non_finite_state.json")).expanduser()
     sys.stdout.write("\n  ".join(replay(path)) + "\n")
+
+
+def studio(config: settings.StudioConfig) -> None:
+    """Serve the page of rollouts until the command is interrupted."""
+    from track_mjx._common.progress import reporting
+    from track_mjx.studio.page import serve
+
+    with reporting() as (log, _stage):
+        serve(config, log.info)
 
 
 def render(config: settings.RenderConfig) -> None:

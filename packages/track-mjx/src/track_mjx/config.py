@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from track_mjx._common.nwb_session import NwbSession
-from track_mjx._common.render.settings import FilmConfig
+from track_mjx._common.render.settings import FilmConfig, PageConfig
 from track_mjx._common.settings import setting
 
 MASS_UNITS = {"kg": 1.0, "g": 1e-3, "mg": 1e-6, "ug": 1e-9}
@@ -476,6 +476,23 @@ class RenderConfig(FilmConfig, ShownRollouts):  # the fields of the last base co
 
 
 @dataclass
+class StudioConfig:
+    """Settings of `track-mjx studio`."""
+
+    rollouts: Any = ""
+    """A mimic.rollouts file, or a list of these, shown next to each other."""
+    run: str = ""
+    """Folder of a run: its learning curves, followed while it trains, and its rollouts.h5 where there is one."""
+    clip: Any = 0
+    """Name or number of the clip, a list of these, or all: several are shown next to each other."""
+    seed: int | None = None
+    """The repeat shown, in a file of several seeds; empty: the first."""
+    ghost: float = setting(0.35, ge=0, le=1)
+    """How opaque the reference is: 0 (not shown) to 1 (solid)."""
+    studio: PageConfig = field(default_factory=PageConfig)
+
+
+@dataclass
 class ExportConfig:
     """Settings of `track-mjx export`."""
 
@@ -489,8 +506,9 @@ class ExportConfig:
     """The repeat, in a file of several seeds; empty: the first."""
     out: str | None = None
     """Folder of the files, the reference of a movement in a folder of its own; empty: exported."""
-    formats: list[str] = setting(["csv", "mot"], choices=("csv", "mot", "sto", "nwb"))
-    """csv (tables), mot (coordinates for OpenSim), sto (with velocities), nwb (what the body did, in one)."""
+    formats: list[str] = setting(["csv", "mot"], choices=("csv", "mot", "sto", "nwb", "html"))
+    """csv (tables), mot (coordinates for OpenSim), sto (with velocities), nwb (what the body did, in one),
+    html (a page a clip that plays it over its reference, without a server; extra studio)."""
     nwb: NwbSession = field(default_factory=NwbSession)
     """What NWB wants to know of the recording."""
 

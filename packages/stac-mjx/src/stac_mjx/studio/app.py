@@ -26,7 +26,6 @@ AUTOSAVE = "studio.yaml"
 """The work in progress, in the folder of the studio."""
 AUTOSAVE_S, PICTURE_S = 1.0, 0.04
 """Time between two looks at whether there is something to save, and between two pictures while playing."""
-REPLAY_PICTURES, REPLAY_FPS = 600, 30.0
 
 
 class Studio:
@@ -254,13 +253,16 @@ class Studio:
         """Write the clip shown as a page that needs no server."""
 
         def apply() -> None:
-            recording = self.session.recording
-            clip = int(recording.frame_clip[self.frame])
+            recording, now, path = self.session.recording, self.frame, self.out / "replay.html"
+            clip = int(recording.frame_clip[now])
             start, length = int(recording.clip_starts[clip]), int(recording.clip_lengths[clip])
-            step = max(1, round(float(recording.rate_hz or REPLAY_FPS) / REPLAY_FPS))
-            frames, now = range(start, start + length, step)[:REPLAY_PICTURES], self.frame
-            path = self.out / "replay.html"
-            web.write_page(path, self.server, frames, self.go, step / float(recording.rate_hz or REPLAY_FPS))
+            web.write_page(
+                path,
+                self.server,
+                lambda frame: self.go(start + frame),
+                length,
+                float(recording.rate_hz or web.PAGE_FPS),
+            )
             self.go(now)
             self.message = f"saved {path}"
 

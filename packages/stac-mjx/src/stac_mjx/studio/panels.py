@@ -11,57 +11,17 @@ import viser
 import viser.uplot
 
 from stac_mjx._common.figures import BLUE, CYCLE, GREY, RED
+from stac_mjx._common.render.page import GO_TO, cursor, script, small
 from stac_mjx.config import AXES, UNITS
 from stac_mjx.studio import plots
 from stac_mjx.studio.app import Studio
 from stac_mjx.studio.session import Session
 from stac_mjx.studio.worker import Solved
 
-GO_TO = "Go to"
-"""The field that clicks on plots, the time line and the table of keypoints fill."""
 KEYS = (
     ("Space", "play"), ("&larr; &rarr;", "step"), ("[ ] or PageUp PageDown", "clip"), ("U", "undo"),
     ("R", "redo"), ("F", "fit the frame"), ("S", "save"),
 )  # fmt: skip
-_SCRIPT = """
-if (!window.mimicGo) {
-  const field = () => {
-    let node = [...document.querySelectorAll('label')].find((one) => one.textContent === 'Go to');
-    while (node && !node.querySelector('input')) node = node.parentElement;
-    return node && node.querySelector('input');
-  };
-  window.mimicGo = (text) => {
-    const input = field();
-    if (!input) return;
-    const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
-    set.call(input, input.value === text ? text + ' ' : text);
-    input.dispatchEvent(new Event('input', {bubbles: true}));
-  };
-  document.addEventListener('click', (event) => {
-    const over = event.target.closest('.u-over'), strip = event.target.closest('.mimic-strip svg');
-    const row = event.target.closest('[data-keypoint]');
-    const charts = Object.values((window.__viserTestpoints || {}).uplots || {}).map((one) => one.chart);
-    const chart = over && charts.find((one) => one.over === over);
-    if (row) window.mimicGo(row.dataset.keypoint);
-    if (chart) window.mimicGo(String(Math.max(0, Math.round(
-      chart.posToVal(event.clientX - over.getBoundingClientRect().left, 'x')))));
-    if (strip) {
-      const box = strip.getBoundingClientRect(), last = strip.parentElement.dataset.frames - 1;
-      window.mimicGo(String(Math.round(last * (event.clientX - box.left) / box.width)));
-    }
-  }, true);
-  document.addEventListener('keydown', (event) => {
-    if (/INPUT|TEXTAREA/.test(event.target.tagName) || !'[]'.includes(event.key)) return;
-    document.dispatchEvent(new KeyboardEvent('keydown',
-      {key: event.key === '[' ? 'PageUp' : 'PageDown', bubbles: true}));
-  });
-}
-"""
-
-
-def script() -> str:
-    """Return the element that lets clicks on plots, time line and table reach the field `GO_TO`."""
-    return f'<img src="data:," style="display:none" onerror="{escape(_SCRIPT)}">'
 
 
 class Panels:
@@ -266,7 +226,7 @@ class Panels:
         """Show the number of the frame."""
         n_frames = self._studio.session.recording.n_frames
         self._frame.value = self._studio.frame
-        self._cursor.content = plots.cursor(self._studio.frame, n_frames)
+        self._cursor.content = cursor(self._studio.frame, n_frames)
         if not self._studio.playing:
             self._status.content = self._status_text()
 
@@ -279,7 +239,7 @@ class Panels:
             self._line.content = plots.time_line(session, studio.solved)
             self._table.content = self._table_text()
             suggested = session.suggestions().get(str(studio.selected))
-            self._suggested.content = _small(
+            self._suggested.content = small(
                 f"{studio.selected}: {suggested}" if suggested else "none for the selected keypoint"
             )
             self._set(self._body, marker.body if marker else "-")
@@ -306,7 +266,7 @@ class Panels:
         turn = ", ".join(f"{x:.3f}" for x in config.rotation)
         rest = session.resting(self._studio.frame).error_mm
         error = f"{np.nanmean(rest):.3f} mm" if np.isfinite(rest).any() else "-"
-        self._aligned.content = _small(
+        self._aligned.content = small(
             f"<b>{error}</b> from the body in its default pose, this frame<br>recording: x {config.scale:g}, "
             f"rotation ({turn}), translation ({place}) mm"
         )
@@ -320,11 +280,11 @@ class Panels:
             control.visible = solved is not None and len(solved.frames) > 1
         self._take.visible = solved is not None and solved.registration is not None
         if busy:
-            self._result.content = _small(escape(studio.stage))
+            self._result.content = small(escape(studio.stage))
         elif solved is None:
-            self._result.content = _small("no fit of this state yet")
+            self._result.content = small("no fit of this state yet")
         elif solved is not self._plotted:
-            self._result.content = _small(_summary(solved, studio.session))
+            self._result.content = small(_summary(solved, studio.session))
             if len(solved.frames) > 1:
                 self._choice.options = tuple(plots.choices(solved))
                 self._worst.options = tuple(map(str, plots.worst_frames(solved))) or ("-",)
@@ -357,7 +317,7 @@ class Panels:
             there = marker and np.isfinite(error[name])
             look = "background:#f8d7ea;" if name == studio.selected else ""
             rows.append(
-                f"<tr data-keypoint='{escape(name)}' style='cursor:pointer;{look}'><td><b>{escape(name)}</b></td>"
+                f"<tr data-go='{escape(name)}' style='cursor:pointer;{look}'><td><b>{escape(name)}</b></td>"
                 f"<td style='color:{GREY if marker else RED}'>{escape(marker.body) if marker else state}</td>"
                 f"<td style='text-align:right'>{f'{error[name]:.2f} mm' if there else ''}</td></tr>"
             )
@@ -378,11 +338,7 @@ class Panels:
         text += f"<br>error of this frame: <b>{shown}</b>"
         if studio.message:
             text += f"<br><span style='color:{RED if studio.failed else BLUE}'>{escape(studio.message)}</span>"
-        return _small(text)
-
-
-def _small(text: str) -> str:
-    return f"<div style='font-size:12px;padding:2px 10px 6px;line-height:1.4'>{text}</div>"
+        return small(text)
 
 
 def _summary(solved: Solved, session: Session) -> str:

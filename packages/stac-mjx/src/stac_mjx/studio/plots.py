@@ -9,12 +9,14 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from stac_mjx._common.figures import BLUE, GREY, ORANGE, RED
+from stac_mjx._common.figures import GREY, ORANGE, RED
+from stac_mjx._common.render.page import strip
 from stac_mjx.report.accuracy import means, usable
 from stac_mjx.studio.session import Session
 from stac_mjx.studio.worker import Solved
 
 MOST_POINTS, MOST_MARKS = 3000, 300
+"""Points of a curve; marks of a row of the time line, which is as many units wide."""
 MEAN = "mean error"
 WORST_FRAMES = 6
 
@@ -90,18 +92,4 @@ def time_line(session: Session, solved: Solved | None) -> str:
         bins = np.unique(frames[marked] * MOST_MARKS // max(n_frames, 1))
         bars += [f"<rect x='{at}' y='{4 * row}' width='1.2' height='3' fill='{colour}'/>" for at in bins.tolist()]
     legend = " ".join(f"<span style='color:{c}'>&#9632;</span> {escape(name)}" for name, c, *_ in rows)
-    return (
-        f"<div class='mimic-strip' data-frames='{n_frames}' style='padding:0 10px;cursor:pointer'>"
-        f"<svg viewBox='0 0 {MOST_MARKS} 12' preserveAspectRatio='none' style='width:100%;height:14px;"
-        f"background:#f1f3f5;display:block'>{''.join(bars)}</svg></div>"
-        f"<div style='padding:0 10px;font-size:11px;color:{GREY}'>{legend}</div>"
-    )
-
-
-def cursor(frame: int, n_frames: int) -> str:
-    """Return a line over the strip at a frame."""
-    part = 100 * frame / max(n_frames - 1, 1)
-    return (
-        "<div style='position:relative;height:0;margin:0 10px'><div style='position:absolute;top:0;height:14px;"
-        f"left:{part:.2f}%;border-left:2px solid {BLUE}'></div></div>"
-    )
+    return strip("".join(bars), n_frames) + f"<div style='padding:0 10px;font-size:11px'>{legend}</div>"

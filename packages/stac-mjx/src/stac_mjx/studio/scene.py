@@ -91,14 +91,15 @@ class Scene:
         if self._drawn[:1] != (model,):
             self._load_body(session)
         if self._drawn[1:2] != (names,):
-            self._keypoints = self._balls("/keypoints", _KEYPOINT, len(names))
-            self._keypoints.on_click(lambda event: self._picked(names, event.instance_index))
-            self._sites = self._balls("/sites", _SITE, len(names))
-            self._sites.batched_colors = np.tile((255 * np.array(to_rgb(ON_BODY))).astype(np.uint8), (len(names), 1))
+            self._keypoints = web.Balls(self._server, "/keypoints", len(names), _KEYPOINT, to_rgb(GREEN))
+            self._keypoints.node.on_click(lambda event: self._picked(names, event.instance_index))
+            self._sites = web.Balls(self._server, "/sites", len(names), _SITE, to_rgb(ON_BODY))
         if self._drawn != (model, names, tuple(session.pairs)):
             colours = np.array([_SIDES[side(name)] for name in names])
             pale = np.array([name not in session.pairs for name in names])[:, None]
-            self._keypoints.batched_colors = (255 * np.where(pale, 0.45 * colours + 0.55, colours)).astype(np.uint8)
+            self._keypoints.node.batched_colors = (255 * np.where(pale, 0.45 * colours + 0.55, colours)).astype(
+                np.uint8
+            )
         self._drawn = (model, names, tuple(session.pairs))
 
     def _picked(self, names: tuple[str, ...], number: int | None) -> None:
@@ -119,21 +120,6 @@ class Scene:
             )
             self._body.on_pick(lambda number: self._picked_body(body.body_names[number]))
 
-    def _balls(self, name: str, radius: float, count: int) -> viser.BatchedMeshHandle:
-        vertices, faces = web.ball(radius)
-        return self._server.scene.add_batched_meshes_simple(
-            name,
-            vertices,
-            faces,
-            np.tile(np.array([1.0, 0.0, 0.0, 0.0], np.float32), (count, 1)),
-            np.zeros((count, 3), np.float32),
-            batched_scales=np.ones(count, np.float32),
-            batched_colors=np.zeros((count, 3), np.uint8),
-            lod="off",
-            cast_shadow=False,
-            receive_shadow=False,
-        )
-
     def show(self, session: Session, frame: int, placed: Placed, selected: str | None) -> None:
         """Show a frame of a session, the bodies `placed`."""
         self.load(session)
@@ -149,16 +135,11 @@ class Scene:
         with self._server.atomic():
             if self._body is not None:
                 self._body.pose(self._in_scene(placed.xpos), placed.xquat)
-            there = np.atleast_1d(np.isfinite(keypoints).all(axis=-1))
-            large = np.where([name == selected for name in names], 1.7, 1.0)
-            self._keypoints.batched_positions = np.where(there[:, None], keypoints, 0.0).astype(np.float32)
-            self._keypoints.batched_scales = np.where(there, large, 0.0).astype(np.float32)
+            self._keypoints.show(keypoints, np.where([name == selected for name in names], 1.7, 1.0))
             self._floor.position = tuple(self._in_scene(np.zeros(3)) * [0.0, 0.0, 1.0])
             rows = {name: k for k, name in enumerate(names)}
             paired = [k for k, name in enumerate(pairs) if name in rows]
-            on_body, size = np.zeros((len(names), 3), np.float32), np.zeros(len(names), np.float32)
-            on_body[: len(paired)], size[: len(paired)] = sites[paired], 1.0
-            self._sites.batched_positions, self._sites.batched_scales = on_body, size
+            self._sites.show(sites[paired])
             ends = [(keypoints[rows[a]], keypoints[rows[b]]) for a, b in session.body.skeleton if {a, b} <= set(rows)]
             self._skeleton.show(np.array(ends).reshape(-1, 2, 3))
             misses = [(sites[k], keypoints[rows[pairs[k]]]) for k in paired]

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import secrets
-import socket
-import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from stac_mjx._common.errors import ConfigError, InputError, OutputError
+from stac_mjx._common.errors import ConfigError, InputError
 from stac_mjx._common.files import output_folder
-from stac_mjx._common.render import web
-from stac_mjx._common.render.gate import open_gate
+from stac_mjx._common.render.page import announce, listen
 from stac_mjx.body.body import enclosed_body
 from stac_mjx.config import BodyConfig, FitConfig, KeypointsConfig, StudioConfig
 from stac_mjx.keypoints import load_keypoints
@@ -26,9 +21,6 @@ from stac_mjx.studio.session import Session, begin
 from stac_mjx.studio.worker import Solved
 
 TITLE = "stac-mjx studio"
-LOCAL = ("127.0.0.1", "localhost", "::1")
-PORTS = 100
-"""Ports tried after one in use."""
 
 
 def open_studio(config: StudioConfig, out: Path) -> tuple[Studio, str, list[str]]:
@@ -54,7 +46,7 @@ def open_studio(config: StudioConfig, out: Path) -> tuple[Studio, str, list[str]
             session, solved = before, None
             notes.append(f"continued from {kept} (studio.resume=false: begin again)")
     output_folder(str(out), "")
-    server, address = listen(config.studio.host, config.studio.port)
+    server, address = listen(config.studio, TITLE)
     studio = Studio(server, session, out, solved)
     Panels(studio)
     return studio, address, notes
@@ -85,41 +77,12 @@ def _work_of(session: Session) -> tuple:
     )
 
 
-def listen(host: str, port: int) -> tuple[web.Server, str]:
-    """Serve at a host and port; return the server and the address to open. Other machines need a token."""
-    listener, used = _bound(host, port)
-    if host in LOCAL:
-        listener.close()
-        return web.Server(host, used, TITLE), f"http://{host}:{used}"
-    server, token = web.Server("127.0.0.1", 0, TITLE), secrets.token_urlsafe(24)
-    open_gate(listener, server.get_port(), token)
-    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
-    return server, f"http://{name}:{used}/?token={token}"
-
-
-def _bound(host: str, port: int) -> tuple[socket.socket, int]:
-    """Return a socket bound to a port, or to one of the next where it is in use."""
-    for one in range(port, min(port + PORTS, 65536)) if port else [0]:
-        try:
-            listener = socket.create_server((host, one))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                continue
-            raise OutputError(f"studio.host={host}: cannot be served: {error.strerror or error}") from error
-        return listener, listener.getsockname()[1]
-    raise OutputError(f"studio.port={port}: in use, and so are the next {PORTS}")
-
-
 def serve(config: StudioConfig, out: Path, say: Callable[[str], None]) -> None:
     """Open the page, and serve it until the command is interrupted."""
     studio, address, notes = open_studio(config, out)
     for note in notes:
         say(note)
-    if config.studio.port and f":{config.studio.port}" not in address:
-        say(f"port {config.studio.port} is in use")
-    say(f"open {address} in a browser; Ctrl-C stops")
-    if config.studio.browser:
-        webbrowser.open(address)
+    announce(config.studio, address, say)
     try:
         studio.run()
     except KeyboardInterrupt:

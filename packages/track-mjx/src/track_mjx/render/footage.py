@@ -64,20 +64,24 @@ def read_footage(path: str | Path, clips: Sequence[int | str], seed: int | None)
         ConfigError: if it has no such clip or seed.
         BodyError: if its body does not compile.
     """
-    path = Path(path).expanduser()
-    if path.is_dir() and (path / "rollouts.h5").is_file():
-        path = path / "rollouts.h5"
+    path = file_of(path)
     with reading.open_contract(path, KIND) as file:
         body = _read_body(file)
         _verify_labels(file, compile_enclosed(body.mjcf_xml, body.assets))
         names = reading.read_strings(reading.require(file, "clip_name"))
         if not names:
             raise InputError(f"{path}: contains no rollouts")
-        rows = _rows(path, names, clips)
-        arrays = _read_arrays(file, _repeat(file, seed))
+        rows = rows_of(path, names, clips)
+        arrays = _read_arrays(file, repeat_of(file, seed))
         ending = reading.attribute(reading.require(file, "termination_reason"), "flag_meanings")
     reasons = ending.split() if isinstance(ending, str) else []
     return body, [_footage(arrays, reasons, names[row], row) for row in rows]
+
+
+def file_of(path: str | Path) -> Path:
+    """Return the rollouts file of a path, which may be the folder it is in."""
+    path = Path(path).expanduser()
+    return path / "rollouts.h5" if path.is_dir() and (path / "rollouts.h5").is_file() else path
 
 
 def _read_body(file: h5py.File) -> Body:
@@ -95,7 +99,7 @@ def _verify_labels(file: h5py.File, model: mujoco.MjModel) -> None:
     raise_all(ContractError, str(file.filename), label_problems(stored, expected))
 
 
-def _rows(path: Path, names: tuple[str, ...], clips: Sequence[int | str]) -> list[int]:
+def rows_of(path: Path, names: tuple[str, ...], clips: Sequence[int | str]) -> list[int]:
     """Return the rows of clips given by name or number; of all if there are none."""
     rows, problems = [], []
     for clip in clips:
@@ -111,7 +115,7 @@ def _rows(path: Path, names: tuple[str, ...], clips: Sequence[int | str]) -> lis
     return rows or list(range(len(names)))
 
 
-def _repeat(file: h5py.File, seed: int | None) -> int | None:
+def repeat_of(file: h5py.File, seed: int | None) -> int | None:
     """Return the number of the repeat; None for a file without repeats."""
     scale = reading.find(file, "seed")
     if not isinstance(scale, h5py.Dataset):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ _SPHERE, _CYLINDER, _CAPSULE, _ELLIPSOID, _MESH = (
 )
 _BONE, _BONE_RGB = 0.03, (0.80, 0.79, 0.76)
 """Thickness of a bone between bodies without a shape, relative to its length, and its colour."""
+
+
+PAGE_FPS = 30.0
+"""Pictures per second of a page."""
 
 
 class Server(viser.ViserServer):
@@ -164,6 +168,34 @@ class BodyView:
             node.remove()
 
 
+class Balls:
+    """Spheres; one without a place is not drawn."""
+
+    def __init__(self, server: viser.ViserServer, name: str, count: int, radius: float, rgb: Sequence[float]) -> None:
+        unit = trimesh.creation.icosphere(subdivisions=2, radius=radius)
+        self.node = server.scene.add_batched_meshes_simple(
+            name,
+            np.asarray(unit.vertices),
+            np.asarray(unit.faces),
+            np.tile(np.array([1.0, 0.0, 0.0, 0.0], np.float32), (count, 1)),
+            np.zeros((count, 3), np.float32),
+            batched_scales=np.zeros(count, np.float32),
+            batched_colors=np.tile(np.array(_colour(rgb), np.uint8), (count, 1)),
+            lod="off",
+            cast_shadow=False,
+            receive_shadow=False,
+        )
+
+    def show(self, places: Float[np.ndarray, "ball 3"], sizes: Float[np.ndarray, " ball"] | float = 1.0) -> None:
+        """Put the spheres to places in units of the scene, and multiply their radii by `sizes`; the rest is hidden."""
+        count = len(self.node.batched_positions)
+        all_places, all_sizes = np.zeros((count, 3), np.float32), np.zeros(count, np.float32)
+        there = np.atleast_1d(np.isfinite(places[:count]).all(axis=-1))
+        all_places[: len(there)] = np.where(there[:, None], places[:count], 0.0)
+        all_sizes[: len(there)] = np.where(there, sizes, 0.0)
+        self.node.batched_positions, self.node.batched_scales = all_places, all_sizes
+
+
 class Lines:
     """Lines between pairs of points; a line with a missing end is not drawn."""
 
@@ -194,20 +226,15 @@ def look_from(server: viser.ViserServer, centre: np.ndarray, radius: float) -> N
     server.initial_camera.fov = 0.7
 
 
-def write_page(path: Path, server: Server, frames: Iterable[int], draw: Callable[[int], None], dt_s: float) -> None:
-    """Write a page that plays what `draw` shows in each frame, `dt_s` apart, and needs no server.
+def write_page(path: Path, server: Server, draw: Callable[[int], None], n_frames: int, rate_hz: float) -> None:
+    """Write a page that plays `n_frames` that `draw` shows, of `rate_hz`, at up to 30 a second, and needs no server.
 
     Raises:
         OutputError: if it cannot be written.
     """
+    step = max(1, round(rate_hz / PAGE_FPS))
     recording = server.get_scene_serializer()
-    for frame in frames:
+    for frame in range(0, n_frames, step):
         draw(frame)
-        recording.insert_sleep(dt_s)
+        recording.insert_sleep(step / rate_hz)
     write_text(path, recording.as_html())
-
-
-def ball(radius: float) -> tuple[Float[np.ndarray, "vertex 3"], Int[np.ndarray, "face 3"]]:
-    """Return vertices and faces of a sphere."""
-    unit = trimesh.creation.icosphere(subdivisions=2, radius=radius)
-    return np.asarray(unit.vertices), np.asarray(unit.faces)

@@ -8,6 +8,18 @@ from ..settings import setting
 
 
 @dataclass
+class PageConfig:
+    """A page that is served to the browser."""
+
+    host: str = "127.0.0.1"
+    """Address the page is served at; 0.0.0.0: to other machines too, which then need the token of the address."""
+    port: int = setting(8090, ge=0, le=65535)
+    """Port of the page; another one is taken, and printed, where it is in use. 0: any."""
+    browser: bool = True
+    """Open the page in the default browser."""
+
+
+@dataclass
 class FilmConfig:
     """How a film is drawn."""
 

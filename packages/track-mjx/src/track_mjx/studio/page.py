@@ -1,0 +1,188 @@
+"""The page of rollouts: several next to each other on one clock, plots that follow it, and the curves of a training."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import viser
+
+from track_mjx._common.errors import ConfigError, UserError
+from track_mjx._common.figures import CYCLE
+from track_mjx._common.mjcf import compile_enclosed
+from track_mjx._common.render import web
+from track_mjx._common.render.page import GO_TO, announce, cursor, listen, script, small, strip
+from track_mjx.config import StudioConfig
+from track_mjx.render.footage import Footage, read_footage
+from track_mjx.render.render import wanted_clips
+from track_mjx.render.replay import RolloutView
+from track_mjx.runs.run_folder import RunFolder
+from track_mjx.studio.curves import Curves, of_rollout, of_run
+
+PICTURE_S, LOOK_S = 0.04, 5.0
+"""Time between two pictures while playing, and between two looks at a training."""
+MOST_CURVES = 12
+
+
+class RolloutPage:
+    """Rollouts and the curves of a run, in one page."""
+
+    def __init__(self, server: web.Server, config: StudioConfig) -> None:
+        """Read what a configuration asks for, and draw it.
+
+        Raises:
+            UserError: where it cannot be read.
+        """
+        self.server, self._config = server, config
+        self.frame, self.playing, self.speed, self.stopped = 0, False, 1.0, threading.Event()
+        self.views: list[RolloutView] = []
+        self.takes: list[Footage] = []
+        self._curves: dict[str, Curves] = {}
+        self._run = RunFolder.open(config.run) if config.run else None
+        self._read = 0.0
+        self._load()
+        web.look_from(server, 0.5 * (len(self.views) - 1) * np.array([0.88, 0.66, 0.0]), 0.6 + 0.3 * len(self.views))
+        self._add_controls()
+        self.go(0)
+
+    def _sources(self) -> list[str]:
+        if self._config.rollouts:
+            given = self._config.rollouts
+            return [given] if isinstance(given, str) else [str(one) for one in given]
+        newest = self._run.path / "rollouts.h5" if self._run else None
+        return [str(newest)] if newest is not None and newest.is_file() else []
+
+    def _load(self) -> None:
+        """Read rollouts and curves, as they are now."""
+        self._read = time.time()
+        self._curves, self.takes, self.views = {}, [], []
+        if self._run is not None:
+            self._curves |= {f"run: {one.title}": one for one in of_run(self._run.metrics())}
+        for source in self._sources():
+            body, takes = read_footage(source, wanted_clips(self._config.clip), self._config.seed)
+            model = compile_enclosed(body.mjcf_xml, body.assets)
+            for take in takes:
+                place, label = (
+                    len(self.views),
+                    f"{take.clip}" if len(self._sources()) == 1 else f"{source}, {take.clip}",
+                )
+                self.views.append(
+                    RolloutView(self.server, f"/{place}", model, take, ghost=self._config.ghost, place=place)
+                )
+                self.takes.append(take)
+                self._curves |= {f"{label}: {one.title}": one for one in of_rollout(source, take, self._config.seed)}
+        if not self._curves and not self.views:
+            raise ConfigError("rollouts or run: set one, for example rollouts=run/rollouts.h5")
+
+    @property
+    def n_frames(self) -> int:
+        """States of the longest rollout."""
+        return max([len(take.time) for take in self.takes], default=1)
+
+    def go(self, frame: int) -> None:
+        """Show a state of all rollouts."""
+        self.frame = min(max(int(frame), 0), self.n_frames - 1)
+        with self.server.atomic():
+            for view in self.views:
+                view.show(self.frame)
+            self._slider.value = self.frame
+            self._cursor.content = cursor(self.frame, self.n_frames)
+        lines = []
+        for take in self.takes:
+            state = min(self.frame, len(take.time) - 1)
+            ended = f", ended: {take.ending}" if take.ending and state == len(take.time) - 1 else ""
+            lines.append(f"<b>{take.clip}</b> {take.time[state]:.3f} s{ended}")
+        self._status.content = small("<br>".join(lines) or "no rollout yet")
+
+    def run(self) -> None:
+        """Play, and look at a training that is running, until stopped."""
+        due = time.monotonic()
+        while not self.stopped.wait(max(0.0, due - time.monotonic())):
+            due = time.monotonic() + PICTURE_S
+            if self.playing and self.takes:
+                dt_s = float(max(self.takes, key=lambda take: len(take.time)).time[1])
+                step = max(1, round(PICTURE_S * self.speed / dt_s))
+                self.go((self.frame + step) % self.n_frames)
+                due += max(0.0, step * dt_s / self.speed - PICTURE_S)
+            if self._run is not None and time.time() - self._read > LOOK_S:
+                self._look()
+
+    def _look(self) -> None:
+        """Read the run again, where it went on; a file that is being written is read the next time."""
+        self._read = time.time()
+        assert self._run is not None
+        try:
+            self._curves |= {f"run: {one.title}": one for one in of_run(self._run.metrics())}
+        except UserError:
+            return
+        self._choice.options = tuple(self._curves)
+        self._draw()
+
+    def _add_controls(self) -> None:
+        gui = self.server.gui
+        gui.main_panel.dock_right()
+        gui.main_panel.set_width(400)
+        self._status = gui.add_html("")
+        self._slider = gui.add_slider("State", min=0, max=max(1, self.n_frames - 1), step=1, initial_value=0)
+        self._when(self._slider, lambda: self.go(int(self._slider.value)))
+        self._cursor = gui.add_html("")
+        gui.add_html(strip("", self.n_frames))
+        play = gui.add_button("Play / pause")
+        play.on_click(lambda _: self.play())
+        speed = gui.add_slider("Speed", min=0.01, max=1.0, step=0.01, initial_value=self.speed)
+        self._when(speed, lambda: setattr(self, "speed", float(speed.value)))
+        go_to = gui.add_text(GO_TO, "", hint="number of a state")
+        self._when(go_to, lambda: go_to.value.strip().isdigit() and self.go(int(go_to.value)))
+        gui.add_html(script())
+        self._choice = gui.add_dropdown("Plot", list(self._curves) or ["-"])
+        self._when(self._choice, self._draw)
+        self._plot = gui.add_uplot(
+            (np.zeros(2), np.zeros(2)),
+            ({"label": "step"}, {"label": "-"}),
+            height=260,
+            cursor={"drag": {"x": False, "y": False}},
+            scales={"x": {"time": False}},
+        )
+        self._draw()
+        for label, key, action in (
+            ("Play or pause", "space", self.play),
+            ("Next state", "arrowright", lambda: self.go(self.frame + 1)),
+            ("Previous state", "arrowleft", lambda: self.go(self.frame - 1)),
+        ):
+            gui.add_command(label, hotkey=key).on_trigger(lambda _, action=action: action())  # type: ignore[arg-type]
+
+    def _when(self, control: viser.GuiInputHandle, action: Callable[[], Any]) -> None:
+        @control.on_update
+        def _(event: viser.GuiEvent) -> None:
+            if event.client_id is not None:
+                action()
+
+    def play(self) -> None:
+        """Play or pause."""
+        self.playing = not self.playing
+
+    def _draw(self) -> None:
+        shown = self._curves.get(str(self._choice.value))
+        if shown is not None:
+            names: Sequence[str] = list(shown.values)[:MOST_CURVES]
+            style: list[Any] = [{"label": "step"}]
+            style += [{"label": name, "stroke": CYCLE[k % len(CYCLE)], "width": 1.2} for k, name in enumerate(names)]
+            self._plot.title = shown.title
+            self._plot.series = tuple(style)
+            self._plot.data = (shown.x, *(shown.values[name] for name in names))
+
+
+def serve(config: StudioConfig, say: Callable[[str], None]) -> None:
+    """Open the page, and serve it until the command is interrupted."""
+    server, address = listen(config.studio, "track-mjx studio")
+    try:
+        page = RolloutPage(server, config)
+        announce(config.studio, address, say)
+        page.run()
+    except KeyboardInterrupt:
+        say("stopped")
+    finally:
+        server.stop()
