@@ -44,6 +44,15 @@ if (!window.mimicGo) {
       window.mimicGo(String(Math.round(last * (event.clientX - box.left) / box.width)));
     }
   }, true);
+  let shown;
+  setInterval(() => {
+    const now = document.querySelector('[data-frame]'), frame = now && Number(now.dataset.frame);
+    if (!now || frame === shown) return;
+    shown = frame;
+    for (const {chart} of Object.values((window.__viserTestpoints || {}).uplots || {}))
+      if (frame >= chart.scales.x.min && frame <= chart.scales.x.max)
+        chart.setCursor({left: chart.valToPos(frame, 'x'), top: 5});
+  }, 80);
   document.addEventListener('keydown', (event) => {
     if (/INPUT|TEXTAREA/.test(event.target.tagName) || !'[]'.includes(event.key)) return;
     document.dispatchEvent(new KeyboardEvent('keydown',
@@ -68,11 +77,11 @@ def strip(drawing: str, n_frames: int) -> str:
 
 
 def cursor(frame: int, n_frames: int) -> str:
-    """Return a line over the strip that follows, at a frame."""
+    """Return a line over the strip that follows, at a frame; the plots follow it."""
     part = 100 * frame / max(n_frames - 1, 1)
     return (
-        "<div style='position:relative;height:0;margin:0 10px'><div style='position:absolute;top:0;height:14px;"
-        f"left:{part:.2f}%;border-left:2px solid {BLUE}'></div></div>"
+        f"<div data-frame='{frame}' style='position:relative;height:0;margin:0 10px'>"
+        f"<div style='position:absolute;top:0;height:14px;left:{part:.2f}%;border-left:2px solid {BLUE}'></div></div>"
     )
 
 
