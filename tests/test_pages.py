@@ -102,7 +102,7 @@ def test_a_page_holds_its_movement(tmp_path: Path) -> None:
     web.write_page(tmp_path / "page.html", server, draw, 200, 200.0)
     server.stop()
     assert shown == list(range(0, 200, 7))  # 200 Hz at up to 30 pictures a second
-    assert list(balls.node.batched_scales) == [1.0, 0.0]
+    np.testing.assert_array_equal(balls.node.batched_scales, [1.0, 0.0])
     text = (tmp_path / "page.html").read_text()
     assert "__VISER_EMBED_DATA__" in text
     assert len(text) < 2e6

@@ -114,3 +114,10 @@ def test_a_session_without_its_time_is_refused(
         assert cli.main(["export", *arguments]) == 2
         assert "nwb.start" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.*"))
+
+
+def test_clips_are_exported_as_pages(clips_file: Path, tmp_path: Path) -> None:
+    assert cli.main(["export", f"clips={clips_file}", "formats=[html]", f"out={tmp_path / 'pages'}"]) == 0
+    pages = list((tmp_path / "pages").glob("*.html"))
+    assert len(pages) == len(read_clips(clips_file).clip_name)
+    assert all("__VISER_EMBED_DATA__" in page.read_text() for page in pages)

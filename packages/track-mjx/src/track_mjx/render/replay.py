@@ -19,6 +19,8 @@ APART = np.array([0.8, 0.6, 0.0])
 """Direction from a rollout to the next one, to the right as pages open."""
 MOST_CONTACTS = 40
 _CONTACT = (0.1, 0.1, 0.1)
+_AROUND_MUSCLES = 0.4
+"""Opacity of a body whose muscles are inside."""
 
 
 class RolloutView:
@@ -33,14 +35,14 @@ class RolloutView:
         dt_s = float(take.time[1] - take.time[0]) if len(take.time) > 1 else 1.0
         extent = measure(Motion(model, take.qpos, dt_s, 1.0, take.qpos_ref))
         self._centre, self._scale = extent.centre, 0.5 / extent.radius
-        copies = web.body_copies(model)
-        self._body = web.BodyView(server, f"{name}/body", copies, self._scale)
-        self._ghost = (
-            web.BodyView(server, f"{name}/ghost", copies, self._scale, opacity=ghost, rgb=GHOST) if ghost else None
-        )
-        self._tendons = web.Lines(server, f"{name}/tendons", SLACK, 0.008)
+        copies, self._muscles = web.body_copies(model), muscles_of_tendons(model)
+        solid = _AROUND_MUSCLES if self._muscles else 1.0
+        self._body = web.BodyView(server, f"{name}/body", copies, self._scale, opacity=solid)
+        self._ghost = None
+        if ghost:
+            self._ghost = web.BodyView(server, f"{name}/ghost", copies, self._scale, opacity=ghost, rgb=GHOST)
+        self._tendons = web.Lines(server, f"{name}/tendons", SLACK, 0.014)
         self._contacts = web.Balls(server, f"{name}/contacts", MOST_CONTACTS, 0.014, _CONTACT)
-        self._muscles = muscles_of_tendons(model)
 
     def show(self, state: int) -> None:
         """Show a state; the last one after the end of the rollout."""
@@ -83,7 +85,7 @@ def write_rollout_page(path: Path, body: Body, take: Footage, ghost: float = 0.3
     server = web.Server()
     try:
         view = RolloutView(server, "/rollout", compile_enclosed(body.mjcf_xml, body.assets), take, ghost=ghost)
-        web.look_from(server, np.zeros(3), 0.75)
+        web.look_from(server, np.zeros(3), 0.6)
         rate_hz = 1 / float(take.time[1] - take.time[0]) if len(take.time) > 1 else web.PAGE_FPS
         web.write_page(path, server, view.show, len(take.time), rate_hz)
     finally:
