@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from reach_analysis._common.survival import kaplan_meier
+from reach_analysis.data.levels import levels_of
 from reach_analysis.data.series import one_trial_each
 from reach_analysis.forecasting.assessment import AssessmentSettings, Task, assess
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
@@ -71,6 +72,20 @@ def _phases(rng: np.random.Generator, n: int) -> Ends:
     low, high = _ends(phase_over_trials(phases.ravel(), np.repeat(np.arange(n), 15), QUICK))
     turns = round((low + high) / 2 - 0.02)  # an interval around 1 is one around 0
     return low - turns, high - turns
+
+
+def _animals(rng: np.random.Generator, n: int) -> Resampling:
+    """How `n` animals with 3 to 12 trials each are resampled."""
+    counts = rng.integers(3, 13, n)
+    trials = [f"{animal}_{trial}" for animal, count in enumerate(counts) for trial in range(count)]
+    return QUICK.of(levels_of({"animal": r"^(\d+)_"}, trials, trials, "drawn"), trials)
+
+
+def _of_animals(rng: np.random.Generator, n: int) -> Ends:
+    """Trials whose animals differ as much as trials do."""
+    chosen = _animals(rng, n)
+    units = np.array(chosen.units)
+    return _ends(mean_of(rng.normal(size=n)[units] + rng.normal(size=len(units)), "1", chosen))
 
 
 def _survival(rng: np.random.Generator, n: int) -> Ends:
@@ -151,6 +166,7 @@ CASES = (
     Case("mean over few seeds (Student)", lambda rng, n: _ends(student_mean(rng.normal(size=n), "1")), _constant(0.0)),
     Case("duty factor, steps of trials that differ", _bouts, _constant(0.6)),
     Case("phase lag near 0", _phases, _constant(0.02)),
+    Case("mean over animals with 3 to 12 trials", _of_animals, _constant(0.0)),
     Case("survival of 74 %", _survival, _constant(float(np.exp(-0.3)))),
     Case("trend over runs (Spearman)", _trend, _constant(_rho(0.6))),
     Case("explained variance, 24 dimensions", _variance(24, 0.85), lambda n: _explained(24, 0.85), 300),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from reach_analysis.cli import main
 from reach_analysis.synthetic.emg import EmgSettings
+from reach_analysis.verbs import load
 from synthetic.emg import write_emg
 from synthetic.reach import Reaches, ReachSettings, write_reaches
 from synthetic.walk import LAGS, WalkSettings, write_walks
@@ -30,6 +32,14 @@ def reaches(folder: Path) -> Reaches:
     truth = write_reaches(folder / "physics_aware.h5", ReachSettings(n_trials=8, seed=1))
     write_emg(folder, truth.activation, MUSCLES, EmgSettings(lead_s=0.1, tail_s=0.05))
     return truth
+
+
+def assert_holm(ps: list[float], adjusted: list[float]) -> None:
+    """Holm's p by its definition: the smallest level at which the step-down procedure rejects (F16)."""
+    order = sorted(range(len(ps)), key=lambda k: ps[k])
+    steps = [min(1.0, ps[k] * (len(ps) - place)) for place, k in enumerate(order)]
+    for place, k in enumerate(order):
+        assert adjusted[k] == pytest.approx(max(steps[: place + 1]))
 
 
 def result(out: Path, verb: str) -> dict[str, Any]:
@@ -100,6 +110,8 @@ def test_emg_compares_both_conditions_with_csv_recordings(reaches: Reaches, fold
     assert fits["joint_only", "biceps", "ctrl"]["mae"] > fits["physics_aware", "biceps", "ctrl"]["mae"]
     chatter = next(row for row in numbers["differences"] if row["signal"] == "ctrl" and row["muscle"] == "biceps")
     assert chatter["mae_low"] > 0
+    family = [(row, f"{key}_p") for row in numbers["differences"] for key in ("mae", "correlation")]
+    assert_holm(*([row[key + end] for row, key in family] for end in ("", "_holm")))
     assert not numbers["emg"]["synthetic"]
     assert numbers["emg"]["chain"]["percentile"] == 98.0
     assert (out / "emg_envelopes.csv").read_text().count("\n") == 1 + 8 * 60
@@ -146,6 +158,7 @@ def test_spectra_show_the_chatter_and_its_power(reaches: Reaches, folder: Path) 
     assert difference["difference"] == pytest.approx(0.36 * 0.75, rel=0.1)
     assert difference["low"] > 0
     assert difference["p"] < 0.05
+    assert difference["p_holm"] == difference["p"], "one test is a family of one"
 
 
 def test_survival_finds_the_hazard(walk: Path, folder: Path) -> None:
@@ -161,6 +174,7 @@ def test_gait_finds_cycle_duty_and_lags(walk: Path, folder: Path) -> None:
     assert main(["gait", f"rollouts={walk}", "resamples=200", f"out={folder}/gait"]) == 0
     numbers = result(folder / "gait", "gait")["results"]["numbers"]
     assert numbers["lead"] == "foot_fore_left"
+    assert "simulated feet" in load("studies.gait").QUESTION, "nothing is claimed about those of the animal (F26)"
     assert numbers["duration_s"] == pytest.approx(0.4, abs=0.01)
     for row in numbers["feet"]:
         assert row["duty_factor"] == pytest.approx(0.6, abs=0.03)
@@ -203,7 +217,11 @@ def test_forecasts_come_with_nulls_and_baselines(reaches: Reaches, folder: Path)
     assert {null["name"] for null in past["nulls"]} >= {"linear process"}
     assert past["ceiling"]["value"] <= 1
     assert any("observes the joints" in note for note in found["notes"])
-    assert {row["swept"] for row in found["numbers"]["sweeps"]} == {"E", "tau", "Tp"}
+    table = list(csv.DictReader((folder / "forecast/forecast_scores.csv").read_text().splitlines()))
+    family = [row for row in table if row["measure"] == "pearson" and row["phase_randomised_p"]]
+    assert len(family) > 1
+    assert_holm(*([float(row[f"phase_randomised_p{end}"]) for row in family] for end in ("", "_holm")))
+    assert {row["swept"] for row in found["numbers"]["sweeps"]} == {"E", "tau", "Tp", "E and tau"}
 
 
 def test_forecasts_of_emg_stand_beside_filtered_noise(reaches: Reaches, folder: Path) -> None:
@@ -214,6 +232,32 @@ def test_forecasts_of_emg_stand_beside_filtered_noise(reaches: Reaches, folder: 
     past = scores["biceps EMG from its own past"]
     noise = next(null for null in past["nulls"] if null["name"] == "filtered white noise")
     assert noise["median"] > 0.7, "the filter's own autocorrelation is easy to forecast"
+
+
+def test_the_protocol_of_the_paper_is_named(reaches: Reaches, folder: Path) -> None:
+    """E = 3, tau = -1, Tp = 5 everywhere; EMG from reference joints, which differ from the simulated ones."""
+    arguments = [f"rollouts={folder}/physics_aware.h5", f"emg={{biceps:{folder}/emg_biceps.csv}}", "targets=[biceps]"]
+    arguments += [f"trials={folder}/trials.csv", "sweeps=false", "nonlinear=false", "permutations=0", "surrogates=0"]
+    found = {}
+    for name, more in (("paper", ["protocol=paper"]), ("simulated", ["E=[3]", "tau=[-1]", "Tp=[5]"])):
+        assert main(["forecast", *arguments, *more, "folds=3", f"out={folder}/{name}"]) == 0
+        scores = result(folder / name, "forecast")["results"]["numbers"]["scores"]
+        found[name] = {one["name"]: one for one in scores if one["measure"] == "spearman"}
+    assert {tuple(one["parameters"]["lags"][0]) for one in found["paper"].values()} == {(3, -1, 5)}
+    muscle = "biceps_long (act) from joints"
+    assert found["paper"][muscle]["value"] == found["simulated"][muscle]["value"]
+    reference = found["paper"]["biceps EMG from reference joints and control"]["value"]
+    assert reference != found["simulated"]["biceps EMG from joints and control"]["value"]
+
+
+def test_windows_of_joints_are_coloured_by_speed(walk: Path, folder: Path) -> None:
+    arguments = ["layers=[joints]", "window_frames=31", "colour_by=speed", "resamples=0", f"out={folder}/w"]
+    assert main(["pca", f"rollouts={walk}", *arguments]) == 0
+    assert {path.stem for path in (folder / "w").glob("*.png")} == {"pca_variance", "pca_windows_3d", "pca_windows_2d"}
+    rows = list(csv.DictReader((folder / "w/pca_scores.csv").read_text().splitlines()))
+    assert {row["layer"] for row in rows} == {"joints, windows of 31 frames"}
+    speeds = {row["trial"]: {one["speed"] for one in rows if one["trial"] == row["trial"]} for row in rows}
+    assert all(len(values) == 1 for values in speeds.values()), "one mean speed a trial"
 
 
 def test_errors_without_clips_are_those_of_joints(walk: Path, folder: Path) -> None:

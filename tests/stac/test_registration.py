@@ -43,6 +43,7 @@ def test_any_number_of_clips_and_frames(body: Body, n_clips: int, n_frames: int)
     motion = Motion(n_frames=n_frames, n_clips=n_clips, amplitude=0.4)
     truth = make_truth(body, motion, Flaws(noise_m=1e-3), seed=0)
     result = registered(body, truth.keypoints)
+    assert result.clips.info.synthetic == 1
     assert len(result.clips.qpos) == n_clips * n_frames
     assert result.clips.clip_length.tolist() == [n_frames] * n_clips
     assert np.isfinite(result.clips.qvel).all()

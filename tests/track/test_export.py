@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ pynwb: Any = pytest.importorskip("pynwb")
 
 def test_rollouts_are_exported_as_they_are_in_the_file(tmp_path: Path) -> None:
     setup = small_setups.arm(tmp_path, clips={"lengths": (8, 6)})
+    setup = replace(setup, clips=replace(setup.clips, synthetic=1))
     path, out = small_setups.write_rollouts(setup, tmp_path / "rollouts.h5", (3, 5)), tmp_path / "out"
     settings = ["formats=[csv,mot,sto,nwb]", "nwb.start=2026-11-02T14:05:00+01:00", "seed=5"]
     assert main(["export", f"rollouts={path}", f"out={out}", *settings]) == 0
     with reading.open_contract(path, "mimic.rollouts") as file:
+        assert reading.attribute(file, "synthetic") == 1, "rollouts of synthetic clips say so"
         row = reading.read_numbers(reading.require(file, "seed")).tolist().index(5)
         numbers = {
             n: reading.read_numbers(reading.require(file, n))[row] for n in ("qpos", "qpos_ref", "qvel", "valid")

@@ -28,7 +28,7 @@ from reach_analysis.config import ReportConfig
 from reach_analysis.data.inputs import conditions, one_rollout
 from reach_analysis.report.build import PAGE, build, write
 from reach_analysis.report.opening import gather
-from reach_analysis.studies.study import Study
+from reach_analysis.studies.study import Study, levels_note
 from reach_analysis.verbs import STUDIES, load
 
 
@@ -60,13 +60,16 @@ def studies(name: str, config: Any, stage: Stage = silent) -> Iterator[Study]:
     row = STUDIES[name]
     takes = row.takes if row.takes != "optional" else "one" if config.rollouts else "none"
     read = {"one": one_rollout, "all": conditions}.get(takes)
-    rollouts: Any = read(config.rollouts, getattr(config, "clip_pattern", None), config.rollouts_seed) if read else None
+    rollouts: Any = None
+    if read:
+        pattern = getattr(config, "clip_pattern", None)
+        rollouts = read(config.rollouts, pattern, config.rollouts_seed, config.levels)
     one = [rollouts] if takes == "one" else list((rollouts or {}).values())
-    unread = tuple(filter(None, (each.unread_seeds for each in one)))
+    said = tuple(dict.fromkeys(filter(None, (note for each in one for note in (each.unread_seeds, levels_note(each))))))
     makers = [f"{row.module}:run", *([row.replication] if row.replication and config.replication else [])]
     for maker in makers:
         made: Study = load(maker)(rollouts, config, stage)
-        yield replace(made, settings=config, notes=(*unread, *made.notes))
+        yield replace(made, settings=config, notes=(*said, *made.notes))
 
 
 def write_report(rollouts: Any, out: str | Path, *, progress: bool = False, **settings: Any) -> Path:

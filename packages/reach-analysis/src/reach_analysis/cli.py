@@ -55,6 +55,14 @@ VERBS = {
                 'emg={biceps:b.csv,triceps:t.csv}' trials=trials.csv runs='sweep/*' out=report
             reach-analysis report rollouts=rat.h5 studies.gait.lead=hand_L studies.forecast.permutations=5000""",
     ),
+    "figures": Verb(
+        "draw the figures of a paper that the files allow, on one page",
+        config="config:FiguresConfig",
+        run="report.paper_figures:run",
+        examples="""\
+            reach-analysis figures paper=A 'rollouts={joint_only:a.h5,physics_aware:b.h5}' clips=clips.h5 emg=s.nwb
+            reach-analysis figures paper=B rollouts=rat.h5 clips=rat_clips.h5 studies.gait.lead=hand_L""",
+    ),
     "check": Verb(
         "compare files with the contract in docs/schema and list every violation",
         config="config:CheckConfig",

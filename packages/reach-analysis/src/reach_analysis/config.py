@@ -31,6 +31,10 @@ class RolloutSettings(OutputSettings):
     {joint_only: a.h5, physics_aware: b.h5}."""
     rollouts_seed: int | None = None
     """Repeat to read, by its seed, where a file holds several; empty: the first."""
+    levels: Any = None
+    """Levels above trials, outermost first: a map from level to a regular expression with one group that finds it in
+    clip names, as {animal: '^(A\\d+)', session: '_(\\d{4}-\\d\\d-\\d\\d)_'}. Intervals are over the outermost
+    level with at least five units, and tests exchange trials within the innermost. Empty: trials are the units."""
 
 
 @dataclass
@@ -163,8 +167,8 @@ class PcaConfig(ReplicationSettings, IntervalSettings, TrialSettings):
     """Settings of `reach-analysis pca`."""
 
     layers: list[str] = setting([])
-    """Representations to analyse: latent_mean, encoder/layer_0, decoder/layer_2, ...; empty: the intention and every
-    layer."""
+    """Representations to analyse: latent_mean, encoder/layer_0, decoder/layer_2, ..., or joints (all angles); empty:
+    the intention and every layer."""
     components: int = setting(3, ge=1)
     """Number of components."""
     folds: int = setting(5, ge=2)
@@ -172,8 +176,8 @@ class PcaConfig(ReplicationSettings, IntervalSettings, TrialSettings):
     window_frames: int = setting(0, ge=0)
     """Analyse windows of this many frames (odd) in place of single frames; paper B takes 31 for the walking fly."""
     colour_by: str | None = None
-    """Joint that colours the trajectories, by name; empty: the elbow if the body has one, else the angle that varies
-    most."""
+    """Joint that colours the trajectories, by name, or speed (mean speed of the root in the trial); empty: the elbow
+    if the body has one, else the angle that varies most."""
 
 
 @dataclass
@@ -317,6 +321,11 @@ class ForecastConfig(ReplicationSettings, IntervalSettings, RecordingSettings, T
     """Joints that states are built from; empty: all angles that vary."""
     rate_hz: float | None = setting(200.0, gt=0)
     """Common rate of all series (means over intervals), Hz; empty: the rate of the rollouts."""
+    protocol: str = setting("nested", choices=("nested", "paper"))
+    """nested: E, tau and Tp are chosen by nested folds from those below; paper: those of paper A everywhere (E = 3,
+    tau = -1, Tp = 5), and EMG from the reference joints."""
+    reference: bool = False
+    """Forecast EMG from the joints of the reference (qpos_ref), not from the simulated ones, as paper A does."""
     E: list[int] = setting([1, 2, 3, 4, 5, 6], ge=1)
     """Embedding dimensions to choose from by nested folds."""
     tau: list[int] = setting([-1, -2])
@@ -418,6 +427,14 @@ class ReportConfig(SeedSettings, RecordingSettings, TrialSettings):
     `topology`), replication (forecasts with the choices of paper A's public notebooks)."""
     title: str | None = None
     """Title of the page; empty: made from the name of the body."""
+
+
+@dataclass
+class FiguresConfig(ReportConfig):
+    """Settings of `reach-analysis figures`."""
+
+    paper: str = setting("A", choices=("A", "B"))
+    """The paper: A (mouse forelimb) or B (MIMIC-MJX)."""
 
 
 @dataclass

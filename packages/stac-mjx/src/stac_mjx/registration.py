@@ -146,6 +146,7 @@ def _info(body: Body, keypoints: Keypoints, config: FitConfig) -> FileInfo:
         assets=body.assets,
         source_files=keypoints.sources,
         random_seed=config.seed,
+        synthetic=1 if keypoints.synthetic else None,
         subject_id=config.subject_id,
         session_id=config.session_id,
         root_body=body.body_names[body.root],

@@ -61,6 +61,8 @@ class Clips:
     """Body that represents the animal's position; empty where the file does not name it."""
     end_effectors: tuple[str, ...]
     """Bodies that touch the world or carry the task."""
+    synthetic: int | None
+    """1 where the movement was computed, not recorded."""
     clip_name: tuple[str, ...]
     """Unique names."""
     trial_id: tuple[str, ...] | None
@@ -120,7 +122,7 @@ def read_clips(path: str | Path) -> Clips:
 
 
 def _read_attributes(file: h5py.File) -> dict[str, Any]:
-    names = ("model_name", "model_sha256", "length_unit_m", "rate_hz", "root_body", "end_effectors")
+    names = ("model_name", "model_sha256", "length_unit_m", "rate_hz", "root_body", "synthetic", "end_effectors")
     values = {name: attribute(file, name) for name in names if name in file.attrs}
     rules = tuple(rule for rule in load_schema(KIND).attributes if rule.name in names)
     problems = [str(violation) for violation in attribute_violations(values, rules) if violation.severity == "error"]
@@ -129,6 +131,7 @@ def _read_attributes(file: h5py.File) -> dict[str, Any]:
         **{name: values[name] for name in ("model_name", "model_sha256")},
         **{name: float(values[name]) for name in ("length_unit_m", "rate_hz")},
         "root_body": values.get("root_body", ""),
+        "synthetic": values.get("synthetic"),
         "end_effectors": tuple(json.loads(values.get("end_effectors", "[]"))),
     }
 

@@ -12,10 +12,11 @@ from fnmatch import fnmatchcase
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError, shorten, unknown
 from reach_analysis.config import EmgConfig
+from reach_analysis.data.levels import Levels
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import Matched, TrialSeries, match, over_steps, resample
 from reach_analysis.statistics.correlation import pearson_of_sums
@@ -165,7 +166,12 @@ def active_muscles(rollouts: Rollouts, actuators: Sequence[str] = ()) -> tuple[T
 
 
 def compare(
-    condition: str, signal: str, simulation: TrialSeries, emg: TrialSeries, settings: EmgConfig
+    condition: str,
+    signal: str,
+    simulation: TrialSeries,
+    emg: TrialSeries,
+    settings: EmgConfig,
+    levels: Levels | None = None,
 ) -> tuple[list[MuscleFit], Matched]:
     """Compare each channel of a simulation with the channel of the EMG at the same place.
 
@@ -178,12 +184,17 @@ def compare(
     for actuator, muscle in zip(simulation.channels, emg.channels, strict=True):
         ours = both.first.select([actuator]).padded()[..., 0]
         theirs = both.second.select([muscle]).padded()[..., 0]
-        fits.append(_fit((condition, muscle, actuator, signal), ours, theirs, both.first, settings))
+        fits.append(_fit((condition, muscle, actuator, signal), ours, theirs, both.first, settings, levels or Levels()))
     return fits, both
 
 
 def _fit(
-    names: tuple[str, str, str, str], ours: Trials, theirs: Trials, series: TrialSeries, settings: EmgConfig
+    names: tuple[str, str, str, str],
+    ours: Trials,
+    theirs: Trials,
+    series: TrialSeries,
+    settings: EmgConfig,
+    levels: Levels,
 ) -> MuscleFit:
     error = ours - theirs
     trial_mae, squares = np.nanmean(np.abs(error), axis=1), np.nanmean(error**2, axis=1)
@@ -193,7 +204,8 @@ def _fit(
         for one, two in zip(ours, theirs, strict=True)
     ]
     onsets = np.array(starts) / series.rate_hz
-    resampling = Resampling(settings.resamples, seed=settings.seed)
+    resampling = Resampling(settings.resamples, seed=settings.seed).of(levels, series.trials)
+    strata = levels.strata(series.trials)
     samples, edge = best_lag(ours, theirs, round(settings.largest_lag_s * series.rate_hz))
     return MuscleFit(
         *names,
@@ -204,7 +216,7 @@ def _fit(
         lag_s=samples / series.rate_hz,
         lag_at_edge=edge,
         onset_s=_onset(onsets, resampling),
-        simpler=simpler_envelopes(ours, theirs, settings.resamples, settings.seed),
+        simpler=simpler_envelopes(ours, theirs, settings.resamples, settings.seed, strata),
         trials=series.trials,
         trial_mae=trial_mae,
         trial_correlation=trial_r,
@@ -221,14 +233,18 @@ def _onset(onsets: Float[np.ndarray, " trial"], resampling: Resampling) -> Estim
     return mean if mean.n >= FEWEST_ONSETS else replace(mean, value=np.nan)
 
 
-def simpler_envelopes(ours: Trials, theirs: Trials, draws: int, seed: int) -> dict[str, float]:
+def simpler_envelopes(
+    ours: Trials, theirs: Trials, draws: int, seed: int, strata: Int[np.ndarray, " trial"] | None = None
+) -> dict[str, float]:
     """Errors and correlations of simpler stand-ins for the simulation, and p values under exchange of trials.
 
     ``*_exchanged``: the simulation with the EMG of every other trial; ``mae_constant``: the median of all EMG;
     ``*_mean_trial``: the mean EMG of the other trials; ``mae_scaled``: the simulation times one factor for all trials.
-    ``mae_p`` and ``correlation_p``: probability of agreement as good if trials were exchanged; NaN for too few trials.
+    ``mae_p`` and ``correlation_p``: probability of agreement as good if trials were exchanged, within `strata`; NaN for
+    too few trials.
     """
     count = len(ours)
+    strata = np.zeros(count, dtype=int) if strata is None else strata
     errors = np.array([mean_and_sem(np.abs(one - theirs).T)[0] for one in ours])
     alike = _correlations(ours, theirs)
     others = [mean_and_sem(np.delete(theirs, number, axis=0))[0] for number in range(count)] if count > 1 else []
@@ -241,7 +257,7 @@ def simpler_envelopes(ours: Trials, theirs: Trials, draws: int, seed: int) -> di
         "mae_mean_trial": _mean([np.nanmean(np.abs(one - two)) for one, two in zip(theirs, others, strict=False)]),
         "correlation_mean_trial": _mean([correlation(one, two) for one, two in zip(theirs, others, strict=False)]),
         "scale": scale, "mae_scaled": float(np.nanmean(np.abs(scale * ours - theirs))),
-        "mae_p": _exchange_p(-errors, draws, seed), "correlation_p": _exchange_p(alike, draws, seed),
+        "mae_p": _exchange_p(-errors, draws, seed, strata), "correlation_p": _exchange_p(alike, draws, seed, strata),
     }  # fmt: skip
 
 
@@ -261,12 +277,14 @@ def _mean(values: Sequence[float] | np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _exchange_p(agreement: Float[np.ndarray, "trial trial"], draws: int, seed: int) -> float:
+def _exchange_p(
+    agreement: Float[np.ndarray, "trial trial"], draws: int, seed: int, strata: Int[np.ndarray, " trial"]
+) -> float:
     """Probability of a mean agreement of own trials as high if trials were exchanged; NaN where it is unknown."""
     keep = np.isfinite(agreement).all(axis=1)
     agreement = agreement[np.ix_(keep, keep)]
     try:
-        exchanged = arrangements(np.zeros(len(agreement), dtype=int), draws, seed)
+        exchanged = arrangements(strata[keep], draws, seed)
     except DataError:  # too few trials
         return float("nan")
     rows = np.arange(len(agreement))
@@ -345,15 +363,18 @@ class ConditionDifference:
     correlation: Difference
 
 
-def condition_differences(fits: Sequence[MuscleFit], resampling: Resampling) -> list[ConditionDifference]:
+def condition_differences(
+    fits: Sequence[MuscleFit], resampling: Resampling, levels: Levels | None = None
+) -> list[ConditionDifference]:
     """Compare every pair of conditions on every muscle and signal, over the trials both have."""
     out = []
     for first, second in combinations(fits, 2):
         if (first.muscle, first.signal) != (second.muscle, second.signal) or first.condition == second.condition:
             continue
         one, two = common_places(first.trials, second.trials)
-        mae = paired_difference(first.trial_mae[one], second.trial_mae[two], "1", resampling)
-        agreement = paired_difference(first.trial_correlation[one], second.trial_correlation[two], "1", resampling)
+        units = resampling.of(levels or Levels(), [first.trials[place] for place in one])
+        mae = paired_difference(first.trial_mae[one], second.trial_mae[two], "1", units)
+        agreement = paired_difference(first.trial_correlation[one], second.trial_correlation[two], "1", units)
         out.append(ConditionDifference(first.muscle, first.signal, first.condition, second.condition, mae, agreement))
     return out
 

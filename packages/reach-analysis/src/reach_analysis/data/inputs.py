@@ -13,19 +13,21 @@ from reach_analysis._common.settings import require
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 
 
-def one_rollout(setting: Any, clip_pattern: str | None, seed: int | None = None) -> Rollouts:
+def one_rollout(setting: Any, clip_pattern: str | None, seed: int | None = None, levels: Any = None) -> Rollouts:
     """Return the rollouts of a command that takes one file.
 
     Raises:
         ConfigError: when none or several are given.
     """
-    rollouts = conditions(setting, clip_pattern, seed)
+    rollouts = conditions(setting, clip_pattern, seed, levels)
     if len(rollouts) > 1:
         raise ConfigError(f"rollouts: this command takes one file, got {len(rollouts)}")
     return next(iter(rollouts.values()))
 
 
-def conditions(setting: Any, clip_pattern: str | None, seed: int | None = None) -> dict[str, Rollouts]:
+def conditions(
+    setting: Any, clip_pattern: str | None, seed: int | None = None, levels: Any = None
+) -> dict[str, Rollouts]:
     """Return rollouts by condition.
 
     Args:
@@ -33,6 +35,7 @@ def conditions(setting: Any, clip_pattern: str | None, seed: int | None = None) 
             alike); or a map from condition to file.
         clip_pattern: regular expression that finds the trial's name in the clip names; None: names as they are.
         seed: which repeat to read, where a file has several.
+        levels: map from level (animal, session) to a regular expression that finds it in the clip names.
 
     Raises:
         ConfigError: when none is given, or names repeat.
@@ -40,7 +43,8 @@ def conditions(setting: Any, clip_pattern: str | None, seed: int | None = None) 
     require(setting, "rollouts", "rollouts.h5")
     files = named_files(setting)
     read = {name: read_rollouts(path, seed) for name, path in files.items()}
-    return {name: rollouts.renamed(clip_pattern) if clip_pattern else rollouts for name, rollouts in read.items()}
+    read = {name: rollouts.renamed(clip_pattern) if clip_pattern else rollouts for name, rollouts in read.items()}
+    return {name: rollouts.with_levels(levels) for name, rollouts in read.items()}
 
 
 def named_files(setting: Any, what: str = "rollouts") -> dict[str, Path]:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis._common.errors import ContractError, DataError, raise_all, shorten, unknown
+from reach_analysis._common.errors import ContractError, DataError, shorten, unknown
 from reach_analysis._common.hdf5.reading import (
     attribute,
     find,
@@ -30,9 +30,11 @@ from reach_analysis._common.hdf5.reading import (
     require,
 )
 from reach_analysis._common.hdf5.schema import load_schema
-from reach_analysis.data.series import TrialSeries, index_of
+from reach_analysis.data.levels import Levels, found_in, levels_of
+from reach_analysis.data.series import TrialSeries, index_of, over_steps
 
 KIND = "mimic.rollouts"
+JOINTS, SPEED = "joints", "speed"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Rollouts:
     """Seeds of the repeats in the file; empty where there are none."""
     seed: int = 0
     """Number of the repeat that is read, where there are several."""
+    levels: Levels = field(default_factory=Levels)
+    """Sessions, animals, ... that the trials belong to."""
 
     def has(self, path: str) -> bool:
         """Return whether the file holds this data set."""
@@ -112,12 +116,26 @@ class Rollouts:
         return self.series(f"activations/{name}")
 
     def representation(self, name: str) -> TrialSeries:
-        """A latent, as "latent_mean", or a hidden layer, as "decoder/layer_2".
+        """A latent, as "latent_mean", a hidden layer, as "decoder/layer_2", or the "joints": all angles, by step.
 
         Raises:
             UserError: as for :meth:`series` and :meth:`layer`.
         """
+        if name == JOINTS:
+            pose, units = self.series("qpos"), self.column_units("qpos")
+            angles = [channel for channel, unit in zip(pose.channels, units, strict=True) if unit == "rad"]
+            return replace(over_steps(pose.select(angles)), name=JOINTS)
         return self.series(name) if name.startswith("latent") else self.layer(name)
+
+    def speed(self) -> TrialSeries:
+        """Mean speed of the root over the ground in each trial, m/s, at every state."""
+        root = str(self.attributes.get("root_body") or self.names["names_xpos"][1])
+        place = self.series("xpos").select([f"{root}/x", f"{root}/y"])
+        values = []
+        for rows in place.values:
+            steps = np.linalg.norm(np.diff(rows, axis=0), axis=1)
+            values.append(np.full((len(rows), 1), steps.mean() * self.rate_hz if len(steps) else 0.0))
+        return replace(place, name="speed", unit="m s-1", channels=(SPEED,), values=tuple(values))
 
     def contact(self, name: str) -> TrialSeries:
         """Contact of one geom or body with the world, 0 or 1 a step.
@@ -148,6 +166,10 @@ class Rollouts:
         ]
         return replace(self, n_steps=np.array(counts, dtype=int))
 
+    def with_levels(self, patterns: Any) -> Rollouts:
+        """Find the animal, session, ... of each trial in the clip names (:func:`levels_of`)."""
+        return replace(self, levels=levels_of(patterns, self.trials, self.clip_names, str(self.path)))
+
     @property
     def reached_end(self) -> float:
         """Fraction of episodes that reached the end of their clip."""
@@ -171,17 +193,7 @@ class Rollouts:
         Raises:
             DataError: when the pattern is invalid, finds nothing in a name, or names two clips alike.
         """
-        try:
-            compiled = re.compile(pattern)
-        except re.error as error:
-            raise DataError(f"clip pattern {pattern!r} is not a regular expression: {error}") from error
-        hits = [compiled.search(name) for name in self.clip_names]
-        lost = [name for name, hit in zip(self.clip_names, hits, strict=True) if hit is None]
-        problems = [f"clip pattern {pattern!r} finds nothing in {shorten(lost, 4)}"] if lost else []
-        if compiled.groups != 1:
-            problems.append(f"clip pattern {pattern!r} needs exactly one group in parentheses")
-        raise_all(DataError, str(self.path), problems)
-        names = tuple(plain_number(hit[1] or "") for hit in hits if hit is not None)
+        names = tuple(map(plain_number, found_in(pattern, self.clip_names, str(self.path), "clip pattern")))
         if len(set(names)) < len(names):
             raise DataError(f"{self.path}: clip pattern {pattern!r} names several clips alike: {shorten(names)}")
         return replace(self, trials=names)

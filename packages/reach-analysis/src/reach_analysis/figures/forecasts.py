@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,11 +22,13 @@ from reach_analysis._common.figures import (
     ORANGE,
     PURPLE,
     RED,
+    SEQUENTIAL,
     drawing,
     label,
     panels,
     trial_label,
 )
+from reach_analysis.figures import grid
 from reach_analysis.forecasting.assessment import Nonlinearity
 from reach_analysis.forecasting.lag_sweep import SweepPoint
 from reach_analysis.statistics.correlation import Measure
@@ -118,7 +121,7 @@ def forecast_traces(traces: Sequence[Traces]) -> Figure:
 def forecast_sweeps(
     sweeps: Mapping[str, Mapping[str, Sequence[SweepPoint]]], curves: Mapping[str, Nonlinearity]
 ) -> Figure:
-    """Pearson's r against E, tau and Tp, one line a question, and S-map's against theta."""
+    """Spearman's rho against E, tau and Tp, one line a question, and Pearson's r of S-map against theta."""
     with drawing():
         columns = 3 + bool(curves)
         figure, axes = panels(2.6 * columns, 3.4, columns=columns)
@@ -128,7 +131,7 @@ def forecast_sweeps(
             for axis, name in zip(axes[0], ("E", "tau", "Tp"), strict=False):
                 points = by_name.get(name, [])
                 place = [getattr(point.lags, name) for point in points]
-                values = [point.common_scores[Measure.PEARSON] for point in points]
+                values = [point.common_scores[Measure.SPEARMAN] for point in points]
                 axis.plot(place, values, "o", ls=style, ms=3, color=colour, label=label(question, 40))
             if question in curves:
                 curve = curves[question]
@@ -136,7 +139,32 @@ def forecast_sweeps(
         for axis, name in zip(axes[0], ("E", "tau (samples)", "Tp (samples)", "theta of S-map"), strict=False):
             axis.set_xlabel(name)
             axis.set_ylim(top=1.0)
-        axes[0][0].set_ylabel("Pearson's r")
+        axes[0][0].set_ylabel("Spearman's ρ")
+        if curves:
+            axes[0][3].set_ylabel("Pearson's r")
         handles, names = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=7.5)
+        return figure
+
+
+def forecast_map(maps: Mapping[str, Sequence[SweepPoint]]) -> Figure:
+    """Spearman's rho over E and tau, a panel a question; at E = 1 tau changes nothing."""
+    with drawing():
+        figure, axes = grid(len(maps), 4, (2.5, 2.1))
+        scores = [point.common_scores[Measure.SPEARMAN] for points in maps.values() for point in points]
+        for axis, (question, points) in zip(axes, maps.items(), strict=True):
+            widest, deepest = max(point.lags.E for point in points), max(-point.lags.tau for point in points)
+            image = np.full((deepest, widest), np.nan)
+            for point in points:
+                rows = slice(None) if point.lags.E == 1 else -point.lags.tau - 1
+                image[rows, point.lags.E - 1] = point.common_scores[Measure.SPEARMAN]
+            extent = (0.5, widest + 0.5, -deepest - 0.5, -0.5)
+            look: Any = {"cmap": SEQUENTIAL, "vmin": min(scores), "vmax": max(scores), "extent": extent}
+            drawn = axis.imshow(image, aspect="auto", **look)
+            best = max(points, key=lambda point: point.common_scores[Measure.SPEARMAN]).lags
+            axis.plot(best.E, best.tau, "o", ms=9, mfc="none", mec=ORANGE, mew=2)
+            axis.set_title("\nfrom ".join(label(part, 24) for part in question.split(" from ", 1)), fontsize=7)
+        axes[0].set_ylabel("tau (samples)")
+        axes[-1].set_xlabel("E")
+        figure.colorbar(drawn, ax=axes, shrink=0.7, label="Spearman's ρ")
         return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
@@ -48,45 +49,46 @@ def variance_by_layer(layers: Sequence[LayerPca]) -> Figure:
         return figure
 
 
-def trajectories(layers: Sequence[LayerPca], colours: Sequence[Sequence[np.ndarray]], colour_name: str) -> Figure:
-    """Each trial as a line in the space of the first three components, one panel a layer, coloured by `colours`."""
+def trajectories(
+    layers: Sequence[LayerPca], colours: Sequence[Sequence[np.ndarray]], colour_name: str, *, three_d: bool = True
+) -> Figure:
+    """Each trial as a line in the space of the first three (or two) components, one panel a layer, with `colours`."""
     with drawing():
-        figure, axes = grid(len(layers), 4, (3.2, 3.0), three_d=True)
+        figure, axes = grid(len(layers), 4, (3.2, 3.0), three_d=three_d)
         shades = np.concatenate([values for layer in colours for values in layer])
         low, high = float(shades.min()), float(shades.max())
         for axis, layer, values in zip(axes, layers, colours, strict=True):
-            lines = _draw_lines(axis, layer, values, (low, high))
+            lines = _draw_lines(axis, layer, values, (low, high), 3 if three_d else 2)
         figure.colorbar(lines, ax=axes, shrink=0.5, label=colour_name)
         return figure
 
 
-def _draw_lines(axis, layer: LayerPca, values: Sequence[np.ndarray], limits: tuple[float, float]):  # noqa: ANN001, ANN202
+def _draw_lines(axis, layer: LayerPca, values: Sequence[np.ndarray], limits: tuple[float, float], count: int):  # noqa: ANN001, ANN202
     """Draw one layer; three-dimensional axes have no public type to annotate."""
     segments, shades = [], []
     for points, shade in zip(layer.scores.values, values, strict=True):
-        path = np.zeros((len(points), 3))
-        path[:, : min(3, points.shape[1])] = points[:, :3]
+        path = np.zeros((len(points), count))
+        path[:, : min(count, points.shape[1])] = points[:, :count]
         if len(path) == 1:  # a trial of one sample is a point
             path, shade = np.repeat(path, 2, axis=0), np.repeat(shade, 2)
         segments.append(np.stack([path[:-1], path[1:]], axis=1))
         shades.append((shade[:-1] + shade[1:]) / 2)
     joined = np.concatenate(segments)
     # thousands of short lines: as a picture within the vector file they stay small and quick to draw
-    lines = Line3DCollection(list(joined), cmap=SEQUENTIAL, linewidths=0.8, rasterized=True)
+    collection = Line3DCollection if count == 3 else LineCollection
+    lines = collection(list(joined), cmap=SEQUENTIAL, linewidths=0.8, rasterized=True)
     lines.set_array(np.concatenate(shades))
     lines.set_clim(*limits)
     axis.add_collection(lines)
-    low, high = joined.reshape(-1, 3).min(axis=0), joined.reshape(-1, 3).max(axis=0)
+    low, high = joined.reshape(-1, count).min(axis=0), joined.reshape(-1, count).max(axis=0)
     margin = np.maximum(high - low, 1e-9) * 0.02
-    axis.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
-    axis.set_zlim(low[2] - margin[2], high[2] + margin[2])
-    for setter, number in ((axis.set_xlabel, 0), (axis.set_ylabel, 1), (axis.set_zlabel, 2)):
+    for number, letter in enumerate("xyz"[:count]):
+        getattr(axis, f"set_{letter}lim")(low[number] - margin[number], high[number] + margin[number])
+        getattr(axis, f"set_{letter}ticklabels")([])
         if number < len(layer.explained):
-            setter(f"PC {number + 1}: {100 * layer.explained[number]:.1f} %", fontsize=7, labelpad=-10)
-    axis.set_xticklabels([])
-    axis.set_yticklabels([])
-    axis.set_zticklabels([])
-    axis.set_title(f"{layer_label(layer.name)}: {100 * layer.explained.sum():.1f} %", color=GREY)
+            name = f"PC {number + 1}: {100 * layer.explained[number]:.1f} %"
+            getattr(axis, f"set_{letter}label")(name, fontsize=7, labelpad=-10 if count == 3 else 2)
+    axis.set_title(f"{layer_label(layer.name)}: {100 * layer.explained[:count].sum():.1f} %", color=GREY)
     return lines
 
 

@@ -75,6 +75,8 @@ class Task:
     unit: str = "1"
     strata: Int[np.ndarray, " trial"] | None = None
     """Trials are exchanged only within equal entries, such as conditions; None, among all."""
+    units: Int[np.ndarray, " trial"] | None = None
+    """Unit of each trial, whose trials are left out together for intervals; None: each trial is one."""
     noise: Noise | None = None
     """Draws filtered white noise in place of the target; None leaves that null out."""
     notes: tuple[str, ...] = ()
@@ -108,7 +110,7 @@ def assess(task: Task, settings: AssessmentSettings | None = None) -> list[Score
     pieces = forecaster.pieces(data.target)
     trials = np.unique(data.trial[forecaster.samples])
     everything = _forecasts(data, pieces, trials)
-    without = _without_groups(data, pieces, trials) if settings.intervals else []
+    without = _without_groups(data, pieces, trials, task.units) if settings.intervals else []
     draws = [
         (targets, _null_forecasts(data, targets, task.make, forecaster)) for targets in null_targets(task, settings)
     ]
@@ -169,11 +171,13 @@ def _forecasts(data: TrialData, pieces: Sequence[Piece], trials: Int[np.ndarray,
     return _Forecasts(np.concatenate(observed), {name: np.concatenate(parts) for name, parts in predicted.items()})
 
 
-def _without_groups(data: TrialData, pieces: Sequence[Piece], trials: Int[np.ndarray, " trial"]) -> list[_Forecasts]:
+def _without_groups(
+    data: TrialData, pieces: Sequence[Piece], trials: Int[np.ndarray, " trial"], units: Int[np.ndarray, " trial"] | None
+) -> list[_Forecasts]:
     """Forecasts without each group of trials; none where the rest is too few."""
     if len(trials) < FEWEST_UNITS:
         return []
-    groups = groups_of(len(trials))
+    groups = groups_of(len(trials), None if units is None else units[trials])
     try:
         return [_forecasts(data, pieces, trials[groups != group]) for group in np.unique(groups)]
     except DataError:  # too few states for the neighbours of one

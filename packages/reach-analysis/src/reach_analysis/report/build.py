@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Report:
 def build(inputs: Inputs, config: ReportConfig, stage: Stage = silent) -> Report:
     """Run all studies and compose the page."""
     made = chapters(inputs, config, stage)
-    synthetic = _synthetic(inputs, config)
+    synthetic = synthetic_of(inputs, config)
     checked = check(Facts.of(made, inputs), body_of(inputs), synthetic=bool(synthetic), made_up=made_up(inputs))
     pictures = _pictures(made, stage)
     hashes = input_hashes(path for chapter in made for study in chapter.studies for path in study.inputs)
@@ -83,18 +83,23 @@ def build(inputs: Inputs, config: ReportConfig, stage: Stage = silent) -> Report
 
 def write(report: Report, folder: Path) -> None:
     """Write page, JSON, figures and tables."""
-    for name in (FIGURES, TABLES):
-        output_folder(str(folder / name), name)
-    for one in report.pictures:
-        write_bytes(folder / FIGURES / f"{one.name}.svg", one.svg)
-        write_bytes(folder / FIGURES / f"{one.name}.png", one.png)
+    output_folder(str(folder / TABLES), TABLES)
+    save_pictures(report.pictures, folder / FIGURES)
     for name, rows in report.tables.items():
         write_table(folder / TABLES / f"{name}.csv", rows)
     write_json(folder / NUMBERS, report.numbers)
     write_text(folder / PAGE, report.html)
 
 
-def _synthetic(inputs: Inputs, config: ReportConfig) -> str:
+def save_pictures(pictures: Iterable[Picture], folder: Path) -> None:
+    """Write each picture as SVG and PNG."""
+    output_folder(str(folder), FIGURES)
+    for one in pictures:
+        write_bytes(folder / f"{one.name}.svg", one.svg)
+        write_bytes(folder / f"{one.name}.png", one.png)
+
+
+def synthetic_of(inputs: Inputs, config: ReportConfig) -> str:
     """The condition that synthetic EMG is made from; empty where it is recorded, or there is none."""
     if not is_synthetic(config.emg):
         return ""

@@ -19,6 +19,7 @@ from reach_analysis.report.papers import BETTER, DIFFERS, OPEN, REPLICATES
 from reach_analysis.report.sections import Chapter, Inputs
 from reach_analysis.statistics.estimates import FEWEST_UNITS
 from reach_analysis.studies.section import Column, Table, number, p_text, plain, table
+from reach_analysis.studies.study import levels_note
 from reach_analysis.studies.sweep import find_runs
 
 FEW_TRIALS = 7
@@ -27,7 +28,7 @@ FEW_TRIALS = 7
 
 def gather(config: ReportConfig) -> Inputs:
     """Open everything the report is about, and see that it conforms to docs/schema."""
-    rollouts_of = conditions(config.rollouts, config.clip_pattern, config.rollouts_seed)
+    rollouts_of = conditions(config.rollouts, config.clip_pattern, config.rollouts_seed, config.levels)
     for path in dict.fromkeys(rollouts.path for rollouts in rollouts_of.values()):
         errors = errors_in(check_file(path))
         if errors:
@@ -117,6 +118,7 @@ def input_notes(inputs: Inputs, hashes: Iterable[Mapping[str, str]], synthetic: 
     """What has to be said about the inputs: few trials, synthetic EMG, clips that are not those that were followed."""
     by_name = {entry["name"]: entry["sha256"] for entry in hashes}
     notes = [note for rollouts in inputs.conditions.values() if (note := _sets_note(rollouts))]
+    notes += list(dict.fromkeys(filter(None, map(levels_note, inputs.conditions.values()))))
     fewest = min(len(rollouts.trials) for rollouts in inputs.conditions.values())
     if fewest < FEW_TRIALS:
         notes.append(

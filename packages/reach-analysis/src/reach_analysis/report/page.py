@@ -73,14 +73,19 @@ def html_of(
         "findings": head.findings, "synthetic": head.synthetic, "made_up": head.made_up, "inputs": head.inputs,
         "files": head.files, "focus_note": head.focus_note, "notes": head.notes, "seed": head.seed, "sections": shown,
         "versions": "\n".join(f"{name} {value}" for name, value in {**head.versions, "seed": head.seed}.items()),
-        "claims": [_claim(one, len(head.inputs.rows) > 1) for one in checked if one.here],
-        "others": [_claim(one, False) for one in checked if not one.here], "citations": citations(),
+        "claims": [claim_row(one, len(head.inputs.rows) > 1) for one in checked if one.here],
+        "others": [claim_row(one, False) for one in checked if not one.here], "citations": citations(),
     }  # fmt: skip
+    return render("report.html.jinja", page)
+
+
+def render(template: str, page: Mapping[str, Any]) -> str:
+    """A page of this template, which escapes all text, with the style of all pages."""
     loader = PackageLoader("reach_analysis.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     environment.filters["words"] = plain
     style = files("reach_analysis.report").joinpath("templates/report.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html.jinja").render(page=page, style=Markup(style))
+    return environment.get_template(template).render(page=page, style=Markup(style))
 
 
 def part_name(chapter: Chapter, part: Part) -> str:
@@ -98,10 +103,7 @@ def _chapter(chapter: Chapter, pictures: Mapping[str, Sequence[Picture]], number
 
 def _part(chapter: Chapter, part: Part, pictures: Mapping[str, Sequence[Picture]], numbers: Any) -> dict[str, Any]:
     name = part_name(chapter, part)
-    figures = [
-        {"anchor": one.anchor, "number": next(numbers), "caption": one.caption, "inline": Markup(one.inline)}
-        for one in pictures.get(name, ())
-    ]
+    figures = [figure_entry(one, next(numbers)) for one in pictures.get(name, ())]
     settings = json.dumps(saved.plain(part.settings), indent=1, ensure_ascii=False)
     return {
         "condition": part.condition, "anchor": anchor(part.condition), "absent": part.absent, "figures": figures,
@@ -110,7 +112,12 @@ def _part(chapter: Chapter, part: Part, pictures: Mapping[str, Sequence[Picture]
     }  # fmt: skip
 
 
-def _claim(one: Checked, several: bool) -> dict[str, Any]:
+def figure_entry(one: Picture, number: int) -> dict[str, Any]:
+    """A picture as the templates take it."""
+    return {"anchor": one.anchor, "number": number, "caption": one.caption, "inline": Markup(one.inline)}
+
+
+def claim_row(one: Checked, several: bool) -> dict[str, Any]:
     """A row of the comparison with the papers; it names the condition where there are several."""
     ours = () if one.ours is None else one.ours.numbers
     return {

@@ -6,7 +6,7 @@ may be impossible with the given rollouts; their chapter then says why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,14 @@ class Chapter:
         return "" if self.studies else " ".join(dict.fromkeys(part.absent for part in self.parts))
 
 
-def chapters(inputs: Inputs, config: ReportConfig, stage: Stage) -> list[Chapter]:
-    """Run every study of the report."""
+def chapters(inputs: Inputs, config: ReportConfig, stage: Stage, only: Collection[str] = ()) -> list[Chapter]:
+    """Run every study of the report, or `only` some of them."""
     extras = [key for key, verb in STUDIES.items() if verb.extra]
     problems = [unknown("study", str(name), list(STUDIES)) for name in config.studies if name not in STUDIES]
     problems += [f"extras: {unknown('section', name, extras)}" for name in config.extras if name not in extras]
     raise_all(ConfigError, "report", problems)
-    chosen = {key: verb for key, verb in STUDIES.items() if not verb.extra or key in config.extras}
+    chosen = {key for key, verb in STUDIES.items() if not verb.extra or key in config.extras}
+    chosen = [key for key in STUDIES if key in chosen and (not only or key in only)]
     return [
         _chapter(key, inputs, config, _numbered(stage, f"{number}/{len(chosen)}"))
         for number, key in enumerate(chosen, 1)

@@ -175,18 +175,20 @@ def delay_windows(series: TrialSeries, frames: int) -> TrialSeries:
     )
 
 
-def explained_intervals(series: TrialSeries, count: int, axes: int = 64) -> list[Interval]:
+def explained_intervals(
+    series: TrialSeries, count: int, axes: int = 64, units: Int[np.ndarray, " trial"] | None = None
+) -> list[Interval]:
     """Intervals over trials of the explained variance of each of the first `count` components, and of all together.
 
     They are for the variance that the components of very many trials explain; few trials seem to have fewer dimensions.
-    Trials are left out in groups. Only the leading `axes` axes of all trials are looked at; variance outside them
-    counts as variance that no component explains.
+    Trials are left out in groups, those of one of the `units` together. Only the leading `axes` axes of all trials are
+    looked at; variance outside them counts as variance that no component explains.
     """
     samples, owner = series.rows()
     everything = components(samples, series.name)
     scores = everything.scores(samples, axes)
     outside = ((samples - everything.mean) ** 2).sum(axis=1) - (scores**2).sum(axis=1)
-    group = groups_of(len(series.trials))[owner]
+    group = groups_of(len(series.trials), units)[owner]
     parts = [scores[group == number] for number in range(group.max() + 1)]
     sums, squares = np.stack([part.sum(axis=0) for part in parts]), np.stack([part.T @ part for part in parts])
     rest, sizes = np.bincount(group, weights=outside), np.bincount(group)

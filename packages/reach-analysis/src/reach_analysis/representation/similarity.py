@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError
 from reach_analysis.data.series import TrialSeries, match
@@ -122,11 +122,11 @@ def rsa(
     return _similarity("RSA", names, agreement, exchanged, (len(one), n_times))
 
 
-def exchanges(n_trials: int, draws: int, seed: int) -> Arrangements:
-    """Exchanges of trials: `draws` random ones, or all where they are no more."""
+def exchanges(n_trials: int, draws: int, seed: int, strata: Int[np.ndarray, " trial"] | None = None) -> Arrangements:
+    """Exchanges of trials within `strata`: `draws` random ones, or all where they are no more."""
     if draws < 19:
         raise ConfigError(f"at least 19 exchanges of trials are needed for a null, got {draws}")
-    return arrangements(np.zeros(n_trials, dtype=int), draws, seed)
+    return arrangements(np.zeros(n_trials, dtype=int) if strata is None else strata, draws, seed)
 
 
 def _similarity(

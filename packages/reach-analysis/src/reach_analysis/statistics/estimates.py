@@ -9,9 +9,9 @@ than five trials none does so reliably, and none is given.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -60,6 +60,15 @@ class Estimate:
         return {name: self.value, f"{joint}low": self.low, f"{joint}high": self.high}
 
 
+@runtime_checkable
+class UnitsOf(Protocol):
+    """Which unit each trial belongs to."""
+
+    def units(self, trials: Sequence[str], fewest: int) -> tuple[str, Int[np.ndarray, " trial"]]:
+        """Name and numbers of units of which there are at least `fewest`, or of the trials."""
+        ...
+
+
 @dataclass(frozen=True)
 class Resampling:
     """How intervals of means and tests of differences are made."""
@@ -68,6 +77,19 @@ class Resampling:
     level: float = 0.95
     """Coverage, between 0 and 1."""
     seed: int = 0
+    units: tuple[int, ...] = ()
+    """Unit of each value, where several values are of one animal or session; empty: each is a unit."""
+    unit: str = "trials"
+    """What the units are."""
+
+    def of(self, levels: UnitsOf, trials: Sequence[str]) -> Resampling:
+        """The same for values of these trials, over the units of `levels`."""
+        unit, units = levels.units(trials, FEWEST_UNITS)
+        return self if unit == "trials" else replace(self, units=tuple(units.tolist()), unit=unit)
+
+    def totals(self, values: Float[np.ndarray, " value"]) -> Float[np.ndarray, " unit"]:
+        """Sum of the values of each unit."""
+        return np.bincount(self.units, values) if self.units else values
 
     def __post_init__(self) -> None:
         faults = []
@@ -101,6 +123,7 @@ def ratio_of(
 ) -> Estimate:
     """Sum over all units divided by their count, with its interval over units; units that count 0 are left out."""
     chosen = resampling or Resampling()
+    sums, counts = chosen.totals(np.where(counts > 0, sums, 0.0)), chosen.totals(counts)
     there = counts > 0
     sums, counts = sums[there], counts[there]
     if not len(sums):
@@ -145,9 +168,10 @@ def _critical(
     return float(below), float(above)
 
 
-def groups_of(n_units: int) -> Int[np.ndarray, " unit"]:
-    """Group of each unit for a jackknife."""
-    return np.arange(n_units) % min(n_units, MOST_GROUPS)
+def groups_of(n_trials: int, units: Int[np.ndarray, " trial"] | None = None) -> Int[np.ndarray, " trial"]:
+    """Group of each trial for a jackknife: whole units, numbered from 0 without gaps, or single trials."""
+    numbers = np.arange(n_trials) if units is None else np.unique(units, return_inverse=True)[1]
+    return numbers % min(int(numbers.max(initial=0)) + 1, MOST_GROUPS)
 
 
 class Scale(NamedTuple):
@@ -243,13 +267,16 @@ def paired_difference(
     unit: str,
     resampling: Resampling | None = None,
 ) -> Difference:
-    """Mean difference of two values of the same trials with its interval and a sign-flip test, trial by trial.
+    """Mean difference of two values of the same trials with its interval and a sign-flip test, unit by unit.
 
     The test lists all signs where they are no more than the resamples, so that p is exact.
     """
     chosen = resampling or Resampling()
-    difference = (first - second)[np.isfinite(first) & np.isfinite(second)]
+    difference = first - second
     estimate = mean_of(difference, unit, chosen)
+    known = np.isfinite(difference)
+    counts = chosen.totals(known.astype(float))
+    difference = chosen.totals(np.where(known, difference, 0.0))[counts > 0]
     if len(difference) < 3:
         return Difference(estimate, NAN)
     complete = 2 ** min(len(difference), 60) <= chosen.resamples

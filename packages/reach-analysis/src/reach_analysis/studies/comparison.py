@@ -18,10 +18,18 @@ from reach_analysis.behaviour.spectra import band_power, long_enough
 from reach_analysis.behaviour.tracking_errors import joint_deviation, trial_means
 from reach_analysis.config import ComparisonConfig
 from reach_analysis.data.inputs import over_shared_steps
+from reach_analysis.data.levels import Levels
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures import grid
-from reach_analysis.statistics.estimates import Estimate, Resampling, common_places, mean_of, paired_difference
+from reach_analysis.statistics.estimates import (
+    FEWEST_UNITS,
+    Estimate,
+    Resampling,
+    common_places,
+    mean_of,
+    paired_difference,
+)
 from reach_analysis.statistics.permutation import holm
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, plain, table
 from reach_analysis.studies.study import Study, StudyFigure, each
@@ -66,12 +74,14 @@ def run(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Sta
     adjusted = holm(np.array([row["p"] if np.isfinite(row["p"]) else 1.0 for row in rows]))
     rows = [row | {"p_holm": float(p)} for row, p in zip(rows, adjusted, strict=True)]
     everything, _ = over_shared_steps(conditions)
-    drawn = _paired({name: _quantities(rollouts, config) for name, rollouts in everything.items()}, config)
+    levels = conditions[first].levels
+    unit, _ = levels.units(conditions[first].trials, FEWEST_UNITS)
+    drawn = _paired({name: _quantities(rollouts, config) for name, rollouts in everything.items()}, levels, config)
     caption = (
-        f"Every trial under each controller (thin lines), and means with 95 % intervals over trials (n = "
+        f"Every trial under each controller (thin lines), and means with 95 % intervals over {unit} (n = "
         f"{min(row['trials'] for row in rows)}, studentised bootstrap, {config.resamples} resamples), over the steps "
         f"that all controllers took. High-frequency power: actions, {config.low_hz:g} Hz to half the rate. The null of "
-        f"the differences: the sign of each trial's difference is chance, p after Holm for {len(rows)} tests."
+        f"the differences: the sign of the difference of each of these is chance, p after Holm for {len(rows)} tests."
     )
     return Study(
         name="comparison",
@@ -117,22 +127,31 @@ def _common(quantities: Sequence[_Quantity]) -> Float[np.ndarray, "quantity tria
     return np.array([quantity.values[rows] for quantity, rows in zip(quantities, places, strict=True)])
 
 
+def _units(quantities: Sequence[_Quantity], levels: Levels, config: ComparisonConfig) -> Resampling:
+    """How intervals over the trials that all have are made."""
+    places, *_ = common_places(*(quantity.trials for quantity in quantities))
+    trials = [quantities[0].trials[place] for place in places]
+    return Resampling(config.resamples, seed=config.seed).of(levels, trials)
+
+
 def _rows(cut: Mapping[str, Rollouts], whole: Mapping[str, Rollouts], config: ComparisonConfig) -> list[dict[str, Any]]:
     """Means of two conditions and their paired difference, second less first; nothing where no trial is shared."""
     one, two = cut
     quantities = [_quantities(rollouts, config) for rollouts in cut.values()]
-    resampling = Resampling(config.resamples, seed=config.seed)
     rows = []
     for name in quantities[0]:
         if name not in quantities[1]:
             continue
         unit = quantities[0][name].unit
-        first, second = _common([both[name] for both in quantities])
+        full = [both[name] for both in quantities]
+        first, second = _common(full)
+        resampling = _units(full, cut[one].levels, config)
         known = np.isfinite(first) & np.isfinite(second)
         if not known.any():
             continue
-        means = [mean_of(values[known], unit, resampling, least=_least(name)) for values in (first, second)]
-        change = paired_difference(second[known], first[known], unit, resampling)
+        first, second = (np.where(known, values, np.nan) for values in (first, second))
+        means = [mean_of(values, unit, resampling, least=_least(name)) for values in (first, second)]
+        change = paired_difference(second, first, unit, resampling)
         rows.append({
             "quantity": name, "unit": unit, "first": one, "second": two, "trials": means[0].n,
             **means[0].row("first_mean", "first"), **means[1].row("second_mean", "second"),
@@ -147,7 +166,7 @@ def _least(name: str) -> float:
     return -np.inf if name.startswith("reward") else 0.0
 
 
-def _paired(result: Mapping[str, Mapping[str, _Quantity]], config: ComparisonConfig) -> list[Paired]:
+def _paired(result: Mapping[str, Mapping[str, _Quantity]], levels: Levels, config: ComparisonConfig) -> list[Paired]:
     """Quantities of all conditions over the trials that all have, for the figure."""
     drawn = []
     for name in next(iter(result.values())):
@@ -155,7 +174,7 @@ def _paired(result: Mapping[str, Mapping[str, _Quantity]], config: ComparisonCon
         values = _common(full)
         if len(full) < len(result) or not np.isfinite(values).all(axis=0).any():
             continue
-        resampling = Resampling(config.resamples, seed=config.seed)
+        resampling = _units(full, levels, config)
         means = tuple(mean_of(row, full[0].unit, resampling, least=_least(name)) for row in values)
         drawn.append(Paired(name, tuple(result), values, means))
     return drawn

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reach_analysis._common.figures import CYCLE, INK, drawing, label, panels, trial_label
+from reach_analysis._common.figures import CYCLE, INK, SEQUENTIAL, drawing, label, panels, trial_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import (
     ConditionDifference,
@@ -24,9 +24,10 @@ from reach_analysis.behaviour.muscles import (
 from reach_analysis.config import EmgConfig
 from reach_analysis.data.emg import Emg
 from reach_analysis.data.inputs import over_shared_steps
+from reach_analysis.data.levels import Levels
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import Matched, TrialSeries
-from reach_analysis.statistics.estimates import Resampling
+from reach_analysis.statistics.estimates import FEWEST_UNITS, Resampling
 from reach_analysis.statistics.permutation import holm
 from reach_analysis.studies.recordings import actuators_of, envelope_rows, how_made, is_synthetic, load_emg
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, plain, table
@@ -66,7 +67,7 @@ def run(conditions: Mapping[str, Rollouts], config: EmgConfig, stage: Stage = si
         },
         inputs=(*inputs, *(rollouts.path for rollouts in conditions.values())),
         tables=_tables(emg, fits, differences),
-        figures=_figures(fits, pairs, emg, config),
+        figures=_figures(fits, pairs, emg, config, next(iter(conditions.values())).levels),
         notes=tuple(notes),
     )  # fmt: skip
 
@@ -78,7 +79,7 @@ def _condition(
     actuators = [actuator_for(muscle, rollouts.names["actuator"], actuators_of(config)) for muscle in muscles]
     rate = emg.envelope.rate_hz if config.resample else None
     simulation = simulated(rollouts, signal, actuators, rate)
-    return compare(name, signal, simulation, emg.envelope, config)
+    return compare(name, signal, simulation, emg.envelope, config, rollouts.levels)
 
 
 def _differences(conditions: Mapping[str, Rollouts], emg: Emg, config: EmgConfig) -> tuple[list[dict[str, Any]], int]:
@@ -88,7 +89,9 @@ def _differences(conditions: Mapping[str, Rollouts], emg: Emg, config: EmgConfig
     cut, left_out = over_shared_steps(conditions)
     fits = [fit for name, one in cut.items() for signal in config.signals for fit in
             _condition(name, one, signal, emg, config)[0]]  # fmt: skip
-    rows = [_difference_row(one) for one in condition_differences(fits, Resampling(config.resamples, seed=config.seed))]
+    levels = next(iter(conditions.values())).levels
+    resampling = Resampling(config.resamples, seed=config.seed)
+    rows = [_difference_row(one) for one in condition_differences(fits, resampling, levels)]
     keys = [(row, key) for row in rows for key in ("mae_p", "correlation_p") if np.isfinite(row[key])]
     for (row, key), adjusted in zip(keys, holm(np.array([row[key] for row, key in keys])), strict=True):
         row[f"{key}_holm"] = float(adjusted)
@@ -132,17 +135,18 @@ def _tables(emg: Emg, fits: list[MuscleFit], differences: list[dict[str, Any]]) 
 
 
 def _figures(
-    fits: list[MuscleFit], pairs: Mapping[str, Mapping[str, Matched]], emg: Emg, config: EmgConfig
+    fits: list[MuscleFit], pairs: Mapping[str, Mapping[str, Matched]], emg: Emg, config: EmgConfig, levels: Levels
 ) -> tuple[StudyFigure, ...]:
+    unit, _ = levels.units(fits[0].trials, FEWEST_UNITS)
     how = how_made(emg, config)
     n = fits[0].mae.n
     shown = [
         StudyFigure(
             "emg_error",
             errors_by_condition(fits),
-            f"Mean absolute error between simulated muscles and EMG envelopes; dots: trials (n = {n}), bars: "
-            f"{100 * fits[0].mae.level:g} % intervals over trials (studentised bootstrap, {config.resamples} "
-            f"resamples). {how}",
+            f"Mean absolute error between simulated muscles and EMG envelopes; dots: {len(fits[0].trials)} trials, "
+            f"bars: {100 * fits[0].mae.level:g} % intervals over {unit} (studentised bootstrap, {config.resamples} "
+            f"resamples, n = {n}). {how}",
         )
     ]
     for signal in config.signals:
@@ -151,10 +155,15 @@ def _figures(
                 f"emg_average_{signal}",
                 averages(pairs[signal], signal),
                 f"Average over trials of EMG and simulated {signal}, shaded: standard error of the mean over trials "
-                f"(n = {n}). {how}",
+                f"(n = {len(fits[0].trials)}). {how}",
             )
         )
     signal = config.signals[0]
+    heat = (
+        f"All {len(fits[0].trials)} trials, a row each in their order: EMG and simulated {signal}; colours of one "
+        f"scale for each muscle. {how}"
+    )
+    shown.append(StudyFigure(f"emg_heat_{signal}", heat_maps(pairs[signal]), heat))
     caption = f"Single trials, spread evenly over the recording: EMG and simulated {signal}. {how}"
     return (*shown, StudyFigure("emg_trials", single_trials(pairs[signal], signal), caption))
 
@@ -275,6 +284,27 @@ def _average(axis: Axes, series: TrialSeries, column: int, name: str, colour: st
     time = 1e3 * series.times(int(np.argmax(series.lengths)))
     axis.plot(time, mean, color=colour, label=name)
     axis.fill_between(time, mean - sem, mean + sem, color=colour, alpha=0.25, linewidth=0)
+
+
+def heat_maps(pairs: Mapping[str, Matched]) -> Figure:
+    """All trials as rows over time: EMG and each condition, a row of panels a muscle."""
+    with drawing():
+        recorded = next(iter(pairs.values())).second
+        sides = {"EMG": recorded} | {name: both.first for name, both in pairs.items()}
+        muscles = recorded.channels
+        figure, axes = panels(2.3 * len(sides) + 0.8, 1.9 * len(muscles) + 0.4, rows=len(muscles), columns=len(sides))
+        for column, (row, muscle) in enumerate(zip(axes, muscles, strict=True)):
+            images = [series.padded()[..., column] for series in sides.values()]
+            top = max(float(np.nanmax(image)) for image in images)
+            for axis, (name, series), image in zip(row, sides.items(), images, strict=True):
+                end = 1e3 * (series.start_s[0] + image.shape[1] / series.rate_hz)
+                extent = (1e3 * float(series.start_s[0]), end, len(image) + 0.5, 0.5)
+                drawn = axis.imshow(image, aspect="auto", cmap=SEQUENTIAL, vmin=0, vmax=top, extent=extent)
+                axis.set_title(label(name) if row is axes[0] else "")
+            row[0].set_ylabel(f"{muscle}\ntrial")
+            figure.colorbar(drawn, ax=row, shrink=0.8)
+        axes[-1][0].set_xlabel("time (ms)")
+        return figure
 
 
 SHOWN_TRIALS = 6

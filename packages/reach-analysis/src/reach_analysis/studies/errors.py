@@ -105,7 +105,7 @@ def clips_by_set(rollouts: Rollouts) -> dict[str, np.ndarray]:
 
 def _rows(kinds: Mapping[str, Deviation], unit: str, config: ErrorsConfig, rollouts: Rollouts) -> list[dict[str, Any]]:
     """One row a set of clips, kind and region, and one a joint or keypoint."""
-    resampling = Resampling(config.resamples, seed=config.seed)
+    resampling = Resampling(config.resamples, seed=config.seed).of(rollouts.levels, rollouts.trials)
     finished = np.array([reason is None for reason in rollouts.ended])
     rows = []
     for (clips, chosen), (kind, deviation) in product(clips_by_set(rollouts).items(), kinds.items()):
@@ -119,7 +119,7 @@ def _rows(kinds: Mapping[str, Deviation], unit: str, config: ErrorsConfig, rollo
                 known = values[np.isfinite(values)]
                 if not len(known):
                     continue
-                mean = mean_of(trial_means(deviation, names)[chosen], unit, resampling, least=0.0)
+                mean = mean_of(np.where(chosen, trial_means(deviation, names), np.nan), unit, resampling, least=0.0)
                 rows.append({
                     "clips": clips, "error": kind, "level": level, "name": name, "unit": unit, "trials": mean.n,
                     "samples": len(known), "reached_end": float(finished[chosen].mean()), **mean.row("mean"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -11,13 +11,15 @@ import numpy as np
 from reach_analysis._common.errors import ConfigError
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import ForecastConfig
+from reach_analysis.data.levels import Levels
 from reach_analysis.data.rollouts import Rollouts
-from reach_analysis.figures.forecasts import Traces, forecast_scores, forecast_sweeps, forecast_traces
+from reach_analysis.figures.forecasts import Traces, forecast_map, forecast_scores, forecast_sweeps, forecast_traces
 from reach_analysis.forecasting.assessment import AssessmentSettings, Nonlinearity, Task, assess, nonlinearity
 from reach_analysis.forecasting.embedding import Lags, TrialData
 from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid
 from reach_analysis.forecasting.lag_sweep import SweepPoint, sweep
 from reach_analysis.statistics.correlation import Measure
+from reach_analysis.statistics.estimates import FEWEST_UNITS
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.statistics.permutation import holm
 from reach_analysis.statistics.score import Score
@@ -36,6 +38,10 @@ QUESTION = (
 
 SWEEP_E, SWEEP_TAU, SWEEP_TP = 10, 5, 10
 """Largest values of the sweeps."""
+MAP, MAP_E = "E and tau", 6
+"""Name of the sweep of E and tau together, and its largest E: larger ones leave few samples with long lags."""
+PAPER_LAGS = (3, -1, 5)
+"""E, tau and Tp of paper A, section 3.6."""
 SHOWN_TRIALS = 5
 
 
@@ -54,9 +60,12 @@ def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> St
     """Forecast everything the settings ask for."""
     if not (config.E and config.tau and config.Tp):
         raise ConfigError("E, tau and Tp need at least one value each")
+    if config.protocol == "paper":
+        E, tau, Tp = PAPER_LAGS
+        config = replace(config, E=[E], tau=[tau], Tp=[Tp], own_lags=list(PAPER_LAGS), reference=True)
     rate = working_rate(rollouts, config.rate_hz)
     to_forecast, inputs, notes = questions(rollouts, config)
-    answers = [_answer(question, config, rate) for question in each(stage, "forecasts", to_forecast)]
+    answers = [_answer(question, config, rate, rollouts.levels) for question in each(stage, "forecasts", to_forecast)]
     scores = [score for answer in answers for score in answer.scores]
     rows = [_row(score) for score in scores]
     _adjust(rows)
@@ -81,7 +90,7 @@ def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> St
     )
 
 
-def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answer:
+def _answer(question: Question, config: ForecastConfig, rate_hz: float, levels: Levels) -> _Answer:
     folds = folds_at_most(question.data.ids, config.folds, config.seed)
     candidates = _candidates(question, config)
 
@@ -104,7 +113,9 @@ def _answer(question: Question, config: ForecastConfig, rate_hz: float) -> _Answ
         intervals=config.resamples > 0,
         seed=config.seed,
     )
-    task = Task(question.name, question.data, make, noise=question.noise, notes=question.notes, parameters=parameters)
+    ids = question.data.ids
+    task = Task(question.name, question.data, make, strata=levels.strata(ids), units=levels.units(ids, FEWEST_UNITS)[1],
+                noise=question.noise, notes=question.notes, parameters=parameters)  # fmt: skip
     usual = max(dict.fromkeys(chosen), key=chosen.count)
     return _Answer(
         question,
@@ -125,12 +136,13 @@ def _candidates(question: Question, config: ForecastConfig) -> tuple[Lags, ...]:
 
 
 def _sweeps(question: Question, config: ForecastConfig, folds: np.ndarray) -> dict[str, list[SweepPoint]]:
-    """The sweeps of paper A, Fig. 4: one of E, tau and Tp at a time, the others at 3, -1 and 1."""
+    """The sweeps of paper A, Fig. 4: E, tau and Tp one at a time, the others at 3, -1 and 1; and E and tau together."""
     result = {}
     for name, candidates in (
         ("E", grid(range(1, SWEEP_E + 1))),
         ("tau", grid((3,), range(-1, -SWEEP_TAU - 1, -1))),
         ("Tp", grid((3,), (-1,), range(1, SWEEP_TP + 1))),
+        (MAP, grid(range(1, MAP_E + 1), range(-1, -SWEEP_TAU - 1, -1))),
     ):
         longest = int(question.data.lengths.max())
         fitting = [lags for lags in candidates if lags.reach[1] - lags.reach[0] + 1 < longest]
@@ -238,11 +250,18 @@ def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> 
         points = {answer.question.name: answer.sweeps for answer in answers}
         curves = {answer.question.name: answer.nonlinear for answer in answers if answer.nonlinear is not None}
         caption = (
-            "Sweeps of E (tau = -1, Tp = 1), tau (E = 3, Tp = 1) and Tp (E = 3, tau = -1), Pearson's r on the samples "
-            "that every point of a sweep can predict, and S-map against theta. Exploratory: a score at the best "
-            f"point of a sweep is not a test. {how}"
+            "Sweeps of E (tau = -1, Tp = 1), tau (E = 3, Tp = 1) and Tp (E = 3, tau = -1), Spearman's rho on the "
+            "samples that every point of a sweep can predict, and Pearson's r of S-map against theta. Exploratory: a "
+            f"score at the best point of a sweep is not a test. {how}"
         )
         shown.append(StudyFigure("forecast_sweeps", forecast_sweeps(points, curves), caption))
+        together = {name: by_name[MAP] for name, by_name in points.items() if MAP in by_name}
+        if together:
+            caption = (
+                "E and tau together (Tp = 1), Spearman's rho on the samples that every point of a map can predict; "
+                f"ring: the largest. Exploratory: a score at the best point is not a test. {how}"
+            )
+            shown.append(StudyFigure("forecast_map", forecast_map(together), caption))
     return tuple(shown)
 
 
@@ -254,7 +273,8 @@ def facts(study: Study) -> dict[str, Fact]:
             out[f"{name}/spearman"] = fact(row, "value", "")
     sweeps: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in study.results["sweeps"]:
-        sweeps.setdefault((row["question"], row["swept"]), []).append(row)
+        if row["swept"] != MAP:
+            sweeps.setdefault((row["question"], row["swept"]), []).append(row)
     for (question, swept), points in sweeps.items():
         best = max(points, key=lambda row: row["pearson"])
         if name := _fact_name(question):

@@ -69,10 +69,13 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
     activity = simulated(rollouts, config.signal, targets, rate)
     control = simulated(rollouts, "ctrl", list(rollouts.names["actuator"]), rate)
     emg, inputs = None, []
+    also: list[TrialSeries] = []
     if config.emg:
         emg, inputs, said = _recorded(rollouts, config, rate)
         notes += said
-    stacks, trials = common_window([pose, activity, control, *([emg.envelope] if emg else [])])
+        followed = rollouts.series("qpos_ref" if config.reference else "qpos").select(joints)
+        also = [emg.envelope, resample(over_steps(followed), rate)]
+    stacks, trials = common_window([pose, activity, control, *also])
     notes += _lost(rollouts, trials)
     still = [name for name, column in zip(targets, np.moveaxis(stacks[1], 2, 0), strict=True) if not np.ptp(column) > 0]
     if still:
@@ -81,11 +84,12 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
     names = tuple(f"{name} ({config.signal})" for name in targets)
     to_forecast = [_Wanted(names, stacks[1], "joints", stacks[0], notes=(circular,))]
     if emg:
-        predictors = np.concatenate([stacks[0], _varying(stacks[2])], axis=2)
+        predictors = np.concatenate([stacks[4], _varying(stacks[2])], axis=2)
         chain = replace(emg.chain, samples=None)
         noise = _Filtered(chain, emg.raw_rate_hz, len(trials), stacks[3].shape[1])
         names = tuple(f"{name} EMG" for name in emg.envelope.channels)
-        to_forecast.append(_Wanted(names, stacks[3], "joints and control", predictors, noise))
+        source = "reference joints and control" if config.reference else "joints and control"
+        to_forecast.append(_Wanted(names, stacks[3], source, predictors, noise))
     most = max(1, config.largest_dimension // PAPER_E)
     return ([question for wanted in to_forecast for question in _questions(wanted, list(trials), most)], inputs, notes)
 

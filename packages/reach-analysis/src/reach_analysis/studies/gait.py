@@ -66,7 +66,8 @@ def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
     feet = _feet(rollouts, config)
     tick(1)
     resampling = Resampling(config.resamples, seed=config.seed)
-    rows = _foot_rows(feet, config, resampling)
+    _, units = rollouts.levels.units(rollouts.trials, FEWEST_UNITS)
+    rows = _foot_rows(feet, config, resampling, units)
     joints = _joints(rollouts, feet, config)
     tick(1)
     cycle_rows = [
@@ -74,7 +75,7 @@ def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
          "end_s": float(feet.cycles.end_s[i])}
         for i in range(len(feet.cycles))
     ]  # fmt: skip
-    duration = over_trials(feet.cycles.end_s - feet.cycles.begin_s, feet.cycles.trial, "s", resampling)
+    duration = over_trials(feet.cycles.end_s - feet.cycles.begin_s, units[feet.cycles.trial], "s", resampling)
     n_trials = len(np.unique(feet.cycles.trial))
     still = [row["foot"] for row in rows if not row["own_cycles"]]
     results = {
@@ -150,15 +151,17 @@ def _lead(names: Sequence[str]) -> str:
     raise ConfigError(f"lead is not set, and none of {shorten(list(names))} is recognised as the left forefoot; set it")
 
 
-def _foot_rows(feet: _Feet, config: GaitConfig, resampling: Resampling) -> list[dict[str, Any]]:
+def _foot_rows(
+    feet: _Feet, config: GaitConfig, resampling: Resampling, units: Int[np.ndarray, " trial"]
+) -> list[dict[str, Any]]:
     shortest, longest = _edges(config.cycle_s)
     rows = []
     for name, series in feet.contacts.items():
         own = find_cycles(feet.stances[name], series, shortest, longest)
-        duty = over_trials(duty_factors(feet.stances[name], series, own), own.trial, "1", resampling)
+        duty = over_trials(duty_factors(feet.stances[name], series, own), units[own.trial], "1", resampling)
         lags = phase_lags(feet.stances[name], series, feet.cycles)
         _, agreement = circular_mean(lags)
-        lag = phase_over_trials(lags, feet.cycles.trial, resampling)
+        lag = phase_over_trials(lags, units[feet.cycles.trial], resampling)
         touching = int(np.isfinite(lags).sum())
         rows.append({
             "foot": name, "own_cycles": len(own), **duty.row("duty_factor", "duty"), **lag.row("phase_lag", "phase"),

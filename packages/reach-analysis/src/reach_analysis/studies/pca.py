@@ -8,10 +8,10 @@ from reach_analysis._common.errors import DataError, shorten
 from reach_analysis._common.figures import layer_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import PcaConfig
-from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.data.rollouts import SPEED, Rollouts
 from reach_analysis.figures.representation import trajectories, variance_by_layer
 from reach_analysis.representation.pca import LayerPca, colour_values, delay_windows, explained_intervals, layer_pca
-from reach_analysis.statistics.estimates import NO_INTERVAL, Interval
+from reach_analysis.statistics.estimates import FEWEST_UNITS, NO_INTERVAL, Interval
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
 from reach_analysis.studies.study import Study, StudyFigure, each
@@ -27,9 +27,12 @@ QUESTION = (
 def run(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
     """Components of every layer of the settings."""
     layers, rows, notes = _layers(rollouts, config, stage)
-    positions = rollouts.series("qpos")
-    units = dict(zip(positions.channels, rollouts.column_units("qpos"), strict=True))
     joint = config.colour_by or usual_colour(rollouts)
+    if joint == SPEED:
+        positions, units = rollouts.speed(), {SPEED: "m/s"}
+    else:
+        positions = rollouts.series("qpos")
+        units = dict(zip(positions.channels, rollouts.column_units("qpos"), strict=True))
     colours = [colour_values(positions, joint, layer.scores) for layer in layers]
     window = f" Windows of {config.window_frames} frames." if config.window_frames > 1 else ""
     counts = f"n = {layers[0].n_trials} trials, {layers[0].n_samples} samples; mean removed, no scaling.{window}"
@@ -47,14 +50,18 @@ def run(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
                 f"hidden layer, and (orange) the part of the variance of left-out trials that components of the "
                 f"others account for, {min(config.folds, layers[0].n_trials)} folds of trials. {counts}",
             ),
-            StudyFigure(
-                "pca_trajectories",
-                trajectories(layers, colours, f"{joint} ({units[joint]})"),
-                f"Each trial in the space of the first three components, coloured by {joint}. {counts} A shape in "
-                "three components is not evidence of a topology.",
+            *(
+                StudyFigure(
+                    name,
+                    trajectories(layers, colours, f"{joint} ({units[joint]})", three_d=count == 3),
+                    f"Each trial in the space of the first {count} components, coloured by {joint}. {counts} A shape "
+                    f"in {count} components is not evidence of a topology.",
+                )
+                for name, count in ((("pca_windows_3d", 3), ("pca_windows_2d", 2)) if window
+                                    else (("pca_trajectories", 3),))
             ),
         ),
-    )
+    )  # fmt: skip
 
 
 def usual_colour(rollouts: Rollouts) -> str:
@@ -83,7 +90,8 @@ def _layers(
         fold = folds[[rollouts.trials.index(trial) for trial in series.trials]]
         layers.append(layer_pca(series, config.components, fold))
         count = len(layers[-1].explained)
-        intervals = explained_intervals(series, count) if config.resamples else [NO_INTERVAL] * (count + 1)
+        _, units = rollouts.levels.units(series.trials, FEWEST_UNITS)
+        intervals = explained_intervals(series, count, units=units) if config.resamples else [NO_INTERVAL] * (count + 1)
         rows.append(_row(layers[-1], intervals))
     if not layers:
         raise DataError(f"{rollouts.path}: {shorten(flat)}: does not vary, so there are no principal components")

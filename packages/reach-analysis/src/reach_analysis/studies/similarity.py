@@ -44,9 +44,10 @@ def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> 
         notes.append(f"Constant, and left out: {', '.join(flat)}.")
         series = {name: one for name, one in series.items() if name not in flat}
     names = list(series)
-    stacks = dict(zip(names, common_window(list(series.values())).stacks, strict=True))
+    shared = common_window(list(series.values()))
+    stacks = dict(zip(names, shared.stacks, strict=True))
     first = next(iter(stacks.values()))
-    orders = exchanges(len(first), config.draws, config.seed)
+    orders = exchanges(len(first), config.draws, config.seed, rollouts.levels.strata(shared.trials))
     pairs = list(combinations(names, 2))
     result: list[Similarity] = []
     axes = {name: main_axes(stack, name) for name, stack in stacks.items()}

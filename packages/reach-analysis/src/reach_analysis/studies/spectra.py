@@ -53,7 +53,9 @@ def run(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stage 
         powers[name] = band_power(series, config.low_hz, config.high_hz)
         densities[name] = mean_spectrum(series)
         thirds[name] = power_by_thirds(series, powers[name].low_hz, powers[name].high_hz)
-    rows = [row for name, power in powers.items() for row in _rows(name, power, thirds[name], resampling)]
+    rows = []
+    for name, power in powers.items():
+        rows += _rows(name, power, thirds[name], resampling.of(conditions[name].levels, power.trials))
     cut, left_out = over_shared_steps(conditions)
     if left_out:
         notes.append(f"Differences leave out {left_out} steps that some controllers took and others did not.")
@@ -113,7 +115,8 @@ def _differences(
         if not rows[0]:
             continue
         values = [power.power.mean(axis=1)[places] for power, places in zip((one, two), rows, strict=True)]
-        result = paired_difference(values[0], values[1], "1", resampling)
+        units = resampling.of(conditions[first].levels, [one.trials[place] for place in rows[0]])
+        result = paired_difference(values[0], values[1], "1", units)
         names = {"first": first, "second": second, "trials": result.estimate.n}
         out.append(names | result.estimate.row("difference", "") | {"p": result.p})
     tested = [row for row in out if np.isfinite(row["p"])]

@@ -15,7 +15,8 @@ from reach_analysis._common.figures import save
 from reach_analysis._common.files import output_folder, write_json, write_table
 from reach_analysis._common.progress import Stage
 from reach_analysis._common.system import environment
-from reach_analysis.data.rollouts import file_sha256
+from reach_analysis.data.rollouts import Rollouts, file_sha256
+from reach_analysis.statistics.estimates import FEWEST_UNITS
 
 _log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -70,6 +71,11 @@ class Study:
         }
         write_json(folder / f"{self.name}.json", record)
         _log.info("results in %s", folder)
+
+
+def levels_note(rollouts: Rollouts) -> str:
+    """What intervals of these rollouts are over, where they have levels; else empty."""
+    return rollouts.levels.note(rollouts.trials, FEWEST_UNITS)
 
 
 def each(stage: Stage, name: str, items: Collection[Item]) -> Iterator[Item]:

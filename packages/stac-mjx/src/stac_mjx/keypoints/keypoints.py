@@ -49,6 +49,8 @@ class Keypoints:
     """Name -> time from the start of each clip, seconds."""
     labels: tuple[str, ...] = ()
     """Label of each clip (the target of a reach); empty where unknown."""
+    synthetic: bool = False
+    """Whether the movement was computed, not recorded."""
 
     @property
     def n_frames(self) -> int:

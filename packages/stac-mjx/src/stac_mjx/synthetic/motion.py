@@ -126,6 +126,7 @@ def record(
         names=body.marker_names,
         unit="m",
         notes=("synthetic: poses and offsets are known",),
+        synthetic=True,
         **clips,
     )
     return Truth(qpos, offsets, positions, outliers & ~missing, keypoints)

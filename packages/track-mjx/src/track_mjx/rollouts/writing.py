@@ -125,6 +125,7 @@ def _file_info(setup: Setup, n_cases: int, config: RolloutConfig) -> FileInfo:
         source_files=(Source(source.path, source.sha256),),
         history=f"{now()} {generator()} rollout",
         random_seed=config.seeds[0] if len(config.seeds) == 1 and not config.deterministic else None,
+        synthetic=source.synthetic,
         root_body=arena.root_body,
         end_effectors=tuple(arena.end_effectors),
         config_yaml=config_yaml(setup.config),

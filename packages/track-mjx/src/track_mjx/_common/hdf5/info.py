@@ -48,6 +48,8 @@ class FileInfo:
     """One line per program run; empty: one line of this program is written."""
     random_seed: int | None = None
     """Seed of all random choices, None where there were none."""
+    synthetic: int | None = None
+    """1 where the movement was computed, not recorded."""
     subject_id: str | None = None
     session_id: str | None = None
     git_commit: str | None = None
@@ -98,6 +100,7 @@ def info_attributes(info: FileInfo, kind: str) -> dict[str, Any]:
         "rate_hz": None if info.rate_hz is None else float(info.rate_hz),
         "source_files": json.dumps([{"name": s.path.name, "sha256": s.sha256} for s in info.source_files]),
         "random_seed": info.random_seed,
+        "synthetic": info.synthetic,
         "subject_id": info.subject_id,
         "session_id": info.session_id,
         "root_body": info.root_body,

@@ -1,0 +1,93 @@
+"""Levels above trials, such as sessions and animals: the units that intervals are over, and what trials stay within.
+
+Trials of one animal are alike, so an interval over trials says how certain the mean of these animals is, not that of
+others. Intervals are over the outermost level with enough units, whose trials then count together (Davison and Hinkley
+1997, section 3.8: of clustered data the outermost level is resampled, its parts are kept). Tests exchange trials within
+the innermost level only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from reach_analysis._common.errors import ConfigError, DataError, raise_all, shorten
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Which animal, session, ... each trial belongs to; without levels trials are the units."""
+
+    names: tuple[str, ...] = ()
+    """Levels, outermost first."""
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Trial -> its label at each level."""
+
+    def units(self, trials: Sequence[str], fewest: int) -> tuple[str, Int[np.ndarray, " trial"]]:
+        """Name and numbers of the units of trials: of the outermost level with at least `fewest`, else the trials."""
+        for depth, name in enumerate(self.names, 1):
+            numbers = self._numbers(trials, depth)
+            if len(np.unique(numbers)) >= fewest:
+                return f"{name}s", numbers
+        return "trials", np.arange(len(trials))
+
+    def strata(self, trials: Sequence[str]) -> Int[np.ndarray, " trial"]:
+        """Number of the innermost unit of each trial; all 0 without levels."""
+        return self._numbers(trials, len(self.names)) if self.names else np.zeros(len(trials), dtype=int)
+
+    def _numbers(self, trials: Sequence[str], depth: int) -> Int[np.ndarray, " trial"]:
+        labels = [self.labels[trial][:depth] for trial in trials]
+        known = list(dict.fromkeys(labels))
+        return np.array([known.index(label) for label in labels], dtype=int)
+
+    def note(self, trials: Sequence[str], fewest: int) -> str:
+        """What intervals are over, and what tests keep; empty without levels."""
+        if not self.names:
+            return ""
+        counts = [len(np.unique(self._numbers(trials, depth))) for depth in range(1, len(self.names) + 1)]
+        there = ", ".join(f"{count} {name}s" for name, count in zip(self.names, counts, strict=True))
+        unit, _ = self.units(trials, fewest)
+        few = "" if unit == f"{self.names[0]}s" else (
+            f" Fewer than {fewest} {self.names[0]}s give no interval, so nothing is said about others.")  # fmt: skip
+        count = "" if unit == "trials" else ", which the columns named trials count"
+        return (f"{there}, {len(trials)} trials: intervals and signs of differences are over {unit}{count}; trials are "
+                f"exchanged within {self.names[-1]}s.{few}")  # fmt: skip
+
+
+def levels_of(patterns: Any, trials: Sequence[str], clip_names: Sequence[str], where: str) -> Levels:
+    """Levels of trials whose patterns are found in the names of their clips.
+
+    Raises:
+        ConfigError: when `patterns` is not a map from name to regular expression.
+        DataError: when a pattern finds nothing in a name, or is not a regular expression with one group.
+    """
+    if not patterns:
+        return Levels()
+    if not isinstance(patterns, Mapping):
+        raise ConfigError(f"levels: expected a map from level to regular expression, got {patterns!r}")
+    found = [found_in(str(pattern), clip_names, where, f"levels.{name}") for name, pattern in patterns.items()]
+    return Levels(tuple(map(str, patterns)), dict(zip(trials, zip(*found, strict=True), strict=True)))
+
+
+def found_in(pattern: str, names: Sequence[str], where: str, what: str) -> tuple[str, ...]:
+    """What a regular expression with one group finds in each name.
+
+    Raises:
+        DataError: when it is invalid, or finds nothing in a name.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise DataError(f"{what} {pattern!r} is not a regular expression: {error}") from error
+    hits = [compiled.search(name) for name in names]
+    lost = [name for name, hit in zip(names, hits, strict=True) if hit is None]
+    problems = [f"{what} {pattern!r} finds nothing in {shorten(lost, 4)}"] if lost else []
+    if compiled.groups != 1:
+        problems.append(f"{what} {pattern!r} needs exactly one group in parentheses")
+    raise_all(DataError, where, problems)
+    return tuple(hit[1] or "" for hit in hits if hit is not None)

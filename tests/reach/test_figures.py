@@ -1,0 +1,43 @@
+"""The page of a paper's figures: what the files allow is drawn, everything else is named with what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from reach_analysis.cli import main
+from reach_analysis.report.paper_figures import paper_figures
+from reach_analysis.verbs import STUDIES
+from synthetic.walk import WalkSettings, write_walks
+
+
+@pytest.mark.parametrize("paper", ["A", "B"])
+def test_every_figure_names_a_chapter_or_what_draws_it(paper: str) -> None:
+    entries = paper_figures(paper)
+    assert len({entry.where for entry in entries}) == len(entries)
+    for entry in entries:
+        assert entry.needs
+        assert bool(entry.chapter) == bool(entry.drawn), entry.where
+        assert entry.chapter in ("", *STUDIES), entry.where
+
+
+def test_the_figures_of_a_walk_are_drawn_and_the_others_named(tmp_path: Path, refuses: Callable[..., str]) -> None:
+    assert "paper" in refuses("figures", "paper=C")
+    write_walks(tmp_path / "walk.h5", WalkSettings(n_clips=5, duration_s=2.0, hazard_per_s=0.3, seed=2))
+    out = tmp_path / "out"
+    assert main(["figures", "paper=B", f"rollouts={tmp_path}/walk.h5", f"out={out}"]) == 0
+    found = {one["figure"]: one for one in json.loads((out / "figures.json").read_text())["figures"]}
+    assert found.keys() == {entry.where for entry in paper_figures("B")}
+    drawn = {where for where, one in found.items() if one["captions"]}
+    assert {"2a, 3a-d", "2c", "2d", "5b, 5c"} <= drawn
+    assert all(bool(one["captions"]) != bool(one["missing"]) for one in found.values())
+    assert "clips=clips.h5" in found["2b"]["missing"]
+    assert "track-mjx bench" in found["4c, S4"]["missing"]
+    page = (out / "figures.html").read_text()
+    assert page.count("<figure ") == sum(len(one["captions"]) for one in found.values()) > 4
+    assert page.count('class="absent"') == len(found) - len(drawn)
+    for one in found.values():
+        for name in one["captions"]:
+            assert (out / "figures" / f"{name}.svg").is_file()
