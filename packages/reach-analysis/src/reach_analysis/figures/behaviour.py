@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from reach_analysis._common.figures import BLUE, CYCLE, GREY, INK, LIGHT, ORANGE, drawing, label, panels
+from reach_analysis._common.figures import BLUE, CYCLE, GREY, INK, LIGHT, ORANGE, SEQUENTIAL, drawing, label, panels
 from reach_analysis._common.survival import Survival
 from reach_analysis.figures import grid
 
@@ -148,21 +148,31 @@ def gait_cycles(joints: Sequence[JointCycle]) -> Figure:
         return figure
 
 
-def footfalls(rows: Sequence[tuple[str, Sequence[tuple[float, float]]]], duration_s: float, title: str) -> Figure:
-    """Raster of stances: a bar while a foot is in contact.
+def footfalls(
+    rows: Sequence[tuple[str, Sequence[tuple[float, float]]]],
+    duration_s: float,
+    title: str,
+    reward: Float[np.ndarray, " step"],
+) -> Figure:
+    """Raster of stances, a bar while a foot is in contact, and the reward as a strip below (paper B, Fig. 5c).
 
     Args:
         rows: foot -> (begin, end) of each stance, s.
         duration_s: length of the time axis.
         title: which trial is shown.
+        reward: reward of each step over that time.
     """
     with drawing():
-        figure, axes = panels(6.4, 0.9 + 0.33 * len(rows))
+        figure, axes = panels(6.4, 1.2 + 0.33 * len(rows))
         axis = axes[0][0]
+        low, high = float(reward.min(initial=0.0)), float(reward.max(initial=1e-9))
+        strip = (0, duration_s, len(rows) + 0.35, len(rows) - 0.35)
+        drawn = axis.imshow(reward[None], aspect="auto", cmap=SEQUENTIAL, vmin=low, vmax=high, extent=strip)
+        figure.colorbar(drawn, ax=axis, label="reward")
         for place, (_, stance) in enumerate(rows):
             axis.broken_barh([(begin, end - begin) for begin, end in stance], (place - 0.35, 0.7), color=INK)
-        axis.set_yticks(range(len(rows)), [label(foot, 16) for foot, _ in rows])
-        axis.invert_yaxis()
+        axis.set_yticks(range(len(rows) + 1), [*(label(foot, 16) for foot, _ in rows), "reward"])
+        axis.set_ylim(len(rows) + 0.6, -0.6)
         axis.set_xlim(0, duration_s)
         axis.set_xlabel("time (s)")
         axis.set_title(title, color=GREY)

@@ -89,7 +89,7 @@ def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
         results=results,
         inputs=(rollouts.path,),
         tables={"gait_feet": rows, "gait_joints": results["joints"], "gait_cycles": cycle_rows},
-        figures=_figures(feet, joints, config, n_trials),
+        figures=_figures(feet, joints, config, n_trials, rollouts.series("reward")),
         notes=tuple(_notes(feet, still, n_trials, config)),
     )
 
@@ -240,7 +240,9 @@ def _joint_row(joint: JointCycle) -> dict[str, Any]:
     }
 
 
-def _figures(feet: _Feet, joints: list[JointCycle], config: GaitConfig, n_trials: int) -> tuple[StudyFigure, ...]:
+def _figures(
+    feet: _Feet, joints: list[JointCycle], config: GaitConfig, n_trials: int, reward: TrialSeries
+) -> tuple[StudyFigure, ...]:
     counts = f"n = {len(feet.cycles)} cycles of {feet.lead} in {n_trials} trials"
     how = f"contacts and gaps shorter than {1e3 * config.shortest_stance_s:g} ms removed"
     trial = int(np.bincount(feet.cycles.trial).argmax())
@@ -250,8 +252,9 @@ def _figures(feet: _Feet, joints: list[JointCycle], config: GaitConfig, n_trials
     shown = [
         StudyFigure(
             "gait_footfalls",
-            footfalls(rows, duration, f"trial {lead.trials[trial]}"),
-            f"Footfalls of the trial with the most cycles: black while a foot is in contact ({how}).",
+            footfalls(rows, duration, f"trial {lead.trials[trial]}", reward.values[trial][:, 0]),
+            f"Footfalls of the trial with the most cycles: black while a foot is in contact ({how}); below: "
+            "the reward of each step.",
         )
     ]
     if joints:
