@@ -133,7 +133,12 @@ def register(
     if used is None:
         tick, mode = stage("calibrate", config.calibration.max_rounds), config.alignment.mode
         calibration = calibrate(
-            solver, observation, config.calibration, mode=mode, seed=config.seed, progress=lambda _e: tick(1)
+            solver,
+            observation,
+            config.calibration,
+            mode=mode,
+            seed=config.seed,
+            progress=lambda error: tick(1, f"{error:.3f} mm"),
         )
         used = KnownOffsets(calibration.offsets, calibration.T_body_recording, (), calibration.errors.covariance)
         timings["calibrate_s"] = time.perf_counter() - begin

@@ -45,7 +45,7 @@ class RolloutPage:
         self._read = 0.0
         self._load()
         web.look_from(
-            server, 0.5 * (len(self.views) - 1) * np.array([0.88, 0.66, 0.0]), 0.3 + 0.3 * max(len(self.views), 1)
+            server, 0.5 * (len(self.views) - 1) * np.array([0.88, 0.66, 0.0]), 0.35 + 0.35 * max(len(self.views), 1)
         )
         self._add_controls()
         self.go(0)
