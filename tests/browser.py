@@ -104,6 +104,11 @@ class Page:
         """Wait until an expression is true, and return it."""
         return until(lambda: self.evaluate(script), seconds, script)
 
+    def drawn(self, pictures: int = 3) -> None:
+        """Wait until the page has been drawn some times."""
+        for _ in range(pictures):
+            self.evaluate("new Promise((done) => requestAnimationFrame(() => done(true)))")
+
     def picture(self, path: Path) -> None:
         """Save a screenshot."""
         path.parent.mkdir(parents=True, exist_ok=True)

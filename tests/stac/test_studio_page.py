@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -69,19 +69,17 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
     plain = leg_config(tmp_path)
     config = StudioConfig(**vars(plain), studio=WorkConfig(port=0, browser=False))
     out = tmp_path / "studio"
-    pictures = repository / ".pytest_cache" / "studio"
+    pictures = repository / ".pytest_cache" / "studio"  # those of docs/studio.md are made here
     with chromium(tmp_path) as tab, running(config, out) as (studio, address):
         page = tab()
         page.open(address)
         page.wait(GO_TO, 60)
         until(studio.server.get_clients, 60)
         page.wait("document.querySelector('canvas') !== null")
-        time.sleep(4)  # software rendering needs some time for the first pictures
+        page.drawn()
         for keypoint, body in (("Hip", "femur"), ("Knee", "tibia"), ("Ankle", "foot")):
-            page.click(*pixel(studio, page, point_of(studio, keypoint)))
-            until(lambda name=keypoint: studio.selected == name, 10, f"{keypoint} selected")
-            page.click(*pixel(studio, page, middle_of(studio, body)))
-            until(lambda name=keypoint: name in studio.session.pairs, 10, f"{keypoint} paired")
+            click_until(studio, page, point_of(studio, keypoint), lambda name=keypoint: studio.selected == name)
+            click_until(studio, page, middle_of(studio, body), lambda name=keypoint: name in studio.session.pairs)
             assert studio.session.pairs[keypoint].body == body
         page.picture(pictures / "pair.png")
         page.press("All by name")
@@ -128,7 +126,7 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
         other.wait(GO_TO, 60)
         other.key(" ", "Space")
         until(lambda: studio.playing, 10)
-        time.sleep(5)
+        other.drawn()
         other.picture(pictures / "large.png")
         until(lambda: (out / AUTOSAVE).is_file(), 5)
         kept = studio.session.pairs
@@ -140,6 +138,16 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
     again.server.stop()
     assert again.session.pairs == kept
     assert "continued" in notes[0]
+
+
+def click_until(studio: Studio, page: Page, point: np.ndarray, ready: Callable[[], bool]) -> None:
+    """Click a point of the scene; again where software rendering had not drawn it yet."""
+    for _ in range(5):
+        page.click(*pixel(studio, page, point))
+        with suppress(AssertionError):
+            until(ready, 4)
+            return
+    raise AssertionError(f"a click on {point} did nothing")
 
 
 def drag_an_offset(studio: Studio, page: Page) -> None:
