@@ -344,7 +344,8 @@ class Panels:
 def _summary(solved: Solved, session: Session) -> str:
     """Return the figures of a fit; what a fit of everything shows is what ``fit_summary.json`` holds."""
     if solved.registration is None:
-        return f"frame {solved.frames[0]}: mean error {np.nanmean(solved.clips.error_mm):.4f} mm"
+        what = f"frame {solved.frames[0]}" if len(solved.frames) == 1 else f"earlier fit of {len(solved.frames)} frames"
+        return f"{what}: mean error {np.nanmean(solved.clips.error_mm):.4f} mm"
     figures = solved.registration.summary()
     whole = "everything" if len(solved.frames) == session.recording.n_frames else f"{len(solved.frames)} frames"
     return (
