@@ -23,6 +23,8 @@ SELECTED = (0.85, 0.0, 0.55)
 _SIDES = {"left": to_rgb(BLUE), "right": to_rgb(ORANGE), "": to_rgb(GREEN)}
 _KEYPOINT, _SITE = 0.014, 0.009
 """Radii of keypoints and of markers on the body."""
+_HEIGHT_STEP = 0.4
+"""An animal is followed up and down in steps of this part of its size, so that the floor does not bob."""
 _APART = np.array([0.88, 0.66, 0.0])
 """Place of a recording that is shown next to the body, in sizes of the scene: to the right, as pages open."""
 
@@ -126,7 +128,9 @@ class Scene:
         names, pairs = session.recording.names, session.body.marker_names
         points = placed.T_body_recording.apply(session.points(frame))
         centre = placed.xpos[session.body.root]
-        self._origin = np.array([*centre[:2], self._home[2]]) if self.look.follow else self._home
+        step = _HEIGHT_STEP / self.per_m
+        followed = np.array([*centre[:2], step * np.round(centre[2] / step)])
+        self._origin = followed if self.look.follow else self._home
         shift = np.zeros(3)
         if self.look.apart and np.isfinite(points).any():
             shift = _APART / self.per_m + self._home - np.nanmean(points, axis=0)
