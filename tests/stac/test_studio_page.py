@@ -78,21 +78,22 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
         page.wait("document.querySelector('canvas') !== null")
         page.drawn()
         for keypoint, body in (("Hip", "femur"), ("Knee", "tibia"), ("Ankle", "foot")):
-            click_until(studio, page, point_of(studio, keypoint), lambda name=keypoint: studio.selected == name)
-            click_until(studio, page, middle_of(studio, body), lambda name=keypoint: name in studio.session.pairs)
+            ball, segment = point_of(studio, keypoint), middle_of(studio, body)
+            click_until(page, pixel(studio, page, ball), lambda name=keypoint: studio.selected == name)
+            click_until(page, pixel(studio, page, segment), lambda name=keypoint: name in studio.session.pairs)
             assert studio.session.pairs[keypoint].body == body
         page.picture(pictures / "pair.png")
         page.press("All by name")
-        until(lambda: len(studio.session.pairs) == len(PLACES), 10)
+        until(lambda: len(studio.session.pairs) == len(PLACES), 30)
         assert {name: marker.body for name, marker in studio.session.pairs.items()} == {
             name: body for name, (body, _) in PLACES.items()
         }
         page.press("Align")
         page.press("50 frames")
-        until(lambda: any(studio.session.config.alignment.translation), 10)
+        until(lambda: any(studio.session.config.alignment.translation), 30)
         studio.change(lambda s: s.with_alignment(mode="rigid"))
         page.press("Fit the scale to the recording")
-        until(lambda: studio.session.config.body.scale != 1, 10)
+        until(lambda: studio.session.config.body.scale != 1, 30)
         assert studio.session.config.body.scale == pytest.approx(SIZE, rel=0.25)
         page.picture(pictures / "align.png")
         drag_an_offset(studio, page)
@@ -110,13 +111,13 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
         assert solved.registration is not None
         shown = solved.registration.summary()["mean_error_mm"]
         page.wait(f"document.body.innerText.includes('mean error {shown:.4f} mm')")
+        page.drawn()
         x, y = page.place_of("document.querySelector('.u-over')")
-        page.click(x + 20, y)
-        until(lambda: studio.frame > 40, 10)
+        click_until(page, (x + 20, y), lambda: studio.frame > 40)
         page.picture(pictures / "fit.png")
         page.press("File")
         page.press("Save preset")
-        until(lambda: (out / "body" / "leg.yaml").is_file(), 10)
+        until(lambda: (out / "body" / "leg.yaml").is_file(), 30)
         page.picture(pictures / "file.png")
         page.open(address)  # a reloaded page shows the same state
         page.wait(GO_TO, 60)
@@ -124,8 +125,10 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
         other = tab()
         other.open(address, (1920, 1080))
         other.wait(GO_TO, 60)
+        until(lambda: len(studio.server.get_clients()) == 2, 60)
+        other.drawn()
         other.key(" ", "Space")
-        until(lambda: studio.playing, 10)
+        until(lambda: studio.playing, 30)
         other.drawn()
         other.picture(pictures / "large.png")
         until(lambda: (out / AUTOSAVE).is_file(), 5)
@@ -140,14 +143,14 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
     assert "continued" in notes[0]
 
 
-def click_until(studio: Studio, page: Page, point: np.ndarray, ready: Callable[[], bool]) -> None:
-    """Click a point of the scene; again where software rendering had not drawn it yet."""
+def click_until(page: Page, place: tuple[float, float], ready: Callable[[], bool]) -> None:
+    """Click a place; again where software rendering had not drawn yet what is there."""
     for _ in range(5):
-        page.click(*pixel(studio, page, point))
+        page.click(*place)
         with suppress(AssertionError):
-            until(ready, 4)
+            until(ready, 5)
             return
-    raise AssertionError(f"a click on {point} did nothing")
+    raise AssertionError(f"a click on {place} did nothing")
 
 
 def drag_an_offset(studio: Studio, page: Page) -> None:
