@@ -116,7 +116,7 @@ class RecordingSettings:
     emg: Any = None
     """EMG: a map from muscle to CSV file (a row for each trial), as {biceps: b.csv, triceps: t.csv}; or one NWB file;
     or recordings with all muscles (C3D, CSV with a column a channel, MATLAB): one file, a list or a pattern, as
-    'trials/*.c3d', a trial a file; or `synthetic` or `synthetic:CONDITION` (EMG made from the activation of a
+    'walk*.c3d', a trial a file; or `synthetic` or `synthetic:CONDITION` (EMG made from the activation of a
     condition, to check the method); empty: none."""
     trials: str | None = None
     """Table of the trials (CSV): when each reach starts in its row or file, or where trials are in one recording; empty
