@@ -66,6 +66,9 @@ class BodyConfig:
     parts: dict[str, list[str]] = field(default_factory=dict)
     """Part name -> bodies (all their joints) or joints solved together on their own keypoints before the whole
     body; ``*`` and ``?`` match any letters."""
+    segments: dict[str, list[str]] = field(default_factory=dict)
+    """Group name -> bodies whose lengths share one scale (`calibration.segments`), as both thighs; ``*`` and ``?``
+    match any letters."""
     end_effectors: list[str] = field(default_factory=list)
     """Bodies that touch the world or carry the task; for the controller."""
     skeleton: list[list[str]] = field(default_factory=list)
@@ -107,6 +110,13 @@ class KeypointsConfig:
     """Frames a clip, for files that hold several trials end to end; empty: the borders of the file."""
     clip_starts: list[int] = setting([], ge=0)
     """First frame of each clip in a file that holds several trials end to end."""
+    trials: str | None = None
+    """Table (CSV) of trials: trial_id, start_s and stop_s, and optionally clip, label, event_NAME_s and other labels.
+    Each row becomes a clip."""
+    window_event: str | None = None
+    """Event of `trials` around which trials are cut (NAME of a column event_NAME_s), instead of start_s and stop_s."""
+    window_s: list[float] = setting([-0.5, 0.5])
+    """Start and end of that window, seconds from the event."""
 
 
 @dataclass
@@ -160,6 +170,10 @@ class CalibrationConfig:
     """Solver iterations on the poses in each round."""
     regularization: float = setting(0.02, ge=0)
     """Pull of the regularised keypoints toward their initial offsets, in units of one observation a frame."""
+    segments: bool = False
+    """Also fit one scale for each group of `body.segments`; `clips.h5` and `offsets.h5` hold the scaled body."""
+    segment_sd: float = setting(0.1, gt=0)
+    """How far scales of segments are expected to be from 1 (standard deviation of the prior)."""
 
 
 @dataclass

@@ -91,6 +91,8 @@ class ReferenceClips:
     """Label of each clip."""
     events: Mapping[str, Float[np.ndarray, " clip"]] = field(default_factory=dict)
     """Name -> time from the start of each clip, seconds; NaN where it did not happen."""
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of a further label -> its value for each clip."""
 
     @property
     def clip_start(self) -> Int[np.ndarray, " clip"]:
@@ -181,6 +183,12 @@ class Offsets:
     """R of the transform k R x + t from the recording, in metres, to the world of the body; None: not fitted."""
     alignment_translation: Float[np.ndarray, "3"] | None = None
     """t of that transform, metres."""
+    segment: tuple[str, ...] | None = None
+    """Groups of segments whose scale was fitted."""
+    segment_scale: Float[np.ndarray, " segment"] | None = None
+    """Factor on the lengths of each group, which the enclosed MJCF has."""
+    segment_scale_std: Float[np.ndarray, " segment"] | None = None
+    """Standard error of each factor."""
 
 
 def write_clips(path: str | Path, clips: ReferenceClips) -> None:
@@ -199,6 +207,7 @@ def clips_record(clips: ReferenceClips) -> Record:
     names = (*_stored(ReferenceClips), "clip_start", "frame_clip", "time", "residual")
     values = {name: getattr(clips, name) for name in names}
     values |= {f"events/{name}": times for name, times in clips.events.items()}
+    values |= {f"labels/{name}": tuple(texts) for name, texts in clips.labels.items()}
     attributes = {
         "clip_length": {"sample_dimension": "frame"},
         "qpos": {"column_units": clips.qpos_units, **_WXYZ},
@@ -240,6 +249,7 @@ def read_clips(path: str | Path, clips: Sequence[int | str] | None = None) -> Re
         qpos_observed=None if observed is None else np.atleast_1d(observed).astype(bool),
         qvel_method=record.dataset_attributes["qvel"]["method"],
         events={name.removeprefix("events/"): numbers[name] for name in numbers if name.startswith("events/")},
+        labels={name.removeprefix("labels/"): strings[name] for name in strings if name.startswith("labels/")},
     )
 
 
@@ -263,7 +273,7 @@ def read_offsets(path: str | Path) -> Offsets:
 
 def _stored(kind: type) -> list[str]:
     """Return the fields of a record that are data sets of the same name."""
-    elsewhere = ("info", "qpos_units", "qvel_units", "qvel_method", "qpos_observed", "events")
+    elsewhere = ("info", "qpos_units", "qvel_units", "qvel_method", "qpos_observed", "events", "labels")
     return [entry.name for entry in fields(kind) if entry.name not in elsewhere]
 
 

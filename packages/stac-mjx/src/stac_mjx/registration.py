@@ -124,7 +124,9 @@ def derive(
         qpos_resolution=errors and _short_floats(errors.resolution),
         kp_body=body.marker_body_names,
         offsets=offsets.astype(np.float32),
+        trial_id=keypoints.trial_ids or None,
         clip_label=keypoints.labels or None,
+        labels=dict(keypoints.more_labels),
         events=dict(keypoints.events),
     )
 

@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from stac_mjx._common.errors import counted
+from stac_mjx._common.errors import ConfigError, counted
 from stac_mjx._common.files import output_folder, write_json, write_text
 from stac_mjx._common.progress import Stage, silent
 from stac_mjx._common.system import environment, peak_rss_mb
-from stac_mjx.body.body import Body
-from stac_mjx.calibration.calibrate import Calibration, calibrate
+from stac_mjx.body.body import Body, with_segments
+from stac_mjx.calibration.calibrate import Calibration, calibrate, offset_pull
 from stac_mjx.calibration.known_offsets import KnownOffsets
 from stac_mjx.calibration.pose_errors import Solved, pose_errors
+from stac_mjx.calibration.segments import SegmentScales, Start, factors_of, fit_segments
 from stac_mjx.caveats import fit_warnings
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs, confidence_weights
-from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
+from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, pose_solver
 from stac_mjx.inverse_kinematics.solve import pilot
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity
 from stac_mjx.records import Offsets, ReferenceClips, write_clips, write_offsets
@@ -53,6 +54,8 @@ class Registration:
     """Seconds each stage took."""
     caveats: tuple[str, ...] = ()
     """What the fit leaves open (`caveats.fit_warnings`)."""
+    segments: SegmentScales | None = None
+    """Scales of segments, where they were fitted."""
 
     @property
     def body(self) -> Body:
@@ -115,6 +118,7 @@ class Registration:
             f"offsets: calibrated on {figures['calibration_frames']} frames in {figures['calibration_rounds']} rounds"
             if self.calibration is not None
             else "offsets: given",
+            *(f"scale of {name}: {f['scale']} ± {f['std']}" for name, f in figures["segment_scales"].items()),
         ]
         return "\n".join([*lines, *(f"note: {warning}" for warning in figures["warnings"])])
 
@@ -129,7 +133,7 @@ def register(
     solver, recorded = pose_solver(inputs.body, config.solver), inputs.keypoints
     observation = Observation(recorded.positions, confidence_weights(recorded), recorded.clip_lengths)
     timings, begin = {}, time.perf_counter()
-    calibration, used = None, known
+    calibration, used, scales = None, known, None
     if used is None:
         tick, mode = stage("calibrate", config.calibration.max_rounds), config.alignment.mode
         calibration = calibrate(
@@ -140,6 +144,11 @@ def register(
             seed=config.seed,
             progress=lambda error: tick(1, f"{error:.3f} mm"),
         )
+        if config.calibration.segments:
+            inputs, solver, scales = _with_segments(inputs, solver, observation, calibration, config)
+            calibration = calibrate(
+                solver, observation, config.calibration, mode=config.alignment.mode, seed=config.seed
+            )
         used = KnownOffsets(calibration.offsets, calibration.T_body_recording, (), calibration.errors.covariance)
         timings["calibrate_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
@@ -157,7 +166,22 @@ def register(
     clips = replace(clips, qpos_observed=inputs.body.tree.in_qpos(errors.observed))
     caveats = fit_warnings(solver, errors.observed, config.alignment.mode if known is None else "none", clips.qpos)
     timings["derive_s"] = time.perf_counter() - begin
-    return Registration(inputs, config, offsets, T_body_recording, calibration, clips, timings, tuple(caveats))
+    caveats += scales.warnings() if scales is not None else []
+    return Registration(inputs, config, offsets, T_body_recording, calibration, clips, timings, tuple(caveats), scales)
+
+
+def _with_segments(
+    inputs: Inputs, solver: PoseSolver, observation: Observation, found: Calibration, config: FitConfig
+) -> tuple[Inputs, PoseSolver, SegmentScales]:
+    """Fit scales of segments from a calibration; return the scaled body with its recording, and its solver."""
+    if not inputs.body.segments:
+        raise ConfigError("calibration.segments: body.segments names no group of bodies to scale")
+    target = found.T_body_recording.apply(observation.target[found.frames])
+    seen = Observation(target, found.weight, np.ones(len(found.frames), np.int64))
+    start = Start(seen, found.sample, found.qpos, found.offsets)
+    scales = fit_segments(solver, start, offset_pull(solver, config.calibration), config.calibration.segment_sd)
+    inputs = replace(inputs, body=with_segments(inputs.body, factors_of(inputs.body, scales)))
+    return inputs, pose_solver(inputs.body, config.solver), scales
 
 
 def offsets_of(registration: Registration) -> Offsets:
@@ -167,11 +191,17 @@ def offsets_of(registration: Registration) -> Offsets:
     T_keypoints_file = registration.inputs.T_keypoints_file
     aligned = fitted or T_keypoints_file.translation.any() or any(alignment.rotation[1:])
     T_body_file = registration.T_body_recording.after(T_keypoints_file)
-    history = {} if calibration is None else {
+    history: dict[str, Any] = {} if calibration is None else {
         "offset_std": calibration.errors.standard_error.astype(np.float32),
         "fit_frames": np.asarray(calibration.frames, np.int64),
         "mean_error_history": calibration.mean_error_mm / 1000,
     }  # fmt: skip
+    if registration.segments is not None:
+        history |= {
+            "segment": registration.segments.names,
+            "segment_scale": registration.segments.scale,
+            "segment_scale_std": registration.segments.standard_error,
+        }
     return Offsets(
         info=registration.clips.info,
         kp_names=body.marker_names,
@@ -206,6 +236,7 @@ def _run_figures(registration: Registration) -> dict[str, Any]:
         "calibration_frames": 0 if calibration is None else len(calibration.frames),
         "calibration_rounds": rounds,
         "effective_frames": 0 if calibration is None else round(calibration.errors.effective_frames, 1),
+        "segment_scales": {} if registration.segments is None else registration.segments.figures(),
         "wall_s": round(sum(timings.values()), 3),
         "frames_per_s": round(clips.n_frames / max(timings.get("solve_s", 0.0), 1e-9), 1),
         "timings": {name: round(seconds, 3) for name, seconds in timings.items()},

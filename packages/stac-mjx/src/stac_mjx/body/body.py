@@ -25,7 +25,7 @@ from stac_mjx._common.mjcf import body_labels, compile_enclosed, joint_labels, q
 from stac_mjx._common.settings import configure, limit_faults, plain_yaml
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.body.mjcf import compile_spec, locate, read_spec, set_root
-from stac_mjx.body.scale import scale_spec
+from stac_mjx.body.scale import scale_segments, scale_spec
 from stac_mjx.config import BodyConfig, MarkerConfig
 from stac_mjx.kinematics.tree import Tree, build_tree
 from stac_mjx.records import Offsets
@@ -63,6 +63,8 @@ class Body:
     """Keypoints that place the root; empty: all."""
     part_dofs: dict[str, np.ndarray]
     """Part name -> dof (qvel) indices, ascending."""
+    segments: dict[str, tuple[str, ...]]
+    """Group of segments -> bodies that share one scale."""
     end_effectors: tuple[str, ...]
     """Bodies that touch the world or carry the task."""
     skeleton: tuple[tuple[str, str], ...]
@@ -155,6 +157,19 @@ def with_keypoints(body: Body, config: BodyConfig) -> Body:
     return _body(config, body.name, body.mjcf_xml, body.assets, body.model)
 
 
+def with_segments(body: Body, factors: Mapping[str, float]) -> Body:
+    """Return a body whose segments, by name, are scaled by their own factors; initial offsets scale with them.
+
+    Raises:
+        BodyError: when the model has flexes or skins.
+    """
+    spec = mujoco.MjSpec.from_string(body.mjcf_xml, assets=body.assets)
+    scale_segments(spec, factors, scale_inertia=bool(body.config and body.config.scale_inertia))
+    xml, model = compile_spec(spec, body.assets, body.name)
+    own = np.array([factors.get(name, 1.0) for name in body.marker_body_names])
+    return replace(body, mjcf_xml=xml, model=model, marker_offset=own[:, None] * body.marker_offset)
+
+
 def enclosed_body(offsets: Offsets, changes: Mapping[str, Any]) -> Body:
     """Return the body that an offsets file encloses, with the settings of its fit, some of them changed.
 
@@ -196,6 +211,7 @@ def _body(config: BodyConfig, name: str, xml: str, assets: dict[str, bytes], mod
         keypoint_order=tuple(config.keypoint_order) or tuple(str(name) for name in config.markers),
         root_keypoint=used.root_keypoint,
         trunk_keypoints=tuple(used.trunk_keypoints),
+        segments={name: _segment(model, list(names)) for name, names in config.segments.items()},
         part_dofs={part: _part_dofs(model, list(names)) for part, names in config.parts.items()},
         end_effectors=tuple(config.end_effectors),
         skeleton=tuple((pair[0], pair[1]) for pair in used.skeleton),
@@ -221,6 +237,12 @@ def _part_dofs(model: mujoco.MjModel, names: list[str]) -> np.ndarray:
     joints = sorted({joint for name in names for joint in part_joints(model, name) or ()})
     dofs = [model.jnt_dofadr[j] + k for j in joints for k in range(widths[model.jnt_type[j]])]
     return np.array(dofs, dtype=np.int64)
+
+
+def _segment(model: mujoco.MjModel, patterns: list[str]) -> tuple[str, ...]:
+    """Return the names of the bodies that match any of the patterns."""
+    names = [model.body(i).name for i in range(1, model.nbody)]
+    return tuple(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
 
 
 def body_problems(config: BodyConfig, model: mujoco.MjModel) -> list[str]:
@@ -250,7 +272,7 @@ def body_problems(config: BodyConfig, model: mujoco.MjModel) -> list[str]:
     repeated |= {f"parts.{part}": names for part, names in config.parts.items()}
     for field, names in repeated.items():
         problems += [f"{field}: {name!r} is listed {n} times" for name, n in Counter(names).items() if n > 1]
-    return problems + _part_problems(config, model, bodies)
+    return problems + _segment_problems(config, model, bodies) + _part_problems(config, model, bodies)
 
 
 def part_joints(model: mujoco.MjModel, name: str) -> list[int] | None:
@@ -275,6 +297,18 @@ def _marker_problems(config: BodyConfig, bodies: list[str]) -> list[str]:
         if len(offset) != 3 or not all(math.isfinite(value) for value in offset):
             problems.append(f"markers.{name}.offset: expected three finite numbers (metres), got {offset}")
     return problems
+
+
+def _segment_problems(config: BodyConfig, model: mujoco.MjModel, bodies: list[str]) -> list[str]:
+    groups = {group: _segment(model, list(names)) for group, names in config.segments.items()}
+    problems = [
+        f"segments.{group}: {unknown('body', name, bodies)}"
+        for group, names in config.segments.items()
+        for name in names
+        if not _segment(model, [name])
+    ]
+    counts = Counter(name for names in groups.values() for name in names)
+    return problems + [f"segments: body {name!r} is in {n} groups" for name, n in counts.items() if n > 1]
 
 
 def _part_problems(config: BodyConfig, model: mujoco.MjModel, bodies: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ third power and inertia with the fifth, as in a body of the same density.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import mujoco
@@ -91,18 +92,96 @@ _LENGTHS = {
 def _scale_mass(spec: mujoco.MjSpec, factor: float, scale_inertia: bool) -> None:
     """Scale masses and inertias, explicit or derived from geoms; the module docstring states the rule."""
     mass = factor**3 if scale_inertia else 1.0
-    shells = {mesh.name for mesh in spec.meshes if mesh.inertia == mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL}
     for body in spec.bodies:
-        _multiply(body, ("mass",), mass)
-        _multiply(body, ("inertia", "fullinertia"), mass * factor**2)
-    for geom in spec.geoms:
-        shell = geom.typeinertia == mujoco.mjtGeomInertia.mjINERTIA_SHELL or geom.meshname in shells
-        _multiply(geom, ("mass",), mass)
-        _multiply(geom, ("density",), mass / factor ** (2 if shell else 3))
+        _scale_mass_of(spec, body, factor, mass)
     _multiply(spec.compiler, ("boundmass",), mass)
     _multiply(spec.compiler, ("boundinertia",), mass * factor**2)
     if spec.compiler.settotalmass > 0:
         _multiply(spec.compiler, ("settotalmass",), mass)
+
+
+def _scale_mass_of(spec: mujoco.MjSpec, body: Any, factor: float, mass: float) -> None:
+    """Scale one body of lengths times `factor`: mass by `mass`, inertia with the second power of lengths too."""
+    _multiply(body, ("mass",), mass)
+    _multiply(body, ("inertia", "fullinertia"), mass * factor**2)
+    for geom in body.geoms:
+        mesh = spec.mesh(geom.meshname) if geom.meshname else None
+        shell = geom.typeinertia == mujoco.mjtGeomInertia.mjINERTIA_SHELL
+        shell |= mesh is not None and mesh.inertia == mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
+        _multiply(geom, ("mass",), mass)
+        _multiply(geom, ("density",), mass / factor ** (2 if shell else 3))
+
+
+def scale_segments(spec: mujoco.MjSpec, factors: Mapping[str, float], *, scale_inertia: bool = False) -> None:
+    """Scale segments in place: every length in the frame of a body times its own factor; bodies not named keep theirs.
+
+    Scaled: what is on the body (joint anchors, geoms, meshes, sites, cameras, lights, anchors of connect) and where its
+    child bodies are. Masses as in `scale_spec`, body by body. Tendons follow their sites; their explicit rest lengths
+    and ranges, and the length ranges of their actuators, scale with the length of the tendon in the reference pose.
+
+    Raises:
+        BodyError: if the model has flexes or skins.
+    """
+    if spec.flexes or spec.skins:
+        raise BodyError("calibration.segments: a model with flexes or skins cannot be scaled segment by segment")
+    before = spec.compile().tendon_length0.copy()
+    for body in spec.bodies:
+        factor = float(factors.get(body.name, 1.0))
+        if factor == 1.0:
+            continue
+        _scale_mass_of(spec, body, factor, factor**3 if scale_inertia else 1.0)
+        _multiply(body, ("ipos",), factor)
+        for elements in ("frames", "geoms", "sites", "cameras", "lights", "joints"):
+            fields = [name for name in _LENGTHS[elements] if name not in ("margin", "gap")]
+            for element in getattr(body, elements):
+                _multiply(element, tuple(fields), factor)
+        for child in body.bodies:
+            _multiply(child, ("pos",), factor)
+        for geom in body.geoms:
+            if geom.meshname:
+                geom.meshname = _scaled_mesh(spec, geom.meshname, factor)
+    for equality in spec.equalities:
+        if equality.type == mujoco.mjtEq.mjEQ_CONNECT and equality.name1 in factors:
+            data = np.array(equality.data)
+            data[:3] *= factors[equality.name1]
+            equality.data = data
+    _scale_tendons(spec, before)
+
+
+def _scaled_mesh(spec: mujoco.MjSpec, name: str, factor: float) -> str:
+    """Return the name of a copy of a mesh, times `factor`; bodies of other factors may share the original."""
+    scaled, mesh = f"{name}_{factor:.6g}", spec.mesh(name)
+    if spec.mesh(scaled) is None:
+        same = (
+            "file",
+            "content_type",
+            "refpos",
+            "refquat",
+            "inertia",
+            "uservert",
+            "userface",
+            "usernormal",
+            "maxhullvert",
+        )
+        values = {field: getattr(mesh, field) for field in same}
+        spec.add_mesh(name=scaled, scale=np.asarray(mesh.scale) * factor, **values)
+    return scaled
+
+
+def _scale_tendons(spec: mujoco.MjSpec, before: np.ndarray) -> None:
+    """Scale what is given in lengths of spatial tendons by their length in the reference pose over that `before`."""
+    after = spec.compile().tendon_length0
+    ratios = {}
+    for tendon, old, new in zip(spec.tendons, before, after, strict=True):
+        if any(wrap.type == mujoco.mjtWrap.mjWRAP_JOINT for wrap in tendon.path) or old <= 0:
+            continue
+        ratios[tendon.name] = ratio = float(new / old)
+        _multiply(tendon, ("range",), ratio)
+        rest = np.asarray(tendon.springlength)
+        tendon.springlength = np.where(rest >= 0, rest * ratio, rest)
+    for actuator in spec.actuators:
+        if actuator.trntype == mujoco.mjtTrn.mjTRN_TENDON:
+            _multiply(actuator, ("lengthrange",), ratios.get(actuator.target, 1.0))
 
 
 def _tendon_has_length(tendon: Any) -> bool:

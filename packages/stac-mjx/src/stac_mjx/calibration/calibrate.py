@@ -62,6 +62,12 @@ class Calibration:
     """Errors of the offsets under the errors that the fit leaves; errors of a tracker last for some frames."""
     frames: Int[np.ndarray, " frame"]
     """Frames of the recording that were used."""
+    sample: FrameSample
+    """Where they are in the recording."""
+    qpos: Float[np.ndarray, "frame nq"]
+    """Their poses, metres."""
+    weight: Float[np.ndarray, "frame keypoint"]
+    """Weight of their keypoints: confidence, reduced by the robust loss."""
     mean_error_mm: Float[np.ndarray, " round"]
     """Mean distance of keypoints to markers after every round."""
     loss: Float[np.ndarray, " round"]
@@ -98,7 +104,7 @@ def calibrate(
     # one frame a clip: the sampled frames are not neighbours in time
     raw = replace(observation.take(frames), clip_lengths=np.ones(len(frames), np.int64))
     state = _first_state(solver, raw, mode)
-    pull = ANCHOR + config.regularization * solver.body.regularize
+    pull = offset_pull(solver, config)
     errors, losses, calm, accelerated = [], [], 0, Anderson()
     middle = np.where(raw.present[..., None], raw.target, np.nan)
     frame = (state.T_body_recording, np.nanmean(middle, axis=(0, 1)), solver.body.size_m)
@@ -135,12 +141,20 @@ def calibrate(
         offsets=state.offsets,
         errors=precision,
         frames=frames,
+        sample=sample,
+        qpos=state.fit.qpos,
+        weight=known.weight,
         mean_error_mm=np.array(errors),
         loss=np.array(losses),
         T_body_recording=state.T_body_recording,
         robust_mm=state.robust_mm,
         converged=calm >= CALM_ROUNDS,
     )
+
+
+def offset_pull(solver: PoseSolver, config: CalibrationConfig) -> Float[np.ndarray, " keypoint"]:
+    """Return the pull of each offset toward its initial one, in units of one observation a frame."""
+    return ANCHOR + config.regularization * solver.body.regularize
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,7 @@ def conversion_summary(conversion: Conversion) -> dict[str, Any]:
         "calibration_frames",
         "calibration_rounds",
         "effective_frames",
+        "segment_scales",
         "frames_per_s",
         "timings",
         "solver_status",

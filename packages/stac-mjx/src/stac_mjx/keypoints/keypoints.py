@@ -51,6 +51,10 @@ class Keypoints:
     """Label of each clip (the target of a reach); empty where unknown."""
     synthetic: bool = False
     """Whether the movement was computed, not recorded."""
+    more_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of another label -> its value for each clip."""
+    trial_ids: tuple[str, ...] = ()
+    """Trial of each clip; empty where unknown."""
 
     @property
     def n_frames(self) -> int:

@@ -23,6 +23,7 @@ from stac_mjx.keypoints.formats.detect import FORMATS, detect
 from stac_mjx.keypoints.formats.reading import Reading
 from stac_mjx.keypoints.keypoints import Keypoints
 from stac_mjx.keypoints.paths import find_files, make_unique, unique_stems
+from stac_mjx.keypoints.trials import cut
 
 RATE_TOLERANCE = 1e-4
 """Frame rates that differ by less than this fraction are the same."""
@@ -47,10 +48,14 @@ def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoi
         problems.append(f"keypoints.stop: expected more than keypoints.start ({config.start}), got {config.stop}")
     if config.clip_frames is not None and config.clip_starts:
         problems.append("keypoints.clip_frames and keypoints.clip_starts: expected one of them")
+    if config.window_event and len(config.window_s) != 2:
+        problems.append(f"keypoints.window_s: expected two times, got {list(config.window_s)}")
     raise_all(ConfigError, "settings", problems)
     paths, path_notes = find_files(config.path)
     names = unique_stems(paths)
     joined = join([_load_file(path, name, config, order) for path, name in zip(paths, names, strict=True)])
+    if config.trials is not None:
+        joined = cut(joined, config)
     return replace(_finished(joined, path_notes), config=copy.deepcopy(config))
 
 
