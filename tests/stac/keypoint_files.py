@@ -188,9 +188,16 @@ def write_clips(path: Path, positions: np.ndarray, lengths: tuple[int, ...], **a
 
 
 def write_c3d(
-    path: Path, positions: np.ndarray, names: tuple[str, ...] = NAMES, descriptions: tuple[str, ...] = ()
+    path: Path,
+    positions: np.ndarray,
+    names: tuple[str, ...] = NAMES,
+    descriptions: tuple[str, ...] = (),
+    events: tuple[tuple[str, str, float], ...] = (),
 ) -> Path:
-    """C3D in millimetres at 250 Hz, with an analog channel; a missing marker has residual -1."""
+    """C3D in millimetres at 250 Hz, with an analog channel; a missing marker has residual -1.
+
+    `events` are side, label and time in seconds.
+    """
     import ezc3d
 
     file = ezc3d.c3d()
@@ -204,6 +211,12 @@ def write_c3d(
     file["data"]["meta_points"]["residuals"] = np.where(np.isnan(points[:1]), -1.0, 0.0)
     file["data"]["meta_points"]["camera_masks"] = np.zeros((7, len(names), len(positions)), dtype=bool)
     file["parameters"]["ANALOG"]["RATE"]["value"], file["parameters"]["ANALOG"]["LABELS"]["value"] = [500.0], ["EMG"]
+    if events:
+        sides, labels, times = zip(*events, strict=True)
+        file.add_parameter("EVENT", "USED", [len(events)])
+        file.add_parameter("EVENT", "CONTEXTS", list(sides))
+        file.add_parameter("EVENT", "LABELS", list(labels))
+        file.add_parameter("EVENT", "TIMES", np.array([np.zeros(len(times)), times]))
     file["data"]["analogs"] = np.zeros((1, 1, 2 * len(positions)))
     file.write(str(path.with_suffix(".c3d")))  # ezc3d writes no other ending
     return path.with_suffix(".c3d").rename(path)

@@ -322,6 +322,16 @@ def test_broken_files_of_motion_capture_are_refused_by_name(tmp_path, write, nam
         read_file(path)
 
 
+def test_events_of_a_c3d_are_kept_also_next_to_files_without(tmp_path):
+    events = (("Left", "Foot Strike", 0.02), ("Right", "Foot Strike", 0.01), ("Left", "Foot Strike", 0.008))
+    first = files.write_c3d(tmp_path / "a.c3d", GAPS, events=events)
+    found = read_file(first).events
+    assert found == pytest.approx({"left_foot_strike": 0.008, "right_foot_strike": 0.01, "left_foot_strike_2": 0.02})
+    second = files.write_c3d(tmp_path / "b.c3d", GAPS)
+    both = load_keypoints(KeypointsConfig(path=[str(first), str(second)], start=1))
+    np.testing.assert_allclose(both.events["right_foot_strike"], [0.01 - 1 / 250, np.nan])
+
+
 def test_filled_points_and_numbers_without_names_are_noted(tmp_path):
     assert any("25.0%" in note for note in read_file(files.write_qualisys(tmp_path / "a.mat", X)).notes)
     path = files.write_numbers(tmp_path / "b.csv", X)

@@ -110,6 +110,9 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
         clip_lengths=np.asarray(lengths, dtype=np.int64),
         sources=(Source(path, digest),),
         warnings=(f"{path.name}: {warning}",) if warning else (),
+        events={n: np.array([t - config.start / rate_hz]) for n, t in reading.events.items()}
+        if rate_hz and len(lengths) == 1
+        else {},
         notes=(*reading.notes, *unit_notes, *flip_note, rate_note, *name_notes, *clean_notes),
     )
 
@@ -231,7 +234,13 @@ def join(pieces: Sequence[Keypoints]) -> Keypoints:
         sources=tuple(source for piece in pieces for source in piece.sources),
         warnings=tuple(warning for piece in pieces for warning in piece.warnings),
         notes=_merged_notes(pieces),
+        events={name: np.concatenate([_event(p, name) for p in pieces]) for q in pieces for name in q.events},
     )
+
+
+def _event(piece: Keypoints, name: str) -> np.ndarray:
+    """Return the time of an event in each clip of a file; NaN where the file has none of that name."""
+    return np.asarray(piece.events.get(name, np.full(len(piece.clip_lengths), np.nan)))
 
 
 def _differences(first: Keypoints, piece: Keypoints) -> list[str]:

@@ -42,6 +42,8 @@ def cut(keypoints: Keypoints, config: KeypointsConfig) -> Keypoints:
     frames = np.concatenate([np.arange(first, stop) for _, first, stop in spans])
     starts = np.array([first - keypoints.clip_starts[clip] for clip, first, _ in spans]) / rate
     events = [name for name in rows[0] if _is_event(name)]
+    clips = [clip for clip, _, _ in spans]
+    recorded = {name: times[clips] - starts for name, times in keypoints.events.items()}
     labels = [name for name in rows[0] if name not in OWN and not _is_event(name)]
     names = tuple(row["trial_id"] for row in rows)
     return replace(
@@ -53,7 +55,7 @@ def cut(keypoints: Keypoints, config: KeypointsConfig) -> Keypoints:
         clip_lengths=np.array([stop - first for _, first, stop in spans], np.int64),
         labels=tuple(row["label"] for row in rows) if "label" in rows[0] else (),
         more_labels={name: tuple(row[name] for row in rows) for name in labels},
-        events={n[6:-2]: np.array([_seconds(row[n]) for row in rows]) - starts for n in events},
+        events=recorded | {n[6:-2]: np.array([_seconds(row[n]) for row in rows]) - starts for n in events},
         notes=(*keypoints.notes, f"{len(rows)} trials of {path.name}"),
     )
 

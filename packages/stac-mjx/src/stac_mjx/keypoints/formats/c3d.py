@@ -1,11 +1,12 @@
 """Read C3D files of optical motion capture (c3d.org): markers, with their unit and rate, through ezc3d.
 
 A marker without a valid residual is missing. Names are ``POINT:LABELS``, or ``POINT:DESCRIPTIONS`` where an old program
-cut labels to four letters, so that they repeat.
+cut labels to four letters, so that they repeat. Labelled events are kept.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,26 @@ def read(path: Path, track: int | None = None) -> Reading:
         rate_hz=float(rate[0]) if len(rate) else None,
         unit=unit,
         notes=(*notes, unit_note),
+        events=_events(file, float(rate[0])) if len(rate) else {},
     )
+
+
+def _events(file: Any, rate_hz: float) -> dict[str, float]:
+    """Return the times of the labelled events from the first frame, seconds; names that repeat are numbered.
+
+    C3D counts minutes and seconds from the start of the capture, of which the file may be a later part.
+    """
+    group = file["parameters"].get("EVENT", {})
+    labels, sides = texts(group, "LABELS"), texts(group, "CONTEXTS")
+    times = np.asarray(values(group, "TIMES"), np.float64)
+    if not labels or times.shape != (2, len(labels)):
+        return {}
+    seconds = 60 * times[0] + times[1] - file["header"]["points"]["first_frame"] / rate_hz
+    sides = sides if len(sides) == len(labels) else ("",) * len(labels)
+    order = np.argsort(seconds, kind="stable").tolist()
+    names = [re.sub(r"\W+", "_", f"{sides[i]} {labels[i]}".strip().lower()) for i in order]
+    numbered = [f"{n}_{names[:k].count(n) + 1}" if n in names[:k] else n for k, n in enumerate(names)]
+    return dict(zip(numbered, seconds[order].tolist(), strict=True))
 
 
 def _names(path: Path, point: Any, n_markers: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -5,8 +5,8 @@ Links out of the file are never followed, virtual or external storage is never o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Reading:
     """The format writes (0, 0, 0) for a point that was not detected."""
     notes: tuple[str, ...] = ()
     """What the reader assumed, one sentence each."""
+    events: Mapping[str, float] = field(default_factory=dict)
+    """Name -> time of an event from the first frame, seconds, in a file of one clip."""
 
     @property
     def n_keypoints(self) -> int:
