@@ -134,6 +134,8 @@ class AlignmentConfig:
     """Rotation of the recording after `up`, a quaternion (w, x, y, z), for rigs with axes of their own."""
     translation: list[float] = setting([0.0, 0.0, 0.0])
     """Translation of the recording after `scale` and `rotation`, metres."""
+    ground: list[str] = field(default_factory=list)
+    """Keypoints that touch the ground: the plane through their lowest places is turned level and moved to height 0."""
 
 
 @dataclass

@@ -5,16 +5,17 @@ Guesses are reported as warnings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stac_mjx._common.errors import BodyError, ConfigError, InputError, shorten
+from stac_mjx._common.errors import BodyError, ConfigError, InputError, raise_all, shorten, unknown
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.body.body import Body
 from stac_mjx.config import AlignmentConfig, FitConfig
 from stac_mjx.keypoints import Keypoints, load_keypoints, select
-from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared
+from stac_mjx.keypoints.alignment import IDENTITY, Similarity, level, prepared
 from stac_mjx.plausibility import recording_warnings, size_ratio
 
 FEWEST_OBSERVED = 2 / 3
@@ -63,6 +64,9 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig, *, may_move: bool
     keypoints, notes = _with_rate(keypoints, body)
     warnings += notes
     T_keypoints_file, notes = prepared(config.alignment), []
+    if config.alignment.ground:
+        keypoints, laid = _level(keypoints, config.alignment.ground)
+        T_keypoints_file = laid.after(T_keypoints_file)
     if may_move and config.alignment.mode == "none":
         keypoints, moved, notes = _near_origin(keypoints, body)
         T_keypoints_file = moved.after(T_keypoints_file)
@@ -131,6 +135,22 @@ def confidence_weights(keypoints: Keypoints) -> np.ndarray:
     weight = np.where(keypoints.observed, keypoints.confidence, 0.0)
     present = weight > 0
     return weight / weight[present].mean() if present.any() else weight
+
+
+def _level(keypoints: Keypoints, names: Sequence[str]) -> tuple[Keypoints, Similarity]:
+    """Lay the ground under the named keypoints level; return the transform too."""
+    problems = [unknown("keypoint", name, keypoints.names) for name in names if name not in keypoints.names]
+    raise_all(ConfigError, "alignment.ground", problems)
+    touching = [keypoints.names.index(name) for name in names]
+    points = np.where(keypoints.observed[..., None], keypoints.positions, np.nan)[:, touching]
+    try:
+        laid = level(points)
+    except ValueError as error:
+        raise InputError(f"alignment.ground: {', '.join(names)} do not determine a plane: {error}") from None
+    tilt = np.degrees(np.arccos(np.clip(laid.rotation[2, 2], -1, 1)))
+    note = f"ground under {shorten(names)}: tilted by {tilt:.2f} degrees, now level at height 0"
+    notes = (*keypoints.notes, note)
+    return replace(keypoints, positions=laid.apply(keypoints.positions), notes=notes), laid
 
 
 def _near_origin(keypoints: Keypoints, body: Body) -> tuple[Keypoints, Similarity, list[str]]:

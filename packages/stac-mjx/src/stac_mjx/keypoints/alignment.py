@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from stac_mjx._common.errors import ConfigError
 from stac_mjx._common.rotations import quat_to_mat
@@ -41,6 +42,10 @@ class Similarity:
         return Similarity(rotation, -float(scale) * rotation @ self.translation, np.asarray(scale))
 
 
+LOWEST, GROUND_PASSES, FLATTEST = (5, 40), 8, 1e-4
+"""Percentiles of height between which places of a keypoint count as on the ground: most animals stand on a foot that
+long, and what is lower still is an error; passes of the fit; smallest spread across the longest direction, as a part of
+the spread along it, that determines a plane."""
 IDENTITY = Similarity(np.eye(3), np.zeros(3), np.ones(()))
 
 
@@ -86,6 +91,36 @@ def robust_procrustes(
         scale = max(float(np.median(distance[present])), 1e-9) if present.any() else 1.0
         current = np.where(present, weight / (1 + (distance / (2 * scale)) ** 2), 0.0)
     return fit
+
+
+def level(points: Float[np.ndarray, "frame keypoint 3"]) -> Similarity:
+    """Return the transform that lays the ground under some keypoints level, at height 0.
+
+    The ground is the plane through low places of each keypoint (`LOWEST`; NaN left out), with Cauchy weights against
+    feet that are in the air. Which places are low follows from the plane, so both are found in turn.
+
+    Raises:
+        ValueError: when the places do not determine a plane.
+    """
+    normal = np.array([0.0, 0.0, 1.0])
+    for _ in range(GROUND_PASSES):
+        height = points @ normal
+        low, high = np.nanpercentile(height, LOWEST, axis=0)
+        lowest = points[(height >= low) & (height <= high)]
+        weight = np.ones(len(lowest))
+        for _ in range(GROUND_PASSES):
+            centre = np.average(lowest, axis=0, weights=weight)
+            away = lowest - centre
+            spread, axes = np.linalg.eigh((weight[:, None] * away).T @ away)
+            distance = away @ axes[:, 0]
+            weight = 1 / (1 + (distance / max(2 * float(np.median(np.abs(distance))), 1e-9)) ** 2)
+        if spread[1] < FLATTEST * spread[2]:
+            raise ValueError("the places are on a line")
+        normal = axes[:, 0] * np.sign(axes[2, 0] or 1.0)
+    axis = np.cross(normal, [0.0, 0.0, 1.0])
+    angle = np.arctan2(np.linalg.norm(axis), normal[2])
+    R = Rotation.from_rotvec(axis * (angle / max(float(np.linalg.norm(axis)), 1e-12))).as_matrix()
+    return Similarity(R, np.array([0.0, 0.0, -float(normal @ centre)]), np.ones(()))
 
 
 def prepared(config: AlignmentConfig) -> Similarity:
