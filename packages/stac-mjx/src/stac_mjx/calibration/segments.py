@@ -178,7 +178,7 @@ class _Fit:
         self.noise = float((self.weight * self.residual**2).sum()) / max(freedom - len(data), 1.0)
         prior = self.tie.T @ (self.held[:, None] * self.tie)
         scores = np.einsum("fai,fi->fa", scored, self.residual)
-        # errors that last, as those of skin over bone, tell of the scales as fewer frames would
+        # errors that last, as those of skin over bone, say as much of the scales as fewer frames would
         self.lasting = lasting_factor(scores - scores.mean(axis=0), self.sample)
         prior[-len(self.scale) :, -len(self.scale) :] += (
             np.eye(len(self.scale)) * self.lasting * self.noise / self.sd**2
