@@ -26,7 +26,7 @@ from track_mjx.learning.setup import Setup, build, split
 from track_mjx.learning.trainer import Trainer
 from track_mjx.physics.fields import PhysicsState, zero_physics
 from track_mjx.policy.play import Player
-from track_mjx.policy.policy import Policy, empty_statistics
+from track_mjx.policy.policy import Policy
 from track_mjx.rollouts import writing
 from track_mjx.rollouts.writing import Origin
 from track_mjx.runs.run_folder import RunFolder
@@ -56,6 +56,14 @@ WALKER_TASK: dict[str, Any] = {
         "joint_position_exp": {"weight": 1.0, "exp_scale": 0.25},
     },
     "terminations": {"too_far": {"limit_m": 0.05}},
+}
+VELOCITY_TASK: dict[str, Any] = {
+    "kind": "velocity",
+    "goal": {"command_b": {}},
+    "reference": {},
+    "rewards": {"velocity_exp": {"weight": 1.0, "sigma": 0.02}},
+    "terminations": {},
+    "episode_s": 0.05,
 }
 
 
@@ -105,7 +113,7 @@ def trainer(setup: Setup, name: str = "run", *, new: bool = True) -> Trainer:
     setup.config.out = str(Path(setup.config.clips).parent / name)
     train, test = split(len(setup.clips.clip_name), setup.config.run.test_fraction, 0)
     if new:
-        RunFolder.create(setup.config, setup.clips, train, test, setup.task.outcomes)
+        RunFolder.create(setup.config, setup.clips, train, test, outcomes=setup.task.outcomes)
     return Trainer(setup, RunFolder.open(setup.config.out), train, test)
 
 
@@ -127,7 +135,7 @@ def assert_sound(line: Mapping[str, Any]) -> None:
 
 def untrained(setup: Setup, seed: int = 0) -> Policy:
     """The policy before any training."""
-    return Policy(setup.networks.init(jax.random.key(seed), setup.observation), empty_statistics(setup.observation))
+    return setup.initial_policy(jax.random.key(seed))
 
 
 def physics_at(setup: Setup, row: int, n: int = 1, **fields: Any) -> PhysicsState:

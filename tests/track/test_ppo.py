@@ -110,7 +110,7 @@ def unrolls(setup: Setup) -> Generator[tuple[ppo.Transition, Observation], Polic
 def test_the_first_ratio_is_one(arm_setup: Setup) -> None:
     """Latents are drawn once and replayed: before the first change, learning sees the very probabilities of acting."""
     config, (parameters, statistics) = arm_setup.config.ppo, untrained(arm_setup)
-    learner = ppo.Learner(parameters, ppo.optimizer(config).init(parameters), statistics)
+    learner = ppo.Learner(parameters, ppo.optimizer(config, arm_setup.networks).init(parameters), statistics)
     collected = unrolls(arm_setup)
     for iteration in range(2):  # the second time with running statistics
         batch = next(collected) if iteration == 0 else collected.send(learner.policy)

@@ -14,13 +14,14 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
-from track.small_setups import ARM_TASK, REACH_TASK, arm, trained
+from track.small_setups import ARM_TASK, REACH_TASK, VELOCITY_TASK, arm, trained, walker
 from track_mjx._common.errors import ConfigError
 from track_mjx._common.hdf5.check import check_file, errors_in
 from track_mjx.config import EvaluateConfig, RolloutConfig
 from track_mjx.evaluation.assess import assess
 from track_mjx.evaluation.tables import summary_text
 from track_mjx.learning.setup import Setup, split
+from track_mjx.physics.fields import zero_physics
 from track_mjx.rollouts.writing import roll_out
 from track_mjx.runs.compare import compare
 from track_mjx.runs.run_folder import RunFolder
@@ -117,6 +118,39 @@ def test_every_verb_takes_a_run_of_another_task(run: RunFolder, reach: Setup, tm
         [float(r["end_error_mm"]) for r in rows], rel=1e-3
     )
     assert "end_error_mm" in compare(str(run.path), str(tmp_path / "comparison"))
+
+
+def test_a_commanded_velocity_is_measured_over_a_window_and_a_heading_in_the_plane(tmp_path: Path) -> None:
+    """A walker that faces 60 deg to the left of the command, and in the mean of two steps moves as commanded."""
+    rewards = {"velocity_exp": {"weight": 1.0, "sigma": 0.02, "window": 2}, "heading_cos": {"weight": 1.0}}
+    setup = walker(tmp_path, {**VELOCITY_TASK, "rewards": rewards})
+    unit, angle = setup.task.body.length_unit_m, np.radians(60)
+    goal = np.array([[0.03 / unit, 0.0, 1.0, 0.0]], np.float32)
+    episode = setup.task.start_at(setup.reference, np.array([0]), np.array([3]), goal=goal)[0]
+    history = np.zeros((1, 2, setup.task.body.model.nv), np.float32)
+    history[0, :, :2] = np.array([[0.05, 0.02], [0.01, 0.0]]) / unit
+    for age, off in ((2, [0.0, 0.01]), (1, [-0.02, 0.0])):
+        xquat = np.zeros((1, setup.task.body.model.nbody, 4), np.float32)
+        xquat[:] = [np.cos(angle / 2), 0, 0, np.sin(angle / 2)]
+        physics = zero_physics(setup.task.body.model, 1)._replace(xquat=xquat, qvel=history[:, -1])
+        here = episode._replace(history=episode.history._replace(qvel=history, age=np.array([age], np.int32)))
+        step = setup.task.context(setup.reference, physics, here, np.asarray(here.action))
+        moved, faced = (term(step) for term in setup.task.rewards)
+        assert float(moved[0]) == pytest.approx(np.exp(-np.square(off).sum() / (2 * 0.02**2)), rel=1e-4)
+        assert float(faced[0]) == pytest.approx(0.75)
+    (seen,) = resolve("observation", {"command_b": {}}, "")
+    assert np.asarray(seen(step))[0, 1] == pytest.approx([0.5, -np.sin(angle), 0], abs=1e-6)
+    measured = setup.task.measure(setup.reference, physics, here, np.asarray(here.action))
+    assert float(measured["heading_error_deg"][0]) == pytest.approx(60, abs=1e-3)
+    found = setup.task.summary({name: np.asarray(v)[:, None] for name, v in measured.items()}, np.ones((1, 1), bool))
+    assert found["speed_error_m_s"] == pytest.approx(0.02, rel=1e-4)
+    drawn = np.asarray(setup.task.goals(setup.reference, np.zeros(500, np.int32), jax.random.key(0)))
+    speed = np.linalg.norm(drawn[:, :2], axis=1) * unit
+    assert 0 <= speed.min() < 0.01 < 0.09 < speed.max() <= 0.1
+    assert np.linalg.norm(drawn[:, 2:].mean(0)) < 0.15, "all directions"
+    assert trained(setup, 80).metrics()[-1]["eval/test/speed_error_m_s"] > 0
+    with pytest.raises(ConfigError, match="root of this body"):
+        arm(tmp_path, {**REACH_TASK, "kind": "velocity"})
 
 
 def test_wrong_tasks_are_refused(tmp_path: Path) -> None:

@@ -30,10 +30,11 @@ from track_mjx.config import EvaluateConfig, ExportConfig, ResumeConfig, Rollout
 from track_mjx.devices import by_chief, join_processes
 from track_mjx.evaluation.assess import assess
 from track_mjx.export.policy import export_run
+from track_mjx.learning.decoder import about, open_source, pretrained, verify_body
 from track_mjx.learning.setup import build, open_setup, split, verify
 from track_mjx.learning.terminal import learn
 from track_mjx.rollouts.writing import roll_out
-from track_mjx.runs.run_folder import RunFolder
+from track_mjx.runs.run_folder import DECODER, RunFolder
 
 
 @dataclass(frozen=True)
@@ -131,20 +132,25 @@ def load(run: str | Path) -> Run:
 
 def begin_training(config: TrainConfig) -> None:
     """Train in a new run folder, or continue a run with the same settings."""
-    require(config.clips, "clips", "results/clips.h5")
     require(config.out, "out", "run")
+    source = open_source(config)
+    require(config.clips, "clips", "results/clips.h5")
     join_processes(config.run.distributed)
     use_compilation_cache()
-    setup = build(config, read_clips(config.clips))
+    setup = build(config, read_clips(config.clips), pretrained(config, source))
     verify(setup)
+    if source is not None:
+        verify_body(source, setup.task.body)
     run = config.run
     n_clips = len(setup.clips.clip_name) - len(setup.windows)
     sets = split(n_clips, run.test_fraction, run.split_seed, run.train_clips)
     folder, new = by_chief(
-        lambda: RunFolder.begin(config, setup.clips, *sets, setup.task.outcomes),
+        lambda: RunFolder.begin(config, setup.clips, *sets, **about(setup, source)),
         lambda: (RunFolder.open(str(config.out)), False),
     )
     try:
+        if new and setup.pretrained is not None:
+            setup.pretrained.save(folder.path / DECODER)
         learn(setup, folder, sets)
     except Exception:
         if new:

@@ -325,12 +325,14 @@ def bench(config: settings.BenchConfig) -> None:
     from track_mjx._common.system import use_compilation_cache
     from track_mjx.bench.measure import run_bench, write_bench
     from track_mjx.clips import read_clips
+    from track_mjx.learning.decoder import open_source, pretrained
     from track_mjx.learning.setup import build, verify
 
+    given = pretrained(config, open_source(config))
     clips = read_clips(require(config.clips, "clips", "results/clips.h5"))
-    verify(build(config, clips))
+    verify(build(config, clips, given))
     out = output_folder(config.out, "bench")
     use_compilation_cache()
     with reporting(out / "bench.log") as (log, _):
-        text = write_bench(config, clips, run_bench(config, clips, log.info), out)
+        text = write_bench(config, clips, run_bench(config, clips, log.info, given), out)
     sys.stdout.write(text)

@@ -137,8 +137,8 @@ class TaskConfig:
     """
 
     kind: str = "imitation"
-    """imitation (of the clips), reach (a target in space), or a task of your own file. Tasks without a reference
-    take the poses they start in from the clips."""
+    """imitation (of the clips), reach (a target in space), velocity (commands of a joystick), or a task of your own
+    file. Tasks without a reference take the poses they start in from the clips."""
     parameters: dict[str, Any] = field(default_factory=dict)
     """Parameters of the kind of task, by name; imitation has none."""
     goal: dict[str, Any] = field(default_factory=dict)
@@ -211,6 +211,41 @@ class NetworkConfig:
     """Standard deviation of the actions of an untrained network, before the hyperbolic tangent."""
     action_factor: float = setting(1.0, ge=0)
     """Factor on the initial weights of the layer that puts out actions; small: an untrained network does not move."""
+
+
+@dataclass
+class DecoderConfig:
+    """A decoder that was trained in another run, and how long decisions are held."""
+
+    run: str | None = None
+    """Folder of a run whose decoder is used; body, physics, proprioception and actions are then those of that run."""
+    checkpoint: str = "best"
+    """best, last, or the number of a checkpoint of that run."""
+    mode: str = setting("frozen", choices=("frozen", "learnable", "random", "none"))
+    """frozen (never changed), learnable (trained further), random (of the same shape, newly drawn), or none: the policy
+    drives the actuators itself, with all else from the run, for comparison."""
+    policy: str | None = setting(None, choices=("latent", "action"))
+    """latent: the policy puts out latents, and the decoder belongs to the environment; action: encoder and decoder are
+    one policy of actions, as in paper B. Empty: latent for frozen, action for learnable and random."""
+    hold_s: float = setting(0.0, ge=0)
+    """Time for which a decision (a latent; an action where there is no decoder) is held, a whole number of control
+    steps; 0: one step. Rewards are averaged over it, and ppo.unroll and ppo.discount count decisions. With
+    policy=action only the noise of the latent is held."""
+    latent_span: float = setting(3.0, gt=0)
+    """policy=latent: latents reach from -span to span, in standard deviations where they are whitened."""
+    whiten: bool = True
+    """Scale latents to mean 0 and standard deviation 1 on the train clips of the run."""
+
+    @property
+    def acts(self) -> str:
+        """What the policy puts out: latent, action (through a decoder that is part of it), or direct."""
+        if self.run is None or self.mode == "none":
+            return "direct"
+        return self.policy or ("latent" if self.mode == "frozen" else "action")
+
+    def hold_steps(self, ctrl_dt_s: float) -> int:
+        """Control steps for which a decision is held."""
+        return max(1, round(self.hold_s / ctrl_dt_s))
 
 
 @dataclass
@@ -367,6 +402,7 @@ class TrainConfig:
     randomize: RandomizeConfig = field(default_factory=RandomizeConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
     ppo: PpoConfig = field(default_factory=PpoConfig)
     cloning: CloningConfig = field(default_factory=CloningConfig)
     run: RunConfig = field(default_factory=RunConfig)

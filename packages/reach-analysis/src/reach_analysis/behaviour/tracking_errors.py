@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from jaxtyping import Float
 
-from reach_analysis._common.errors import ConfigError, ContractError, MismatchError, raise_all, shorten
+from reach_analysis._common.errors import ConfigError, ContractError, DataError, MismatchError, raise_all, shorten
 from reach_analysis._common.regions import regions_by_name
 from reach_analysis._common.units import METRES_PER_UNIT
 from reach_analysis.data.clips import Clips
@@ -32,6 +32,11 @@ class Deviation:
         return Deviation(self.distance.select(names), (unit,) * len(names))
 
 
+def has_reference(rollouts: Rollouts) -> bool:
+    """Whether the rollouts follow clips; those of other tasks have no reference."""
+    return bool(np.isfinite(rollouts.series("qpos_ref").rows()[0]).any())
+
+
 def joint_deviation(rollouts: Rollouts) -> Deviation:
     """Absolute difference between each joint and its reference: degrees for angles, millimetres for lengths.
 
@@ -43,6 +48,8 @@ def joint_deviation(rollouts: Rollouts) -> Deviation:
     groups = _joint_columns(pose.channels, units)
     every, _ = reference.rows()
     groups = [group for group in groups if np.isfinite(every[:, group.columns]).any()]
+    if not has_reference(rollouts):
+        raise DataError(f"{rollouts.path}: no reference: these rollouts follow no clips, so there are no errors")
     values = tuple(
         np.stack([_joint_distance(one, two, group) for group in groups], axis=1)
         for one, two in zip(pose.values, reference.values, strict=True)

@@ -15,7 +15,7 @@ from reach_analysis._common.figures import CYCLE, GREY, drawing, label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import MUSCLES, kind_of_actuators
 from reach_analysis.behaviour.spectra import band_power, long_enough
-from reach_analysis.behaviour.tracking_errors import joint_deviation, trial_means
+from reach_analysis.behaviour.tracking_errors import has_reference, joint_deviation, trial_means
 from reach_analysis.config import ComparisonConfig
 from reach_analysis.data.inputs import over_shared_steps
 from reach_analysis.data.levels import Levels
@@ -95,12 +95,13 @@ def run(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Sta
 
 def _quantities(rollouts: Rollouts, config: ComparisonConfig) -> dict[str, _Quantity]:
     """What controllers are compared by: errors, effort, chatter, and the reward terms they share."""
-    deviation = joint_deviation(rollouts)
     out: dict[str, _Quantity] = {}
-    for unit in dict.fromkeys(deviation.units):
-        means = trial_means(deviation, deviation.in_unit(unit).distance.channels)
-        means[rollouts.n_steps == 0] = np.nan
-        out[f"joint error ({unit})"] = _Quantity(unit, rollouts.trials, means)
+    if has_reference(rollouts):
+        deviation = joint_deviation(rollouts)
+        for unit in dict.fromkeys(deviation.units):
+            means = trial_means(deviation, deviation.in_unit(unit).distance.channels)
+            means[rollouts.n_steps == 0] = np.nan
+            out[f"joint error ({unit})"] = _Quantity(unit, rollouts.trials, means)
     out["squared control"] = _means(rollouts.series("ctrl"), square=True)
     if kind_of_actuators(rollouts) == MUSCLES:
         out["muscle activation"] = _means(rollouts.series("act"))

@@ -23,6 +23,7 @@ from track_mjx.clips import Clips
 from track_mjx.config import BenchConfig
 from track_mjx.learning.setup import Setup, build
 from track_mjx.physics.engine import engine_name
+from track_mjx.policy.pretrained import Pretrained
 
 BLOCKS, SECONDS = 3, 0.5
 """Fewest blocks and shortest time behind a figure."""
@@ -64,7 +65,9 @@ def engines_of(config: BenchConfig) -> list[str]:
     return ["native", "mjx", *(["warp"] if find_spec("warp") else [])]
 
 
-def run_bench(config: BenchConfig, clips: Clips, note: Callable[[str], None]) -> Report:
+def run_bench(
+    config: BenchConfig, clips: Clips, note: Callable[[str], None], pretrained: Pretrained | None = None
+) -> Report:
     """Measure all combinations, the fast ones first; `note` receives one line for each.
 
     Raises:
@@ -73,7 +76,7 @@ def run_bench(config: BenchConfig, clips: Clips, note: Callable[[str], None]) ->
     report, deadline = Report([], []), time.monotonic() + 60 * config.max_minutes
     setups: dict[str, Setup] = {}
     for name in engines_of(config):
-        setup = build(replace(config, physics=replace(config.physics, engine=name)), clips)
+        setup = build(replace(config, physics=replace(config.physics, engine=name)), clips, pretrained)
         try:
             setup.engine()
             setups[name] = setup

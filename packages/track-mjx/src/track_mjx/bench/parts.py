@@ -15,7 +15,7 @@ from track_mjx.learning.collect import Collector
 from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
 from track_mjx.physics.engine import make_engine
-from track_mjx.policy.policy import Acting, Policy, empty_statistics
+from track_mjx.policy.policy import Acting, Held, Policy
 from track_mjx.runs.run_folder import RunFolder
 from track_mjx.task.step import Observation
 
@@ -47,11 +47,13 @@ def blocks(part: str, setup: Setup, n_envs: int, n_steps: int) -> Iterator[int]:
 class RandomCollector(Collector):
     """A collector whose actions are random; no network runs."""
 
-    def _decide(self, policy: Policy, observation: Observation, key: jax.Array) -> tuple[jax.Array, Acting]:
+    def _decide(
+        self, policy: Policy, observation: Observation, key: tuple[jax.Array, Held | None]
+    ) -> tuple[jax.Array, Acting]:
         n_envs, n_latents = observation.proprioception.shape[0], self.networks.config.latent
-        action = jax.random.uniform(key, (n_envs, self.networks.n_actions), minval=-1, maxval=1)
-        latent = jnp.zeros((n_envs, n_latents))
-        return action, Acting(action, jnp.zeros(n_envs), latent, latent)
+        action = jax.random.uniform(key[0], (n_envs, self.task.body.model.nu), minval=-1, maxval=1)
+        latent, raw = jnp.zeros((n_envs, n_latents)), jnp.zeros((n_envs, self.networks.n_actions))
+        return action, Acting(raw, jnp.zeros(n_envs), latent, latent)
 
 
 def _physics(setup: Setup, n_envs: int, n_steps: int) -> Iterator[int]:
@@ -78,12 +80,12 @@ def _physics(setup: Setup, n_envs: int, n_steps: int) -> Iterator[int]:
 
 def _collecting(setup: Setup, collector: Collector, n_envs: int) -> Iterator[int]:
     reference, key = setup.on_device(setup.followed), jax.random.key(setup.config.seed)
-    policy = Policy(setup.networks.init(key, setup.observation), empty_statistics(setup.observation))
+    policy = setup.initial_policy(key)
     state, carry = collector.begin(reference, key, n_envs)
     while True:
         state, carry, unroll, _ = collector.collect(policy, reference, state, carry, key)
         jax.block_until_ready(unroll)
-        yield n_envs * collector.unroll
+        yield n_envs * collector.n_steps
 
 
 def _learning(setup: Setup, n_envs: int) -> Iterator[int]:
@@ -96,4 +98,4 @@ def _learning(setup: Setup, n_envs: int) -> Iterator[int]:
         while True:
             trainer.advance()
             jax.block_until_ready(trainer.learner)
-            yield ppo.collected_unrolls * ppo.unroll
+            yield ppo.collected_unrolls * trainer.collector.n_steps

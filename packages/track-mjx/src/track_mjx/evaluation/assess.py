@@ -37,7 +37,7 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
         raise ConfigError(f"deviation_mm: the task of the run, {setup.config.task.kind}, follows no reference")
     step, policy = load_policy(folder, setup, config.checkpoint)
     target = output_folder(str(out), "evaluation")
-    player = Player(setup.task, setup.networks, setup.engine(), setup.on_device(setup.reference))
+    player = setup.player()
     judge = _imitation if setup.task.follows_reference else assess_cases
     numbers, about = judge(setup, player, policy, sets, config, target)
     report = {

@@ -17,7 +17,7 @@ from track_mjx.physics.divided import DividedEngine
 from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks
-from track_mjx.policy.policy import Policy, sample
+from track_mjx.policy.policy import Acting, Held, Policy, sample
 from track_mjx.task.reference import Reference
 from track_mjx.task.step import NON_FINITE, EpisodeState, Observation, StepResult
 from track_mjx.task.task import Task
@@ -95,14 +95,20 @@ class Collector:
         lead: int | None = None,
     ) -> None:
         self.task, self.networks, self.unroll, self._lead = task, networks, unroll, lead
+        self.hold = networks.use.hold_steps(task.body.ctrl_dt)
+        """Control steps for which a decision, or the noise of a latent, is held; see `Held`."""
+        self.per_decision = 1 if networks.use.acts == "action" else self.hold
+        """Control steps of a transition."""
+        self.n_steps = unroll * self.per_decision
+        """Control steps of an unroll."""
         self.devices = devices = devices or Devices()
         self.engine = DividedEngine(engine, devices) if engine.traceable and devices.mesh else engine
         self._step = ControlStep(task, self.engine, self._decide, self._finish, devices)
         self._observe = jax.jit(lambda *state: devices.divided(task.observe(*state)))
         self._start = jax.jit(lambda *drawn: devices.divided(task.start(*drawn)), static_argnums=2)
         self._scan = jax.jit(self._scanned)
-        self._keys = jax.jit(lambda key: tuple(jax.random.split(key, 2 * unroll)))
-        self._stack = jax.jit(lambda steps: jax.tree.map(lambda *x: jnp.stack(x), *steps))
+        self._keys = jax.jit(lambda key: tuple(jax.random.split(key, 2 * self.n_steps)))
+        self._stack = jax.jit(lambda steps: self._decisions(jax.tree.map(lambda *x: jnp.stack(x), *steps)))
         self._sum = jax.jit(lambda steps: devices.copied(added(jax.tree.map(lambda *x: jnp.stack(x), *steps))))
 
     def begin(self, reference: Reference, key: Array, n_envs: int) -> tuple[Any, Carry]:
@@ -127,12 +133,15 @@ class Collector:
         """Run one unroll; return physics, carry, the unroll with the observation after it, and sums for the log."""
         if self.engine.traceable:
             return self._scan(policy, reference, state, carry, key)
-        keys = self._keys(key)
+        keys, held = self._keys(key), self._nothing_held(carry)
         transitions, totals, own = [], [], self.devices.own
-        for i in range(self.unroll):
-            state, _, _, outcome = self._step(
-                policy, reference, state, carry.episode, carry, (keys[2 * i], keys[2 * i + 1])
+        for i in range(self.n_steps):
+            if held is not None:
+                held = held._replace(fresh=np.bool_(i % self.hold == 0))
+            state, _, act, outcome = self._step(
+                policy, reference, state, carry.episode, carry, ((keys[2 * i], held), keys[2 * i + 1])
             )
+            held = None if held is None else held._replace(last=act.details)
             done = own(outcome.done)
             if done.any():
                 state = self.engine.reset(state, done, *map(own, outcome.start))
@@ -145,21 +154,53 @@ class Collector:
     def _scanned(
         self, policy: Policy, reference: Reference, state: Any, carry: Carry, key: Array
     ) -> tuple[Any, Carry, tuple[Transition, Observation], Totals]:
-        def step(carried: tuple[Any, Carry], keys: Array) -> tuple[tuple[Any, Carry], tuple[Transition, Totals]]:
-            state, carry = carried
-            state, outcome = self._step.traced(policy, reference, state, carry.episode, carry, keys)
+        def step(
+            carried: tuple[Any, Carry, Held | None], xs: tuple[Array, Array]
+        ) -> tuple[tuple[Any, Carry, Held | None], tuple[Transition, Totals]]:
+            (state, carry, held), (keys, i) = carried, xs
+            held = None if held is None else held._replace(fresh=i % self.hold == 0)
+            with_held = ((keys[0], held), keys[1])
+            state, act, outcome = self._step.traced(policy, reference, state, carry.episode, carry, with_held)
             state = self.engine.reset(state, outcome.done, *outcome.start)
-            return (state, outcome.carry), (outcome.transition, outcome.totals)
+            held = None if held is None else held._replace(last=act.details)
+            return (state, outcome.carry, held), (outcome.transition, outcome.totals)
 
-        keys = jax.random.split(key, 2 * self.unroll)
-        keys = keys.reshape(self.unroll, 2, *keys.shape[1:])
-        (state, carry), (transitions, totals) = jax.lax.scan(step, (state, carry), keys)
+        keys = jax.random.split(key, 2 * self.n_steps)
+        keys = keys.reshape(self.n_steps, 2, *keys.shape[1:])
+        begin = (state, carry, self._nothing_held(carry))
+        (state, carry, _), (transitions, totals) = jax.lax.scan(step, begin, (keys, jnp.arange(self.n_steps)))
+        transitions = self._decisions(transitions)
         last = self.task.observe(reference, self.engine.read(state), carry.episode)
         totals = self.devices.copied(added(totals))
         return state, carry, (transitions, self.devices.divided(last)), totals
 
-    def _decide(self, policy: Policy, observation: Observation, key: Array) -> tuple[AnyArray, Any]:
-        return sample(self.networks, policy, observation, key)
+    def _decide(self, policy: Policy, observation: Observation, key: tuple[Array, Held | None]) -> tuple[AnyArray, Any]:
+        return sample(self.networks, policy, observation, *key)
+
+    def _nothing_held(self, carry: Carry) -> Held | None:
+        """Return the state before the first decision of an unroll; None where nothing is ever held."""
+        if self.hold == 1:
+            return None
+        zero, nothing = jnp.zeros_like(carry.episode_reward), jnp.zeros_like(carry.latent)
+        raw = zero[:, None] * jnp.zeros(self.networks.n_actions)
+        return Held(np.bool_(True), Acting(raw, zero, nothing, nothing))
+
+    def _decisions(self, steps: Transition) -> Transition:
+        """Turn the control steps of an unroll, (step, env, ...), into transitions of decisions.
+
+        Rewards are averaged over the decision. After the end of an episode, the rest of the decision acts in the next
+        one, and belongs to no transition.
+        """
+        if self.per_decision == 1:
+            return steps
+        steps = jax.tree.map(lambda x: x.reshape(self.unroll, self.per_decision, *x.shape[1:]), steps)
+        ended = steps.terminated | steps.truncated
+        counted = jnp.cumsum(ended, axis=1, dtype=jnp.int32) == ended.astype(jnp.int32)  # no earlier one has ended
+        return jax.tree.map(lambda x: x[:, 0], steps)._replace(
+            reward=jnp.where(counted, steps.reward, 0.0).mean(1),
+            terminated=(steps.terminated & counted).any(1),
+            truncated=(steps.truncated & counted).any(1),
+        )
 
     def _demonstrated(self, reference: Reference, after: EpisodeState) -> Array:
         return self.task.demonstrated(reference, after._replace(frame=after.frame - 1), self._lead or 0)

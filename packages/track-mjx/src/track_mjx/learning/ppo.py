@@ -76,9 +76,18 @@ class Sample(NamedTuple):
     value_target: AnyArray
 
 
-def optimizer(config: PpoConfig) -> optax.GradientTransformation:
-    """Clipped gradients through Adam; the step size is applied by `update`, so that it may change."""
-    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.scale_by_adam())
+def optimizer(config: PpoConfig, networks: Networks) -> optax.GradientTransformation:
+    """Clipped gradients through Adam; the step size is applied by `update`, so that it may change.
+
+    Parts of the networks that are fixed take no step, and do not count in the length that is clipped.
+    """
+    learned = optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.scale_by_adam())
+    if not networks.fixed:
+        return learned
+    return optax.partition(
+        {"learned": learned, "fixed": optax.set_to_zero()},
+        lambda parameters: {part: "fixed" if part in networks.fixed else "learned" for part in parameters},
+    )
 
 
 def advantages(
@@ -218,8 +227,8 @@ def update(
     whole = Sample(transition._replace(observation=observation), advantage, target)
     devices = devices or Devices()
     # gathered once, and divided again for every minibatch, which is the same on any number of devices
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), devices.copied(whole))
-    transform = optimizer(config)
+    flat = jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), devices.copied(whole))
+    transform = optimizer(config, networks)
     grad = jax.grad(lambda p, s, k: loss(networks, config, p, s, kl_weight, k), has_aux=True)
 
     def minibatch(carry: tuple[Any, Any], xs: tuple[AnyArray, Array]) -> tuple[tuple[Any, Any], dict[str, Array]]:
@@ -236,4 +245,6 @@ def update(
     losses["ratio_max"] = parts["ratio_max"].max()
     losses["first_ratio_error"] = parts["ratio_max"][0]
     statistics = update_statistics(learner.statistics, transition.observation)
+    if networks.given is not None:  # the decoder was trained with these
+        statistics = statistics._replace(proprioception=learner.statistics.proprioception)
     return devices.copied((Learner(parameters, state, statistics), losses))

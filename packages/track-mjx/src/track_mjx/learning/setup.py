@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from track_mjx._common.errors import ConfigError, InputError, RunError, raise_all, shorten, unknown
 from track_mjx._common.settings import validate
@@ -27,9 +27,11 @@ from track_mjx.physics.engine import engine_name, make_engine, verify_division
 from track_mjx.physics.fields import Engine, zero_physics
 from track_mjx.physics.randomized import randomized
 from track_mjx.policy.networks import Networks
+from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy, empty_statistics
+from track_mjx.policy.pretrained import Pretrained, read_pretrained
 from track_mjx.runs.checkpoints import unflatten
-from track_mjx.runs.run_folder import RunFolder
+from track_mjx.runs.run_folder import DECODER, RunFolder
 from track_mjx.task.holding import holding_controls, holding_ranges
 from track_mjx.task.reference import Reference, build_reference, choose
 from track_mjx.task.registry import make_task
@@ -57,6 +59,8 @@ class Setup:
     """The same as rewarded and observed: smoothed, where that is asked for."""
     windows: list[int] = field(default_factory=list)
     """Numbers of the clips that are overlapping windows: they are trained on, and belong to no set."""
+    pretrained: Pretrained | None = None
+    """The decoder of another run, as it is used."""
 
     def engine(self, *, all_fields: bool = False, varied: bool = False) -> Engine:
         """An engine for this task; it computes what the task reads, or everything; `varied` as in training."""
@@ -64,6 +68,18 @@ class Setup:
         wanted = None if all_fields else self.used_fields
         engine = make_engine(self.config.physics, arena.model, arena.n_substeps, wanted)
         return randomized(engine, arena.model, self.config.randomize, self.config.seed) if varied else engine
+
+    def player(self, *, all_fields: bool = False) -> Player:
+        """Player of episodes; errors are against the clips as recorded, with `all_fields` as followed."""
+        recorded = None if all_fields else self.on_device(self.reference)
+        return Player(self.task, self.networks, self.engine(all_fields=all_fields), recorded)
+
+    def initial_policy(self, key: Array) -> Policy:
+        """Return the policy before any training; statistics of proprioception are those of a pretrained decoder."""
+        statistics = empty_statistics(self.observation)
+        if self.pretrained is not None:
+            statistics = statistics._replace(proprioception=self.pretrained.statistics)
+        return Policy(self.networks.init(key, self.observation), statistics)
 
     def on_device(self, reference: Reference, clips: Any = None) -> Reference:
         """A reference as device arrays, with these clips only."""
@@ -88,8 +104,8 @@ class Setup:
         return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
-def build(config: TrainConfig, clips: Clips) -> Setup:
-    """Build the task and networks of a config.
+def build(config: TrainConfig, clips: Clips, pretrained: Pretrained | None = None) -> Setup:
+    """Build the task and networks of a config, perhaps with the decoder of another run.
 
     Raises:
         ConfigError: for settings outside their limits, and unknown terms and parts of the body.
@@ -115,9 +131,25 @@ def build(config: TrainConfig, clips: Clips) -> Setup:
     if config.task.action == "offset" or config.cloning.steps:
         setting = "cloning.steps" if config.cloning.steps else "task.action=offset"
         followed = followed._replace(held=_held(body, np.asarray(followed.qpos), setting))
-    setup = Setup(config, clips, task, Networks(config.network, body.model.nu), reference, followed, windows)
+    given = None if pretrained is None else pretrained.parameters
+    networks = Networks(config.network, body.model.nu, given, config.decoder)
+    setup = Setup(config, clips, task, networks, reference, followed, windows, pretrained)
+    _verify_decoder(setup)
     _ = setup.used_fields  # every term runs once, so that errors in it are raised now
     return setup
+
+
+def _verify_decoder(setup: Setup) -> None:
+    """Refuse uses of a decoder that contradict each other."""
+    use, dt, problems = setup.config.decoder, setup.task.body.ctrl_dt, []
+    if abs(use.hold_steps(dt) * dt - use.hold_s) > 1e-6 * dt and use.hold_s > 0:
+        problems.append(f"decoder.hold_s: expected a whole number of control steps of {dt:g} s, got {use.hold_s:g}")
+    if use.mode == "learnable" and use.acts == "latent":
+        problems.append("decoder.policy=latent: the decoder is part of the environment there, which learns nothing; "
+                        "decoder.mode=learnable needs policy=action")  # fmt: skip
+    if setup.config.cloning.steps and (use.run or use.hold_s > 0):
+        problems.append("cloning.steps: imitates controls step by step, without decoder.run and decoder.hold_s")
+    raise_all(ConfigError, "settings", problems)
 
 
 def _cut(clips: Clips, config: TrainConfig) -> tuple[Clips, list[int]]:
@@ -234,7 +266,8 @@ def open_setup(
     other = not same and not resumed
     if other:
         settings.task.clip_stride_s = None
-    setup = build(settings, loaded)
+    acts = settings.decoder.acts
+    setup = build(settings, loaded, None if acts == "direct" else read_pretrained(folder.path / DECODER))
     names = list(setup.clips.clip_name)
     if other:
         return setup, [], list(range(len(names)))
@@ -265,8 +298,7 @@ def load_policy(folder: RunFolder, setup: Setup, which: str | int) -> tuple[int,
 
 def policy_of(setup: Setup, leaves: Mapping[str, np.ndarray], where: str) -> Policy:
     """Build the policy from the leaves of a checkpoint; `where` names it in messages."""
-    parameters = setup.networks.init(jax.random.key(0), setup.observation)
-    like = {"parameters": parameters, "statistics": empty_statistics(setup.observation)}
+    like = setup.initial_policy(jax.random.key(0))._asdict()
     wanted = {
         name.removeprefix("learner/"): leaf
         for name, leaf in leaves.items()

@@ -28,8 +28,6 @@ from track_mjx.learning.failures import FAILURE, save_failure
 from track_mjx.learning.setup import Setup
 from track_mjx.physics.engine import engine_name
 from track_mjx.policy.metrics import score, summary
-from track_mjx.policy.play import Player
-from track_mjx.policy.policy import empty_statistics
 from track_mjx.runs.checkpoints import flatten, unflatten
 from track_mjx.runs.run_folder import RunFolder
 from track_mjx.task.step import Observation
@@ -74,16 +72,16 @@ class Trainer:
         self.devices = devices_for(config.run.devices, config.ppo)
         collecting = (setup.task, setup.networks, setup.engine(varied=True), config.ppo.unroll, self.devices)
         self.collector, self.cloner = Collector(*collecting), Collector(*collecting, lead=config.cloning.lead)
-        self.player = Player(setup.task, setup.networks, setup.engine(), setup.on_device(setup.reference))
+        self.player = setup.player()
         self.drawn = [*train, *setup.windows]
         self.followed = self.devices.copy(setup.on_device(setup.followed, self.drawn))
         most = math.inf if config.run.evaluate_s is None else round(config.run.evaluate_s / setup.task.body.ctrl_dt)
         lengths = np.minimum(setup.followed.length, max(1, most) + 1).astype(np.int32)
         self.played = setup.on_device(setup.followed._replace(length=lengths))
         self.key = jax.random.key(config.seed)
-        parameters = setup.networks.init(jax.random.fold_in(self.key, 0), setup.observation)
-        optimizer_state = ppo.optimizer(config.ppo).init(parameters)
-        self.learner = self.devices.copy(ppo.Learner(parameters, optimizer_state, empty_statistics(setup.observation)))
+        parameters, statistics = setup.initial_policy(jax.random.fold_in(self.key, 0))
+        optimizer_state = ppo.optimizer(config.ppo, setup.networks).init(parameters)
+        self.learner = self.devices.copy(ppo.Learner(parameters, optimizer_state, statistics))
         begin_key = self.devices.copy(jax.random.fold_in(self.key, 1))
         self.physics, self.carry = self.collector.begin(self.followed, begin_key, config.ppo.n_envs)
         self._update = jax.jit(lambda *args: ppo.update(setup.networks, config.ppo, *args, devices=self.devices))
@@ -123,7 +121,7 @@ class Trainer:
         self._weigh_clips(self._totals[-len(keys) :])
         self._keep_failure()
         progress.iteration += 1
-        progress.steps += config.ppo.collected_unrolls * config.ppo.unroll
+        progress.steps += config.ppo.collected_unrolls * self.collector.n_steps
         self._losses.append(losses)
 
     def _keep_failure(self) -> None:
@@ -255,7 +253,7 @@ class Trainer:
         sums = [totals._replace(failure=None) for totals in self._totals]
         totals = jax.tree.map(lambda *x: np.sum([np.asarray(v) for v in x], axis=0), *sums)
         losses = {k: float(np.mean([np.asarray(part[k]) for part in self._losses])) for k in self._losses[0]}
-        n = self.config.ppo.n_envs * self.config.ppo.unroll * len(self._totals)
+        n = self.config.ppo.n_envs * self.collector.n_steps * len(self._totals)
         now = time.monotonic()
         speed = (self.progress.steps - self._marks["steps"]) / max(1e-9, now - self._marks["log"])
         # evaluations and checkpoints count in the line after them: the lines together last as long as the run

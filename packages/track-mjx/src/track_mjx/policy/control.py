@@ -86,11 +86,11 @@ class ControlStep:
 
     def traced(
         self, policy: Policy | None, reference: Reference, state: Any, episode: EpisodeState, carried: Any, keys: Any
-    ) -> tuple[Any, Any]:
-        """Advance all simulations within a compiled function; return physics and outcome."""
+    ) -> tuple[Any, Act, Any]:
+        """Advance all simulations within a compiled function; return physics, act and outcome."""
         act, ctrl = self._act(policy, reference, self.engine.read(state), episode, keys[0])
         state = self.engine.step(state, ctrl)
-        return state, self._evaluate(reference, self.engine.read(state), episode, act, carried, keys[1])
+        return state, act, self._evaluate(reference, self.engine.read(state), episode, act, carried, keys[1])
 
     def read(self, state: Any) -> PhysicsState:
         """Return the physics on the devices that evaluate the task."""

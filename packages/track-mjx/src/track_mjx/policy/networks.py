@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -18,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from track_mjx.config import NetworkConfig
+from track_mjx.config import DecoderConfig, NetworkConfig
 from track_mjx.physics.fields import AnyArray
 from track_mjx.task.step import Observation
 
@@ -97,9 +98,9 @@ class Critic(nn.Module):
 class Intention(NamedTuple):
     """The encoder's output and the latent that was used; last axis of length 0 where there is no bottleneck."""
 
-    mean: Array
-    logvar: Array
-    latent: Array
+    mean: AnyArray
+    logvar: AnyArray
+    latent: AnyArray
 
 
 class PolicyOutput(NamedTuple):
@@ -107,17 +108,36 @@ class PolicyOutput(NamedTuple):
 
     intention: Intention
     """Distribution and latent."""
-    location: Array
+    location: AnyArray
     """Of the action before tanh."""
-    scale: Array
-    activations: dict[str, Array]
+    scale: AnyArray
+    activations: dict[str, AnyArray]
     """Hidden activations, ``encoder/layer_0`` and so on."""
+    decision: AnyArray
+    """What was decided, in [-1, 1]: the action, or the latent of a decoder that belongs to the environment."""
+    decoder: dict[str, AnyArray]
+    """Hidden activations of that decoder."""
 
 
 class Networks:
-    """Policy and critic as pure functions of parameters; see the module's text."""
+    """Policy and critic as pure functions of parameters; see the module's text.
 
-    def __init__(self, config: NetworkConfig, n_actions: int) -> None:
+    Args:
+        config: widths, and dimensions of the intention.
+        n_actions: of the body.
+        given: parameters of the decoder of another run.
+        use: how that is used. Where it is of no run or policy=latent, the task's policy is a network of
+            ``config.encoder`` without a bottleneck.
+    """
+
+    def __init__(
+        self, config: NetworkConfig, n_actions: int, given: Any = None, use: DecoderConfig | None = None
+    ) -> None:
+        self.given, self.use = given, use or DecoderConfig()
+        self.body_decoder = Decoder(tuple(config.decoder), n_actions, config.layer_norm, 1.0)
+        if self.use.run and self.use.acts != "action":
+            n_actions = config.latent if self.use.acts == "latent" else n_actions
+            config = replace(config, latent=0, decoder=config.encoder)
         self.config = config
         self.n_actions = n_actions
         self.encoder = Encoder(tuple(config.encoder), config.latent, config.layer_norm)
@@ -140,7 +160,45 @@ class Networks:
         }
         if n:
             parameters["encoder"] = self.encoder.init(keys[0], observation.reference)
-        return parameters
+        return parameters if self.given is None or self.use.acts == "latent" else parameters | {"decoder": self.given}
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Parts of the parameters that learning leaves as they are."""
+        return ("decoder",) if self.use.acts == "action" and self.use.mode == "frozen" else ()
+
+    def decoded(
+        self, decision: Float[AnyArray, "*batch n"], observation: Observation
+    ) -> tuple[AnyArray, dict[str, AnyArray]]:
+        """Action of the body for a decision, by the mean of a decoder that belongs to the environment, if there is one.
+
+        Args:
+            decision: in [-1, 1].
+            observation: normalised.
+
+        Returns:
+            The action, and the hidden activations of that decoder.
+        """
+        if self.use.acts != "latent":
+            return decision, {}
+        latent = self.use.latent_span * decision
+        decoded: Any = self.body_decoder.apply(self.given, jnp.concatenate([latent, observation.proprioception], -1))
+        out, layers = decoded
+        action = jnp.tanh(out[..., : self.body_decoder.n_actions])
+        return action, {f"decoder/layer_{i}": layer for i, layer in enumerate(layers)}
+
+    def described(self, output: PolicyOutput) -> tuple[Intention, dict[str, AnyArray]]:
+        """Intentions and activations of the whole controller, from an output that was played.
+
+        A policy that puts out latents has no variance of them in closed form: its hidden layers are ``policy/layer_0``
+        and so on, those of the decoder ``decoder/layer_0``.
+        """
+        if self.use.acts != "latent":
+            return output.intention, output.activations
+        span = self.use.latent_span
+        intention = Intention(span * jnp.tanh(output.location), output.intention.logvar, span * output.decision)
+        own = {name.replace("decoder/", "policy/"): layer for name, layer in output.activations.items()}
+        return intention, own | output.decoder
 
     def policy(self, parameters: Any, observation: Observation, noise: AnyArray | None) -> PolicyOutput:
         """Run encoder and decoder.
@@ -168,7 +226,8 @@ class Networks:
         # softplus(shift) is the standard deviation of an output of zero
         shift = jnp.log(jnp.expm1(self.config.initial_std))
         scale = jax.nn.softplus(out[..., self.n_actions :] + shift) + self.config.min_std
-        return PolicyOutput(Intention(mean, logvar, latent), out[..., : self.n_actions], scale, activations)
+        location = out[..., : self.n_actions]
+        return PolicyOutput(Intention(mean, logvar, latent), location, scale, activations, jnp.tanh(location), {})
 
     def value(self, parameters: Any, observation: Observation) -> Float[AnyArray, "*batch"]:
         """Value of each state."""

@@ -17,7 +17,7 @@ from jaxtyping import Array
 from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks, PolicyOutput
-from track_mjx.policy.policy import Policy, act
+from track_mjx.policy.policy import Held, Policy, act
 from track_mjx.task.reference import Reference
 from track_mjx.task.step import NON_FINITE, EpisodeState, Observation, StepResult
 from track_mjx.task.task import Cases, Task, choose
@@ -149,6 +149,7 @@ class Player:
 
     def __init__(self, task: Task, networks: Networks, engine: Engine, recorded: Reference | None = None) -> None:
         self.task, self.networks, self.engine, self.recorded = task, networks, engine, recorded
+        self._hold = 1 if networks.use.acts == "action" else networks.use.hold_steps(task.body.ctrl_dt)
         self.watch: Callable[[int, int], bool] = lambda _done, _of: True
         """Called after each step with the number of steps taken and their total; False ends the playing."""
         self._step = ControlStep(task, engine, self._decide, self._finish)
@@ -182,11 +183,14 @@ class Player:
         running, tape = np.ones(len(clips), bool), _Tape(len(clips), int(n_steps.max()))
         if record:
             tape.put("states", 0, self.engine.read(state), 1)
+        held = None
         for i in range(int(n_steps.max())):
             key = None if seed is None else jax.random.fold_in(jax.random.key(seed), i)
             state, ctrl, chosen, outcome = self._step(
-                policy, reference, state, episode, self.recorded or reference, (key, None)
+                policy, reference, state, episode, self.recorded or reference, ((key, held), None)
             )
+            if self._hold > 1:
+                held = Held(np.bool_((i + 1) % self._hold == 0), chosen.details)
             episode, outcome = outcome.result.episode, jax.tree.map(np.asarray, outcome)
             taken = running & (i < n_steps)
             ended_by = np.where(taken, _ended_by(self.task, outcome, realign), 0).astype(np.uint8)
@@ -218,8 +222,10 @@ class Player:
             state = self._states[n] = self.engine.init(n)
         return self._step.reset(state, np.ones(n, bool), *map(np.asarray, start))
 
-    def _decide(self, policy: Policy, observation: Observation, key: Array | None) -> tuple[AnyArray, PolicyOutput]:
-        return act(self.networks, policy, observation, key)
+    def _decide(
+        self, policy: Policy, observation: Observation, key: tuple[Array | None, Held | None]
+    ) -> tuple[AnyArray, PolicyOutput]:
+        return act(self.networks, policy, observation, *key)
 
     def _finish(
         self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, recorded: Reference, key: None

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from track_mjx.physics.fields import AnyArray
@@ -106,29 +107,54 @@ def empty_statistics(observation: Observation) -> ObservationStatistics:
     return ObservationStatistics(*(empty(part.shape[-1]) for part in observation))
 
 
-def sample(networks: Networks, policy: Policy, observation: Observation, key: Array) -> tuple[AnyArray, Acting]:
-    """Draw latents and actions; return the actions in [-1, 1] and what learning needs."""
-    raw, noise, out = _draw(networks, policy, observation, key)
+class Held(NamedTuple):
+    """An earlier decision that may still hold."""
+
+    fresh: AnyArray | np.bool_
+    """() a new decision is made in this step."""
+    last: Any
+    """Of the step before: `Acting` in training, `PolicyOutput` in playing."""
+
+
+def sample(
+    networks: Networks, policy: Policy, observation: Observation, key: Array, held: Held | None = None
+) -> tuple[AnyArray, Acting]:
+    """Draw latents and actions; return the actions of the body in [-1, 1] and what learning needs.
+
+    A decision that is held keeps its draw; where the decoder is part of the policy, only the noise of the latent is
+    kept.
+    """
+    seen, noise_held = normalized(policy.statistics, observation), networks.use.acts == "action"
+    raw, noise, out = _draw(networks, policy, seen, key, held if noise_held else None)
     acting = Acting(raw, log_probability(out.location, out.scale, raw), noise, out.intention.latent)
-    return jnp.tanh(raw), acting
+    if held is not None and not noise_held:
+        acting = jax.tree.map(lambda new, old: jnp.where(held.fresh, new, old), acting, held.last)
+    return networks.decoded(jnp.tanh(acting.raw), seen)[0], acting
 
 
 def act(
-    networks: Networks, policy: Policy, observation: Observation, key: Array | None
+    networks: Networks, policy: Policy, observation: Observation, key: Array | None, held: Held | None = None
 ) -> tuple[AnyArray, PolicyOutput]:
     """Use the means (no key), or draw latents and actions; return actions in [-1, 1] and the policy's output."""
+    seen = normalized(policy.statistics, observation)
     if key is None:
-        out = networks.policy(policy.parameters, normalized(policy.statistics, observation), None)
-        return jnp.tanh(out.location), out
-    raw, _, out = _draw(networks, policy, observation, key)
-    return jnp.tanh(raw), out
+        out = networks.policy(policy.parameters, seen, None)
+    else:
+        raw, _, out = _draw(networks, policy, seen, key)
+        out = out._replace(decision=jnp.tanh(raw))
+    if held is not None:
+        last = held.last._replace(decoder={})
+        out = jax.tree.map(lambda new, old: jnp.where(held.fresh, new, old), out, last)
+    action, layers = networks.decoded(out.decision, seen)
+    return action, out._replace(decoder=layers)
 
 
 def _draw(
-    networks: Networks, policy: Policy, observation: Observation, key: Array
-) -> tuple[Array, Array, PolicyOutput]:
-    """Actions before tanh, the noise of the latents, and the policy's output."""
+    networks: Networks, policy: Policy, seen: Observation, key: Array, held: Held | None = None
+) -> tuple[AnyArray, AnyArray, PolicyOutput]:
+    """Actions before tanh, the noise of the latents, and the policy's output, for normalised observations."""
     latent_key, action_key = jax.random.split(key)
-    noise = jax.random.normal(latent_key, (*observation.reference.shape[:-1], networks.config.latent))
-    out = networks.policy(policy.parameters, normalized(policy.statistics, observation), noise)
+    noise = jax.random.normal(latent_key, (*seen.reference.shape[:-1], networks.config.latent))
+    noise = noise if held is None else jnp.where(held.fresh, noise, held.last.noise)
+    out = networks.policy(policy.parameters, seen, noise)
     return out.location + out.scale * jax.random.normal(action_key, out.location.shape), noise, out

@@ -48,6 +48,10 @@ class Footage:
     """Reason of an early end; empty if the clip was followed to its end."""
     qvel: Float[np.ndarray, "state dof"]
     """Simulated velocities."""
+    goal: Float[np.ndarray, " 3"] | None = None
+    """Where a body was to go, in the world; None where nothing is stored."""
+    followed: bool = True
+    """Whether there is a reference."""
 
 
 def read_footage(path: str | Path, clips: Sequence[int | str], seed: int | None) -> tuple[Body, list[Footage]]:
@@ -75,7 +79,7 @@ def read_footage(path: str | Path, clips: Sequence[int | str], seed: int | None)
         arrays = _read_arrays(file, repeat_of(file, seed))
         ending = reading.attribute(reading.require(file, "termination_reason"), "flag_meanings")
     reasons = ending.split() if isinstance(ending, str) else []
-    return body, [_footage(arrays, reasons, names[row], row) for row in rows]
+    return body, [_footage(arrays, reasons, names[row], row, body.length_unit_m) for row in rows]
 
 
 def file_of(path: str | Path) -> Path:
@@ -147,10 +151,13 @@ def _read_arrays(file: h5py.File, repeat: int | None) -> dict[str, np.ndarray]:
             continue
         values = reading.read_numbers(reading.require(file, name), shape if repeat is None else (None, *shape))
         arrays[name] = values if repeat is None else values[repeat]
+    goal = reading.find(file, "goal/position")
+    if isinstance(goal, h5py.Dataset):
+        arrays["goal"] = reading.read_numbers(goal, (n_clips, 3))
     return arrays
 
 
-def _footage(arrays: Mapping[str, np.ndarray], reasons: Sequence[str], clip: str, row: int) -> Footage:
+def _footage(arrays: Mapping[str, np.ndarray], reasons: Sequence[str], clip: str, row: int, unit_m: float) -> Footage:
     n_states = 1 + int((arrays["valid"][row] != 0).sum())
     qpos = arrays["qpos"][row, :n_states].astype(np.float64)
     target = arrays["qpos_ref"][row, :n_states].astype(np.float64)
@@ -164,4 +171,6 @@ def _footage(arrays: Mapping[str, np.ndarray], reasons: Sequence[str], clip: str
         qpos_ref=np.where(np.isfinite(target), target, qpos),
         activation=arrays["act"][row, :n_states].astype(np.float64),
         ending=ending.replace("_", " "),
+        goal=arrays["goal"][row] / unit_m if "goal" in arrays else None,
+        followed=bool(np.isfinite(target).any()),
     )

@@ -15,7 +15,7 @@ from track_mjx._common.render.scene import stage_model
 from track_mjx._common.settings import validate
 from track_mjx.config import RenderConfig
 from track_mjx.render.footage import Footage, read_footage
-from track_mjx.render.scene import GHOST, TIGHT, GhostScene, muscles_of_tendons
+from track_mjx.render.scene import GHOST, GOAL, TIGHT, GhostScene, muscles_of_tendons
 
 _PLEASANT_S = 5.0
 """By default, a short rollout is slowed down to last about this long."""
@@ -46,7 +46,7 @@ def render(config: RenderConfig, progress: Callable[[int, int], None] = lambda _
     name = takes[0].clip if len(takes) == 1 else f"{len(takes)}_clips"
     out = video.film_path(config.out, source / "rollouts.h5" if source.is_dir() else source, name)
     total, done = sum(len(plan) for plan in plans), 0
-    captions = video.Captions(config.height, _legend(model, config))
+    captions = video.Captions(config.height, _legend(model, config, takes))
     with open_canvas(model, config.width, config.height) as canvas, video.film(out, config.fps) as write:
         for take, speed, states in zip(takes, speeds, plans, strict=True):
             scene = GhostScene(take, canvas, body.length_unit_m, config.ghost)
@@ -94,9 +94,10 @@ def shown_states(footage: Footage, config: RenderConfig, speed: float) -> Int[np
     return np.concatenate([states, np.full(held, last)])
 
 
-def _legend(model: mujoco.MjModel, config: RenderConfig) -> list[tuple[str, video.Colour]]:
-    ghost = [("reference", GHOST)] if config.ghost > 0 else []
-    return [*ghost, ("active muscle", TIGHT)] if muscles_of_tendons(model) else ghost
+def _legend(model: mujoco.MjModel, config: RenderConfig, takes: Sequence[Footage]) -> list[tuple[str, video.Colour]]:
+    ghost = [("reference", GHOST)] if config.ghost > 0 and any(take.followed for take in takes) else []
+    goal = [("target", GOAL)] if any(take.goal is not None for take in takes) else []
+    return [*ghost, *goal, *([("active muscle", TIGHT)] if muscles_of_tendons(model) else [])]
 
 
 def _caption(take: Footage, scene: GhostScene, state: int, speed: float, mm_per_unit: float) -> str:
@@ -105,4 +106,4 @@ def _caption(take: Footage, scene: GhostScene, state: int, speed: float, mm_per_
         text += f"   speed x {speed:g}"
     if scene.floor is not None:
         text += f"   grid {mm_per_unit * scene.extent.grid:g} mm"
-    return f"{text}   off by {mm_per_unit * scene.body_error(state):.2f} mm"
+    return f"{text}   off by {mm_per_unit * scene.body_error(state):.2f} mm" if take.followed else text

@@ -39,7 +39,7 @@ class RolloutView:
         solid = _AROUND_MUSCLES if self._muscles else 1.0
         self._body = web.BodyView(server, f"{name}/body", copies, self._scale, opacity=solid)
         self._ghost = None
-        if ghost:
+        if ghost and take.followed:
             self._ghost = web.BodyView(server, f"{name}/ghost", copies, self._scale, opacity=ghost, rgb=GHOST)
         self._tendons = web.Lines(server, f"{name}/tendons", SLACK, 0.014)
         self._contacts = web.Balls(server, f"{name}/contacts", MOST_CONTACTS, 0.014, _CONTACT)

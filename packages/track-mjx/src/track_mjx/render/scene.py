@@ -14,6 +14,8 @@ from track_mjx.render.footage import Footage
 
 GHOST = (0.90, 0.55, 0.0)
 """Colour of the reference."""
+GOAL = (0.15, 0.60, 0.30)
+"""Colour of a target."""
 SLACK, TIGHT = (0.45, 0.55, 0.72), (0.80, 0.10, 0.15)
 """Colours of a muscle at rest and of a fully active one."""
 _BONE = (0.80, 0.79, 0.76)
@@ -27,7 +29,7 @@ class GhostScene:
     def __init__(self, footage: Footage, canvas: mujoco.Renderer, length_unit_m: float, ghost: float) -> None:
         """Prepare a canvas whose model was made by `stage_model`; `ghost` is the opacity of the reference, 0 to 1."""
         model = canvas.model
-        self._footage, self._ghost = footage, ghost
+        self._footage, self._ghost = footage, ghost if footage.followed else 0.0
         self._data, self._target = mujoco.MjData(model), mujoco.MjData(model)
         self._limbs, self._muscles = bare_limbs(model), muscles_of_tendons(model)
         dt_s = float(footage.time[1] - footage.time[0]) if len(footage.time) > 1 else 1.0
@@ -46,6 +48,8 @@ class GhostScene:
         stage.show(self._data, state, camera)
         self._colour_muscles(self._footage.activation[state])
         self._add_limbs(self._data, _BONE, np.zeros(3))
+        if self._footage.goal is not None:
+            stage.add(mujoco.mjtGeom.mjGEOM_SPHERE, [0.04 * self.extent.radius] * 3, self._footage.goal, GOAL)
         plain = stage.draw()
         if self._ghost == 0:
             return plain

@@ -48,6 +48,7 @@ def variables(setup: Setup, cases: Cases, rollout: Rollout, config: RolloutConfi
         **network_values(setup, recording, valid, config),
         **contacts(setup, recording, valid),
         **reference_values(setup, cases.clip),
+        "goal/position": setup.task.goal_positions_m(cases.goal),
     }
 
 
@@ -138,12 +139,13 @@ def step_values(setup: Setup, rollout: Rollout, recording: Recording, valid: np.
 def network_values(setup: Setup, recording: Recording, valid: np.ndarray, config: RolloutConfig) -> Values:
     """Intentions (mean, log variance, sample) and, with `activations`, every hidden layer."""
     values: Values = {}
-    intention = recording.output.intention
-    if setup.config.network.latent:
+    intention, activations = setup.networks.described(recording.output)
+    if intention.latent.shape[-1]:
         values["latent_mean"] = blanked(intention.mean, valid)
-        values["latent_logvar"] = blanked(intention.logvar, valid)
         values["latent"] = Variable(blanked(intention.latent, valid), {"deterministic": int(config.deterministic)})
-    for name, layer in recording.output.activations.items() if config.activations else ():
+    if intention.logvar.shape[-1]:
+        values["latent_logvar"] = blanked(intention.logvar, valid)
+    for name, layer in activations.items() if config.activations else ():
         attributes = {"stage": setup.networks.layer_stage, "width": layer.shape[-1]}
         values[f"activations/{name}"] = Variable(blanked(layer, valid), attributes)
     return values

@@ -20,7 +20,7 @@ from track_mjx._common.progress import Stage, counter, silent
 from track_mjx._common.system import generator, now
 from track_mjx.config import RolloutConfig
 from track_mjx.learning.setup import Setup, open_setup, policy_of, sets_of
-from track_mjx.policy.play import Player, Rollout
+from track_mjx.policy.play import Rollout
 from track_mjx.rollouts.variables import KIND, variables
 from track_mjx.runs.checkpoints import policy_sha256
 from track_mjx.runs.run_folder import RunFolder, config_yaml
@@ -58,7 +58,7 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage 
     clips = sets_of(setup, train, test, config.clip_set)[config.clip_set]
     cases = setup.task.cases(setup.followed, clips)
     output_file(path)
-    player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
+    player = setup.player(all_fields=True)
     reference = setup.on_device(setup.followed)
     seeds = [None] if config.deterministic else list(config.seeds)
 
@@ -99,6 +99,9 @@ def write_rollouts(
     about = _file_info(setup, len(cases.clip), config)
     attributes = {
         **info_attributes(about, KIND),
+        "task": setup.config.task.kind,
+        "decoder_mode": None if setup.pretrained is None else setup.config.decoder.mode,
+        "decoder_sha256": None if setup.pretrained is None else setup.pretrained.sha256,
         "engine": origin.engine,
         "checkpoint_step": origin.checkpoint_step,
         "checkpoint_sha256": origin.checkpoint_sha256,

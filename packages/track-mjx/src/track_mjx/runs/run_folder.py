@@ -5,6 +5,7 @@ run.json           versions, hash of the body, clips file and its hash, names of
 metrics.jsonl      one line of numbers every few iterations, never repeated, never missing
 metrics.csv        the same as a table
 checkpoints/       STEP/ and best.json
+decoder.npz        the decoder of another run, where one is used
 learning_curves.png  drawn when a training ends or stops
 """
 
@@ -31,7 +32,7 @@ from track_mjx.renamed import with_present_names
 from track_mjx.runs.checkpoints import Checkpoints
 
 CONFIG, RECORD, METRICS, TABLE = "config.yaml", "run.json", "metrics.jsonl", "metrics.csv"
-CURVES = "learning_curves.png"
+CURVES, DECODER = "learning_curves.png", "decoder.npz"
 
 IMITATION_OUTCOMES = ("mean_body_error_mm", "mean_joint_error_deg", "unterminated_fraction")
 """Those of imitation, the only task of runs that name none."""
@@ -57,6 +58,8 @@ class RunRecord:
     """Versions of programs."""
     outcomes: tuple[str, ...] = IMITATION_OUTCOMES
     """Numbers of the task by which runs are compared."""
+    decoder: Mapping[str, Any] | None = None
+    """Of a decoder of another run: ``run``, its ``step`` and the ``sha256`` of the copy in this folder."""
     tracker_id: str | None = None
     """Name of the run at experiment trackers, so that a resumed run stays one run there."""
 
@@ -74,12 +77,7 @@ class RunFolder:
 
     @classmethod
     def begin(
-        cls,
-        config: TrainConfig,
-        clips: Clips,
-        train: list[int],
-        test: list[int],
-        outcomes: tuple[str, ...] = IMITATION_OUTCOMES,
+        cls, config: TrainConfig, clips: Clips, train: list[int], test: list[int], **about: Any
     ) -> tuple[RunFolder, bool]:
         """Make the folder of a run, or open that of a run with the same settings; say whether it is new.
 
@@ -88,7 +86,7 @@ class RunFolder:
         """
         path = output_folder(config.out, "run")
         if not (path / RECORD).exists():
-            return cls.create(config, clips, train, test, outcomes), True
+            return cls.create(config, clips, train, test, **about), True
         cure = f"{resume_command(path)} continues it; another out=... starts a new one"
         if config.run.resume == "never" or not (path / CONFIG).exists():
             raise OutputError(f"{path}: there is a run already; {cure}")
@@ -100,15 +98,8 @@ class RunFolder:
         return folder, False
 
     @classmethod
-    def create(
-        cls,
-        config: TrainConfig,
-        clips: Clips,
-        train: list[int],
-        test: list[int],
-        outcomes: tuple[str, ...] = IMITATION_OUTCOMES,
-    ) -> RunFolder:
-        """Make the folder of a new run."""
+    def create(cls, config: TrainConfig, clips: Clips, train: list[int], test: list[int], **about: Any) -> RunFolder:
+        """Make the folder of a new run; `about` are further fields of its record."""
         path = output_folder(config.out, "run")
         record = RunRecord(
             clips=str(clips.path.absolute()),
@@ -119,8 +110,8 @@ class RunFolder:
             test=tuple(clips.clip_name[i] for i in test),
             started_utc=now(),
             environment=environment(),
-            outcomes=outcomes,
             tracker_id=uuid.uuid4().hex[:12],
+            **about,
         )
         write_text(path / CONFIG, config_yaml(config))
         write_text(path / METRICS, "")
@@ -158,7 +149,7 @@ class RunFolder:
         """Remove the folder of a run whose start failed before anything was learned."""
         if self.metrics() or self.checkpoints.steps() or list(self.path.glob("non_finite*")):
             return
-        for name in (CONFIG, RECORD, METRICS, "train.log"):
+        for name in (CONFIG, RECORD, METRICS, DECODER, "train.log"):
             (self.path / name).unlink(missing_ok=True)
         for name in ("tensorboard", "wandb", "checkpoints"):
             shutil.rmtree(self.path / name, ignore_errors=True)

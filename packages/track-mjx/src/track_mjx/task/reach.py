@@ -70,6 +70,10 @@ class Reach(Task):
             frame = jnp.floor(jax.random.uniform(frame_key, (n,)) * (last + 1)).astype(jnp.int32)
         return self.poses(reference, of, frame).xpos[:, self._reaching]
 
+    def goal_positions_m(self, goal: Float[np.ndarray, "case goal"]) -> Float[np.ndarray, "case 3"] | None:
+        """Return the targets."""
+        return (goal * self.body.length_unit_m).astype(np.float32)
+
     @property
     def _reaching(self) -> int:
         return _reaching_id(self.body, self.reaching)

@@ -179,6 +179,10 @@ class Task:
         labels = [str(i) if n > 1 else "" for i in range(n)] * len(clips)
         return Cases(np.asarray(clips, np.int32)[rows], goal, tuple(labels))
 
+    def goal_positions_m(self, goal: Float[np.ndarray, "case goal"]) -> Float[np.ndarray, "case 3"] | None:
+        """Return where in the world goals are, m; None where they are no places."""
+        return None
+
     def n_steps(self, reference: Reference, clip: Int[AnyArray, " case"]) -> Int[np.ndarray, " case"]:
         """Control steps of whole episodes from the first frame of these clips."""
         return np.full(len(clip), self.episode_steps)
