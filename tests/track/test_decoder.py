@@ -45,7 +45,7 @@ def arguments(run: Path, out: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def frozen(imitation: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Runs with its decoder, by what the policy puts out; they were resumed when the run of the decoder had vanished."""
+    """Runs with its decoder, by what the policy puts out; resumed after the run of the decoder had vanished."""
 
     @cache
     def run(policy: str) -> Path:
