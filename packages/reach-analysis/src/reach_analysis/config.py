@@ -376,8 +376,8 @@ class TopologyConfig(SeedSettings, TrialSettings):
 
 
 @dataclass
-class ComparisonConfig(ResampleSettings):
-    """How the report compares controllers trial by trial."""
+class ComparisonConfig(ResampleSettings, RolloutSettings):
+    """Settings of `reach-analysis comparison`: controllers trial by trial, each with the first one."""
 
     low_hz: float = setting(10.0, gt=0)
     """Lower edge of the band of high-frequency power of the actions, Hz; it extends to half the rate."""

@@ -68,7 +68,14 @@ STUDIES: dict[str, StudyVerb] = {
         takes="all",
         report="all",
     ),
-    "comparison": StudyVerb(schemas.ComparisonConfig, "studies.comparison", takes="all", report="all"),
+    "comparison": StudyVerb(
+        schemas.ComparisonConfig,
+        "studies.comparison",
+        help="compare controllers, or one before and after a perturbation, trial by trial",
+        examples="reach-analysis comparison 'rollouts={before:before.h5,weak:weak.h5}'",
+        takes="all",
+        report="all",
+    ),
     "emg": StudyVerb(
         schemas.EmgConfig,
         "studies.emg",

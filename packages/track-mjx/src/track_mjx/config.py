@@ -441,6 +441,8 @@ class PlayedRun:
     """Another clips file of the same body; empty: the clips of the run."""
     engine: str | None = None
     """Physics engine; empty: that of the run."""
+    terrain_seed: int | None = setting(None, ge=0)
+    """Seed of other noise on the terrain; empty: that of the run."""
 
 
 @dataclass
@@ -459,6 +461,28 @@ class EvaluateConfig(PlayedRun):
 
 
 @dataclass
+class PerturbConfig:
+    """What disturbs a controller while it is played; all of it is off by default."""
+
+    push: list[float] = setting([])
+    """Force of a push, [x, y, z] in the world frame, in the MJCF's units (N in m and kg)."""
+    push_body: str = ""
+    """Body that is pushed, at its centre of mass; empty: the root."""
+    push_at_s: float = setting(0.5, ge=0)
+    """When the push begins, s since the start of the episode."""
+    push_s: float = setting(0.1, gt=0)
+    """How long it lasts."""
+    actuators: dict[str, float] = field(default_factory=dict)
+    """Actuator, by name or pattern -> factor of its force: 0.5 weakens it, 0 silences it."""
+    latents: list[int] = setting([], ge=0)
+    """Dimensions of the intention that the decoder reads as 0."""
+    units: dict[str, list[int]] = field(default_factory=dict)
+    """Hidden layer of the decoder -> units whose output is read as 0, as {layer_0: [3, 7]}."""
+    noise: float = setting(0.0, ge=0)
+    """Standard deviation of noise on proprioception, in standard deviations of each of its values in training."""
+
+
+@dataclass
 class RolloutConfig(PlayedRun):
     """Settings of `track-mjx rollout`."""
 
@@ -470,6 +494,8 @@ class RolloutConfig(PlayedRun):
     """Act on the means; off: intentions and actions are sampled."""
     activations: bool = True
     """Keep the activations of every hidden layer."""
+    perturb: PerturbConfig = field(default_factory=PerturbConfig)
+    """What disturbs the controller."""
     out: str | None = None
     """The file written; empty: RUN/rollouts.h5."""
 

@@ -31,7 +31,9 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
     Raises:
         UserError: when run, checkpoint or clips do not fit.
     """
-    setup, train, test = open_setup(folder, folder.config(config.engine), config.clips, whole=config.whole)
+    setup, train, test = open_setup(
+        folder, folder.config(config.engine, config.terrain_seed), config.clips, whole=config.whole
+    )
     sets = sets_of(setup, train, test, config.clip_set)
     if config.deviation_mm is not None and not setup.task.follows_reference:
         raise ConfigError(f"deviation_mm: the task of the run, {setup.config.task.kind}, follows no reference")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.cm import ScalarMappable
 from scipy.signal import periodogram
 
 from track_mjx._common.figures import BLUE, RED, drawing, panels, save
@@ -48,6 +49,7 @@ def assess_cases(
             for row, label in enumerate(labels)
         ]
         over_time[name] = scalars(played)
+        _draw_footfalls(played, labels[0], setup, folder / f"footfalls_{name}")
         time_rows += _time_rows(name, over_time[name], setup.task.body.ctrl_dt)
         for term, count in played.broken.items():
             not_finite |= {term: not_finite.get(term, 0) + count} if count else {}
@@ -79,6 +81,25 @@ def scalars(played: Rollout) -> dict[str, Float[np.ndarray, "case step"]]:
     """The quantities of the task that are one number a step, and the reward; NaN where no step was taken."""
     values = {name: value for name, value in played.measured.items() if value.ndim == 2} | {"reward": played.reward}
     return {name: np.where(played.valid, value, np.nan) for name, value in values.items()}
+
+
+def _draw_footfalls(played: Rollout, label: str, setup: Setup, path: Path) -> None:
+    """Draw when each foot touches the ground in the first case, above the reward of each step (paper B, Fig. 5c)."""
+    if "touch" not in played.measured:
+        return
+    steps, dt, feet = int(played.valid[0].sum()), setup.task.body.ctrl_dt, [*setup.task.body.contact_columns, "reward"]
+    reward = ScalarMappable(cmap="viridis")
+    strip = reward.to_rgba(played.reward[None, 0, :steps])
+    down = np.repeat(1.0 - played.measured["touch"][0, :steps].T[..., None], 4, -1)
+    down[..., 3] = 1.0
+    with drawing():
+        figure, ((ax,),) = panels(7.0, 1.0 + 0.22 * len(feet))
+        picture = np.concatenate([down, strip])
+        ax.imshow(picture, aspect="auto", interpolation="nearest", extent=(0, steps * dt, len(feet), 0))
+        ax.set_yticks(np.arange(len(feet)) + 0.5, feet)
+        ax.set(xlabel="time in the episode, s", title=f"{label}: feet on the ground (black)")
+        figure.colorbar(reward, ax=ax, label="reward")
+        save(figure, path.parent, path.name)
 
 
 def _time_rows(name: str, values: Mapping[str, np.ndarray], dt: float) -> list[dict[str, Any]]:

@@ -41,6 +41,10 @@ class DividedEngine:
         """Restart the simulations in `mask`."""
         return self._on_each(self._engine.reset)(state, mask, qpos, qvel, act)
 
+    def push(self, state: Any, force: Any) -> Any:
+        """Apply forces and torques to bodies from now on."""
+        return self._on_each(self._engine.push)(state, force)
+
     def read(self, state: Any) -> PhysicsState:
         """Return what the task reads."""
         return self._engine.read(state)

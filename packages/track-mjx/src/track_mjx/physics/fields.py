@@ -75,6 +75,10 @@ class Engine(Protocol):
         """Restart the simulations in `mask` from these poses, velocities and activations (None: 0)."""
         ...
 
+    def push(self, state: Any, force: Float[AnyArray, "env body 6"]) -> Any:
+        """Apply forces and torques to bodies, in the world frame, from now on."""
+        ...
+
     def read(self, state: Any) -> PhysicsState:
         """Return what the task reads."""
         ...

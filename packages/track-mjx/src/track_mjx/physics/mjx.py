@@ -135,6 +135,10 @@ class MjxEngine:
         fresh = jax.vmap(lambda data, own: self._with(own)._forward(data))(fresh, dict(fields))
         return jax.tree.map(lambda new, old: _choose(mask, new, old), fresh, state)
 
+    def push(self, state: Any, force: Any) -> Any:
+        """Apply forces and torques to bodies from now on."""
+        return state.replace(xfrc_applied=jnp.asarray(force, jnp.float32))
+
     def read(self, state: Any) -> PhysicsState:
         """Return what the task reads."""
         return PhysicsState(**{name: _get(state, name) for name in PhysicsState._fields})

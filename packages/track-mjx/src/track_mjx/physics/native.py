@@ -121,6 +121,11 @@ class NativeEngine:
                 state.current[name][ids] = state.bound[name][ids]
         return state
 
+    def push(self, state: NativeState, force: Any) -> NativeState:
+        """Apply forces and torques to bodies from now on."""
+        state.batch.bind("xfrc_applied")[:] = force
+        return state
+
     def read(self, state: NativeState) -> PhysicsState:
         """Return what the task reads; the arrays change with the next call."""
         return PhysicsState(**state.current)

@@ -107,6 +107,10 @@ class RandomizedEngine:
             fields |= QUANTITIES[name](self._model, drawn.factors[:, i])
         return fields
 
+    def push(self, state: Any, force: Any) -> Any:
+        """Apply forces and torques to bodies from now on."""
+        return (self._engine.push(state[0], force), state[1])
+
     def read(self, state: Any) -> PhysicsState:
         """Return what the task reads."""
         return self._engine.read(state[0])

@@ -17,6 +17,7 @@ from jaxtyping import Array
 from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks, PolicyOutput
+from track_mjx.policy.perturbation import Perturbation
 from track_mjx.policy.policy import Held, Policy, act
 from track_mjx.task.reference import Reference
 from track_mjx.task.step import NON_FINITE, EpisodeState, Observation, StepResult
@@ -152,6 +153,8 @@ class Player:
         self._hold = 1 if networks.use.acts == "action" else networks.use.hold_steps(task.body.ctrl_dt)
         self.watch: Callable[[int, int], bool] = lambda _done, _of: True
         """Called after each step with the number of steps taken and their total; False ends the playing."""
+        self.perturbation: Perturbation | None = None
+        """What disturbs body and senses; set before the first step."""
         self._step = ControlStep(task, engine, self._decide, self._finish)
         self._start = jax.jit(task.start_at)
         self._states: dict[int, Any] = {}
@@ -186,8 +189,10 @@ class Player:
         held = None
         for i in range(int(n_steps.max())):
             key = None if seed is None else jax.random.fold_in(jax.random.key(seed), i)
+            if self.perturbation is not None:
+                state = self.engine.push(state, self.perturbation.force_at(i, len(clips)))
             state, ctrl, chosen, outcome = self._step(
-                policy, reference, state, episode, self.recorded or reference, ((key, held), None)
+                policy, reference, state, episode, self.recorded or reference, ((key, held, np.uint32(i)), None)
             )
             if self._hold > 1:
                 held = Held(np.bool_((i + 1) % self._hold == 0), chosen.details)
@@ -223,9 +228,12 @@ class Player:
         return self._step.reset(state, np.ones(n, bool), *map(np.asarray, start))
 
     def _decide(
-        self, policy: Policy, observation: Observation, key: tuple[Array | None, Held | None]
+        self, policy: Policy, observation: Observation, keys: tuple[Array | None, Held | None, Array]
     ) -> tuple[AnyArray, PolicyOutput]:
-        return act(self.networks, policy, observation, *key)
+        key, held, step = keys
+        if self.perturbation is not None:
+            observation = self.perturbation.sensed(policy, observation, jax.random.fold_in(jax.random.key(0), step))
+        return act(self.networks, policy, observation, key, held)
 
     def _finish(
         self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, recorded: Reference, key: None

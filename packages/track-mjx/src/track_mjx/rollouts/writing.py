@@ -6,8 +6,9 @@ A rollout of T control steps has T + 1 states: ctrl[k], action[k] and activation
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import jax
@@ -18,9 +19,11 @@ from track_mjx._common.hdf5.info import FileInfo, Source, info_attributes, info_
 from track_mjx._common.hdf5.writing import build_record, write_record
 from track_mjx._common.progress import Stage, counter, silent
 from track_mjx._common.system import generator, now
-from track_mjx.config import RolloutConfig
+from track_mjx.config import PerturbConfig, RolloutConfig
 from track_mjx.learning.setup import Setup, open_setup, policy_of, sets_of
+from track_mjx.policy.perturbation import perturbation, silenced, weakened
 from track_mjx.policy.play import Rollout
+from track_mjx.policy.policy import Policy
 from track_mjx.rollouts.variables import KIND, variables
 from track_mjx.runs.checkpoints import policy_sha256
 from track_mjx.runs.run_folder import RunFolder, config_yaml
@@ -51,14 +54,16 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage 
     Raises:
         TrackError: when run, checkpoint or clips do not fit, or the file cannot be written.
     """
-    setup, train, test = open_setup(folder, folder.config(config.engine), config.clips)
+    setup, train, test = open_setup(folder, folder.config(config.engine, config.terrain_seed), config.clips)
     # read once: while a training runs, "last" and "best" may change between two readings
     step, leaves = folder.checkpoints.load(config.checkpoint)
     policy = policy_of(setup, leaves, str(folder.checkpoints.path(step)))
+    setup, policy = _perturbed(setup, policy, config.perturb)
     clips = sets_of(setup, train, test, config.clip_set)[config.clip_set]
     cases = setup.task.cases(setup.followed, clips)
     output_file(path)
     player = setup.player(all_fields=True)
+    player.perturbation = perturbation(setup.task.body, config.perturb)
     reference = setup.on_device(setup.followed)
     seeds = [None] if config.deterministic else list(config.seeds)
 
@@ -73,6 +78,14 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage 
     )
     write_rollouts(path, setup, cases, [pass_of(seed) for seed in seeds], config, origin)
     return len(cases.clip)
+
+
+def _perturbed(setup: Setup, policy: Policy, config: PerturbConfig) -> tuple[Setup, Policy]:
+    """Return a setup and a policy with weak actuators and silent units."""
+    body = setup.task.body
+    arena = replace(body.arena, model=weakened(body, config.actuators))
+    networks, policy = silenced(setup.networks, policy, config.latents, config.units)
+    return replace(setup, networks=networks, task=replace(setup.task, body=replace(body, arena=arena))), policy
 
 
 def write_rollouts(
@@ -111,6 +124,7 @@ def write_rollouts(
         "reference_rate_hz": setup.clips.rate_hz,
         "deterministic": int(config.deterministic),
         "alignment": ALIGNMENT,
+        "perturbation": json.dumps(asdict(config.perturb)) if config.perturb != PerturbConfig() else None,
     }
     write_record(path, build_record(KIND, attributes, values | info_values(about)))
 

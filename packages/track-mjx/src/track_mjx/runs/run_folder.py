@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from track_mjx._common.errors import OutputError, RunError, output_error, shorten
+from track_mjx._common.errors import ConfigError, OutputError, RunError, output_error, shorten
 from track_mjx._common.files import output_folder, write_table, write_text
 from track_mjx._common.settings import plain_yaml
 from track_mjx._common.system import environment, now
@@ -156,8 +156,8 @@ class RunFolder:
         with suppress(OSError):  # files of others may be there
             self.path.rmdir()
 
-    def config(self, engine: str | None = None) -> TrainConfig:
-        """The settings of the run, perhaps with another physics engine."""
+    def config(self, engine: str | None = None, terrain_seed: int | None = None) -> TrainConfig:
+        """The settings of the run, perhaps with another physics engine or other noise on its terrain."""
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
 
@@ -172,6 +172,10 @@ class RunFolder:
             what = " ".join(str(error).split()).split(" full_key:")[0]
             raise RunError(f"{self.path / CONFIG}: the settings cannot be read: {what}") from error
         config.physics.engine = engine or config.physics.engine
+        if terrain_seed is not None:
+            if config.arena.terrain.kind == "none":
+                raise ConfigError(f"terrain_seed={terrain_seed}: {self.path} was trained without arena.terrain")
+            config.arena.terrain.seed = terrain_seed
         return config
 
     def record(self) -> RunRecord:

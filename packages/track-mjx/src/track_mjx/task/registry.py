@@ -30,7 +30,7 @@ from track_mjx.task.step import Step
 Function = TypeVar("Function", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type)
 
-TASKS = ("imitation", "reach", "velocity")
+TASKS = ("bowl", "imitation", "reach", "velocity")
 """Modules with a kind of task."""
 KINDS = ("observation", "reward", "cost", "termination")
 _terms: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in KINDS}
