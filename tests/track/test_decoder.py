@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import h5py
 import jax
@@ -19,10 +21,12 @@ from track_mjx.config import NetworkConfig
 from track_mjx.learning.collect import Collector
 from track_mjx.learning.decoder import open_source, pretrained
 from track_mjx.learning.ppo import Transition
-from track_mjx.learning.setup import build
+from track_mjx.learning.setup import build, load_policy, open_setup
 from track_mjx.policy.networks import Decoder, Networks
+from track_mjx.policy.policy import act
 from track_mjx.policy.pretrained import read_pretrained, whitened
 from track_mjx.runs.run_folder import DECODER, RunFolder
+from track_mjx.task.step import Observation
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +116,21 @@ def test_a_latent_is_held_and_decoded_at_every_control_step(frozen: Callable[[st
     last = read_pretrained(run / DECODER).parameters["params"]["action"]
     out = layer @ np.asarray(last["kernel"]) + np.asarray(last["bias"])
     assert stored["action"] == pytest.approx(np.tanh(out[..., : stored["action"].shape[-1]]), abs=1e-5)
+
+
+def test_an_exported_policy_has_the_decoder_in_it(frozen: Callable[[str], Path], tmp_path: Path) -> None:
+    onnxruntime: Any = pytest.importorskip("onnxruntime")
+    run = frozen("latent")
+    assert main(["export", f"run={run}", f"out={tmp_path}", "checkpoint=last"]) == 0
+    folder = RunFolder.open(run)
+    setup = open_setup(folder, folder.config())[0]
+    draws = np.random.default_rng(0)
+    seen = Observation(*(draws.normal(0, 3, (9, part.shape[-1])).astype(np.float32) for part in setup.observation))
+    action, output = act(setup.networks, load_policy(folder, setup, "last")[1], seen, None)
+    got = onnxruntime.InferenceSession(tmp_path / "policy.onnx").run(["action", "latent"], seen._asdict())
+    np.testing.assert_allclose(got[0], action, atol=1e-5)
+    np.testing.assert_allclose(got[1], setup.networks.described(output)[0].mean, atol=1e-5)
+    assert json.loads((tmp_path / "policy.json").read_text())["hold_steps"] == 2
 
 
 def test_modes_differ_in_what_they_take(imitation: Path) -> None:

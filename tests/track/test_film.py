@@ -16,10 +16,11 @@ from track_mjx import cli
 from track_mjx._common.errors import ConfigError
 from track_mjx._common.render.canvas import open_canvas
 from track_mjx._common.render.scene import stage_model
+from track_mjx._common.render.shapes import bare_limbs
 from track_mjx.config import RenderConfig
 from track_mjx.render import render
 from track_mjx.render.footage import Body, Footage, read_footage
-from track_mjx.render.scene import GHOST, GhostScene, bare_limbs, muscles_of_tendons
+from track_mjx.render.scene import GHOST, GhostScene, muscles_of_tendons
 
 
 def animal(length: float, off: float = 0.0, n: int = 20) -> tuple[Body, Footage]:

@@ -48,11 +48,9 @@ def export_run(folder: RunFolder, config: ExportConfig) -> list[Path]:
     """
     onnx = _import_onnx()
     setup, _, _ = open_setup(folder, folder.config())
-    if setup.config.decoder.acts == "latent":
-        raise ConfigError(f"{folder.path}: its policy puts out latents of a pretrained decoder, which is not exported")
     step, leaves = folder.checkpoints.load(config.checkpoint)
     policy = policy_of(setup, leaves, str(folder.checkpoints.path(step)))
-    arrays = policy_arrays(policy)
+    arrays = policy_arrays(setup, policy)
     facts = {**_facts(setup), "checkpoint_step": step, "checkpoint_sha256": policy_sha256(leaves)}
     out = output_folder(config.out, "exported")
     body = output_folder(str(out / "body"), "")
@@ -64,20 +62,26 @@ def export_run(folder: RunFolder, config: ExportConfig) -> list[Path]:
     write_json(written[1], facts)
     with replace_file(written[2]) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    for part in ("policy", "decoder") if setup.networks.config.latent else ("policy",):
+    for part in ("policy", "decoder") if facts["latent"] else ("policy",):
         written.append(out / f"{part}.onnx")
         write_bytes(written[-1], onnx_model(onnx, part, arrays, facts).SerializeToString())
     return written
 
 
-def policy_arrays(policy: Policy) -> Arrays:
-    """Parameters of encoder and decoder, and mean and scale of the observations, by name."""
+def policy_arrays(setup: Setup, policy: Policy) -> Arrays:
+    """Parameters of encoder and decoder, and mean and scale of the observations, by name.
+
+    Where a policy puts out latents for a decoder of another run, its own layers are those of ``policy``.
+    """
     arrays: Arrays = {}
     for part in ("reference", "proprioception"):
         statistics: Statistics = getattr(policy.statistics, part)
         arrays |= {f"{part}/mean": np.asarray(statistics.mean), f"{part}/scale": np.asarray(scale_of(statistics))}
-    for part in ("encoder", "decoder"):
-        parameters = dict(policy.parameters.get(part, {}).get("params", {}))
+    parts = {name: policy.parameters.get(name, {}) for name in ("encoder", "decoder")}
+    if setup.networks.use.acts == "latent":
+        parts = {"policy": parts["decoder"], "decoder": setup.networks.given}
+    for part, tree in parts.items():
+        parameters = dict(tree.get("params", {}))
         for name, layer in {**parameters, **parameters.pop("hidden", {})}.items():
             if name != "hidden":
                 arrays |= {f"{part}/{name}/{kind}": np.asarray(values) for kind, values in layer.items()}
@@ -86,7 +90,7 @@ def policy_arrays(policy: Policy) -> Arrays:
 
 def _facts(setup: Setup) -> dict[str, Any]:
     """What a program needs to use the policy."""
-    task, body = setup.task, setup.task.body
+    task, body, use = setup.task, setup.task.body, setup.networks.use
     mapping, ends = task.config.action, np.array([[-1.0], [1.0]], np.float32) * np.ones(body.model.nu, np.float32)
     ranged = mapping in ("affine", "reference")
     low, high = np.asarray(to_ctrl(body, ends, mapping, task.config.action_range)) if ranged else body.ctrl_range
@@ -104,7 +108,9 @@ def _facts(setup: Setup) -> dict[str, Any]:
         "observations": observed,
         "actuators": list(body.actuators),
         "action": {"mapping": mapping, "ctrl_low": low.tolist(), "ctrl_high": high.tolist()},
-        "latent": setup.networks.config.latent,
+        "latent": setup.config.network.latent if use.acts == "latent" else setup.networks.config.latent,
+        "latent_span": use.latent_span,
+        "hold_steps": use.hold_steps(body.ctrl_dt),
     }
 
 
@@ -174,6 +180,11 @@ def onnx_model(onnx: Any, part: str, arrays: Arrays, facts: dict[str, Any]) -> A
     inputs, outputs = ["reference", "proprioception"], ["action"]
     if part == "decoder":
         first, inputs = "latent", ["latent", "proprioception"]
+    elif "policy/action/bias" in arrays:  # a decision times the span is the latent of a decoder of another run
+        observed = graph.node("Concat", graph.normalized("reference"), graph.normalized("proprioception"), axis=-1)
+        decision = graph.node("Tanh", graph.network(observed, "policy", "action"))
+        first = graph.node("Mul", decision, graph.constant("latent_span", facts["latent_span"]), output="latent")
+        outputs.append("latent")
     elif facts["latent"]:
         mean = graph.network(graph.normalized("reference"), "encoder", "latent")
         first = graph.node("Identity", mean, output="latent")
