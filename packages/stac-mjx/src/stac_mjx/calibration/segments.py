@@ -27,8 +27,8 @@ from stac_mjx.records import thinned
 
 FRAMES, ROUNDS, SETTLED = 120, 30, 1e-4
 """Frames used, most rounds, and the change of all scales at which they end."""
-LARGEST_CHANGE = 0.1
-"""Of a scale in one round."""
+LARGEST_CHANGE, SHORTEST = 0.1, 8
+"""Of a scale in one round; times a step is halved before the fit counts as finished."""
 DETERMINED = 0.5
 """The recording determines a scale when this part of it comes from the keypoints."""
 
@@ -189,6 +189,7 @@ class _Fit:
         """Make one step of all unknowns; return the largest change of a scale."""
         self.linearise()
         data, prior, scores = self.normal()
+        self.held_to = prior
         kept = np.einsum("fij,j,fj->fi", self.jacobian @ self.inverse, self.prior, self.away)
         slope = scores.sum(axis=0) - np.einsum("fia,fi->a", self.design, self.weight * kept)
         moved = (self.offsets - MM * self.body.marker_offset).ravel()
@@ -196,16 +197,35 @@ class _Fit:
         step = np.linalg.solve(data + prior, slope)
         step *= min(1.0, LARGEST_CHANGE / max(float(np.abs(step[-len(self.scale) :]).max()), 1e-12))
         left = self.residual - self.design @ step
-        turn = np.einsum("fik,fk->fi", self.gain, left) + np.einsum("fij,j,fj->fi", self.inverse, self.prior, self.away)
-        tree = self.solver.tree
-        for pose, move in zip(self.qpos, turn * self._movable(self.body.model), strict=True):
+        pull = np.einsum("fij,j,fj->fi", self.inverse, self.prior, self.away)
+        turn = (np.einsum("fik,fk->fi", self.gain, left) + pull) * self._movable(self.body.model)
+        before, state = self.cost(), (self.qpos, self.offsets, self.scale)
+        for length in 0.5 ** np.arange(SHORTEST):
+            self.qpos, self.offsets, self.scale = state
+            self._move(length * step, length * turn)
+            self.linearise()
+            if self.cost() < before:
+                return float(np.abs(length * step[-len(self.scale) :]).max())
+        self.qpos, self.offsets, self.scale = state
+        return 0.0
+
+    def _move(self, step: Float[np.ndarray, " unknown"], turn: Float[np.ndarray, "frame dof"]) -> None:
+        """Change offsets and scales by a step, and the poses by another, within their limits."""
+        self.qpos = self.qpos.copy()
+        for pose, move in zip(self.qpos, turn, strict=True):
             mujoco.mj_integratePos(self.body.model, pose, move, 1.0)
+        tree = self.solver.tree
         unit, dof = tree.dof_unit[tree.scalar_dof], tree.scalar_dof
         low, high = tree.lower[dof] / unit, tree.upper[dof] / unit
         self.qpos[:, tree.scalar_qadr] = np.clip(self.qpos[:, tree.scalar_qadr], low, high)
         self.offsets = self.offsets + step[: self.offsets.size].reshape(-1, 3)
         self.scale = self.scale + step[self.offsets.size :]
-        return float(np.abs(step[self.offsets.size :]).max())
+
+    def cost(self) -> float:
+        """Return what the fit minimises, mm^2: squared distances, and the pull of poses, offsets and scales."""
+        moved = np.concatenate([(self.offsets - MM * self.body.marker_offset).ravel(), self.scale - 1])
+        data = (self.weight * self.residual**2).sum() + (self.prior * self.away**2).sum()
+        return float(data + moved @ self.held_to @ moved)
 
     def result(self) -> SegmentScales:
         """Return the scales with a sandwich estimate of their errors, as `precision.offset_errors` makes it."""
