@@ -13,6 +13,7 @@ import pytest
 SMALL: dict[str, dict[str, Any]] = {
     "01_register": {"CALIBRATION_FRAMES": 20},
     "02_train": {"STEPS": 10_240},
+    "03_transfer": {"STEPS": 5_120, "SETTINGS": {"ppo": {"n_envs": 16}}},
     "04_analyse": {
         "SETTINGS": {"resamples": 100},
         "REPORT": {"studies": {

@@ -37,7 +37,7 @@ def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path, outcomes: Sequen
     from track_mjx._common.figures import drawing, panels, save
 
     evaluated = [(title_of(name), (f"eval/train/{name}", f"eval/test/{name}")) for name in outcomes]
-    names = list(dict.fromkeys(name for line in lines for name in line))
+    names = list(dict.fromkeys(name for line in lines for name, value in line.items() if value is not None))
     curves = [
         (title, [n for n in names if _belongs(n, which)]) for title, which in (*PANELS[:1], *evaluated, *PANELS[1:])
     ]
