@@ -30,7 +30,8 @@ def _forbidden(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in MODULES:
             yield str(node.module)
         elif isinstance(node, ast.Call):
-            if ast.unparse(node.func) in CALLS and "SafeLoader" not in ast.unparse(node):
+            safe = "SafeLoader" in ast.unparse(node) or "allow_pickle=False" in ast.unparse(node)
+            if ast.unparse(node.func) in CALLS and not safe:
                 yield ast.unparse(node.func)
             values = {word.arg: ast.unparse(word.value) for word in node.keywords}
             yield from (name for name in ("allow_pickle", "shell") if values.get(name, "False") != "False")
@@ -38,7 +39,8 @@ def _forbidden(tree: ast.AST) -> Iterator[str]:
 
 def test_the_search_finds_what_it_looks_for() -> None:
     text = "import pickle\nfrom joblib import load\nnp.load(f, allow_pickle=True)\nyaml.load(x)\neval('1')\nlen('eval')"
-    expected = ["pickle", "joblib", "np.load", "allow_pickle", "yaml.load", "eval"]
+    text += "\nnp.load(f, allow_pickle=False)\nnp.load(f)"
+    expected = ["pickle", "joblib", "np.load", "allow_pickle", "yaml.load", "eval", "np.load"]
     assert list(_forbidden(ast.parse(text))) == expected
 
 

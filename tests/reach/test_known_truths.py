@@ -17,6 +17,7 @@ from reach_analysis.forecasting.forecaster import grid
 from reach_analysis.forecasting.lag_sweep import sweep
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.folds import trial_folds
+from reach_analysis.studies.forecast import MAP, MAP_E
 from reach_analysis.studies.forecast_questions import questions
 from synthetic.reach import ReachSettings, write_reaches
 from synthetic.systems import lorenz
@@ -49,7 +50,13 @@ def test_sweeps_over_e_tau_and_tp_are_a_table_and_a_figure(forecast: Path) -> No
         read_rollouts(forecast / "reaches.h5"), ForecastConfig(targets=["biceps"], predictors=["elbow"])
     )
     candidates = {"E": grid(range(1, 11)), "tau": grid((3,), range(-1, -6, -1)), "Tp": grid((3,), (-1,), range(1, 11))}
-    assert len(rows) == len(asked) * (10 + 5 + 10)
+    longest = int(asked[0].data.lengths.max())  # of E and tau together, those that fit into a trial
+    together = tuple(
+        lags for lags in grid(range(1, MAP_E + 1), range(-1, -6, -1)) if (lags.E - 1) * -lags.tau + 2 < longest
+    )
+    candidates[MAP] = together
+    assert len(together) > 20
+    assert len(rows) == len(asked) * (10 + 5 + 10 + len(together))
     for question in asked:
         folds = trial_folds(question.data.ids, 4, 0)
         for swept, lags in candidates.items():

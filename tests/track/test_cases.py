@@ -27,5 +27,6 @@ def test_the_help_has_the_values_of_the_preset_that_is_used(programs: Path) -> N
     helped, _, used = done.stdout.partition("--- in fact")
     for name in ("n_envs", "latent", "sim_dt_s", "minibatches", "kl_weight", "steps"):
         shown = next(line for line in helped.splitlines() if f".{name} " in line).partition("[")[2].rstrip("]")
-        value = next(line for line in used.splitlines() if line.strip().startswith(f"{name}:")).partition(": ")[2]
-        assert float(shown) == float(value), name
+        # several sections may have a setting of that name
+        values = [line.partition(": ")[2] for line in used.splitlines() if line.strip().startswith(f"{name}:")]
+        assert float(shown) in map(float, values), name

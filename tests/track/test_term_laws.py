@@ -9,17 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from track.small_setups import ARM_TASK, arm
+from track.small_setups import ARM_TASK, arm, walker
 from track_mjx._common.errors import ConfigError
+from track_mjx.config import TerrainConfig
 from track_mjx.learning.setup import Setup
 from track_mjx.physics.fields import zero_physics
 from track_mjx.task.registry import KINDS, resolve, reward, terms_of
 from track_mjx.task.step import EpisodeState, History, Step
 
 N = 5
-SHARED = {"sigma": 0.3, "limit_m": 0.05, "limit_rad": 0.3, "low_m": 0.01, "scale_m": 0.1}
+SHARED = {"sigma": 0.3, "limit_m": 0.05, "limit_rad": 0.3, "low_m": 0.01, "scale_m": 0.1, "target_m_s": 0.5}
 OWN: dict[str, dict[str, Any]] = {"emg": {"target": {"flexor": [0.0, 1.0, 0.5]}, "rate_hz": 10.0}}
-ONLY_ARM, ONLY_WALKER = ("emg",), ("velocity_exp",)
+ONLY_ARM, ONLY_WALKER, ON_TERRAIN = ("emg",), ("velocity_exp", "speed_linear"), ("escape_linear",)
 COMMANDS = ("command_b", "velocity_exp", "heading_cos")
 """Terms whose goal has four numbers; other goals have three."""
 TERMS = [(kind, name) for kind in KINDS for name in terms_of(kind)]
@@ -74,10 +75,15 @@ def value(setup: Setup, term: Any, physics: Any, episode: EpisodeState, action: 
 
 
 @pytest.mark.parametrize(("kind", "name"), TERMS)
-def test_simulations_do_not_depend_on_each_other(kind: str, name: str, arm_setup: Setup, walker_setup: Setup) -> None:
+def test_simulations_do_not_depend_on_each_other(
+    kind: str, name: str, arm_setup: Setup, walker_setup: Setup, tmp_path: Path
+) -> None:
     (term,) = resolve(kind, {name: parameters(kind, name)}, kind)
     setups = [] if name in ONLY_WALKER else [arm_setup]
-    for setup in setups + ([] if name in ONLY_ARM else [walker_setup]):
+    setups += [] if name in ONLY_ARM else [walker_setup]
+    if name in ON_TERRAIN:
+        setups = [walker(tmp_path, arena={"terrain": TerrainConfig(kind="bowl", cells=20), "floor": "on"})]
+    for setup in setups:
         state = random_state(setup, 4 if name in COMMANDS else 3)
         whole = value(setup, term, *state)
         assert whole.shape[0] == N

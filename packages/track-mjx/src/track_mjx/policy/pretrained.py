@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,10 +45,10 @@ def read_pretrained(path: Path) -> Pretrained:
         RunError: when the file is missing or damaged.
     """
     try:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             leaves = {name: jnp.asarray(file[name]) for name in file.files}
         statistics = Statistics(*(leaves.pop(f"statistics/{name}") for name in Statistics._fields))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: the copy of the decoder cannot be read: {error}") from error
     parameters: dict[str, Any] = {}
     for name, leaf in leaves.items():

@@ -120,7 +120,7 @@ def velocity_exp(step: Step, *, sigma: float, window: int = 1) -> Float[AnyArray
     count = jnp.minimum(step.history.age, window)
     recent = jnp.arange(window)[::-1] < count[:, None]
     velocity = jnp.asarray(step.history.qvel)[:, -window:, jnp.asarray(_free_dofs(step.body)[:2])]
-    mean = jnp.where(recent[..., None], velocity, 0.0).sum(1) / jnp.maximum(count, 1)[:, None]
+    mean = jnp.where(recent[..., None], velocity, 0.0).sum(1) / jnp.maximum(count, 1).astype(jnp.float32)[:, None]
     return gaussian(((mean - _command(step)[0]) ** 2).sum(-1), sigma, None, step.body.to_model_units)
 
 
