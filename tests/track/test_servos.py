@@ -59,6 +59,19 @@ def test_servos_replace_muscles_and_their_tendons(tmp_path: Path) -> None:
     assert [sum(ranges[name]) / 2 for name in body.actuators] == pytest.approx([0.01, -0.02], abs=1e-5)
 
 
+def test_what_does_not_stand_on_the_feet_has_no_part_in_the_servos(tmp_path: Path) -> None:
+    """A table, and ground of a heavy shape as a height field is, made servos of legs a thousand times too stiff."""
+    table = (
+        '<body name="table" pos="5 0 0"><geom type="box" size="1 1 1" mass="400" contype="0" conaffinity="0"/></body>'
+    )
+    scenes = {"alone": WALKER, "table": WALKER.replace("</worldbody>", f"{table}</worldbody>")}
+    gains = [
+        with_servos(tmp_path, xml, "trunk", ("foot_L", "foot_R")).model.actuator_gainprm[:, 0]
+        for xml in scenes.values()
+    ]
+    np.testing.assert_allclose(gains[0], gains[1], rtol=1e-12)
+
+
 def test_joints_without_actuators_do_not_change(tmp_path: Path) -> None:
     arena = with_servos(tmp_path, WALKER, "trunk", ("foot_L", "foot_R"))
     body = Anatomy(arena, 1.0, 0.01)

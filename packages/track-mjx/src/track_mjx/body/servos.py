@@ -130,7 +130,8 @@ def _inertias(model: mujoco.MjModel, end_effectors: Sequence[str]) -> Float[np.n
     mujoco.mj_kinematics(model, data)
     free = 1.0 / np.maximum(model.dof_invweight0, 1e-12)
     feet = [model.body(name).id for name in end_effectors]
-    share = model.body_mass.sum() / max(1.0, len(feet) / 2)
+    trees = {int(model.body_rootid[foot]) for foot in feet}  # ground and objects of the scene do not rest on the feet
+    share = sum(float(model.body_subtreemass[tree]) for tree in trees) / max(1.0, len(feet) / 2)
     planted = np.zeros(model.nv)
     for foot in feet:
         body = foot
