@@ -12,7 +12,9 @@ import jax
 import numpy as np
 import pytest
 from track import small_setups
+from track_mjx._common.errors import InputError
 from track_mjx.cli import main
+from track_mjx.export.policy import write_body
 from track_mjx.learning.setup import load_policy
 from track_mjx.policy.policy import act
 from track_mjx.runs.run_folder import RunFolder
@@ -64,6 +66,13 @@ def test_plain_mujoco_moves_the_body_as_a_rollout_does(
     apart = [float(rad) for rad in re.findall(r"at most (\S+) rad", capsys.readouterr().out)]
     assert len(apart) == 2
     assert max(apart) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["../evil.obj", "..\\evil.obj", "/evil.obj", ".."])
+def test_no_asset_is_written_outside_the_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="expected the name of a file"):
+        write_body(tmp_path / "policy" / "body" / "body.xml", "<mujoco/>", {"mesh.obj": b"", name: b""})
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_of_run_and_rollouts_is_needed(capsys: pytest.CaptureFixture[str]) -> None:

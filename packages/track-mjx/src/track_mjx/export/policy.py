@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
-from track_mjx._common.errors import ConfigError
+from track_mjx._common.errors import ConfigError, InputError
 from track_mjx._common.files import output_folder, replace_file, write_bytes, write_json, write_text
 from track_mjx._common.system import generator
 from track_mjx.config import ExportConfig
@@ -42,7 +43,7 @@ def export_run(folder: RunFolder, config: ExportConfig) -> list[Path]:
     """Write the policy of a run and its body, and return the paths.
 
     Raises:
-        ConfigError: when the package onnx is not installed, or the policy puts out latents of a pretrained decoder.
+        ConfigError: when the package onnx is not installed.
         RunError, InputError: when run, checkpoint and clips do not fit.
         OutputError: when a file cannot be written.
     """
@@ -53,12 +54,8 @@ def export_run(folder: RunFolder, config: ExportConfig) -> list[Path]:
     arrays = policy_arrays(setup, policy)
     facts = {**_facts(setup), "checkpoint_step": step, "checkpoint_sha256": policy_sha256(leaves)}
     out = output_folder(config.out, "exported")
-    body = output_folder(str(out / "body"), "")
-    written = [body / "body.xml", out / "policy.json", out / "policy.npz"]
-    write_text(written[0], setup.task.body.arena.mjcf_xml)
-    for name, data in setup.clips.assets.items():
-        output_folder(str((body / name).parent), "")
-        write_bytes(body / name, data)
+    written = [out / "body" / "body.xml", out / "policy.json", out / "policy.npz"]
+    write_body(written[0], setup.task.body.arena.mjcf_xml, setup.clips.assets)
     write_json(written[1], facts)
     with replace_file(written[2]) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -66,6 +63,21 @@ def export_run(folder: RunFolder, config: ExportConfig) -> list[Path]:
         written.append(out / f"{part}.onnx")
         write_bytes(written[-1], onnx_model(onnx, part, arrays, facts).SerializeToString())
     return written
+
+
+def write_body(path: Path, mjcf_xml: str, assets: Mapping[str, bytes]) -> None:
+    """Write an MJCF with its assets next to it.
+
+    Raises:
+        InputError: when the name of an asset leads to another folder.
+    """
+    for name in assets:
+        if PureWindowsPath(name).name != name or name in (".", ".."):
+            raise InputError(f"asset {name!r} of the body: expected the name of a file, without a folder")
+    folder = output_folder(str(path.parent), "")
+    for name, data in assets.items():
+        write_bytes(folder / name, data)
+    write_text(path, mjcf_xml)
 
 
 def policy_arrays(setup: Setup, policy: Policy) -> Arrays:
@@ -81,10 +93,10 @@ def policy_arrays(setup: Setup, policy: Policy) -> Arrays:
     if setup.networks.use.acts == "latent":
         parts = {"policy": parts["decoder"], "decoder": setup.networks.given}
     for part, tree in parts.items():
-        parameters = dict(tree.get("params", {}))
-        for name, layer in {**parameters, **parameters.pop("hidden", {})}.items():
-            if name != "hidden":
-                arrays |= {f"{part}/{name}/{kind}": np.asarray(values) for kind, values in layer.items()}
+        layers = dict(tree.get("params", {}))
+        hidden = layers.pop("hidden", {})
+        for name, layer in {**hidden, **layers}.items():
+            arrays |= {f"{part}/{name}/{kind}": np.asarray(values) for kind, values in layer.items()}
     return arrays
 
 
