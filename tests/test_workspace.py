@@ -111,8 +111,18 @@ def test_only_the_publishing_job_may_publish_and_it_runs_nothing_of_ours() -> No
     triggers, jobs = workflow("release")
     assert triggers == {"push": {"tags": [f"{package}-v*" for package in PACKAGES]}}
     assert "bash .ci/run" in runs(jobs["build"])
+    assert 'bash .ci/release "$GITHUB_REF_NAME" .' in runs(jobs["build"])[-1]
     assert jobs["build"]["permissions"] == {"contents": "read"}
     assert jobs["publish"]["permissions"] == {"id-token": "write"}
     assert jobs["publish"]["needs"] == "build"
     assert not runs(jobs["publish"])
     assert all("checkout" not in step.get("uses", "") for step in jobs["publish"]["steps"])
+
+
+@pytest.mark.parametrize("tag", ["track-mjx-v9.9.9", "no-package-v0.1.0"])
+def test_no_release_of_a_tag_that_is_not_a_package_and_its_version(tag: str, tmp_path: Path) -> None:
+    command = ["bash", str(ROOT / ".ci" / "release"), tag, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert tag in result.stderr
+    assert not list(tmp_path.iterdir())
