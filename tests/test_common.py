@@ -1,4 +1,4 @@
-"""The code that the packages share: copies are current, settings have limits, old names, and plain YAML."""
+"""The code that the packages share: current copies, limits of settings, old names, plain YAML, selection of clips."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from stac_mjx._common.errors import ConfigError
+from stac_mjx._common.selection import select_clips
 from stac_mjx._common.settings import configure, plain_yaml, setting, settings_of, validate
 
 
@@ -111,3 +112,39 @@ def test_plain_yaml_refuses(text: str, names: str) -> None:
     with pytest.raises(ValueError, match=names) as caught:
         plain_yaml(text)
     assert "\n" not in str(caught.value)
+
+
+NAMES = ("reach_1", "reach_2", "rest[0:9]", "walk")
+LABELS = {"condition": ("fast", "slow", "fast", ""), "day": ("1", "1", "2", "2")}
+
+
+@pytest.mark.parametrize(
+    ("select", "chosen"),
+    [
+        ([], [0, 1, 2, 3]),
+        ("", [0, 1, 2, 3]),
+        ("reach*", [0, 1]),
+        (["walk", "reach_2"], [1, 3]),
+        ("rest[0:9]", [2]),
+        ("condition:fast", [0, 2]),
+        (["condition:fast", "condition:slow", "day:1"], [0, 1]),
+        (["reach_?", "condition:f*"], [0]),
+    ],
+)
+def test_clips_are_selected_by_name_and_label(select: str | list[str], chosen: list[int]) -> None:
+    assert select_clips(select, NAMES, LABELS) == chosen
+
+
+@pytest.mark.parametrize(
+    ("select", "names"),
+    [
+        ("reech_1", ["select", "reach_1"]),
+        ("condition:fst", ["condition", "fast"]),
+        ("conditio:fast", ["condition:*"]),
+        (["condition:slow", "day:2"], ["no clip", "condition:slow", "day:2"]),
+    ],
+)
+def test_a_selection_without_clips_is_refused_with_the_nearest_names(select: str | list[str], names: list[str]) -> None:
+    with pytest.raises(ConfigError) as error:
+        select_clips(select, NAMES, LABELS)
+    assert all(name in str(error.value) for name in names)
