@@ -60,6 +60,15 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """Return the objects of JSON lines; a line that was cut off by a crash is left out."""
+    values: list[Any] = []
+    for line in text.splitlines():
+        with suppress(ValueError, RecursionError):
+            values.append(json.loads(line))
+    return [value for value in values if isinstance(value, dict)]
+
+
 def plain(value: Any) -> Any:
     """Convert dataclasses and arrays to what JSON has; paths to the name of the file, other objects to text."""
     if is_dataclass(value) and not isinstance(value, type):

@@ -71,6 +71,14 @@ def same_but_numbers(shown: str, printed: str) -> bool:
     return re.fullmatch(rf"\s*{pattern}\s*", _NUMBER.sub("#", " ".join(printed.split())), re.DOTALL) is not None
 
 
+def run_here(words: list[str]) -> tuple[int, str]:
+    """Run one of our commands in this process; return exit code and output."""
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(out):
+        code = import_module(f"{PROGRAMS[words[0]]}.cli").main(words[1:])
+    return code, out.getvalue()
+
+
 @dataclass
 class Runner:
     """Runs blocks in the current folder. `programs` is a folder with our commands, for PATH."""
@@ -111,10 +119,7 @@ class Runner:
         """Run one command, ours in this process; return exit code and output."""
         words = first_job(shlex.split(command))
         if words[0] in PROGRAMS and not _SHELL.search(re.sub(r"'[^']*'|\"[^\"]*\"", "", command)):
-            out = io.StringIO()
-            with redirect_stdout(out), redirect_stderr(out):
-                code = import_module(f"{PROGRAMS[words[0]]}.cli").main(words[1:])
-            return code, out.getvalue()
+            return run_here(words)
         paths = os.pathsep.join(path for path in sys.path if path)
         environment = {**os.environ, "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": paths}
         shell = ["bash", "-euc", command]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cases import FOLDER, run_case
+from cases import FOLDER
+from documentation import run_here
 
 NAMES = (
     "03_root_body_is_the_ball",
@@ -25,9 +29,21 @@ NAMES = (
 )
 
 
+def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    """Run stac-mjx in this process, which has JAX loaded."""
+    return subprocess.CompletedProcess(command, *run_here([Path(command[0]).name, *command[1:]]), stderr="")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_case_ends_without_its_fault(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = FOLDER / "stac" / f"{name}.py"
+    if not script.is_file():
+        pytest.skip(f"no cases: {script} does not exist; set MIMIC_CASES to the folder")
     monkeypatch.setenv("STAC_CASES", str(tmp_path))
-    done = run_case(f"stac/{name}.py", cwd=FOLDER / "stac")
-    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.syspath_prepend(script.parent)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    assert not ended.value.code

@@ -39,9 +39,7 @@ class Registration:
     """The result of a fit."""
 
     inputs: Inputs
-    """Body and recording."""
     config: FitConfig
-    """Settings."""
     offsets: Float[np.ndarray, "keypoint 3"]
     """Marker offsets in the frames of their bodies, metres."""
     T_body_recording: Similarity

@@ -44,9 +44,7 @@ class Clips:
     """Registered clips and the body they belong to."""
 
     path: Path
-    """The file they come from."""
     sha256: str
-    """Hash of that file."""
     mjcf_xml: str
     """The body; compiles with `assets` alone."""
     assets: Mapping[str, bytes]
@@ -56,7 +54,6 @@ class Clips:
     length_unit_m: float
     """Metres per length unit of the MJCF."""
     rate_hz: float
-    """Frames per second."""
     root_body: str
     """Body that represents the animal's position; empty where the file does not name it."""
     end_effectors: tuple[str, ...]
@@ -68,9 +65,7 @@ class Clips:
     trial_id: tuple[str, ...] | None
     """Trial of each clip, where known."""
     clip_start: Int[np.ndarray, " clip"]
-    """First frame of each clip."""
     clip_length: Int[np.ndarray, " clip"]
-    """Frames of each clip."""
     qpos: Float[np.ndarray, "frame qpos"]
     """Poses in the MJCF's coordinates."""
     qvel: Float[np.ndarray, "frame qvel"]

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from reach_analysis._common.errors import ConfigError, DataError, InputError, shorten, unknown
+from reach_analysis._common.files import json_lines
 from reach_analysis._common.settings import plain_yaml
 from reach_analysis.statistics.estimates import Estimate, student_mean
 
@@ -39,7 +40,6 @@ class Run:
     """Clips trained on and held out; empty where the run does not say."""
     test: tuple[str, ...]
     rollouts: Path | None
-    """Its rollouts file, or None."""
 
 
 def read_run(folder: Path) -> Run:
@@ -88,12 +88,7 @@ def _progress(folder: Path) -> dict[str, np.ndarray]:
     lines: list[Mapping[str, Any]] = []
     try:
         if (folder / METRICS).is_file():
-            for text in (folder / METRICS).read_text(encoding="utf-8").splitlines():
-                try:
-                    line = json.loads(text)
-                except (ValueError, RecursionError):
-                    continue
-                lines += [line] if isinstance(line, dict) else []
+            lines = list(json_lines((folder / METRICS).read_text(encoding="utf-8")))
         elif (folder / TABLE).is_file():
             with (folder / TABLE).open(newline="", encoding="utf-8") as file:
                 lines = list(csv.DictReader(file))

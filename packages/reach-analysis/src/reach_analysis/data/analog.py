@@ -43,7 +43,6 @@ class Analog:
     rates_hz: tuple[float, ...]
     """Rate of each channel; NaN where the file does not hold it."""
     values: tuple[Float[np.ndarray, " time"], ...]
-    """Samples of each channel."""
 
 
 def read_analog(path: Path) -> Analog:

@@ -21,19 +21,12 @@ class Clips:
     """What a clips file holds; frames of all clips are stored end to end and are read a clip at a time."""
 
     path: Path
-    """The file."""
     rate_hz: float
-    """Frames a second."""
     names: tuple[str, ...]
-    """Clip names."""
     start: Int[np.ndarray, " clip"]
-    """First frame of each clip."""
     length: Int[np.ndarray, " clip"]
-    """Frames of each clip."""
     keypoints: tuple[str, ...]
-    """Keypoint names."""
     bodies: tuple[str, ...]
-    """Body names."""
     keypoint_bodies: tuple[str, ...]
     """Body each keypoint moves with; empty where the file does not name it."""
     offsets: Float[np.ndarray, "keypoint 3"] | None

@@ -42,7 +42,6 @@ class TrialTable:
     start_s: Float[np.ndarray, " trial"]
     """Start of the reach, s from the start of the trial's recording."""
     end_s: Float[np.ndarray, " trial"]
-    """End of the trial, s."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Trial -> why it cannot be used."""
     rate_note: str = ""

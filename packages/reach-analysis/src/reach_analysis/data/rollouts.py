@@ -8,7 +8,6 @@ after the end of a rollout: trials are shorter.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -42,9 +41,7 @@ class Rollouts:
     """What a rollouts file holds; arrays are read when they are needed."""
 
     path: Path
-    """The file."""
     attributes: dict[str, Any]
-    """Attributes of the file."""
     rate_hz: float
     """Control steps per second."""
     reference_rate_hz: float
@@ -270,15 +267,6 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def listed_in(rollouts: Rollouts, attribute_name: str) -> list[Any]:
-    """A JSON list among the file's attributes, as ``source_files``; empty where it is absent or damaged."""
-    try:
-        value = json.loads(rollouts.attributes.get(attribute_name) or "[]")
-    except (TypeError, ValueError, RecursionError):
-        return []
-    return value if isinstance(value, list) else []
 
 
 def _seeds(file: h5py.File, seed: int | None) -> tuple[tuple[int, ...], int]:

@@ -37,7 +37,6 @@ class TrialSeries:
     unit: str
     """Their unit; "1" where there is none."""
     rate_hz: float
-    """Samples per second."""
     trials: tuple[str, ...]
     """Unique names."""
     channels: tuple[str, ...]

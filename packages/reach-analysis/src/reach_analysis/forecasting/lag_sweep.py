@@ -30,7 +30,6 @@ class SweepPoint:
     """Trials it predicts samples of."""
     predictions: int
     scores: dict[Measure, float]
-    """Each measure over all of those."""
     common_predictions: int
     """Samples that every candidate of the sweep can predict."""
     common_scores: dict[Measure, float]

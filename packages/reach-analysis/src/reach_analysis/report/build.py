@@ -47,7 +47,6 @@ class Report:
 
     html: str
     numbers: Mapping[str, Any]
-    """Content of the JSON."""
     pictures: tuple[Picture, ...]
     tables: Mapping[str, Sequence[Mapping[str, Any]]]
     """Rows by the name of their CSV file."""

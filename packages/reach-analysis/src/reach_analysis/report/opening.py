@@ -10,10 +10,11 @@ from typing import Any
 
 from reach_analysis._common.errors import ConfigError, ContractError, unknown
 from reach_analysis._common.hdf5.check import check_file, errors_in, format_violations
+from reach_analysis._common.hdf5.reading import json_list
 from reach_analysis.config import ReportConfig
 from reach_analysis.data.clips import read_clips
 from reach_analysis.data.inputs import conditions
-from reach_analysis.data.rollouts import Rollouts, listed_in
+from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.report.page import Finding
 from reach_analysis.report.papers import BETTER, DIFFERS, OPEN, REPLICATES
 from reach_analysis.report.sections import Chapter, Inputs
@@ -132,7 +133,7 @@ def input_notes(inputs: Inputs, hashes: Iterable[Mapping[str, str]], synthetic: 
             "would only repeat the results for the activation it was made from."
         )
     for condition, path in inputs.clips.items():
-        sources = listed_in(inputs.conditions[condition], "source_files")
+        sources = json_list(inputs.conditions[condition].attributes, "source_files")
         followed = {str(entry.get("sha256")) for entry in sources if isinstance(entry, dict)}
         if followed and by_name.get(path.name) not in followed:
             notes.append(

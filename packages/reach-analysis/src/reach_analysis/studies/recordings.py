@@ -32,7 +32,6 @@ class Recording:
     raw: TrialSeries
     table: TrialTable
     inputs: list[Path]
-    """Files that were read."""
     notes: list[str]
     """What has to be said about them."""
     mvc: TrialSeries | None = None

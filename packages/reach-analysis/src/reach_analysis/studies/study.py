@@ -39,9 +39,7 @@ class Study:
     name: str
     """Name of its JSON file."""
     results: Any
-    """Every number."""
     inputs: tuple[Path, ...]
-    """Files that were read."""
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """Rows by name of the CSV file."""
     figures: tuple[StudyFigure, ...] = ()

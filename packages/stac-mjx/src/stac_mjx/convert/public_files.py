@@ -26,14 +26,12 @@ class PublicOutput:
 
     path: Path
     qpos: Float[np.ndarray, "frame nq"]
-    """Poses."""
     joints: tuple[str, ...] | None
     """Name of the joint each column of `qpos` belongs to, or None."""
     kp_names: tuple[str, ...] | None
     """Keypoint names in the order of `offsets` and `marker_sites`, or None."""
     offsets: Float[np.ndarray, "keypoint 3"]
     xpos: Float[np.ndarray, "frame body 3"] | None
-    """Body positions, or None."""
     bodies: tuple[str, ...] | None
     """Names of the bodies of `xpos`, or None."""
     marker_sites: Float[np.ndarray, "frame keypoint 3"] | None

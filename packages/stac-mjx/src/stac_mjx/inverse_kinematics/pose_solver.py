@@ -36,7 +36,6 @@ class Observation:
     weight: Float[np.ndarray, "frame keypoint"]
     """Confidence; 0 where missing."""
     clip_lengths: Int[np.ndarray, " clip"]
-    """Frames of each clip."""
 
     @property
     def n_frames(self) -> int:

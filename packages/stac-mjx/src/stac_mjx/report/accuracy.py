@@ -30,9 +30,7 @@ class TimeBins:
     """Runs of frames that are one point of a curve; none crosses a clip border."""
 
     start: Int[np.ndarray, " bin"]
-    """First frame."""
     stop: Int[np.ndarray, " bin"]
-    """Frame after the last one."""
     time: Float[np.ndarray, " bin"]
     """Middle of each bin, seconds, with all clips end to end."""
 

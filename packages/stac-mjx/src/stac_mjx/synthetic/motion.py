@@ -30,7 +30,6 @@ class Motion:
     n_clips: int = setting(1, ge=1)
     """Independent clips."""
     rate_hz: float = setting(100.0, gt=0)
-    """Frames per second."""
     cutoff_hz: float = setting(3.0, gt=0)
     """Nothing moves faster than this."""
     amplitude: float = 1.0

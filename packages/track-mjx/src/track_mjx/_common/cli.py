@@ -161,6 +161,7 @@ class App:
         """Compose the settings of a verb and run its driver: once, or with ``--multirun`` for every combination."""
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
+        from yaml import YAMLError
 
         from .arguments import Known, explain, sort_arguments
         from .settings import settings_of
@@ -181,7 +182,7 @@ class App:
                 codes.append(self._after_multirun(name, folder))
         except UserError as error:
             return _complain(name, str(error))
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
             return _complain(name, explain(error))
         except KeyboardInterrupt:
             return _complain(name, "interrupted; all files written so far are complete", 130)

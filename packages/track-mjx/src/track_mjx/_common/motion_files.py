@@ -30,7 +30,6 @@ class Movement:
 
     name: str
     rate_hz: float
-    """Frames per second."""
     coordinates: Columns
     """Generalised coordinates."""
     velocities: Columns

@@ -32,7 +32,6 @@ class Anatomy:
 
     arena: Arena
     length_unit_m: float
-    """Metres per length unit."""
     ctrl_dt: float
     """Duration of a control step, s."""
 

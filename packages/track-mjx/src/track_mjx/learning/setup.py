@@ -46,13 +46,10 @@ class Setup:
     """A task on clips, and the networks that are to solve it."""
 
     config: TrainConfig
-    """Settings."""
     clips: Clips
     """As they are played: cut to length."""
     task: Task
-    """The task."""
     networks: Networks
-    """Policy and critic."""
     reference: Reference
     """All clips at the control rate, as recorded; errors are measured against it."""
     followed: Reference

@@ -28,7 +28,6 @@ class NativeState:
     """Simulations of one batch, and the buffers its fields are copied to."""
 
     batch: Batch
-    """The simulations."""
     bound: dict[str, np.ndarray]
     """Live arrays of the batch, by field; derived ones hold what the last call computed."""
     current: dict[str, np.ndarray]

@@ -35,11 +35,9 @@ class Footage:
     """One rollout, from its first state to the last one reached. Lengths are in the MJCF's unit."""
 
     clip: str
-    """Name of the imitated clip."""
     time: Float[np.ndarray, " state"]
     """Time since the start of the rollout, s."""
     qpos: Float[np.ndarray, "state qpos"]
-    """Simulated poses."""
     qpos_ref: Float[np.ndarray, "state qpos"]
     """Reference poses; elements missing in the reference are the simulated ones."""
     activation: Float[np.ndarray, "state actuator"]
@@ -47,7 +45,6 @@ class Footage:
     ending: str
     """Reason of an early end; empty if the clip was followed to its end."""
     qvel: Float[np.ndarray, "state dof"]
-    """Simulated velocities."""
     goal: Float[np.ndarray, " 3"] | None = None
     """Where a body was to go, in the world; None where nothing is stored."""
     followed: bool = True

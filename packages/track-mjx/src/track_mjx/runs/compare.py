@@ -32,7 +32,6 @@ class Run:
     """A training."""
 
     folder: Path
-    """Its folder."""
     settings: Mapping[str, Any]
     """Every setting, by dotted key."""
     lines: Sequence[Mapping[str, Any]]
@@ -67,7 +66,6 @@ class Group:
     settings: Mapping[str, Any]
     """What distinguishes it from the other groups."""
     runs: Sequence[Run]
-    """Its runs."""
     outcomes: Mapping[str, Estimate]
     """Estimates by name."""
 

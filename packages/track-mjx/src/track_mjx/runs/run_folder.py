@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from track_mjx._common.errors import ConfigError, OutputError, RunError, output_error, shorten
-from track_mjx._common.files import output_folder, write_table, write_text
+from track_mjx._common.files import json_lines, output_folder, write_table, write_text
 from track_mjx._common.settings import plain_yaml
 from track_mjx._common.system import environment, now
 from track_mjx.clips import Clips
@@ -43,19 +43,14 @@ class RunRecord:
     """What a run was made of."""
 
     clips: str
-    """Path of the clips file."""
     clips_sha256: str
-    """Its hash."""
     model_name: str
-    """The body."""
     model_sha256: str
     train: tuple[str, ...]
     """Names of the clips of each set."""
     test: tuple[str, ...]
     started_utc: str
-    """When."""
     environment: Mapping[str, str]
-    """Versions of programs."""
     outcomes: tuple[str, ...] = IMITATION_OUTCOMES
     """Numbers of the task by which runs are compared."""
     decoder: Mapping[str, Any] | None = None
@@ -198,18 +193,10 @@ class RunFolder:
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics; one that was cut off by a crash is left out."""
         try:
-            texts = (self.path / METRICS).read_text(encoding="utf-8").splitlines()
+            lines = json_lines((self.path / METRICS).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{self.path / METRICS}: the metrics cannot be read: {error}") from error
-        lines = []
-        for text in texts:
-            try:
-                line = json.loads(text)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(line, dict) and isinstance(line.get("iteration"), int):
-                lines.append(line)
-        return lines
+        return [line for line in lines if isinstance(line.get("iteration"), int)]
 
     def forget_after(self, iteration: int) -> None:
         """Drop metrics of iterations after this one, so that a resumed run repeats none."""

@@ -6,7 +6,6 @@ missing has been reported already.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import shorten, unknown
+from .reading import json_list
 from .record import Record, Violation
 from .schema import DatasetRule
 
@@ -175,16 +175,8 @@ def skeleton_exists(record: Record) -> Iterator[Violation]:
     """The skeleton joins keypoints of the file."""
     names = record.strings.get("kp_names")
     if names is not None:
-        joined = [name for pair in _json_attribute(record, "skeleton") if isinstance(pair, list) for name in pair]
+        joined = [name for pair in json_list(record.attributes, "skeleton") if isinstance(pair, list) for name in pair]
         yield from _unknown_names("@skeleton", "keypoint", joined, names)
-
-
-def _json_attribute(record: Record, name: str) -> list[Any]:
-    try:
-        value = json.loads(record.attributes.get(name) or "[]")
-    except (TypeError, ValueError, RecursionError):
-        return []
-    return value if isinstance(value, list) else []
 
 
 def _unknown_names(where: str, kind: str, names: Iterable[Any], available: tuple[str, ...]) -> Iterator[Violation]:
@@ -196,7 +188,7 @@ def bodies_named(record: Record, bodies: tuple[str, ...]) -> Iterator[Violation]
     """Report names of bodies, anywhere in the file, that are not among `bodies`."""
     root = record.attributes.get("root_body")
     yield from _unknown_names("@root_body", "body", [root] if root else [], bodies)
-    yield from _unknown_names("@end_effectors", "body", _json_attribute(record, "end_effectors"), bodies)
+    yield from _unknown_names("@end_effectors", "body", json_list(record.attributes, "end_effectors"), bodies)
     yield from _unknown_names("kp_body", "body", record.strings.get("kp_body", ()), bodies)
 
 

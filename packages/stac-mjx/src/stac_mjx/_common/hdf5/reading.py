@@ -6,10 +6,11 @@ a caller asks for it, and refused where they lead out of the file.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,15 @@ def open_contract(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
         if kind not in (None, actual):
             raise ContractError(f"{file.filename}: expected a {kind} file, got a {actual} file")
         yield file
+
+
+def json_list(attributes: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the JSON list of an attribute, as ``source_files``; empty where it is absent or damaged."""
+    try:
+        value = json.loads(attributes.get(name) or "[]")
+    except (TypeError, ValueError, RecursionError):
+        return []
+    return value if isinstance(value, list) else []
 
 
 def attribute(item: Node, name: str) -> Any:

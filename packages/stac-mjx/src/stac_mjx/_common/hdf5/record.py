@@ -37,7 +37,6 @@ class Record:
 
     schema: Schema
     attributes: Mapping[str, Any]
-    """Attributes of the file."""
     dims: Mapping[str, tuple[str, ...]]
     """Names of the dimensions of every data set, scales included."""
     strings: Mapping[str, tuple[str, ...]]

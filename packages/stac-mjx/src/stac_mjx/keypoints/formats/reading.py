@@ -34,7 +34,6 @@ class Reading:
     names: tuple[str, ...] | None = None
     """Keypoint names in file order, or None where the file holds none."""
     rate_hz: float | None = None
-    """Frames per second."""
     unit: str | None = None
     """A key of METRES_PER_UNIT."""
     clip_lengths: tuple[int, ...] | None = None
