@@ -93,6 +93,14 @@ def test_keypoints_far_from_their_bodies_are_one_warning() -> None:
     assert warning.startswith("c: 5196.2 mm from the origin of its body")
 
 
+def test_frames_that_do_not_follow_are_one_warning() -> None:
+    error = np.ones((5, 4))
+    error[3:] = 90.0
+    [warning] = marker_warnings(("a", "b", "c", "d"), error, np.zeros((4, 3)), 0.4)
+    assert warning.startswith("2 of 5 frames (the first is 3) do not follow the recording")
+    assert "40.0 mm" in warning
+
+
 def test_a_body_without_some_keypoints(body: Body) -> None:
     named = {"trunk_keypoints": ["a", "b", "c"], "root_keypoint": "b", "skeleton": [["a", "b"], ["a", "c"]]}
     assert body.config is not None

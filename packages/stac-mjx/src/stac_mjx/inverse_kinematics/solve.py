@@ -31,10 +31,11 @@ from stac_mjx.inverse_kinematics.pose_solver import (
     distances_mm,
     errors_mm,
     fit_target,
+    markers_at,
 )
 from stac_mjx.keypoints.alignment import procrustes
 from stac_mjx.kinematics import trajectory
-from stac_mjx.kinematics.forward import marker_positions, retract
+from stac_mjx.kinematics.forward import marker_jacobian, retract
 from stac_mjx.records import thinned
 
 ROBUST_MEDIANS, ROBUST_LEAST, PILOT_FRAMES = 4.0, 0.005, 200
@@ -136,24 +137,54 @@ def start(solver: PoseSolver, target: Target) -> Float[np.ndarray, "frame nq"]:
 
 
 def _place_root(solver: PoseSolver, target: Target, qpos: np.ndarray) -> np.ndarray:
-    """Place the root of a floating body by Procrustes of the trunk (of all keypoints where the trunk is missing)."""
+    """Bring the root to the trunk (to all keypoints where the trunk is missing).
+
+    A floating root is placed by Procrustes, one of slides by the mean distance along them, with the best quarter turn
+    of one of its hinges.
+    """
     tree, observation = solver.tree, target.observation
     root = tree.root_dofs
-    if len(root) != 6 or root[3] not in tree.ball_dof:
-        return qpos
-    place = tree.ball_qadr[tree.ball_dof == root[3]][0] + np.arange(-3, 4)
-    rest_pose = solver.neutral.copy()
-    rest_pose[place] = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
-    offsets = jnp.asarray(target.offsets, jnp.float32)
-    markers = marker_positions(tree, solver.body.marker_body, jnp.asarray(rest_pose)[None], offsets)
-    rest = np.broadcast_to(np.asarray(markers, np.float64), observation.target.shape)
     weight = observation.weight * solver.trunk
     weight = np.where((weight > 0).sum(axis=1, keepdims=True) >= 3, weight, observation.weight)
-    fit = procrustes(rest, observation.target, weight)
-    qpos = qpos.copy()
-    qpos[:, place[:3]] = fit.translation
-    qpos[:, place[3:]] = Rotation.from_matrix(fit.rotation).as_quat(scalar_first=True)
-    return qpos
+    if len(root) == 6 and root[3] in tree.ball_dof:
+        place = tree.ball_qadr[tree.ball_dof == root[3]][0] + np.arange(-3, 4)
+        rest_pose = solver.neutral.copy()
+        rest_pose[place] = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+        rest = np.asarray(markers_at(solver, target.offsets, rest_pose[None]), np.float64)
+        fit = procrustes(np.broadcast_to(rest, observation.target.shape), observation.target, weight)
+        qpos = qpos.copy()
+        qpos[:, place[:3]] = fit.translation
+        qpos[:, place[3:]] = Rotation.from_matrix(fit.rotation).as_quat(scalar_first=True)
+        return qpos
+    slides = np.isin(np.arange(tree.n_dof), root[tree.is_slide[root]])
+    if not slides.any():
+        return qpos
+    near, spin = replace(target, observation=replace(observation, weight=weight)), np.zeros((len(qpos), tree.n_dof))
+    best = _slid(solver, near, qpos, slides)
+    for hinge in root[np.isin(root, tree.scalar_dof) & ~slides[root]]:
+        for turn in (np.pi / 2, np.pi, -np.pi / 2):
+            spin[:, hinge] = turn
+            turned = _slid(solver, near, _stepped(solver, qpos, spin), slides)
+            better = errors_mm(solver, near, turned) < errors_mm(solver, near, best)
+            best = np.where(better[:, None], turned, best)
+        spin[:, hinge] = 0.0
+    return best
+
+
+def _slid(solver: PoseSolver, target: Target, qpos: np.ndarray, slides: np.ndarray) -> np.ndarray:
+    """Move slides (dof, bool) of the root by the weighted mean distance from markers to keypoints."""
+    tree, observation = solver.tree, target.observation
+    jacobian = marker_jacobian(tree, solver.body.marker_body, jnp.asarray(qpos[:1]), jnp.asarray(target.offsets))
+    axes = np.where(slides, np.asarray(jacobian[0], np.float64)[solver.trunk].mean(axis=0), 0.0)
+    away = observation.target - markers_at(solver, target.offsets, qpos)
+    total = np.nansum(observation.weight[..., None] * away, axis=1)
+    mean = total / np.maximum(observation.weight.sum(axis=1), 1e-12)[:, None]
+    return _stepped(solver, qpos, mean @ np.linalg.pinv(axes).T)
+
+
+def _stepped(solver: PoseSolver, qpos: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Return poses a tangent step (frame, dof) away, within the limits."""
+    return np.asarray(retract(solver.tree, jnp.asarray(qpos.T), jnp.asarray(step.T, jnp.float32)).T)
 
 
 def _restart(solver: PoseSolver, target: Target, fit: Fit) -> Fit:
@@ -226,7 +257,7 @@ def _smooth(solver: PoseSolver, target: Target, fit: Fit) -> Fit:
         ahead = np.asarray(trajectory.steps(tree, poses, jnp.roll(poses, -1, axis=0))) * ~last[:, None]
         home = np.asarray(trajectory.steps(tree, poses, neutral))
         step = (weight * (back + ahead) + solver.prior_weight * home) / np.maximum(total, 1e-12)
-        middle = np.asarray(retract(tree, poses.T, jnp.asarray(step.T, jnp.float32)).T)
+        middle = _stepped(solver, fit.qpos, step)
         pull = Pull(middle, np.broadcast_to(total, step.shape).astype(np.float32))
         fit = improve(solver, target, fit.qpos, iterations=2, pull=pull)
     return fit

@@ -21,6 +21,8 @@ POOR_FIT = 2.5
 """A marker whose mean error exceeds this multiple of the median over markers is reported."""
 FAR_OFFSET = 0.35
 """A marker whose offset is longer than this part of the body is reported."""
+LOST = 0.1
+"""A frame whose mean error exceeds this part of the body does not follow the recording."""
 MOST_BINS = 1200
 """Points of a curve over time."""
 
@@ -130,12 +132,18 @@ def figures_of(clips: ReferenceClips) -> dict[str, Any]:
 
 
 def marker_warnings(names: tuple[str, ...], error_mm: np.ndarray, offsets: np.ndarray, size_m: float) -> list[str]:
-    """Return one sentence for each marker that does not fit the body; `error_mm` is (frame, keypoint)."""
+    """Return sentences on frames and markers that do not fit the body; `error_mm` is (frame, keypoint)."""
     mean = means(error_mm, axis=0)
+    lost = np.flatnonzero(means(error_mm, axis=1) > 1000 * LOST * size_m)
     typical = float(np.median(mean[np.isfinite(mean)])) if np.isfinite(mean).any() else 0.0
     length = np.linalg.norm(offsets, axis=1)
     far = (length > FAR_OFFSET * size_m) & (size_m > 0)
     out = []
+    if len(lost) and size_m > 0:
+        out.append(
+            f"{len(lost)} of {len(error_mm)} frames (the first is {lost[0]}) do not follow the recording: their mean "
+            f"error is above {three_digits(1000 * LOST * size_m)} mm. Look at them (stac-mjx studio clips=...)"
+        )
     if len(names) > 3 and far.mean() > 0.5:
         middle, size = (three_digits(1000 * metres) for metres in (float(np.median(length)), size_m))
         out.append(
