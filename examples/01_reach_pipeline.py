@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 PACKAGES = {"stac-mjx": "stac_mjx", "track-mjx": "track_mjx", "reach-analysis": "reach_analysis"}
@@ -54,6 +55,17 @@ def plan(out: Path, steps: int, video: bool) -> list[Step]:
     return [*commands, Step([*report, f"out={out / 'report'}"], 100)]
 
 
+def seconds_left(steps: list[Step], taken: list[float]) -> float:
+    """Estimate the time of the steps that follow those that have `taken` some seconds.
+
+    A step takes what the last one of its verb took, or else its seconds at the median pace of this machine so far.
+    """
+    done, rest = steps[: len(taken)], steps[len(taken) :]
+    pace = median(seconds / step.seconds for step, seconds in zip(done, taken, strict=True)) if taken else 1.0
+    seen = {step.command[1]: seconds for step, seconds in zip(done, taken, strict=True)}
+    return sum(seen.get(step.command[1], pace * step.seconds) for step in rest)
+
+
 def clear(out: Path) -> None:
     """Remove the results of an earlier run: a training does not overwrite another one."""
     for name in ("registered", *CONTROLLERS, "report"):
@@ -76,11 +88,10 @@ def main() -> int:
     arguments = parser.parse_args()
     steps = plan(arguments.out, arguments.steps, not arguments.no_video)
     clear(arguments.out)
-    begin, done = time.perf_counter(), 0.0
+    begin, taken = time.perf_counter(), []
     for number, step in enumerate(steps, 1):
         elapsed = time.perf_counter() - begin
-        pace = elapsed / done if done else 1.0  # speed of this machine relative to the measured durations
-        left = clock(pace * (sum(each.seconds for each in steps) - done))
+        left = clock(seconds_left(steps, taken))
         print(
             f"\n[{number}/{len(steps)}, {clock(elapsed)} elapsed, about {left} left] {' '.join(step.command)}",
             flush=True,
@@ -90,7 +101,7 @@ def main() -> int:
         if code:
             print(f"{program} {rest[0]} failed with exit code {code}", file=sys.stderr)
             return code
-        done += step.seconds
+        taken.append(time.perf_counter() - begin - elapsed)
     report = arguments.out.resolve() / "report" / "report.html"
     print(f"\nDone in {clock(time.perf_counter() - begin)}. The report: {report}")
     return 0

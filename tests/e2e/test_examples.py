@@ -74,6 +74,17 @@ def test_reach_pipeline(example: Run, tmp_path: Path, capfd: pytest.CaptureFixtu
     assert str(out / "report" / "report.html") in capfd.readouterr().out.replace("\n", "")
 
 
+def test_what_is_left_follows_the_steps_already_taken(repository: Path) -> None:
+    pipeline = runpy.run_path(str(repository / "examples" / "01_reach_pipeline.py"))
+    steps = pipeline["plan"](Path("out"), 5_000_000, video=True)
+    nominal = [step.seconds for step in steps]
+    # a machine of half the speed, on which learning is slower still
+    taken = [2 * s * (1.5 if step.command[1] == "train" else 1.0) for step, s in zip(steps, nominal, strict=True)]
+    assert pipeline["seconds_left"](steps, []) == sum(nominal)
+    for done in range(2, len(steps)):
+        assert pipeline["seconds_left"](steps, taken[:done]) == pytest.approx(sum(taken[done:]), rel=0.2)
+
+
 def test_rat_without_a_recording_names_the_option(example: Run, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, words in (((), "--recording FILE"), (("--recording", "nowhere.mat"), "nowhere.mat")):
         end = example("02_rat.py", *arguments)

@@ -15,10 +15,11 @@ from stac.studio_case import PLACES, SIZE, leg_config
 from stac_mjx._common.errors import ConfigError, InputError
 from stac_mjx.cli import main
 from stac_mjx.config import FitConfig, KeypointsConfig
+from stac_mjx.inverse_kinematics import levenberg
 from stac_mjx.studio.presets import opened, preset_path, preset_yaml
 from stac_mjx.studio.session import History, Session, begin
 from stac_mjx.studio.suggestions import by_name
-from stac_mjx.studio.worker import Cancelled, Worker, fit_all, fit_frame, fit_some
+from stac_mjx.studio.worker import Cancelled, Underway, Worker, fit_all, fit_frame, fit_some
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,22 @@ def ready(bare: Session) -> Session:
     return session.with_scale(SIZE).aligned(session.spread(20)).with_alignment(mode="rigid")
 
 
+def test_another_offset_or_pair_needs_no_new_program(ready: Session) -> None:
+    fit_frame(ready, 0)
+    programs = levenberg.iterate._cache_size()
+    other = fit_frame(ready.with_offset("Hip", [0.01, 0.0, 0.0]), 0)
+    assert fit_frame(ready.without("Toe"), 0).clips.kp_names == tuple(name for name in PLACES if name != "Toe")
+    assert np.abs(other.clips.qpos - fit_frame(ready, 0).clips.qpos).max() > 1e-3
+    assert levenberg.iterate._cache_size() == programs
+
+
 def test_a_new_body_is_registered_as_the_command_does(ready: Session, tmp_path: Path) -> None:
-    solved = fit_all(ready)
+    rounds: list[Underway] = []
+    solved = fit_all(ready, watch=rounds.append)
+    frame = rounds[0].nearest(40)
+    errors = [np.nanmean(poses.placed(frame).error_mm) for poses in rounds]
+    assert errors[-1] < 0.8 * errors[0]
+    np.testing.assert_allclose(rounds[-1].placed(frame).xpos, solved.placed(frame).xpos, atol=2e-3)
     assert solved.registration is not None
     path = preset_path(tmp_path, "my leg")
     path.parent.mkdir(parents=True)

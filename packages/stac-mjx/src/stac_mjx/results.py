@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from stac_mjx._common.errors import ConfigError, counted
 from stac_mjx._common.files import output_folder, write_json, write_text
 from stac_mjx._common.progress import Stage, silent
 from stac_mjx._common.system import environment, peak_rss_mb
 from stac_mjx.body.body import Body, with_segments
-from stac_mjx.calibration.calibrate import Calibration, calibrate, offset_pull
+from stac_mjx.calibration.calibrate import Alternation, Calibration, calibrate, offset_pull
 from stac_mjx.calibration.known_offsets import KnownOffsets
 from stac_mjx.calibration.pose_errors import Solved, pose_errors
 from stac_mjx.calibration.segments import SegmentScales, Start, factors_of, fit_segments
@@ -122,11 +122,17 @@ class Registration:
 
 
 def register(
-    inputs: Inputs, config: FitConfig, *, known: KnownOffsets | None = None, stage: Stage = silent
+    inputs: Inputs,
+    config: FitConfig,
+    *,
+    known: KnownOffsets | None = None,
+    stage: Stage = silent,
+    watch: Callable[[Int[np.ndarray, " frame"], Alternation], None] = lambda _frames, _state: None,
 ) -> Registration:
     """Calibrate, unless offsets are `known`, and solve all frames.
 
     `stage` is called as ``stage(name, total)`` when a stage begins; what it returns is called with the amount done.
+    `watch` is called after each round of the calibration with the frames it uses and what it has found.
     """
     solver, recorded = pose_solver(inputs.body, config.solver), inputs.keypoints
     observation = Observation(recorded.positions, confidence_weights(recorded), recorded.clip_lengths)
@@ -134,13 +140,18 @@ def register(
     calibration, used, scales = None, known, None
     if used is None:
         tick, mode = stage("calibrate", config.calibration.max_rounds), config.alignment.mode
+
+        def progress(error_mm: float, frames: np.ndarray, state: Alternation) -> None:
+            tick(1, f"{error_mm:.3f} mm")
+            watch(frames, state)
+
         calibration = calibrate(
             solver,
             observation,
             config.calibration,
             mode=mode,
             seed=config.seed,
-            progress=lambda error: tick(1, f"{error:.3f} mm"),
+            progress=progress,
         )
         if config.calibration.segments:
             inputs, solver, scales = _with_segments(inputs, solver, observation, calibration, config)

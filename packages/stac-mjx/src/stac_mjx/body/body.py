@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import mujoco
@@ -82,7 +82,7 @@ class Body:
     @cached_property
     def tree(self) -> Tree:
         """Kinematic tree, in metres."""
-        return build_tree(self.model, self.length_unit_m, self.root)
+        return _tree_of(self.model, self.length_unit_m, self.root)
 
     @cached_property
     def root(self) -> int:
@@ -135,6 +135,9 @@ class Body:
     def qpos_names(self) -> tuple[str, ...]:
         """Name of each qpos column: the joint's, or ``<joint>_x .. _qz`` (free), ``<joint>_qw .. _qz`` (ball)."""
         return qpos_labels(self.model)
+
+
+_tree_of = lru_cache(maxsize=4)(build_tree)  # programs are compiled for a tree: bodies of the same model share it
 
 
 def load_body(config: BodyConfig, *, complete: bool = True) -> Body:

@@ -80,6 +80,22 @@ class Calibration:
     """False when `calibration.max_rounds` ended it."""
 
 
+@dataclass(frozen=True)
+class Alternation:
+    """Current values of everything that calibration fits."""
+
+    sample: Observation
+    """The sampled frames, in the frame of the body."""
+    fit: Fit
+    offsets: Float[np.ndarray, "keypoint 3"]
+    T_body_recording: Similarity
+    robust_mm: Float[np.ndarray, " keypoint"]
+
+    def distances_mm(self, solver: PoseSolver) -> Float[np.ndarray, "frame keypoint"]:
+        """Return the distances between keypoints and markers."""
+        return distances_mm(solver, self.offsets, self.sample, self.fit.qpos)
+
+
 def calibrate(
     solver: PoseSolver,
     observation: Observation,
@@ -87,7 +103,7 @@ def calibrate(
     *,
     mode: str = "none",
     seed: int = 0,
-    progress: Callable[[float], None] = lambda _error_mm: None,
+    progress: Callable[[float, np.ndarray, Alternation], None] = lambda _error_mm, _frames, _state: None,
 ) -> Calibration:
     """Find the offsets of all keypoints (and with `mode` rigid or similarity the frame of the recording).
 
@@ -97,7 +113,7 @@ def calibrate(
         config: settings.
         mode: alignment.mode.
         seed: chooses the frames.
-        progress: called after every round with the mean error in mm.
+        progress: called after every round with the mean error in mm, the frames used, and what is found so far.
     """
     rng = np.random.default_rng(seed)
     frames, importance = spread_frames(observation, config.frames, solver.trunk, rng)
@@ -126,7 +142,7 @@ def calibrate(
         count = importance[:, None] * state.sample.present
         errors.append(float((count * state.distances_mm(solver)).sum() / count.sum()))
         losses.append(objective(solver, state, importance, pull))
-        progress(errors[-1])
+        progress(errors[-1], frames, state)
         ratio = errors[-1] / errors[-2] if len(errors) > 1 and errors[-2] > 0 else 0.0
         if ratio > WORSE:
             accelerated.reset()
@@ -155,22 +171,6 @@ def calibrate(
 def offset_pull(solver: PoseSolver, config: CalibrationConfig) -> Float[np.ndarray, " keypoint"]:
     """Return the pull of each offset toward its initial one, in units of one observation a frame."""
     return ANCHOR + config.regularization * solver.body.regularize
-
-
-@dataclass(frozen=True)
-class Alternation:
-    """Current values of everything that calibration fits."""
-
-    sample: Observation
-    """The sampled frames, in the frame of the body."""
-    fit: Fit
-    offsets: Float[np.ndarray, "keypoint 3"]
-    T_body_recording: Similarity
-    robust_mm: Float[np.ndarray, " keypoint"]
-
-    def distances_mm(self, solver: PoseSolver) -> Float[np.ndarray, "frame keypoint"]:
-        """Return the distances between keypoints and markers."""
-        return distances_mm(solver, self.offsets, self.sample, self.fit.qpos)
 
 
 def objective(solver: PoseSolver, state: Alternation, importance: np.ndarray, pull: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from stac_mjx.report.accuracy import means
 from stac_mjx.studio.presets import opened, preset_path, preset_yaml
 from stac_mjx.studio.scene import Scene
 from stac_mjx.studio.session import FEWEST_PAIRS, History, Placed, Session
-from stac_mjx.studio.worker import SOME_FRAMES, Cancelled, Solved, Worker, fit_all, fit_frame, fit_some
+from stac_mjx.studio.worker import SOME_FRAMES, Cancelled, Solved, Underway, Worker, fit_all, fit_frame, fit_some
 
 AUTOSAVE = "studio.yaml"
 """The work in progress, in the folder of the studio."""
@@ -44,6 +45,7 @@ class Studio:
         self.moved: Callable[[], None] = lambda: None
         """Called after another frame is shown."""
         self._solved, self._kept, self._drag = (session, solved), session, False
+        self._underway: tuple[Session, Underway | None] = session, None
         self.scene = Scene(server, session, picked_keypoint=self.select, picked_body=self.pair_with, dragged=self.drag)
         self.scene.look.apart = not self._together()
 
@@ -59,7 +61,10 @@ class Studio:
 
     @property
     def placed(self) -> Placed:
-        """The bodies in the frame shown: as fitted, else in the default pose."""
+        """The bodies in the frame shown: as a running fit has them, else as fitted, else in the default pose."""
+        fitted, poses = self._underway
+        if poses is not None and fitted is self.session and self.frame in poses.frames:
+            return poses.placed(self.frame)
         placed = None if self.solved is None else self.solved.placed(self.frame)
         return placed or self.session.resting(self.frame)
 
@@ -181,10 +186,11 @@ class Studio:
     def fit(self, what: str) -> None:
         """Begin a fit of this ``frame``, of ``some`` frames or of ``everything``."""
         session, frame = self.session, self.frame
+        watch = partial(self._watch, session)
         tasks: dict[str, Callable[[Stage], Solved]] = {
             "frame": lambda stage: fit_frame(session, frame),
-            "some": lambda stage: fit_some(session, np.array(session.spread(SOME_FRAMES)), stage),
-            "everything": lambda stage: fit_all(session, stage),
+            "some": lambda stage: fit_some(session, np.array(session.spread(SOME_FRAMES)), stage, watch),
+            "everything": lambda stage: fit_all(session, stage, watch),
         }
         if not session.pairs:
             self.message = "pair keypoints first"
@@ -196,9 +202,15 @@ class Studio:
         self.stage, self.part = stage, part
         self.changed()
 
+    def _watch(self, session: Session, poses: Underway) -> None:
+        """Show a fit that is running, at the nearest frame that it has a pose of."""
+        with self.lock:
+            self._underway = session, poses
+        self.go(poses.nearest(self.frame))
+
     def _done(self, session: Session, result: Solved | UserError | Cancelled) -> None:
         with self.lock:
-            self.stage, self.part = "", 0.0
+            self.stage, self.part, self._underway = "", 0.0, (session, None)
             if isinstance(result, Solved):
                 self._solved = (session, result)
                 if self.frame not in result.frames:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from stac_mjx.studio.app import AUTOSAVE, Studio
 from stac_mjx.studio.panels import Panels
 from stac_mjx.studio.presets import opened
 from stac_mjx.studio.session import Session, begin
-from stac_mjx.studio.worker import Solved
+from stac_mjx.studio.worker import Solved, warm_up
 
 TITLE = "stac-mjx studio"
 
@@ -82,6 +83,7 @@ def serve(config: StudioConfig, out: Path, say: Callable[[str], None]) -> None:
     studio, address, notes = open_studio(config, out)
     for note in notes:
         say(note)
+    threading.Thread(target=warm_up, args=(studio.session,), daemon=True).start()
     announce(config.studio, address, say)
     try:
         studio.run()

@@ -116,8 +116,13 @@ class Session:
         Raises:
             UserError: where they do not match.
         """
-        body = load_body(self.config.body)
-        return match(body, self.recording, self.config)
+        as_loaded = self.pairs and self.config.body.root == "keep"  # other roots depend on the pairs
+        return match(self.body if as_loaded else load_body(self.config.body), self.recording, self.config)
+
+    def complete(self) -> Session:
+        """Pair what has no pair yet with the root, so that the solver has as many markers whatever is paired."""
+        root = self.body.body_names[self.body.root]
+        return self._with_markers({name: MarkerConfig(body=root) for name in self.unpaired} | dict(self.pairs))
 
     def paired(self, keypoint: str, body: str) -> Session:
         """Pair a keypoint with a body; a new pair begins at the origin of the body."""

@@ -5,15 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
+from mujoco import MjData, mj_kinematics
 
 from stac_mjx._common.errors import InputError, UserError
 from stac_mjx._common.progress import Stage, Tick, silent
+from stac_mjx._common.rotations import rotate
+from stac_mjx.body.body import Body
+from stac_mjx.calibration.calibrate import Alternation
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs, confidence_weights
-from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
+from stac_mjx.inverse_kinematics.pose_solver import Fit, Observation, pose_solver
 from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.keypoints.alignment import IDENTITY
@@ -49,37 +54,99 @@ class Solved:
         return Placed(clips.xpos[row], clips.xquat[row], sites, error, fitted)
 
 
+@dataclass(frozen=True)
+class Underway:
+    """Poses of some frames during a fit."""
+
+    frames: Int[np.ndarray, " frame"]
+    """Their numbers in the recording."""
+    body: Body
+    found: Alternation
+
+    def nearest(self, frame: int) -> int:
+        """Return the frame with a pose that is nearest to a frame of the recording."""
+        return int(self.frames[np.abs(self.frames - frame).argmin()])
+
+    def placed(self, frame: int) -> Placed:
+        """Return the bodies in one of the frames."""
+        row, body, found, data = (
+            int(np.searchsorted(self.frames, frame)),
+            self.body,
+            self.found,
+            MjData(self.body.model),
+        )
+        data.qpos[:] = body.tree.to_model(found.fit.qpos[row])
+        mj_kinematics(body.model, data)
+        place, quat = data.xpos * body.length_unit_m, data.xquat.copy()
+        sites = place[body.marker_body] + rotate(quat[body.marker_body], found.offsets)
+        seen = np.where(found.sample.present[row], 1000.0, np.nan)
+        error = seen * np.linalg.norm(found.sample.target[row] - sites, axis=-1)
+        return Placed(place, quat, sites, error, found.T_body_recording)
+
+
+Watch = Callable[[Underway], None]
+
+
+def _unseen(_poses: Underway) -> None:
+    """Show nothing during a fit."""
+
+
 class Cancelled(Exception):
     """The user cancelled a fit."""
 
 
 def fit_frame(session: Session, frame: int) -> Solved:
     """Solve one frame with the offsets of the session."""
-    used = session.body.marker_offset
     keypoints = _rows(session.matched, np.array([frame]))
     if not keypoints.observed.any():
         raise InputError(f"frame {frame}: no paired keypoint is observed")
-    solver = replace(pose_solver(session.body, session.config.solver), batch=1, threads=1)
-    observation = Observation(keypoints.positions, confidence_weights(keypoints), keypoints.clip_lengths)
-    fit = solve(solver, observation, used)
+    fit = _solve_frame(session, frame)
+    used = session.body.marker_offset
     clips = derive(Inputs(session.body, keypoints, ()), _at_rate(session), used, fit.qpos, fit.status)
     return Solved(np.array([frame]), clips, used)
 
 
-def fit_some(session: Session, frames: Int[np.ndarray, " frame"], stage: Stage = silent) -> Solved:
+def warm_up(session: Session) -> None:
+    """Compile what `fit_frame` needs, whatever will be paired."""
+    ready = session if session.pairs else session.complete()
+    frame = int(ready.matched.observed.sum(axis=1).argmax())
+    if ready.matched.observed[frame].any():
+        fit_frame(ready, frame)
+
+
+def _solve_frame(session: Session, frame: int) -> Fit:
+    """Solve one frame with all keypoints as markers, those without a pair without weight: one program for all pairs."""
+    whole = session.complete()
+    keypoints = _rows(whole.matched, np.array([frame]))
+    weight = confidence_weights(keypoints) * np.isin(whole.body.marker_names, list(session.pairs))
+    solver = replace(pose_solver(whole.body, session.config.solver), batch=1, threads=1)
+    return solve(solver, Observation(keypoints.positions, weight, keypoints.clip_lengths), whole.body.marker_offset)
+
+
+def fit_some(
+    session: Session, frames: Int[np.ndarray, " frame"], stage: Stage = silent, watch: Watch = _unseen
+) -> Solved:
     """Calibrate and solve some frames, each on its own."""
     inputs = session.inputs()
-    registration = register(replace(inputs, keypoints=_rows(inputs.keypoints, frames)), _at_rate(session), stage=stage)
+    few = replace(inputs, keypoints=_rows(inputs.keypoints, frames))
+    show = partial(_show, watch, inputs.body, frames)
+    registration = register(few, _at_rate(session), stage=stage, watch=show)
     return Solved(frames, registration.clips, registration.offsets, registration)
 
 
-def fit_all(session: Session, stage: Stage = silent) -> Solved:
+def fit_all(session: Session, stage: Stage = silent, watch: Watch = _unseen) -> Solved:
     """Calibrate and solve the whole recording, as ``stac-mjx fit`` does."""
-    registration = register(session.inputs(), session.config, stage=stage)
+    inputs = session.inputs()
+    show = partial(_show, watch, inputs.body, np.arange(session.recording.n_frames))
+    registration = register(inputs, session.config, stage=stage, watch=show)
     clips, keypoints = registration.clips, session.recording
     # where the clips have another rate: the frames nearest in time
     within = np.round(clips.time * float(registration.inputs.keypoints.rate_hz or 1.0)).astype(int)
     return Solved(keypoints.clip_starts[clips.frame_clip] + within, clips, registration.offsets, registration)
+
+
+def _show(watch: Watch, body: Body, frames: np.ndarray, rows: np.ndarray, found: Alternation) -> None:
+    watch(Underway(frames[rows], body, found))
 
 
 def _at_rate(session: Session) -> FitConfig:
