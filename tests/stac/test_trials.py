@@ -54,7 +54,7 @@ def test_trials_are_windows_around_an_event(recording: Path, tmp_path: Path) -> 
         ("trial_id,start_s\na,0\n", "expected start_s and stop_s"),
         ("trial_id,start_s,stop_s,clip\na,0,0.5,lng\n", "long"),
         ("trial,start_s,stop_s\na,0,0.5\n", "trial_id"),
-        ("trial_id,start_s,stop_s\n", "one row a trial"),
+        ("trial_id,start_s,stop_s\n", "at least one row"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(recording: Path, tmp_path: Path, table: str, words: str) -> None:

@@ -117,6 +117,11 @@ class KeypointsConfig:
     """Event of `trials` around which trials are cut (NAME of a column event_NAME_s), instead of start_s and stop_s."""
     window_s: list[float] = setting([-0.5, 0.5])
     """Start and end of that window, seconds from the event."""
+    travel: str | None = None
+    """Table (CSV) of how a tethered animal walks over a belt or a ball: time_s, and belt_mm (distance run) or
+    forward_mm_s, sideways_mm_s, turn_rad_s (of the animal). Its path moves the recording."""
+    heading_deg: float = 0.0
+    """Direction the tethered animal faces at the start, degrees from +x to its left, after `alignment.up`."""
 
 
 @dataclass

@@ -55,6 +55,9 @@ class Keypoints:
     """Name of another label -> its value for each clip."""
     trial_ids: tuple[str, ...] = ()
     """Trial of each clip; empty where unknown."""
+    travel: Float[np.ndarray, "frame 3"] | None = None
+    """How far a tethered animal walked: forward and left of the start, metres, and its turn, rad; None: it is free, or
+    `positions` contain it."""
 
     @property
     def n_frames(self) -> int:

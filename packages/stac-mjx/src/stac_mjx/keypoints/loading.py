@@ -23,6 +23,7 @@ from stac_mjx.keypoints.formats.detect import FORMATS, detect
 from stac_mjx.keypoints.formats.reading import Reading
 from stac_mjx.keypoints.keypoints import Keypoints
 from stac_mjx.keypoints.paths import find_files, make_unique, unique_stems
+from stac_mjx.keypoints.travel import with_travel
 from stac_mjx.keypoints.trials import cut
 
 RATE_TOLERANCE = 1e-4
@@ -54,6 +55,8 @@ def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoi
     paths, path_notes = find_files(config.path)
     names = unique_stems(paths)
     joined = join([_load_file(path, name, config, order) for path, name in zip(paths, names, strict=True)])
+    if config.travel is not None:
+        joined = with_travel(joined, config)
     if config.trials is not None:
         joined = cut(joined, config)
     return replace(_finished(joined, path_notes), config=copy.deepcopy(config))

@@ -31,7 +31,7 @@ def cut(keypoints: Keypoints, config: KeypointsConfig) -> Keypoints:
         InputError: when the table cannot be read, or a trial is not within the recording; all problems at once.
     """
     path = Path(config.trials or "").expanduser()
-    rows, rate = read_table(path), keypoints.rate_hz
+    rows, rate = read_rows(path, "trial_id"), keypoints.rate_hz
     if rate is None:
         raise InputError(f"{path}: times in seconds need the frame rate of the recording. Set keypoints.rate_hz")
     problems: list[str] = []
@@ -50,27 +50,28 @@ def cut(keypoints: Keypoints, config: KeypointsConfig) -> Keypoints:
         keypoints,
         positions=keypoints.positions[frames],
         confidence=keypoints.confidence[frames],
+        travel=None if keypoints.travel is None else keypoints.travel[frames],
         clip_names=names,
         trial_ids=names,
         clip_lengths=np.array([stop - first for _, first, stop in spans], np.int64),
         labels=tuple(row["label"] for row in rows) if "label" in rows[0] else (),
         more_labels={name: tuple(row[name] for row in rows) for name in labels},
-        events=recorded | {n[6:-2]: np.array([_seconds(row[n]) for row in rows]) - starts for n in events},
+        events=recorded | {n[6:-2]: np.array([number(row[n]) for row in rows]) - starts for n in events},
         notes=(*keypoints.notes, f"{len(rows)} trials of {path.name}"),
     )
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a table of trials; InputError where it has none, or no column ``trial_id``."""
+def read_rows(path: Path, needed: str) -> list[dict[str, str]]:
+    """Return the rows of a table (CSV); InputError where it has none, or lacks the `needed` column."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     rows = [{str(k).strip(): (v or "").strip() for k, v in row.items()} for row in csv.DictReader(text.splitlines())]
     if not rows:
-        raise InputError(f"{path}: expected a header and one row a trial")
-    if "trial_id" not in rows[0]:
-        raise InputError(f"{path}: {unknown('column', 'trial_id', list(rows[0]))}")
+        raise InputError(f"{path}: expected a header and at least one row")
+    if needed not in rows[0]:
+        raise InputError(f"{path}: {unknown('column', needed, list(rows[0]))}")
     return rows
 
 
@@ -78,8 +79,8 @@ def _is_event(column: str) -> bool:
     return column.startswith("event_") and column.endswith("_s") and len(column) > len("event__s")
 
 
-def _seconds(text: str) -> float:
-    """Return a time; NaN where the cell is empty or no number."""
+def number(text: str) -> float:
+    """Return the number in a cell; NaN where the cell is empty or no number."""
     try:
         return float(text)
     except ValueError:
@@ -110,6 +111,6 @@ def _span(
 
 def _times(row: dict[str, str], config: KeypointsConfig) -> Sequence[float]:
     if config.window_event:
-        event = _seconds(row.get(f"event_{config.window_event}_s", ""))
+        event = number(row.get(f"event_{config.window_event}_s", ""))
         return [event + edge for edge in config.window_s]
-    return [_seconds(row.get(name, "")) for name in ("start_s", "stop_s")]
+    return [number(row.get(name, "")) for name in ("start_s", "stop_s")]
