@@ -72,7 +72,7 @@ def test_a_tethered_walker_walks_through_the_world_and_its_feet_stand(tmp_path: 
     trunk = at[:, None] + np.exp(1j * turn * time)[:, None] * [0.1, -0.1, 0]
     heights = np.broadcast_to([0.1, 0.1, 0.15], trunk.shape)
     world = np.concatenate([np.stack([trunk.real, trunk.imag, heights], -1), places], axis=1)
-    fixed = np.exp(-1j * turn * time)[:, None] * (world[..., 0] + 1j * world[..., 1] - at[:, None]) * 1j
+    fixed: np.ndarray = np.exp(-1j * turn * time)[:, None] * (world[..., 0] + 1j * world[..., 1] - at[:, None]) * 1j
     tethered = np.stack([fixed.real, fixed.imag, world[..., 2]], -1)
     tethered += np.random.default_rng(0).normal(0, 2e-4, tethered.shape)
     recording = write_sleap(tmp_path / "walk.h5", tethered[:, None], body.marker_names, units="m", fps=RATE)

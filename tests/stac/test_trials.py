@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from contract import examples
 from stac.keypoint_files import write_sleap
-from stac_mjx._common.errors import InputError
+from stac_mjx._common.errors import ConfigError, InputError
 from stac_mjx.api import load_keypoints
-from stac_mjx.records import read_clips, write_clips
+from stac_mjx.records import read_clips, selected_clips, write_clips
 
 TABLE = """trial_id,start_s,stop_s,label,event_touch_s,condition
 t1,0.1,0.5,left,0.3,light on
@@ -46,6 +46,17 @@ def test_trials_are_windows_around_an_event(recording: Path, tmp_path: Path) -> 
     np.testing.assert_allclose(trials.events["touch"], [0.1, 0.1])
 
 
+def test_trials_are_selected_by_label_and_name(recording: Path, tmp_path: Path) -> None:
+    table = tmp_path / "trials.csv"
+    table.write_text(TABLE)
+    right = load_keypoints(recording, trials=str(table), select=["label:r*"])
+    assert (right.clip_names, right.labels, right.more_labels) == (("t2",), ("right",), {"condition": ("dark",)})
+    np.testing.assert_array_equal(right.positions[:, 0, 0], np.arange(50, 90))
+    assert load_keypoints(recording, trials=str(table), select=["t?", "condition:light*"]).clip_names == ("t1",)
+    with pytest.raises(ConfigError, match=r"keypoints\.select: unknown label 'up'"):
+        load_keypoints(recording, trials=str(table), select=["label:up"])
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
@@ -68,3 +79,4 @@ def test_files_keep_further_labels(tmp_path: Path) -> None:
     write_clips(tmp_path / "clips.h5", examples.clips(labels=labels))
     assert read_clips(tmp_path / "clips.h5").labels == labels
     assert read_clips(tmp_path / "clips.h5", [1]).labels == {"condition": ("dark",)}
+    assert selected_clips(tmp_path / "clips.h5", ["condition:d*"]).labels == {"condition": ("dark",)}

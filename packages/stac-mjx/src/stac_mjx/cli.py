@@ -259,10 +259,10 @@ def report(config: ReportConfig) -> None:
 
     with reporting() as (log, stage):
         tick = stage("read", 2)
-        from stac_mjx.records import read_clips, read_offsets
+        from stac_mjx.records import read_offsets, selected_clips
         from stac_mjx.report.page import matching_summary, write_report
 
-        clips = read_clips(path)
+        clips = selected_clips(path, config.select)
         default = path.parent / "offsets.h5"
         chosen = Path(config.offsets).expanduser() if config.offsets else default if default.exists() else None
         offsets = None if chosen is None else read_offsets(chosen)

@@ -117,11 +117,19 @@ class KeypointsConfig:
     """Event of `trials` around which trials are cut (NAME of a column event_NAME_s), instead of start_s and stop_s."""
     window_s: list[float] = setting([-0.5, 0.5])
     """Start and end of that window, seconds from the event."""
+    select: list[str] = field(default_factory=list)
+    """Clips used: patterns of their names (reach*), or of a label (condition:light*)."""
     travel: str | None = None
     """Table (CSV) of how a tethered animal walks over a belt or a ball: time_s, and belt_mm (distance run) or
     forward_mm_s, sideways_mm_s, turn_rad_s (of the animal). Its path moves the recording."""
     heading_deg: float = 0.0
     """Direction the tethered animal faces at the start, degrees from +x to its left, after `alignment.up`."""
+    bout_mm_s: float | None = setting(None, gt=0)
+    """Speed over ground of locomotion: each stretch of at least `bout_s` as fast becomes a clip; empty: no cut."""
+    bout_s: float = setting(0.5, gt=0)
+    """Shortest bout, seconds."""
+    bout_feet: list[str] = field(default_factory=list)
+    """Keypoints of feet that must stand and step in each bout."""
 
 
 @dataclass
@@ -255,6 +263,8 @@ class ReportConfig:
     """The mimic.offsets file of the same fit; empty: offsets.h5 next to the clips, if it exists."""
     out: str | None = None
     """Folder of the page; empty: the folder of the clips."""
+    select: list[str] = field(default_factory=list)
+    """Clips: patterns of their names (reach*), or of a label (label:left, condition:light*); empty: all."""
 
 
 @dataclass
@@ -282,6 +292,8 @@ class ExportConfig:
     """A mimic.reference_clips file, as `stac-mjx fit` writes it."""
     out: str | None = None
     """Folder of the files; empty: exported."""
+    select: list[str] = field(default_factory=list)
+    """Clips: patterns of their names (reach*), or of a label (label:left, condition:light*); empty: all."""
     formats: list[str] = setting(["csv", "mot", "trc"], choices=("csv", "mot", "sto", "trc", "nwb", "html"))
     """csv (tables), mot (coordinates for OpenSim), sto (with velocities), trc (recorded markers), nwb (all, in one),
     html (a page a clip that plays it, without a server; extra studio)."""

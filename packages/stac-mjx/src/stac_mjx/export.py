@@ -17,7 +17,7 @@ from stac_mjx._common.motion_files import Columns, Movement, write_files
 from stac_mjx._common.nwb import require_nwb, write_nwb
 from stac_mjx._common.settings import validate
 from stac_mjx.config import ExportConfig
-from stac_mjx.records import ReferenceClips, read_clips
+from stac_mjx.records import ReferenceClips, selected_clips
 
 if TYPE_CHECKING:
     from stac_mjx._common.render.web import Server
@@ -27,12 +27,12 @@ def export(config: ExportConfig) -> list[Path]:
     """Write the files that a configuration asks for, and return their paths.
 
     Raises:
-        ConfigError: if a setting is invalid.
+        ConfigError: if a setting is invalid, or selects no clip.
         InputError, ContractError: if the clips cannot be read.
         OutputError: if a file cannot be written.
     """
     validate(config)
-    clips = read_clips(Path(config.clips).expanduser())
+    clips = selected_clips(Path(config.clips).expanduser(), config.select)
     session = replace(config.nwb, subject_id=config.nwb.subject_id or clips.info.subject_id)
     if "nwb" in config.formats:
         require_nwb(session)  # before anything is written

@@ -16,6 +16,7 @@ from stac_mjx.body.body import Body
 from stac_mjx.config import AlignmentConfig, FitConfig
 from stac_mjx.keypoints import Keypoints, load_keypoints, select
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity, level, prepared
+from stac_mjx.keypoints.bouts import in_bouts
 from stac_mjx.keypoints.travel import walked
 from stac_mjx.plausibility import recording_warnings, size_ratio
 
@@ -68,7 +69,7 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig, *, may_move: bool
     if config.alignment.ground:
         keypoints, laid = _level(keypoints, config.alignment.ground)
         T_keypoints_file = laid.after(T_keypoints_file)
-    keypoints = walked(keypoints)
+    keypoints = in_bouts(walked(keypoints, config.keypoints.heading_deg), config.keypoints, body.trunk_keypoints)
     if may_move and config.alignment.mode == "none":
         keypoints, moved, notes = _near_origin(keypoints, body)
         T_keypoints_file = moved.after(T_keypoints_file)

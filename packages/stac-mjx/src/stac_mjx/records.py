@@ -21,6 +21,7 @@ from stac_mjx._common.hdf5.info import FileInfo, info_attributes, info_from, inf
 from stac_mjx._common.hdf5.reading import open_contract, read_numbers, read_strings, require
 from stac_mjx._common.hdf5.record import Record
 from stac_mjx._common.hdf5.writing import Variable, build_record, write_record
+from stac_mjx._common.selection import select_clips
 
 CLIPS = "mimic.reference_clips"
 OFFSETS = "mimic.offsets"
@@ -251,6 +252,24 @@ def read_clips(path: str | Path, clips: Sequence[int | str] | None = None) -> Re
         events={name.removeprefix("events/"): numbers[name] for name in numbers if name.startswith("events/")},
         labels={name.removeprefix("labels/"): strings[name] for name in strings if name.startswith("labels/")},
     )
+
+
+def selected_clips(path: Path, select: Sequence[str]) -> ReferenceClips:
+    """Read the clips that patterns of names and labels select (`select_clips`); none: all.
+
+    Labels are those of the file, ``label`` and ``trial_id``.
+
+    Raises:
+        ConfigError: when a pattern fits no clip; other errors as `read_clips`.
+    """
+    if not select:
+        return read_clips(path)
+    with open_contract(path, CLIPS) as file:
+        stored = {f"labels/{name}": name for name in file.get("labels", ())}
+        stored |= {"clip_label": "label", "trial_id": "trial_id"}
+        labels = {name: read_strings(file[key]) for key, name in stored.items() if key in file}
+        chosen = select_clips(select, read_strings(require(file, "clip_name")), labels)
+    return read_clips(path, chosen)
 
 
 def write_offsets(path: str | Path, offsets: Offsets) -> None:

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from stac_mjx._common.errors import InputError, nearest, raise_all, shorten
 from stac_mjx._common.hdf5.info import Source
+from stac_mjx._common.selection import select_clips
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.config import KeypointsConfig
 
@@ -87,6 +88,42 @@ class Keypoints:
     def in_metres(self, unit: str) -> Keypoints:
         """Convert the recording, whose numbers are in `unit`, to metres."""
         return replace(self, positions=self.positions * METRES_PER_UNIT[unit], unit="m")
+
+    def pieces(self, spans: Sequence[tuple[int, int, int]]) -> Keypoints:
+        """Return parts of clips as the clips of a recording; they keep the names of theirs.
+
+        Args:
+            spans: clip, first frame and the frame after the last one, both counted over all clips end to end.
+        """
+        clips = [clip for clip, _, _ in spans]
+        frames = np.concatenate([np.arange(first, stop) for _, first, stop in spans])
+        late = np.array([first - self.clip_starts[clip] for clip, first, _ in spans]) / (self.rate_hz or np.nan)
+
+        def of_clips(texts: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(texts[clip] for clip in clips) if texts else ()
+
+        return replace(
+            self,
+            positions=self.positions[frames],
+            confidence=self.confidence[frames],
+            travel=None if self.travel is None else self.travel[frames],
+            clip_names=of_clips(self.clip_names),
+            trial_ids=of_clips(self.trial_ids),
+            clip_lengths=np.array([stop - first for _, first, stop in spans], np.int64),
+            labels=of_clips(self.labels),
+            more_labels={name: of_clips(texts) for name, texts in self.more_labels.items()},
+            events={name: times[clips] - late for name, times in self.events.items()},
+        )
+
+    def selected(self, patterns: Sequence[str]) -> Keypoints:
+        """Return the clips that patterns of names and labels select (`select_clips`); none: all."""
+        if not patterns:
+            return self
+        known = {"label": self.labels, "trial_id": self.trial_ids, **self.more_labels}
+        labels = {name: texts for name, texts in known.items() if texts}
+        chosen = select_clips(patterns, self.clip_names, labels, "keypoints.select")
+        starts = self.clip_starts
+        return self.pieces([(c, int(starts[c]), int(starts[c] + self.clip_lengths[c])) for c in chosen])
 
 
 def select(keypoints: Keypoints, wanted: Sequence[str]) -> Keypoints:

@@ -41,7 +41,7 @@ def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoi
         The recording, in metres where the unit is known, else in the file's numbers with unit None.
 
     Raises:
-        ConfigError: when a setting is impossible.
+        ConfigError: when a setting is impossible, or selects no clip.
         InputError: when a file cannot be read, or the files do not belong together.
     """
     problems = list(limit_faults(config, "keypoints."))
@@ -59,6 +59,7 @@ def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoi
         joined = with_travel(joined, config)
     if config.trials is not None:
         joined = cut(joined, config)
+    joined = joined.selected(config.select)
     return replace(_finished(joined, path_notes), config=copy.deepcopy(config))
 
 

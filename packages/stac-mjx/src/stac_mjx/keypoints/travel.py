@@ -31,7 +31,7 @@ ANGLES = {"rad": 1.0, "deg": np.pi / 180}
 COLUMNS = ("time_s", "clip", "belt_mm", "forward_mm_s", "sideways_mm_s", "turn_rad_s", "turn_deg_s")
 """Columns as they are suggested where one is unknown; lengths may have other units."""
 ENDS = 1.5
-"""Frames that a recording may begin before the table, and end after it; the animal stands there."""
+"""Frames that a recording may begin before the table, and end after it; its ends are used there."""
 
 
 def with_travel(keypoints: Keypoints, config: KeypointsConfig) -> Keypoints:
@@ -82,15 +82,16 @@ def integrated(signal: dict[str, np.ndarray]) -> Float[np.ndarray, "sample 3"]:
     return np.stack([place.real, place.imag, heading], axis=1)
 
 
-def walked(keypoints: Keypoints) -> Keypoints:
+def walked(keypoints: Keypoints, heading_deg: float) -> Keypoints:
     """Move a recording in metres, z up, along its `travel`.
 
-    The animal faces `keypoints.heading_deg`, and turns about the vertical through the median of its keypoints.
+    The animal faces `heading_deg` at first (from +x to its left). It turns about the vertical through the median of its
+    keypoints.
     """
-    if keypoints.travel is None or keypoints.config is None:
+    if keypoints.travel is None:
         return keypoints
     x, y, turn = keypoints.travel.T
-    place = (x + 1j * y) * np.exp(1j * np.radians(keypoints.config.heading_deg))
+    place = (x + 1j * y) * np.exp(1j * np.radians(heading_deg))
     across = keypoints.positions[..., 0] + 1j * keypoints.positions[..., 1]
     pivot = np.median(keypoints.positions[keypoints.observed][:, :2], axis=0) @ [1, 1j]
     moved = pivot + place[:, None] + np.exp(1j * turn)[:, None] * (across - pivot)

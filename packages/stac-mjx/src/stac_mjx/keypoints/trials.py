@@ -39,24 +39,17 @@ def cut(keypoints: Keypoints, config: KeypointsConfig) -> Keypoints:
     repeated = sorted({row["trial_id"] for row in rows if [r["trial_id"] for r in rows].count(row["trial_id"]) > 1})
     problems += [f"trial_id: {shorten(repeated)} repeated"] if repeated else []
     raise_all(InputError, str(path), problems)
-    frames = np.concatenate([np.arange(first, stop) for _, first, stop in spans])
+    pieces, names = keypoints.pieces(spans), tuple(row["trial_id"] for row in rows)
     starts = np.array([first - keypoints.clip_starts[clip] for clip, first, _ in spans]) / rate
     events = [name for name in rows[0] if _is_event(name)]
-    clips = [clip for clip, _, _ in spans]
-    recorded = {name: times[clips] - starts for name, times in keypoints.events.items()}
     labels = [name for name in rows[0] if name not in OWN and not _is_event(name)]
-    names = tuple(row["trial_id"] for row in rows)
     return replace(
-        keypoints,
-        positions=keypoints.positions[frames],
-        confidence=keypoints.confidence[frames],
-        travel=None if keypoints.travel is None else keypoints.travel[frames],
+        pieces,
         clip_names=names,
         trial_ids=names,
-        clip_lengths=np.array([stop - first for _, first, stop in spans], np.int64),
         labels=tuple(row["label"] for row in rows) if "label" in rows[0] else (),
         more_labels={name: tuple(row[name] for row in rows) for name in labels},
-        events=recorded | {n[6:-2]: np.array([number(row[n]) for row in rows]) - starts for n in events},
+        events=dict(pieces.events) | {n[6:-2]: np.array([number(row[n]) for row in rows]) - starts for n in events},
         notes=(*keypoints.notes, f"{len(rows)} trials of {path.name}"),
     )
 
