@@ -169,15 +169,16 @@ SCENE = {
 
 
 @pytest.mark.parametrize("other", SCENE)
-@pytest.mark.parametrize("root", ["keep", "free", "upright"])
+@pytest.mark.parametrize("root", ["keep", "free", "upright", "planar"])
 def test_the_animal_is_what_carries_the_markers_whatever_the_scene_has_before_it(tmp_path, other, root):
     path = write_model(tmp_path, root='<freejoint name="root"/>' if root == "keep" else "")
     path.write_text(path.read_text().replace("<worldbody>", f"<worldbody>{SCENE[other]}"))
     body = load_body(config(path, root=root))
     assert body.body_names[body.root] == "trunk"
     names = [body.joint_names[j] for j in np.flatnonzero(body.model.jnt_bodyid == body.root)]
-    assert names == (["root"] if root != "upright" else ["root_x", "root_y", "root_z", "root_turn"])
-    assert len(body.tree.root_dofs) == (6 if root != "upright" else 4)
+    along = {"upright": "xyz", "planar": "xy"}.get(root)
+    assert names == ([*(f"root_{axis}" for axis in along), "root_turn"] if along else ["root"])
+    assert len(body.tree.root_dofs) == (len(along) + 1 if along else 6)
     assert body.tree.root_dofs[0] == body.model.body_dofadr[body.root]
 
 

@@ -14,7 +14,7 @@ from stac_mjx._common.render.settings import FilmConfig, PageConfig
 from stac_mjx._common.settings import setting
 
 FORMATS = ("auto", "dannce", "nwb", "sleap", "anipose_csv", "dlc_csv", "stac", "clips")
-ROOTS = ("keep", "free", "upright")
+ROOTS = ("keep", "free", "upright", "planar")
 AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
 UNITS = ("m", "dm", "cm", "mm", "um")
 
@@ -52,7 +52,7 @@ class BodyConfig:
     root: str = setting("keep", choices=ROOTS)
     """``keep`` the root of the model; ``free``: add a free joint to a model with a fixed root; ``upright``: the root
     slides along three axes and turns about the vertical, but cannot tilt (an animal on a plane whose keypoints do not
-    determine which side is up)."""
+    determine which side is up); ``planar``: the same at the height of the model."""
     markers: dict[str, MarkerConfig] = field(default_factory=dict)
     """Keypoint name -> body, initial offset, regularisation."""
     leave_out: list[str] = field(default_factory=list)

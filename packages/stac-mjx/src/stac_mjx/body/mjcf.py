@@ -197,8 +197,8 @@ def set_root(spec: mujoco.MjSpec, assets: dict[str, bytes], root: str, where: st
     if root == "free":
         _drop_keys(spec)
         animal.add_freejoint(name="root" if "root" not in {joint.name for joint in spec.joints} else "free_root")
-    elif root == "upright":
-        _upright_root(spec, assets, where, animal)
+    elif root in ("upright", "planar"):
+        _upright_root(spec, assets, where, animal, "xyz" if root == "upright" else "xy")
 
 
 def _animal(spec: mujoco.MjSpec, carriers: Sequence[str], root: str, where: str) -> mujoco.MjsBody:
@@ -212,8 +212,10 @@ def _animal(spec: mujoco.MjSpec, carriers: Sequence[str], root: str, where: str)
     return bodies[max(range(len(bodies)), key=lambda k: (count[k], moving[k]))]
 
 
-def _upright_root(spec: mujoco.MjSpec, assets: dict[str, bytes], where: str, animal: mujoco.MjsBody) -> None:
-    """Let the root slide along the world's axes (``root_x``, ``_y``, ``_z``) and turn about z (``root_turn``) only."""
+def _upright_root(
+    spec: mujoco.MjSpec, assets: dict[str, bytes], where: str, animal: mujoco.MjsBody, along: str
+) -> None:
+    """Let the root slide along some axes of the world (``root_x`` and so on) and turn about z (``root_turn``) only."""
     _, model = compile_spec(spec.copy(), assets, where)
     R_body_world = np.zeros(9)
     mujoco.mju_quat2Mat(R_body_world, model.body_quat[_number(spec, animal)])
@@ -222,7 +224,7 @@ def _upright_root(spec: mujoco.MjSpec, assets: dict[str, bytes], where: str, ani
     for joint in list(animal.joints):
         spec.delete(joint)
     slide, hinge = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
-    for suffix, kind, axis in (("x", slide, 0), ("y", slide, 1), ("z", slide, 2), ("turn", hinge, 2)):
+    for suffix, kind, axis in (*((one, slide, "xyz".index(one)) for one in along), ("turn", hinge, 2)):
         # set all values that a default of the model could change: a free joint has none of them either
         animal.add_joint(
             name=f"root_{suffix}", type=kind, axis=axes[axis].tolist(), pos=[0, 0, 0], limited=False, armature=0,
