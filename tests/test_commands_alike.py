@@ -180,7 +180,7 @@ def test_help_loads_few_modules_and_none_that_is_heavy(package: str, arguments: 
     ("package", "typed", "offered"),
     [
         ("stac-mjx", "fi", ["fit"]),
-        ("stac-mjx", "fit body=mouse", ["body=mouse", "body=mouse_arm"]),
+        ("stac-mjx", "fit body=ra", ["body=rat"]),
         ("track-mjx", "train ppo.learning", ["ppo.learning_rate="]),
         ("reach-analysis", "sp", ["spectra"]),
     ],

@@ -16,6 +16,7 @@ from stac_mjx.calibration.segments import Start, fit_segments
 from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig
 from stac_mjx.inputs import match
 from stac_mjx.inverse_kinematics.pose_solver import Observation, pose_solver
+from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.records import read_clips, read_offsets
 from stac_mjx.results import register
 from stac_mjx.synthetic.motion import Flaws, Motion, make_truth
@@ -104,6 +105,27 @@ def test_known_scales_are_found_and_what_only_the_prior_decides_is_said(tmp_path
     [warning] = found.warnings()
     assert "foot" in warning
     assert "upper" not in warning
+
+
+def test_a_scale_is_found_from_poses_at_their_limits(tmp_path: Path) -> None:
+    """A spine that is too short for the recording is straightened as far as its joints go."""
+    spine, names = "", [f"v{i}" for i in range(8)]
+    for name in reversed(names):
+        hinges = '<joint axis="0 1 0" range="-8 8"/><joint axis="0 0 1" range="-8 8"/>'
+        spine = f'<body name="{name}" pos=".1 0 0">{hinges}<geom size=".02"/>{spine}</body>'
+    xml = f"""<mujoco><worldbody><body name="trunk"><freejoint/><geom size=".1"/>{spine}</body></worldbody></mujoco>"""
+    places = {"trunk": PLACES["hip"]} | {name: [(0.02, 0.05, 0), (0.02, -0.03, 0.05)] for name in ("v2", "v5", "v7")}
+    markers = {f"{name}{i}": (name, list(at)) for name, many in places.items() for i, at in enumerate(many)}
+    body = bodies.body_of(tmp_path, xml, markers, segments={"spine": names})
+    longer = with_segments(body, dict.fromkeys(names, 1.2))
+    truth = make_truth(longer, Motion(n_frames=60), Flaws(noise_m=1e-3), seed=0)
+    solver = pose_solver(body, SolverConfig())
+    seen = Observation(truth.keypoints.positions, truth.keypoints.confidence, np.ones(60, np.int64))
+    poses = solve(solver, seen, body.marker_offset).qpos
+    assert np.mean(np.abs(np.abs(poses[:, 7:]) - np.radians(8)) < 1e-6) > 0.1
+    start = Start(seen, FrameSample(np.arange(60), np.zeros(60), np.ones(60)), poses, body.marker_offset)
+    found = fit_segments(solver, start, offset_pull(solver, CalibrationConfig()), 0.1)
+    assert abs(found.scale[0] / 1.2 - 1) < 0.02
 
 
 @pytest.mark.slow

@@ -71,9 +71,9 @@ def test_a_tethered_walker_walks_through_the_world_and_its_feet_stand(tmp_path: 
     time = np.arange(len(at)) / RATE
     trunk = at[:, None] + np.exp(1j * turn * time)[:, None] * [0.1, -0.1, 0]
     heights = np.broadcast_to([0.1, 0.1, 0.15], trunk.shape)
-    world = np.concatenate([np.stack([trunk.real, trunk.imag, heights], -1), places], axis=1)
-    fixed: np.ndarray = np.exp(-1j * turn * time)[:, None] * (world[..., 0] + 1j * world[..., 1] - at[:, None]) * 1j
-    tethered = np.stack([fixed.real, fixed.imag, world[..., 2]], -1)
+    world = np.concatenate([np.stack([np.real(trunk), np.imag(trunk), heights], -1), places], axis=1)
+    fixed = np.exp(-1j * turn * time)[:, None] * (world[..., 0] + 1j * world[..., 1] - at[:, None]) * 1j
+    tethered = np.stack([np.real(fixed), np.imag(fixed), world[..., 2]], -1)
     tethered += np.random.default_rng(0).normal(0, 2e-4, tethered.shape)
     recording = write_sleap(tmp_path / "walk.h5", tethered[:, None], body.marker_names, units="m", fps=RATE)
     table = "time_s,forward_mm_s,turn_deg_s\n" + "".join(f"{t},150,{np.degrees(turn)}\n" for t in np.linspace(0, 3, 61))

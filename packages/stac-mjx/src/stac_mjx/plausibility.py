@@ -175,7 +175,7 @@ def _own_shapes(body: Body) -> Float[np.ndarray, "pose keypoint 3"]:
 
     qpos = random_poses(body, Motion(n_frames=_PLANE_POSES, cutoff_hz=25.0), np.random.default_rng(0))
     first = int(body.model.jnt_qposadr[body.model.body_jntadr[body.root]])
-    still = slice(first, first + len(body.tree.root_dofs) + (len(body.tree.root_dofs) == 6))
+    still = slice(first, first + len(body.tree.root_dofs) + body.tree.root_is_free)
     if len(body.tree.root_dofs) >= 3:
         qpos[:, still] = body.model.qpos0[still]
     return marker_positions(body, qpos, body.marker_offset)

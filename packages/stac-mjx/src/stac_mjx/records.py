@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
@@ -265,9 +266,10 @@ def selected_clips(path: Path, select: Sequence[str]) -> ReferenceClips:
     if not select:
         return read_clips(path)
     with open_contract(path, CLIPS) as file:
-        stored = {f"labels/{name}": name for name in file.get("labels", ())}
+        group = file.get("labels")
+        stored = {f"labels/{name}": str(name) for name in (group if isinstance(group, h5py.Group) else ())}
         stored |= {"clip_label": "label", "trial_id": "trial_id"}
-        labels = {name: read_strings(file[key]) for key, name in stored.items() if key in file}
+        labels = {name: read_strings(require(file, key)) for key, name in stored.items() if key in file}
         chosen = select_clips(select, read_strings(require(file, "clip_name")), labels)
     return read_clips(path, chosen)
 

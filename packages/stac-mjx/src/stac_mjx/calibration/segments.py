@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from stac_mjx.body.body import Body, with_segments
 from stac_mjx.calibration.precision import FrameSample, lasting_factor
@@ -27,8 +27,9 @@ from stac_mjx.records import thinned
 
 FRAMES, ROUNDS, SETTLED = 120, 30, 1e-4
 """Frames used, most rounds, and the change of all scales at which they end."""
-LARGEST_CHANGE, SHORTEST = 0.1, 8
-"""Of a scale in one round; times a step is halved before the fit counts as finished."""
+LARGEST_CHANGE, SHORTEST, HOLDS, AT_LIMIT = 0.1, 8, 5, 1e-6
+"""Of a scale in one round; times a step is halved before the fit counts as finished; times a step is computed again
+with joints held; distance from a limit, rad or length unit of the MJCF, that counts as at it."""
 DETERMINED = 0.5
 """The recording determines a scale when this part of it comes from the keypoints."""
 
@@ -115,6 +116,7 @@ class _Fit:
         self.tie = np.hstack([np.eye(initial.size), -(initial[..., None] * group[:, None]).reshape(initial.size, -1)])
         self.held = len(self.qpos) * np.repeat(np.maximum(pull, 1e-9), 3)
         self.stretched = [self._scaled(dict.fromkeys(self.body.segments[g], 2.0)) for g in self.names]
+        self.linearise()
 
     def _scaled(self, factors: dict[str, float]) -> mujoco.MjModel:
         return with_segments(self.body, factors).model if factors else self.body.model
@@ -155,18 +157,24 @@ class _Fit:
         self.weight = np.repeat(self.observation.weight, 3, axis=1)
         target = MM * np.where(self.observation.present[..., None], self.observation.target, 0.0).reshape(n_frames, -1)
         self.residual = np.where(self.weight > 0, target - markers, 0.0)
-        self.jacobian *= self._movable(model)[:, None]
         self.prior = self.solver.prior_weight * self.solver.tree.dof_unit**2
+        force = np.einsum("fik,fi->fk", self.jacobian, self.weight * self.residual) + self.prior * self.away
+        self.hold(self._crossing(AT_LIMIT * np.sign(force)))
+
+    def hold(self, held: Bool[np.ndarray, "frame dof"]) -> None:
+        """Take some degrees of freedom out of the Jacobian, and eliminate the poses."""
+        self.jacobian = np.where(held[:, None], 0.0, self.jacobian)
+        self.free = ~held
         weighted = np.swapaxes(self.weight[..., None] * self.jacobian, 1, 2)
         self.inverse = np.linalg.inv(weighted @ self.jacobian + np.diag(np.maximum(self.prior, 1e-6)))
         self.gain = self.inverse @ weighted
 
-    def _movable(self, model: mujoco.MjModel) -> Float[np.ndarray, "frame dof"]:
-        """Return 0 where a joint is at a limit, else 1."""
-        tree = self.solver.tree
-        out, dof = np.ones((len(self.qpos), model.nv)), tree.scalar_dof
-        value = self.qpos[:, tree.scalar_qadr] * tree.dof_unit[dof]
-        out[:, dof] = (value > tree.lower[dof] + 1e-6) & (value < tree.upper[dof] - 1e-6)
+    def _crossing(self, turn: Float[np.ndarray, "frame dof"]) -> Bool[np.ndarray, "frame dof"]:
+        """Return which joints a step of the poses takes beyond their limits."""
+        tree, dof = self.solver.tree, self.solver.tree.scalar_dof
+        out, unit = np.zeros(turn.shape, bool), tree.dof_unit[dof]
+        value = self.qpos[:, tree.scalar_qadr] + turn[:, dof]
+        out[:, dof] = (value < tree.lower[dof] / unit) | (value > tree.upper[dof] / unit)
         return out
 
     def normal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -186,19 +194,17 @@ class _Fit:
         return data, prior, scores
 
     def advance(self) -> float:
-        """Make one step of all unknowns; return the largest change of a scale."""
-        self.linearise()
-        data, prior, scores = self.normal()
-        self.held_to = prior
-        kept = np.einsum("fij,j,fj->fi", self.jacobian @ self.inverse, self.prior, self.away)
-        slope = scores.sum(axis=0) - np.einsum("fia,fi->a", self.design, self.weight * kept)
-        moved = (self.offsets - MM * self.body.marker_offset).ravel()
-        slope -= prior @ np.concatenate([moved, self.scale - 1])
-        step = np.linalg.solve(data + prior, slope)
-        step *= min(1.0, LARGEST_CHANGE / max(float(np.abs(step[-len(self.scale) :]).max()), 1e-12))
-        left = self.residual - self.design @ step
-        pull = np.einsum("fij,j,fj->fi", self.inverse, self.prior, self.away)
-        turn = (np.einsum("fik,fk->fi", self.gain, left) + pull) * self._movable(self.body.model)
+        """Make one step of all unknowns; return the largest change of a scale.
+
+        Joints that the step would take beyond their limits are held, and the step is computed again: projected Newton
+        (Bertsekas 1982), as in `levenberg`.
+        """
+        for _ in range(HOLDS):
+            step, turn = self._newton()
+            crossing = self._crossing(turn) & self.free
+            if not crossing.any():
+                break
+            self.hold(crossing | ~self.free)
         before, state = self.cost(), (self.qpos, self.offsets, self.scale)
         for length in 0.5 ** np.arange(SHORTEST):
             self.qpos, self.offsets, self.scale = state
@@ -207,7 +213,23 @@ class _Fit:
             if self.cost() < before:
                 return float(np.abs(length * step[-len(self.scale) :]).max())
         self.qpos, self.offsets, self.scale = state
+        self.linearise()
         return 0.0
+
+    def _newton(self) -> tuple[Float[np.ndarray, " unknown"], Float[np.ndarray, "frame dof"]]:
+        """Return the step of offsets and scales, and the step of the poses that goes with it."""
+        data, prior, scores = self.normal()
+        self.held_to = prior
+        pull = np.where(self.free, np.einsum("fij,j,fj->fi", self.inverse, self.prior, self.away), 0.0)
+        slope = scores.sum(axis=0) - np.einsum(
+            "fia,fi->a", self.design, self.weight * np.einsum("fik,fk->fi", self.jacobian, pull)
+        )
+        moved = (self.offsets - MM * self.body.marker_offset).ravel()
+        slope -= prior @ np.concatenate([moved, self.scale - 1])
+        step = np.linalg.solve(data + prior, slope)
+        step *= min(1.0, LARGEST_CHANGE / max(float(np.abs(step[-len(self.scale) :]).max()), 1e-12))
+        left = self.residual - self.design @ step
+        return step, np.where(self.free, np.einsum("fik,fk->fi", self.gain, left) + pull, 0.0)
 
     def _move(self, step: Float[np.ndarray, " unknown"], turn: Float[np.ndarray, "frame dof"]) -> None:
         """Change offsets and scales by a step, and the poses by another, within their limits."""
@@ -229,7 +251,6 @@ class _Fit:
 
     def result(self) -> SegmentScales:
         """Return the scales with a sandwich estimate of their errors, as `precision.offset_errors` makes it."""
-        self.linearise()
         data, prior, scores = self.normal()
         inverse, count = np.linalg.inv(data + prior), len(self.scale)
         scores = scores - scores.mean(axis=0)

@@ -146,7 +146,7 @@ def _place_root(solver: PoseSolver, target: Target, qpos: np.ndarray) -> np.ndar
     root = tree.root_dofs
     weight = observation.weight * solver.trunk
     weight = np.where((weight > 0).sum(axis=1, keepdims=True) >= 3, weight, observation.weight)
-    if len(root) == 6 and root[3] in tree.ball_dof:
+    if tree.root_is_free:
         place = tree.ball_qadr[tree.ball_dof == root[3]][0] + np.arange(-3, 4)
         rest_pose = solver.neutral.copy()
         rest_pose[place] = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)

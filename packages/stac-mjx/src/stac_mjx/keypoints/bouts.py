@@ -1,7 +1,7 @@
 """Bouts of locomotion in a continuous recording: stretches in which the animal moves over the ground, step by step.
 
-The speed is that of the trunk: the median over its keypoints of what each moved within `WINDOW_S`. A foot stands where
-it is slower than half the trunk, as it does not move in stance and is faster than the trunk in swing.
+The speed is that of the trunk: the median over its keypoints of what each moved within `WINDOW_S`. A foot is in stance
+where it is slower than half the trunk, as it does not move in stance and is faster than the trunk in swing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stac_mjx.keypoints.keypoints import Keypoints
 WINDOW_S = 0.1
 """Time over which speeds are measured; shorter pauses, and gaps, do not end a bout."""
 STANDS = 0.5
-"""Part of the speed of the trunk below which a foot stands."""
+"""Part of the speed of the trunk below which a foot is in stance."""
 
 
 def in_bouts(keypoints: Keypoints, config: KeypointsConfig, trunk: Sequence[str]) -> Keypoints:
@@ -104,5 +104,5 @@ def stretches(fast: Bool[np.ndarray, " frame"], pause: int) -> list[tuple[int, i
 
 
 def _steps(stands: Bool[np.ndarray, "frame foot"]) -> bool:
-    """Return whether each foot stands and steps."""
+    """Return whether each foot has stance and swing."""
     return bool((stands.any(axis=0) & ~stands.all(axis=0)).all())

@@ -79,7 +79,7 @@ def integrated(signal: dict[str, np.ndarray]) -> Float[np.ndarray, "sample 3"]:
     arc = np.where(still, 1.0, np.expm1(1j * turn) / np.where(still, 1.0, 1j * turn))  # s + i c
     heading = np.concatenate([[0.0], np.cumsum(turn)])
     place = np.concatenate([[0.0], np.cumsum(np.exp(1j * heading[:-1]) * arc * moved)])
-    return np.stack([place.real, place.imag, heading], axis=1)
+    return np.stack([np.real(place), np.imag(place), heading], axis=1)
 
 
 def walked(keypoints: Keypoints, heading_deg: float) -> Keypoints:
@@ -95,7 +95,7 @@ def walked(keypoints: Keypoints, heading_deg: float) -> Keypoints:
     across = keypoints.positions[..., 0] + 1j * keypoints.positions[..., 1]
     pivot = np.median(keypoints.positions[keypoints.observed][:, :2], axis=0) @ [1, 1j]
     moved = pivot + place[:, None] + np.exp(1j * turn)[:, None] * (across - pivot)
-    positions = np.stack([moved.real, moved.imag, keypoints.positions[..., 2]], axis=-1)
+    positions = np.stack([np.real(moved), np.imag(moved), keypoints.positions[..., 2]], axis=-1)
     return replace(keypoints, positions=positions, travel=None)
 
 

@@ -101,6 +101,11 @@ class Tree:
         return out
 
     @property
+    def root_is_free(self) -> bool:
+        """Whether the root has a free joint."""
+        return len(self.root_dofs) == 6 and self.root_dofs[3] in self.ball_dof
+
+    @property
     def n_dof(self) -> int:
         """Number of degrees of freedom (MuJoCo's nv)."""
         return len(self.parent)
