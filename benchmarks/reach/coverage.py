@@ -74,18 +74,13 @@ def _phases(rng: np.random.Generator, n: int) -> Ends:
     return low - turns, high - turns
 
 
-def _animals(rng: np.random.Generator, n: int) -> Resampling:
-    """How `n` animals with 3 to 12 trials each are resampled."""
-    counts = rng.integers(3, 13, n)
-    trials = [f"{animal}_{trial}" for animal, count in enumerate(counts) for trial in range(count)]
-    return QUICK.of(levels_of({"animal": r"^(\d+)_"}, trials, trials, "drawn"), trials)
-
-
 def _of_animals(rng: np.random.Generator, n: int) -> Ends:
-    """Trials whose animals differ as much as trials do."""
-    chosen = _animals(rng, n)
-    units = np.array(chosen.units)
-    return _ends(mean_of(rng.normal(size=n)[units] + rng.normal(size=len(units)), "1", chosen))
+    """Trials of `n` animals with 2 to 4 sessions of 3 to 12 trials; animals and sessions differ as much as trials."""
+    trials = [f"{animal}_{session}_{trial}" for animal in range(n) for session in range(rng.integers(2, 5))
+              for trial in range(rng.integers(3, 13))]  # fmt: skip
+    chosen = QUICK.of(levels_of({"animal": r"^(\d+)_", "session": r"_(\d)_"}, trials, trials, "drawn"), trials)
+    parts = [rng.normal(size=max(level) + 1)[list(level)] for level in chosen.nest]
+    return _ends(mean_of(np.sum(parts, axis=0) + rng.normal(size=len(trials)), "1", chosen))
 
 
 def _survival(rng: np.random.Generator, n: int) -> Ends:
@@ -166,7 +161,7 @@ CASES = (
     Case("mean over few seeds (Student)", lambda rng, n: _ends(student_mean(rng.normal(size=n), "1")), _constant(0.0)),
     Case("duty factor, steps of trials that differ", _bouts, _constant(0.6)),
     Case("phase lag near 0", _phases, _constant(0.02)),
-    Case("mean over animals with 3 to 12 trials", _of_animals, _constant(0.0)),
+    Case("mean over animals with sessions of trials", _of_animals, _constant(0.0)),
     Case("survival of 74 %", _survival, _constant(float(np.exp(-0.3)))),
     Case("trend over runs (Spearman)", _trend, _constant(_rho(0.6))),
     Case("explained variance, 24 dimensions", _variance(24, 0.85), lambda n: _explained(24, 0.85), 300),

@@ -77,6 +77,18 @@ def test_a_course_that_all_trials_share_is_no_coupling(tmp_path: Path) -> None:
         assert row["p"] > 0.05
 
 
+def test_a_course_that_trials_of_a_session_share_is_no_coupling(tmp_path: Path) -> None:
+    """Each session has its own course, of muscle and joint: exchanged within sessions, trials find as much."""
+    rng, waves = np.random.default_rng(3), np.array([2.0, 5.0])[(np.arange(N_TRIALS) >= 6).astype(int), None]
+    course = np.sin(waves * np.linspace(0, 3, N_STEPS))
+    control, angle = (course + 0.1 * rng.normal(size=(N_TRIALS, N_STEPS)) for _ in range(2))
+    rollouts = written(tmp_path / "sessions.h5", control / 5 + 0.5, angle)
+    names = [f"{name}_{'ab'[place >= 6]}" for place, name in enumerate(rollouts.clip_names)]
+    assert all(row["p"] < 0.05 for row in maps_of(rollouts))
+    within = maps_of(replace(rollouts, clip_names=tuple(names)).with_levels({"session": "_([ab])$"}))
+    assert all(row["p"] > 0.05 for row in within)
+
+
 def test_bad_settings_and_too_few_trials_are_named(tmp_path: Path) -> None:
     rollouts = written(tmp_path / "some.h5", *drawn(0.15, 0.0))
     with pytest.raises(ConfigError, match="expected E, tau and Tp"):

@@ -134,6 +134,8 @@ def test_keypoints_and_bodies_are_where_kinematics_puts_them(pair: tuple[Path, P
     np.testing.assert_allclose(keypoints.distance.stacked(), expected, atol=2e-5)
     hand = bodies.distance.select(["hand"]).stacked()[..., 0]
     np.testing.assert_allclose(hand, 1e3 * np.abs(points(pose)[0] - points(reference)[0]), atol=2e-5)
+    recorded = errors.keypoint_deviation(rollouts, clips, errors.RECORDED).distance.stacked()
+    np.testing.assert_allclose(recorded, np.hypot(expected, 3.0), atol=2e-5)  # keypoints are 3 mm off in z
     assert keypoints.distance.rate_hz == 200.0
     assert errors.trial_means(keypoints, ["Wrist"]).shape == (3,)
 

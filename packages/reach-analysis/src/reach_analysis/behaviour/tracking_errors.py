@@ -16,6 +16,9 @@ from reach_analysis.data.clips import Clips
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import GRID_TOLERANCE, TrialSeries
 
+SITES, RECORDED = "marker_sites", "kp_data"
+"""Data sets of clips: places of keypoints on the registered body, and as recorded."""
+
 
 @dataclass(frozen=True)
 class Deviation:
@@ -120,8 +123,11 @@ def body_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
     return _at_frames(rollouts, clips, "body", bodies, distances)
 
 
-def keypoint_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
-    """Distance of each keypoint, carried along by its body, from the site registered to it, mm."""
+def keypoint_deviation(rollouts: Rollouts, clips: Clips, truth: str = SITES) -> Deviation:
+    """Distance of each keypoint, carried along by its body, from the site registered to it, mm.
+
+    With `truth` = `RECORDED` from the recorded keypoint, as in paper A, Fig. 1D.
+    """
     if not clips.keypoint_bodies or clips.offsets is None:
         raise ContractError(f"{clips.path}: kp_body and offsets are missing, so keypoints cannot be carried along")
     position, turn = rollouts.series("xpos"), rollouts.series("xquat")
@@ -135,7 +141,7 @@ def keypoint_deviation(rollouts: Rollouts, clips: Clips) -> Deviation:
             x, w = position.channels.index(f"{body}/x"), turn.channels.index(f"{body}/w")
             quaternion = turn.values[trial][steps, w : w + 4]
             sites[:, number] = position.values[trial][steps, x : x + 3] + rotate(quaternion, offset)
-        return 1e3 * np.linalg.norm(sites - clips.read("marker_sites", clip)[frames], axis=2)
+        return 1e3 * np.linalg.norm(sites - clips.read(truth, clip)[frames], axis=2)
 
     return _at_frames(rollouts, clips, "keypoint", clips.keypoints, distances)
 
@@ -158,7 +164,7 @@ def registration_deviation(clips: Clips, names: Sequence[str] | None = None) -> 
     """Distance of each recorded keypoint from the site registered to it, mm."""
     chosen = tuple(names or clips.names)
     values = tuple(
-        1e3 * np.linalg.norm(clips.read("kp_data", clip) - clips.read("marker_sites", clip), axis=2) for clip in chosen
+        1e3 * np.linalg.norm(clips.read(RECORDED, clip) - clips.read(SITES, clip), axis=2) for clip in chosen
     )
     series = TrialSeries(
         "registration error", "mm", clips.rate_hz, chosen, clips.keypoints, values, np.zeros(len(values))

@@ -1,9 +1,9 @@
 """Levels above trials, such as sessions and animals: the units that intervals are over, and what trials stay within.
 
 Trials of one animal are alike, so an interval over trials says how certain the mean of these animals is, not that of
-others. Intervals are over the outermost level with enough units, whose trials then count together (Davison and Hinkley
-1997, section 3.8: of clustered data the outermost level is resampled, its parts are kept). Tests exchange trials within
-the innermost level only.
+others. Intervals are over the outermost level with enough units, whose trials then count together; within it the
+bootstrap also draws each level and the trials (hierarchical bootstrap, Saravanan et al. 2020). Tests exchange trials
+within the innermost level only.
 """
 
 from __future__ import annotations
@@ -28,13 +28,21 @@ class Levels:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Trial -> its label at each level."""
 
+    def nest(self, trials: Sequence[str], fewest: int) -> tuple[str, list[Int[np.ndarray, " trial"]]]:
+        """Name and numbers of the units of trials, and numbers of each level within them, outermost first.
+
+        Units are those of the outermost level with at least `fewest`; where none has, trials, with no numbers.
+        """
+        numbers = [self._numbers(trials, depth) for depth in range(1, len(self.names) + 1)]
+        for depth, (name, own) in enumerate(zip(self.names, numbers, strict=True)):
+            if len(np.unique(own)) >= fewest:
+                return f"{name}s", numbers[depth:]
+        return "trials", []
+
     def units(self, trials: Sequence[str], fewest: int) -> tuple[str, Int[np.ndarray, " trial"]]:
-        """Name and numbers of the units of trials: of the outermost level with at least `fewest`, else the trials."""
-        for depth, name in enumerate(self.names, 1):
-            numbers = self._numbers(trials, depth)
-            if len(np.unique(numbers)) >= fewest:
-                return f"{name}s", numbers
-        return "trials", np.arange(len(trials))
+        """Name and numbers of the units of trials, as :meth:`nest`."""
+        name, numbers = self.nest(trials, fewest)
+        return name, numbers[0] if numbers else np.arange(len(trials))
 
     def strata(self, trials: Sequence[str]) -> Int[np.ndarray, " trial"]:
         """Number of the innermost unit of each trial; all 0 without levels."""
@@ -45,17 +53,26 @@ class Levels:
         known = list(dict.fromkeys(labels))
         return np.array([known.index(label) for label in labels], dtype=int)
 
+    @property
+    def exchanged(self) -> str:
+        """What tests exchange, for captions."""
+        return f"whole trials within {self.names[-1]}s" if self.names else "whole trials"
+
+    def counted(self, trials: Sequence[str]) -> str:
+        """Number of units at each level and of trials, for captions: ``3 animals, 8 sessions, 40 trials``."""
+        counts = [len(np.unique(self._numbers(trials, depth))) for depth in range(1, len(self.names) + 1)]
+        there = [f"{count} {name}s" for name, count in zip(self.names, counts, strict=True)]
+        return ", ".join([*there, f"{len(trials)} trials"])
+
     def note(self, trials: Sequence[str], fewest: int) -> str:
         """What intervals are over, and what tests keep; empty without levels."""
         if not self.names:
             return ""
-        counts = [len(np.unique(self._numbers(trials, depth))) for depth in range(1, len(self.names) + 1)]
-        there = ", ".join(f"{count} {name}s" for name, count in zip(self.names, counts, strict=True))
         unit, _ = self.units(trials, fewest)
         few = "" if unit == f"{self.names[0]}s" else (
             f" Fewer than {fewest} {self.names[0]}s give no interval, so nothing is said about others.")  # fmt: skip
         count = "" if unit == "trials" else ", which the columns named trials count"
-        return (f"{there}, {len(trials)} trials: intervals and signs of differences are over {unit}{count}; trials are "
+        return (f"{self.counted(trials)}: intervals and signs of differences are over {unit}{count}; trials are "
                 f"exchanged within {self.names[-1]}s.{few}")  # fmt: skip
 
 

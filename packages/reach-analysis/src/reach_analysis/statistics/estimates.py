@@ -1,6 +1,7 @@
 """A number with its unit, its count and its interval; what figures, tables and the report show.
 
-Trials are the units of every interval. Means and ratios of sums have a studentised bootstrap interval (Hall 1988).
+Trials, or the animals or sessions above them, are the units of every interval. Means and ratios of sums have a
+studentised bootstrap interval (Hall 1988), which draws the parts of each unit as well.
 Other statistics have Student's t on the values without one trial (jackknife, Tukey 1958), on a scale that makes them
 nearly symmetric. ``benchmarks/reach/coverage.py`` measures how often these intervals hold the true value. With fewer
 than five trials none does so reliably, and none is given.
@@ -64,8 +65,8 @@ class Estimate:
 class UnitsOf(Protocol):
     """Which unit each trial belongs to."""
 
-    def units(self, trials: Sequence[str], fewest: int) -> tuple[str, Int[np.ndarray, " trial"]]:
-        """Name and numbers of units of which there are at least `fewest`, or of the trials."""
+    def nest(self, trials: Sequence[str], fewest: int) -> tuple[str, list[Int[np.ndarray, " trial"]]]:
+        """Name and numbers of units of which there are at least `fewest`, and numbers of each level within them."""
         ...
 
 
@@ -77,19 +78,43 @@ class Resampling:
     level: float = 0.95
     """Coverage, between 0 and 1."""
     seed: int = 0
-    units: tuple[int, ...] = ()
-    """Unit of each value, where several values are of one animal or session; empty: each is a unit."""
+    nest: tuple[tuple[int, ...], ...] = ()
+    """Unit of each value, where several values are of one animal or session, then its part at each level within;
+    empty: each value is a unit."""
     unit: str = "trials"
     """What the units are."""
 
     def of(self, levels: UnitsOf, trials: Sequence[str]) -> Resampling:
         """The same for values of these trials, over the units of `levels`."""
-        unit, units = levels.units(trials, FEWEST_UNITS)
-        return self if unit == "trials" else replace(self, units=tuple(units.tolist()), unit=unit)
+        unit, nest = levels.nest(trials, FEWEST_UNITS)
+        return replace(self, nest=tuple(tuple(numbers.tolist()) for numbers in nest), unit=unit)
+
+    @property
+    def n_values(self) -> int:
+        """Number of values that belong to units; 0 where each is one."""
+        return len(self.nest[0]) if self.nest else 0
 
     def totals(self, values: Float[np.ndarray, " value"]) -> Float[np.ndarray, " unit"]:
         """Sum of the values of each unit."""
-        return np.bincount(self.units, values) if self.units else values
+        return np.bincount(self.nest[0], values) if self.nest else values
+
+    def redrawn(
+        self, sums: Float[np.ndarray, " value"], counts: Float[np.ndarray, " value"]
+    ) -> Float[np.ndarray, "kind draw unit"]:
+        """Sums and counts of units drawn with replacement, of their parts drawn so, down to values that count."""
+        rng, values, known = np.random.default_rng([*b"bootstrap", self.seed]), np.array([sums, counts]), counts > 0
+        rows = np.flatnonzero(known)
+        unit_of = np.array(self.nest[0])[rows] if self.nest else rows
+        units = np.unique(unit_of)
+        drawn = rng.integers(len(units), size=(self.resamples, len(units)))
+        if not self.nest:
+            return values[:, rows[drawn]]
+        parts, out = [np.array(level) for level in self.nest[1:]], np.empty((2, *drawn.shape))
+        for number, unit in enumerate(units):
+            there = drawn == number
+            once = np.ones(int(there.sum()), dtype=int)
+            out[:, there] = _redrawn(rng, values, rows[unit_of == unit], parts, once)
+        return out
 
     def __post_init__(self) -> None:
         faults = []
@@ -123,46 +148,58 @@ def ratio_of(
 ) -> Estimate:
     """Sum over all units divided by their count, with its interval over units; units that count 0 are left out."""
     chosen = resampling or Resampling()
-    sums, counts = chosen.totals(np.where(counts > 0, sums, 0.0)), chosen.totals(counts)
-    there = counts > 0
-    sums, counts = sums[there], counts[there]
-    if not len(sums):
+    sums, counts = np.where(counts > 0, sums, 0.0), np.maximum(counts, 0.0)
+    totals = np.array([chosen.totals(sums), chosen.totals(counts)])
+    totals = totals[:, totals[1] > 0]
+    count = totals.shape[1]
+    if not count:
         return Estimate(NAN, NAN, NAN, unit, 0, chosen.level)
-    value, error = (float(part[0]) for part in _with_error(np.ones((1, len(sums))), sums, counts))
+    value, error = (float(part[0]) for part in _with_error(totals[:, None]))
     interval = NO_INTERVAL
-    if len(sums) >= FEWEST_UNITS:
-        upper, lower = (error * reach for reach in _critical(sums, counts, value, error, chosen))
+    if count >= FEWEST_UNITS:
+        drawn = chosen.redrawn(sums, counts)
+        upper, lower = (error * reach for reach in _critical(drawn, value, error, chosen.level))
         interval = Interval(max(value - upper, min(least, value)), value + lower)
-    return Estimate(value, *interval, unit, len(sums), chosen.level)
+    return Estimate(value, *interval, unit, count, chosen.level)
+
+
+def _redrawn(
+    rng: np.random.Generator,
+    values: Float[np.ndarray, "kind value"],
+    rows: Int[np.ndarray, " _row"],
+    levels: Sequence[Int[np.ndarray, " value"]],
+    copies: Int[np.ndarray, " draw"],
+) -> Float[np.ndarray, "kind draw"]:
+    """Sum over `copies` draws of the values in `rows`: parts at each level, then values, with replacement."""
+    groups = [rows[levels[0][rows] == part] for part in np.unique(levels[0][rows])] if levels else list(rows)
+    times = rng.multinomial(copies * len(groups), np.full(len(groups), 1 / len(groups)))
+    if not levels:
+        return values[:, rows] @ times.T
+    drawn = [_redrawn(rng, values, group, levels[1:], own) for group, own in zip(groups, times.T, strict=True)]
+    return np.sum(drawn, axis=0)
 
 
 def _with_error(
-    weights: Float[np.ndarray, "draw unit"], sums: Float[np.ndarray, " unit"], counts: Float[np.ndarray, " unit"]
+    totals: Float[np.ndarray, "kind draw unit"],
 ) -> tuple[Float[np.ndarray, " draw"], Float[np.ndarray, " draw"]]:
-    """Ratio and its standard error when unit i is there ``weights[:, i]`` times."""
-    units, total = weights.shape[1], weights @ counts
-    ratio = weights @ sums / total
-    squares = (weights * (sums - ratio[:, None] * counts) ** 2).sum(axis=1)
+    """Ratio of the sums to the counts of units, and its standard error."""
+    (sums, counts), units = totals, totals.shape[-1]
+    total = counts.sum(axis=-1)
+    ratio = sums.sum(axis=-1) / total
+    squares = ((sums - ratio[..., None] * counts) ** 2).sum(axis=-1)
     return ratio, np.sqrt(squares * units / max(units - 1, 1)) / total
 
 
 def _critical(
-    sums: Float[np.ndarray, " unit"],
-    counts: Float[np.ndarray, " unit"],
-    value: float,
-    error: float,
-    resampling: Resampling,
+    drawn: Float[np.ndarray, "kind draw unit"], value: float, error: float, level: float
 ) -> tuple[float, float]:
     """Standard errors to go below and above the value: quantiles of the studentised bootstrap, within `CRITICAL`."""
-    units = len(sums)
-    rng = np.random.default_rng([*b"bootstrap", resampling.seed])
-    drawn = rng.multinomial(units, np.full(units, 1 / units), size=resampling.resamples).astype(float)
-    ratios, errors = _with_error(drawn, sums, counts)
+    ratios, errors = _with_error(drawn)
     varied = errors > 1e-9 * error
-    usual = float(stats.t.ppf((1 + resampling.level) / 2, units - 1))
+    usual = float(stats.t.ppf((1 + level) / 2, drawn.shape[-1] - 1))
     if not varied.any():
         return usual, usual
-    tails = [(1 - resampling.level) / 2, (1 + resampling.level) / 2]
+    tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile((ratios[varied] - value) / errors[varied], tails)
     below, above = np.clip([high, -low], CRITICAL[0] * usual, CRITICAL[1] * usual)
     return float(below), float(above)

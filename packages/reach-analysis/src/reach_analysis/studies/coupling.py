@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -56,7 +56,8 @@ def run(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> St
     rate = working_rate(rollouts, config.rate_hz)
     pose = resample(pose.select(joints), rate)
     activity = simulated(rollouts, config.signal, muscles, rate)
-    angles, drives = common_window([pose, activity]).stacks
+    (angles, drives), trials = common_window([pose, activity])
+    levels = rollouts.levels
     ids = [str(number) for number in range(len(angles))]
     sizes = _sizes(len(ids), config.sizes)
     tick = stage("cross maps", 2 * len(joints) * len(muscles))
@@ -66,7 +67,7 @@ def run(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> St
             both = {muscle: drives[..., column], joint: angles[..., place]}
             for history, wanted in ((joint, muscle), (muscle, joint)):
                 data = trial_data(list(both[history]), list(both[wanted]), ids).standardised()
-                maps.append(_map(history, wanted, data, sizes, config))
+                maps.append(_map(history, wanted, data, sizes, config, levels.strata(trials)))
                 tick(1)
     rows = [_row(one) for one in maps]
     if config.permutations:
@@ -76,8 +77,8 @@ def run(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> St
     caption = (
         f"How well the history of one variable recovers another (Pearson's r), by the number of trials in the "
         f"library: mean and 95 % of {config.samples} libraries drawn at random; each state is predicted without its "
-        f"own trial. Dashed: 95 % quantile of {config.permutations} exchanges of whole trials at the largest library. "
-        f"n = {len(ids)} trials at {rate:g} Hz; E = {lags[0]}, tau = {lags[1]}, Tp = {lags[2]} samples."
+        f"own trial. Dashed: 95 % quantile of {config.permutations} exchanges of {levels.exchanged} at the largest "
+        f"library. n = {levels.counted(trials)} at {rate:g} Hz; E = {lags[0]}, tau = {lags[1]}, Tp = {lags[2]} samples."
     )
     kind = kind_of_actuators(rollouts)
     figure = skill_by_library(maps, joints, muscles, kind.removesuffix("s"))
@@ -100,12 +101,19 @@ def _sizes(trials: int, wanted: list[int]) -> tuple[int, ...]:
     return tuple(sorted(set(chosen)))
 
 
-def _map(history: str, wanted: str, data: TrialData, sizes: tuple[int, ...], config: CouplingConfig) -> Skill:
+def _map(
+    history: str,
+    wanted: str,
+    data: TrialData,
+    sizes: tuple[int, ...],
+    config: CouplingConfig,
+    strata: Int[np.ndarray, " trial"],
+) -> Skill:
     """One direction, and its null at the largest library."""
     embedding = embed(data, Lags(*config.lags))
     result = cross_map(embedding, Libraries(sizes, config.samples, config.seed))
     targets = data.target[:, None]
-    drawn = trial_permuted(data, config.permutations, config.seed) if config.permutations else None
+    drawn = trial_permuted(data, config.permutations, config.seed, strata) if config.permutations else None
     if drawn:
         targets = np.column_stack([targets, drawn.values])
     everything = Libraries((len(data.ids),), 1, config.seed)

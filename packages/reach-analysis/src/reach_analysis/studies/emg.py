@@ -139,23 +139,23 @@ def _figures(
 ) -> tuple[StudyFigure, ...]:
     unit, _ = levels.units(fits[0].trials, FEWEST_UNITS)
     how = how_made(emg, config)
-    n = fits[0].mae.n
+    n, counted = fits[0].mae.n, levels.counted(fits[0].trials)
     shown = [
         StudyFigure(
             "emg_error",
             errors_by_condition(fits),
             f"Mean absolute error between simulated muscles and EMG envelopes; dots: {len(fits[0].trials)} trials, "
             f"bars: {100 * fits[0].mae.level:g} % intervals over {unit} (studentised bootstrap, {config.resamples} "
-            f"resamples, n = {n}). {how}",
+            f"resamples, n = {n}; {counted}). {how}",
         )
     ]
     for signal in config.signals:
         shown.append(
             StudyFigure(
                 f"emg_average_{signal}",
-                averages(pairs[signal], signal),
-                f"Average over trials of EMG and simulated {signal}, shaded: standard error of the mean over trials "
-                f"(n = {len(fits[0].trials)}). {how}",
+                averages(pairs[signal], signal, levels),
+                f"Average over {unit} of EMG and simulated {signal}, shaded: standard error of the mean over {unit} "
+                f"(n = {n}; {counted}). {how}",
             )
         )
     signal = config.signals[0]
@@ -257,20 +257,22 @@ def errors_by_condition(fits: Sequence[MuscleFit]) -> Figure:
         return figure
 
 
-def averages(pairs: Mapping[str, Matched], signal: str) -> Figure:
-    """Average over trials of EMG and of each condition, with its standard error, a panel a muscle.
+def averages(pairs: Mapping[str, Matched], signal: str, levels: Levels) -> Figure:
+    """Average over units of EMG and of each condition, with its standard error, a panel a muscle.
 
     Args:
         pairs: condition -> matched series of simulation and EMG, muscles in one order.
         signal: which signal was simulated, for the legend.
+        levels: what the trials belong to.
     """
     with drawing():
         recorded = next(iter(pairs.values())).second
         figure, axes = panels(3.6 * len(recorded.channels) + 1.2, 2.8, columns=len(recorded.channels))
         for column, (axis, muscle) in enumerate(zip(axes[0], recorded.channels, strict=True)):
-            _average(axis, recorded, column, "EMG", INK)
+            _average(axis, recorded, column, levels, name="EMG", colour=INK)
             for number, (condition, both) in enumerate(pairs.items()):
-                _average(axis, both.first, column, f"{label(condition)}, {signal}", CYCLE[number % len(CYCLE)])
+                name, colour = f"{label(condition)}, {signal}", CYCLE[number % len(CYCLE)]
+                _average(axis, both.first, column, levels, name=name, colour=colour)
             axis.set_title(muscle)
             axis.set_xlabel("time from the start of the reach (ms)")
             axis.set_ylim(bottom=0)
@@ -279,8 +281,9 @@ def averages(pairs: Mapping[str, Matched], signal: str) -> Figure:
         return figure
 
 
-def _average(axis: Axes, series: TrialSeries, column: int, name: str, colour: str) -> None:
-    mean, sem = mean_and_sem(series.padded()[..., column])
+def _average(axis: Axes, series: TrialSeries, column: int, levels: Levels, *, name: str, colour: str) -> None:
+    values, (_, units) = series.padded()[..., column], levels.units(series.trials, FEWEST_UNITS)
+    mean, sem = mean_and_sem(np.array([mean_and_sem(values[units == unit])[0] for unit in np.unique(units)]))
     time = 1e3 * series.times(int(np.argmax(series.lengths)))
     axis.plot(time, mean, color=colour, label=name)
     axis.fill_between(time, mean - sem, mean + sem, color=colour, alpha=0.25, linewidth=0)

@@ -12,6 +12,7 @@ import numpy as np
 from reach_analysis._common.errors import ConfigError, unknown
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.tracking_errors import (
+    RECORDED,
     Deviation,
     assign_regions,
     body_deviation,
@@ -32,7 +33,7 @@ TITLE = "Tracking errors by region"
 QUESTION = (
     "How far is the simulated animal from the movement that it imitates, and which part of the body is worst? "
     "Registration is the distance of the keypoints of the clips from the body fitted to them. Tracking is the distance "
-    "of the controlled body from that fit."
+    "of the controlled body from that fit, overall its distance from the recorded keypoints."
 )
 
 
@@ -73,7 +74,11 @@ def _keypoints(rollouts: Rollouts, clips: Clips | None) -> tuple[dict[str, Devia
         return {}, ["No clips file was given (clips=clips.h5), so keypoints could not be compared, only joints."]
     kinds = {"registration": registration_deviation(clips, rollouts.clip_names)}
     if clips.offsets is not None and clips.keypoint_bodies and rollouts.has("xquat"):
-        return kinds | {"tracking": keypoint_deviation(rollouts, clips)}, []
+        tracking = {
+            "tracking": keypoint_deviation(rollouts, clips),
+            "overall": keypoint_deviation(rollouts, clips, RECORDED),
+        }
+        return kinds | tracking, []
     why = "Orientations (xquat) or offsets are not stored, so tracking is measured at the origins of bodies."
     return kinds | {"tracking (bodies)": body_deviation(rollouts, clips)}, [why]
 
@@ -142,7 +147,7 @@ def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: Errors
     caption = (
         f"Distances by region over all frames of {len(first.distance.trials)} trials: median, quartiles, 5th and 95th "
         "percentile. Registration: keypoint of the clip to the site registered to it; tracking: the site in the "
-        "rollout to that site."
+        "rollout to that site; overall: the site in the rollout to the keypoint of the clip."
         if len(kinds) > 1
         else f"Absolute differences between rollout and reference over all states of {len(first.distance.trials)} "
         "trials: median, quartiles, 5th and 95th percentile; angles the short way round."

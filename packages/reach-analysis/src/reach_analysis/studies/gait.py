@@ -65,9 +65,8 @@ def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
     tick = stage("gait", 3)
     feet = _feet(rollouts, config)
     tick(1)
-    resampling = Resampling(config.resamples, seed=config.seed)
-    _, units = rollouts.levels.units(rollouts.trials, FEWEST_UNITS)
-    rows = _foot_rows(feet, config, resampling, units)
+    resampling = Resampling(config.resamples, seed=config.seed).of(rollouts.levels, rollouts.trials)
+    rows = _foot_rows(feet, config, resampling)
     joints = _joints(rollouts, feet, config)
     tick(1)
     cycle_rows = [
@@ -75,7 +74,7 @@ def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
          "end_s": float(feet.cycles.end_s[i])}
         for i in range(len(feet.cycles))
     ]  # fmt: skip
-    duration = over_trials(feet.cycles.end_s - feet.cycles.begin_s, units[feet.cycles.trial], "s", resampling)
+    duration = over_trials(feet.cycles.end_s - feet.cycles.begin_s, feet.cycles.trial, "s", resampling)
     n_trials = len(np.unique(feet.cycles.trial))
     still = [row["foot"] for row in rows if not row["own_cycles"]]
     results = {
@@ -89,7 +88,7 @@ def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
         results=results,
         inputs=(rollouts.path,),
         tables={"gait_feet": rows, "gait_joints": results["joints"], "gait_cycles": cycle_rows},
-        figures=_figures(feet, joints, config, n_trials, rollouts.series("reward")),
+        figures=_figures(feet, joints, config, rollouts),
         notes=tuple(_notes(feet, still, n_trials, config)),
     )
 
@@ -151,17 +150,15 @@ def _lead(names: Sequence[str]) -> str:
     raise ConfigError(f"lead is not set, and none of {shorten(list(names))} is recognised as the left forefoot; set it")
 
 
-def _foot_rows(
-    feet: _Feet, config: GaitConfig, resampling: Resampling, units: Int[np.ndarray, " trial"]
-) -> list[dict[str, Any]]:
+def _foot_rows(feet: _Feet, config: GaitConfig, resampling: Resampling) -> list[dict[str, Any]]:
     shortest, longest = _edges(config.cycle_s)
     rows = []
     for name, series in feet.contacts.items():
         own = find_cycles(feet.stances[name], series, shortest, longest)
-        duty = over_trials(duty_factors(feet.stances[name], series, own), units[own.trial], "1", resampling)
+        duty = over_trials(duty_factors(feet.stances[name], series, own), own.trial, "1", resampling)
         lags = phase_lags(feet.stances[name], series, feet.cycles)
         _, agreement = circular_mean(lags)
-        lag = phase_over_trials(lags, units[feet.cycles.trial], resampling)
+        lag = phase_over_trials(lags, feet.cycles.trial, resampling)
         touching = int(np.isfinite(lags).sum())
         rows.append({
             "foot": name, "own_cycles": len(own), **duty.row("duty_factor", "duty"), **lag.row("phase_lag", "phase"),
@@ -175,10 +172,17 @@ def _foot_rows(
 def over_trials(
     values: Float[np.ndarray, " cycle"], trial: Int[np.ndarray, " cycle"], unit: str, resampling: Resampling
 ) -> Estimate:
-    """Mean over cycles; its interval is over trials, because cycles of one trial are alike."""
+    """Mean over cycles; its interval is over trials or what is above them, because cycles of one trial are alike."""
     known = np.isfinite(values)
-    count = np.bincount(trial[known]).astype(float)
-    return ratio_of(np.bincount(trial[known], values[known]).astype(float), count, unit, resampling)
+    sums, counts = (_by_trial(trial[known], part, resampling) for part in (values[known], np.ones(known.sum())))
+    return ratio_of(sums, counts, unit, resampling)
+
+
+def _by_trial(
+    trial: Int[np.ndarray, " cycle"], values: Float[np.ndarray, " cycle"], resampling: Resampling
+) -> Float[np.ndarray, " trial"]:
+    """Sum of the values of each trial."""
+    return np.bincount(trial, values, minlength=resampling.n_values).astype(float)
 
 
 def phase_over_trials(
@@ -188,10 +192,10 @@ def phase_over_trials(
     known = np.isfinite(phases)
     mean, _ = circular_mean(phases)
     away = 2 * np.pi * (phases[known] - mean)
-    along = np.bincount(trial[known], np.cos(away)).astype(float)
+    along = _by_trial(trial[known], np.cos(away), resampling)
     if (along[np.unique(trial[known])] <= 0).any():  # trials in opposite phase: the mean says little
         return Estimate(mean, np.nan, np.nan, "1", len(np.unique(trial[known])))
-    slope = ratio_of(np.bincount(trial[known], np.sin(away)).astype(float), along, "1", resampling)
+    slope = ratio_of(_by_trial(trial[known], np.sin(away), resampling), along, "1", resampling)
     low, high = mean + np.arctan([slope.low, slope.high]) / (2 * np.pi)
     return Estimate(mean, float(low), float(high), "1", slope.n, slope.level)
 
@@ -240,10 +244,9 @@ def _joint_row(joint: JointCycle) -> dict[str, Any]:
     }
 
 
-def _figures(
-    feet: _Feet, joints: list[JointCycle], config: GaitConfig, n_trials: int, reward: TrialSeries
-) -> tuple[StudyFigure, ...]:
-    counts = f"n = {len(feet.cycles)} cycles of {feet.lead} in {n_trials} trials"
+def _figures(feet: _Feet, joints: list[JointCycle], config: GaitConfig, rollouts: Rollouts) -> tuple[StudyFigure, ...]:
+    walking = [rollouts.trials[number] for number in np.unique(feet.cycles.trial)]
+    counts = f"n = {len(feet.cycles)} cycles of {feet.lead} in {rollouts.levels.counted(walking)}"
     how = f"contacts and gaps shorter than {1e3 * config.shortest_stance_s:g} ms removed"
     trial = int(np.bincount(feet.cycles.trial).argmax())
     lead = feet.contacts[feet.lead]
@@ -252,9 +255,9 @@ def _figures(
     shown = [
         StudyFigure(
             "gait_footfalls",
-            footfalls(rows, duration, f"trial {lead.trials[trial]}", reward.values[trial][:, 0]),
+            footfalls(rows, duration, f"trial {lead.trials[trial]}", rollouts.series("reward").values[trial][:, 0]),
             f"Footfalls of the trial with the most cycles: black while a foot is in contact ({how}); below: "
-            "the reward of each step.",
+            f"the reward of each step; {counts}.",
         )
     ]
     if joints:

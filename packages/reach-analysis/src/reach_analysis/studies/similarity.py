@@ -59,9 +59,10 @@ def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> 
     rows = [asdict(entry) for entry in result]
     caption = (
         f"Similarity of representations. Left: linear CKA over all samples; middle: its excess over the mean of "
-        f"{config.draws} exchanges of whole trials (what is common to all trials taken away); right: RSA, the rank "
-        f"correlation of distances between trials. Dots: p <= 0.05 under exchange of trials, not corrected for "
-        f"{len(pairs)} pairs. n = {len(first)} trials, {first.shape[0] * first.shape[1]} samples."
+        f"{config.draws} exchanges of {rollouts.levels.exchanged} (what is common to all trials taken away); right: "
+        f"RSA, the rank correlation of distances between trials. Dots: p <= 0.05 under these exchanges, not "
+        f"corrected for {len(pairs)} pairs. n = {rollouts.levels.counted(shared.trials)}, "
+        f"{first.shape[0] * first.shape[1]} samples."
     )
     return Study(
         name="similarity",

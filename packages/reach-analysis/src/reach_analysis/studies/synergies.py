@@ -11,6 +11,7 @@ from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import MUSCLES, active_muscles, actuator_for, kind_of_actuators
 from reach_analysis.config import SynergiesConfig
 from reach_analysis.data.emg import Emg
+from reach_analysis.data.levels import Levels
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries, resample
 from reach_analysis.figures.representation import synergy_overview
@@ -21,6 +22,7 @@ from reach_analysis.representation.synergies import (
     match_synergies,
     synergies,
 )
+from reach_analysis.statistics.estimates import FEWEST_UNITS
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.recordings import actuators_of, load_emg, recordings_of
 from reach_analysis.studies.section import Column, Section, number, table
@@ -40,7 +42,10 @@ def run(rollouts: Rollouts | None, config: SynergiesConfig, stage: Stage = silen
     tick = stage("synergies", 2)
     emg, inputs, notes = _recorded(rollouts, config)
     activation, more = _activation(rollouts, emg, config)
-    folds = folds_at_most(activation.trials, config.folds, config.seed)
+    levels = rollouts.levels if rollouts else Levels()
+    unit, units = levels.units(activation.trials, FEWEST_UNITS)
+    names = activation.trials if unit == "trials" else [str(number) for number in range(int(units.max()) + 1)]
+    folds = folds_at_most(names, config.folds, config.seed)[units]
     thin = -(-sum(activation.lengths) * len(activation.channels) // MOST_NUMBERS)
     looked_at = resample(activation, activation.rate_hz / thin)
     choice = choose_rank(looked_at, config.largest, folds, config.muscle_folds, config.seed)
@@ -53,8 +58,8 @@ def run(rollouts: Rollouts | None, config: SynergiesConfig, stage: Stage = silen
         for rank, value, error in zip(choice.ranks, choice.held_out, choice.error, strict=True)
     ]
     pattern_rows = _pattern_rows(result, activation)
-    n_folds = len(set(folds.tolist()))
-    caption = _caption(result, activation, (n_folds, config.muscle_folds), thin)
+    how = f"{len(set(folds.tolist()))} folds of {unit}, {config.muscle_folds} of muscles"
+    caption = _caption(result, activation, how, levels.counted(activation.trials), thin)
     return Study(
         name="synergies",
         results={
@@ -130,15 +135,15 @@ def _pattern_rows(result: Synergies, activation: TrialSeries) -> list[dict[str, 
     ]
 
 
-def _caption(result: Synergies, activation: TrialSeries, folds: tuple[int, int], thin: int) -> str:
-    """Caption of the figure; `folds` of trials and of muscles, `thin` samples to one mean."""
+def _caption(result: Synergies, activation: TrialSeries, folds: str, counted: str, thin: int) -> str:
+    """Caption of the figure: folds and trials in words, `thin` samples to one mean."""
     return (
         "Left: variance (not centred) of left-out muscles in left-out trials that is predicted, by number of "
         "synergies; "
-        f"bars: standard error over {folds[0]} folds of trials, {folds[1]} of muscles; "
+        f"bars: standard error over {folds}; "
         f"ring: the smallest number within one standard error of the best. Right: the {len(result.patterns)} synergies "
         f"(each muscle over its largest activation), which account for {100 * result.accounted:.1f} %. "
-        f"n = {len(activation.trials)} trials, {sum(activation.lengths)} samples"
+        f"n = {counted}, {sum(activation.lengths)} samples"
         + (f"; means over {thin} samples for the choice of the number." if thin > 1 else ".")
     )
 
