@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
 
@@ -15,9 +15,10 @@ from reach_analysis._common.cli import load as load_config
 from reach_analysis._common.progress import silent
 from reach_analysis._common.settings import settings_of
 from reach_analysis.cli import VERBS, study
-from reach_analysis.config import ReportConfig, RolloutSettings
+from reach_analysis.config import ChainConfig, ReportConfig, RolloutSettings
 from reach_analysis.report.build import build
 from reach_analysis.report.opening import gather
+from reach_analysis.report.sections import _settings
 from reach_analysis.verbs import STUDIES, StudyVerb
 from synthetic.reach import ReachSettings, write_reaches
 
@@ -40,6 +41,18 @@ def test_every_setting_has_help(verb: str) -> None:
 @pytest.mark.parametrize(("verb", "setting"), [("forecast", "engine"), ("forecast", "sweep_E"), ("bench", "truths")])
 def test_removed_settings_are_refused_by_name(verb: str, setting: str, refuses: Callable[..., str]) -> None:
     assert f"'{setting}' was removed" in refuses(verb, f"{setting}=1")
+
+
+def test_a_report_processes_emg_alike_in_every_study(tmp_path: Path) -> None:
+    """EMG at 2 kHz has no band up to 1 kHz: a band that only one study took would take the others off the page."""
+    write_reaches(tmp_path / "reaches.h5", ReachSettings(n_trials=3))
+    config = ReportConfig(rollouts=f"{tmp_path}/reaches.h5", emg="emg.c3d", chain=ChainConfig(band_hz=[20.0, 450.0]))
+    inputs = gather(config)
+    takes = [verb for verb in STUDIES.values() if "emg" in {entry.name for entry in fields(verb.config)}]
+    chains = [_settings(verb, inputs, config, "").chain for verb in takes]
+    assert len(chains) >= 6
+    assert all(chain.band_hz == [20.0, 450.0] for chain in chains)
+    assert [chain.window_s for chain in chains].count([]) == 1, "only `envelopes` is of whole trials"
 
 
 @dataclass

@@ -110,27 +110,6 @@ class RecordingConfig:
 
 
 @dataclass
-class RecordingSettings:
-    """Which recordings are compared."""
-
-    emg: Any = None
-    """EMG: a map from muscle to CSV file (a row for each trial), as {biceps: b.csv, triceps: t.csv}; or one NWB file;
-    or recordings with all muscles (C3D, CSV with a column a channel, MATLAB): one file, a list or a pattern, as
-    'walk*.c3d', a trial a file; or `synthetic` or `synthetic:CONDITION` (EMG made from the activation of a
-    condition, to check the method); empty: none."""
-    trials: str | None = None
-    """Table of the trials (CSV): when each reach starts in its row or file, or where trials are in one recording; empty
-    with C3D, CSV and MATLAB recordings: a trial is a whole file."""
-    mvc: Any = None
-    """Recordings of maximal voluntary contractions, as for emg: each muscle is divided by its largest envelope there;
-    empty: by the percentile over its trials."""
-    recording: RecordingConfig = field(default_factory=RecordingConfig)
-    muscles: Any = None
-    """Map from EMG channel to actuator, as {triceps: Triceps_Long}; empty: the actuator of that name, or those of
-    paper A (long biceps, lateral triceps)."""
-
-
-@dataclass
 class ChainConfig:
     """From raw EMG to envelopes; the defaults are those of paper A, section 2.2."""
 
@@ -155,6 +134,28 @@ class ChainConfig:
 
 
 @dataclass
+class RecordingSettings:
+    """Which recordings are compared."""
+
+    emg: Any = None
+    """EMG: a map from muscle to CSV file (a row for each trial), as {biceps: b.csv, triceps: t.csv}; or one NWB file;
+    or recordings with all muscles (C3D, CSV with a column a channel, MATLAB): one file, a list or a pattern, as
+    'walk*.c3d', a trial a file; or `synthetic` or `synthetic:CONDITION` (EMG made from the activation of a
+    condition, to check the method); empty: none."""
+    trials: str | None = None
+    """Table of the trials (CSV): when each reach starts in its row or file, or where trials are in one recording; empty
+    with C3D, CSV and MATLAB recordings: a trial is a whole file."""
+    mvc: Any = None
+    """Recordings of maximal voluntary contractions, as for emg: each muscle is divided by its largest envelope there;
+    empty: by the percentile over its trials."""
+    recording: RecordingConfig = field(default_factory=RecordingConfig)
+    muscles: Any = None
+    """Map from EMG channel to actuator, as {triceps: Triceps_Long}; empty: the actuator of that name, or those of
+    paper A (long biceps, lateral triceps)."""
+    chain: ChainConfig = field(default_factory=ChainConfig)
+
+
+@dataclass
 class CheckConfig:
     """Settings of `reach-analysis check`."""
 
@@ -176,15 +177,14 @@ class PcaConfig(ReplicationSettings, IntervalSettings, TrialSettings):
     window_frames: int = setting(0, ge=0)
     """Analyse windows of this many frames (odd) in place of single frames; paper B takes 31 for the walking fly."""
     colour_by: str | None = None
-    """Joint that colours the trajectories, by name, or speed (mean speed of the root in the trial); empty: the elbow
-    if the body has one, else the angle that varies most."""
+    """Joint that colours the trajectories, by name, or speed (mean speed of the root in the trial); empty: shoulder
+    extension (papers A and B) or the elbow if the body has one, else the angle that varies most."""
 
 
 @dataclass
 class EmgConfig(ReplicationSettings, ResampleSettings, RecordingSettings, TrialSettings):
     """Settings of `reach-analysis emg`."""
 
-    chain: ChainConfig = field(default_factory=ChainConfig)
     signals: list[str] = setting(list(SIGNALS), choices=SIGNALS)
     """Signals that are compared with EMG: act (muscle activation), ctrl (control)."""
     resample: bool = True
@@ -293,8 +293,6 @@ class SimilarityConfig(SeedSettings, RecordingSettings, TrialSettings):
 @dataclass
 class SynergiesConfig(SeedSettings, RecordingSettings, TrialSettings):
     """Settings of `reach-analysis synergies`."""
-
-    chain: ChainConfig = field(default_factory=ChainConfig)
 
     actuators: list[str] = setting([])
     """Muscles, by name; empty: all."""

@@ -22,13 +22,13 @@ from reach_analysis.report.opening import (
     input_notes,
     made_up,
 )
-from reach_analysis.report.page import Head, Picture, html_of, part_name, picture
+from reach_analysis.report.page import FIGURES, Head, Picture, html_of, part_name, picture
 from reach_analysis.report.papers import Checked, Facts, check, counts
 from reach_analysis.report.sections import Chapter, Inputs, Part, chapters
 from reach_analysis.studies.recordings import is_synthetic
 from reach_analysis.studies.study import input_hashes
 
-PAGE, NUMBERS, FIGURES, TABLES = "report.html", "report.json", "figures", "tables"
+PAGE, NUMBERS, TABLES = "report.html", "report.json", "tables"
 TITLE = "what the controller does, and how certain it is"
 
 

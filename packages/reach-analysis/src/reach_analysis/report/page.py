@@ -1,14 +1,14 @@
-"""The page: values for the template, and figures as SVG. The template engine escapes all text from files."""
+"""The page: values for the template, and figures, which it loads when shown. The template engine escapes all text."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -114,7 +114,9 @@ def _part(chapter: Chapter, part: Part, pictures: Mapping[str, Sequence[Picture]
 
 def figure_entry(one: Picture, number: int) -> dict[str, Any]:
     """A picture as the templates take it."""
-    return {"anchor": one.anchor, "number": number, "caption": one.caption, "inline": Markup(one.inline)}
+    file = f"{FIGURES}/{quote(one.name)}.svg"
+    return {"anchor": anchor(one.name), "number": number, "caption": one.caption, "file": file,
+            "width": round(one.width), "height": round(one.height)}  # fmt: skip
 
 
 def claim_row(one: Checked, several: bool) -> dict[str, Any]:
@@ -127,26 +129,24 @@ def claim_row(one: Checked, several: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_POINT_PX = 4 / 3
-"""CSS pixels in a point."""
+FIGURES = "figures"
+"""Folder of the figures, next to the page."""
+PIXELS_PER_INCH = 96
+"""CSS pixels."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure in all its forms."""
+    """A figure for its files, which the page shows."""
 
     name: str
     """Name of its files and of its place in the page; unique in a report."""
     caption: str
     svg: bytes
     png: bytes
-    inline: str
-    """The SVG of the page."""
-
-    @property
-    def anchor(self) -> str:
-        """Its name in ids."""
-        return anchor(self.name)
+    width: float
+    """Size of the SVG, CSS pixels."""
+    height: float
 
 
 def anchor(name: str) -> str:
@@ -155,31 +155,8 @@ def anchor(name: str) -> str:
 
 
 def picture(shown: StudyFigure, name: str) -> Picture:
-    """Draw a figure for files and page."""
-    svg = encode(shown.figure, "svg")
-    text = svg.decode("utf-8")
-    size = re.search(r'<svg[^>]*\swidth="([^"]*)"', text)
-    assert size is not None, "matplotlib gives every SVG a size"
-    width = float(size[1].removesuffix("pt")) * _POINT_PX
-    return Picture(name, shown.caption, svg, encode(shown.figure, "png"), inline(text, anchor(name), width))
-
-
-def inline(svg: str, prefix: str, width: float) -> str:
-    """The SVG element alone, as wide as the page but no wider than drawn, with ids that begin with `prefix`."""
-    body = svg[svg.index("<svg") :].strip()
-    body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    count: Counter[str] = Counter()
-
-    def unique(match: re.Match[str]) -> str:
-        name = match[1]
-        count[name] += 1  # matplotlib gives equal pictures within a figure the same id
-        return f' id="{prefix}.{name}"' if count[name] == 1 else f' id="{prefix}.{name}.{count[name]}"'
-
-    body = re.sub(r'\sid="([^"]+)"', unique, body)
-    body = re.sub(r'((?:xlink:)?href=")#([^"]+)"', rf'\g<1>#{prefix}.\g<2>"', body)
-    body = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}.\g<1>)", body)
-    body = body.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, Arial, sans-serif")
-    head, rest = body.split(">", 1)
-    head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
-    style = f"--natural:{width:.0f}px;max-width:{1.15 * width:.0f}px"
-    return f'{head} style="{style}" role="img" aria-labelledby="{prefix}-caption">{rest}'
+    """Draw a figure for its files."""
+    svg = encode(shown.figure, "svg").decode("utf-8").replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+    shown.figure.set_layout_engine("none")  # room for labels has been made
+    width, height = (PIXELS_PER_INCH * shown.figure.get_size_inches()).tolist()
+    return Picture(name, shown.caption, svg.encode("utf-8"), encode(shown.figure, "png"), width, height)

@@ -14,9 +14,9 @@ from typing import Any
 from reach_analysis._common.files import results_folder, write_json, write_text
 from reach_analysis._common.progress import Stage, reporting, silent
 from reach_analysis.config import FiguresConfig
-from reach_analysis.report.build import FIGURES, save_pictures, synthetic_of
+from reach_analysis.report.build import save_pictures, synthetic_of
 from reach_analysis.report.opening import body_of, file_safe, gather, made_up
-from reach_analysis.report.page import Picture, claim_row, figure_entry, picture, render
+from reach_analysis.report.page import FIGURES, Picture, claim_row, figure_entry, picture, render
 from reach_analysis.report.papers import Checked, Facts, check, citations
 from reach_analysis.report.sections import Chapter, Inputs, chapters
 

@@ -7,7 +7,7 @@ may be impossible with the given rollouts; their chapter then says why.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,16 @@ from reach_analysis._common.errors import ConfigError, UserError, raise_all, unk
 from reach_analysis._common.progress import Stage
 from reach_analysis._common.settings import configure
 from reach_analysis.behaviour.muscles import kind_of_actuators
-from reach_analysis.config import ReportConfig
+from reach_analysis.config import ChainConfig, ReportConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.studies.recordings import is_synthetic
 from reach_analysis.studies.section import Fact, Section
 from reach_analysis.studies.study import Study
 from reach_analysis.verbs import STUDIES, StudyVerb, load
 
-SHARED = ("seed", "runs", "parameter", "clip_pattern", "emg", "trials", "recording", "muscles", "mvc")
+SHARED = ("seed", "runs", "parameter", "clip_pattern", "emg", "trials", "recording", "muscles", "mvc", "chain")
 """Settings that studies take over from the report."""
-RECORDINGS = SHARED[-5:]
+RECORDINGS = SHARED[-6:]
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,10 @@ def _settings(verb: StudyVerb, inputs: Inputs, config: ReportConfig, condition: 
     names = {entry.name for entry in fields(verb.config)}
     ignored = RECORDINGS if "emg" not in names or (is_synthetic(config.emg) and verb.takes != "all") else ()
     values = {name: getattr(config, name) for name in SHARED if name in names and name not in ignored}
+    if "chain" in values:
+        given, usual = vars(config.chain), vars(ChainConfig())  # envelopes are of whole trials unless set otherwise
+        changed = {name: value for name, value in given.items() if value != usual[name]}
+        values["chain"] = replace(verb.config().chain, **changed)
     if "clips" in names and condition in inputs.clips:
         values["clips"] = str(inputs.clips[condition])
     return verb.config(**values, **verb.changed)

@@ -139,14 +139,14 @@ def _figures(
 ) -> tuple[StudyFigure, ...]:
     unit, _ = levels.units(fits[0].trials, FEWEST_UNITS)
     how = how_made(emg, config)
-    n, counted = fits[0].mae.n, levels.counted(fits[0].trials)
+    counted = levels.counted(fits[0].trials)
     shown = [
         StudyFigure(
             "emg_error",
             errors_by_condition(fits),
             f"Mean absolute error between simulated muscles and EMG envelopes; dots: {len(fits[0].trials)} trials, "
             f"bars: {100 * fits[0].mae.level:g} % intervals over {unit} (studentised bootstrap, {config.resamples} "
-            f"resamples, n = {n}; {counted}). {how}",
+            f"resamples, n = {counted}). {how}",
         )
     ]
     for signal in config.signals:
@@ -155,7 +155,7 @@ def _figures(
                 f"emg_average_{signal}",
                 averages(pairs[signal], signal, levels),
                 f"Average over {unit} of EMG and simulated {signal}, shaded: standard error of the mean over {unit} "
-                f"(n = {n}; {counted}). {how}",
+                f"(n = {counted}). {how}",
             )
         )
     signal = config.signals[0]

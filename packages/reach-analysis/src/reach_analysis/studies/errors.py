@@ -133,19 +133,25 @@ def _rows(kinds: Mapping[str, Deviation], unit: str, config: ErrorsConfig, rollo
     return rows
 
 
+MOST_NAMES = 8
+"""Joints or keypoints of a single region that are drawn one by one."""
+
+
 def _figure(name: str, kinds: Mapping[str, Deviation], unit: str, config: ErrorsConfig, title: str) -> StudyFigure:
     groups: dict[str, dict[str, np.ndarray]] = {}
     for kind, deviation in kinds.items():
         regions = _regions(deviation, config)
         groups[kind] = {}
         full = [name for names in regions.values() for name in names]
+        if len(regions) == 1 and len(full) <= MOST_NAMES:
+            regions = {name: [name] for name in full}
         for region, names in ({**regions, TOTAL: full} if len(regions) > 1 else regions).items():
             values = np.concatenate([rows.ravel() for rows in deviation.distance.select(names).values])
             if np.isfinite(values).any():
                 groups[kind][region] = values[np.isfinite(values)]
     first = next(iter(kinds.values()))
     caption = (
-        f"Distances by region over all frames of {len(first.distance.trials)} trials: median, quartiles, 5th and 95th "
+        f"Distances over all frames of {len(first.distance.trials)} trials: median, quartiles, 5th and 95th "
         "percentile. Registration: keypoint of the clip to the site registered to it; tracking: the site in the "
         "rollout to that site; overall: the site in the rollout to the keypoint of the clip."
         if len(kinds) > 1

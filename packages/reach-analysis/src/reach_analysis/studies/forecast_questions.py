@@ -139,9 +139,9 @@ def _fewer(data: TrialData, most: int, source: str) -> tuple[TrialData, list[str
 
 def _recorded(rollouts: Rollouts, config: ForecastConfig, rate_hz: float) -> tuple[Emg, list[Path], list[str]]:
     """EMG at the rate of everything else."""
-    chain = ChainConfig()
+    chain = config.chain
     if not same_rate(rate_hz, chain.rate_hz):
-        chain = ChainConfig(rate_hz=rate_hz, samples=None)
+        chain = replace(chain, rate_hz=rate_hz, samples=None)
     return load_emg({"rollouts": rollouts}, replace(recordings_of(config), chain=chain, seed=config.seed))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 from reach_analysis._common.errors import DataError, shorten
@@ -64,13 +65,19 @@ def run(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
     )  # fmt: skip
 
 
+USUAL_COLOURS = ("sh*_extension", "*elbow*")
+
+
 def usual_colour(rollouts: Rollouts) -> str:
-    """The joint that colours trajectories where none is named: the elbow, else the angle that varies most."""
+    """Joint that colours trajectories where none is named: shoulder extension (papers A, B), elbow, or what varies."""
     positions = rollouts.series("qpos")
     angles = [name for name, unit in zip(positions.channels, rollouts.column_units("qpos"), strict=True)
               if unit == "rad"] or list(positions.channels)  # fmt: skip
-    elbows = [name for name in angles if "elbow" in name.lower()]
-    return elbows[0] if len(elbows) == 1 else positions.select(angles).most_varying(1)[0]
+    for pattern in USUAL_COLOURS:
+        hits = [name for name in angles if fnmatchcase(name.lower(), pattern)]
+        if len(hits) == 1:
+            return hits[0]
+    return positions.select(angles).most_varying(1)[0]
 
 
 def _layers(

@@ -113,7 +113,7 @@ def how_made(emg: Emg, config: Any) -> str:
 
 def recordings_of(config: Any) -> EmgConfig:
     """The recordings that the settings of another study name."""
-    names = ("emg", "trials", "muscles", "recording", "mvc")
+    names = ("emg", "trials", "muscles", "recording", "mvc", "chain")
     return EmgConfig(**{name: getattr(config, name) for name in names})
 
 

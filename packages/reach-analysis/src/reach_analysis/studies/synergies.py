@@ -85,7 +85,7 @@ def _recorded(rollouts: Rollouts | None, config: SynergiesConfig) -> tuple[Emg |
     """Envelopes of the settings; none where there are too few muscles to match with those of a controller."""
     if not config.emg:
         return None, [], []
-    recordings = replace(recordings_of(config), chain=config.chain, seed=config.seed)
+    recordings = replace(recordings_of(config), seed=config.seed)
     emg, inputs, notes = load_emg({} if rollouts is None else {"rollouts": rollouts}, recordings)
     count = len(emg.envelope.channels)
     if count < FEWEST_MUSCLES and rollouts:
