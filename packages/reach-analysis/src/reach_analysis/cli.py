@@ -63,6 +63,12 @@ VERBS = {
             reach-analysis figures paper=A 'rollouts={joint_only:a.h5,physics_aware:b.h5}' clips=clips.h5 emg=s.nwb
             reach-analysis figures paper=B rollouts=rat.h5 clips=rat_clips.h5 studies.gait.lead=hand_L""",
     ),
+    "convert": Verb(
+        "bring rollouts published with paper A to the layout of docs/schema",
+        config="config:ConvertConfig",
+        run="data.published:run",
+        examples="reach-analysis convert rollouts=rollouts_full_mouse_arm_joint_only.h5 clips=clips.h5 out=a.h5",
+    ),
     "check": Verb(
         "compare files with the contract in docs/schema and list every violation",
         config="config:CheckConfig",

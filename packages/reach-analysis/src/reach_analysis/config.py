@@ -164,6 +164,20 @@ class CheckConfig:
 
 
 @dataclass
+class ConvertConfig:
+    """Settings of `reach-analysis convert`."""
+
+    rollouts: str | None = None
+    """A rollouts file in the layout that is published with paper A."""
+    clips: str | None = None
+    """The mimic.reference_clips file of the clips in it, in the order of their names."""
+    rate_hz: float = setting(400.0, gt=0)
+    """Control steps a second; those of paper A last 2.5 ms."""
+    out: str | None = None
+    """File that is written; empty: NAME_converted.h5."""
+
+
+@dataclass
 class PcaConfig(ReplicationSettings, IntervalSettings, TrialSettings):
     """Settings of `reach-analysis pca`."""
 
