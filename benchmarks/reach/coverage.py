@@ -75,10 +75,12 @@ def _phases(rng: np.random.Generator, n: int) -> Ends:
 
 
 def _of_animals(rng: np.random.Generator, n: int) -> Ends:
-    """Trials of `n` animals with 2 to 4 sessions of 3 to 12 trials; animals and sessions differ as much as trials."""
-    trials = [f"{animal}_{session}_{trial}" for animal in range(n) for session in range(rng.integers(2, 5))
-              for trial in range(rng.integers(3, 13))]  # fmt: skip
-    chosen = QUICK.of(levels_of({"animal": r"^(\d+)_", "session": r"_(\d)_"}, trials, trials, "drawn"), trials)
+    """Trials of `n` animals with 2 or 3 sessions of 2 to 6 trials; animals and sessions differ as much as trials."""
+    trials = [f"{animal}_{session}_{trial}" for animal in range(n) for session in range(rng.integers(2, 4))
+              for trial in range(rng.integers(2, 7))]  # fmt: skip
+    chosen = Resampling(400).of(
+        levels_of({"animal": r"^(\d+)_", "session": r"_(\d)_"}, trials, trials, "drawn"), trials
+    )
     parts = [rng.normal(size=max(level) + 1)[list(level)] for level in chosen.nest]
     return _ends(mean_of(np.sum(parts, axis=0) + rng.normal(size=len(trials)), "1", chosen))
 

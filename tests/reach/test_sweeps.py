@@ -12,6 +12,8 @@ from reach_analysis._common.errors import ConfigError, DataError, InputError
 from reach_analysis.behaviour.run_sweeps import differing, knee, over_seeds, read_run, steps_to, swept
 from reach_analysis.cli import main
 from reach_analysis.config import SweepConfig
+from reach_analysis.studies import sweep as sweeps
+from reach_analysis.studies.study import Study
 from reach_analysis.studies.sweep import compare_runs as study
 from reach_analysis.studies.sweep import find_runs
 from scipy import stats
@@ -179,3 +181,11 @@ def test_bad_input(sweep: Path, tmp_path: Path, refuses: Callable[..., str]) -> 
     (tmp_path / "broken" / "config.yaml").write_text("a: [")
     with pytest.raises(InputError, match="cannot be read"):
         read_run(tmp_path / "broken")
+
+
+def test_the_gap_of_so_many_clips_is_a_part_of_the_reward_of_trained_clips() -> None:
+    row = {sweeps.TRAIN_CLIPS: 100.0, "runs": 3, sweeps.TRAINED: 2.0, sweeps.GAP: 0.1, f"{sweeps.GAP}_low": 0.06,
+           f"{sweeps.GAP}_high": 0.14, sweeps.STEPS: 1e6}  # fmt: skip
+    found = sweeps.facts(Study("sweep", {"parameter": sweeps.TRAIN_CLIPS, "trends": [], "levels": [row]}, ()))
+    assert found["train_clips/gap_100"].numbers == pytest.approx((0.05, 0.03, 0.07))
+    assert found["train_clips/steps"].value == 1e6

@@ -34,8 +34,8 @@ QUESTION = (
 FEWEST_RUNS = 4
 """Runs below which no trend is given."""
 
-CONTROL_COST = "task.costs.control.weight"
-"""Setting whose sweep the papers show."""
+CONTROL_COST, TRAIN_CLIPS = "task.costs.control.weight", "run.train_clips"
+"""Settings whose sweeps the papers show."""
 
 REWARD, POWER, STEPS, REACHED_END = "reward", "high_frequency_power", "steps_to_fraction", "reached_end"
 TRAINED, HELD_OUT, GAP = f"{REWARD}_train", f"{REWARD}_held_out", "generalisation_gap"
@@ -254,10 +254,16 @@ def generalisation(values: Sequence[float], columns: Mapping[str, Sequence[float
 
 
 def facts(study: Study) -> dict[str, Fact]:
-    """Trends of the outcomes, and the steps that the first level took."""
-    kind = "control_cost" if study.results["parameter"] == CONTROL_COST else "other"
+    """Trends of the outcomes, the steps that the first level took, and the gap at 100 clips over the trained reward."""
+    parameter, levels = study.results["parameter"], study.results["levels"]
+    kind = {CONTROL_COST: "control_cost", TRAIN_CLIPS: "train_clips"}.get(parameter, "other")
     trends = {f"{kind}/trend/{row['outcome']}": fact(row, "spearman", "", "runs") for row in study.results["trends"]}
-    return trends | {f"{kind}/steps": fact(study.results["levels"][0], STEPS, of="runs")}
+    gaps = {}
+    for row in levels if kind == "train_clips" else ():
+        gap, whole = fact(row, GAP, of="runs"), row[TRAINED]
+        shares = {end: getattr(gap, end) / whole for end in ("value", "low", "high")}
+        gaps[f"{kind}/gap_{row[parameter]:g}"] = replace(gap, **shares)
+    return trends | gaps | {f"{kind}/steps": fact(levels[0], STEPS, of="runs")}
 
 
 def section(study: Study) -> Section:
