@@ -195,6 +195,10 @@ class Balls:
         all_sizes[: len(there)] = np.where(there, sizes, 0.0)
         self.node.batched_positions, self.node.batched_scales = all_places, all_sizes
 
+    def remove(self) -> None:
+        """Take the spheres out of the scene."""
+        self.node.remove()
+
 
 class Lines:
     """Lines between pairs of points; a line with a missing end is not drawn."""
@@ -211,6 +215,10 @@ class Lines:
             self._node.points = ends[there].astype(np.float32)
             if rgb is not None:
                 self._node.colors = np.repeat(255 * rgb[there][:, None], 2, axis=1).astype(np.uint8)
+
+    def remove(self) -> None:
+        """Take the lines out of the scene."""
+        self._node.remove()
 
 
 def _colour(rgb: Sequence[float]) -> tuple[int, int, int]:

@@ -11,14 +11,14 @@ import mujoco
 import numpy as np
 import pytest
 from stac.bodies_for_tests import real_body
-from stac.studio_case import PLACES, SIZE, leg_config
+from stac.studio_case import LEG, PLACES, SIZE, leg_config
 from stac_mjx._common.errors import ConfigError, InputError
 from stac_mjx.cli import main
 from stac_mjx.config import FitConfig, KeypointsConfig
 from stac_mjx.inverse_kinematics import levenberg
 from stac_mjx.studio.presets import opened, preset_path, preset_yaml
 from stac_mjx.studio.session import History, Session, begin
-from stac_mjx.studio.suggestions import by_name
+from stac_mjx.studio.suggestions import by_name, paired_segments
 from stac_mjx.studio.worker import Cancelled, Underway, Worker, fit_all, fit_frame, fit_some
 
 
@@ -132,6 +132,39 @@ def test_names_of_the_rat_and_its_bodies_suggest_its_pairs(data_dir: Path) -> No
     assert all(found[name][-1] == name[-1] for name in sides if found[name][-2:] in ("_L", "_R"))
     assert sum(found.get(name) == truth[name] for name in truth) >= 10
     assert len(found) >= 20
+
+
+def test_scales_of_segments_are_part_of_the_preset(ready: Session) -> None:
+    session = ready.with_segment_scales(True)
+    again, _ = opened(session, preset_yaml(session, "leg"), "leg.yaml")
+    assert again.config.calibration.segments
+    assert again.config.body.segments == {name: [name] for name in ("femur", "tibia", "foot")}
+    assert not session.with_segment_scales(False).config.calibration.segments
+    assert paired_segments(["lfemur", "rfemur", "foot_L", "foot_R", "spine_1", "spine_2"]) == {
+        "femur": ["lfemur", "rfemur"],
+        "foot": ["foot_L", "foot_R"],
+        "spine_1": ["spine_1"],
+        "spine_2": ["spine_2"],
+    }
+
+
+def test_sides_are_seen_in_names_without_a_separator() -> None:
+    halves = ["femur", "tibia", "foot", "toes", "humerus", "radius", "hand"]
+    bodies = ["root", *(f"{side}{half}" for side in "lr" for half in halves), "thorax", "head"]
+    words = {"Thigh": "femur", "Knee": "tibia", "Shank": "tibia", "Heel": "foot", "Toe": "toes", "Wrist": "hand"}
+    for side in "lr":
+        found = by_name([f"{side.upper()}.{word}" for word in words], bodies)
+        assert found == {f"{side.upper()}.{word}": side + body for word, body in words.items()}
+    assert by_name(["humerusr", "humerusl"], ["humerusl", "humerusr"]) == {s: s for s in ("humerusr", "humerusl")}
+
+
+def test_a_body_that_follows_the_recording_is_not_aligned(bare: Session, tmp_path: Path) -> None:
+    trunk = '<worldbody><body name="trunk"><freejoint/><geom size="0.02"/>'
+    model = tmp_path / "free.xml"
+    model.write_text(LEG.replace("<worldbody>", trunk).replace("</worldbody>", "</body></worldbody>"))
+    free = begin(dataclasses.replace(bare.config, body=dataclasses.replace(bare.config.body, mjcf=str(model))))
+    with pytest.raises(InputError, match="root of this body follows the recording"):
+        free.accepted({name: place for name, (place, _) in PLACES.items()}).aligned([0])
 
 
 def test_a_public_configuration_gives_the_pairs_of_the_preset(data_dir: Path) -> None:

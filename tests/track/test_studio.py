@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import mujoco
 import numpy as np
 import pytest
+from track import small_setups
 from track_mjx._common.errors import ConfigError
 from track_mjx._common.render import web
 from track_mjx.cli import main
 from track_mjx.config import StudioConfig
-from track_mjx.render.footage import Footage
+from track_mjx.learning.setup import Setup
+from track_mjx.render.footage import Footage, with_keypoints
 from track_mjx.render.replay import RolloutView
 from track_mjx.render.scene import TIGHT
-from track_mjx.studio.page import RolloutPage
+from track_mjx.studio.page import NEWEST, RolloutPage
 
 ARM = """
 <mujoco>
@@ -82,6 +85,36 @@ def test_the_page_shows_several_rollouts_and_their_curves(rollouts: Path) -> Non
         assert page.frame == page.n_frames - 1
         with pytest.raises(ConfigError, match="rollouts or run"):
             RolloutPage(server, StudioConfig())
+    finally:
+        server.stop()
+
+
+def test_the_animals_keypoints_are_those_of_its_clip_at_the_times_of_the_states(repository: Path) -> None:
+    clips = repository / "tests" / "contract" / "kept" / "reference_clips-1.0.h5"  # walks of 7, 3 and 5 frames
+    with h5py.File(clips) as file:
+        points = np.asarray(file["kp_data"])
+    poses = np.zeros((4, 1))
+    take = Footage("walk_2[1:5]", np.arange(4) / 100, poses, poses, poses, "", poses, start_s=0.005)  # clips: 200 Hz
+    shown = with_keypoints(take, clips, 1e-3).keypoints
+    assert shown is not None
+    np.testing.assert_allclose(shown[:2], 1000 * points[[12, 14]], rtol=1e-6)
+    assert np.isnan(shown[2:]).all()  # after the end of the clip
+    assert with_keypoints(replace(take, clip="run_0"), clips, 1.0).keypoints is None
+
+
+def test_the_newest_policy_of_a_run_is_rolled_out_and_shown(arm_setup: Setup) -> None:
+    run, server = small_setups.trained(arm_setup), web.Server()
+    try:
+        page = RolloutPage(server, StudioConfig(run=str(run.path)))
+        assert not page.views
+        page._rolling.acquire()
+        page._roll_out()
+        page._look()
+        assert page._sources() == [str(run.path / NEWEST)]
+        assert page.takes[0].clip in arm_setup.clips.clip_name
+        assert page._slider.max == page.n_frames - 1 > 1
+        page._look()
+        assert len(page.views) == 1
     finally:
         server.stop()
 

@@ -544,7 +544,9 @@ class StudioConfig:
     rollouts: Any = ""
     """A mimic.rollouts file, or a list of these, shown next to each other."""
     run: str = ""
-    """Folder of a run: its learning curves, followed while it trains, and its rollouts.h5 where there is one."""
+    """Folder of a run: its learning curves, and the newest of its rollouts, followed while it trains."""
+    clips: str = ""
+    """A mimic.reference_clips file, whose recorded keypoints are shown; empty: that of the run, if it exists."""
     clip: Any = 0
     """Name or number of the clip, a list of these, or all: several are shown next to each other."""
     seed: int | None = None

@@ -80,22 +80,6 @@ class Calibration:
     """False when `calibration.max_rounds` ended it."""
 
 
-@dataclass(frozen=True)
-class Alternation:
-    """Current values of everything that calibration fits."""
-
-    sample: Observation
-    """The sampled frames, in the frame of the body."""
-    fit: Fit
-    offsets: Float[np.ndarray, "keypoint 3"]
-    T_body_recording: Similarity
-    robust_mm: Float[np.ndarray, " keypoint"]
-
-    def distances_mm(self, solver: PoseSolver) -> Float[np.ndarray, "frame keypoint"]:
-        """Return the distances between keypoints and markers."""
-        return distances_mm(solver, self.offsets, self.sample, self.fit.qpos)
-
-
 def calibrate(
     solver: PoseSolver,
     observation: Observation,
@@ -171,6 +155,22 @@ def calibrate(
 def offset_pull(solver: PoseSolver, config: CalibrationConfig) -> Float[np.ndarray, " keypoint"]:
     """Return the pull of each offset toward its initial one, in units of one observation a frame."""
     return ANCHOR + config.regularization * solver.body.regularize
+
+
+@dataclass(frozen=True)
+class Alternation:
+    """Current values of everything that calibration fits."""
+
+    sample: Observation
+    """The sampled frames, in the frame of the body."""
+    fit: Fit
+    offsets: Float[np.ndarray, "keypoint 3"]
+    T_body_recording: Similarity
+    robust_mm: Float[np.ndarray, " keypoint"]
+
+    def distances_mm(self, solver: PoseSolver) -> Float[np.ndarray, "frame keypoint"]:
+        """Return the distances between keypoints and markers."""
+        return distances_mm(solver, self.offsets, self.sample, self.fit.qpos)
 
 
 def objective(solver: PoseSolver, state: Alternation, importance: np.ndarray, pull: np.ndarray) -> float:

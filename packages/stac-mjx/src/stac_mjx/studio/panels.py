@@ -145,6 +145,10 @@ class Panels:
         with gui.add_folder("Model"):
             self._scale = gui.add_number("Scale", 1.0, min=1e-3, step=1e-3)
             self._when(self._scale, lambda: studio.change(lambda s: s.with_scale(float(self._scale.value))))
+            self._segments = gui.add_checkbox(
+                "Segments, in the fit", False, hint="one scale for both thighs, and so on"
+            )
+            self._when(self._segments, lambda: studio.change(lambda s: s.with_segment_scales(self._segments.value)))
             self._button("Fit the scale to the recording", lambda: studio.change(lambda s: s.scaled_to_recording()))
 
     def _align(self, frames: list[int]) -> None:
@@ -262,6 +266,7 @@ class Panels:
         self._set(self._up, config.up or "z")
         self._set(self._mode, config.mode)
         self._set(self._scale, session.config.body.scale)
+        self._set(self._segments, session.config.calibration.segments)
         place = ", ".join(f"{1000 * x:.2f}" for x in config.translation)
         turn = ", ".join(f"{x:.3f}" for x in config.rotation)
         rest = session.resting(self._studio.frame).error_mm
@@ -351,5 +356,6 @@ def _summary(solved: Solved, session: Session) -> str:
     return (
         f"{whole}: mean error <b>{figures['mean_error_mm']:.4f} mm</b>, rmse {figures['rmse_mm']:.4f} mm, "
         f"{figures['failed_frames']} failed, {figures['frames_at_limit']} with a joint at its limit"
+        + "".join(f"<br>{escape(k)}: scale {f['scale']} ± {f['std']}" for k, f in figures["segment_scales"].items())
         + "".join(f"<br>{escape(text)}" for text in figures["warnings"][:3])
     )

@@ -26,7 +26,7 @@ from stac_mjx.keypoints.alignment import IDENTITY, Similarity, prepared, procrus
 from stac_mjx.keypoints.keypoints import opposite
 from stac_mjx.plausibility import size_ratio
 from stac_mjx.records import thinned
-from stac_mjx.studio.suggestions import by_name, words
+from stac_mjx.studio.suggestions import by_name, paired_segments, words
 from stac_mjx.synthetic.reaches import mouse_arm_reaches
 
 FEWEST_PAIRS = 3
@@ -211,8 +211,16 @@ class Session:
             raise InputError(f"the recording is {ratio:.3g} times the size of the body; check the unit, and pair more")
         return self.with_scale(float(f"{self.config.body.scale * ratio:.4g}"))
 
+    def with_segment_scales(self, fitted: bool) -> Session:
+        """Have the fit find a scale for each group of segments, or not; without groups, those of `paired_segments`."""
+        groups = self.config.body.segments or (paired_segments(self.body.marker_body_names) if fitted else {})
+        session = self.with_body(replace(self.config.body, segments=groups))
+        return session._with_config(calibration=replace(self.config.calibration, segments=fitted))
+
     def aligned(self, frames: Sequence[int], *, with_scale: bool = False) -> Session:
-        """Lay the paired keypoints of some frames onto the body in its default pose."""
+        """Lay the paired keypoints of some frames onto the body in its default pose; its root must be fixed."""
+        if self.is_floating:
+            raise InputError("align: the root of this body follows the recording; it needs the right unit and up axis")
         chosen = self.matched
         weight = np.where(chosen.observed, 1.0, 0.0)[list(frames)]
         if (weight > 0).sum() < FEWEST_PAIRS:

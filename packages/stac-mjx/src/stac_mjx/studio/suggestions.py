@@ -20,12 +20,18 @@ _ALIKE = {
     "spine": "vertebra thorax torso lumbar chest",
     "back": "vertebra thorax torso lumbar",
     "chest": "thorax torso sternum",
+    "sternum": "sternum thorax chest torso",
+    "sacr": "pelvis sacrum lowerback root",
+    "asis": "pelvis hip root",
+    "psis": "pelvis hip root",
     "tailbase": "pelvis root",
     "hip": "pelvis femur coxa thigh",
     "thigh": "femur upper_leg",
     "shin": "tibia lower_leg shank",
+    "shank": "tibia shin lower_leg",
     "knee": "tibia shin shank lower_leg femur",
     "ankle": "foot tarsus lower_leg tibia",
+    "heel": "heel foot calcaneus",
     "foot": "foot toes metatarsus tarsus",
     "toe": "toes foot",
     "shoulder": "scapula humerus clavicle upper_arm",
@@ -58,7 +64,34 @@ def likeness(keypoint: str, body: str) -> float:
     return score + 0.05 * (side(keypoint) == side(body))
 
 
+def with_sides(names: Iterable[str]) -> dict[str, str]:
+    """Return names with the letter of a side set off, where the other side is there too: ``lfemur`` -> ``l_femur``."""
+    names, other = list(names), {"l": "r", "r": "l"}
+    known, out = {name.lower() for name in names}, {}
+    for name in names:
+        small = name.lower()
+        if other.get(small[:1], "?") + small[1:] in known:
+            out[name] = f"{name[0]}_{name[1:]}"
+        elif small[:-1] + other.get(small[-1:], "?") in known:
+            out[name] = f"{name[:-1]}_{name[-1]}"
+        else:
+            out[name] = name
+    return out
+
+
 def by_name(keypoints: Iterable[str], bodies: Sequence[str]) -> dict[str, str]:
     """Return the likeliest of the bodies for each keypoint; those without a likely one are left out."""
-    best = {name: max(bodies, key=lambda body, name=name: likeness(name, body)) for name in keypoints}
-    return {name: body for name, body in best.items() if likeness(name, body) >= LEAST}
+    sought, offered, out = with_sides(keypoints), with_sides(bodies), {}
+    for keypoint, name in sought.items():
+        score, best = max((likeness(name, offered[body]), -place) for place, body in enumerate(bodies))
+        if score >= LEAST:
+            out[keypoint] = bodies[-best]
+    return out
+
+
+def paired_segments(bodies: Iterable[str]) -> dict[str, list[str]]:
+    """Return groups of bodies whose names differ by their side: ``lfemur`` and ``rfemur`` are ``femur``."""
+    out: dict[str, list[str]] = {}
+    for body, name in with_sides(dict.fromkeys(bodies)).items():
+        out.setdefault("_".join(words(name)) or body, []).append(body)
+    return out

@@ -287,7 +287,9 @@ class Trainer:
         early = sum(ended[name] for name in causes)
         if early > 0.5 * totals.episodes and totals.episode_steps < _FEW_STEPS * totals.episodes:
             reason = max(causes, key=lambda name: ended[name])
-            broken[f"most episodes end within {_FEW_STEPS} control steps, most by {reason}"] = early
+            broken[
+                f"most episodes end within {_FEW_STEPS} control steps, most by {reason} (task.terminations.{reason})"
+            ] = early
         for what, count in broken.items():
             if what not in self._warned:
                 self._warned.add(what)

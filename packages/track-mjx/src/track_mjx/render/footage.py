@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -17,6 +18,8 @@ from track_mjx._common.mjcf import actuator_labels, compile_enclosed, qpos_label
 from track_mjx.clips import label_problems
 
 KIND = "mimic.rollouts"
+_PIECE = re.compile(r"(.*)\[(\d+):\d+\]")
+"""Name of a piece of a clip, as trainings cut them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,10 @@ class Footage:
     """Where a body was to go, in the world; None where nothing is stored."""
     followed: bool = True
     """Whether there is a reference."""
+    start_s: float = 0.0
+    """Time of the first state in the clip."""
+    keypoints: Float[np.ndarray, "state keypoint 3"] | None = None
+    """The animal's keypoints at the states, where they were asked for (`with_keypoints`); NaN where missing."""
 
 
 def read_footage(path: str | Path, clips: Sequence[int | str], seed: int | None) -> tuple[Body, list[Footage]]:
@@ -140,6 +147,7 @@ def _read_arrays(file: h5py.File, repeat: int | None) -> dict[str, np.ndarray]:
         "act": (n_clips, n_states, n_act),
         "valid": (n_clips, n_states - 1),
         "termination_reason": (n_clips,),
+        "clip_start_time": (n_clips,),
     }
     arrays = {"time": reading.read_numbers(reading.require(file, "state_time"), (None,)).astype(np.float64)}
     for name, shape in shapes.items():
@@ -170,4 +178,25 @@ def _footage(arrays: Mapping[str, np.ndarray], reasons: Sequence[str], clip: str
         ending=ending.replace("_", " "),
         goal=arrays["goal"][row] / unit_m if "goal" in arrays else None,
         followed=bool(np.isfinite(target).any()),
+        start_s=float(arrays["clip_start_time"][row]),
     )
+
+
+def with_keypoints(take: Footage, path: Path, unit_m: float) -> Footage:
+    """Return a rollout with the animal's keypoints of a clips file; as it is where the file lacks these or its clip.
+
+    Raises:
+        InputError, ContractError: if the file cannot be read.
+    """
+    piece = _PIECE.fullmatch(take.clip)
+    name, before = (piece[1], int(piece[2])) if piece else (take.clip, 0)
+    with reading.open_contract(path, "mimic.reference_clips") as file:
+        names, data = reading.read_strings(reading.require(file, "clip_name")), reading.find(file, "kp_data")
+        if name not in names or not isinstance(data, h5py.Dataset):
+            return take
+        row, rate_hz = names.index(name), reading.attribute(file, "rate_hz")
+        first, length = (int(reading.require(file, key)[row]) for key in ("clip_start", "clip_length"))
+        points = np.asarray(data[first : first + length], np.float64) / unit_m
+    frames = before + np.round((take.start_s + take.time) * rate_hz).astype(int)
+    shown = np.where((frames < length)[:, None, None], points[np.minimum(frames, length - 1)], np.nan)
+    return replace(take, keypoints=shown)

@@ -8,7 +8,9 @@ from pathlib import Path
 import mujoco
 import numpy as np
 from jaxtyping import Float
+from matplotlib.colors import to_rgb
 
+from track_mjx._common.figures import GREEN
 from track_mjx._common.mjcf import compile_enclosed
 from track_mjx._common.render import web
 from track_mjx._common.render.extent import Motion, measure, pose
@@ -18,7 +20,7 @@ from track_mjx.render.scene import GHOST, SLACK, TIGHT, muscles_of_tendons
 APART = np.array([0.8, 0.6, 0.0])
 """Direction from a rollout to the next one, to the right as pages open."""
 MOST_CONTACTS = 40
-_CONTACT = (0.1, 0.1, 0.1)
+_CONTACT, _KEYPOINT = (0.1, 0.1, 0.1), to_rgb(GREEN)
 _AROUND_MUSCLES = 0.4
 """Opacity of a body whose muscles are inside."""
 
@@ -43,6 +45,9 @@ class RolloutView:
             self._ghost = web.BodyView(server, f"{name}/ghost", copies, self._scale, opacity=ghost, rgb=GHOST)
         self._tendons = web.Lines(server, f"{name}/tendons", SLACK, 0.014)
         self._contacts = web.Balls(server, f"{name}/contacts", MOST_CONTACTS, 0.014, _CONTACT)
+        self._keypoints = None
+        if take.keypoints is not None:
+            self._keypoints = web.Balls(server, f"{name}/keypoints", take.keypoints.shape[1], 0.01, _KEYPOINT)
 
     def show(self, state: int) -> None:
         """Show a state; the last one after the end of the rollout."""
@@ -57,6 +62,14 @@ class RolloutView:
         self._tendons.show(self._in_scene(ends, origin), rgb)
         mujoco.mj_collision(self._model, self._data)
         self._contacts.show(self._in_scene(self._data.contact.pos.reshape(-1, 3), origin))
+        if self._keypoints is not None and self._take.keypoints is not None:
+            self._keypoints.show(self._in_scene(self._take.keypoints[state], origin))
+
+    def remove(self) -> None:
+        """Take the rollout out of the scene."""
+        for node in (self._body, self._ghost, self._tendons, self._contacts, self._keypoints):
+            if node is not None:
+                node.remove()
 
     def _paths(
         self, activation: Float[np.ndarray, " actuator"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,9 @@ from track_mjx._common.figures import CYCLE
 from track_mjx._common.mjcf import compile_enclosed
 from track_mjx._common.render import web
 from track_mjx._common.render.page import GO_TO, announce, cursor, listen, script, small, strip
+from track_mjx.api import load
 from track_mjx.config import StudioConfig
-from track_mjx.render.footage import Footage, read_footage
+from track_mjx.render.footage import Footage, read_footage, with_keypoints
 from track_mjx.render.render import wanted_clips
 from track_mjx.render.replay import RolloutView
 from track_mjx.runs.run_folder import RunFolder
@@ -25,6 +28,8 @@ from track_mjx.studio.curves import Curves, of_rollout, of_run
 PICTURE_S, LOOK_S = 0.04, 5.0
 """Time between two pictures while playing, and between two looks at a training."""
 MOST_CURVES = 12
+NEWEST = "rollouts_studio.h5"
+"""Rollouts of the newest policy, in the folder of a run."""
 
 
 class RolloutPage:
@@ -42,7 +47,7 @@ class RolloutPage:
         self.takes: list[Footage] = []
         self._curves: dict[str, Curves] = {}
         self._run = RunFolder.open(config.run) if config.run else None
-        self._read = 0.0
+        self._read, self._rolling = 0.0, threading.Lock()
         self._load()
         web.look_from(
             server, 0.5 * (len(self.views) - 1) * np.array([0.88, 0.66, 0.0]), 0.35 + 0.35 * max(len(self.views), 1)
@@ -54,30 +59,45 @@ class RolloutPage:
         if self._config.rollouts:
             given = self._config.rollouts
             return [given] if isinstance(given, str) else [str(one) for one in given]
-        newest = self._run.path / "rollouts.h5" if self._run else None
-        return [str(newest)] if newest is not None and newest.is_file() else []
+        folder = self._run.path if self._run else Path()
+        files = [path for path in (folder / name for name in ("rollouts.h5", NEWEST)) if self._run and path.is_file()]
+        return [str(max(files, key=lambda path: path.stat().st_mtime))] if files else []
 
     def _load(self) -> None:
         """Read rollouts and curves, as they are now."""
         self._read = time.time()
-        self._curves, self.takes, self.views = {}, [], []
+        self._curves, self.takes = {}, []
+        views, self.views = self.views, []
+        for view in views:
+            view.remove()
         if self._run is not None:
             self._curves |= {f"run: {one.title}": one for one in of_run(self._run.metrics())}
         for source in self._sources():
-            body, takes = read_footage(source, wanted_clips(self._config.clip), self._config.seed)
-            model = compile_enclosed(body.mjcf_xml, body.assets)
-            for take in takes:
-                place, label = (
-                    len(self.views),
-                    f"{take.clip}" if len(self._sources()) == 1 else f"{source}, {take.clip}",
-                )
-                self.views.append(
-                    RolloutView(self.server, f"/{place}", model, take, ghost=self._config.ghost, place=place)
-                )
-                self.takes.append(take)
-                self._curves |= {f"{label}: {one.title}": one for one in of_rollout(source, take, self._config.seed)}
-        if not self._curves and not self.views:
+            self._load_rollouts(source)
+        if not self._curves and not self.views and self._run is None:
             raise ConfigError("rollouts or run: set one, for example rollouts=run/rollouts.h5")
+
+    def _load_rollouts(self, source: str) -> None:
+        body, takes = read_footage(source, wanted_clips(self._config.clip), self._config.seed)
+        model = compile_enclosed(body.mjcf_xml, body.assets)
+        for take in takes:
+            place, label = len(self.views), f"{take.clip}" if len(self._sources()) == 1 else f"{source}, {take.clip}"
+            shown = self._with_keypoints(take, body.length_unit_m)
+            self.views.append(
+                RolloutView(self.server, f"/{place}", model, shown, ghost=self._config.ghost, place=place)
+            )
+            self.takes.append(take)
+            self._curves |= {f"{label}: {one.title}": one for one in of_rollout(source, take, self._config.seed)}
+
+    def _with_keypoints(self, take: Footage, unit_m: float) -> Footage:
+        """Return a rollout with the keypoints of the clips file that is named, or else of that of the run."""
+        path = Path(self._config.clips or (self._run.record().clips if self._run else "")).expanduser()
+        if not self._config.clips and not path.is_file():
+            return take
+        shown = with_keypoints(take, path, unit_m)
+        if shown.keypoints is None and self._config.clips:
+            raise ConfigError(f"clips={path}: has no clip {take.clip!r}")
+        return shown
 
     @property
     def n_frames(self) -> int:
@@ -113,15 +133,40 @@ class RolloutPage:
                 self._look()
 
     def _look(self) -> None:
-        """Read the run again, where it went on; a file that is being written is read the next time."""
-        self._read = time.time()
+        """Read the run again; a file that is being written is read the next time."""
         assert self._run is not None
         try:
-            self._curves |= {f"run: {one.title}": one for one in of_run(self._run.metrics())}
-        except UserError:
+            if any(Path(source).stat().st_mtime > self._read for source in self._sources()):
+                self._load()
+                self._slider.max = max(1, self.n_frames - 1)
+                self.go(self.frame)
+            else:
+                self._read = time.time()
+                self._curves |= {f"run: {one.title}": one for one in of_run(self._run.metrics())}
+        except (UserError, OSError) as error:
+            self._say(f"cannot be read now: {error}")
             return
-        self._choice.options = tuple(self._curves)
+        self._choice.options = tuple(self._curves) or ("-",)
         self._draw()
+
+    def roll_out(self) -> None:
+        """Roll out the newest policy of the run, in the background; `_look` shows it."""
+        if self._rolling.acquire(blocking=False):
+            threading.Thread(target=self._roll_out, daemon=True).start()
+
+    def _roll_out(self) -> None:
+        assert self._run is not None
+        self._say("rolling out the newest policy ...")
+        try:
+            load(self._run.path).roll_out(self._run.path / NEWEST, checkpoint="last", activations=False)
+            self._say("")
+        except UserError as error:
+            self._say(str(error))
+        finally:
+            self._rolling.release()
+
+    def _say(self, text: str) -> None:
+        self._message.content = small(escape(text)) if text else ""
 
     def _add_controls(self) -> None:
         gui = self.server.gui
@@ -136,6 +181,9 @@ class RolloutPage:
         play.on_click(lambda _: self.play())
         speed = gui.add_slider("Speed", min=0.01, max=1.0, step=0.01, initial_value=self.speed)
         self._when(speed, lambda: setattr(self, "speed", float(speed.value)))
+        self._message = gui.add_html("")
+        if self._run is not None:
+            gui.add_button("Roll out the newest policy").on_click(lambda _: self.roll_out())
         go_to = gui.add_text(GO_TO, "", hint="number of a state")
         self._when(go_to, lambda: go_to.value.strip().isdigit() and self.go(int(go_to.value)))
         gui.add_html(script())
