@@ -12,8 +12,9 @@ from stac import keypoint_files as files
 from stac.keypoint_files import NAMES, cell, movement, scores
 from stac_mjx._common.errors import InputError
 from stac_mjx._common.units import parse_unit
-from stac_mjx.config import KeypointsConfig
+from stac_mjx.config import FORMATS, KeypointsConfig
 from stac_mjx.keypoints import load_keypoints
+from stac_mjx.keypoints.formats.detect import FORMATS as READERS
 from stac_mjx.keypoints.formats.detect import detect
 from stac_mjx.keypoints.loading import read_file
 
@@ -34,6 +35,10 @@ def test_both_axis_orders_of_pred_give_the_same_record(tmp_path, write, axes):
     assert recording.names == NAMES
     assert (recording.unit, recording.rate_hz) == ("m", None)
     assert any("convention of DANNCE" in note for note in recording.notes)
+
+
+def test_every_format_can_be_chosen():
+    assert set(FORMATS) == {"auto", *READERS}
 
 
 def test_source_and_clip_are_named(tmp_path):

@@ -81,7 +81,7 @@ VERBS = {
         examples="stac-mjx render clips=results/clips.h5 clip=0 speed=0.1",
     ),
     "export": Verb(
-        "write clips for other programs: tables, OpenSim, TRC, NWB",
+        "write clips for other programs: tables, OpenSim, TRC, NWB, web pages",
         config="config:ExportConfig",
         run="cli:export",
         examples="stac-mjx export clips=results/clips.h5 out=exported\n"

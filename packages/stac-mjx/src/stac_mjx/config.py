@@ -13,7 +13,10 @@ from stac_mjx._common.nwb_session import NwbSession
 from stac_mjx._common.render.settings import FilmConfig, PageConfig
 from stac_mjx._common.settings import setting
 
-FORMATS = ("auto", "dannce", "nwb", "sleap", "anipose_csv", "dlc_csv", "stac", "clips")
+FORMATS = (
+    "auto", "dannce", "nwb", "sleap", "anipose_csv", "dlc_csv", "jarvis_csv", "numbers_csv", "c3d", "trc", "qualisys",
+    "stac", "clips",
+)  # fmt: skip
 ROOTS = ("keep", "free", "upright", "planar")
 AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
 UNITS = ("m", "dm", "cm", "mm", "um")
@@ -86,7 +89,8 @@ class KeypointsConfig:
     path: Any = None
     """File, list of files or glob; each file is a clip. Empty: the embedded reaches (body=mouse_arm only)."""
     format: str = setting("auto", choices=FORMATS)
-    """auto, dannce, nwb, sleap, anipose_csv, dlc_csv, stac or clips."""
+    """dannce, nwb, sleap, anipose_csv, dlc_csv, jarvis_csv, numbers_csv, c3d, trc, qualisys, stac or clips; auto: found
+    from the content of the file."""
     unit: str | None = setting(None, choices=UNITS)
     """Length unit of the numbers: m, dm, cm, mm or um. Overrides the file; empty: that of the file or its
     format."""

@@ -75,7 +75,7 @@ VERBS = {
         "track-mjx studio run=run",
     ),
     "export": Verb(
-        "write rollouts for other programs (tables, OpenSim, NWB), or a policy (ONNX, NumPy)",
+        "write rollouts for other programs (tables, OpenSim, NWB, web pages), or a policy (ONNX, NumPy)",
         config="config:ExportConfig",
         run="cli:export",
         examples="track-mjx export rollouts=run/rollouts.h5 out=exported\ntrack-mjx export run=run out=policy",
