@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from stac.bodies_for_tests import QUICK
 from stac_mjx.check import check_file, errors_in
-from stac_mjx.cli import main
+from stac_mjx.cli import closing_line, main
 from stac_mjx.records import read_clips, read_offsets
 
 
@@ -218,3 +218,9 @@ def test_fit_with_nothing_but_a_folder(tmp_path: Path) -> None:
     assert len(clips.clip_name) == 46
     assert set(clips.events) == {"reach_onset"}
     assert 1000 * np.nanmean(clips.residual) < 0.12
+
+
+def test_frames_without_keypoints_are_not_said_to_fail() -> None:
+    figures = {"frames": 9, "keypoints": 3, "mean_error_mm": 1.0, "rmse_mm": 2.0, "failed_frames": 5, "wall_s": 1.0}
+    line = closing_line(figures | {"solver_status": {"no_markers": 4}}, Path("out"))
+    assert "1 frame failed, 4 without keypoints" in line

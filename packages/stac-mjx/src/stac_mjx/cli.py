@@ -217,9 +217,11 @@ def _find_near_preset(body: BodyConfig) -> None:
 def closing_line(summary: dict, out: Path) -> str:
     """Return one line with the result of a fit."""
     frames, keypoints = counted(summary["frames"], "frame"), counted(summary["keypoints"], "keypoint")
+    empty = summary["solver_status"]["no_markers"]
+    failed = f"{counted(summary['failed_frames'] - empty, 'frame')} failed"
     return (
         f"{frames}, {keypoints}: mean error {summary['mean_error_mm']:.3f} mm, rmse {summary['rmse_mm']:.3f} mm, "
-        f"{counted(summary['failed_frames'], 'frame')} failed; {summary['wall_s']:.1f} s; results in {out}"
+        f"{failed}{f', {empty} without keypoints' if empty else ''}; {summary['wall_s']:.1f} s; results in {out}"
     )
 
 
