@@ -19,7 +19,6 @@ from stac_mjx.config import StudioConfig, WorkConfig
 from stac_mjx.studio.app import AUTOSAVE, Studio
 from stac_mjx.studio.serve import open_studio
 
-CURSORS = "Object.values(window.__viserTestpoints.uplots).map((one) => one.chart.cursor.idx)"
 GO_TO = "[...document.querySelectorAll('label')].some((one) => one.textContent === 'Go to')"
 
 
@@ -115,9 +114,6 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
         page.drawn()
         x, y = page.place_of("document.querySelector('.u-over')")
         click_until(page, (x + 20, y), lambda: studio.frame > 40)
-        for _ in range(2):
-            page.wait(f"{CURSORS}.includes({studio.frame})")
-            page.key("ArrowRight")
         page.picture(pictures / "fit.png")
         page.press("File")
         page.press("Save preset")
