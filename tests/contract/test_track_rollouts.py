@@ -18,7 +18,7 @@ from track.clip_files import write_clips
 from track.small_setups import write_rollouts
 from track_mjx.clips import read_clips
 from track_mjx.config import NetworkConfig
-from track_mjx.learning.setup import build
+from track_mjx.learning.setup import Setup, build
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +105,15 @@ def test_muscles_of_the_file_are_those_of_mujoco(mouse_arm: tuple[Path, mujoco.M
         )
 
 
+@pytest.fixture(scope="module")
+def falling(tmp_path_factory: pytest.TempPathFactory) -> Setup:
+    """The walker, whose episodes end early."""
+    return small_setups.walker(tmp_path_factory.mktemp("walker"), {"terminations": {"too_far": {"limit_m": 0.004}}})
+
+
 @pytest.mark.parametrize("seeds", [(), (3, 5)])
-def test_files_conform_also_where_rollouts_end_early(tmp_path: Path, seeds: tuple[int, ...]) -> None:
-    setup = small_setups.walker(tmp_path, {"terminations": {"too_far": {"limit_m": 0.004}}})
-    path = write_rollouts(setup, tmp_path / "rollouts.h5", seeds, clips=3)
+def test_files_conform_also_where_rollouts_end_early(falling: Setup, tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    path = write_rollouts(falling, tmp_path / "rollouts.h5", seeds, clips=3)
     assert_conforms(path)
     found = read_rollouts(path)
     assert found.seeds == seeds
@@ -117,3 +122,47 @@ def test_files_conform_also_where_rollouts_end_early(tmp_path: Path, seeds: tupl
         assert file["terminated"][()].sum() == 3 * max(1, len(seeds)), "each ended early, once"
         assert set(json.loads(file.attrs["end_effectors"])) == {"foot_L", "foot_R"}
         assert {"foot_L", "foot_R"} <= set(file["contact"])
+
+
+@pytest.mark.parametrize(("seeds", "whole"), [((), False), ((3, 5), False), ((3, 5), True)])
+def test_pieces_give_the_same_file(falling: Setup, tmp_path: Path, seeds: tuple[int, ...], whole: bool) -> None:
+    """Rollouts end within pieces, at their borders, and long before the last one; clips have 29 to 49 frames."""
+    first, second = (
+        write_rollouts(falling, tmp_path / f"{size}.h5", seeds, clips=3, size=size, whole=whole) for size in (None, 5)
+    )
+    assert_conforms(second)
+    assert content(first) == content(second)
+
+
+def content(path: Path) -> dict[str, Any]:
+    """Values, types and attributes of all data sets."""
+    found: dict[str, Any] = {}
+
+    def note(name: str, data: Any) -> None:
+        if isinstance(data, h5py.Dataset):
+            values: Any = data[()]
+            own = {key: repr(value) for key, value in data.attrs.items() if not key.endswith("_LIST")}
+            found[name] = data.dtype, repr(values) if data.dtype == object else values.tobytes(), data.shape, own
+
+    with h5py.File(path) as file:
+        file.visititems(note)
+    return found
+
+
+def test_rollouts_of_whole_clips_hold_every_episode(falling: Setup, tmp_path: Path) -> None:
+    """Where an episode ends, the next state is the reference; nothing is left out, and nothing is terminated."""
+    path = write_rollouts(falling, tmp_path / "whole.h5", (3, 5), clips=3, size=7, whole=True, deviation_mm=3.0)
+    with h5py.File(path) as opened:
+        file: Any = opened
+        ended, valid, qpos, target = (file[name][()] for name in ("ended_by", "valid", "qpos", "qpos_ref"))
+        reasons = file["ended_by"].attrs["flag_meanings"].split()
+        assert file.attrs["deviation_mm"] == 3.0
+        assert not file["terminated"][()].any()
+        assert not file["termination_reason"][()].any()
+        lengths = np.asarray(falling.reference.length)[:3] - 1
+    assert valid.sum(-1).tolist() == [lengths.tolist()] * 2
+    assert {reasons[i] for i in np.unique(ended)} >= {"clip_end", "deviation"}
+    for seed, clip, step in np.argwhere(ended > 0):
+        if step + 1 < lengths[clip]:
+            assert qpos[seed, clip, step + 1] == pytest.approx(target[seed, clip, step + 1], abs=1e-6)
+    assert (ended[:, :, 14:] > 0).sum() > 6, "also in later pieces"

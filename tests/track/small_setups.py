@@ -25,7 +25,7 @@ from track_mjx.config import (
 from track_mjx.learning.setup import Setup, build, split
 from track_mjx.learning.trainer import Trainer
 from track_mjx.physics.fields import PhysicsState, zero_physics
-from track_mjx.policy.play import Player
+from track_mjx.policy.play import Player, realignment
 from track_mjx.policy.policy import Policy
 from track_mjx.rollouts import writing
 from track_mjx.rollouts.writing import Origin
@@ -154,11 +154,18 @@ def step_at(setup: Setup, row: int = 7, n: int = 2, **fields: Any) -> Step:
     return setup.task.context(setup.reference, physics_at(setup, row, n, **fields), episode_at(setup, 0, row, n), still)
 
 
-def write_rollouts(setup: Setup, path: Path, seeds: tuple[int, ...] = (), clips: int = 2) -> Path:
-    """Play some clips with an untrained policy and write them."""
+def write_rollouts(
+    setup: Setup, path: Path, seeds: tuple[int, ...] = (), clips: int = 2, size: int | None = None, **settings: Any
+) -> Path:
+    """Play some clips with an untrained policy and write them, in pieces of `size` steps."""
     player = Player(setup.task, setup.networks, setup.engine(all_fields=True))
+    player.piece = size
     reference, cases = setup.on_device(setup.followed), setup.task.cases(setup.followed, range(clips))
-    played = [player.play(untrained(setup), reference, cases, seed=seed, record=True) for seed in seeds or (None,)]
-    played_with = RolloutConfig(seeds=list(seeds or (0,)), deterministic=not seeds)
-    writing.write_rollouts(path, setup, cases, played, played_with, Origin(player.engine.name, 0, "0" * 64))
+    config = RolloutConfig(seeds=list(seeds or (0,)), deterministic=not seeds, **settings)
+    realign = realignment(setup.task, config.deviation_mm) if config.whole else None
+    passes = (
+        player.pieces(untrained(setup), reference, cases, seed=seed, record=True, realign=realign)
+        for seed in seeds or (None,)
+    )
+    writing.write_rollouts(path, setup, cases, passes, config, Origin(player.engine.name, 0, "0" * 64))
     return path

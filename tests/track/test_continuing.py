@@ -174,15 +174,17 @@ def test_the_handler_of_a_scheduler_is_called_after_everything_was_saved(name: s
 
 
 def test_nothing_is_evaluated_once_a_signal_came(tmp_path: Path) -> None:
-    """The signal comes during an evaluation of long clips: it ends within a step, and the next update is saved."""
+    """A signal during an evaluation of long clips ends it within a step; what was learned is saved before and after."""
     setup = arm(tmp_path, clips={"lengths": (4000, 4000)})
-    setup.config.run.evaluate_s, setup.config.run.steps = None, 10**9
+    setup.config.run.evaluate_s, setup.config.run.steps, setup.config.run.checkpoint_every = None, 10**9, 1
     run, flag = trainer(setup), threading.Event()
     calls: list[int] = []
+    saved: list[list[int]] = []
     play = run.player.play
 
     def noted(*given: Any, **options: Any) -> Any:
         watch = run.player.watch
+        saved.append(run.folder.checkpoints.steps())
 
         def count(done: int, of: int) -> bool:
             calls.append(done)
@@ -196,7 +198,8 @@ def test_nothing_is_evaluated_once_a_signal_came(tmp_path: Path) -> None:
     setup.config.run.evaluate_every_s = 1e-9
     run.run(flag.is_set)
     assert calls == [1]
-    assert run.folder.checkpoints.steps() == [160], "after the update that began meanwhile"
+    assert saved == [[80]], "saved before the evaluation begins"
+    assert run.folder.checkpoints.steps() == [80, 160], "and after the update that began meanwhile"
     assert "eval/train/reward" not in run.folder.metrics()[-1]
 
 

@@ -14,8 +14,9 @@ from track.small_setups import ARM_TASK, arm, untrained
 from track_mjx.learning.collect import Collector
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.networks import Networks
-from track_mjx.policy.play import Player, Rollout
+from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Acting, Policy
+from track_mjx.policy.tape import Rollout
 from track_mjx.task.registry import reward
 from track_mjx.task.step import NON_FINITE, Step
 

@@ -20,7 +20,8 @@ from track_mjx.clips import read_clips
 from track_mjx.evaluation.survival import episodes_of
 from track_mjx.learning.setup import Setup, build
 from track_mjx.policy.metrics import interval_over_clips
-from track_mjx.policy.play import Player, Realignment, Rollout, reasons_of
+from track_mjx.policy.play import Player, Realignment, reasons_of
+from track_mjx.policy.tape import Rollout
 from track_mjx.task.parts import parts_of
 
 FIGURES = ("survival", "error_per_clip", "error_per_region", "error_over_time", "reward_terms")

@@ -83,7 +83,7 @@ def test_large_counts_of_steps_are_whole(tmp_path: Path) -> None:
     step, flat = folder.checkpoints.load("last")
     assert flat["steps"].dtype == np.int64
     flat["steps"] = flat["steps"] + 2**40
-    folder.checkpoints.save(step + 2**40, flat, None)
+    folder.checkpoints.save(step + 2**40, flat)
     found, again = folder.checkpoints.load("last")
     assert found == step + 2**40
     assert int(flatten(again)["steps"]) == step + 2**40

@@ -246,7 +246,9 @@ def test_checkpoints_keep_the_best_and_the_latest(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no complete checkpoint"):
         store.load("best")
     for step, score in ((10, 0.5), (20, 0.9), (30, None), (40, 0.7), (50, 0.8)):
-        store.save(step, {"step": np.int64(step), "empty": np.zeros((3, 0))}, score)
+        store.save(step, {"step": np.int64(step), "empty": np.zeros((3, 0))})
+        if score is not None:
+            store.judge(step, score)
     assert store.steps() == [20, 40, 50]
     assert store.load("best")[0] == 20
     assert store.load("last")[0] == 50
@@ -260,11 +262,13 @@ def test_checkpoints_keep_the_best_and_the_latest(tmp_path: Path) -> None:
 def test_a_score_that_is_not_finite_never_blocks_a_later_best(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path / "checkpoints")
     for step, score in ((10, np.nan), (20, np.inf), (30, 0.1), (40, np.nan)):
-        store.save(step, {"step": np.int64(step)}, score)
+        store.save(step, {"step": np.int64(step)})
+        store.judge(step, score)
     assert store.best() == (30, 0.1)
     (tmp_path / "checkpoints" / "best.json").write_text('{"step": 30, "score": NaN}')
     assert store.best() is None, "as earlier versions wrote it"
-    store.save(50, {"step": np.int64(50)}, -0.5)
+    store.save(50, {"step": np.int64(50)})
+    store.judge(50, -0.5)
     assert store.best() == (50, -0.5)
 
 

@@ -488,6 +488,11 @@ class RolloutConfig(PlayedRun):
 
     clip_set: str = setting("all", choices=("train", "test", "all"))
     """train, test or all."""
+    whole: bool = False
+    """Follow every clip to its end: where an episode ends, the next one begins on the reference. Clips of another file
+    are not cut to task.clip_s."""
+    deviation_mm: float | None = setting(None, gt=0)
+    """With whole: episodes also end where the bodies reported are, on average, farther from the reference, mm."""
     seeds: list[int] = setting([0], ge=0)
     """Seeds; several repeat every clip."""
     deterministic: bool = True

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from track_mjx._common.errors import ConfigError
 from track_mjx._common.files import output_folder, write_json
 from track_mjx.config import EvaluateConfig
 from track_mjx.evaluation import tables
@@ -17,7 +16,7 @@ from track_mjx.evaluation.assessed import Assessed
 from track_mjx.evaluation.cases import assess_cases
 from track_mjx.learning.setup import Setup, load_policy, open_setup, sets_of
 from track_mjx.policy.metrics import interval_over_clips, summary
-from track_mjx.policy.play import Player, Realignment, reasons_of
+from track_mjx.policy.play import Player, realignment, reasons_of
 from track_mjx.policy.policy import Policy
 from track_mjx.runs.run_folder import RunFolder
 
@@ -35,8 +34,8 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
         folder, folder.config(config.engine, config.terrain_seed), config.clips, whole=config.whole
     )
     sets = sets_of(setup, train, test, config.clip_set)
-    if config.deviation_mm is not None and not setup.task.follows_reference:
-        raise ConfigError(f"deviation_mm: the task of the run, {setup.config.task.kind}, follows no reference")
+    if config.deviation_mm is not None:
+        realignment(setup.task, config.deviation_mm)
     step, policy = load_policy(folder, setup, config.checkpoint)
     target = output_folder(str(out), "evaluation")
     player = setup.player()
@@ -71,19 +70,18 @@ def _imitation(
     """Play clips as they are followed, and once more realigned; write tables and figures; return the numbers by set."""
     from track_mjx.evaluation.figures import draw_all
 
-    limit = None if config.deviation_mm is None else config.deviation_mm * 1e-3
+    rule = realignment(setup.task, config.deviation_mm)
     clips, followed = tuple(sets["all"]), setup.on_device(setup.followed)
     played = realigned = player.play(policy, followed, np.asarray(clips))
     rows = {name: [clips.index(clip) for clip in chosen] for name, chosen in sets.items() if chosen}
     assessed = Assessed(setup, played, realigned, clips, rows)
-    if played.ended_by.any() or limit is not None:
-        rule = Realignment(limit, tuple(assessed.parts.reported))
+    if played.ended_by.any() or rule.limit_m is not None:
         assessed = replace(assessed, realigned=player.play(policy, followed, np.asarray(clips), realign=rule))
     numbers = {name: set_numbers(assessed, name) for name in rows}
     tables.write_all(assessed, folder)
     draw_all(assessed, numbers, folder)
     return numbers, {
-        "ends_by": [*reasons_of(setup.task)[1 : None if limit is not None else -1]],
+        "ends_by": [*reasons_of(setup.task)[1 : None if rule.limit_m is not None else -1]],
         "deviation_mm": config.deviation_mm,
         "not_finite": {name: count for name, count in assessed.realigned.broken.items() if count},
     }

@@ -11,7 +11,7 @@ import numpy as np
 from track_mjx._common.survival import Survival
 from track_mjx.evaluation.survival import Episodes, episodes_of, survival
 from track_mjx.learning.setup import Setup
-from track_mjx.policy.play import Rollout
+from track_mjx.policy.tape import Rollout
 from track_mjx.task.imitation import Imitation
 from track_mjx.task.parts import Parts
 

@@ -16,8 +16,9 @@ from track_mjx._common.files import write_table
 from track_mjx.config import EvaluateConfig
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.metrics import case_numbers, ending, summary
-from track_mjx.policy.play import Player, Rollout
+from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy
+from track_mjx.policy.tape import Rollout
 from track_mjx.runs.curves import title_of
 
 FAST_HZ = 10.0

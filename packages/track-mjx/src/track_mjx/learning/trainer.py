@@ -1,4 +1,4 @@
-"""Training: collect, learn, log, evaluate, save; and resuming exactly from a checkpoint.
+"""Training: collect, learn, log, save, evaluate; and resuming exactly from a checkpoint.
 
 Randomness of iteration i comes from (seed, i) alone, so a resumed run draws what it would have drawn. A checkpoint is
 made right after a line of metrics, so that a resumed run leaves no gap in the metrics and repeats none.
@@ -220,17 +220,21 @@ class Trainer:
         run, now = self.config.run, time.monotonic()
         due = run.evaluate_every_s > 0 and now - self._evaluated_at >= run.evaluate_every_s
         evaluated, saved = self.devices.chiefs(final or due, final or self._checkpoint_due(due))
-        best = None
-        evaluation = self.evaluate(stop) if evaluated and self.devices.chief else {}
-        if evaluation:
-            best = self._score(evaluation)
-            line |= {f"eval/{key}/{name}": v for key, group in evaluation.items() for name, v in group.items()}
-            self._evaluated_at = time.monotonic()
         if self.devices.chief:
             self.folder.add_metrics(line)
-            self.report(line)
-        if saved:
-            self.save(best)
+        if saved:  # before the evaluation, which may take minutes: a job that is killed meanwhile loses nothing
+            self.save()
+        if not self.devices.chief:
+            return
+        evaluation = self.evaluate(stop) if evaluated else {}
+        if evaluation:
+            line |= {f"eval/{key}/{name}": v for key, group in evaluation.items() for name, v in group.items()}
+            self.folder.extend_metrics(line)
+            self._evaluated_at = time.monotonic()
+            best = self._score(evaluation)
+            if saved and best is not None:
+                self.folder.checkpoints.judge(self.progress.steps, best)
+        self.report(line)
 
     def _score(self, evaluation: Mapping[str, Mapping[str, Any]]) -> float | None:
         """Return the score on held-out clips, else on train clips; None, with a warning, if it is not finite."""
@@ -330,11 +334,11 @@ class Trainer:
         text = json.dumps([physics, asdict(config.arena), clips])
         return np.frombuffer(hashlib.sha256(text.encode()).digest()[:8], np.int64)
 
-    def save(self, best: float | None = None) -> None:
-        """Make a checkpoint; `best` is its score, where it was evaluated."""
+    def save(self) -> None:
+        """Make a checkpoint."""
         state = self.state()
         if self.devices.chief:
-            self.folder.checkpoints.save(self.progress.steps, state, best)
+            self.folder.checkpoints.save(self.progress.steps, state)
         self._saved_at = time.monotonic()
 
     def resume(self) -> None:

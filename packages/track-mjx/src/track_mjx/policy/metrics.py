@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from track_mjx.policy.play import Rollout, reasons_of
+from track_mjx.policy.play import reasons_of
+from track_mjx.policy.tape import Rollout
 from track_mjx.task.task import Task
 
 

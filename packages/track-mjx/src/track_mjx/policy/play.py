@@ -6,76 +6,25 @@ ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array
 
+from track_mjx._common.errors import ConfigError
 from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks, PolicyOutput
 from track_mjx.policy.perturbation import Perturbation
 from track_mjx.policy.policy import Held, Policy, act
+from track_mjx.policy.tape import PlayedStep, Rollout, Tape
+from track_mjx.task.imitation import Imitation
 from track_mjx.task.reference import Reference
 from track_mjx.task.step import NON_FINITE, EpisodeState, Observation, StepResult
 from track_mjx.task.task import Cases, Task, choose
-
-
-class PlayedStep(NamedTuple):
-    """One control step of all clips."""
-
-    result: StepResult
-    measured: dict[str, AnyArray]
-    """See `Task.measure`."""
-
-
-class Recording(NamedTuple):
-    """Physics and what the policy computed, for rollout files."""
-
-    states: PhysicsState
-    """States 0..T: each (clip, state, ...)."""
-    ctrl: np.ndarray
-    """(clip, step, actuator)."""
-    action: np.ndarray
-    """(clip, step, actuator)."""
-    output: PolicyOutput
-    """Each (clip, step, ...)."""
-
-
-class Rollout(NamedTuple):
-    """Clips that were played; (clip, step, ...). Values where `valid` is False have no meaning."""
-
-    valid: np.ndarray
-    """The step was taken and led to a finite state."""
-    terminated: np.ndarray
-    """The step ended the episode early."""
-    ended_by: np.ndarray
-    """(clip, step) what ended an episode in this step, an index into `reasons_of`; 0: nothing."""
-    reason: np.ndarray
-    """(clip,) what ended the first episode of each clip; 0: the end of the clip."""
-    reward: np.ndarray
-    """Sum of the weighted terms."""
-    metrics: dict[str, np.ndarray]
-    """Every reward and cost term, unweighted, by name."""
-    measured: dict[str, np.ndarray]
-    """Quantities of the task after the step, by name, each (clip, step, ...); see `Task.measure`."""
-    broken: dict[str, int]
-    """Steps in which the state (``state``) or a term was not finite, by name."""
-    recording: Recording | None
-    """None unless `record` was set."""
-
-    def rows(self, rows: list[int]) -> Rollout:
-        """Return some of the clips, without recording."""
-
-        def chosen(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {name: chosen(item) for name, item in value.items()}
-            return value[rows] if isinstance(value, np.ndarray) else value
-
-        return Rollout(*map(chosen, self._replace(recording=None)))
 
 
 @dataclass(frozen=True)
@@ -94,48 +43,15 @@ def reasons_of(task: Task) -> tuple[str, ...]:
     return (*task.reasons, "deviation")
 
 
-class _Tape:
-    """The steps of a rollout, in arrays (clip, step, ...) that are allocated once; steps not taken stay 0."""
+def realignment(task: Task, deviation_mm: float | None) -> Realignment:
+    """Re-align by the terminations of a task, and where the bodies that it reports are farther away than a limit.
 
-    def __init__(self, n_clips: int, n_steps: int) -> None:
-        self.shape = n_clips, n_steps
-        self.valid, self.terminated = np.zeros(self.shape, bool), np.zeros(self.shape, bool)
-        self.ended_by, self.reason = np.zeros(self.shape, np.uint8), np.zeros(n_clips, np.uint8)
-        self.broken: dict[str, int] = {}
-        self._arrays: dict[str, Any] = {}
-
-    def add(self, i: int, taken: np.ndarray, ended_by: np.ndarray, step: PlayedStep) -> None:
-        """Set step `i`. A non-finite step is invalid; the previous one becomes terminal."""
-        broken, stopped = step.result.reason == NON_FINITE, ended_by > 0
-        self.terminated[:, max(0, i - 1)] |= stopped & broken & (i > 0)
-        self.valid[:, i], self.terminated[:, i], self.ended_by[:, i] = taken & ~broken, stopped & ~broken, ended_by
-        self.reason = np.where(self.reason > 0, self.reason, ended_by)
-        for name, bad in step.result.broken.items():
-            self.broken[name] = self.broken.get(name, 0) + int((np.asarray(bad) & taken).sum())
-        self.put("steps", i, (step.result.reward, step.result.metrics, step.measured))
-
-    def put(self, name: str, i: int, tree: Any, further: int = 0) -> None:
-        """Store records (clip, ...) at place `i` of arrays that are `further` longer than the steps."""
-        n_clips, n_steps = self.shape
-        if name not in self._arrays:
-            shape = (n_clips, n_steps + further)
-            self._arrays[name] = jax.tree.map(lambda x: np.zeros((*shape, *x.shape[1:]), x.dtype), tree)
-        for whole, part in zip(jax.tree.leaves(self._arrays[name]), jax.tree.leaves(tree), strict=True):
-            whole[:, i] = part
-
-    def rollout(self) -> Rollout:
-        """Return all steps."""
-        kept = self._arrays
-        recording = Recording(kept["states"], *kept["acts"]) if "acts" in kept else None
-        return Rollout(
-            self.valid,
-            self.terminated,
-            self.ended_by,
-            self.reason,
-            *kept["steps"],
-            broken=self.broken,
-            recording=recording,
-        )
+    Raises:
+        ConfigError: when the task follows no reference.
+    """
+    if not isinstance(task, Imitation):
+        raise ConfigError(f"whole, deviation_mm: the task of the run, {task.config.kind}, follows no reference")
+    return Realignment(None if deviation_mm is None else deviation_mm * 1e-3, tuple(task.parts.reported))
 
 
 class Player:
@@ -155,6 +71,8 @@ class Player:
         """Called after each step with the number of steps taken and their total; False ends the playing."""
         self.perturbation: Perturbation | None = None
         """What disturbs body and senses; set before the first step."""
+        self.piece: int | None = None
+        """Control steps of a piece of a rollout, of which the last one may have one more; None: all are in one."""
         self._step = ControlStep(task, engine, self._decide, self._finish)
         self._start = jax.jit(task.start_at)
         self._states: dict[int, Any] = {}
@@ -169,7 +87,21 @@ class Player:
         record: bool = False,
         realign: Realignment | None = None,
     ) -> Rollout:
-        """Play episodes from the first frame of clips.
+        """Play episodes from the first frame of clips; see `pieces`."""
+        (whole,) = self.pieces(policy, reference, cases, seed=seed, record=record, realign=realign)
+        return whole
+
+    def pieces(
+        self,
+        policy: Policy,
+        reference: Reference,
+        cases: AnyArray | Cases,
+        *,
+        seed: int | None = None,
+        record: bool = False,
+        realign: Realignment | None = None,
+    ) -> Iterator[Rollout]:
+        """Play episodes from the first frame of clips, and yield their records; a piece is valid until the next one.
 
         Args:
             policy: parameters and statistics.
@@ -177,13 +109,14 @@ class Player:
             cases: the episodes, or numbers of the clips that they start on.
             seed: of sampled intentions and actions; None: the policy uses its means.
             record: keep states and what the policy computed.
-            realign: continue to the end of every clip, in a new episode where one ended early; None: stop there.
+            realign: continue to the end of every clip, in a new episode where one ended early; None: stop there. What
+                is recorded ends with a state that is not finite all the same.
         """
         clips, goals = (cases.clip, cases.goal) if isinstance(cases, Cases) else (np.asarray(cases, np.int32), None)
         n_steps = self.task.n_steps(reference, clips)
         episode, start = self._start(reference, clips, np.zeros_like(clips), None, goals)
         state = self._begin(len(clips), start)
-        running, tape = np.ones(len(clips), bool), _Tape(len(clips), int(n_steps.max()))
+        running, tape = np.ones(len(clips), bool), Tape(len(clips), int(n_steps.max()), self.piece)
         if record:
             tape.put("states", 0, self.engine.read(state), 1)
         held = None
@@ -200,8 +133,8 @@ class Player:
             taken = running & (i < n_steps)
             ended_by = np.where(taken, _ended_by(self.task, outcome, realign), 0).astype(np.uint8)
             tape.add(i, taken, ended_by, outcome)
-            if realign is None:
-                running = running & (ended_by == 0)
+            if realign is None or record:
+                running = running & (ended_by == 0 if realign is None else ended_by != NON_FINITE)
             done = not (self.watch(i + 1, int(n_steps.max())) and (running & (i + 1 < n_steps)).any())
             restart = (ended_by > 0) if realign is not None else outcome.result.reason == NON_FINITE
             if restart.any() and not done:
@@ -209,9 +142,10 @@ class Player:
             if record:
                 tape.put("acts", i, (ctrl, chosen.action, chosen.details))
                 tape.put("states", i + 1, self.engine.read(state), 1)
+            yield from tape.full(i)
             if done:
                 break
-        return tape.rollout()
+        yield from tape.rest()
 
     def _restart(
         self, reference: Reference, state: Any, episode: EpisodeState, which: np.ndarray

@@ -1,4 +1,7 @@
-"""The data sets of a rollouts file (mimic.rollouts, docs/schema/rollouts.md) by path; what was not reached is NaN."""
+"""The data sets of a rollouts file (mimic.rollouts, docs/schema/rollouts.md) by path, for all steps or a piece of them.
+
+What was not reached is NaN.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ from track_mjx._common.mjcf import (
 )
 from track_mjx.config import RolloutConfig
 from track_mjx.learning.setup import Setup
-from track_mjx.policy.play import Recording, Rollout
+from track_mjx.policy.play import reasons_of
+from track_mjx.policy.tape import Recording, Rollout
+from track_mjx.task.step import NON_FINITE
 from track_mjx.task.task import Cases
 
 Values = dict[str, Any]
@@ -32,18 +37,15 @@ _WXYZ = {"quaternion_order": "wxyz"}
 
 
 def variables(setup: Setup, cases: Cases, rollout: Rollout, config: RolloutConfig) -> Values:
-    """Return the data sets of a pass over some episodes; of several passes, all arrays have a leading axis of seeds."""
+    """Return the data sets of episodes, or of a piece of them: from the state before its first step on."""
     recording, valid = rollout.recording, rollout.valid
     assert recording is not None
-    states = np.concatenate([np.ones_like(valid[..., :1]), valid], axis=-1)
-    reasons = setup.task.reasons
-    flags = {"flag_values": np.arange(len(reasons), dtype=np.uint8), "flag_meanings": " ".join(reasons)}
+    states = np.concatenate([np.ones_like(valid[:, :1]), valid], axis=1)
     return {
-        **scales(setup, valid.shape[-1]),
         **clip_names(setup, cases),
-        "clip_start_time": np.zeros(valid.shape[:-1]),
-        "termination_reason": Variable(rollout.reason, flags),
-        **state_values(setup, cases.clip, recording, states),
+        "clip_start_time": np.zeros(len(valid)),
+        **end_values(setup, rollout, config),
+        **state_values(setup, cases.clip, rollout.first, recording, states),
         **step_values(setup, rollout, recording, valid),
         **network_values(setup, recording, valid, config),
         **contacts(setup, recording, valid),
@@ -81,13 +83,30 @@ def blanked(values: Any, valid: np.ndarray) -> np.ndarray:
     return np.where(mask, values, np.float32(np.nan)).astype(np.float32, copy=False)
 
 
-def state_values(setup: Setup, clips: Int[np.ndarray, " case"], recording: Recording, valid: np.ndarray) -> Values:
-    """Pose, velocity and muscles in states 0..T."""
+def end_values(setup: Setup, rollout: Rollout, config: RolloutConfig) -> Values:
+    """Where and why rollouts end, and with `whole` the episodes within them; a piece says nothing of ends elsewhere."""
+    reasons = reasons_of(setup.task)[: None if config.whole else -1]
+    flags = {"flag_values": np.arange(len(reasons), dtype=np.uint8), "flag_meanings": " ".join(reasons)}
+    if not config.whole:
+        return {"terminated": rollout.terminated, "termination_reason": Variable(rollout.reason, flags)}
+    ended = np.where(rollout.valid, rollout.ended_by, 0).astype(np.uint8)
+    broken = (rollout.ended_by == NON_FINITE).any(1)
+    return {
+        "ended_by": Variable(ended, flags),
+        "terminated": rollout.terminated & (ended == 0),
+        "termination_reason": Variable(np.where(broken, NON_FINITE, 0).astype(np.uint8), flags),
+    }
+
+
+def state_values(
+    setup: Setup, clips: Int[np.ndarray, " case"], first: int, recording: Recording, valid: np.ndarray
+) -> Values:
+    """Pose, velocity and muscles in the states from `first` on."""
     body, unit, states = setup.task.body, setup.clips.length_unit_m, recording.states
     reference = setup.followed
     rows = np.stack([
         np.asarray(reference.start)[clip]
-        + np.minimum(np.arange(valid.shape[-1]), np.asarray(reference.length)[clip] - 1)
+        + np.minimum(first + np.arange(valid.shape[1]), np.asarray(reference.length)[clip] - 1)
         for clip in clips
     ])  # fmt: skip
     asked = np.broadcast_to(np.asarray(reference.qpos)[rows], states.qpos.shape)
@@ -116,12 +135,12 @@ def state_values(setup: Setup, clips: Int[np.ndarray, " case"], recording: Recor
 
 
 def step_values(setup: Setup, rollout: Rollout, recording: Recording, valid: np.ndarray) -> Values:
-    """Controls, forces, reward and its terms in steps 0..T-1.
+    """Controls, forces, reward and its terms in each step.
 
     Controls have no unit in MuJoCo: their meaning depends on each actuator.
     """
     task = setup.task
-    force = np.asarray(recording.states.actuator_force)[..., 1:, :]
+    force = np.asarray(recording.states.actuator_force)[:, 1:]
     metrics = np.stack([rollout.metrics[name] for name in task.metric_names], axis=-1)
     units = actuator_force_units(task.body.model, setup.clips.length_unit_m, setup.config.arena.mass_unit)
     return {
@@ -131,7 +150,6 @@ def step_values(setup: Setup, rollout: Rollout, recording: Recording, valid: np.
         "reward": blanked(rollout.reward, valid),
         "metrics": blanked(metrics, valid),
         "metric_weight": np.asarray(task.metric_weights, np.float32),
-        "terminated": rollout.terminated,
         "valid": valid,
     }
 
@@ -153,7 +171,7 @@ def network_values(setup: Setup, recording: Recording, valid: np.ndarray, config
 
 def contacts(setup: Setup, recording: Recording, valid: np.ndarray) -> Values:
     """Which end effectors touched the world in each step."""
-    sensors = np.asarray(recording.states.sensordata)[..., 1:, :]
+    sensors = np.asarray(recording.states.sensordata)[:, 1:]
     return {
         f"contact/{name}": (sensors[..., columns] > 0).any(-1) & valid
         for name, columns in setup.task.body.contact_columns.items()

@@ -118,10 +118,9 @@ class Checkpoints:
             return None
         return (step, score) if step in self.steps() and math.isfinite(score) else None
 
-    def save(self, step: int, tree: Any, score: float | None = None) -> None:
-        """Write a checkpoint, note whether it is the best, and remove those no longer kept."""
+    def save(self, step: int, tree: Any) -> None:
+        """Write a checkpoint, and remove those no longer kept."""
         flat = {name: leaf for name, leaf in flatten(tree).items() if leaf.size}
-        best = self.best()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             # on a disk that fills up, threads of Orbax print tracebacks past every handler
@@ -136,8 +135,16 @@ class Checkpoints:
                 raise output_error(self.path(step), error) from error
             why = "the disk is full" if "RESOURCE_EXHAUSTED" in str(error) else " ".join(str(error).split())[:200]
             raise OutputError(f"{self.path(step)}: cannot be written: {why}") from error
-        if score is not None and math.isfinite(score) and (best is None or score > best[1]):
+        self._remove_old()
+
+    def judge(self, step: int, score: float) -> None:
+        """Note the score of a checkpoint where it is finite and the best so far."""
+        best = self.best()
+        if math.isfinite(score) and (best is None or score > best[1]):
             write_text(self._folder / _BEST, json.dumps({"step": step, "score": score}))
+            self._remove_old()
+
+    def _remove_old(self) -> None:
         best = self.best()
         for old in self.steps()[: -self._keep]:
             if best is None or old != best[0]:

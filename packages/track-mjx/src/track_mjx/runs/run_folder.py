@@ -186,9 +186,14 @@ class RunFolder:
         """Append a line of metrics; numbers that are not finite become null."""
         try:
             with (self.path / METRICS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps({name: _finite(value) for name, value in line.items()}) + "\n")
+                file.write(_json_line(line))
         except OSError as error:
             raise output_error(self.path / METRICS, error) from error
+
+    def extend_metrics(self, line: Mapping[str, Any]) -> None:
+        """Replace the last line of metrics by `line`, the same with further numbers."""
+        earlier = (self.path / METRICS).read_text(encoding="utf-8").splitlines(keepends=True)[:-1]
+        write_text(self.path / METRICS, "".join([*earlier, _json_line(line)]))
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics; one that was cut off by a crash is left out."""
@@ -206,6 +211,10 @@ class RunFolder:
     def write_table(self) -> None:
         """Write the metrics as a CSV table; columns that a line lacks stay empty."""
         write_table(self.path / TABLE, self.metrics())
+
+
+def _json_line(line: Mapping[str, Any]) -> str:
+    return json.dumps({name: _finite(value) for name, value in line.items()}) + "\n"
 
 
 def _finite(value: Any) -> Any:

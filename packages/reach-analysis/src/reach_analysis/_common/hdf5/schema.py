@@ -101,7 +101,7 @@ class Schema:
     """Dimension that may precede `leading_before` in every data set that begins with that one."""
     leading_before: str | None = None
     leading_except: tuple[str, ...] = ()
-    """Data sets that never have the leading dimension."""
+    """Data sets, or patterns of these, that never have the leading dimension."""
 
     @property
     def numbers(self) -> tuple[int, int]:
@@ -134,7 +134,8 @@ class Schema:
 
     def takes_leading(self, path: str, dims: tuple[str, ...]) -> bool:
         """Return whether the data set may carry the leading dimension."""
-        return self.leading_dim is not None and dims[:1] == (self.leading_before,) and path not in self.leading_except
+        excepted = any(_match(pattern, path) is not None for pattern in self.leading_except)
+        return self.leading_dim is not None and dims[:1] == (self.leading_before,) and not excepted
 
 
 def _match(pattern: str, path: str) -> tuple[str, ...] | None:

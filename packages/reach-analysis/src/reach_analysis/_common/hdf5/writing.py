@@ -1,13 +1,12 @@
 """Writing a contract file as docs/schema asks: dimension scales, units, compression; the old file or the whole new one.
 
-The file is put together in memory and then written by Python, because HDF5 cannot recover from a write that failed: on
-a full disk it fails again on closing, prints tracebacks, and may end the process.
+Data sets are written as a whole, or piece by piece where they do not fit in memory (:class:`Pending`).
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,18 +37,33 @@ class Variable:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Pending:
+    """A numeric data set in place of its values, which follow through the function that `open_record` yields."""
+
+    shape: tuple[int, ...]
+    piece: tuple[int, ...]
+    """Shape of what is set at a time."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+
 def build_record(kind: str, attributes: Mapping[str, Any], values: Mapping[str, Any]) -> Record:
     """Sort values by path into a record; those that are None are left out, scales with known labels are added.
 
     Args:
         kind: which page of docs/schema the file follows.
         attributes: attributes of the file; those that are None are left out.
-        values: data sets and scales by path: arrays, texts, tuples of texts, or any of these in a :class:`Variable`.
+        values: data sets and scales by path: arrays, texts, tuples of texts, :class:`Pending`, or any of these in a
+            :class:`Variable`.
     """
     schema = load_schema(kind)
     dims: dict[str, tuple[str, ...]] = {}
     strings: dict[str, tuple[str, ...]] = {}
-    numbers: dict[str, np.ndarray] = {}
+    numbers: dict[str, Any] = {}
     dataset_attributes: dict[str, Mapping[str, Any]] = {}
     for path, value in values.items():
         if isinstance(value, Variable):
@@ -61,7 +75,7 @@ def build_record(kind: str, attributes: Mapping[str, Any], values: Mapping[str, 
         if isinstance(value, str | tuple):
             strings[path] = (value,) if isinstance(value, str) else value
             continue
-        numbers[path] = np.asarray(value)
+        numbers[path] = value if isinstance(value, Pending) else np.asarray(value)
         if schema.takes_leading(path, dims[path]) and numbers[path].ndim == len(dims[path]) + 1:
             dims[path] = (schema.leading_dim or "", *dims[path])
     for path, axes in list(dims.items()):
@@ -85,24 +99,96 @@ def write_record(path: Path, record: Record) -> None:
         ContractError: when shapes or labels do not fit together; nothing is written then.
         OutputError: when the file cannot be written; what was there before is unchanged.
     """
+    with open_record(path, record):
+        pass
+
+
+Put = Callable[[str, Any, np.ndarray], None]
+"""Sets a part of a data set: its path, the index of the part, the values."""
+
+
+@contextmanager
+def open_record(path: Path, record: Record) -> Iterator[Put]:
+    """Write a record as `write_record` does, and yield the function that sets the values of what is pending.
+
+    The file takes the place of `path` when the block ends well.
+    """
     violations = [*shape_violations(record), *label_violations(record)]
     raise_all(ContractError, str(path), [str(violation) for violation in violations])
-    with atomic_hdf5(path) as file:
+    with replace_file(path) as temporary, _hdf5_on(temporary) as (file, disk):
         for name, value in record.attributes.items():
             file.attrs[name] = value
         # scales first: the data sets along them refer to them
         for name in sorted(record.dims, key=lambda name: record.dims[name] != (name,)):
             _write_dataset(file, record, name)
 
+        def put(name: str, where: Any, values: np.ndarray) -> None:
+            file[name][where] = values
+            disk.check()
+
+        yield put
+
 
 @contextmanager
 def atomic_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open a new HDF5 file that takes the place of `path` when the block ends well."""
-    content = io.BytesIO()
-    with h5py.File(content, "w", track_order=True) as file:
+    with replace_file(path) as temporary, _hdf5_on(temporary) as (file, _):
         yield file
-    with replace_file(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+
+
+@contextmanager
+def _hdf5_on(path: Path) -> Iterator[tuple[h5py.File, _Disk]]:
+    with _Disk(path, "w+") as disk:
+        try:
+            with h5py.File(disk, "w", track_order=True) as file:
+                yield file, disk
+        finally:
+            disk.check()
+
+
+class _Disk(io.FileIO):
+    """A file that keeps its first error for `check`, and in memory what is written from then on.
+
+    HDF5 cannot recover from a write that failed: it fails again on closing, prints tracebacks, and may end the process.
+    """
+
+    def __init__(self, path: Path, mode: str) -> None:
+        super().__init__(path, mode)
+        self._error: OSError | None = None
+        self._unwritten: list[tuple[int, bytes]] = []
+
+    def write(self, data: Any) -> int:
+        view, begin, done = memoryview(data).cast("B"), self.tell(), 0
+        try:
+            while self._error is None and done < len(view):
+                done += super().write(view[done:])
+        except OSError as error:
+            self._error = error
+        if self._error is not None:
+            self._unwritten.append((begin, bytes(view)))
+            self.seek(begin + len(view))
+        return len(view)
+
+    def readinto(self, buffer: Any) -> int:
+        view, begin = memoryview(buffer).cast("B"), self.tell()
+        n = super().readinto(view) or 0
+        for start, data in self._unwritten:
+            first, last = max(start, begin), min(start + len(data), begin + len(view))
+            if first < last:
+                view[first - begin : last - begin] = data[first - start : last - start]
+                n = max(n, last - begin)
+        return n
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+            return size or 0
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise self._error
 
 
 def _write_dataset(file: h5py.File, record: Record, name: str) -> None:
@@ -146,16 +232,25 @@ def _create(file: h5py.File, record: Record, name: str, dtype: str) -> h5py.Data
         texts = record.strings[name]
         data = np.array(texts, dtype=object) if record.dims[name] else texts[0]
         return group.create_dataset(last, data=data, dtype=_STRING, track_order=True)
-    return write_numbers(group, last, np.asarray(record.numbers[name]), dtype)
+    values = record.numbers[name]
+    if isinstance(values, Pending):
+        packing = _packing(values.shape, values.piece, np.dtype(dtype).itemsize)
+        return group.create_dataset(last, shape=values.shape, dtype=dtype, track_order=True, **packing)
+    return write_numbers(group, last, np.asarray(values), dtype)
 
 
 def write_numbers(group: h5py.Group, name: str, array: np.ndarray, dtype: str) -> h5py.Dataset:
     """Write an array as `dtype`; a large one in chunks of whole rows, shuffled and deflated."""
-    stored, packing = array.astype(dtype, copy=False), {}
-    if stored.nbytes >= CONTIGUOUS_BELOW:
-        chunks = chunk_shape(stored.shape, stored.itemsize)
-        packing = {"chunks": chunks, "shuffle": True, "compression": "gzip", "compression_opts": 1}
+    stored = array.astype(dtype, copy=False)
+    packing = _packing(stored.shape, stored.shape, stored.itemsize)
     return group.create_dataset(name, data=stored, track_order=True, **packing)
+
+
+def _packing(shape: Sequence[int], piece: Sequence[int], item_bytes: int) -> dict[str, Any]:
+    if np.prod(shape, dtype=np.int64) * item_bytes < CONTIGUOUS_BELOW:
+        return {}
+    chunks = chunk_shape(piece, item_bytes)
+    return {"chunks": chunks, "shuffle": True, "compression": "gzip", "compression_opts": 1}
 
 
 def chunk_shape(shape: Sequence[int], item_bytes: int) -> tuple[int, ...]:
