@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest
 from PIL import Image
 from track.clip_files import ARM, write_clips, write_walker_clips
 from track.small_setups import ARM_TASK, arm, config, trained, untrained, walker
+from track_mjx._common.errors import ConfigError
 from track_mjx.cli import main
 from track_mjx.clips import read_clips
+from track_mjx.config import RunConfig
 from track_mjx.evaluation.survival import episodes_of
-from track_mjx.learning.setup import Setup, build
+from track_mjx.learning.setup import Setup, build, choose_sets, sets_of
 from track_mjx.policy.metrics import interval_over_clips
 from track_mjx.policy.play import Player, Realignment, reasons_of
 from track_mjx.policy.tape import Rollout
@@ -31,7 +34,8 @@ FIGURES = ("survival", "error_per_clip", "error_per_region", "error_over_time", 
 def arm_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("arm")
     task = {"regions": {"elbow": ["fore"], "wrist": ["hand"]}}
-    return trained(arm(folder, task)).path
+    labels = {"labels/condition": ["fast", "slow", "fast", "slow"], "clip_label": ["reach"] * 4}
+    return trained(arm(folder, task, {"change": labels})).path
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +225,46 @@ def test_evaluate_agrees_with_the_rollouts_file(
     assert found["sets"]["all"]["mean_body_error_mm"] == pytest.approx(np.concatenate(pooled).mean(), rel=1e-4)
     for text in ("elbow mm", "wrist mm", f"{found['sets']['train']['mean_body_error_mm']:.3f}", "control_difference"):
         assert text in shown
+
+
+def test_clips_are_selected_and_reported_by_label(arm_run: Path, tmp_path: Path) -> None:
+    """A label's numbers are those of an evaluation of its clips alone; rollouts hold the clips selected."""
+    whole = json.loads((evaluated(arm_run, tmp_path / "all", "clip_set=all") / "summary.json").read_text())
+    assert set(whole["labels"]) == {"condition:fast", "condition:slow"}, "the others do not differ, or are of one clip"
+    more = ("clip_set=all", "select=condition:fast")
+    fast = json.loads((evaluated(arm_run, tmp_path / "fast", *more) / "summary.json").read_text())
+    assert fast["clips"] == 2
+    error = whole["labels"]["condition:fast"]["mean_body_error_mm"]
+    assert fast["mean_body_error_mm"] == pytest.approx(error, rel=1e-3)
+    table = rows_of(tmp_path / "all" / "labels.csv")
+    assert [row["label"] for row in table] == ["condition:fast", "condition:slow"]
+    assert {row["clip"]: row["labels/condition"] for row in rows_of(tmp_path / "fast" / "clips.csv")} == {
+        "clip_0": "fast", "clip_2": "fast"
+    }  # fmt: skip
+    out = tmp_path / "rollouts.h5"
+    assert main(["rollout", f"run={arm_run}", f"out={out}", "select=[clip_?,condition:slow]"]) == 0
+    with h5py.File(out) as file:
+        stored = {name: np.asarray(file[name]).astype(str).tolist() for name in ("clip_name", "labels/condition")}
+    assert stored == {"clip_name": ["clip_1", "clip_3"], "labels/condition": ["slow", "slow"]}
+
+
+def test_a_selection_without_clips_is_one_message(arm_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("evaluate", "rollout"):
+        assert main([verb, f"run={arm_run}", "select=condition:fats"]) == 2
+        assert "select: unknown condition 'fats'; did you mean 'fast'?" in capsys.readouterr().err
+
+
+def test_clips_that_training_left_out_count_as_held_out(arm_setup: Setup) -> None:
+    clips = replace(arm_setup.clips, labels={"labels/condition": ("fast", "slow", "fast", "slow")})
+    setup = replace(arm_setup, clips=clips)
+    train, test = choose_sets(clips, RunConfig(select="condition:fast", test_fraction=0.5))
+    assert sorted([*train, *test]) == [0, 2]
+    assert sets_of(setup, train, test, "all") == {"train": train, "test": test, "all": [0, 2]}
+    assert sets_of(setup, train, test, "test", "clip_*") == {
+        "train": train, "test": sorted([*test, 1, 3]), "all": [0, 1, 2, 3]
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"run.select: unknown clip 'clop_1'; did you mean 'clip_1'"):
+        choose_sets(clips, RunConfig(select=["clop_1"]))
 
 
 def test_evaluate_writes_every_set_table_and_figure(ended: Path) -> None:

@@ -31,7 +31,7 @@ from track_mjx.devices import by_chief, join_processes
 from track_mjx.evaluation.assess import assess
 from track_mjx.export.policy import export_run
 from track_mjx.learning.decoder import about, open_source, pretrained, verify_body
-from track_mjx.learning.setup import build, open_setup, split, verify
+from track_mjx.learning.setup import build, choose_sets, open_setup, verify
 from track_mjx.learning.terminal import learn
 from track_mjx.rollouts.writing import roll_out
 from track_mjx.runs.run_folder import DECODER, RunFolder
@@ -141,9 +141,7 @@ def begin_training(config: TrainConfig) -> None:
     verify(setup)
     if source is not None:
         verify_body(source, setup.task.body)
-    run = config.run
-    n_clips = len(setup.clips.clip_name) - len(setup.windows)
-    sets = split(n_clips, run.test_fraction, run.split_seed, run.train_clips)
+    sets = choose_sets(setup.clips, config.run, len(setup.windows))
     folder, new = by_chief(
         lambda: RunFolder.begin(config, setup.clips, *sets, **about(setup, source)),
         lambda: (RunFolder.open(str(config.out)), False),

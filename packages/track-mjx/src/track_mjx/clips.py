@@ -34,6 +34,7 @@ from track_mjx._common.hdf5.reading import (
 from track_mjx._common.hdf5.schema import load_schema
 from track_mjx._common.hdf5.structure import attribute_violations
 from track_mjx._common.mjcf import body_labels, compile_enclosed, qpos_labels, qvel_labels
+from track_mjx._common.selection import select_clips
 
 KIND = "mimic.reference_clips"
 _log = logging.getLogger(__name__)
@@ -62,14 +63,23 @@ class Clips:
     """1 where the movement was computed, not recorded."""
     clip_name: tuple[str, ...]
     """Unique names."""
-    trial_id: tuple[str, ...] | None
-    """Trial of each clip, where known."""
+    labels: Mapping[str, tuple[str, ...]]
+    """Labels of the clips by data set: ``trial_id``, ``clip_label`` and ``labels/NAME``, those that the file has."""
     clip_start: Int[np.ndarray, " clip"]
     clip_length: Int[np.ndarray, " clip"]
     qpos: Float[np.ndarray, "frame qpos"]
     """Poses in the MJCF's coordinates."""
     qvel: Float[np.ndarray, "frame qvel"]
     """Velocities in MuJoCo's convention."""
+
+    @property
+    def named_labels(self) -> dict[str, tuple[str, ...]]:
+        """Labels by the names that users give: ``trial_id``, ``label`` (of ``clip_label``), NAME (of ``labels/NAME``)."""
+        return {path.removeprefix("labels/").removeprefix("clip_"): values for path, values in self.labels.items()}
+
+    def select(self, patterns: Any, setting: str = "select") -> list[int]:
+        """Return the numbers of the clips that patterns of names and labels select (`select_clips`); none: all."""
+        return select_clips(patterns, self.clip_name, self.named_labels, setting)
 
     def model(self) -> mujoco.MjModel:
         """Compile the body."""
@@ -92,10 +102,10 @@ def read_clips(path: str | Path) -> Clips:
     with open_contract(path, KIND) as file:
         xml, assets = read_strings(require(file, "provenance/mjcf_xml"))[0], read_assets(file)
         labels = {name: read_strings(require(file, name)) for name in ("names_qpos", "names_qvel", "names_xpos")}
-        clip_name, trials = read_strings(require(file, "clip_name")), find(file, "trial_id")
-        trial_id = read_strings(trials) if isinstance(trials, h5py.Dataset) else None
-        if trial_id is not None and len(trial_id) != len(clip_name):
-            raise ContractError(f"{path}: trial_id names {len(trial_id)} clips, clip_name {len(clip_name)}")
+        clip_name, labels_of_clips = read_strings(require(file, "clip_name")), _read_labels(file)
+        for name, values in labels_of_clips.items():
+            if len(values) != len(clip_name):
+                raise ContractError(f"{path}: {name} names {len(values)} clips, clip_name {len(clip_name)}")
         numbers = _read_arrays(file, len(labels["names_qpos"]), len(labels["names_qvel"]))
         attributes = _read_attributes(file)
     _verify_model(path, xml, assets, labels, attributes["model_sha256"])
@@ -106,7 +116,7 @@ def read_clips(path: str | Path) -> Clips:
         mjcf_xml=xml,
         assets=assets,
         clip_name=clip_name,
-        trial_id=trial_id,
+        labels=labels_of_clips,
         clip_start=numbers["clip_start"],
         clip_length=numbers["clip_length"],
         qpos=numbers["qpos"],
@@ -114,6 +124,13 @@ def read_clips(path: str | Path) -> Clips:
         **attributes,
     )
     return _without_gaps(clips, numbers["valid"] != 0)
+
+
+def _read_labels(file: h5py.File) -> dict[str, tuple[str, ...]]:
+    group = find(file, "labels")
+    names = ("trial_id", "clip_label", *(f"labels/{name}" for name in (group if isinstance(group, h5py.Group) else ())))
+    found = {name: find(file, name) for name in names}
+    return {name: read_strings(data) for name, data in found.items() if isinstance(data, h5py.Dataset)}
 
 
 def _read_attributes(file: h5py.File) -> dict[str, Any]:
@@ -270,7 +287,7 @@ def _in_pieces(clips: Clips, pieces: Sequence[Piece]) -> Clips:
     return replace(
         clips,
         clip_name=tuple(names),
-        trial_id=None if clips.trial_id is None else tuple(clips.trial_id[i] for i, _, _ in pieces),
+        labels={path: tuple(values[i] for i, _, _ in pieces) for path, values in clips.labels.items()},
         clip_start=np.cumsum(length) - length,
         clip_length=length,
         qpos=clips.qpos[rows],

@@ -362,6 +362,9 @@ class RunConfig:
     """Part of the clips held out, by clip."""
     split_seed: int = setting(0, ge=0)
     """Seed of that choice."""
+    select: Any = field(default_factory=list)
+    """Clips of the run, trained on and held out, by patterns: of names (reach*), or of a label (condition:fast). A list
+    of these: those of one label are alternatives, and every label must fit. Empty: all clips of the file."""
     train_clips: int | None = setting(None, ge=1)
     """Train on so many of the other clips; a smaller number chooses some of those of a larger one. Empty: on all."""
     evaluate_every_s: float = setting(30.0, ge=0)
@@ -443,6 +446,9 @@ class PlayedRun:
     """Physics engine; empty: that of the run."""
     terrain_seed: int | None = setting(None, ge=0)
     """Seed of other noise on the terrain; empty: that of the run."""
+    select: Any = field(default_factory=list)
+    """Clips played, by patterns of names (reach*) and labels (condition:fast), as in run.select of a training. Clips of
+    the run's file that it was not trained on then count as held out. Empty: all clips of the run."""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from track_mjx._common.files import output_folder, write_json
+from track_mjx._common.files import output_folder, write_json, write_table
 from track_mjx.config import EvaluateConfig
 from track_mjx.evaluation import tables
 from track_mjx.evaluation.assessed import Assessed
@@ -33,7 +33,7 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
     setup, train, test = open_setup(
         folder, folder.config(config.engine, config.terrain_seed), config.clips, whole=config.whole
     )
-    sets = sets_of(setup, train, test, config.clip_set)
+    sets = sets_of(setup, train, test, config.clip_set, config.select)
     if config.deviation_mm is not None:
         realignment(setup.task, config.deviation_mm)
     step, policy = load_policy(folder, setup, config.checkpoint)
@@ -78,13 +78,28 @@ def _imitation(
     if played.ended_by.any() or rule.limit_m is not None:
         assessed = replace(assessed, realigned=player.play(policy, followed, np.asarray(clips), realign=rule))
     numbers = {name: set_numbers(assessed, name) for name in rows}
+    labelled = replace(assessed, rows=rows_by_label(assessed, config.clip_set))
+    labels = {name: set_numbers(labelled, name) for name in labelled.rows}
     tables.write_all(assessed, folder)
+    write_table(folder / "labels.csv", [{"label": name, **of} for name, of in labels.items()])
     draw_all(assessed, numbers, folder)
     return numbers, {
+        "labels": labels,
         "ends_by": [*reasons_of(setup.task)[1 : None if rule.limit_m is not None else -1]],
         "deviation_mm": config.deviation_mm,
         "not_finite": {name: count for name, count in assessed.realigned.broken.items() if count},
     }
+
+
+def rows_by_label(assessed: Assessed, name: str) -> dict[str, list[int]]:
+    """Clips of a set by ``LABEL:VALUE``, of labels that some clips share and others do not."""
+    groups: dict[str, list[int]] = {}
+    for label, values in assessed.setup.clips.named_labels.items():
+        own = {row: values[assessed.clips[row]] for row in assessed.rows[name]}
+        if 1 < len(set(own.values())) < len(own):
+            for row, value in own.items():
+                groups.setdefault(f"{label}:{value}", []).append(row)
+    return groups
 
 
 def set_numbers(assessed: Assessed, name: str) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def clip_rows(assessed: Assessed) -> list[dict[str, Any]]:
     """Numbers of every clip."""
     return [
         {"clip": assessed.names[row], "set": name}
+        | {path: values[assessed.clips[row]] for path, values in assessed.setup.clips.labels.items()}
         | case_numbers(assessed.setup.task, assessed.played, row)
         | ending(assessed.setup.task, assessed.realigned, row)
         for name in assessed.shown
@@ -122,7 +123,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     blocks = [
         f"{summary['run']}, {summary['task']}, checkpoint at step {summary['checkpoint_step']:,}, {summary['engine']}, "
         f"{summary['clips_file']}{of}",
-        *([_error_table(sets)] if "ends_by" in summary else [_outcome_table(sets)]),
+        *([_error_table(sets | summary["labels"])] if "ends_by" in summary else [_outcome_table(sets)]),
         _term_table(sets, summary["weights"]),
         *([_ends(sets, summary)] if "ends_by" in summary else []),
         *([f"WARNING: not finite, by control steps: {broken}"] if broken else []),

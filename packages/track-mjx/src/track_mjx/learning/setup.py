@@ -21,7 +21,7 @@ from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import build_arena
 from track_mjx.body.parts import lock_joints
 from track_mjx.clips import Clips, cut, read_clips, with_windows, without_short
-from track_mjx.config import TrainConfig
+from track_mjx.config import RunConfig, TrainConfig
 from track_mjx.devices import devices_for
 from track_mjx.physics.engine import engine_name, make_engine, verify_division
 from track_mjx.physics.fields import Engine, zero_physics
@@ -158,8 +158,9 @@ def _cut(clips: Clips, config: TrainConfig) -> tuple[Clips, list[int]]:
         return cut(clips, length), []
     if length is None:
         raise ConfigError("task.clip_stride_s: task.clip_s is not set; it is the length of the windows")
-    _, held_out = split(len(cut(clips, length).clip_name), config.run.test_fraction, config.run.split_seed)
-    return with_windows(clips, length, stride, held_out)
+    pieces = cut(clips, length)
+    train, _ = choose_sets(pieces, config.run)
+    return with_windows(clips, length, stride, sorted(set(range(len(pieces.clip_name))) - set(train)))
 
 
 def _held(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"], setting: str) -> Float[np.ndarray, "frame actuator"]:
@@ -210,6 +211,17 @@ def split(n_clips: int, test_fraction: float, seed: int, train_clips: int | None
             f"run.train_clips={train_clips}: of {n_clips} clips {n_test} are held out; {len(train)} are left"
         )
     return sorted(train[:train_clips].tolist()), sorted(test.tolist())
+
+
+def choose_sets(clips: Clips, run: RunConfig, n_windows: int = 0) -> tuple[list[int], list[int]]:
+    """Choose train and held-out clips among those that ``run.select`` selects, without the windows at the end.
+
+    Raises:
+        ConfigError: when a pattern selects none, or too few are left for ``run.train_clips``.
+    """
+    chosen = [clip for clip in clips.select(run.select, "run.select") if clip < len(clips.clip_name) - n_windows]
+    train, test = split(len(chosen), run.test_fraction, run.split_seed, run.train_clips)
+    return [chosen[i] for i in train], [chosen[i] for i in test]
 
 
 SETS = ("train", "test", "all")
@@ -273,8 +285,11 @@ def open_setup(
     return setup, [names.index(name) for name in record.train], [names.index(name) for name in record.test]
 
 
-def sets_of(setup: Setup, train: list[int], test: list[int], clip_set: str) -> dict[str, list[int]]:
-    """The sets of clips by name, empty ones left out."""
+def sets_of(setup: Setup, train: list[int], test: list[int], clip_set: str, select: Any = ()) -> dict[str, list[int]]:
+    """The sets of clips by name, empty ones left out; of selected clips, all that were not trained on are held out."""
+    if select:
+        chosen = set(setup.clips.select(select)) - set(setup.windows)
+        train, test = sorted(chosen & set(train)), sorted(chosen - set(train))
     if clip_set not in SETS:
         raise ConfigError(f"clip_set: {unknown('set', clip_set, SETS)}")
     sets = {"train": train, "test": test, "all": sorted([*train, *test])}

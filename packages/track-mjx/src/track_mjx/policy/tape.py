@@ -129,7 +129,7 @@ class Tape:
             for name, tree in self._arrays.items()
         }
         recording = Recording(kept["states"], *kept["acts"]) if "acts" in kept else None
-        return Rollout(*kept["ends"], *kept["steps"], self._broken, recording, self._first)
+        return Rollout(*kept["ends"], *kept["steps"], broken=self._broken, recording=recording, first=self._first)
 
     def _drop(self, n: int) -> None:
         """Make room for further steps in place of the first `n`."""

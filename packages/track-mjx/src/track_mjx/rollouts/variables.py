@@ -69,12 +69,9 @@ def scales(setup: Setup, n_steps: int) -> Values:
 
 
 def clip_names(setup: Setup, cases: Cases) -> Values:
-    """Names of the episodes, and of the trials of their clips where known."""
-    trials = setup.clips.trial_id
-    return {
-        "clip_name": setup.case_names(cases),
-        "trial_id": None if trials is None else tuple(trials[i] for i in cases.clip),
-    }
+    """Names of the episodes, and the labels of their clips."""
+    labels = {path: tuple(values[i] for i in cases.clip) for path, values in setup.clips.labels.items()}
+    return {"clip_name": setup.case_names(cases), **labels}
 
 
 def blanked(values: Any, valid: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage 
     step, leaves = folder.checkpoints.load(config.checkpoint)
     policy = policy_of(setup, leaves, str(folder.checkpoints.path(step)))
     setup, policy = _perturbed(setup, policy, config.perturb)
-    clips = sets_of(setup, train, test, config.clip_set)[config.clip_set]
+    clips = sets_of(setup, train, test, config.clip_set, config.select)[config.clip_set]
     cases = setup.task.cases(setup.followed, clips)
     output_file(path)
     player = setup.player(all_fields=True)

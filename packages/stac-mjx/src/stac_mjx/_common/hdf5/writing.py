@@ -123,7 +123,8 @@ def open_record(path: Path, record: Record) -> Iterator[Put]:
             _write_dataset(file, record, name)
 
         def put(name: str, where: Any, values: np.ndarray) -> None:
-            file[name][where] = values
+            dataset: Any = file[name]
+            dataset[where] = values
             disk.check()
 
         yield put
