@@ -74,7 +74,7 @@ class Clips:
 
     @property
     def named_labels(self) -> dict[str, tuple[str, ...]]:
-        """Labels by the names that users give: ``trial_id``, ``label`` (of ``clip_label``), NAME (of ``labels/NAME``)."""
+        """Labels by the names of users: ``trial_id``, ``label`` (of ``clip_label``), NAME (of ``labels/NAME``)."""
         return {path.removeprefix("labels/").removeprefix("clip_"): values for path, values in self.labels.items()}
 
     def select(self, patterns: Any, setting: str = "select") -> list[int]:
