@@ -166,3 +166,9 @@ def test_rollouts_of_whole_clips_hold_every_episode(falling: Setup, tmp_path: Pa
         if step + 1 < lengths[clip]:
             assert qpos[seed, clip, step + 1] == pytest.approx(target[seed, clip, step + 1], abs=1e-6)
     assert (ended[:, :, 14:] > 0).sum() > 6, "also in later pieces"
+    episodes, why = read_rollouts(path).episodes()
+    assert episodes.steps.sum() == valid.sum()
+    assert sorted(filter(None, why)) == sorted(reasons[i] for i in ended[ended > 0])
+    assert episodes.ended.sum() == (ended > 0).sum()
+    one, _ = read_rollouts(path, 5).episodes(every_repeat=False)
+    assert one.steps.sum() == valid[1].sum()

@@ -17,10 +17,10 @@ from PIL import Image
 from track.clip_files import ARM, write_clips, write_walker_clips
 from track.small_setups import ARM_TASK, arm, config, trained, untrained, walker
 from track_mjx._common.errors import ConfigError
+from track_mjx._common.survival import episodes_of
 from track_mjx.cli import main
 from track_mjx.clips import read_clips
 from track_mjx.config import RunConfig
-from track_mjx.evaluation.survival import episodes_of
 from track_mjx.learning.setup import Setup, build, choose_sets, sets_of
 from track_mjx.policy.metrics import interval_over_clips
 from track_mjx.policy.play import Player, Realignment, reasons_of

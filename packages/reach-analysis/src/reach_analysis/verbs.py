@@ -41,6 +41,8 @@ class StudyVerb:
     """Setting of the report that asks for this study: with it, an error of the study ends the command."""
     extra: bool = False
     """Whether the report makes it only on request."""
+    repeats: bool = False
+    """Whether it reads all repeats of a file, not one of them."""
     replication: str = ""
     """Function that repeats it with the choices of the public notebooks, as ``module:function``."""
 
@@ -67,6 +69,7 @@ STUDIES: dict[str, StudyVerb] = {
         examples="reach-analysis survival 'rollouts=[seed_0.h5,seed_1.h5]' times_s=[30,120]",
         takes="all",
         report="all",
+        repeats=True,
     ),
     "comparison": StudyVerb(
         schemas.ComparisonConfig,

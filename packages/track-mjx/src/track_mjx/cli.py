@@ -44,14 +44,16 @@ VERBS = {
         "measure how well a controller follows train and held-out clips",
         config="config:EvaluateConfig",
         run="cli:evaluate",
-        examples="track-mjx evaluate run=run\ntrack-mjx evaluate run=run clips=other/clips.h5",
+        examples="track-mjx evaluate run=run\ntrack-mjx evaluate run=run clips=other/clips.h5\n"
+        "track-mjx evaluate run=run select=condition:fast",
     ),
     "rollout": Verb(
         "write what body and network did into a mimic.rollouts file",
         config="config:RolloutConfig",
         run="cli:rollout",
         examples="track-mjx rollout run=run out=rollouts.h5\n"
-        "track-mjx rollout run=run deterministic=false seeds=[0,1,2]",
+        "track-mjx rollout run=run deterministic=false seeds=[0,1,2]\n"
+        "track-mjx rollout run=run whole=true deviation_mm=5 select='walk*'",
     ),
     "replay": Verb(
         "play the control step of a training that was not finite again",

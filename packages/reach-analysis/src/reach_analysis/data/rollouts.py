@@ -29,6 +29,7 @@ from reach_analysis._common.hdf5.reading import (
     require,
 )
 from reach_analysis._common.hdf5.schema import load_schema
+from reach_analysis._common.survival import Episodes, episodes_of
 from reach_analysis.data.levels import Levels, found_in, levels_of
 from reach_analysis.data.series import TrialSeries, index_of, over_steps
 
@@ -166,6 +167,17 @@ class Rollouts:
     def with_levels(self, patterns: Any) -> Rollouts:
         """Find the animal, session, ... of each trial in the clip names (:func:`levels_of`)."""
         return replace(self, levels=levels_of(patterns, self.trials, self.clip_names, str(self.path)))
+
+    def episodes(self, *, every_repeat: bool = True) -> tuple[Episodes, tuple[str | None, ...]]:
+        """Return the episodes of all repeats, or of the one that is read, and why each ended early (None: it did not).
+
+        Where rollouts follow clips to their end (``ended_by``), a clip has several.
+        """
+        repeats = range(len(self.seeds)) if self.seeds and every_repeat else [self.seed if self.seeds else None]
+        with open_contract(self.path, KIND) as file:
+            parts = [_episodes(file, repeat) for repeat in repeats]
+        together = Episodes(*map(np.concatenate, zip(*(episodes for episodes, _ in parts), strict=True)))
+        return together, tuple(reason for _, reasons in parts for reason in reasons)
 
     @property
     def reached_end(self) -> float:
@@ -349,11 +361,35 @@ def _ends(file: h5py.File, repeat: int | None) -> tuple[tuple[str | None, ...], 
     dataset, codes = require(file, "termination_reason"), _of_repeat(file, "termination_reason", repeat)
     if codes.ndim != 1:
         raise ContractError(f"{file.filename}: termination_reason: expected one value a clip, got {dataset.shape}")
+    meaning = _meanings(dataset)
+    ended = tuple(_reason(code, meaning) for code in codes.tolist())
+    return ended, tuple(word for code, word in meaning.items() if code != 0)
+
+
+def _meanings(dataset: h5py.Dataset) -> dict[int, str]:
+    """Meaning of each value of an enumeration."""
     values, words = attribute(dataset, "flag_values"), attribute(dataset, "flag_meanings")
     listed = [int(v) for v in np.atleast_1d(values)] if isinstance(values, int | np.ndarray) else []
-    meaning = dict(zip(listed, words.split() if isinstance(words, str) else [], strict=False))
-    ended = tuple(None if code == 0 else meaning.get(int(code), f"reason {int(code)}") for code in codes)
-    return ended, tuple(word for code, word in meaning.items() if code != 0)
+    return dict(zip(listed, words.split() if isinstance(words, str) else [], strict=False))
+
+
+def _reason(code: int, meaning: Mapping[int, str]) -> str | None:
+    return None if code == 0 else meaning.get(code, f"reason {code}")
+
+
+def _episodes(file: h5py.File, repeat: int | None) -> tuple[Episodes, list[str | None]]:
+    """Episodes of one repeat, and why each ended early; the last of a clip ends with its rollout."""
+    n_steps, (last, _) = (_of_repeat(file, "valid", repeat) == 1).sum(axis=1), _ends(file, repeat)
+    within, meaning = np.zeros((len(n_steps), n_steps.max(initial=0)), np.uint8), {}
+    if isinstance(find(file, "ended_by"), h5py.Dataset):
+        within, meaning = _of_repeat(file, "ended_by", repeat), _meanings(require(file, "ended_by"))
+    episodes, reasons = episodes_of(within > 0, n_steps), []
+    end = 0
+    for row, (clip, steps) in enumerate(zip(episodes.clip.tolist(), episodes.steps.tolist(), strict=True)):
+        end = steps if row == 0 or episodes.clip[row - 1] != clip else end + steps
+        reason = _reason(int(within[clip, end - 1]), meaning) if steps else None
+        reasons.append(reason or (last[clip] if end == n_steps[clip] else None))
+    return episodes._replace(ended=np.array([reason is not None for reason in reasons])), reasons
 
 
 SETS = ("train", "test")

@@ -1,12 +1,10 @@
-"""How long rollouts last before they end early, by condition (paper B, Fig. 2c)."""
+"""How long episodes last before they end early, by condition, over all repeats in a file (paper B, Fig. 2c)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis._common.survival import Survival, kaplan_meier
@@ -27,19 +25,19 @@ QUESTION = (
 
 
 def run(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Stage = silent) -> Study:
-    """Survival of every condition; rollouts that reach the clip's end are censored there."""
+    """Survival of every condition; episodes that reach the clip's end are censored there."""
     curves: dict[str, Survival] = {}
     results: list[dict[str, Any]] = []
     for name, rollouts in each(stage, "conditions", conditions.items()):
-        ended = np.array([reason is not None for reason in rollouts.ended])
-        curve = kaplan_meier(rollouts.n_steps / rollouts.rate_hz, ended, config.level)
+        episodes, why = rollouts.episodes(every_repeat=config.rollouts_seed is None)
+        curve = kaplan_meier(episodes.steps / rollouts.rate_hz, episodes.ended, config.level)
         curves[name] = curve
         names = ("survival", "low", "high")
         at = {f"{time:g}": dict(zip(names, curve.at(time), strict=True)) for time in config.times_s}
         results.append({
-            "condition": name, "episodes": len(ended), "ended": int(ended.sum()), "median_s": curve.median,
+            "condition": name, "episodes": len(why), "ended": int(episodes.ended.sum()), "median_s": curve.median,
             "could_end": sorted(set(rollouts.endings) - {NON_FINITE}), "last_seen_s": float(curve.time[-1]),
-            "reasons": dict(Counter(r for r in rollouts.ended if r)), "at_s": at,
+            "reasons": dict(Counter(filter(None, why))), "at_s": at,
         })  # fmt: skip
     rows = [
         {"condition": name, "time_s": float(time), "survival": float(curve.survival[i]), "low": float(curve.low[i]),
@@ -52,15 +50,13 @@ def run(conditions: Mapping[str, Rollouts], config: SurvivalConfig, stage: Stage
         f"Kaplan-Meier estimate of the fraction of episodes that have not ended; shaded: pointwise "
         f"{100 * config.level:g} % interval (log-log, Greenwood; exact binomial before the first end); ticks: "
         "episodes that reached the end of their clip. "
-        f"{counts}."
+        f"{counts}. Episodes are taken as independent, those of a clip, of its repeats and of one run too."
     )
     notes = [
         f"{name}: {NOTHING_ENDS}" for name, rollouts in conditions.items() if not set(rollouts.endings) - {NON_FINITE}
     ]
     notes += [
-        f"{name}: no episode ended early."
-        for name, rollouts in conditions.items()
-        if set(rollouts.endings) - {NON_FINITE} and not any(rollouts.ended)
+        f"{row['condition']}: no episode ended early." for row in results if row["could_end"] and not row["ended"]
     ]
     return Study(
         name="survival",

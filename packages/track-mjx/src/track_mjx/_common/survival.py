@@ -1,7 +1,9 @@
 """Survival of episodes: the product-limit estimate (Kaplan and Meier 1958) with a log-log interval.
 
-An episode that reaches the end of its clip has survived that long. It is censored there, not counted as an end (paper
-B, section 2.2 and Fig. 2c).
+The protocol is that of paper B, section 2.2 and Fig. 2c: "at a threshold deviation distance from the reference pose, we
+terminated the episode and reset the environment by realigning the pose to the reference at that timestep"; the curve is
+"the fraction of episodes which were not yet terminated" against the time since the episode began. An episode that
+reaches the end of its clip has survived that long. It is censored there, not counted as an end.
 """
 
 from __future__ import annotations
@@ -9,12 +11,43 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import CensoredData, ecdf
 
 from .errors import ConfigError, DataError
+
+
+class Episodes(NamedTuple):
+    """Episodes of played clips."""
+
+    clip: Int[np.ndarray, " episode"]
+    """Row of the clip."""
+    steps: Int[np.ndarray, " episode"]
+    """Control steps it lasted, including the last one."""
+    ended: Bool[np.ndarray, " episode"]
+    """Whether it ended early; otherwise the clip ended."""
+
+
+def episodes_of(ended: Bool[np.ndarray, "clip step"], n_steps: Int[np.ndarray, " clip"]) -> Episodes:
+    """Cut clips into episodes.
+
+    Args:
+        ended: whether an episode ended early in this step.
+        n_steps: number of steps played of each clip.
+    """
+    clips, steps, early = [], [], []
+    for clip, n in enumerate(n_steps.tolist()):
+        ends = (np.flatnonzero(ended[clip, :n]) + 1).tolist()
+        borders = [0, *ends, *([] if ends and ends[-1] == n else [n])]
+        for k, (begin, end) in enumerate(pairwise(borders)):
+            clips.append(clip)
+            steps.append(end - begin)
+            early.append(k < len(ends))
+    return Episodes(np.asarray(clips, np.int64), np.asarray(steps, np.int64), np.asarray(early, bool))
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from track_mjx._common.survival import Survival
-from track_mjx.evaluation.survival import Episodes, episodes_of, survival
+from track_mjx._common.survival import Episodes, Survival, episodes_of, kaplan_meier
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.tape import Rollout
 from track_mjx.task.imitation import Imitation
@@ -57,5 +56,7 @@ class Assessed:
         return episodes_of(self.realigned.ended_by[rows] > 0, length.astype(np.int64) - 1)
 
     def survival(self, name: str) -> Survival:
-        """Return the survival curve of one set."""
-        return survival(self.episodes(name))
+        """Return the survival curve of one set at each control step; times are in control steps."""
+        episodes = self.episodes(name)
+        steps = np.arange(int(episodes.steps.max(initial=0)) + 1)
+        return kaplan_meier(episodes.steps.astype(np.float64), episodes.ended, times=steps)
