@@ -11,6 +11,7 @@ import track_mjx
 from contract.kit import assert_conforms
 from track.clip_files import write_clips
 from track.small_setups import ARM_TASK, command
+from track_mjx._common.render.video import as_gif
 
 SETTINGS = {
     "physics": {"sim_dt_s": 0.0025, "ctrl_dt_s": 0.005},
@@ -40,6 +41,7 @@ def test_a_training_has_the_numbers_of_the_command(tmp_path: Path) -> None:
     summaries = [one.evaluate(out=tmp_path / "again")["sets"] for one in (run, by_command)]
     assert json.dumps(summaries[0]) == json.dumps(summaries[1])
     assert_conforms(run.roll_out(tmp_path / "rollouts.h5"))
+    assert as_gif(run.film(tmp_path / "film.mp4", "clip_1"), 10).startswith(b"GIF89a"), "as during a training"
     assert run.resume(steps=768).metrics()[-1]["steps"] == 768
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 from track_mjx._common.errors import ConfigError
+from track_mjx._common.render import video
 from track_mjx.config import TrainConfig
 from track_mjx.runs.curves import draw_curves
+from track_mjx.runs.films import FILMS, Films
 from track_mjx.runs.loggers import open_trackers
 from track_mjx.runs.run_folder import CONFIG, RECORD, RunFolder, config_yaml
 
@@ -60,6 +65,53 @@ def test_tensorboard_files_hold_every_number(tmp_path: Path) -> None:
     assert all(name.encode() in events.read_bytes() for name in LINES[0])
 
 
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of black, then a second of white."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    with video.film(path, 5) as append:
+        for shade in [0] * 5 + [255] * 5:
+            append(np.full((32, 48, 3), shade, np.uint8))
+    return path
+
+
+def test_tensorboard_shows_films(tmp_path: Path, film: Path) -> None:
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
+    config = TrainConfig()
+    config.run.tensorboard = True
+    with ExitStack() as stack:
+        [log] = open_trackers(config, folder_of(tmp_path, config), 0, stack)
+        log({**LINES[1], "film/test": film})
+    [events] = list((tmp_path / "tensorboard").iterdir())
+    assert b"film/test" in events.read_bytes()
+    assert b"GIF89a" in events.read_bytes()
+
+
+def test_films_become_gifs_of_another_rate(film: Path) -> None:
+    with Image.open(io.BytesIO(video.as_gif(film, 10))) as gif:
+        pictures = [np.asarray(frame.convert("L")).mean() for frame in ImageSequence.Iterator(gif)]
+    assert len(pictures) == pytest.approx(20, abs=2)
+    assert pictures[0] < 50 < 200 < pictures[-1]
+
+
+def test_films_are_drawn_in_the_background_and_handed_out_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw = "import sys, pathlib; pathlib.Path(sys.argv[2]).write_text(sys.argv[3]); sys.exit(sys.argv[3] == 'bad')"
+    for clip in ("reach[0:9]", "bad"):
+        films = Films(tmp_path, clip, 0.0, draw)
+        assert films.at(LINES[1]) == LINES[1]
+        assert films._process is not None
+        films._process.wait()
+        ready = films.at(LINES[2])
+        assert ready == (
+            {**LINES[2], "film/test": tmp_path / FILMS / f"{1000:015d}.mp4"} if clip != "bad" else LINES[2]
+        )
+        films.close()
+    assert (tmp_path / FILMS / f"{1000:015d}.mp4").read_text() == "bad"
+    assert "could not be drawn" in caplog.text
+
+
 class FakeWandb:
     """Weights & Biases as far as it is used: notes what it is given, and refuses a project called secret."""
 
@@ -68,6 +120,13 @@ class FakeWandb:
 
     def __init__(self) -> None:
         self.given: list[dict[str, Any]] = []
+        self.logged: list[tuple[dict[str, Any], int]] = []
+
+    def Video(self, path: str, format: str) -> tuple[str, str]:
+        return path, format
+
+    def log(self, line: dict[str, Any], step: int) -> None:
+        self.logged.append((line, step))
 
     def init(self, **given: Any) -> FakeWandb:
         if given["project"] == "secret":
@@ -87,7 +146,9 @@ def test_a_resumed_run_stays_one_run_and_a_refusal_is_one_message(
     config.run.wandb = "project"
     for done in (0, 640):
         with ExitStack() as stack:
-            open_trackers(config, folder_of(tmp_path, config), done, stack)
+            [log] = open_trackers(config, folder_of(tmp_path, config), done, stack)
+            log({**LINES[1], "film/test": Path("a.mp4")})
+    assert wandb.logged[1] == ({**LINES[1], "film/test": ("a.mp4", "mp4")}, 1000)
     assert [given["id"] for given in wandb.given] == ["a1b2", "a1b2"]
     config.run.wandb = "secret"
     with (

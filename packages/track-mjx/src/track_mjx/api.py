@@ -18,6 +18,7 @@ import os
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from track_mjx._common.cli import preset_names, preset_values
@@ -26,13 +27,14 @@ from track_mjx._common.progress import Stage, progress_bars, silent
 from track_mjx._common.settings import configure, require
 from track_mjx._common.system import use_compilation_cache
 from track_mjx.clips import read_clips
-from track_mjx.config import EvaluateConfig, ExportConfig, ResumeConfig, RolloutConfig, TrainConfig
+from track_mjx.config import EvaluateConfig, ExportConfig, RenderConfig, ResumeConfig, RolloutConfig, TrainConfig
 from track_mjx.devices import by_chief, join_processes
 from track_mjx.evaluation.assess import assess
 from track_mjx.export.policy import export_run
 from track_mjx.learning.decoder import about, open_source, pretrained, verify_body
 from track_mjx.learning.setup import build, choose_sets, open_setup, verify
 from track_mjx.learning.terminal import learn
+from track_mjx.render.render import render
 from track_mjx.rollouts.writing import roll_out
 from track_mjx.runs.run_folder import DECODER, RunFolder
 
@@ -89,6 +91,14 @@ class Run:
         config = configure(RolloutConfig(run=str(self.path), out=_path(out)), settings, "rollout")
         with progress_bars() if progress else nullcontext(silent) as stage:
             return write_rollouts(config, stage)[0]
+
+    def film(self, out: str | Path, clip: str, checkpoint: str = "last") -> Path:
+        """Play one clip with a checkpoint on native MuJoCo, and film body and reference (mp4); return the path."""
+        path = Path(out).expanduser()
+        with TemporaryDirectory() as folder:
+            settings = {"select": [clip], "activations": False, "engine": "native", "checkpoint": checkpoint}
+            rollouts = self.roll_out(Path(folder) / "rollouts.h5", **settings)
+            return render(RenderConfig(rollouts=str(rollouts), out=str(path)))
 
     def export(self, out: str | Path, checkpoint: str = "best") -> list[Path]:
         """Write the policy as ONNX and NumPy arrays, with its body; return the paths (`track_mjx.export.policy`)."""

@@ -261,6 +261,9 @@ class RunConfig:
     """Wall time between checkpoints; 0: only at the end."""
     checkpoint_every: int | None = setting(None, ge=1)
     """Iterations between checkpoints, in place of wall time: repeatable."""
+    film_every_s: float | None = setting(None, gt=0)
+    """Wall time between films of a held-out clip, of the last checkpoint, drawn by another process into RUN/films and
+    logged with `wandb` and `tensorboard`; empty: none."""
     log_every: int = setting(10, ge=1)
     """Iterations between lines of metrics."""
     keep_checkpoints: int = setting(3, ge=1)

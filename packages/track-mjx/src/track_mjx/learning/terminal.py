@@ -14,6 +14,7 @@ from track_mjx._common.progress import Stage, reporting
 from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
 from track_mjx.runs.curves import draw_curves
+from track_mjx.runs.films import Films
 from track_mjx.runs.loggers import open_trackers
 from track_mjx.runs.run_folder import CURVES, IMITATION_OUTCOMES, RunFolder, resume_command
 
@@ -44,7 +45,12 @@ def learn(setup: Setup, folder: RunFolder, sets: tuple[list[int], list[int]]) ->
         if done >= steps:
             log.info("all %d steps are done; %s continues", steps, resume_command(folder.path, "steps=MORE"))
 
+        if setup.config.run.film_every_s is not None:
+            films = Films(folder.path, setup.clips.clip_name[(sets[1] or sets[0])[0]], setup.config.run.film_every_s)
+            stack.callback(films.close)
+
         def report(line: Mapping[str, Any]) -> None:
+            line = line if setup.config.run.film_every_s is None else films.at(line)
             for each in reports:
                 each(line)
 

@@ -1,4 +1,4 @@
-"""Optional copies of the metrics for experiment trackers: TensorBoard files and Weights & Biases."""
+"""Optional copies of the metrics and films for experiment trackers: TensorBoard files and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from struct import unpack
 from typing import Any
 
 from track_mjx._common.errors import ConfigError
+from track_mjx._common.render.video import as_gif
 from track_mjx.config import TrainConfig
 from track_mjx.runs.run_folder import RunFolder
 
@@ -17,7 +19,7 @@ Log = Callable[[Mapping[str, Any]], None]
 
 
 def open_trackers(config: TrainConfig, folder: RunFolder, done: int, stack: ExitStack) -> list[Log]:
-    """Functions that each take a line of metrics; what they hold open is closed with `stack`.
+    """Functions that each take a line of metrics, with paths of films; what they hold open is closed with `stack`.
 
     Args:
         config: settings of the run.
@@ -40,6 +42,10 @@ def _numbers(line: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in line.items() if isinstance(value, int | float)}
 
 
+def _films(line: Mapping[str, Any]) -> dict[str, Path]:
+    return {name: value for name, value in line.items() if isinstance(value, Path)}
+
+
 def _extra(module: str, setting: str) -> Any:
     """Import a library that is not installed with the package by default."""
     try:
@@ -56,8 +62,18 @@ def _tensorboard(folder: Path, done: int, stack: ExitStack) -> Log:
     def log(line: Mapping[str, Any]) -> None:
         for name, value in _numbers(line).items():
             writer.add_scalar(name, value, int(line["steps"]))
+        for name, path in _films(line).items():
+            writer.file_writer.add_summary(_moving_picture(name, path), int(line["steps"]))
 
     return log
+
+
+def _moving_picture(name: str, path: Path) -> Any:
+    """A film as TensorBoard shows it, a GIF."""
+    gif = as_gif(path, fps=10)
+    summary, (width, height) = _extra("tensorboardX.proto.summary_pb2", "tensorboard").Summary, unpack("<HH", gif[6:10])
+    image = summary.Image(encoded_image_string=gif, width=width, height=height, colorspace=3)
+    return summary(value=[summary.Value(tag=name, image=image)])
 
 
 def _wandb(config: TrainConfig, folder: RunFolder, stack: ExitStack) -> Log:
@@ -74,4 +90,9 @@ def _wandb(config: TrainConfig, folder: RunFolder, stack: ExitStack) -> Log:
     except wandb.Error as error:
         raise ConfigError(f"run.wandb: {' '.join(str(error).split())}") from error
     stack.callback(run.finish)
-    return lambda line: run.log(_numbers(line), step=int(line["steps"]))
+
+    def log(line: Mapping[str, Any]) -> None:
+        films = {name: wandb.Video(str(path), format="mp4") for name, path in _films(line).items()}
+        run.log({**_numbers(line), **films}, step=int(line["steps"]))
+
+    return log

@@ -7,6 +7,7 @@ metrics.csv        the same as a table
 checkpoints/       STEP/ and best.json
 decoder.npz        the decoder of another run, where one is used
 learning_curves.png  drawn when a training ends or stops
+films/             STEPS.mp4, films of a held-out clip during training
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ class RunFolder:
             return
         for name in (CONFIG, RECORD, METRICS, DECODER, "train.log"):
             (self.path / name).unlink(missing_ok=True)
-        for name in ("tensorboard", "wandb", "checkpoints"):
+        for name in ("tensorboard", "wandb", "checkpoints", "films"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         with suppress(OSError):  # files of others may be there
             self.path.rmdir()
@@ -230,7 +231,8 @@ def resume_command(path: Path, *more: str) -> str:
 
 FREE_SETTINGS = (
     "out", "clips", "physics.threads", "run.steps", "run.max_minutes", "run.resume", "run.devices", "run.distributed",
-    "run.wandb", "run.tensorboard", "run.keep_checkpoints", "run.evaluate", "run.checkpoint_every", "run.log_every",
+    "run.wandb", "run.tensorboard", "run.keep_checkpoints", "run.evaluate", "run.film_every_s",
+    "run.checkpoint_every", "run.log_every",
 )  # fmt: skip
 """Beginnings of the names of settings that a run may change when it is continued."""
 
