@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -173,9 +173,12 @@ class Rollouts:
 
         Where rollouts follow clips to their end (``ended_by``), a clip has several.
         """
-        repeats = range(len(self.seeds)) if self.seeds and every_repeat else [self.seed if self.seeds else None]
+        own = self.seed if self.seeds else None
         with open_contract(self.path, KIND) as file:
-            parts = [_episodes(file, repeat) for repeat in repeats]
+            parts = [_episodes(file, own, self.n_steps, self.ended)]
+            for repeat in set(range(len(self.seeds)) if every_repeat else ()) - {own}:
+                n_steps = (_of_repeat(file, "valid", repeat) == 1).sum(axis=1)
+                parts.append(_episodes(file, repeat, n_steps, _ends(file, repeat)[0]))
         together = Episodes(*map(np.concatenate, zip(*(episodes for episodes, _ in parts), strict=True)))
         return together, tuple(reason for _, reasons in parts for reason in reasons)
 
@@ -377,9 +380,10 @@ def _reason(code: int, meaning: Mapping[int, str]) -> str | None:
     return None if code == 0 else meaning.get(code, f"reason {code}")
 
 
-def _episodes(file: h5py.File, repeat: int | None) -> tuple[Episodes, list[str | None]]:
-    """Episodes of one repeat, and why each ended early; the last of a clip ends with its rollout."""
-    n_steps, (last, _) = (_of_repeat(file, "valid", repeat) == 1).sum(axis=1), _ends(file, repeat)
+def _episodes(
+    file: h5py.File, repeat: int | None, n_steps: Int[np.ndarray, " trial"], last: Sequence[str | None]
+) -> tuple[Episodes, list[str | None]]:
+    """Episodes of one repeat, and why each ended early; the last of a clip ends as its rollout did."""
     within, meaning = np.zeros((len(n_steps), n_steps.max(initial=0)), np.uint8), {}
     if isinstance(find(file, "ended_by"), h5py.Dataset):
         within, meaning = _of_repeat(file, "ended_by", repeat), _meanings(require(file, "ended_by"))
