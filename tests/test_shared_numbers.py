@@ -10,14 +10,13 @@ from contract import examples, kit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reach_analysis._common.errors import ConfigError, DataError
-from reach_analysis._common.survival import kaplan_meier
+from reach_analysis._common.survival import episodes_of, kaplan_meier
 from reach_analysis.behaviour.tracking_errors import assign_regions
 from reach_analysis.config import SurvivalConfig
 from reach_analysis.data.rollouts import read_rollouts
 from reach_analysis.studies import survival as study
 from scipy import stats
 from track_mjx._common.regions import regions_by_name
-from track_mjx.evaluation.survival import Episodes, episodes_of, survival
 
 # survival
 
@@ -41,7 +40,8 @@ def test_survival_of_a_published_trial() -> None:
 
 def test_survival_of_a_worked_example_at_every_control_step() -> None:
     """Six episodes: ends at 1, 3, 3 and 5; watched without an end up to 2 and 5."""
-    curve = survival(Episodes(np.arange(6), np.array([1, 2, 3, 3, 5, 5]), np.array([1, 0, 1, 1, 1, 0], bool)))
+    ended = np.array([1, 0, 1, 1, 1, 0], bool)
+    curve = kaplan_meier(np.array([1, 2, 3, 3, 5, 5], float), ended, times=np.arange(6))
     by_hand = [1, 5 / 6, 5 / 6, 5 / 6 * 2 / 4, 5 / 6 * 2 / 4, 5 / 6 * 2 / 4 * 1 / 2]
     assert curve.survival == pytest.approx(by_hand)
     assert curve.time.tolist() == [0, 1, 2, 3, 4, 5]
@@ -106,7 +106,8 @@ def test_both_packages_draw_the_same_curve_from_one_file(tmp_path: Path) -> None
         rate = float(file.attrs["rate_hz"])
     rollouts = read_rollouts(tmp_path / "rollouts.h5")
     (row,) = study.run({"all": rollouts}, SurvivalConfig(times_s=[0.0, 3 / rate, 4 / rate])).results
-    curve = survival(episodes_of(ended, n_steps))
+    episodes = episodes_of(ended, n_steps)
+    curve = kaplan_meier(episodes.steps.astype(float), episodes.ended, times=np.arange(episodes.steps.max() + 1))
     for step, name in ((0, "0"), (3, f"{3 / rate:g}"), (4, f"{4 / rate:g}")):
         assert list(row["at_s"][name].values()) == pytest.approx(curve.at(step), nan_ok=True)
 
