@@ -110,7 +110,8 @@ def _run(folder: Path) -> list[Path]:
     run = RunFolder.create(config(path, ARM_TASK), track_clips.read_clips(path), [0], [1])
     for iteration in range(1, 4):
         run.add_metrics({"iteration": iteration, "steps": 80 * iteration, "reward": 0.5})
-    run.checkpoints.save(80, {"a": np.arange(6.0).reshape(2, 3), "b": {"c": np.zeros(2, "i4")}}, score=0.5)
+    run.checkpoints.save(80, {"a": np.arange(6.0).reshape(2, 3), "b": {"c": np.zeros(2, "i4")}})
+    run.checkpoints.judge(80, 0.5)
     return [run.path]
 
 
