@@ -110,7 +110,9 @@ class Page:
             self.evaluate("new Promise((done) => requestAnimationFrame(() => done(true)))")
 
     def picture(self, path: Path) -> None:
-        """Save a screenshot."""
+        """Save a screenshot, without the notice that the processor draws."""
+        self.evaluate("document.querySelectorAll('[class*=Notification-closeButton]').forEach((one) => one.click())")
+        self.wait("!document.querySelector('[class*=Notification-closeButton]')")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
 

@@ -44,6 +44,10 @@ if (!window.mimicGo) {
       window.mimicGo(String(Math.round(last * (event.clientX - box.left) / box.width)));
     }
   }, true);
+  document.addEventListener('click', (event) => {
+    const pressed = event.detail && event.target.closest('[role=tab], button');
+    if (pressed) pressed.blur();
+  });
   let shown;
   setInterval(() => {
     const now = document.querySelector('[data-frame]'), frame = now && Number(now.dataset.frame);
@@ -63,7 +67,10 @@ if (!window.mimicGo) {
 
 
 def script() -> str:
-    """Return the element that brings clicks on plots and time lines to the field `GO_TO`, and [ ] to the page keys."""
+    """Return the element that brings clicks on plots and time lines to the field `GO_TO`, and [ ] to the page keys.
+
+    A button or tab that is clicked gives up the keyboard, so that arrows and space are keys of the page.
+    """
     return f'<img src="data:," style="display:none" onerror="{escape(_SCRIPT)}">'
 
 

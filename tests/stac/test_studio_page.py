@@ -19,6 +19,7 @@ from stac_mjx.config import StudioConfig, WorkConfig
 from stac_mjx.studio.app import AUTOSAVE, Studio
 from stac_mjx.studio.serve import open_studio
 
+CURSORS = "Object.values(window.__viserTestpoints.uplots).map((one) => one.chart.cursor.idx)"
 GO_TO = "[...document.querySelectorAll('label')].some((one) => one.textContent === 'Go to')"
 
 
@@ -114,6 +115,11 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
         page.drawn()
         x, y = page.place_of("document.querySelector('.u-over')")
         click_until(page, (x + 20, y), lambda: studio.frame > 40)
+        frame = studio.frame
+        page.wait(f"{CURSORS}.includes({frame})")
+        page.key("ArrowRight")
+        until(lambda: studio.frame == frame + 1, 30)
+        page.wait(f"{CURSORS}.includes({frame + 1})")
         page.picture(pictures / "fit.png")
         page.press("File")
         page.press("Save preset")
