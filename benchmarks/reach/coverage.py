@@ -29,7 +29,7 @@ from reach_analysis.statistics.estimates import (
     student_mean,
 )
 from reach_analysis.statistics.folds import folds_at_most
-from reach_analysis.studies.gait import over_trials, phase_over_trials
+from reach_analysis.studies.gait_feet import over_trials, phase_over_trials
 
 TRIALS = (5, 10, 46)
 Ends = tuple[float, float]

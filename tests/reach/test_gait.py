@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.behaviour import gait
+from reach_analysis.config import GaitConfig
 from reach_analysis.data.rollouts import read_rollouts
-from reach_analysis.data.series import TrialSeries, one_trial_each
-from synthetic.walk import LAGS, WalkSettings, write_walks
+from reach_analysis.data.series import TrialSeries, one_trial_each, over_steps
+from reach_analysis.studies.gait import _muscles, _recorded
+from reach_analysis.studies.gait_feet import feet_of
+from synthetic.walk import LAGS, WalkSettings, make_walks, write_walks
+from synthetic.writing import write_content
 
 
 def bits(text: str) -> np.ndarray:
@@ -129,3 +134,45 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         gait.phase_normalised(one_trial_each("q", [np.zeros((5, 1))], 100.0, ["q"]), cycles)
     with pytest.raises(DataError, match="one foot"):
         gait.stances(one_trial_each("feet", [np.zeros((5, 2))], 100.0, ["a", "b"]), 0.0)
+
+
+def test_feet_that_are_slow_are_planted() -> None:
+    """A foot stands for 60 % of each cycle, then swings forward by the stride."""
+    rate, period, stride = 100.0, 0.5, 0.05
+    phase = (np.arange(400) / rate / period) % 1
+    done = np.floor(np.arange(400) / rate / period)
+    place = stride * (done + np.clip((phase - 0.6) / 0.4, 0, 1))
+    path = one_trial_each("foot", [np.stack([place, 0 * place], axis=1)], rate, ["x", "y"])
+    judged = gait.planted(path, 0.4)
+    assert np.mean((judged.values[0][:, 0] > 0) == (phase < 0.6)) > 0.95
+    cycles = gait.find_cycles(gait.stances(judged, 0.03), judged, 0.1, 1.0)
+    assert np.allclose(cycles.end_s - cycles.begin_s, period, atol=0.011)
+
+
+def walker_with_muscles(folder: Path) -> Path:
+    """Walks of a body with muscles whose activation is a sine."""
+    made = make_walks(WalkSettings(n_clips=6, duration_s=2.0, seed=3))
+    ctrl = made.arrays["ctrl"]
+    act = np.clip(0.5 + 0.4 * np.sin(2 * np.pi * np.arange(ctrl.shape[1] + 1) / 40), 0, 1)
+    content = replace(made, arrays={**made.arrays, "act": np.broadcast_to(act[:, None], (6, len(act), ctrl.shape[2]))})
+    write_content(folder / "walk.h5", content)
+    return folder / "walk.h5"
+
+
+def test_muscles_over_the_cycle_stand_next_to_emg(tmp_path: Path) -> None:
+    rollouts = read_rollouts(walker_with_muscles(tmp_path))
+    feet = feet_of(rollouts, GaitConfig())
+    alone, _, _ = _muscles(rollouts, feet, GaitConfig())
+    activity = over_steps(rollouts.series("act"))
+    expected = gait.phase_normalised(activity.select([alone[0].joint]), feet.cycles)[..., 0]
+    np.testing.assert_allclose(alone[0].simulated, expected)
+    assert np.isnan(alone[0].reference).all()
+    first = activity.select(activity.channels[:1])
+    others = ("other", *rollouts.trials[2:])
+    emg = replace(first, trials=others, values=first.values[1:], start_s=first.start_s[1:])
+    cycles, places = _recorded(feet.cycles, rollouts.trials, emg)
+    assert set(cycles.trial) == {2, 3, 4, 5} & set(feet.cycles.trial)
+    assert (places == cycles.trial - 1).all()
+    same = gait.phase_normalised(emg, replace(cycles, trial=places))
+    ours = gait.phase_normalised(activity.select(emg.channels), cycles)
+    np.testing.assert_allclose(same, ours)

@@ -52,7 +52,7 @@ def test_a_report_processes_emg_alike_in_every_study(tmp_path: Path) -> None:
     chains = [_settings(verb, inputs, config, "").chain for verb in takes]
     assert len(chains) >= 6
     assert all(chain.band_hz == [20.0, 450.0] for chain in chains)
-    assert [chain.window_s for chain in chains].count([]) == 1, "only `envelopes` is of whole trials"
+    assert [chain.window_s for chain in chains].count([]) == 2, "`envelopes` and `gait` are of whole trials"
 
 
 @dataclass

@@ -254,8 +254,14 @@ class ErrorsConfig(ResampleSettings, RolloutSettings):
 
 
 @dataclass
-class GaitConfig(ResampleSettings, RolloutSettings):
+class GaitConfig(ResampleSettings, RecordingSettings, TrialSettings):
     """Settings of `reach-analysis gait`."""
+
+    chain: ChainConfig = field(default_factory=lambda: ChainConfig(window_s=[], samples=None))
+    clips: str | None = None
+    """The mimic.reference_clips file that was imitated: feet of the animal are compared too; empty: its joints only."""
+    planted: float = setting(0.4, gt=0, lt=1)
+    """A foot of the animal is in contact where it is slower than this part of its fast steps (95th percentile)."""
 
     feet: list[str] = setting([])
     """Names of contacts that are feet; empty: all stored contacts."""

@@ -7,7 +7,7 @@ joint angles of each cycle are resampled to 100 points by cubic interpolation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -66,6 +66,22 @@ def stances(contact: TrialSeries, shortest_s: float) -> list[Contact]:
         raise ConfigError(f"the shortest stance must not be negative, got {shortest_s:g} s")
     samples = max(1, int(np.ceil(shortest_s * contact.rate_hz - 1e-9)))
     return [debounce(rows[:, 0] > 0.5, samples) for rows in contact.values]
+
+
+def planted(position: TrialSeries, fraction: float) -> TrialSeries:
+    """Contact of a foot as its movement shows it: 1 where its speed over the ground is below `fraction` of the fastest.
+
+    Args:
+        position: x and y of the foot; gaps are NaN and count as no contact.
+        fraction: of the 95th percentile of its speed in the trial.
+    """
+
+    def slow(rows: np.ndarray) -> np.ndarray:
+        speed = np.linalg.norm(np.gradient(rows, axis=0), axis=1, keepdims=True)
+        return (speed < fraction * np.nanpercentile(speed, 95)).astype(float)
+
+    values = tuple(slow(rows) for rows in position.values)
+    return replace(position, name="contact by speed", unit="1", channels=("contact",), values=values)
 
 
 def touch_downs(stance: Contact) -> Int[np.ndarray, " event"]:

@@ -128,13 +128,13 @@ class JointCycle:
     reference: Float[np.ndarray, "cycle point"]
 
 
-def gait_cycles(joints: Sequence[JointCycle]) -> Figure:
-    """Mean and standard deviation over cycles of each joint, simulated and followed, against phase."""
+def gait_cycles(joints: Sequence[JointCycle], lines: tuple[str, str]) -> Figure:
+    """Mean and standard deviation over cycles against phase, of the reference and simulated, which `lines` names."""
     with drawing():
         figure, axes = grid(len(joints), 4, (2.6, 2.3))
         phase = np.linspace(0, 100, joints[0].simulated.shape[1])
         for axis, joint in zip(axes, joints, strict=True):
-            for values, colour, name in ((joint.reference, ORANGE, "reference"), (joint.simulated, BLUE, "simulated")):
+            for values, colour, name in zip((joint.reference, joint.simulated), (ORANGE, BLUE), lines, strict=True):
                 if not np.isfinite(values).any():
                     continue
                 mean, spread = values.mean(axis=0), values.std(axis=0)

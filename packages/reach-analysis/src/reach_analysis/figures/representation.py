@@ -88,7 +88,8 @@ def _draw_lines(axis, layer: LayerPca, values: Sequence[np.ndarray], limits: tup
         if number < len(layer.explained):
             name = f"PC {number + 1}: {100 * layer.explained[number]:.1f} %"
             getattr(axis, f"set_{letter}label")(name, fontsize=7, labelpad=-10 if count == 3 else 2)
-    axis.set_title(f"{layer_label(layer.name)}: {100 * layer.explained[:count].sum():.1f} %", color=GREY)
+    short = layer_label(layer.name).partition(", windows")[0]
+    axis.set_title(f"{short}: {100 * layer.explained[:count].sum():.1f} %", color=GREY)
     return lines
 
 

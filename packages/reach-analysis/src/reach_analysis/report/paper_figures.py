@@ -34,6 +34,7 @@ class PaperFigure:
     chapter: str = ""
     drawn: tuple[str, ...] = ()
     values: str = ""
+    conditions: int = 1
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def draw(inputs: Inputs, config: FiguresConfig, stage: Stage = silent) -> list[D
     made = {one.key: one for one in chapters(inputs, config, stage, {one.chapter for one in wanted})}
     synthetic, computed = bool(synthetic_of(inputs, config)), made_up(inputs)
     checked = check(Facts.of(list(made.values()), inputs), body_of(inputs), synthetic=synthetic, made_up=computed)
-    return [_drawn(one, made.get(one.chapter), checked) for one in wanted]
+    given = len(inputs.conditions)
+    return [_drawn(one, made.get(one.chapter) if given >= one.conditions else None, checked) for one in wanted]
 
 
 def _drawn(figure: PaperFigure, chapter: Chapter | None, checked: Sequence[Checked]) -> Drawn:

@@ -128,7 +128,7 @@ def _settings(verb: StudyVerb, inputs: Inputs, config: ReportConfig, condition: 
     ignored = RECORDINGS if "emg" not in names or (is_synthetic(config.emg) and verb.takes != "all") else ()
     values = {name: getattr(config, name) for name in SHARED if name in names and name not in ignored}
     if "chain" in values:
-        given, usual = vars(config.chain), vars(ChainConfig())  # envelopes are of whole trials unless set otherwise
+        given, usual = vars(config.chain), vars(ChainConfig())  # some are of whole trials unless set otherwise
         changed = {name: value for name, value in given.items() if value != usual[name]}
         values["chain"] = replace(verb.config().chain, **changed)
     if "clips" in names and condition in inputs.clips:

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from reach_analysis._common.errors import ConfigError, DataError, shorten, unknown
 from reach_analysis._common.progress import Stage, silent
-from reach_analysis.behaviour.gait import (
-    Contact,
-    Cycles,
-    circular_mean,
-    cycle_speeds,
-    duty_factors,
-    find_cycles,
-    phase_lags,
-    phase_normalised,
-    stances,
-)
+from reach_analysis.behaviour.gait import Contact, Cycles, phase_normalised
+from reach_analysis.behaviour.muscles import MUSCLES, active_muscles, actuator_for, kind_of_actuators, simulated
 from reach_analysis.config import GaitConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries
 from reach_analysis.figures.behaviour import JointCycle, footfalls, gait_cycles
-from reach_analysis.statistics.estimates import FEWEST_UNITS, Estimate, Resampling, ratio_of
+from reach_analysis.statistics.estimates import FEWEST_UNITS, Resampling
+from reach_analysis.studies.gait_feet import Feet, animal_rows, feet_of, foot_rows, over_trials
+from reach_analysis.studies.recordings import actuators_of, load_emg, recordings_of
 from reach_analysis.studies.section import Column, Section, interval, interval_column, table
 from reach_analysis.studies.study import Study, StudyFigure
 
@@ -36,38 +29,24 @@ POINTS = 100
 TITLE = "Gait"
 QUESTION = (
     "How do the simulated feet step? A cycle runs from one touch-down of the leading foot to the next. Contacts of the "
-    "animal are not stored, so only the joints are compared with those of the clips."
+    "animal are not recorded; with clips they are judged by the speed of its feet."
 )
 
-
-LEAD = ("hand_l", "*fore*left*", "*left*fore*", "*fore*_l", "*f-l*", "*t1*left*", "*left*t1*", "*lf*", "*fl*")
-"""Feet that lead a cycle, the first pattern that fits one; paper B takes the left forepaw."""
 
 USUAL_JOINTS = ("*shoulder*", "*elbow*", "*hip*", "*knee*")
 MOST_JOINTS = 12
 """Joints drawn where none are named."""
 
 
-@dataclass(frozen=True)
-class _Feet:
-    """Contacts and stances of every foot, the cycles of the leading one, and contacts that are not feet."""
-
-    lead: str
-    contacts: dict[str, TrialSeries]
-    stances: dict[str, list[Contact]]
-    cycles: Cycles
-    slow: int
-    never: tuple[str, ...]
-
-
 def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
     """Cycles of the leading foot, and what the others and the joints do in them."""
     tick = stage("gait", 3)
-    feet = _feet(rollouts, config)
+    feet = feet_of(rollouts, config)
     tick(1)
     resampling = Resampling(config.resamples, seed=config.seed).of(rollouts.levels, rollouts.trials)
-    rows = _foot_rows(feet, config, resampling)
-    joints = _joints(rollouts, feet, config)
+    rows = foot_rows(feet, config, resampling)
+    animal, said = animal_rows(rollouts, feet, config, resampling) if config.clips else ([], [])
+    joints, (muscles, files, more) = _joints(rollouts, feet, config), _muscles(rollouts, feet, config)
     tick(1)
     cycle_rows = [
         {"trial": feet.contacts[feet.lead].trials[feet.cycles.trial[i]], "begin_s": float(feet.cycles.begin_s[i]),
@@ -80,20 +59,25 @@ def run(rollouts: Rollouts, config: GaitConfig, stage: Stage = silent) -> Study:
     results = {
         "lead": feet.lead, "cycles": len(feet.cycles), "trials": n_trials, "without_cycles": len(still),
         "duration_s": duration.value, "duration_low_s": duration.low, "duration_high_s": duration.high, "feet": rows,
-        "joints": [_joint_row(joint) for joint in joints],
+        "animal": animal, "joints": [_joint_row(joint) for joint in (*joints, *muscles)],
     }  # fmt: skip
     tick(1)
     return Study(
         name="gait",
         results=results,
-        inputs=(rollouts.path,),
-        tables={"gait_feet": rows, "gait_joints": results["joints"], "gait_cycles": cycle_rows},
-        figures=_figures(feet, joints, config, rollouts),
-        notes=tuple(_notes(feet, still, n_trials, config)),
+        inputs=(rollouts.path, *([Path(config.clips)] if config.clips else []), *files),
+        tables={
+            "gait_feet": rows,
+            **({"gait_feet_animal": animal} if animal else {}),
+            "gait_joints": results["joints"],
+            "gait_cycles": cycle_rows,
+        },
+        figures=_figures(feet, (joints, muscles), config, rollouts),
+        notes=(*_notes(feet, still, n_trials, config), *said, *more),
     )
 
 
-def _notes(feet: _Feet, still: list[str], n_trials: int, config: GaitConfig) -> Iterator[str]:
+def _notes(feet: Feet, still: list[str], n_trials: int, config: GaitConfig) -> Iterator[str]:
     """What a reader must know: few trials, what was left out, feet that do not step."""
     if n_trials < FEWEST_UNITS:
         yield f"Trials are the units of intervals; {n_trials} with cycles are too few for one."
@@ -108,99 +92,38 @@ def _notes(feet: _Feet, still: list[str], n_trials: int, config: GaitConfig) -> 
         )
 
 
-def _feet(rollouts: Rollouts, config: GaitConfig) -> _Feet:
-    if not rollouts.contacts:
-        raise DataError(f"{rollouts.path}: no contacts are stored (contact/...), which gait needs")
-    names = config.feet or list(rollouts.contacts)
-    contacts = {name: rollouts.contact(name) for name in names}
-    on_ground = {name: stances(series, config.shortest_stance_s) for name, series in contacts.items()}
-    never = () if config.feet else tuple(name for name in names if not any(trial.any() for trial in on_ground[name]))
-    names = [name for name in names if name not in never] or names
-    lead = config.lead or _lead(names)
-    if lead not in names:
-        raise ConfigError(f"lead: {unknown('foot', lead, names)}")
-    contacts = {name: contacts[name] for name in names}
-    shortest, longest = _edges(config.cycle_s)
-    cycles = find_cycles(on_ground[lead], contacts[lead], shortest, longest)
-    slow = 0
-    if config.min_speed > 0 and len(cycles):
-        root = str(rollouts.attributes.get("root_body") or rollouts.names["names_xpos"][1])
-        fast = cycle_speeds(rollouts.series("xpos").select([f"{root}/x", f"{root}/y"]), cycles) >= config.min_speed
-        cycles, slow = cycles.take(fast), int((~fast).sum())
-    if not len(cycles):
-        raise DataError(
-            f"{rollouts.path}: {lead} has no cycle of {shortest:g} to {longest:g} s"
-            + (f" and at least {config.min_speed:g} m/s" if config.min_speed else "")
-            + f" in {len(rollouts.trials)} trials of {rollouts.n_steps.max() / rollouts.rate_hz:.3g} s at most"
-        )
-    return _Feet(lead, contacts, on_ground, cycles, slow, never)
+def _muscles(rollouts: Rollouts, feet: Feet, config: GaitConfig) -> tuple[list[JointCycle], list[Path], list[str]]:
+    """Activation over the cycle: of the muscles with EMG next to it, or without EMG of those that vary most."""
+    cycles, inputs, notes = feet.cycles, [], []
+    if config.emg:
+        emg, inputs, notes = load_emg({"rollouts": rollouts}, recordings_of(config))
+        chosen = actuators_of(recordings_of(config))
+        names = emg.envelope.channels
+        actuators = [actuator_for(name, rollouts.names["actuator"], chosen) for name in names]
+        activity = simulated(rollouts, "act", actuators, None)
+        cycles, places = _recorded(cycles, activity.trials, emg.envelope)
+        recorded = phase_normalised(emg.envelope, replace(cycles, trial=places), POINTS)
+        notes.append(f"{len(cycles)} cycles lie within recorded EMG.")
+    elif kind_of_actuators(rollouts) == MUSCLES:
+        activity, notes = active_muscles(rollouts)
+        names = activity.most_varying(min(MOST_JOINTS, len(activity.channels)))
+        activity, recorded = activity.select(names), np.full((len(cycles), POINTS, len(names)), np.nan)
+    else:
+        return [], [], []
+    shown = phase_normalised(activity, cycles, POINTS)
+    drawn = [JointCycle(name, "activation", shown[..., i], recorded[..., i]) for i, name in enumerate(names)]
+    return drawn if len(cycles) else [], inputs, notes
 
 
-def _edges(pair: Sequence[float]) -> tuple[float, float]:
-    if len(pair) != 2:
-        raise ConfigError(f"cycle_s: expected the shortest and the longest cycle, got {list(pair)}")
-    return pair[0], pair[1]
+def _recorded(cycles: Cycles, trials: Sequence[str], emg: TrialSeries) -> tuple[Cycles, Int[np.ndarray, " cycle"]]:
+    """Cycles that lie within the EMG of their trial, and the number of that trial there."""
+    place = np.array([emg.trials.index(name) if name in emg.trials else -1 for name in trials])[cycles.trial]
+    spans = np.array([emg.times(number)[[0, -1]] for number in range(len(emg.trials))])[place]
+    inside = (place >= 0) & (cycles.begin_s >= spans[:, 0]) & (cycles.end_s <= spans[:, 1])
+    return cycles.take(inside), place[inside]
 
 
-def _lead(names: Sequence[str]) -> str:
-    for pattern in LEAD:
-        hits = [name for name in names if fnmatchcase(name.lower(), pattern)]
-        if len(hits) == 1:
-            return hits[0]
-    raise ConfigError(f"lead is not set, and none of {shorten(list(names))} is recognised as the left forefoot; set it")
-
-
-def _foot_rows(feet: _Feet, config: GaitConfig, resampling: Resampling) -> list[dict[str, Any]]:
-    shortest, longest = _edges(config.cycle_s)
-    rows = []
-    for name, series in feet.contacts.items():
-        own = find_cycles(feet.stances[name], series, shortest, longest)
-        duty = over_trials(duty_factors(feet.stances[name], series, own), own.trial, "1", resampling)
-        lags = phase_lags(feet.stances[name], series, feet.cycles)
-        _, agreement = circular_mean(lags)
-        lag = phase_over_trials(lags, feet.cycles.trial, resampling)
-        touching = int(np.isfinite(lags).sum())
-        rows.append({
-            "foot": name, "own_cycles": len(own), **duty.row("duty_factor", "duty"), **lag.row("phase_lag", "phase"),
-            "trials": duty.n,
-            "phase_agreement": agreement if touching > 1 else float("nan"),  # one lag agrees with itself
-            "cycles_with_touch_down": touching,
-        })  # fmt: skip
-    return rows
-
-
-def over_trials(
-    values: Float[np.ndarray, " cycle"], trial: Int[np.ndarray, " cycle"], unit: str, resampling: Resampling
-) -> Estimate:
-    """Mean over cycles; its interval is over trials or what is above them, because cycles of one trial are alike."""
-    known = np.isfinite(values)
-    sums, counts = (_by_trial(trial[known], part, resampling) for part in (values[known], np.ones(known.sum())))
-    return ratio_of(sums, counts, unit, resampling)
-
-
-def _by_trial(
-    trial: Int[np.ndarray, " cycle"], values: Float[np.ndarray, " cycle"], resampling: Resampling
-) -> Float[np.ndarray, " trial"]:
-    """Sum of the values of each trial."""
-    return np.bincount(trial, values, minlength=resampling.n_values).astype(float)
-
-
-def phase_over_trials(
-    phases: Float[np.ndarray, " cycle"], trial: Int[np.ndarray, " cycle"], resampling: Resampling
-) -> Estimate:
-    """Mean direction of phases over cycles, 0 to 1, its interval over trials; ends may lie below 0 or above 1."""
-    known = np.isfinite(phases)
-    mean, _ = circular_mean(phases)
-    away = 2 * np.pi * (phases[known] - mean)
-    along = _by_trial(trial[known], np.cos(away), resampling)
-    if (along[np.unique(trial[known])] <= 0).any():  # trials in opposite phase: the mean says little
-        return Estimate(mean, np.nan, np.nan, "1", len(np.unique(trial[known])))
-    slope = ratio_of(_by_trial(trial[known], np.sin(away), resampling), along, "1", resampling)
-    low, high = mean + np.arctan([slope.low, slope.high]) / (2 * np.pi)
-    return Estimate(mean, float(low), float(high), "1", slope.n, slope.level)
-
-
-def _joints(rollouts: Rollouts, feet: _Feet, config: GaitConfig) -> list[JointCycle]:
+def _joints(rollouts: Rollouts, feet: Feet, config: GaitConfig) -> list[JointCycle]:
     pose, reference = rollouts.series("qpos"), rollouts.series("qpos_ref")
     units = dict(zip(pose.channels, rollouts.column_units("qpos"), strict=True))
     names = config.joints or [
@@ -244,7 +167,10 @@ def _joint_row(joint: JointCycle) -> dict[str, Any]:
     }
 
 
-def _figures(feet: _Feet, joints: list[JointCycle], config: GaitConfig, rollouts: Rollouts) -> tuple[StudyFigure, ...]:
+def _figures(
+    feet: Feet, drawn: tuple[list[JointCycle], list[JointCycle]], config: GaitConfig, rollouts: Rollouts
+) -> tuple[StudyFigure, ...]:
+    """Joints and muscles over the cycle, and the footfalls of one trial."""
     walking = [rollouts.trials[number] for number in np.unique(feet.cycles.trial)]
     counts = f"n = {len(feet.cycles)} cycles of {feet.lead} in {rollouts.levels.counted(walking)}"
     how = f"contacts and gaps shorter than {1e3 * config.shortest_stance_s:g} ms removed"
@@ -260,12 +186,14 @@ def _figures(feet: _Feet, joints: list[JointCycle], config: GaitConfig, rollouts
             f"the reward of each step; {counts}.",
         )
     ]
-    if joints:
+    for name, what, lines, of in (("gait_muscles", "Muscles", ("EMG", "simulated"), drawn[1]),
+                                  ("gait_joints", "Joints", ("reference", "simulated"), drawn[0])):  # fmt: skip
         caption = (
-            f"Joints over the gait cycle, from one touch-down of {feet.lead} to the next: mean and standard deviation "
+            f"{what} over the gait cycle, from one touch-down of {feet.lead} to the next: mean and standard deviation "
             f"over cycles, resampled to {POINTS} points by cubic interpolation; {counts}; {how}."
         )
-        shown.insert(0, StudyFigure("gait_joints", gait_cycles(joints), caption))
+        if of:
+            shown.insert(0, StudyFigure(name, gait_cycles(of, lines), caption))
     return tuple(shown)
 
 
@@ -278,18 +206,19 @@ def _bars(stance: Contact, series: TrialSeries, trial: int) -> list[tuple[float,
     ]
 
 
+FEET = (
+    Column("foot", "foot"), interval_column("duty factor [95 %]", "duty_factor", "duty"),
+    interval_column("phase lag (cycles) [95 %]", "phase_lag", "phase"), Column("agreement", "phase_agreement"),
+    Column("touch-downs", "cycles_with_touch_down"), Column("own cycles", "own_cycles"), Column("trials", "trials"),
+)  # fmt: skip
+
+
 def section(study: Study) -> Section:
     """Feet and joints over the cycle, and how many cycles there are."""
     numbers = study.results
     tables = (
-        table(
-            "Feet",
-            (Column("foot", "foot"), interval_column("duty factor [95 %]", "duty_factor", "duty"),
-             interval_column("phase lag (cycles) [95 %]", "phase_lag", "phase"), Column("agreement", "phase_agreement"),
-             Column("touch-downs", "cycles_with_touch_down"), Column("own cycles", "own_cycles"),
-             Column("trials", "trials")),
-            numbers["feet"],
-        ),
+        table("Feet", FEET, numbers["feet"]),
+        table("Feet of the animal, contacts judged by speed", FEET, numbers["animal"]),
         table(
             "Joints over the cycle",
             (Column("joint", "joint"), Column("unit", "unit"), Column("range", "range_simulated"),
