@@ -134,7 +134,8 @@ def register(
     `stage` is called as ``stage(name, total)`` when a stage begins; what it returns is called with the amount done.
     `watch` is called after each round of the calibration with the frames it uses and what it has found.
     """
-    solver, recorded = pose_solver(inputs.body, config.solver), inputs.keypoints
+    recorded = inputs.keypoints
+    solver = pose_solver(inputs.body, config.solver, recorded.n_frames)
     observation = Observation(recorded.positions, confidence_weights(recorded), recorded.clip_lengths)
     timings, begin = {}, time.perf_counter()
     calibration, used, scales = None, known, None
@@ -190,7 +191,7 @@ def _with_segments(
     start = Start(seen, found.sample, found.qpos, found.offsets)
     scales = fit_segments(solver, start, offset_pull(solver, config.calibration), config.calibration.segment_sd)
     inputs = replace(inputs, body=with_segments(inputs.body, factors_of(inputs.body, scales)))
-    return inputs, pose_solver(inputs.body, config.solver), scales
+    return inputs, pose_solver(inputs.body, config.solver, observation.n_frames), scales
 
 
 def offsets_of(registration: Registration) -> Offsets:

@@ -8,7 +8,8 @@ times the weight of the robust loss, and C the pull toward a reference pose q0. 
 V is the noise of the keypoints, estimated from the residuals: each keypoint has its own, and residuals are smaller than
 noise by what the fit takes up. S is how far a pose may be from q0: anywhere within the limits of the joint, or, where a
 gap is bridged, as far as poses of this recording are from the middle of their neighbours at such a distance. Limits
-hold a joint about as a prior of twice their own variance would, which is added to C. cov(m) is
+hold a joint about as a prior of twice their own variance would, which is added to C. But the solver clips a joint that
+noise drives to its limits, which leaves a larger error than such a prior; S is enlarged by it (`_at_limits`). cov(m) is
 the covariance of the offsets (`precision.offset_errors`); its part is taken as the same in all frames. The part of a
 degree of freedom that the keypoints determine, its resolution, is ``1 - (A^-1 C)_ii``.
 
@@ -28,6 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+from scipy import stats
 
 from stac_mjx.calibration.precision import Linear, linearised
 from stac_mjx.inverse_kinematics.levenberg import MM, Robust, Status, loss
@@ -49,6 +51,8 @@ DETERMINED, FEWEST = 0.9, 2
 OBSERVED = 0.5
 """Keypoints observe a joint when this part of its angle comes from them rather than from the neutral pose, in one of
 the frames looked at."""
+PASSES = 4
+"""Times the errors of joints that are clipped at their limits are passed on to the others."""
 LAG_FRAMES = 1000
 """Frames that the distance of a pose from its neighbours is measured at."""
 LEAST = 1e-6
@@ -120,7 +124,7 @@ def pose_errors(solver: PoseSolver, solved: Solved) -> PoseErrors:
         constant = linear.spread(MM**2 * np.nan_to_num(solved.offset_covariance)).mean(axis=0)
     reach = _reach(solver)
     pull = solver.prior_weight.astype(np.float64) + np.where(np.isfinite(reach), noise.mean() / (2 * reach), LEAST)
-    usual = _usual(solver, solved.qpos[some], linear)
+    usual = _at_limits(solver, linear, noise, pull, _used(solver, solved.qpos[some], linear))
     spread, row = _spread(solver, solved, usual)
     stderr, resolution = (np.full((len(weight), tree.n_dof), np.nan, np.float32) for _ in range(2))
 
@@ -212,19 +216,59 @@ def _reach(solver: PoseSolver) -> Float[np.ndarray, " dof"]:
     return out
 
 
-def _usual(solver: PoseSolver, qpos: np.ndarray, linear: Linear) -> Float[np.ndarray, " dof"]:
-    """Return the mean squared distance from the neutral pose to expect.
+def _used(solver: PoseSolver, qpos: np.ndarray, linear: Linear) -> float:
+    """Return how much of their limits poses use: the mean squared distance from the neutral pose, over `_reach`.
 
-    Poses use as much of the limits as those of determined joints do. Keypoints that hardly determine a joint leave it
-    anywhere within its limits, which is added. Without limits, turns are equally likely to be any, and slides are up to
-    the size of the body.
+    That of joints that keypoints determine; 1 where there are too few.
     """
     tree, reach = solver.tree, _reach(solver)
     away = np.asarray(trajectory.steps(tree, jnp.asarray(np.tile(solver.neutral, (len(qpos), 1))), jnp.asarray(qpos)))
     known = np.isfinite(reach) & (linear.resolution.min(axis=0, initial=1.0) > DETERMINED)
-    used = float(np.median(((away**2).mean(axis=0) / reach)[known])) if known.sum() >= FEWEST else 1.0
-    unlimited = np.where(tree.is_slide, solver.body.size_m**2, np.pi**2 / 3)
-    return np.where(np.isfinite(reach), (used + linear.resolution.mean(axis=0)) * reach, unlimited)
+    return float(np.median(((away**2).mean(axis=0) / reach)[known])) if known.sum() >= FEWEST else 1.0
+
+
+def _at_limits(
+    solver: PoseSolver, linear: Linear, noise: np.ndarray, pull: np.ndarray, used: float
+) -> Float[np.ndarray, " dof"]:
+    """Return S of the neutral pose: with it, joints have the errors of estimates that are clipped at their limits.
+
+    Without its own prior, a joint would have the error e. The solver keeps the part k of it that its own, weak prior
+    leaves, and clips it, so its variance is that of `_clipped` for k e, and (1 - k)^2 of the distance to the neutral
+    pose. S is what gives this variance on average over the frames of `linear`. Without limits, turns are equally likely
+    to be any, and slides are up to the size of the body.
+    """
+    tree, reach = solver.tree, _reach(solver)
+    bounded = np.isfinite(reach)
+    limit = np.sqrt(3 * np.where(bounded, reach, 1.0))
+    away = np.where(bounded, used * reach, np.where(tree.is_slide, solver.body.size_m**2, np.pi**2 / 3))
+    weighted = np.swapaxes(linear.weight * linear.jacobian, 1, 2)
+    inverse = np.linalg.inv(weighted @ linear.jacobian + np.diag(pull))
+    held = pull * np.diagonal(inverse, axis1=1, axis2=2)
+    of_noise = ((inverse @ weighted) ** 2 @ np.repeat(noise, 3)[:, None])[..., 0]
+    free = np.abs(linear.jacobian).max(axis=1) > 0
+    kept = np.where(free, linear.resolution, 0.0).sum(axis=0) / np.maximum(free.sum(axis=0), 1)
+    spread, table = away, _clipped(min(used, 1.0))
+    for _ in range(PASSES):
+        variance = of_noise + (inverse * pull) ** 2 @ spread
+        alone = np.sqrt(np.maximum(variance - held**2 * spread, 0.0)) / np.maximum(1 - held, 1e-6)
+        own = limit**2 * np.interp(kept * alone / limit, *table) + (1 - kept) ** 2 * away
+        wanted = np.where(free, held**2 * (own - variance + held**2 * spread), 0.0).sum(axis=0)
+        found = wanted / np.maximum(np.where(free, held**4, 0.0).sum(axis=0), 1e-12)
+        spread = np.where(bounded & free.any(axis=0), np.maximum(found, away), away)
+    return spread
+
+
+def _clipped(used: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean squared error of a joint within -1 to 1 for some standard errors before it is clipped there.
+
+    True angles are equally likely to be any within the part of the limits that is `used`.
+    """
+    error = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 300)])[:, None]
+    true = np.sqrt(used) * np.linspace(-1, 1, 41)
+    low, high = (-1 - true) / np.maximum(error, 1e-9), (1 - true) / np.maximum(error, 1e-9)
+    inside = stats.norm.cdf(high) - stats.norm.cdf(low) - high * stats.norm.pdf(high) + low * stats.norm.pdf(low)
+    squared = error**2 * inside + (1 - true) ** 2 * stats.norm.sf(high) + (1 + true) ** 2 * stats.norm.cdf(low)
+    return error[:, 0], squared.mean(axis=1)
 
 
 def _spread(

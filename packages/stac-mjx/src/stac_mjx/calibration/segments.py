@@ -25,7 +25,7 @@ from stac_mjx.inverse_kinematics.levenberg import MM
 from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver
 from stac_mjx.records import thinned
 
-FRAMES, ROUNDS, SETTLED = 120, 30, 1e-4
+FRAMES, ROUNDS, SETTLED = 120, 20, 3e-4
 """Frames used, most rounds, and the change of all scales at which they end."""
 LARGEST_CHANGE, SHORTEST, HOLDS, AT_LIMIT = 0.1, 8, 5, 1e-6
 """Of a scale in one round; times a step is halved before the fit counts as finished; times a step is computed again
@@ -179,10 +179,11 @@ class _Fit:
 
     def normal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the information of the data on offsets and scales, that of the prior, and the scores of frames."""
-        self.left = self.weight[..., None] * (np.eye(self.offsets.size) - self.jacobian @ self.gain)
-        scored = np.swapaxes(self.design, 1, 2) @ self.left
-        data = (scored @ self.design).sum(axis=0)
-        freedom = 3 * int(self.observation.present.sum()) - float(np.einsum("fik,fki->", self.gain, self.jacobian))
+        weighted = np.ascontiguousarray(np.swapaxes(self.weight[..., None] * self.design, 1, 2))
+        scored = weighted - (weighted @ self.jacobian) @ self.gain
+        data = np.tensordot(scored, self.design, axes=([0, 2], [0, 1]))
+        taken = (np.swapaxes(self.gain, 1, 2) * self.jacobian).sum()
+        freedom = 3 * int(self.observation.present.sum()) - float(taken)
         self.noise = float((self.weight * self.residual**2).sum()) / max(freedom - len(data), 1.0)
         prior = self.tie.T @ (self.held[:, None] * self.tie)
         scores = np.einsum("fai,fi->fa", scored, self.residual)
@@ -220,10 +221,9 @@ class _Fit:
         """Return the step of offsets and scales, and the step of the poses that goes with it."""
         data, prior, scores = self.normal()
         self.held_to = prior
-        pull = np.where(self.free, np.einsum("fij,j,fj->fi", self.inverse, self.prior, self.away), 0.0)
-        slope = scores.sum(axis=0) - np.einsum(
-            "fia,fi->a", self.design, self.weight * np.einsum("fik,fk->fi", self.jacobian, pull)
-        )
+        pull = np.where(self.free, np.einsum("fij,fj->fi", self.inverse, self.prior * self.away), 0.0)
+        kept = self.weight * np.einsum("fik,fk->fi", self.jacobian, pull)
+        slope = scores.sum(axis=0) - np.tensordot(self.design, kept, axes=([0, 1], [0, 1]))
         moved = (self.offsets - MM * self.body.marker_offset).ravel()
         slope -= prior @ np.concatenate([moved, self.scale - 1])
         step = np.linalg.solve(data + prior, slope)

@@ -23,6 +23,8 @@ from stac_mjx.kinematics.tree import Tree
 
 CPU_BATCH, ACCELERATOR_BATCH = 512, 16384
 """Frames solved at once."""
+SHORT, SHORT_BATCH = 2048, 128
+"""Up to so many frames, most batches of a fit (keyframes, calibration) are not full: smaller ones take less time."""
 NOT_ROBUST_MM = 1e4
 """Scale at which every robust loss is a parabola."""
 
@@ -95,8 +97,8 @@ class PoseSolver:
         return np.full(len(self.body.marker_names), self.settings.robust_mm or NOT_ROBUST_MM)
 
 
-def pose_solver(body: Body, settings: SolverConfig) -> PoseSolver:
-    """Prepare inverse kinematics of a body."""
+def pose_solver(body: Body, settings: SolverConfig, n_frames: int | None = None) -> PoseSolver:
+    """Prepare inverse kinematics of a body for a recording of so many frames (None: a long one)."""
     tree, names = body.tree, np.array(body.marker_names)
     trunk = np.isin(names, body.trunk_keypoints)
     is_root = np.isin(np.arange(tree.n_dof), tree.root_dofs)
@@ -109,7 +111,7 @@ def pose_solver(body: Body, settings: SolverConfig) -> PoseSolver:
         neutral=neutral_pose(tree),
         prior_weight=np.where(is_root, 0.0, settings.pose_prior_mm**2).astype(np.float32),
         trunk=trunk if trunk.any() else np.ones(len(names), bool),
-        batch=CPU_BATCH if cpu else ACCELERATOR_BATCH,
+        batch=ACCELERATOR_BATCH if not cpu else SHORT_BATCH if n_frames and n_frames <= SHORT else CPU_BATCH,
         threads=n_cores() if cpu else 1,
     )
 
