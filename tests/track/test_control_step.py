@@ -32,7 +32,7 @@ class SameActions:
         (n_envs, n), n_actions = observation.proprioception.shape, self.networks.n_actions
         action = jnp.sin(observation.proprioception @ jnp.linspace(-1, 1, n * n_actions).reshape(n, n_actions))
         nothing = jnp.zeros(n_envs)
-        return action, Acting(action, nothing, jnp.zeros((n_envs, 3)), jnp.zeros((n_envs, 3)))
+        return action, Acting(action, nothing, jnp.zeros((n_envs, 3)), jnp.zeros((n_envs, 3)), jnp.zeros((n_envs, 0)))
 
 
 class OurCollector(SameActions, Collector):

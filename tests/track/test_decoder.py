@@ -118,6 +118,18 @@ def test_a_latent_is_held_and_decoded_at_every_control_step(frozen: Callable[[st
     assert stored["action"] == pytest.approx(np.tanh(out[..., : stored["action"].shape[-1]]), abs=1e-5)
 
 
+def test_sampled_rollouts_hold_the_noise_of_the_latent(frozen: Callable[[str], Path], tmp_path: Path) -> None:
+    """Where the decoder is part of the policy, actions are new in every control step, and the noise in every second."""
+    out = tmp_path / "rollouts.h5"
+    assert main(["rollout", f"run={frozen('action')}", "deterministic=false", f"out={out}"]) == 0
+    with h5py.File(out) as file:
+        latent, mean, logvar = (np.asarray(file[name]) for name in ("latent", "latent_mean", "latent_logvar"))
+    noise = (latent - mean) / np.exp(0.5 * logvar)
+    noise = noise.reshape(len(noise), -1, 2, noise.shape[-1])
+    assert noise[:, :, 0] == pytest.approx(noise[:, :, 1], abs=1e-4)
+    assert np.abs(np.diff(noise[:, :, 0], axis=1)).min(-1).max() > 0.01
+
+
 def test_an_exported_policy_has_the_decoder_in_it(frozen: Callable[[str], Path], tmp_path: Path) -> None:
     onnxruntime: Any = pytest.importorskip("onnxruntime")
     run = frozen("latent")
@@ -126,7 +138,7 @@ def test_an_exported_policy_has_the_decoder_in_it(frozen: Callable[[str], Path],
     setup = open_setup(folder, folder.config())[0]
     draws = np.random.default_rng(0)
     seen = Observation(*(draws.normal(0, 3, (9, part.shape[-1])).astype(np.float32) for part in setup.observation))
-    action, output = act(setup.networks, load_policy(folder, setup, "last")[1], seen, None)
+    action, output = act(setup.networks, load_policy(folder, setup, "last")[1], seen)
     got = onnxruntime.InferenceSession(tmp_path / "policy.onnx").run(["action", "latent"], seen._asdict())
     np.testing.assert_allclose(got[0], action, atol=1e-5)
     np.testing.assert_allclose(got[1], setup.networks.described(output)[0].mean, atol=1e-5)

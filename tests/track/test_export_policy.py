@@ -33,7 +33,7 @@ def test_onnx_and_numpy_give_the_actions_of_the_policy(repository: Path, tmp_pat
     shape = setup.observation
     draws = np.random.default_rng(0)
     observation = Observation(*(draws.normal(0, 3, (40, part.shape[-1])).astype(np.float32) for part in shape))
-    action, output = jax.tree.map(np.asarray, act(setup.networks, policy, observation, None))
+    action, output = jax.tree.map(np.asarray, act(setup.networks, policy, observation))
     inputs = observation._asdict()
     got = dict(
         zip(("action", "latent", "ctrl"), ort.InferenceSession(out / "policy.onnx").run(None, inputs), strict=True)

@@ -15,7 +15,7 @@ from track_mjx.learning.collect import Collector
 from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
 from track_mjx.physics.engine import make_engine
-from track_mjx.policy.policy import Acting, Held, Policy
+from track_mjx.policy.policy import Acting, Memory, Policy
 from track_mjx.runs.run_folder import RunFolder
 from track_mjx.task.step import Observation
 
@@ -47,13 +47,12 @@ def blocks(part: str, setup: Setup, n_envs: int, n_steps: int) -> Iterator[int]:
 class RandomCollector(Collector):
     """A collector whose actions are random; no network runs."""
 
-    def _decide(
-        self, policy: Policy, observation: Observation, key: tuple[jax.Array, Held | None]
-    ) -> tuple[jax.Array, Acting]:
+    def _decide(self, policy: Policy, observation: Observation, memory: Memory) -> tuple[jax.Array, Acting]:
+        assert memory.keys is not None
         n_envs, n_latents = observation.proprioception.shape[0], self.networks.config.latent
-        action = jax.random.uniform(key[0], (n_envs, self.task.body.model.nu), minval=-1, maxval=1)
+        action = jax.random.uniform(memory.keys[0], (n_envs, self.task.body.model.nu), minval=-1, maxval=1)
         latent, raw = jnp.zeros((n_envs, n_latents)), jnp.zeros((n_envs, self.networks.n_actions))
-        return action, Acting(raw, jnp.zeros(n_envs), latent, latent)
+        return action, Acting(raw, jnp.zeros(n_envs), latent, latent, memory.hidden)
 
 
 def _physics(setup: Setup, n_envs: int, n_steps: int) -> Iterator[int]:

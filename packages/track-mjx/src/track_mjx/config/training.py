@@ -87,6 +87,9 @@ class NetworkConfig:
     initial_latent_std: float = setting(1.0, gt=0)
     """Standard deviation of the intention of an untrained network; small: the decoder sees the reference from the
     start, and not mostly noise."""
+    decoder_cell: str = setting("none", choices=("none", "gru"))
+    """gru: a gated recurrent unit after the decoder's hidden layers, as wide as the last of them. Its state is 0 at the
+    start of an episode; it is learned through whole unrolls (ppo.shuffle=unrolls)."""
     layer_norm: bool = True
     """Layer normalisation after each hidden layer of encoder and decoder."""
     min_std: float = setting(0.001, ge=0)
@@ -128,8 +131,12 @@ class DecoderConfig:
         return self.policy or ("latent" if self.mode == "frozen" else "action")
 
     def hold_steps(self, ctrl_dt_s: float) -> int:
-        """Control steps for which a decision is held."""
+        """Control steps for which a decision, or with policy=action the noise of a latent, is held."""
         return max(1, round(self.hold_s / ctrl_dt_s))
+
+    def decision_steps(self, ctrl_dt_s: float) -> int:
+        """Control steps of a decision."""
+        return 1 if self.acts == "action" else self.hold_steps(ctrl_dt_s)
 
 
 @dataclass

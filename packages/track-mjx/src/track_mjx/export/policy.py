@@ -43,12 +43,15 @@ def export_run(folder: RunFolder, config: ExportConfig) -> list[Path]:
     """Write the policy of a run and its body, and return the paths.
 
     Raises:
-        ConfigError: when the package onnx is not installed.
+        ConfigError: when the package onnx is not installed, and for a recurrent decoder.
         RunError, InputError: when run, checkpoint and clips do not fit.
         OutputError: when a file cannot be written.
     """
     onnx = _import_onnx()
     setup, _, _ = open_setup(folder, folder.config())
+    if setup.networks.memory().size:
+        cell = setup.config.network.decoder_cell
+        raise ConfigError(f"{folder.path}: network.decoder_cell={cell}: a recurrent decoder is not exported")
     step, leaves = folder.checkpoints.load(config.checkpoint)
     policy = policy_of(setup, leaves, str(folder.checkpoints.path(step)))
     arrays = policy_arrays(setup, policy)

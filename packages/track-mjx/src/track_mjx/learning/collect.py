@@ -17,7 +17,7 @@ from track_mjx.physics.divided import DividedEngine
 from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks
-from track_mjx.policy.policy import Acting, Held, Policy, sample
+from track_mjx.policy.policy import Acting, Held, Memory, Policy, sample
 from track_mjx.task.reference import Reference
 from track_mjx.task.step import NON_FINITE, EpisodeState, Observation, StepResult
 from track_mjx.task.task import Task
@@ -31,6 +31,8 @@ class Carry(NamedTuple):
     """The last latent drawn."""
     episode_reward: AnyArray
     """Sum of rewards since the reset."""
+    hidden: AnyArray
+    """State of a recurrent decoder."""
 
 
 class Totals(NamedTuple):
@@ -96,8 +98,7 @@ class Collector:
     ) -> None:
         self.task, self.networks, self.unroll, self._lead = task, networks, unroll, lead
         self.hold = networks.use.hold_steps(task.body.ctrl_dt)
-        """Control steps for which a decision, or the noise of a latent, is held; see `Held`."""
-        self.per_decision = 1 if networks.use.acts == "action" else self.hold
+        self.per_decision = networks.use.decision_steps(task.body.ctrl_dt)
         """Control steps of a transition."""
         self.n_steps = unroll * self.per_decision
         """Control steps of an unroll."""
@@ -121,7 +122,8 @@ class Collector:
         else:
             state = self._step.reset(self.engine.init(n_here), everyone, *map(own, start))
         latent = np.zeros((n_here, self.networks.config.latent), np.float32)
-        return state, Carry(episode, spread(latent), spread(np.zeros(n_here, np.float32)))
+        hidden = np.asarray(self.networks.memory(n_here))
+        return state, Carry(episode, spread(latent), spread(np.zeros(n_here, np.float32)), spread(hidden))
 
     def observation(self, reference: Reference, state: Any, carry: Carry) -> Observation:
         """Return the present observation."""
@@ -138,8 +140,9 @@ class Collector:
         for i in range(self.n_steps):
             if held is not None:
                 held = held._replace(fresh=np.bool_(i % self.hold == 0))
+            memory = Memory((keys[2 * i], keys[2 * (i - i % self.hold)]), held, carry.hidden)
             state, _, act, outcome = self._step(
-                policy, reference, state, carry.episode, carry, ((keys[2 * i], held), keys[2 * i + 1])
+                policy, reference, state, carry.episode, carry, (memory, keys[2 * i + 1])
             )
             held = None if held is None else held._replace(last=act.details)
             done = own(outcome.done)
@@ -155,35 +158,35 @@ class Collector:
         self, policy: Policy, reference: Reference, state: Any, carry: Carry, key: Array
     ) -> tuple[Any, Carry, tuple[Transition, Observation], Totals]:
         def step(
-            carried: tuple[Any, Carry, Held | None], xs: tuple[Array, Array]
+            carried: tuple[Any, Carry, Held | None], i: Array
         ) -> tuple[tuple[Any, Carry, Held | None], tuple[Transition, Totals]]:
-            (state, carry, held), (keys, i) = carried, xs
+            state, carry, held = carried
             held = None if held is None else held._replace(fresh=i % self.hold == 0)
-            with_held = ((keys[0], held), keys[1])
-            state, act, outcome = self._step.traced(policy, reference, state, carry.episode, carry, with_held)
+            memory = Memory((keys[2 * i], keys[2 * (i - i % self.hold)]), held, carry.hidden)
+            keyed = (memory, keys[2 * i + 1])
+            state, act, outcome = self._step.traced(policy, reference, state, carry.episode, carry, keyed)
             state = self.engine.reset(state, outcome.done, *outcome.start)
             held = None if held is None else held._replace(last=act.details)
             return (state, outcome.carry, held), (outcome.transition, outcome.totals)
 
         keys = jax.random.split(key, 2 * self.n_steps)
-        keys = keys.reshape(self.n_steps, 2, *keys.shape[1:])
         begin = (state, carry, self._nothing_held(carry))
-        (state, carry, _), (transitions, totals) = jax.lax.scan(step, begin, (keys, jnp.arange(self.n_steps)))
+        (state, carry, _), (transitions, totals) = jax.lax.scan(step, begin, jnp.arange(self.n_steps))
         transitions = self._decisions(transitions)
         last = self.task.observe(reference, self.engine.read(state), carry.episode)
         totals = self.devices.copied(added(totals))
         return state, carry, (transitions, self.devices.divided(last)), totals
 
-    def _decide(self, policy: Policy, observation: Observation, key: tuple[Array, Held | None]) -> tuple[AnyArray, Any]:
-        return sample(self.networks, policy, observation, *key)
+    def _decide(self, policy: Policy, observation: Observation, memory: Memory) -> tuple[AnyArray, Any]:
+        return sample(self.networks, policy, observation, memory)
 
     def _nothing_held(self, carry: Carry) -> Held | None:
         """Return the state before the first decision of an unroll; None where nothing is ever held."""
-        if self.hold == 1:
+        if self.per_decision == 1:
             return None
         zero, nothing = jnp.zeros_like(carry.episode_reward), jnp.zeros_like(carry.latent)
         raw = zero[:, None] * jnp.zeros(self.networks.n_actions)
-        return Held(np.bool_(True), Acting(raw, zero, nothing, nothing))
+        return Held(np.bool_(True), Acting(raw, zero, nothing, nothing, carry.hidden))
 
     def _decisions(self, steps: Transition) -> Transition:
         """Turn the control steps of an unroll, (step, env, ...), into transitions of decisions.
@@ -220,6 +223,7 @@ class Collector:
             noise=act.details.noise,
             previous_latent=carry.latent,
             first=age <= 1,
+            hidden=carry.hidden if self.networks.recurrent else None,
             reward=result.reward,
             terminated=result.terminated,
             truncated=result.truncated,
@@ -242,6 +246,7 @@ class Collector:
             else outcomes_of(ended.clip, result.terminated, done, len(reference.length)),
             failure=failure_in(failed, ended.clip, ended.frame - 1, act.action, (*act.start, ended.goal)),
         )
-        carry = Carry(episode, act.details.latent, jnp.where(done, 0.0, returned))
+        hidden = jnp.where(done[:, None], 0.0, act.details.hidden)
+        carry = Carry(episode, act.details.latent, jnp.where(done, 0.0, returned), hidden)
         divided = self.devices.divided((carry, transition, done, start))
         return Outcome(divided[0], divided[1], self.devices.copied(totals), *divided[2:])

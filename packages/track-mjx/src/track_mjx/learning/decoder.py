@@ -34,7 +34,7 @@ NEEDED = (
     *(f"arena.{entry.name}" for entry in fields(ArenaConfig) if entry.name not in FREE_ARENA),
     *(f"physics.{name}" for name in ("sim_dt_s", "ctrl_dt_s", "solver", "iterations", "ls_iterations", "integrator")),
     *(f"task.{name}" for name in ("proprioception", "action", "action_range")),
-    *(f"network.{name}" for name in ("decoder", "latent", "layer_norm")),
+    *(f"network.{name}" for name in ("decoder", "decoder_cell", "latent", "layer_norm")),
 )
 """Settings on which a decoder depends."""
 TAKEN = ("run.test_fraction", "run.split_seed")

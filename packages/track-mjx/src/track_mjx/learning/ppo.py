@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from track_mjx.config import PpoConfig
 from track_mjx.devices import Devices
 from track_mjx.physics.fields import AnyArray
-from track_mjx.policy.networks import Networks, action_distribution, log_probability
+from track_mjx.policy.networks import Networks, PolicyOutput, action_distribution, log_probability
 from track_mjx.policy.policy import ObservationStatistics, Policy, normalized, update_statistics
 from track_mjx.task.step import Observation
 
@@ -47,6 +47,8 @@ class Transition(NamedTuple):
     """The episode ended early with this step."""
     truncated: AnyArray
     """It ended with its clip."""
+    hidden: AnyArray | None = None
+    """State of a recurrent policy before the step."""
     demonstrated: AnyArray | None = None
     """Action to reproduce, where the networks learn from demonstrations."""
 
@@ -149,7 +151,7 @@ def loss(
 ) -> tuple[AnyArray, dict[str, Array]]:
     """Loss of a minibatch, and its parts for the log; truncated steps teach neither policy nor critic."""
     step = sample.step
-    out = networks.policy(parameters, step.observation, step.noise)
+    out = _replayed(networks, config, parameters, step)
     ratio = jnp.exp(log_probability(out.location, out.scale, step.raw) - step.log_prob)
     advantage = sample.advantage
     if config.normalize_advantages:
@@ -180,6 +182,16 @@ def loss(
         "clipped_fraction": (jnp.abs(ratio - 1) > config.clip).mean(),
         "action_std": out.scale.mean(),
     }
+
+
+def _replayed(networks: Networks, config: PpoConfig, parameters: Any, step: Transition) -> PolicyOutput:
+    """Run the policy on the noise that acted, a recurrent one on whole unrolls from the hidden state that acted."""
+    if not networks.recurrent:
+        return networks.policy(parameters, step.observation, step.noise)
+    acted = (step.observation, step.noise, step.hidden, step.first)
+    observation, noise, hidden, first = jax.tree.map(lambda x: x.reshape(config.unroll, -1, *x.shape[1:]), acted)
+    out = networks.replayed(parameters, observation, noise, hidden[0], first)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
 
 
 def shuffled_rows(config: PpoConfig, seed: int, iteration: int) -> Int[np.ndarray, "minibatch sample"]:

@@ -144,6 +144,10 @@ def _verify_decoder(setup: Setup) -> None:
     if use.mode == "learnable" and use.acts == "latent":
         problems.append("decoder.policy=latent: the decoder is part of the environment there, which learns nothing; "
                         "decoder.mode=learnable needs policy=action")  # fmt: skip
+    if setup.config.network.decoder_cell != "none" and not setup.config.network.decoder:
+        problems.append("network.decoder_cell: needs a hidden layer before it (network.decoder)")
+    if setup.networks.recurrent and use.decision_steps(dt) > 1:
+        problems.append("decoder.hold_s: a recurrent policy of actions decides in every control step")
     if setup.config.cloning.steps and (use.run or use.hold_s > 0):
         problems.append("cloning.steps: imitates controls step by step, without decoder.run and decoder.hold_s")
     raise_all(ConfigError, "settings", problems)
@@ -180,6 +184,8 @@ def verify(setup: Setup) -> None:
         problems.append(f"cloning.steps: task.kind={setup.config.task.kind} follows no reference to copy")
     if setup.config.cloning.steps and setup.config.task.action not in ("affine", "reference"):
         problems.append("cloning.steps: only task.action=affine or reference puts out servo angles")
+    if setup.networks.recurrent and ppo.shuffle != "unrolls":
+        problems.append("network.decoder_cell: learned through whole unrolls only; set ppo.shuffle=unrolls")
     if ppo.minibatch_items < 1:
         problems.append(f"ppo.minibatches: {ppo.minibatches} are more than the ppo.shuffle={ppo.shuffle} of an update")
     if run.checkpoint_every is not None and run.checkpoint_every % run.log_every:

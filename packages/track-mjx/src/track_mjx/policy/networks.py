@@ -4,7 +4,8 @@
     latent, proprioception -> decoder -> normal distribution, squashed by tanh -> action
 
 Hidden layers: Dense, SiLU, LayerNorm; weights LeCun-uniform. The critic: Dense, ReLU, on the whole observation.
-All functions take normalised observations of any leading axes.
+A decoder may end in a gated recurrent unit (Cho et al. 2014), whose hidden state is carried from step to step. All
+functions take normalised observations of any leading axes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _INIT = nn.initializers.lecun_uniform()
 
 LAYER_STAGE = "after Dense, SiLU and LayerNorm"
 LAYER_STAGE_PLAIN = "after Dense and SiLU"
+CELL_STAGE = "hidden state of a gated recurrent unit"
 
 
 class Mlp(nn.Module):
@@ -74,13 +76,29 @@ class Decoder(nn.Module):
     n_actions: int
     layer_norm: bool
     last_factor: float
+    cell: str = "none"
+
+    @property
+    def memory(self) -> int:
+        """Size of the hidden state; 0 without a recurrent cell."""
+        return self.widths[-1] if self.cell == "gru" else 0
 
     @nn.compact
-    def __call__(self, x: Float[AnyArray, "*batch n"]) -> tuple[AnyArray, list[Array]]:
-        """Location and unconstrained scale, and all hidden activations."""
+    def __call__(
+        self, x: Float[AnyArray, "*batch n"], hidden: Float[AnyArray, "*batch memory"] | None = None
+    ) -> tuple[AnyArray, list[Array], AnyArray | None]:
+        """Location and unconstrained scale, all hidden activations, and the hidden state after this step.
+
+        Without `hidden` it is the first step of an episode.
+        """
         layers = Mlp(self.widths, self.layer_norm, name="hidden")(x)
+        if self.memory:
+            hidden = jnp.zeros_like(layers[-1]) if hidden is None else hidden
+            hidden, last = nn.GRUCell(self.memory, name="cell")(hidden, layers[-1])
+            layers.append(last)
         init = nn.initializers.variance_scaling(self.last_factor**2, "fan_in", "uniform")
-        return nn.Dense(2 * self.n_actions, kernel_init=init, name="action")(layers[-1] if layers else x), layers
+        out = nn.Dense(2 * self.n_actions, kernel_init=init, name="action")(layers[-1] if layers else x)
+        return out, layers, hidden
 
 
 class Critic(nn.Module):
@@ -117,6 +135,8 @@ class PolicyOutput(NamedTuple):
     """What was decided, in [-1, 1]: the action, or the latent of a decoder that belongs to the environment."""
     decoder: dict[str, AnyArray]
     """Hidden activations of that decoder."""
+    hidden: AnyArray | None
+    """State of a recurrent decoder after this step."""
 
 
 class Networks:
@@ -134,20 +154,37 @@ class Networks:
         self, config: NetworkConfig, n_actions: int, given: Any = None, use: DecoderConfig | None = None
     ) -> None:
         self.given, self.use = given, use or DecoderConfig()
-        self.body_decoder = Decoder(tuple(config.decoder), n_actions, config.layer_norm, 1.0)
+        self.body_decoder = Decoder(tuple(config.decoder), n_actions, config.layer_norm, 1.0, config.decoder_cell)
         if self.use.run and self.use.acts != "action":
             n_actions = config.latent if self.use.acts == "latent" else n_actions
-            config = replace(config, latent=0, decoder=config.encoder)
+            config = replace(config, latent=0, decoder=config.encoder, decoder_cell="none")
         self.config = config
         self.n_actions = n_actions
         self.encoder = Encoder(tuple(config.encoder), config.latent, config.layer_norm)
-        self.decoder = Decoder(tuple(config.decoder), n_actions, config.layer_norm, config.action_factor)
+        self.decoder = Decoder(
+            tuple(config.decoder), n_actions, config.layer_norm, config.action_factor, config.decoder_cell
+        )
         self.critic = Critic(tuple(config.critic))
 
-    @property
-    def layer_stage(self) -> str:
-        """After what the activations of hidden layers are taken."""
+    def stage(self, layer: str) -> str:
+        """After what the activations of a hidden layer are taken, by its name in `described`."""
+        if self._carrier.memory and layer == f"decoder/layer_{len(self._carrier.widths)}":
+            return CELL_STAGE
         return LAYER_STAGE if self.config.layer_norm else LAYER_STAGE_PLAIN
+
+    @property
+    def _carrier(self) -> Decoder:
+        """The decoder whose hidden state is carried from step to step."""
+        return self.body_decoder if self.use.acts == "latent" else self.decoder
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the policy that learns has a hidden state, and not only a decoder that belongs to the environment."""
+        return self.decoder.memory > 0
+
+    def memory(self, *batch: int) -> Float[Array, "*batch memory"]:
+        """Hidden states at the start of episodes: zeros, none of them without a recurrent decoder."""
+        return jnp.zeros((*batch, self._carrier.memory))
 
     def init(self, key: Array, observation: Observation) -> dict[str, Any]:
         """Fresh parameters for observations of this shape."""
@@ -168,24 +205,26 @@ class Networks:
         return ("decoder",) if self.use.acts == "action" and self.use.mode == "frozen" else ()
 
     def decoded(
-        self, decision: Float[AnyArray, "*batch n"], observation: Observation
-    ) -> tuple[AnyArray, dict[str, AnyArray]]:
+        self, decision: Float[AnyArray, "*batch n"], observation: Observation, hidden: AnyArray | None
+    ) -> tuple[AnyArray, dict[str, AnyArray], AnyArray | None]:
         """Action of the body for a decision, by the mean of a decoder that belongs to the environment, if there is one.
 
         Args:
             decision: in [-1, 1].
             observation: normalised.
+            hidden: its state, as `policy` returned it.
 
         Returns:
-            The action, and the hidden activations of that decoder.
+            The action, the hidden activations of that decoder, and its state after this step.
         """
         if self.use.acts != "latent":
-            return decision, {}
+            return decision, {}, hidden
         latent = self.use.latent_span * decision
-        decoded: Any = self.body_decoder.apply(self.given, jnp.concatenate([latent, observation.proprioception], -1))
-        out, layers = decoded
+        seen = jnp.concatenate([latent, observation.proprioception], -1)
+        decoded: Any = self.body_decoder.apply(self.given, seen, hidden)
+        out, layers, hidden = decoded
         action = jnp.tanh(out[..., : self.body_decoder.n_actions])
-        return action, {f"decoder/layer_{i}": layer for i, layer in enumerate(layers)}
+        return action, {f"decoder/layer_{i}": layer for i, layer in enumerate(layers)}, hidden
 
     def described(self, output: PolicyOutput) -> tuple[Intention, dict[str, AnyArray]]:
         """Intentions and activations of the whole controller, from an output that was played.
@@ -200,13 +239,16 @@ class Networks:
         own = {name.replace("decoder/", "policy/"): layer for name, layer in output.activations.items()}
         return intention, own | output.decoder
 
-    def policy(self, parameters: Any, observation: Observation, noise: AnyArray | None) -> PolicyOutput:
+    def policy(
+        self, parameters: Any, observation: Observation, noise: AnyArray | None, hidden: AnyArray | None = None
+    ) -> PolicyOutput:
         """Run encoder and decoder.
 
         Args:
             parameters: of `init`.
             observation: normalised.
             noise: (*batch, latent) standard normal numbers that make the latent a sample; None: the mean.
+            hidden: state of a recurrent decoder before this step; None: the episode starts.
         """
         encoder_layers: list[Array] = []
         if self.config.latent:
@@ -218,16 +260,28 @@ class Networks:
             mean = logvar = latent = jnp.zeros((*observation.reference.shape[:-1], 0))
             first = observation.reference
         decoded: Any = self.decoder.apply(
-            parameters["decoder"], jnp.concatenate([first, observation.proprioception], -1)
+            parameters["decoder"], jnp.concatenate([first, observation.proprioception], -1), hidden
         )
-        out, decoder_layers = decoded
+        out, decoder_layers, hidden = decoded
         parts = {"encoder": encoder_layers, "decoder": decoder_layers}
         activations = {f"{part}/layer_{i}": layer for part, layers in parts.items() for i, layer in enumerate(layers)}
         # softplus(shift) is the standard deviation of an output of zero
         shift = jnp.log(jnp.expm1(self.config.initial_std))
         scale = jax.nn.softplus(out[..., self.n_actions :] + shift) + self.config.min_std
         location = out[..., : self.n_actions]
-        return PolicyOutput(Intention(mean, logvar, latent), location, scale, activations, jnp.tanh(location), {})
+        intention = Intention(mean, logvar, latent)
+        return PolicyOutput(intention, location, scale, activations, jnp.tanh(location), {}, hidden)
+
+    def replayed(
+        self, parameters: Any, observation: Observation, noise: AnyArray, hidden: AnyArray, first: AnyArray
+    ) -> PolicyOutput:
+        """Run `policy` over unrolls, (step, env, ...), each from its hidden state, which is 0 again where `first`."""
+
+        def step(hidden: Any, now: tuple[Observation, AnyArray, AnyArray]) -> tuple[Any, PolicyOutput]:
+            out = self.policy(parameters, now[0], now[1], jnp.where(now[2][:, None], 0.0, hidden))
+            return out.hidden, out
+
+        return jax.lax.scan(step, hidden, (observation, noise, first))[1]
 
     def value(self, parameters: Any, observation: Observation) -> Float[AnyArray, "*batch"]:
         """Value of each state."""

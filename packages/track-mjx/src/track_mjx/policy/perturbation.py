@@ -97,6 +97,8 @@ def silenced(
     decoder = networks.given if outside else policy.parameters["decoder"]
     n_latents = networks.n_actions if outside else networks.config.latent
     readers = [*sorted(name for name in decoder["params"].get("hidden", {}) if name.startswith("dense_")), "action"]
+    if units and networks.memory().size:
+        raise ConfigError("perturb.units: units of a recurrent decoder (network.decoder_cell) cannot be silenced")
     known = {f"layer_{i}": i + 1 for i in range(len(readers) - 1)}
     problems = [f"perturb.units: {unknown('layer', name, list(known))}" for name in units if name not in known]
     raise_all(ConfigError, "perturb", problems)

@@ -19,7 +19,7 @@ from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks, PolicyOutput
 from track_mjx.policy.perturbation import Perturbation
-from track_mjx.policy.policy import Held, Policy, act
+from track_mjx.policy.policy import Held, Memory, Policy, act
 from track_mjx.policy.tape import PlayedStep, Rollout, Tape
 from track_mjx.task.imitation import Imitation
 from track_mjx.task.reference import Reference
@@ -66,7 +66,8 @@ class Player:
 
     def __init__(self, task: Task, networks: Networks, engine: Engine, recorded: Reference | None = None) -> None:
         self.task, self.networks, self.engine, self.recorded = task, networks, engine, recorded
-        self._hold = 1 if networks.use.acts == "action" else networks.use.hold_steps(task.body.ctrl_dt)
+        self._hold = networks.use.hold_steps(task.body.ctrl_dt)
+        self._holds = networks.use.decision_steps(task.body.ctrl_dt) > 1
         self.watch: Callable[[int, int], bool] = lambda _done, _of: True
         """Called after each step with the number of steps taken and their total; False ends the playing."""
         self.perturbation: Perturbation | None = None
@@ -119,15 +120,16 @@ class Player:
         running, tape = np.ones(len(clips), bool), Tape(len(clips), int(n_steps.max()), self.piece)
         if record:
             tape.put("states", 0, self.engine.read(state), 1)
-        held = None
+        held, hidden = None, np.asarray(self.networks.memory(len(clips)))
         for i in range(int(n_steps.max())):
-            key = None if seed is None else jax.random.fold_in(jax.random.key(seed), i)
+            keys = None if seed is None else (_key(seed, i), _key(seed, i - i % self._hold))
+            memory = (Memory(keys, held, hidden), np.uint32(i))
             if self.perturbation is not None:
                 state = self.engine.push(state, self.perturbation.force_at(i, len(clips)))
             state, ctrl, chosen, outcome = self._step(
-                policy, reference, state, episode, self.recorded or reference, ((key, held, np.uint32(i)), None)
+                policy, reference, state, episode, self.recorded or reference, (memory, None)
             )
-            if self._hold > 1:
+            if self._holds:
                 held = Held(np.bool_((i + 1) % self._hold == 0), chosen.details)
             episode, outcome = outcome.result.episode, jax.tree.map(np.asarray, outcome)
             taken = running & (i < n_steps)
@@ -137,6 +139,7 @@ class Player:
                 running = running & (ended_by == 0 if realign is None else ended_by != NON_FINITE)
             done = not (self.watch(i + 1, int(n_steps.max())) and (running & (i + 1 < n_steps)).any())
             restart = (ended_by > 0) if realign is not None else outcome.result.reason == NON_FINITE
+            hidden = np.where(restart[:, None], 0.0, chosen.details.hidden)
             if restart.any() and not done:
                 state, episode = self._restart(reference, state, episode, restart)
             if record:
@@ -162,17 +165,21 @@ class Player:
         return self._step.reset(state, np.ones(n, bool), *map(np.asarray, start))
 
     def _decide(
-        self, policy: Policy, observation: Observation, keys: tuple[Array | None, Held | None, Array]
+        self, policy: Policy, observation: Observation, memory: tuple[Memory, Array]
     ) -> tuple[AnyArray, PolicyOutput]:
-        key, held, step = keys
+        remembered, step = memory
         if self.perturbation is not None:
             observation = self.perturbation.sensed(policy, observation, jax.random.fold_in(jax.random.key(0), step))
-        return act(self.networks, policy, observation, key, held)
+        return act(self.networks, policy, observation, remembered)
 
     def _finish(
         self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, recorded: Reference, key: None
     ) -> PlayedStep:
         return PlayedStep(result, self.task.measure(recorded, physics, result.episode, act.action))
+
+
+def _key(seed: int, step: int) -> Array:
+    return jax.random.fold_in(jax.random.key(seed), step)
 
 
 def _ended_by(task: Task, step: PlayedStep, realign: Realignment | None) -> np.ndarray:

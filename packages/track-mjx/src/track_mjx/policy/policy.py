@@ -55,6 +55,8 @@ class Acting(NamedTuple):
     noise: AnyArray
     """Standard normal numbers behind the latent; learning replays them."""
     latent: AnyArray
+    hidden: AnyArray | None
+    """State of a recurrent decoder after the step."""
 
 
 def empty(n: int) -> Statistics:
@@ -116,45 +118,61 @@ class Held(NamedTuple):
     """Of the step before: `Acting` in training, `PolicyOutput` in playing."""
 
 
-def sample(
-    networks: Networks, policy: Policy, observation: Observation, key: Array, held: Held | None = None
-) -> tuple[AnyArray, Acting]:
-    """Draw latents and actions; return the actions of the body in [-1, 1] and what learning needs.
+class Memory(NamedTuple):
+    """What acting needs besides the present observation."""
 
-    A decision that is held keeps its draw; where the decoder is part of the policy, only the noise of the latent is
-    kept.
-    """
-    seen, noise_held = normalized(policy.statistics, observation), networks.use.acts == "action"
-    raw, noise, out = _draw(networks, policy, seen, key, held if noise_held else None)
-    acting = Acting(raw, log_probability(out.location, out.scale, raw), noise, out.intention.latent)
-    if held is not None and not noise_held:
-        acting = jax.tree.map(lambda new, old: jnp.where(held.fresh, new, old), acting, held.last)
-    return networks.decoded(jnp.tanh(acting.raw), seen)[0], acting
+    keys: tuple[Array, Array] | None = None
+    """Of this control step, and of the step in which the present decision began, from which the noise of the latent is
+    drawn; None: the policy acts on its means."""
+    held: Held | None = None
+    """None where every control step has a decision of its own."""
+    hidden: AnyArray | None = None
+    """State of a recurrent decoder; None: the episode starts."""
+
+
+MEANS = Memory()
+"""The policy acts on its means, and the episode starts."""
+
+
+def sample(networks: Networks, policy: Policy, observation: Observation, memory: Memory) -> tuple[AnyArray, Acting]:
+    """Draw latents and actions; return the actions of the body in [-1, 1] and what learning needs."""
+    seen, held = normalized(policy.statistics, observation), memory.held
+    raw, noise, out = _draw(networks, policy, seen, memory)
+    acting = Acting(raw, log_probability(out.location, out.scale, raw), noise, out.intention.latent, out.hidden)
+    if held is not None:
+        acting = _kept(held, acting, held.last)
+    action, _, hidden = networks.decoded(jnp.tanh(acting.raw), seen, out.hidden)
+    return action, acting._replace(hidden=hidden)
 
 
 def act(
-    networks: Networks, policy: Policy, observation: Observation, key: Array | None, held: Held | None = None
+    networks: Networks, policy: Policy, observation: Observation, memory: Memory = MEANS
 ) -> tuple[AnyArray, PolicyOutput]:
-    """Use the means (no key), or draw latents and actions; return actions in [-1, 1] and the policy's output."""
-    seen = normalized(policy.statistics, observation)
-    if key is None:
-        out = networks.policy(policy.parameters, seen, None)
+    """Use the means (no keys), or draw latents and actions; return actions in [-1, 1] and the policy's output."""
+    seen, held = normalized(policy.statistics, observation), memory.held
+    if memory.keys is None:
+        out = networks.policy(policy.parameters, seen, None, memory.hidden)
     else:
-        raw, _, out = _draw(networks, policy, seen, key)
+        raw, _, out = _draw(networks, policy, seen, memory)
         out = out._replace(decision=jnp.tanh(raw))
     if held is not None:
-        last = held.last._replace(decoder={})
-        out = jax.tree.map(lambda new, old: jnp.where(held.fresh, new, old), out, last)
-    action, layers = networks.decoded(out.decision, seen)
-    return action, out._replace(decoder=layers)
+        out = _kept(held, out, held.last._replace(decoder={}))
+    action, layers, hidden = networks.decoded(out.decision, seen, out.hidden)
+    return action, out._replace(decoder=layers, hidden=hidden)
+
+
+def _kept(held: Held, new: Any, last: Any) -> Any:
+    """Return the last decision where it still holds, with the hidden state of the new one."""
+    kept = jax.tree.map(lambda new, old: jnp.where(held.fresh, new, old), new, last)
+    return kept._replace(hidden=new.hidden)
 
 
 def _draw(
-    networks: Networks, policy: Policy, seen: Observation, key: Array, held: Held | None = None
+    networks: Networks, policy: Policy, seen: Observation, memory: Memory
 ) -> tuple[AnyArray, AnyArray, PolicyOutput]:
     """Actions before tanh, the noise of the latents, and the policy's output, for normalised observations."""
-    latent_key, action_key = jax.random.split(key)
+    assert memory.keys is not None
+    (_, action_key), (latent_key, _) = map(jax.random.split, memory.keys)
     noise = jax.random.normal(latent_key, (*seen.reference.shape[:-1], networks.config.latent))
-    noise = noise if held is None else jnp.where(held.fresh, noise, held.last.noise)
-    out = networks.policy(policy.parameters, seen, noise)
+    out = networks.policy(policy.parameters, seen, noise, memory.hidden)
     return out.location + out.scale * jax.random.normal(action_key, out.location.shape), noise, out

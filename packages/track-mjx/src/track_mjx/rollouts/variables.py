@@ -161,7 +161,7 @@ def network_values(setup: Setup, recording: Recording, valid: np.ndarray, config
     if intention.logvar.shape[-1]:
         values["latent_logvar"] = blanked(intention.logvar, valid)
     for name, layer in activations.items() if config.activations else ():
-        attributes = {"stage": setup.networks.layer_stage, "width": layer.shape[-1]}
+        attributes = {"stage": setup.networks.stage(name), "width": layer.shape[-1]}
         values[f"activations/{name}"] = Variable(blanked(layer, valid), attributes)
     return values
 
