@@ -1,4 +1,4 @@
-"""Episodes start with the actuators in the state that holds the pose, so that the body neither falls nor is pulled."""
+"""Episodes start with the actuators in the state that continues the movement, so that the body is not thrown off it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from track_mjx.body.strength import strength
 from track_mjx.clips import read_clips
 from track_mjx.learning.setup import Setup, build
 from track_mjx.policy.play import Player, Realignment
+from track_mjx.task.holding import moving_activations
 
 ROD = """
 <mujoco model="tiny_rod"><compiler angle="radian"/><option gravity="0 0 0"/><worldbody><body name="upper">
@@ -38,10 +39,10 @@ def rod(folder: Path, actuator: str, **task: object) -> Setup:
 def test_a_servo_told_to_stay_stays_where_the_episode_starts(tmp_path: Path, name: str) -> None:
     actuator, meaning = ACTUATORS[name]
     setup = rod(tmp_path, actuator)
-    _, start = setup.task.start_at(setup.followed, np.array([0]), np.array([60]))
-    angle = float(start.qpos[0, 0])
+    qpos, rest = np.asarray(setup.followed.qpos[60:61]), np.zeros((1, 1))
+    angle, act = float(qpos[0, 0]), moving_activations(setup.task.body, qpos, rest, rest)
     engine = setup.engine()
-    state = engine.reset(engine.init(1), np.ones(1, bool), start.qpos, 0 * start.qvel, start.act)
+    state = engine.reset(engine.init(1), np.ones(1, bool), qpos, rest, act)
     control = 0.0 if meaning == "speed" else angle
     for _ in range(40):
         state = engine.step(state, np.full((1, 1), control, np.float32))
@@ -49,21 +50,34 @@ def test_a_servo_told_to_stay_stays_where_the_episode_starts(tmp_path: Path, nam
     assert engine.read(state).qpos[0, 0] == pytest.approx(angle, abs=1e-3)
 
 
-def test_muscles_start_with_the_activation_that_bears_the_pose(tmp_path: Path) -> None:
-    """In poses that can be held, MuJoCo's accelerations nearly vanish, in the norm of Gauss's principle."""
+def test_a_filtered_servo_does_not_brake_the_movement_it_starts_in(tmp_path: Path) -> None:
+    setup = rod(tmp_path, ACTUATORS["filtered"][0])
+    model, reference = setup.task.body.model, setup.followed
+    fastest = int(np.abs(reference.qvel[:, 0]).argmax())
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qvel[:], data.act[:] = (getattr(reference, name)[fastest] for name in ("qpos", "qvel", "act"))
+    mujoco.mj_forward(model, data)
+    assert abs(data.qvel[0]) > 0.5
+    assert data.actuator_force[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_muscles_start_with_the_activation_that_produces_the_movement(tmp_path: Path) -> None:
+    """Accelerations in MuJoCo are those of the clips where the body is strong enough (norm of Gauss)."""
     setup = arm(tmp_path)
     model, reference = setup.task.body.model, setup.followed
-    still = np.zeros((len(reference.qpos), model.nv))
-    lacking = strength(setup.task.body, np.asarray(reference.qpos, np.float64), still, still).lacking
+    qpos, qvel = (np.asarray(part, np.float64) for part in (reference.qpos, reference.qvel))
+    clips = [slice(start, start + n) for start, n in zip(reference.start, reference.length, strict=True)]
+    qacc = np.concatenate([np.gradient(qvel[rows], setup.task.body.ctrl_dt, axis=0) for rows in clips])
+    lacking = strength(setup.task.body, qpos, qvel, qacc).lacking
     data, inertia, ratios = mujoco.MjData(model), np.zeros((model.nv, model.nv)), []
-    for pose, act, lacks in zip(reference.qpos, reference.act, lacking, strict=True):
+    for pose, velocity, wanted, act, lacks in zip(qpos, qvel, qacc, reference.act, lacking, strict=True):
         size = []
         for activation in (act, 0 * act):
-            data.qpos[:], data.qvel[:], data.act[:] = pose, 0, activation
+            data.qpos[:], data.qvel[:], data.act[:] = pose, velocity, activation
             mujoco.mj_forward(model, data)
             mujoco.mj_fullM(model, data, inertia)
-            size.append(np.sqrt(data.qacc @ inertia @ data.qacc))
-        assert lacks < 0.5 or not act.any(), "no effort where none holds the pose"
+            size.append(np.sqrt((data.qacc - wanted) @ inertia @ (data.qacc - wanted)))
+        assert lacks < 0.5 or not act.any(), "no effort where none produces the movement"
         ratios += [size[0] / size[1]] if lacks < 0.01 else []
     assert len(ratios) > 50
     assert max(ratios) < 0.05

@@ -1,4 +1,4 @@
-"""Controls and activations that hold poses: where actions are centred, and how the actuators of an episode begin."""
+"""Controls that hold poses, where actions are centred, and activations that continue a movement, for its start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.servos import position_servos
-from track_mjx.body.strength import can_be_judged, static_use
+from track_mjx.body.strength import can_be_judged, producing_use
 
 SPREAD = 4.0
 """Half of a holding range, in standard deviations of the controls that hold the poses."""
@@ -20,22 +20,27 @@ def holding_controls(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Fl
 
     NaN for muscles and motors, and for servos whose control is a speed (MuJoCo's `intvelocity`).
     """
-    controls = np.clip(_set_points(body, qpos), *body.ctrl_range)
+    controls = np.clip(_set_points(body, qpos, np.zeros((len(qpos), body.model.nv))), *body.ctrl_range)
     controls[:, np.isin(body.model.actuator_dyntype, _INTEGRATORS)] = np.nan
     return controls
 
 
-def _set_points(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Float[np.ndarray, "frame actuator"]:
-    """Input at which each position servo rests: ``gain * input + bias0 + bias1 * length`` is zero; NaN for others."""
+def _set_points(
+    body: Anatomy, qpos: Float[np.ndarray, "frame qpos"], qvel: Float[np.ndarray, "frame dof"]
+) -> Float[np.ndarray, "frame actuator"]:
+    """Input at which each position servo exerts no force; NaN for others.
+
+    Its force is ``gain * input + bias0 + bias1 * length + bias2 * velocity``.
+    """
     model = body.model
     gain, bias, servo = model.actuator_gainprm[:, 0], model.actuator_biasprm, position_servos(model)
-    lengths, data = np.empty((len(qpos), model.nu)), mujoco.MjData(model)
-    for frame, pose in enumerate(qpos):
-        data.qpos[:] = pose
+    points, data = np.full((len(qpos), model.nu), np.nan), mujoco.MjData(model)
+    for point, pose, velocity in zip(points, qpos, qvel, strict=True):
+        data.qpos[:], data.qvel[:] = pose, velocity
         mujoco.mj_fwdPosition(model, data)
-        lengths[frame] = data.actuator_length
-    points = np.full((len(qpos), model.nu), np.nan)
-    points[:, servo] = -(bias[servo, 0] + bias[servo, 1] * lengths[:, servo]) / gain[servo]
+        mujoco.mj_fwdVelocity(model, data)
+        force = bias[:, 0] + bias[:, 1] * data.actuator_length + bias[:, 2] * data.actuator_velocity
+        point[servo] = -force[servo] / gain[servo]
     return points
 
 
@@ -63,21 +68,28 @@ def holding_ranges(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> dict
     return ranges
 
 
-def holding_activations(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> Float[np.ndarray, "frame act"]:
-    """State (``act``) of the actuators that have one, so that they hold poses at rest.
+def moving_activations(
+    body: Anatomy,
+    qpos: Float[np.ndarray, "frame qpos"],
+    qvel: Float[np.ndarray, "frame dof"],
+    qacc: Float[np.ndarray, "frame dof"],
+) -> Float[np.ndarray, "frame act"]:
+    """State (``act``) of the actuators that have one, so that a movement continues.
 
-    Of a position servo it is the input at which it rests, within its range. The others share the torques of the pose
-    as in `track_mjx.body.strength.static_use`; where these do not follow from the pose, they are idle.
+    Of a position servo it is the input at which it neither drives nor brakes, within its range. The others share the
+    torques of inverse dynamics as in `track_mjx.body.strength.producing_use`; where these do not follow from the
+    movement alone, they are idle.
     """
     model, columns = body.model, np.array(body.act_columns)
     stateful = np.flatnonzero(columns >= 0)
     act = np.zeros((len(qpos), model.na), np.float32)
     if not len(stateful):
         return act
-    points = _set_points(body, qpos)[:, stateful]
+    points = _set_points(body, qpos, qvel)[:, stateful]
     low, high = (ends[stateful] for ends in body.ctrl_range)
     if np.isnan(points).any() and can_be_judged(body):
-        points = np.where(np.isnan(points), low + static_use(body, qpos)[:, stateful] * (high - low), points)
+        use = producing_use(body, qpos, qvel, qacc)[:, stateful]
+        points = np.where(np.isnan(points), low + use * (high - low), points)
     limits = model.actuator_actrange[stateful].T
     limited = model.actuator_actlimited[stateful].astype(bool)
     speeds = np.isin(model.actuator_dyntype[stateful], _INTEGRATORS)

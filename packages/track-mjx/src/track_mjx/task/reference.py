@@ -18,7 +18,7 @@ from track_mjx._common.errors import InputError
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.clips import Clips
 from track_mjx.physics.fields import AnyArray
-from track_mjx.task.holding import holding_activations
+from track_mjx.task.holding import moving_activations
 
 
 class Reference(NamedTuple):
@@ -38,7 +38,7 @@ class Reference(NamedTuple):
     held: AnyArray
     """(frame, actuator) controls that hold the poses; (frame, 0) where no action is an offset from them."""
     act: AnyArray
-    """(frame, activation) that holds the poses; episodes start with it."""
+    """(frame, activation) that continues the movement; episodes start with it."""
 
 
 def build_reference(clips: Clips, anatomy: Anatomy, smoothing_s: float = 0.0) -> Reference:
@@ -56,20 +56,21 @@ def build_reference(clips: Clips, anatomy: Anatomy, smoothing_s: float = 0.0) ->
             raise InputError(
                 f"{clips.path}: clip {name!r} lasts {(n - 1) / clips.rate_hz:.4g} s: less than a control step"
             )
-        parts.append((interpolate_qpos(anatomy, qpos, times), interpolate(qvel, times)))
-    length = np.array([len(qpos) for qpos, _ in parts], np.int32)
-    qpos = np.concatenate([qpos for qpos, _ in parts])
+        qvel = interpolate(qvel, times)
+        parts.append((interpolate_qpos(anatomy, qpos, times), qvel, np.gradient(qvel, anatomy.ctrl_dt, axis=0)))
+    length = np.array([len(qpos) for qpos, _, _ in parts], np.int32)
+    qpos, qvel, qacc = map(np.concatenate, zip(*parts, strict=True))
     xpos, xquat = kinematics(anatomy.model, qpos)
     return Reference(
         qpos=qpos.astype(np.float32),
-        qvel=np.concatenate([qvel for _, qvel in parts]).astype(np.float32),
+        qvel=qvel.astype(np.float32),
         xpos=xpos,
         xquat=xquat,
         start=(np.cumsum(length) - length).astype(np.int32),
         length=length,
         weight=np.ones(len(length), np.float32),
         held=np.zeros((len(qpos), 0), np.float32),
-        act=holding_activations(anatomy, qpos),
+        act=moving_activations(anatomy, qpos, qvel, qacc),
     )
 
 

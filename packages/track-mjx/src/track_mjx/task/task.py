@@ -335,7 +335,7 @@ class Task:
     ) -> tuple[EpisodeState, Start]:
         """Return episode and physics at these frames; with noise where keys for pose and velocity are given.
 
-        Actuators with a state start with the one that holds the pose. Without a `goal`, it is zero.
+        Actuators with a state start with the one that continues the movement. Without a `goal`, it is zero.
         """
         poses = self.poses(reference, clip, frame)
         qpos, qvel = jnp.asarray(poses.qpos), jnp.asarray(poses.qvel)
