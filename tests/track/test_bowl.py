@@ -18,6 +18,8 @@ from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, EvaluateConfig, TerrainConfig
 from track_mjx.evaluation.assess import assess
 from track_mjx.learning.setup import Setup, build
+from track_mjx.runs.compare import compare
+from track_mjx.runs.footfalls import read_footfalls
 from track_mjx.task.registry import resolve
 from track_mjx.task.step import Step
 
@@ -104,11 +106,19 @@ def test_terms_are_their_closed_forms(bowl: Setup) -> None:
 
 def test_evaluation_says_how_far_and_how_upright_and_draws_footfalls(tmp_path: Path) -> None:
     folder = trained(setup_of(tmp_path), 400)
-    assess(folder, EvaluateConfig(run=str(folder.path), clip_set="test"), tmp_path / "out")
-    numbers = json.loads((tmp_path / "out" / "summary.json").read_text())["sets"]["test"]
+    out = folder.path / "evaluation"
+    assess(folder, EvaluateConfig(run=str(folder.path), clip_set="test"), out)
+    numbers = json.loads((out / "summary.json").read_text())["sets"]["test"]
     assert 0 <= numbers["radius_mm"] <= numbers["largest_radius_mm"] < 800
     assert numbers["rim_fraction"] == 0.0
-    assert (tmp_path / "out" / "footfalls_test.png").stat().st_size > 5000
+    assert (out / "footfalls_test.png").stat().st_size > 5000
+    columns = read_footfalls(out / "footfalls_test.csv")
+    assert columns is not None
+    steps = len(columns.pop("reward"))
+    assert columns.pop("time_s") == pytest.approx(folder.config().physics.ctrl_dt_s * np.arange(1, steps + 1))
+    assert 0 < sum(foot.sum() for foot in columns.values()) < len(columns) * steps, "feet rise and touch"
+    compare(str(folder.path), str(tmp_path / "out"))
+    assert (tmp_path / "out" / "comparison_footfalls.png").stat().st_size > 5000
     seeds = [folder.config(), folder.config(None, 5)]
     heights = [build(seed, read_clips(seed.clips)).task.body.model.hfield_data for seed in seeds]
     assert np.abs(heights[0] - heights[1]).max() > 0.01

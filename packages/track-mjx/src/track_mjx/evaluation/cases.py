@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.cm import ScalarMappable
 from scipy.signal import periodogram
 
 from track_mjx._common.figures import BLUE, RED, drawing, panels, save
@@ -20,6 +19,7 @@ from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy
 from track_mjx.policy.tape import Rollout
 from track_mjx.runs.curves import title_of
+from track_mjx.runs.footfalls import NAME, draw_footfalls
 
 FAST_HZ = 10.0
 """Power of the joint velocities from this frequency on is reported."""
@@ -50,7 +50,7 @@ def assess_cases(
             for row, label in enumerate(labels)
         ]
         over_time[name] = scalars(played)
-        _draw_footfalls(played, labels[0], setup, folder / f"footfalls_{name}")
+        _footfalls(played, labels[0], setup, folder / NAME.format(name))
         time_rows += _time_rows(name, over_time[name], setup.task.body.ctrl_dt)
         for term, count in played.broken.items():
             not_finite |= {term: not_finite.get(term, 0) + count} if count else {}
@@ -84,22 +84,19 @@ def scalars(played: Rollout) -> dict[str, Float[np.ndarray, "case step"]]:
     return {name: np.where(played.valid, value, np.nan) for name, value in values.items()}
 
 
-def _draw_footfalls(played: Rollout, label: str, setup: Setup, path: Path) -> None:
-    """Draw when each foot touches the ground in the first case, above the reward of each step (paper B, Fig. 5c)."""
+def _footfalls(played: Rollout, label: str, setup: Setup, path: Path) -> None:
+    """Write and draw when each foot touches the ground in the first case, with the reward of each step."""
     if "touch" not in played.measured:
         return
-    steps, dt, feet = int(played.valid[0].sum()), setup.task.body.ctrl_dt, [*setup.task.body.contact_columns, "reward"]
-    reward = ScalarMappable(cmap="viridis")
-    strip = reward.to_rgba(played.reward[None, 0, :steps])
-    down = np.repeat(1.0 - played.measured["touch"][0, :steps].T[..., None], 4, -1)
-    down[..., 3] = 1.0
+    steps, feet = int(played.valid[0].sum()), setup.task.body.contact_columns
+    touch, reward = played.measured["touch"][0, :steps].astype(int), played.reward[0, :steps]
+    time = setup.task.body.ctrl_dt * np.arange(1, steps + 1)
+    rows = zip(time, touch, reward, strict=True)
+    table = [{"time_s": t, **dict(zip(feet, down, strict=True)), "reward": gain} for t, down, gain in rows]
+    write_table(path.with_suffix(".csv"), table)
     with drawing():
-        figure, ((ax,),) = panels(7.0, 1.0 + 0.22 * len(feet))
-        picture = np.concatenate([down, strip])
-        ax.imshow(picture, aspect="auto", interpolation="nearest", extent=(0, steps * dt, len(feet), 0))
-        ax.set_yticks(np.arange(len(feet)) + 0.5, feet)
-        ax.set(xlabel="time in the episode, s", title=f"{label}: feet on the ground (black)")
-        figure.colorbar(reward, ax=ax, label="reward")
+        figure, ((ax,),) = panels(7.0, 1.2 + 0.22 * len(feet))
+        draw_footfalls(ax, {name: np.array([row[name] for row in table]) for name in table[0]}, label)
         save(figure, path.parent, path.name)
 
 

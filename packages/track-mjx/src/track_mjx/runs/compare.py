@@ -21,6 +21,7 @@ from scipy import stats
 from track_mjx._common.errors import RunError, shorten
 from track_mjx._common.files import output_folder, write_json, write_table
 from track_mjx.runs.curves import COLOURS, title_of
+from track_mjx.runs.footfalls import NAME, draw_footfalls, read_footfalls
 from track_mjx.runs.run_folder import IMITATION_OUTCOMES, RECORD, RunFolder, flat_settings
 
 IGNORED_SETTINGS = ("seed", "out", "run", "clips", "physics.threads")
@@ -169,6 +170,7 @@ def curve(runs: Sequence[Run], name: str, n_points: int = 100) -> tuple[Float[np
 
 
 TABLE, NUMBERS, FIGURE = "comparison.csv", "comparison.json", "comparison.png"
+FOOTFALLS = "comparison_footfalls.png"
 
 
 def compare(where: Any, out: str) -> str:
@@ -179,6 +181,7 @@ def compare(where: Any, out: str) -> str:
     write_table(folder / TABLE, table_rows(groups, names))
     write_json(folder / NUMBERS, as_json(groups, names))
     draw(groups, folder / FIGURE)
+    draw_rasters(groups, folder / FOOTFALLS)
     return as_text(groups, names) + f"\n{folder / TABLE}, {NUMBERS}, {FIGURE}\n"
 
 
@@ -255,3 +258,21 @@ def draw(groups: Sequence[Group], path: Path) -> None:
     if len(groups) > 1 and figure.axes[0].lines:
         figure.axes[0].legend(fontsize=6, frameon=False)
     save(figure, path.parent, path.stem, ("png",))
+
+
+def draw_rasters(groups: Sequence[Group], path: Path) -> None:
+    """Draw the footfalls of one held-out episode of each group, of the first of its runs that was evaluated."""
+    from track_mjx._common.figures import drawing, panels, save
+
+    found = {}
+    for group in groups:
+        tables = (read_footfalls(run.folder / "evaluation" / f"{NAME.format('test')}.csv") for run in group.runs)
+        if columns := next(filter(None, tables), None):
+            found[group.label] = columns
+    if not found:
+        return
+    with drawing():
+        figure, axes = panels(7.0, 2.4 * len(found), rows=len(found))
+        for (ax,), (label, columns) in zip(axes, found.items(), strict=True):
+            draw_footfalls(ax, columns, label)
+        save(figure, path.parent, path.stem, ("png",))
