@@ -83,17 +83,13 @@ def strength(
     return Strength(np.array(lacking), np.array(efforts))
 
 
-def producing_use(
-    body: Anatomy,
-    qpos: Float[np.ndarray, "frame qpos"],
-    qvel: Float[np.ndarray, "frame dof"],
-    qacc: Float[np.ndarray, "frame dof"],
-) -> Float[np.ndarray, "frame actuator"]:
+def producing_use(body: Anatomy, *movement: Float[np.ndarray, "frame _"]) -> Float[np.ndarray, "frame actuator"]:
     """Return the part of each actuator's control range, 0 to 1, that produces a movement; idle where nothing does.
 
-    The same least squares as in `strength`, solved for all frames at once by coordinate descent within the bounds.
+    The movement is qpos, qvel and qacc. The same least squares as in `strength`, solved for all frames at once by
+    coordinate descent within the bounds.
     """
-    effects, idle, needs = map(np.stack, zip(*_demands(body, qpos, qvel, qacc), strict=True))
+    effects, idle, needs = map(np.stack, zip(*_demands(body, *movement), strict=True))
     ridge = _RIDGE * (effects**2).sum(2).mean(1)[:, None]
     quadratic = effects @ effects.swapaxes(1, 2)
     quadratic += ridge[:, :, None] * np.eye(idle.shape[1])

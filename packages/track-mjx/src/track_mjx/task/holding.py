@@ -68,13 +68,8 @@ def holding_ranges(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> dict
     return ranges
 
 
-def moving_activations(
-    body: Anatomy,
-    qpos: Float[np.ndarray, "frame qpos"],
-    qvel: Float[np.ndarray, "frame dof"],
-    qacc: Float[np.ndarray, "frame dof"],
-) -> Float[np.ndarray, "frame act"]:
-    """State (``act``) of the actuators that have one, so that a movement continues.
+def moving_activations(body: Anatomy, *movement: Float[np.ndarray, "frame _"]) -> Float[np.ndarray, "frame act"]:
+    """State (``act``) of the actuators that have one, so that a movement (qpos, qvel and qacc) continues.
 
     Of a position servo it is the input at which it neither drives nor brakes, within its range. The others share the
     torques of inverse dynamics as in `track_mjx.body.strength.producing_use`; where these do not follow from the
@@ -82,13 +77,13 @@ def moving_activations(
     """
     model, columns = body.model, np.array(body.act_columns)
     stateful = np.flatnonzero(columns >= 0)
-    act = np.zeros((len(qpos), model.na), np.float32)
+    act = np.zeros((len(movement[0]), model.na), np.float32)
     if not len(stateful):
         return act
-    points = _set_points(body, qpos, qvel)[:, stateful]
+    points = _set_points(body, *movement[:2])[:, stateful]
     low, high = (ends[stateful] for ends in body.ctrl_range)
     if np.isnan(points).any() and can_be_judged(body):
-        use = producing_use(body, qpos, qvel, qacc)[:, stateful]
+        use = producing_use(body, *movement)[:, stateful]
         points = np.where(np.isnan(points), low + use * (high - low), points)
     limits = model.actuator_actrange[stateful].T
     limited = model.actuator_actlimited[stateful].astype(bool)
