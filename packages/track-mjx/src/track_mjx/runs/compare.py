@@ -236,7 +236,8 @@ def as_json(groups: Sequence[Group], names: Sequence[str]) -> dict[str, Any]:
 def draw(groups: Sequence[Group], path: Path) -> None:
     """Learning curves of the reward and two outcomes, one line a group, the interval over its seeds as a band.
 
-    Of an outcome, the curve on held-out clips is drawn, or that on train clips where some group lacks it.
+    Of an outcome, the curve on held-out clips is drawn, or that on train clips where some group lacks it; a point where
+    runs were evaluated at their end only.
     """
     from track_mjx._common.figures import drawing, panels, save
 
@@ -247,9 +248,12 @@ def draw(groups: Sequence[Group], path: Path) -> None:
         drawn = [(name, [curve(group.runs, name) for group in groups]) for name in names]
         name, curves = next(((n, c) for n, c in drawn if all(c)), drawn[0])
         for i, (group, line) in enumerate(zip(groups, curves, strict=True)):
-            if line is None:
-                continue
             colour, style = COLOURS[i % len(COLOURS)], "-" if i < len(COLOURS) else "--"
+            if line is None:
+                last = group.outcomes[name]
+                reach = [[last.mean - last.low], [last.high - last.mean]]
+                ax.errorbar(group.outcomes["steps"].mean / 1e6, last.mean, reach, fmt="o", color=colour, ms=3)
+                continue
             millions, value = line[0] / 1e6, line[1]
             ax.plot(millions, value.mean, style, color=colour, lw=1.3, label=group.label)
             ax.fill_between(millions, value.low, value.high, color=colour, alpha=0.2, lw=0)
