@@ -35,7 +35,7 @@ from track_mjx.runs.checkpoints import policy_sha256
 from track_mjx.runs.run_folder import RunFolder, config_yaml
 from track_mjx.task.task import Cases
 
-PIECE_BYTES = 1 << 26
+PIECE_BYTES = 1 << 25
 """Records that are held at a time; what is written of them takes several times as much."""
 ALIGNMENT = "ctrl[k], activations[k] act on state k and give state k+1"
 
