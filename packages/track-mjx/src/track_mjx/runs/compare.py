@@ -252,7 +252,8 @@ def draw(groups: Sequence[Group], path: Path) -> None:
             if line is None:
                 last = group.outcomes[name]
                 reach = [[last.mean - last.low], [last.high - last.mean]]
-                ax.errorbar(group.outcomes["steps"].mean / 1e6, last.mean, reach, fmt="o", color=colour, ms=3)
+                steps = group.outcomes["steps"].mean / 1e6
+                ax.errorbar(steps, last.mean, reach, fmt="o", color=colour, ms=3, label=group.label)
                 continue
             millions, value = line[0] / 1e6, line[1]
             ax.plot(millions, value.mean, style, color=colour, lw=1.3, label=group.label)
