@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import CensoredData, ecdf
 
 from .errors import ConfigError, DataError
 
@@ -100,6 +99,8 @@ def kaplan_meier(
         level: coverage of the interval, between 0 and 1.
         times: further times at which the curve is wanted.
     """
+    from scipy.stats import CensoredData, ecdf  # loads slowly
+
     if not 0 < level < 1:
         raise ConfigError(f"level must be between 0 and 1, got {level}")
     if not len(duration) or not (np.isfinite(duration) & (duration >= 0)).all():

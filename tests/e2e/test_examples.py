@@ -28,8 +28,13 @@ QUICK = {
 """Settings added to the commands of an example to save time."""
 
 
-def run_here(command: list[str], *, check: bool = False, **_: Any) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m MODULE ...`` of one of our packages in this process."""
+_run = subprocess.run
+
+
+def run_here(command: list[str], *, check: bool = False, **other: Any) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m MODULE ...`` of one of our packages in this process, and other commands as they are."""
+    if command[1] != "-m":
+        return _run(command, check=check, **other)
     quick = [QUICK[command[3]]] if command[3] in QUICK else []
     code = import_module(f"{command[2]}.cli").main([*command[3:], *quick])
     if check and code:
@@ -140,9 +145,8 @@ def test_reading_a_file_needs_none_of_our_packages(
 
 
 @pytest.mark.slow
-def test_the_script_for_a_gpu_measures_every_part(repository: Path, clips: Path, tmp_path: Path) -> None:
-    script = [sys.executable, str(repository / "scripts" / "gpu_check.py"), "--small", "--clips", str(clips)]
-    subprocess.run([*script, "--out", str(tmp_path)], check=True, capture_output=True)
+def test_the_script_for_a_gpu_measures_every_part(example: Run, clips: Path, tmp_path: Path) -> None:
+    assert example("../scripts/gpu_check.py", "--small", "--clips", str(clips), "--out", str(tmp_path)) is None
     record = json.loads((tmp_path / "gpu_check.json").read_text())
     assert [(one["name"], one.get("exit_code")) for one in record["measurements"] if one.get("exit_code") != 0] == []
     assert {(row["part"], row["n_envs"]) for row in record["training"]} == {

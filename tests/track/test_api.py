@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from contract.kit import assert_conforms
 from track.clip_files import write_clips
 from track.small_setups import ARM_TASK, command
 from track_mjx._common.render.video import as_gif
+from track_mjx.cli import main
 
 SETTINGS = {
     "physics": {"sim_dt_s": 0.0025, "ctrl_dt_s": 0.005},
@@ -30,7 +30,7 @@ SETTINGS = {
 def test_a_training_has_the_numbers_of_the_command(tmp_path: Path) -> None:
     clips = write_clips(tmp_path / "clips.h5")
     run = track_mjx.train(clips, tmp_path / "python", **SETTINGS)
-    subprocess.run([*command(tmp_path), "run.steps=512"], check=True, capture_output=True)
+    assert main([*command(tmp_path)[3:], "run.steps=512"]) == 0
     by_command = track_mjx.load(tmp_path / "run")
     measured = ("seconds", "control_steps_per_s", "physics_steps_per_s")
     python, typed = (

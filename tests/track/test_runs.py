@@ -16,6 +16,7 @@ import pytest
 from track.clip_files import write_clips
 from track.small_setups import arm, command, trainer
 from track_mjx._common.errors import InputError, OutputError, RunError
+from track_mjx.cli import main
 from track_mjx.config import RolloutConfig
 from track_mjx.learning.failures import FAILURE, read_failure
 from track_mjx.learning.replay import replay
@@ -306,7 +307,7 @@ def test_kills_at_any_moment_lose_nothing_that_was_saved(tmp_path: Path) -> None
         start = [*command(tmp_path, "run.steps=1280", "run.checkpoint_every=2"), f"out={folder}"]
         kill_at(start, folder, n_lines=int(rng.integers(0, 9)), delay_s=rng.uniform(0, 0.1))
         if folder is killed[0]:
-            subprocess.run([*start[:3], "resume", f"run={folder}"], check=True, capture_output=True)
+            assert main(["resume", f"run={folder}"]) == 0
         else:
             going_on(folder).run()
     whole = trainer(going_on(killed[0]).setup, "whole")

@@ -33,7 +33,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from stac_mjx._common.rotations import quat_to_mat
 from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, markers_at
@@ -199,7 +199,7 @@ def offset_errors(
     decided = inverse @ data
     initial = max(0.0, float(moved @ moved - np.trace(noise))) / max(float((decided**2).sum()), 1e-9)
     # the size of the initial errors is itself known from few coordinates: intervals of 1.96 errors are Student's
-    initial *= float(stats.t.ppf(0.975, max(1.0, np.trace(decided))) / stats.norm.ppf(0.975)) ** 2
+    initial *= float(stdtrit(max(1.0, np.trace(decided)), 0.975) / ndtri(0.975)) ** 2
     away = np.asarray(steps(solver.tree, jnp.asarray(np.tile(solver.neutral, (n_frames, 1))), jnp.asarray(poses)))
     back = np.einsum("fdk,fd->fk", linear.gain, solver.prior_weight * away)  # W J A^-1 C (q - q0)
     drawn = inverse @ (importance * _times_turn(back[:, None, :], linear.turn)[:, 0]).sum(axis=0)

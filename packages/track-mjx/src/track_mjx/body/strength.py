@@ -16,7 +16,6 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import lsq_linear
 
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.servos import moment_arms
@@ -136,5 +135,7 @@ def _share_out(
     effects: Float[np.ndarray, "actuator dof"], idle: Float[np.ndarray, " actuator"], needs: Float[np.ndarray, " dof"]
 ) -> Float[np.ndarray, " actuator"]:
     """Solve least squares within 0..1, with a small ridge towards idleness."""
+    from scipy.optimize import lsq_linear  # loads slowly
+
     ridge = np.sqrt(_RIDGE * (effects**2).sum(1).mean()) * np.eye(len(idle))
     return lsq_linear(np.vstack([effects.T, ridge]), np.concatenate([needs, ridge @ idle]), (0, 1), "bvls").x

@@ -13,7 +13,6 @@ from track_mjx._common.files import output_folder, write_json, write_table
 from track_mjx.config import EvaluateConfig
 from track_mjx.evaluation import tables
 from track_mjx.evaluation.assessed import Assessed
-from track_mjx.evaluation.cases import assess_cases
 from track_mjx.learning.setup import Setup, load_policy, open_setup, sets_of
 from track_mjx.policy.metrics import interval_over_clips, summary
 from track_mjx.policy.play import Player, realignment, reasons_of
@@ -30,6 +29,8 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
     Raises:
         UserError: when run, checkpoint or clips do not fit.
     """
+    from track_mjx.evaluation.cases import assess_cases  # loads matplotlib
+
     setup, train, test = open_setup(
         folder, folder.config(config.engine, config.terrain_seed), config.clips, whole=config.whole
     )

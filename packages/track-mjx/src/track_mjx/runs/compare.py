@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy.special import stdtrit
 
 from track_mjx._common.errors import RunError, shorten
 from track_mjx._common.files import output_folder, write_json, write_table
@@ -147,7 +147,7 @@ def estimate(values: Sequence[Any]) -> Estimate:
     known = np.array([value for value in values if np.isfinite(value).all()])
     n = len(known)
     mean = known.mean(0) if n else math.nan
-    reach = stats.t.ppf(0.975, n - 1) * known.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(mean, math.nan)
+    reach = stdtrit(n - 1, 0.975) * known.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(mean, math.nan)
     return Estimate(mean, mean - reach, mean + reach, n)
 
 
