@@ -10,7 +10,11 @@ from messages import assert_one_message
 
 OWN = {
     "nohead": ("physics: {sim_dt_s: 0.0025}\n", ["the file of the preset lacks its first line: # @package _global_"]),
-    "typo": ("# @package _global_\nphysics: {ctrldt_s: 0.005}\n", ["preset/typo", "'ctrldt_s'"]),
+    "typo": (
+        "# @package _global_\nphysics: {ctrldt_s: 0.005}\n",
+        ["preset=typo", "'physics.ctrldt_s'", "'physics.ctrl_dt_s'"],
+    ),
+    "wrong": ("# @package _global_\nphysics: {ctrl_dt_s: fast}\n", ["preset=wrong", "physics.ctrl_dt_s", "'fast'"]),
     "tab": ("# @package _global_\nrun:\n\tsteps: 64\n", ["tab.yaml"]),
     "nowhere": (None, ["'nowhere'", "mouse_arm_quick"]),
 }

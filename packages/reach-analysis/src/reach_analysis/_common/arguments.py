@@ -125,8 +125,8 @@ def _addable(override: str, settings: Sequence[Setting]) -> str:
     return override
 
 
-def explain(error: Exception) -> str:
-    """Say in one sentence what Hydra rejects."""
+def explain(error: Exception, settings: Sequence[Setting] = ()) -> str:
+    """Say in one sentence what Hydra rejects; `settings` are those of the verb."""
     text = str(error)
     launcher = re.search(r"Could not find 'hydra/launcher/(\w+)'", text)
     if launcher:
@@ -138,6 +138,11 @@ def explain(error: Exception) -> str:
     headless = re.search(r"In '(\w+)/([^']+)': .*Key '\1' not in", text, re.DOTALL)
     if headless:
         return f"{headless[1]}={headless[2]}: the file of the preset lacks its first line: # @package _global_"
+    inside = re.search(r"In '(\w+)/([^']+)': [^\n]*\n(.*)\n +full_key: (\S+)", text)
+    if inside:
+        group, preset, fault, key = inside.groups()
+        known = [setting.key for setting in settings]
+        return f"{group}={preset}: {unknown('setting', key, known) if fault.startswith('Key ') else f'{key}: {fault}'}"
     override = getattr(error, "override", None)
     if override and not re.fullmatch(r"[\w.@/+~:-]*", override.split("=", 1)[0], re.ASCII):
         return (

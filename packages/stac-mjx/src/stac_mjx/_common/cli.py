@@ -166,9 +166,9 @@ class App:
         from .arguments import Known, explain, sort_arguments
         from .settings import settings_of
 
-        verb, codes = self.verbs[name], []
+        verb, codes, settings = self.verbs[name], [], []
         try:
-            settings = list(settings_of(load(verb.config)))
+            settings += settings_of(load(verb.config))
             known = Known(settings, verb.files, verb.preset.partition("=")[0], self.renamed)
             given = sort_arguments(arguments, known)
             folder = Path(given.value("hydra.sweep.dir") or given.value("out") or RESULTS).expanduser()
@@ -183,7 +183,7 @@ class App:
         except UserError as error:
             return _complain(name, str(error))
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            return _complain(name, explain(error))
+            return _complain(name, explain(error, settings))
         except KeyboardInterrupt:
             return _complain(name, "interrupted; all files written so far are complete", 130)
         return max(codes, default=0)

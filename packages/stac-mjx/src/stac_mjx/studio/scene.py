@@ -19,7 +19,6 @@ from stac_mjx._common.render import web
 from stac_mjx.keypoints.keypoints import side
 from stac_mjx.studio.session import Placed, Session
 
-SELECTED = (0.85, 0.0, 0.55)
 _SIDES = {"left": to_rgb(BLUE), "right": to_rgb(ORANGE), "": to_rgb(GREEN)}
 _KEYPOINT, _SITE = 0.014, 0.009
 """Radii of keypoints and of markers on the body."""
