@@ -17,7 +17,11 @@ from synthetic.reach import ReachSettings, write_reaches
 from synthetic.walk import WalkSettings, write_walks
 
 SCHEMAS = {verb: load(entry.config) for verb, entry in VERBS.items()}
-READERS = [verb for verb, schema in SCHEMAS.items() if "rollouts" in {field.name for field in fields(schema)}]
+READERS = [
+    verb
+    for verb, schema in SCHEMAS.items()
+    if "rollouts" in {field.name for field in fields(schema)} and verb != "convert"  # it reads no contract
+]
 SEEDED = [verb for verb, schema in SCHEMAS.items() if "seed" in {field.name for field in fields(schema)}]
 Refuses = Callable[..., str]
 

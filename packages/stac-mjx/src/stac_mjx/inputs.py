@@ -69,7 +69,7 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig, *, may_move: bool
     if config.alignment.ground:
         keypoints, laid = _level(keypoints, config.alignment.ground)
         T_keypoints_file = laid.after(T_keypoints_file)
-    keypoints = in_bouts(walked(keypoints, config.keypoints.heading_deg), config.keypoints, body.trunk_keypoints)
+    keypoints = in_bouts(walked(keypoints), config.keypoints, body.trunk_keypoints)
     if may_move and config.alignment.mode == "none":
         keypoints, moved, notes = _near_origin(keypoints, body)
         T_keypoints_file = moved.after(T_keypoints_file)

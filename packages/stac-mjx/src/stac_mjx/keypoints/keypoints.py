@@ -57,7 +57,7 @@ class Keypoints:
     trial_ids: tuple[str, ...] = ()
     """Trial of each clip; empty where unknown."""
     travel: Float[np.ndarray, "frame 3"] | None = None
-    """How far a tethered animal walked: forward and left of the start, metres, and its turn, rad; None: it is free, or
+    """Where a tethered animal walked to: x and y from its start, metres, and its turn, rad; None: it is free, or
     `positions` contain it."""
 
     @property

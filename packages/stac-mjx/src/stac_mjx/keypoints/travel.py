@@ -48,6 +48,8 @@ def with_travel(keypoints: Keypoints, config: KeypointsConfig) -> Keypoints:
     if not clips and len(names) > 1:
         raise InputError(f"{path}: the recording has {len(names)} clips; expected a column 'clip' with their names")
     problems, travel = [], np.zeros((keypoints.n_frames, 3))
+    c, s = np.cos(np.radians(config.heading_deg)), np.sin(np.radians(config.heading_deg))
+    rotation = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])  # of rows
     for name, start, length in zip(names, keypoints.clip_starts, keypoints.clip_lengths, strict=True):
         rows = np.flatnonzero([clip == name for clip in clips]) if clips else np.arange(len(table["time_s"]))
         time = (config.start + np.arange(length)) / rate
@@ -56,7 +58,7 @@ def with_travel(keypoints: Keypoints, config: KeypointsConfig) -> Keypoints:
         if problem:
             problems.append(f"clip {name!r}: {problem}" if clips else problem)
             continue
-        pose = integrated(signal)
+        pose = integrated(signal) @ rotation
         travel[start : start + length] = np.stack([np.interp(time, signal["time_s"], p) for p in pose.T], axis=1)
     raise_all(InputError, str(path), problems)
     return replace(keypoints, travel=travel, notes=(*keypoints.notes, f"moved along the path of {path.name}"))
@@ -82,19 +84,14 @@ def integrated(signal: dict[str, np.ndarray]) -> Float[np.ndarray, "sample 3"]:
     return np.stack([np.real(place), np.imag(place), heading], axis=1)
 
 
-def walked(keypoints: Keypoints, heading_deg: float) -> Keypoints:
-    """Move a recording in metres, z up, along its `travel`.
-
-    The animal faces `heading_deg` at first (from +x to its left). It turns about the vertical through the median of its
-    keypoints.
-    """
+def walked(keypoints: Keypoints) -> Keypoints:
+    """Move a recording in metres, z up, along its `travel`; it turns about the vertical through its median keypoint."""
     if keypoints.travel is None:
         return keypoints
     x, y, turn = keypoints.travel.T
-    place = (x + 1j * y) * np.exp(1j * np.radians(heading_deg))
     across = keypoints.positions[..., 0] + 1j * keypoints.positions[..., 1]
     pivot = np.median(keypoints.positions[keypoints.observed][:, :2], axis=0) @ [1, 1j]
-    moved = pivot + place[:, None] + np.exp(1j * turn)[:, None] * (across - pivot)
+    moved = pivot + (x + 1j * y)[:, None] + np.exp(1j * turn)[:, None] * (across - pivot)
     positions = np.stack([np.real(moved), np.imag(moved), keypoints.positions[..., 2]], axis=-1)
     return replace(keypoints, positions=positions, travel=None)
 
