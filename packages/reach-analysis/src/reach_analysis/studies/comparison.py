@@ -80,7 +80,7 @@ def run(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Sta
     caption = (
         f"Every trial under each controller (thin lines), and means with 95 % intervals over {unit} (n = "
         f"{min(row['trials'] for row in rows)}, studentised bootstrap, {config.resamples} resamples), over the steps "
-        f"that all controllers took. High-frequency power: actions, {config.low_hz:g} Hz to half the rate. The null of "
+        f"that all controllers took. High-frequency power: actions, {config.band}. The null of "
         f"the differences: the sign of the difference of each of these is chance, p after Holm for {len(rows)} tests."
     )
     return Study(
@@ -107,7 +107,7 @@ def _quantities(rollouts: Rollouts, config: ComparisonConfig) -> dict[str, _Quan
         out["muscle activation"] = _means(rollouts.series("act"))
     action, _ = rollouts.series("action").known()
     if keep := long_enough(action, config.low_hz):
-        power = band_power(action.take(keep), config.low_hz)
+        power = band_power(action.take(keep), config.low_hz, config.high_hz)
         out["high-frequency power"] = _Quantity("1", power.trials, power.power.mean(axis=1))
     for name in rollouts.names.get("metric", ()):
         if "joint" in name.lower():

@@ -68,7 +68,7 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
     caption = (
         f"Outcomes against {parameter}: points are runs, lines means over seeds (n = "
         f"{'-'.join(map(str, [seeds[0], seeds[-1]][: len(seeds)]))} a value), bars 95 % intervals (Student's t). "
-        f"High-frequency power: {config.low_hz:g} Hz to half the rate, of the actions."
+        f"High-frequency power: {config.band}, of the actions."
     )
     if result:
         caption += f" Dashed: the knee, {result.value:g} ({100 * result.agreement:.0f} % of resampled seeds)."
