@@ -162,7 +162,9 @@ def configure(base: Any, changes: Mapping[str, Any], where: str, renamed: Mappin
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    raise_all(ConfigError, where, list(key_faults(_keys(changes), list(settings_of(type(base))), renamed or {})))
+    known = list(settings_of(type(base)))
+    keys = _keys(changes, [one.key for one in known if one.kind is Any])
+    raise_all(ConfigError, where, list(key_faults(keys, known, renamed or {})))
     try:
         changed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), OmegaConf.create(dict(changes))))
     except OmegaConfBaseException as error:
@@ -172,9 +174,13 @@ def configure(base: Any, changes: Mapping[str, Any], where: str, renamed: Mappin
     return changed
 
 
-def _keys(changes: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _keys(changes: Mapping[str, Any], whole: Sequence[str], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of nested mappings, but for those that are the value of one of the `whole` settings."""
     for name, value in changes.items():
-        yield from _keys(value, f"{prefix}{name}.") if value and isinstance(value, Mapping) else (prefix + name,)
+        key = f"{prefix}{name}"
+        yield from (
+            _keys(value, whole, f"{key}.") if value and isinstance(value, Mapping) and key not in whole else (key,)
+        )
 
 
 def key_faults(keys: Iterable[str], settings: Sequence[Setting], renamed: Mapping[str, str]) -> Iterator[str]:

@@ -35,6 +35,15 @@ def test_unknown_studies_and_settings_name_the_nearest(rollouts: Path) -> None:
         reach_analysis.analyse("pca", rollouts, resample=100)
 
 
+def test_settings_that_are_maps_are_those_of_the_command(rollouts: Path, tmp_path: Path) -> None:
+    study = reach_analysis.analyse("survival", rollouts, levels={"session": "^(synthetic)"})
+    command = ["survival", f"rollouts={rollouts}", "levels={session:'^(synthetic)'}", f"out={tmp_path}"]
+    assert main(command) == 0
+    assert study.settings.levels == json.loads((tmp_path / "survival.json").read_text())["settings"]["levels"]
+    with pytest.raises(reach_analysis.ReachError, match=r"unknown setting 'recording.rate'"):
+        reach_analysis.analyse("emg", rollouts, recording={"rate": 1.0})
+
+
 def test_public_names_are_documented() -> None:
     assert set(reach_analysis.__all__) <= set(dir(reach_analysis))
     assert all(getattr(reach_analysis, name).__doc__ for name in reach_analysis.__all__)

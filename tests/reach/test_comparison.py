@@ -57,6 +57,17 @@ def test_a_change_in_every_trial_is_found_with_its_size(tmp_path: Path) -> None:
     assert found["muscle activation"]["p"] == 1.0
 
 
+def test_parts_of_a_band_sum_to_the_whole_and_captions_name_it(tmp_path: Path) -> None:
+    made = content()
+    both = {name: written(tmp_path / f"{name}.h5", made) for name in ("one", "two")}
+    powers = []
+    for low, high, named in ((50.0, 90.0, "50 Hz to 90 Hz"), (90.0, None, "90 Hz to half"), (50.0, None, "50 Hz to")):
+        found = study(both, replace(CONFIG, low_hz=low, high_hz=high))
+        assert named in found.figures[0].caption
+        powers += [row["first_mean"] for row in found.results if row["quantity"] == "high-frequency power"]
+    assert powers[0] + powers[1] == pytest.approx(powers[2])
+
+
 def test_no_change_is_called_none_and_exchanging_controllers_turns_signs(tmp_path: Path) -> None:
     """Deviations of the two are drawn alike, trial by trial, so they differ by chance only."""
     made, rng = content(), np.random.default_rng(4)

@@ -326,6 +326,27 @@ def test_nwb_without_what_is_needed_says_what_there_is(tmp_path: Path) -> None:
         read_nwb(tmp_path / "session.nwb", RecordingConfig(nwb_channels={"biceps": 0}, start_column="go"))
 
 
+def test_nwb_without_trials_is_cut_at_events_into_blocks_or_not_at_all(tmp_path: Path) -> None:
+    """Times of events are those of the file's clock, which begins at 10 s; 4 s hold three blocks of 1.3 s."""
+    data = nwb_file(tmp_path / "session.nwb")[:, [2]] * 1e-6
+    with h5py.File(tmp_path / "session.nwb", "r+") as file:
+        del file["intervals"]
+    recording = RecordingConfig(nwb_channels={"biceps": 2}, block_s=1.3)
+    raw, trials = read_nwb(tmp_path / "session.nwb", recording)
+    assert trials.trials == ("session.nwb 1", "session.nwb 2", "session.nwb 3")
+    np.testing.assert_allclose(trials.start_s, [10.0, 11.3, 12.6])
+    assert "count as trials" in trials.notes[0]
+    np.testing.assert_allclose(raw.values[1], data[round(1.2 * 2000) : round(2.7 * 2000)])
+    whole, _ = read_nwb(tmp_path / "session.nwb", replace(recording, block_s=None))
+    np.testing.assert_allclose(whole.values[0], data)
+    events = replace(table(1), trials=("go",), start_s=np.array([11.0]), end_s=np.array([11.5]))
+    cut, same = read_nwb(tmp_path / "session.nwb", recording, events)
+    assert (cut.trials, same.start_s.tolist(), cut.start_s.tolist()) == (("go",), [11.0], [10.9])
+    np.testing.assert_allclose(cut.values[0], data[round(0.9 * 2000) : round(1.6 * 2000)])
+    with pytest.raises(MismatchError, match=r"lasts 4 s, less than a block of recording.block_s=9"):
+        read_nwb(tmp_path / "session.nwb", replace(recording, block_s=9.0))
+
+
 def test_nwb_with_a_unit_that_is_no_text(tmp_path: Path) -> None:
     nwb_file(tmp_path / "session.nwb")
     with h5py.File(tmp_path / "session.nwb", "r+") as file:

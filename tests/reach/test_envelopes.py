@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +65,66 @@ def c3d(path: Path, data: np.ndarray) -> None:
     file["parameters"]["POINT"]["LABELS"]["value"] = ["marker"]
     file["data"]["analogs"] = np.concatenate([np.ones((1, len(data))), data.T])[None]
     file.write(str(path))
+
+
+def intan(path: Path, data: np.ndarray) -> None:
+    """RHD2000 file as Intan describes it: a header, then blocks of 128 samples; 0.195 uV a step from 32768."""
+    text = lambda name: struct.pack("<I", 2 * len(name)) + name.encode("utf-16-le")  # noqa: E731
+    channel = lambda place, name: (  # noqa: E731
+        text(f"A-{place:03}")
+        + text(name)
+        + struct.pack("<hhhhhh", place, place, 0, 1, place, 0)
+        + struct.pack("<hhhhff", 0, 0, 0, 0, 0, 0)
+    )
+    header = struct.pack("<Ihh", 0xC6912702, 2, 0) + struct.pack(
+        "<fhffffffhff", RATE, 1, 1, 0.1, 20, 1, 0.1, 900, 0, 1e3, 1e3
+    )
+    header += text("") * 3 + struct.pack("<hh", 0, 0) + text("n/a")
+    header += struct.pack("<h", 1) + text("Port A") + text("A") + struct.pack("<hhh", 1, 2, 2)
+    header += b"".join(channel(place, name) for place, name in enumerate(NAMES))
+    steps = np.round(data / 0.195e-6 + 32768).astype("<u2")
+    blocks = [
+        np.arange(begin, begin + 128, dtype="<i4").tobytes() + steps[begin : begin + 128].T.tobytes()
+        for begin in range(0, len(data) // 128 * 128, 128)
+    ]
+    path.write_bytes(header + b"".join(blocks))
+
+
+def open_ephys(path: Path, data: np.ndarray) -> None:
+    """Binary format of Open Ephys: an index (structure.oebin), samples as int16, and a time for each."""
+    folder = path.parent / "continuous" / "Acquisition_Board-100.acquisition_board"
+    folder.mkdir(parents=True)
+    channels = [{"channel_name": name, "bit_volts": 0.195, "units": "uV", "description": ""} for name in NAMES]
+    stream = {"folder_name": f"{folder.name}/", "sample_rate": RATE, "num_channels": 2, "channels": channels,
+              "source_processor_name": "Board", "source_processor_id": 100, "stream_name": "board"}  # fmt: skip
+    path.write_text(json.dumps({"GUI version": "0.6.4", "continuous": [stream], "events": [], "spikes": []}))
+    np.round(data / 0.195e-6).astype("<i2").tofile(folder / "continuous.dat")
+    np.save(folder / "timestamps.npy", np.arange(len(data)) / RATE)
+    np.save(folder / "sample_numbers.npy", np.arange(len(data)))
+
+
+@pytest.mark.parametrize(
+    ("write", "name"), [(intan, "w.rhd"), (open_ephys, "experiment1/recording1/structure.oebin")], ids=["intan", "oe"]
+)
+def test_acquisition_systems_hold_the_same_samples_through_neo(
+    tmp_path: Path, write: Callable[..., None], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = 1e-3 * noise(4096)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    write(tmp_path / name, data)
+    raw, table = read_trials_of({"w": tmp_path / name}, RecordingConfig(block_s=0.5), None)
+    assert (raw.channels, raw.rate_hz, raw.unit) == (NAMES, RATE, "uV")
+    assert table.trials == ("w 1", "w 2", "w 3", "w 4")
+    np.testing.assert_allclose(raw.values[1], 1e6 * data[800:2200], atol=0.1)
+    damaged = (tmp_path / name).read_bytes()[:50]
+    (tmp_path / name).write_bytes(damaged)
+    with pytest.raises(InputError, match="not a complete recording"):
+        read_analog(tmp_path / name)
+    with pytest.raises(InputError, match="no such file"):
+        read_analog(tmp_path / "none" / Path(name).name)
+    monkeypatch.setitem(sys.modules, "neo", None)
+    with pytest.raises(InputError, match=r"needs neo; pip install 'reach-analysis\[neo\]'"):
+        read_analog(tmp_path / name)
 
 
 @pytest.mark.parametrize(

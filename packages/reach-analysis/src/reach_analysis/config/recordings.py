@@ -30,10 +30,13 @@ class RecordingConfig:
     emg_names: bool = False
     """EMG (CSV): each row begins with the trial's name; off: rows are in the order of the table."""
     channels: Any = None
-    """C3D, CSV with a column a channel, MATLAB: channels, as a map from muscle to channel ({biceps: 'Biceps.EMG4'}) or
+    """Recordings with all muscles: channels, as a map from muscle to channel ({biceps: 'Biceps.EMG4'}) or
     a list of patterns (['EMG*']); empty: those with EMG in their name, else those in volts, else all."""
     leave_out: list[str] = setting([])
     """Trials that are left out, by name."""
+    block_s: float | None = setting(None, gt=0)
+    """A continuous recording without trials is cut into blocks of this length, s, which follow each other and count as
+    trials; folds are then of neighbouring blocks. Empty: it is one trial."""
     nwb_series: str = "acquisition/EMG"
     """NWB: path of the time series that holds the EMG."""
     nwb_channels: Any = None
@@ -70,12 +73,13 @@ class RecordingSettings:
 
     emg: Any = None
     """EMG: a map from muscle to CSV file (a row for each trial), as {biceps: b.csv, triceps: t.csv}; or one NWB file;
-    or recordings with all muscles (C3D, CSV with a column a channel, MATLAB): one file, a list or a pattern, as
+    or recordings with all muscles (C3D, CSV with a column a channel, MATLAB, Intan, Open Ephys by its index
+    structure.oebin): one file, a list or a pattern, as
     'walk*.c3d', a trial a file; or `synthetic` or `synthetic:CONDITION` (EMG made from the activation of a
     condition, to check the method); empty: none."""
     trials: str | None = None
-    """Table of the trials (CSV): when each reach starts in its row or file, or where trials are in one recording; empty
-    with C3D, CSV and MATLAB recordings: a trial is a whole file."""
+    """Table of the trials (CSV): when each reach starts in its row or file, or where events are in one recording;
+    empty: the trials of an NWB file, else a trial is a whole file or a block (recording.block_s)."""
     mvc: Any = None
     """Recordings of maximal voluntary contractions, as for emg: each muscle is divided by its largest envelope there;
     empty: by the percentile over its trials."""

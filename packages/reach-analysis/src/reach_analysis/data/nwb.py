@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -12,16 +12,19 @@ import numpy as np
 from reach_analysis._common.errors import DataError, InputError, shorten, unknown
 from reach_analysis._common.hdf5.reading import attribute, find, open_hdf5, read_numbers, read_strings
 from reach_analysis.config import RecordingConfig
-from reach_analysis.data.recordings import ID_COLUMNS, MARGIN_S, TrialTable
+from reach_analysis.data.recordings import ID_COLUMNS, MARGIN_S, TrialTable, blocks_of
 from reach_analysis.data.rollouts import plain_number
 from reach_analysis.data.series import TrialSeries
 
 
-def read_nwb(path: Path, recording: RecordingConfig) -> tuple[TrialSeries, TrialTable]:
+def read_nwb(path: Path, recording: RecordingConfig, table: TrialTable | None = None) -> tuple[TrialSeries, TrialTable]:
     """Read raw EMG and trials from an NWB file, as far as these: no other part of the standard is interpreted.
 
+    Trials are those of a `table` on the clock of the file, else of ``intervals/trials``; without both the recording is
+    one trial, or blocks.
+
     Raises:
-        InputError: when it is not an HDF5 file or lacks the series or the trials.
+        InputError: when it is not an HDF5 file or lacks the series.
         DataError: when a channel is not there, or no trial lies within the recording.
     """
     channels: Mapping[str, int] = recording.nwb_channels or {}
@@ -33,7 +36,14 @@ def read_nwb(path: Path, recording: RecordingConfig) -> tuple[TrialSeries, Trial
             raise DataError(
                 f"{path}: {recording.nwb_series} has {columns} channels; cannot read {wrong or 'none of them'}"
             )
-        names, start, stop, reach = _nwb_trials(file, path, recording.start_column)
+        if table is None and find(file, "intervals/trials") is None:
+            table = blocks_of(path.name, series.begin_s, series.end_s, recording.block_s)
+        if table is None:
+            names, start, stop, reach = _nwb_trials(file, path, recording.start_column)
+            about: dict[str, Any] = {"source": path.name, "rate_note": f"{path.name} in seconds", "notes": ()}
+        else:
+            names, start, stop, reach = list(table.trials), table.start_s, table.end_s, table.start_s
+            about = {"source": table.source, "rate_note": table.rate_note, "notes": table.notes}
         chosen = list(channels.values())
         factor, offset = _conversion(file, path, recording.nwb_series, columns)
         unit = attribute(data, "unit")
@@ -53,9 +63,8 @@ def read_nwb(path: Path, recording: RecordingConfig) -> tuple[TrialSeries, Trial
     trials = tuple(names[number] for number in keep)
     raw = TrialSeries("EMG", unit, series.rate_hz, trials, tuple(channels), tuple(values), np.array(starts))
     rows = np.array(keep)
-    return raw, TrialTable(
-        path.name, trials, rows, reach[rows], stop[rows], left_out, f"{path.name} in seconds", notes=series.drift()
-    )
+    about["notes"] += series.drift()
+    return raw, TrialTable(trials=trials, rows=rows, start_s=reach[rows], end_s=stop[rows], left_out=left_out, **about)
 
 
 class _Series(NamedTuple):
@@ -77,6 +86,12 @@ class _Series(NamedTuple):
         edges = np.clip(np.array([begin_s, end_s]) - self.begin_s, 0.0, self.data.shape[0] / self.rate_hz)
         first, last = np.round(edges * self.rate_hz)
         return int(first), int(last)
+
+    @property
+    def end_s(self) -> float:
+        """Time of the last sample, and a sample."""
+        last = self.begin_s + (len(self.data) - 1) / self.rate_hz if self.stamps is None else float(self.stamps[-1])
+        return last + 1 / self.rate_hz
 
     def drift(self) -> tuple[str, ...]:
         """A note about timestamps that differ from an even clock by more than half a sample."""

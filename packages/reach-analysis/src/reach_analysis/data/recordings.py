@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from reach_analysis._common.errors import ConfigError, DataError, InputError, raise_all, shorten, unknown
+from reach_analysis._common.errors import ConfigError, DataError, InputError, MismatchError, raise_all, shorten, unknown
 from reach_analysis.config import RecordingConfig
 from reach_analysis.data.rollouts import plain_number
 from reach_analysis.data.series import TrialSeries
@@ -93,6 +93,22 @@ def read_trials(path: Path, recording: RecordingConfig | None = None) -> TrialTa
         rate_note=f"{path.name} {unit}",
         n_rows=len(rows),
     )
+
+
+def blocks_of(name: str, begin_s: float, end_s: float, block_s: float | None) -> TrialTable:
+    """A recording without trials: one trial or, where `block_s` is set, blocks that follow each other.
+
+    Raises:
+        MismatchError: when it is shorter than a block.
+    """
+    count = int((end_s - begin_s) / block_s + 1e-6) if block_s else 1
+    if not count:
+        raise MismatchError(f"{name} lasts {end_s - begin_s:g} s, less than a block of recording.block_s={block_s:g}")
+    edges = begin_s + np.arange(count + 1) * (block_s or end_s - begin_s)
+    trials = tuple(f"{name} {number + 1}" for number in range(count)) if block_s else (name,)
+    said = (f"Blocks of {block_s:g} s that follow each other count as trials. They are parts of one recording: "
+            "intervals and tests over them say nothing about another recording.",) if block_s else ()  # fmt: skip
+    return TrialTable(name, trials, np.arange(count), edges[:-1], edges[1:], {}, "blocks", notes=said)
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:

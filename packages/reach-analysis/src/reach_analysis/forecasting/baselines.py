@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-PENALTIES = tuple(10.0**power for power in range(-6, 4))
+PENALTIES = 10.0 ** np.arange(-6, 4)
 """Ridge penalties to choose from, relative to the variance of each predictor."""
 INNER_FOLDS = 5
 
@@ -72,29 +72,33 @@ def ridge(
     out = np.full(len(targets), np.nan)
     for library, prediction in splits:
         trials = np.unique(trial[library])
-        penalty = _choose(products[trials], responses[trials]) if len(trials) > 1 else PENALTIES[0]
-        solution = _solve(products[trials].sum(axis=0), responses[trials].sum(axis=0), penalty)
+        penalty = _choose(products[trials], responses[trials]) if len(trials) > 1 else PENALTIES[:1]
+        solution = _solve(products[trials].sum(axis=0), responses[trials].sum(axis=0), penalty)[0]
         out[prediction] = design[prediction] @ solution
     return out
 
 
-def _choose(products: Float[np.ndarray, "trial term term"], responses: Float[np.ndarray, "trial term"]) -> float:
+def _choose(
+    products: Float[np.ndarray, "trial term term"], responses: Float[np.ndarray, "trial term"]
+) -> Float[np.ndarray, " 1"]:
     """Penalty of least squared error over folds of trials (the error less what does not depend on the penalty)."""
     fold = np.arange(len(products)) % min(INNER_FOLDS, len(products))
-    errors = np.zeros(len(PENALTIES))
-    for number in range(fold.max() + 1):
-        out, rest = fold == number, fold != number
-        product, response = products[out].sum(axis=0), responses[out].sum(axis=0)
-        known_product, known_response = products[rest].sum(axis=0), responses[rest].sum(axis=0)
-        for place, penalty in enumerate(PENALTIES):
-            solution = _solve(known_product, known_response, penalty)
-            errors[place] += solution @ product @ solution - 2 * solution @ response
-    return PENALTIES[int(errors.argmin())]
+    out = (fold == np.unique(fold)[:, None]).astype(float)
+    product, response = np.tensordot(out, products, axes=1), out @ responses
+    solution = _solve(np.tensordot(1 - out, products, axes=1), (1 - out) @ responses, PENALTIES)
+    errors = np.einsum("fpi,fij,fpj->p", solution, product, solution) - 2 * np.einsum("fpi,fi->p", solution, response)
+    return PENALTIES[[errors.argmin()]]
 
 
-def _solve(product: np.ndarray, response: np.ndarray, penalty: float) -> np.ndarray:
-    """Coefficients under a penalty on each but the intercept; of least norm where predictors do not vary."""
-    count, total = product[0, 0], product[0]
-    centred = product - np.outer(total, total) / count
-    variance = np.maximum(np.diagonal(centred), 0.0)
-    return np.linalg.lstsq(product + penalty * np.diag(variance), response, rcond=None)[0]
+def _solve(
+    product: Float[np.ndarray, "*fold term term"],
+    response: Float[np.ndarray, "*fold term"],
+    penalties: Float[np.ndarray, " penalty"],
+) -> Float[np.ndarray, "*fold penalty term"]:
+    """Coefficients under penalties on each but the intercept; of least norm where predictors do not vary."""
+    total, n_terms = product[..., 0], product.shape[-1]
+    centred = np.diagonal(product, axis1=-2, axis2=-1) - total**2 / total[..., :1]
+    variance = np.eye(n_terms) * np.maximum(centred, 0.0)[..., None]
+    systems = product[..., None, :, :] + penalties[:, None, None] * variance[..., None, :, :]
+    inverse = np.linalg.pinv(systems, rcond=n_terms * np.finfo(float).eps, hermitian=True)
+    return np.einsum("...pij,...j->...pi", inverse, response)

@@ -37,7 +37,7 @@ def nearest(embedding: Embedding, split: Split, k: int, exclusion: int | None = 
     """Find the `k` nearest library states of each state to predict (Euclidean)."""
     margin = _most_excluded(embedding, split, exclusion)
     n_candidates = min(k + margin + 1, len(split.library))
-    tree = KDTree(embedding.vectors[split.library]) if n_candidates else None
+    tree = KDTree(embedding.vectors[split.library], balanced_tree=False, compact_nodes=False) if n_candidates else None
     if tree is None or n_candidates < k:
         raise DataError(_too_few(k, len(split.library), exclusion))
     queries = embedding.vectors[split.prediction]

@@ -157,6 +157,5 @@ def anchor(name: str) -> str:
 def picture(shown: StudyFigure, name: str) -> Picture:
     """Draw a figure for its files."""
     svg = encode(shown.figure, "svg").decode("utf-8").replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
-    shown.figure.set_layout_engine("none")  # room for labels has been made
     width, height = (PIXELS_PER_INCH * shown.figure.get_size_inches()).tolist()
     return Picture(name, shown.caption, svg.encode("utf-8"), encode(shown.figure, "png"), width, height)

@@ -17,6 +17,7 @@ from reach_analysis._common.settings import configure
 from reach_analysis.behaviour.muscles import kind_of_actuators
 from reach_analysis.config import ChainConfig, ReportConfig
 from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.forecasting.neighbours import one_blas_thread
 from reach_analysis.studies.recordings import is_synthetic
 from reach_analysis.studies.section import Fact, Section
 from reach_analysis.studies.study import Study
@@ -83,10 +84,11 @@ def chapters(inputs: Inputs, config: ReportConfig, stage: Stage, only: Collectio
     raise_all(ConfigError, "report", problems)
     chosen = {key for key, verb in STUDIES.items() if not verb.extra or key in config.extras}
     chosen = [key for key in STUDIES if key in chosen and (not only or key in only)]
-    return [
-        _chapter(key, inputs, config, _numbered(stage, f"{number}/{len(chosen)}"))
-        for number, key in enumerate(chosen, 1)
-    ]
+    with one_blas_thread():  # matrices are small; threads would wait for each other
+        return [
+            _chapter(key, inputs, config, _numbered(stage, f"{number}/{len(chosen)}"))
+            for number, key in enumerate(chosen, 1)
+        ]
 
 
 def _numbered(stage: Stage, place: str) -> Stage:

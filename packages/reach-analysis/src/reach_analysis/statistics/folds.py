@@ -28,3 +28,8 @@ def trial_folds(ids: Sequence[str], n_folds: int | None = None, seed: int = 0) -
 def folds_at_most(ids: Sequence[str], most: int, seed: int = 0) -> Int[np.ndarray, " trial"]:
     """Folds as by :func:`trial_folds`: `most` of them, or one a trial where there are fewer trials."""
     return trial_folds(ids, min(most, len(ids)), seed)
+
+
+def blocked_folds(count: int, most: int) -> Int[np.ndarray, " block"]:
+    """Folds of neighbours in time, for blocks of one recording: few of them have neighbours in another fold."""
+    return np.arange(count) * min(most, count) // count

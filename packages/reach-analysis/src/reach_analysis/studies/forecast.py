@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from reach_analysis._common.errors import ConfigError
 from reach_analysis._common.progress import Stage, silent
+from reach_analysis._common.system import n_cores
 from reach_analysis.config import ForecastConfig
 from reach_analysis.data.levels import Levels
 from reach_analysis.data.rollouts import Rollouts
@@ -18,6 +20,7 @@ from reach_analysis.forecasting.assessment import AssessmentSettings, Nonlineari
 from reach_analysis.forecasting.embedding import Lags, TrialData
 from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid
 from reach_analysis.forecasting.lag_sweep import SweepPoint, sweep
+from reach_analysis.forecasting.neighbours import one_blas_thread
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.estimates import FEWEST_UNITS
 from reach_analysis.statistics.folds import folds_at_most
@@ -25,7 +28,7 @@ from reach_analysis.statistics.permutation import holm
 from reach_analysis.statistics.score import Score
 from reach_analysis.studies.forecast_questions import Question, lags_within, questions, working_rate
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, p_text, table
-from reach_analysis.studies.study import Study, StudyFigure, each
+from reach_analysis.studies.study import Study, StudyFigure
 
 TITLE = "Forecasting"
 QUESTION = (
@@ -65,7 +68,11 @@ def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> St
         config = replace(config, E=[E], tau=[tau], Tp=[Tp], own_lags=list(PAPER_LAGS), reference=True)
     rate = working_rate(rollouts, config.rate_hz)
     to_forecast, inputs, notes = questions(rollouts, config)
-    answers = [_answer(question, config, rate, rollouts.levels) for question in each(stage, "forecasts", to_forecast)]
+    tick, answers = stage("forecasts", len(to_forecast)), []
+    with one_blas_thread(), ThreadPoolExecutor(n_cores()) as pool:
+        for answer in pool.map(lambda question: _answer(question, config, rate, rollouts.levels), to_forecast):
+            answers.append(answer)
+            tick(1)
     scores = [score for answer in answers for score in answer.scores]
     rows = [_row(score) for score in scores]
     _adjust(rows)

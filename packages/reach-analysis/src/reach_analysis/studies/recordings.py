@@ -79,10 +79,13 @@ def _read(emg: Any, config: Any) -> tuple[TrialSeries, TrialTable, list[Path]]:
         return raw, table, [*files.values(), table_path]
     files = named_files(emg, "emg")
     paths = list(files.values())
-    if paths[0].suffix.lower() == ".nwb":
-        return *read_nwb(paths[0], recording), paths[:1]
     table = read_trials(table_path, recording) if table_path else None
-    return *read_trials_of(files, recording, table), [*paths, *([table_path] if table_path else [])]
+    read = [*paths, *([table_path] if table_path else [])]
+    if paths[0].suffix.lower() == ".nwb":
+        if len(paths) > 1:
+            raise ConfigError(f"emg: one NWB file is read, got {len(paths)}")
+        return *read_nwb(paths[0], recording, table), read
+    return *read_trials_of(files, recording, table), read
 
 
 def envelope_rows(emg: Emg) -> list[dict[str, Any]]:

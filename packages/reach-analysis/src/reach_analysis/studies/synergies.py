@@ -23,7 +23,7 @@ from reach_analysis.representation.synergies import (
     synergies,
 )
 from reach_analysis.statistics.estimates import FEWEST_UNITS
-from reach_analysis.statistics.folds import folds_at_most
+from reach_analysis.statistics.folds import blocked_folds, folds_at_most
 from reach_analysis.studies.recordings import actuators_of, load_emg, recordings_of
 from reach_analysis.studies.section import Column, Section, number, table
 from reach_analysis.studies.study import Study, StudyFigure
@@ -46,6 +46,8 @@ def run(rollouts: Rollouts | None, config: SynergiesConfig, stage: Stage = silen
     unit, units = levels.units(activation.trials, FEWEST_UNITS)
     names = activation.trials if unit == "trials" else [str(number) for number in range(int(units.max()) + 1)]
     folds = folds_at_most(names, config.folds, config.seed)[units]
+    if rollouts is None and config.recording.block_s:
+        unit, folds = "neighbouring blocks", blocked_folds(len(activation.trials), config.folds)
     thin = -(-sum(activation.lengths) * len(activation.channels) // MOST_NUMBERS)
     looked_at = resample(activation, activation.rate_hz / thin)
     choice = choose_rank(looked_at, config.largest, folds, config.muscle_folds, config.seed)

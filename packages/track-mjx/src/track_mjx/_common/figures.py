@@ -17,6 +17,8 @@ from typing import Any
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from . import PROGRAM
@@ -143,13 +145,19 @@ def legend_above(axes: Axes) -> None:
 
 
 def encode(figure: Figure, kind: str = "png") -> bytes:
-    """The figure as ``png`` or ``svg``; the same figure gives the same bytes."""
+    """The figure as ``png`` or ``svg``; the same figure gives the same bytes.
+
+    Its canvas draws it once; ``savefig`` would first draw it without a file.
+    """
     buffer = io.BytesIO()
-    options: Any = {"metadata": {"Date": None, "Creator": None}}
-    if kind == "png":
-        options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}}
+    figure.set_facecolor("white")
+    figure.set_dpi(DPI)
     with drawing():  # part of the style is applied only when saving
-        figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white", **options)
+        if kind == "svg":
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+        else:
+            FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+    figure.set_layout_engine("none")  # room for labels has been made
     return buffer.getvalue()
 
 

@@ -1,0 +1,1 @@
+"""One reader of recordings for each file format."""
