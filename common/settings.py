@@ -178,9 +178,10 @@ def _keys(changes: Mapping[str, Any], whole: Sequence[str], prefix: str = "") ->
     """Dotted keys of nested mappings, but for those that are the value of one of the `whole` settings."""
     for name, value in changes.items():
         key = f"{prefix}{name}"
-        yield from (
-            _keys(value, whole, f"{key}.") if value and isinstance(value, Mapping) and key not in whole else (key,)
-        )
+        if value and isinstance(value, Mapping) and key not in whole:
+            yield from _keys(value, whole, f"{key}.")
+        else:
+            yield key
 
 
 def key_faults(keys: Iterable[str], settings: Sequence[Setting], renamed: Mapping[str, str]) -> Iterator[str]:
