@@ -92,13 +92,16 @@ class Run:
         with progress_bars() if progress else nullcontext(silent) as stage:
             return write_rollouts(config, stage)[0]
 
-    def film(self, out: str | Path, clip: str, checkpoint: str = "last") -> Path:
-        """Play one clip with a checkpoint on native MuJoCo, and film body and reference (mp4); return the path."""
+    def film(self, out: str | Path, clip: str, checkpoint: str = "last", **settings: Any) -> Path:
+        """Play one clip with a checkpoint on native MuJoCo, and film body and reference (mp4); return the path.
+
+        Settings are those of `track_mjx.config.RenderConfig`.
+        """
         path = Path(out).expanduser()
         with TemporaryDirectory() as folder:
-            settings = {"select": [clip], "activations": False, "engine": "native", "checkpoint": checkpoint}
-            rollouts = self.roll_out(Path(folder) / "rollouts.h5", **settings)
-            return render(RenderConfig(rollouts=str(rollouts), out=str(path)))
+            played = {"select": [clip], "activations": False, "engine": "native", "checkpoint": checkpoint}
+            rollouts = self.roll_out(Path(folder) / "rollouts.h5", **played)
+            return render(RenderConfig(rollouts=str(rollouts), out=str(path), **settings))
 
     def export(self, out: str | Path, checkpoint: str = "best") -> list[Path]:
         """Write the policy as ONNX and NumPy arrays, with its body; return the paths (`track_mjx.export.policy`)."""

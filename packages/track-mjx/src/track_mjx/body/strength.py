@@ -10,7 +10,6 @@ No controller can follow a movement that needs more strength than the body has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import mujoco
@@ -73,13 +72,11 @@ def strength(
 
     Muscles are assumed to have reached their activation; their delay is ignored.
     """
-    lacking, efforts = [], []
-    for effects, idle, needs in _demands(body, qpos, qvel, qacc):
-        use = _share_out(effects, idle, needs)
-        needed = np.linalg.norm(needs - effects.T @ idle)
-        lacking.append(np.linalg.norm(needs - effects.T @ use) / max(needed, np.finfo(float).tiny))
-        efforts.append(np.abs(use - idle) / np.maximum(idle, 1 - idle))
-    return Strength(np.array(lacking), np.array(efforts))
+    effects, idle, needs = _demands(body, qpos, qvel, qacc)
+    use = np.array([_share_out(*frame) for frame in zip(effects, idle, needs, strict=True)])
+    needed = np.maximum(_missing(effects, idle, needs), np.finfo(float).tiny)
+    lacking = _missing(effects, use, needs) / needed
+    return Strength(lacking, np.abs(use - idle) / np.maximum(idle, 1 - idle))
 
 
 def producing_use(body: Anatomy, *movement: Float[np.ndarray, "frame _"]) -> Float[np.ndarray, "frame actuator"]:
@@ -88,7 +85,7 @@ def producing_use(body: Anatomy, *movement: Float[np.ndarray, "frame _"]) -> Flo
     The movement is qpos, qvel and qacc. The same least squares as in `strength`, solved for all frames at once by
     coordinate descent within the bounds.
     """
-    effects, idle, needs = map(np.stack, zip(*_demands(body, *movement), strict=True))
+    effects, idle, needs = _demands(body, *movement)
     ridge = _RIDGE * (effects**2).sum(2).mean(1)[:, None]
     quadratic = effects @ effects.swapaxes(1, 2)
     quadratic += ridge[:, :, None] * np.eye(idle.shape[1])
@@ -99,36 +96,49 @@ def producing_use(body: Anatomy, *movement: Float[np.ndarray, "frame _"]) -> Flo
             slope = linear[:, i] - np.einsum("fa,fa->f", quadratic[:, i], use)
             curvature = np.maximum(quadratic[:, i, i], np.finfo(float).tiny)
             use[:, i] = np.clip(use[:, i] + slope / curvature, 0.0, 1.0)
-    missing, needed = (np.linalg.norm(needs - np.einsum("fad,fa->fd", effects, u), axis=1) for u in (use, idle))
-    return np.where((missing < LACKING * needed)[:, None], use, idle)
+    enough = _missing(effects, use, needs) < LACKING * _missing(effects, idle, needs)
+    return np.where(enough[:, None], use, idle)
+
+
+def _missing(
+    effects: Float[np.ndarray, "frame actuator dof"],
+    use: Float[np.ndarray, "frame actuator"],
+    needs: Float[np.ndarray, "frame dof"],
+) -> Float[np.ndarray, " frame"]:
+    """Return the norm of the torques that the actuators leave missing."""
+    return np.linalg.norm(needs - np.einsum("fad,fa->fd", effects, use), axis=1)
 
 
 def _demands(
     body: Anatomy, qpos: np.ndarray, qvel: np.ndarray, qacc: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield the requirements of each frame.
+) -> tuple[
+    Float[np.ndarray, "frame actuator dof"], Float[np.ndarray, "frame actuator"], Float[np.ndarray, "frame dof"]
+]:
+    """Return the requirements of each frame.
 
-    These are the effect of each actuator's whole range (actuator, dof), its use with the least force (actuator), and
-    the torque needed beyond that of all actuators at their lowest use (dof).
+    These are the effect of each actuator's whole range, its use with the least force, and the torque needed beyond that
+    of all actuators at their lowest use.
     """
-    model = body.model
-    data, inertia = mujoco.MjData(model), np.zeros((model.nv, model.nv))
+    model, n = body.model, len(qpos)
+    data = mujoco.MjData(model)
     columns = np.array(body.act_columns)
     has_state = columns >= 0
-    for pose, velocity, acceleration in zip(qpos, qvel, qacc, strict=True):
-        data.qpos[:], data.qvel[:], data.qacc[:] = pose, velocity, acceleration
+    inertia, arms = np.zeros((n, model.nv, model.nv)), np.zeros((n, model.nu, model.nv))
+    required, forces = np.zeros((n, model.nv)), np.zeros((2, n, model.nu))
+    for i in range(n):
+        data.qpos[:], data.qvel[:], data.qacc[:] = qpos[i], qvel[i], qacc[i]
         mujoco.mj_inverse(model, data)
-        mujoco.mj_fullM(model, data, inertia)
-        forces = []
-        for control in body.ctrl_range:
+        mujoco.mj_fullM(model, data, inertia[i])
+        for control, force in zip(body.ctrl_range, forces[:, i], strict=True):
             data.ctrl[:], data.act[columns[has_state]] = control, control[has_state]
             mujoco.mj_fwdActuation(model, data)
-            forces.append(data.actuator_force.copy())
-        arms, reach = moment_arms(model, data), forces[1] - forces[0]
-        torques = np.vstack([arms * reach[:, None], data.qfrc_inverse - arms.T @ forces[0]])
-        weighted = np.linalg.solve(np.linalg.cholesky(inertia), torques.T).T
-        idle = np.clip(np.divide(-forces[0], reach, out=np.zeros(model.nu), where=reach != 0), 0.0, 1.0)
-        yield weighted[:-1], idle, weighted[-1]
+            force[:] = data.actuator_force
+        arms[i], required[i] = moment_arms(model, data), data.qfrc_inverse
+    reach = forces[1] - forces[0]
+    torques = [arms * reach[:, :, None], (required - np.einsum("fad,fa->fd", arms, forces[0]))[:, None]]
+    weighted = np.linalg.solve(np.linalg.cholesky(inertia), np.concatenate(torques, 1).swapaxes(1, 2)).swapaxes(1, 2)
+    idle = np.clip(np.divide(-forces[0], reach, out=np.zeros_like(reach), where=reach != 0), 0.0, 1.0)
+    return weighted[:, :-1], idle, weighted[:, -1]
 
 
 def _share_out(

@@ -19,7 +19,9 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -154,16 +156,10 @@ class RunFolder:
 
     def config(self, engine: str | None = None, terrain_seed: int | None = None) -> TrainConfig:
         """The settings of the run, perhaps with another physics engine or other noise on its terrain."""
-        from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
 
         try:
-            text = (self.path / CONFIG).read_text(encoding="utf-8")
-            if "${" in text:
-                raise ValueError("the settings of a run are plain values, without ${...}")
-            values = plain_yaml(text)
-            values = with_present_names(values) if isinstance(values, dict) else values
-            config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), values))
+            config = deepcopy(_settings_in((self.path / CONFIG).read_text(encoding="utf-8")))
         except (OmegaConfBaseException, ValueError, OSError) as error:
             what = " ".join(str(error).split()).split(" full_key:")[0]
             raise RunError(f"{self.path / CONFIG}: the settings cannot be read: {what}") from error
@@ -212,6 +208,18 @@ class RunFolder:
     def write_table(self) -> None:
         """Write the metrics as a CSV table; columns that a line lacks stay empty."""
         write_table(self.path / TABLE, self.metrics())
+
+
+@lru_cache(maxsize=8)  # a run is opened several times by one command
+def _settings_in(text: str) -> TrainConfig:
+    from omegaconf import OmegaConf
+
+    if "${" in text:
+        raise ValueError("the settings of a run are plain values, without ${...}")
+    values = plain_yaml(text)
+    values = with_present_names(values) if isinstance(values, dict) else values
+    config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), values))
+    return config
 
 
 def _json_line(line: Mapping[str, Any]) -> str:
