@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
-from scipy import stats
+from scipy.special import ndtr
 
 from stac_mjx.calibration.precision import Linear, linearised
 from stac_mjx.inverse_kinematics.levenberg import MM, Robust, Status, loss
@@ -266,8 +266,8 @@ def _clipped(used: float) -> tuple[np.ndarray, np.ndarray]:
     error = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 300)])[:, None]
     true = np.sqrt(used) * np.linspace(-1, 1, 41)
     low, high = (-1 - true) / np.maximum(error, 1e-9), (1 - true) / np.maximum(error, 1e-9)
-    inside = stats.norm.cdf(high) - stats.norm.cdf(low) - high * stats.norm.pdf(high) + low * stats.norm.pdf(low)
-    squared = error**2 * inside + (1 - true) ** 2 * stats.norm.sf(high) + (1 + true) ** 2 * stats.norm.cdf(low)
+    inside = ndtr(high) - ndtr(low) - high * _density(high) + low * _density(low)
+    squared = error**2 * inside + (1 - true) ** 2 * ndtr(-high) + (1 + true) ** 2 * ndtr(low)
     return error[:, 0], squared.mean(axis=1)
 
 
@@ -312,3 +312,7 @@ def _departure(solver: PoseSolver, qpos: np.ndarray, frames: np.ndarray, away: n
     middle = trajectory.between(solver.tree, first, second, jnp.full(LAG_FRAMES, 0.5, jnp.float32))
     steps = trajectory.steps(solver.tree, middle, jnp.asarray(qpos[some], jnp.float32))
     return (np.asarray(steps, np.float64) ** 2).mean(axis=0)
+
+
+def _density(x: np.ndarray) -> np.ndarray:
+    return np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi)

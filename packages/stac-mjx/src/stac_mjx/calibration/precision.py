@@ -243,16 +243,19 @@ def lasting_factor(scores: Float[np.ndarray, "frame coordinate"], sample: FrameS
         return 1.0
     found = (unit @ unit.T / unit.shape[1])[first[together], second[together]]
     best, factor, usual = np.inf, 1.0, float(((found + (1 - found) / n_frames) ** 2).mean())
+    lags, which = np.unique(lag, return_inverse=True)  # pairs of one lag are fitted by the same value
+    pairs, sums = np.bincount(which), np.bincount(which, found)
     for length in np.geomspace(0.5, max(1.0, float(lag.max()) / LONGEST), LENGTHS):
-        decay = np.exp(-lag / length)
-        total = 2 * float(decay.sum()) / n_frames
+        decay = np.exp(-lags / length)
+        total = 2 * float(pairs @ decay) / n_frames
         # least squares of a in found (1 - s) + s = a decay, with s = (1 + a total) / n_frames
-        above = float(decay.sum() - decay @ found)
-        below = float(decay @ decay) - above * total / n_frames
-        a = (float(decay @ found) + above / n_frames) / below if below > 0 else 1.0
+        above = float(pairs @ decay - sums @ decay)
+        below = float(pairs @ decay**2) - above * total / n_frames
+        a = (float(sums @ decay) + above / n_frames) / below if below > 0 else 1.0
         a = float(np.clip(a, 0.0, 1.0))
         share = min((1 + a * total) / n_frames, 1 - 1 / n_frames)
-        misfit = float(((found * (1 - share) + share - a * decay) ** 2).sum()) / (1 - share) ** 2
+        left = share - a * decay  # misfit: of found (1 - s) + left, over all pairs
+        misfit = float(found @ found) + float((2 * (1 - share) * sums + pairs * left) @ left) / (1 - share) ** 2
         if misfit < min(best, usual * (len(lag) - SIGNIFICANT)):
             best, factor = misfit, (1 + a * total) / (1 - share)
     return max(1.0, factor)

@@ -74,4 +74,4 @@ def use_compilation_cache() -> None:
     users = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / PROGRAM
     folder = Path(os.environ.get(f"{PACKAGE.upper()}_CACHE") or users)
     jax.config.update("jax_compilation_cache_dir", str(folder / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
