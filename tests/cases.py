@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import runpy
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
+from importlib import import_module
+from io import StringIO
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from reach_analysis._common.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDER = Path(os.environ.get("MIMIC_CASES") or ROOT.parent / "shared" / "cases")
-_START = """
-import importlib, runpy, sys
-for name, modules in {renamed!r}.items():
-    made = type(sys)(name)
-    for module in modules:
-        made.__dict__.update(importlib.import_module(module).__dict__)
-    sys.modules[name] = made
-for module, names in {classes!r}.items():
-    for name, new in names.items():
-        setattr(sys.modules[module], name, getattr(sys.modules[module], new))
-runpy.run_path({path!r}, run_name="__main__")
-"""
+FOLDER = Path(os.environ.get("MIMIC_CASES") or Path(__file__).resolve().parents[2] / "shared" / "cases")
 
 
 def run_case(
-    path: str,
-    renamed: Mapping[str, tuple[str, ...]] | None = None,
-    classes: Mapping[str, Mapping[str, str]] | None = None,
-    cwd: Path = ROOT,
-) -> subprocess.CompletedProcess[str]:
-    """Run a script of the folder, as ``reach/01_p_value_rounding.py``; skip the test where it is absent.
+    path: str, renamed: Mapping[str, tuple[str, ...]], classes: Mapping[str, Mapping[str, str]] | None = None
+) -> str:
+    """Run a script of the folder in this process; return what it prints, and its error.
+
+    Without the script the test is skipped.
 
     Args:
         path: the script, below the folder.
         renamed: modules that the script imports by a former name, and where their content is now.
         classes: former names in such modules, and the present ones.
-        cwd: folder to run in.
     """
     script = FOLDER / path
     if not script.is_file():
         pytest.skip(f"no cases: {script} does not exist; set MIMIC_CASES to the folder")
-    code = _START.format(renamed=dict(renamed or {}), classes=dict(classes or {}), path=str(script))
-    return subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out:
+        for name, modules in renamed.items():
+            made = ModuleType(name)
+            for module in modules:
+                vars(made).update(vars(import_module(module)))
+            for former, present in (classes or {}).get(name, {}).items():
+                setattr(made, former, getattr(made, present))
+            patch.setitem(sys.modules, name, made)
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        except UserError as error:
+            out.write(f"{type(error).__name__}: {error}")
+    return out.getvalue()

@@ -18,8 +18,7 @@ FORMER = {
 
 
 def printed(path: str) -> str:
-    done = run_case(f"reach/{path}", FORMER, {"reach_analysis.emg": {"EmgChain": "ChainConfig"}})
-    return done.stdout + done.stderr
+    return run_case(f"reach/{path}", FORMER, {"reach_analysis.emg": {"EmgChain": "ChainConfig"}})
 
 
 def test_sign_flips_count_the_observed_signs() -> None:

@@ -69,7 +69,7 @@ def angles_over_reference(
             axis.fill_between(time, *pair, color=LIGHT, linewidth=0, label="difference")
             for values, colour, text in zip(pair, (ORANGE, BLUE), ("reference", "controller"), strict=True):
                 axis.plot(time, values, color=colour, label=text)
-            axis.set_ylabel(f"{label(name, 16)} (°)")
+            axis.set_ylabel(f"{label(name, 16)}\n(°)", fontsize=8)
             axis.set_xlim(time[0], time[-1])
             axis.tick_params(labelbottom=number == len(names) - 1)
         axes[0][0].legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1))

@@ -46,6 +46,10 @@ MAP, MAP_E = "E and tau", 6
 PAPER_LAGS = (3, -1, 5)
 """E, tau and Tp of paper A, section 3.6."""
 SHOWN_TRIALS = 5
+EXPLORATORY = (
+    "Exploratory: the best point is chosen by its score, which is therefore too high, and has neither an interval nor "
+    "a test; the scores of the forecasts above have both."
+)
 
 
 @dataclass(frozen=True)
@@ -258,15 +262,15 @@ def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> 
         curves = {answer.question.name: answer.nonlinear for answer in answers if answer.nonlinear is not None}
         caption = (
             "Sweeps of E (tau = -1, Tp = 1), tau (E = 3, Tp = 1) and Tp (E = 3, tau = -1), Spearman's rho on the "
-            "samples that every point of a sweep can predict, and Pearson's r of S-map against theta. Exploratory: a "
-            f"score at the best point of a sweep is not a test. {how}"
+            "samples that every point of a sweep can predict, and Pearson's r of S-map against theta. "
+            f"{EXPLORATORY} {how}"
         )
         shown.append(StudyFigure("forecast_sweeps", forecast_sweeps(points, curves), caption))
         together = {name: by_name[MAP] for name, by_name in points.items() if MAP in by_name}
         if together:
             caption = (
                 "E and tau together (Tp = 1), Spearman's rho on the samples that every point of a map can predict; "
-                f"ring: the largest. Exploratory: a score at the best point is not a test. {how}"
+                f"ring: the largest. {EXPLORATORY} {how}"
             )
             shown.append(StudyFigure("forecast_map", forecast_map(together), caption))
     return tuple(shown)
