@@ -6,9 +6,18 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
 from reach_analysis.cli import main
-from reach_analysis.report.paper_figures import paper_figures
+from reach_analysis.data.series import one_trial_each
+from reach_analysis.figures.representation import variance_by_layer
+from reach_analysis.report.paper_figures import _drawn, paper_figures
+from reach_analysis.report.sections import Chapter, Part
+from reach_analysis.representation.pca import layer_pca
+from reach_analysis.statistics.estimates import Interval
+from reach_analysis.studies.study import Study, StudyFigure
 from reach_analysis.verbs import STUDIES
 from synthetic.walk import WalkSettings, write_walks
 
@@ -42,3 +51,22 @@ def test_the_figures_of_a_walk_are_drawn_and_the_others_named(tmp_path: Path, re
     for one in found.values():
         for name in one["captions"]:
             assert (out / "figures" / f"{name}.svg").is_file()
+
+
+def test_captions_name_the_condition_where_there_are_several() -> None:
+    shown = next(one for one in paper_figures("A") if "joint_angles" in one.drawn)
+    study = Study("errors", [], (), figures=(StudyFigure("joint_angles", Figure(), "Angles."),))
+    parts = [Part(name, None, study) for name in ("joint_only", "physics_aware")]
+    both, one = (_drawn(shown, Chapter("errors", "", "", tuple(some)), ()) for some in (parts, parts[:1]))
+    assert [entry.caption for entry in both.pictures] == ["joint only: Angles.", "physics aware: Angles."]
+    assert [entry.caption for entry in one.pictures] == ["Angles."]
+
+
+def test_bars_of_components_carry_the_interval_of_their_sum() -> None:
+    series = one_trial_each(
+        "latent_mean", list(np.random.default_rng(0).normal(size=(8, 30, 6))), 100.0, list("abcdef")
+    )
+    layer = layer_pca(series, 3, np.arange(8) % 4)
+    (axis,) = variance_by_layer([layer], [Interval(0.5, 0.8)]).axes
+    (whisker,) = next(one for one in axis.containers if isinstance(one, ErrorbarContainer)).lines[2][0].get_segments()
+    np.testing.assert_allclose(whisker[:, 1], [50.0, 80.0])

@@ -12,6 +12,7 @@ from mpl_toolkits.mplot3d.art3d import Line3DCollection
 from reach_analysis._common.figures import (
     BLUE,
     GREY,
+    INK,
     LIGHT,
     ORANGE,
     SEQUENTIAL,
@@ -25,10 +26,11 @@ from reach_analysis.figures import grid
 from reach_analysis.representation.pca import LayerPca
 from reach_analysis.representation.similarity import Similarity
 from reach_analysis.representation.synergies import RankChoice, Synergies
+from reach_analysis.statistics.estimates import Interval
 
 
-def variance_by_layer(layers: Sequence[LayerPca]) -> Figure:
-    """Explained variance of each component, stacked, and the held-out variance of all of them, by layer."""
+def variance_by_layer(layers: Sequence[LayerPca], together: Sequence[Interval]) -> Figure:
+    """Explained variance of each component, stacked, their sum with its interval, and held-out variance, by layer."""
     with drawing():
         figure, axes = panels(max(5.0, 1.0 + 0.85 * len(layers)), 3.2)
         axis = axes[0][0]
@@ -40,8 +42,10 @@ def variance_by_layer(layers: Sequence[LayerPca]) -> Figure:
             part = np.array([100 * layer.explained[number] if number < len(layer.explained) else 0 for layer in layers])
             axis.bar(place, part, 0.6, bottom, color=colours[number], edgecolor="white", label=f"PC {number + 1}")
             bottom += part
+        ends = np.abs(100 * np.array(together).T - bottom)
+        axis.errorbar(place, bottom, ends, fmt="none", ecolor=INK, capsize=4)
         held = [100 * layer.held_out[-1] for layer in layers]
-        axis.plot(place, held, "o", color=ORANGE, markersize=6, label=f"first {count}, trials left out")
+        axis.plot(place + 0.18, held, "o", color=ORANGE, markersize=6, label=f"first {count}, trials left out")
         axis.set_xticks(place, [layer_label(layer.name) for layer in layers], rotation=30, ha="right")
         axis.set_ylabel("variance (%)")
         axis.set_ylim(0, 105)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +19,7 @@ from reach_analysis.report.opening import body_of, file_safe, gather, made_up
 from reach_analysis.report.page import FIGURES, Picture, claim_row, figure_entry, picture, render
 from reach_analysis.report.papers import Checked, Facts, check, citations
 from reach_analysis.report.sections import Chapter, Inputs, chapters
+from reach_analysis.studies.section import plain
 
 PAGE = "figures.html"
 
@@ -86,8 +87,12 @@ def _drawn(figure: PaperFigure, chapter: Chapter | None, checked: Sequence[Check
                    if one.claim.paper == figure.paper and one.here and place.search(one.claim.where))  # fmt: skip
     if chapter is None:
         return Drawn(figure, (), f"Needs {figure.needs}.", values)
+    named = len(chapter.parts) > 1
     pictures = [
-        picture(drawn, "-".join(filter(None, (file_safe(figure.where), drawn.name, file_safe(part.condition)))))
+        picture(
+            replace(drawn, caption=f"{plain(part.condition)}: {drawn.caption}") if named else drawn,
+            "-".join(filter(None, (file_safe(figure.where), drawn.name, file_safe(part.condition)))),
+        )
         for part in chapter.parts
         if part.study
         for pattern in figure.drawn

@@ -164,7 +164,7 @@ def _figures(
         f"scale for each muscle. {how}"
     )
     shown.append(StudyFigure(f"emg_heat_{signal}", heat_maps(pairs[signal]), heat))
-    caption = f"Single trials, spread evenly over the recording: EMG and simulated {signal}. {how}"
+    caption = f"Single trials, spread evenly over the recording (n = {counted}): EMG and simulated {signal}. {how}"
     return (*shown, StudyFigure("emg_trials", single_trials(pairs[signal], signal), caption))
 
 

@@ -234,11 +234,11 @@ def _nonlinear_row(answer: _Answer) -> dict[str, Any]:
 def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> tuple[StudyFigure, ...]:
     first = answers[0].scores[0]
     chosen = "chosen by nested folds" if len(grid(config.E, config.tau, config.Tp)) > 1 else "fixed"
-    how = (
+    trials = (
         f"n = {first.trials} trials at {rate_hz:g} Hz; library and prediction by {first.parameters['folds']} folds of "
-        f"whole trials; E, tau and Tp {chosen}, from its own past fixed at {config.own_lags}; no state crosses the "
-        "border of a trial."
+        "whole trials; no state crosses the border of a trial."
     )
+    how = f"E, tau and Tp {chosen}, from its own past fixed at {config.own_lags}. {trials}"
     nulls = (
         f"Grey bars: 95 % of the scores under each null ({config.permutations} permutations of trials, "
         f"{config.surrogates} surrogates), black line: its median. Bars on points: 95 % intervals for a study of as "
@@ -263,14 +263,14 @@ def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> 
         caption = (
             "Sweeps of E (tau = -1, Tp = 1), tau (E = 3, Tp = 1) and Tp (E = 3, tau = -1), Spearman's rho on the "
             "samples that every point of a sweep can predict, and Pearson's r of S-map against theta. "
-            f"{EXPLORATORY} {how}"
+            f"{EXPLORATORY} {trials}"
         )
         shown.append(StudyFigure("forecast_sweeps", forecast_sweeps(points, curves), caption))
         together = {name: by_name[MAP] for name, by_name in points.items() if MAP in by_name}
         if together:
             caption = (
                 "E and tau together (Tp = 1), Spearman's rho on the samples that every point of a map can predict; "
-                f"ring: the largest. {EXPLORATORY} {how}"
+                f"ring: the largest. {EXPLORATORY} {trials}"
             )
             shown.append(StudyFigure("forecast_map", forecast_map(together), caption))
     return tuple(shown)

@@ -36,6 +36,7 @@ def run(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
         units = dict(zip(positions.channels, rollouts.column_units("qpos"), strict=True))
     colours = [colour_values(positions, joint, layer.scores) for layer in layers]
     window = f" Windows of {config.window_frames} frames." if config.window_frames > 1 else ""
+    unit, _ = rollouts.levels.units(layers[0].scores.trials, FEWEST_UNITS)
     counts = f"n = {layers[0].n_trials} trials, {layers[0].n_samples} samples; mean removed, no scaling.{window}"
     return Study(
         name="pca",
@@ -46,10 +47,11 @@ def run(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
         figures=(
             StudyFigure(
                 "pca_variance",
-                variance_by_layer(layers),
+                variance_by_layer(layers, [Interval(row["explained_low"], row["explained_high"]) for row in rows]),
                 f"Variance along the first {config.components} principal components of the intention (mean) and each "
                 f"hidden layer, and (orange) the part of the variance of left-out trials that components of the "
-                f"others account for, {min(config.folds, layers[0].n_trials)} folds of trials. {counts}",
+                f"others account for, {min(config.folds, layers[0].n_trials)} folds of trials; whiskers: 95 % interval "
+                f"of all {config.components} together over {unit} (jackknife; none below {FEWEST_UNITS}). {counts}",
             ),
             *(
                 StudyFigure(
