@@ -101,6 +101,7 @@ def test_emg_compares_both_conditions_with_csv_recordings(reaches: Reaches, fold
     files = f"emg={{biceps:{folder}/emg_biceps.csv,triceps:{folder}/emg_triceps.csv}}"
     assert main(["emg", conditions, files, f"trials={folder}/trials.csv", "resamples=200", f"out={out}"]) == 0
     numbers = result(out, "emg")["results"]["numbers"]
+    assert "the error with the EMG of other trials" in result(out, "emg")["results"]["captions"]["emg_error"]
     fits = {(row["condition"], row["muscle"], row["signal"]): row for row in numbers["fits"]}
     assert len(fits) == 8
     assert fits["physics_aware", "biceps", "act"]["correlation"] > 0.9

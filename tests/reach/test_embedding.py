@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Lags, TrialData, embed, fold_splits, trial_data
-from reach_analysis.statistics.folds import trial_folds
+from reach_analysis.statistics.folds import blocked_folds, trial_folds
 
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=6)
 
@@ -97,6 +97,14 @@ def test_folds_are_even_and_go_by_name(n_trials: int, data: st.DataObject) -> No
     assert np.ptp(np.bincount(folds, minlength=n_folds)) <= 1
     order = np.random.default_rng(0).permutation(n_trials)
     np.testing.assert_array_equal(trial_folds([ids[i] for i in order], n_folds, seed=4), folds[order])
+
+
+@given(st.integers(2, 30), st.integers(2, 8))
+def test_folds_of_blocks_are_even_and_of_neighbours(count: int, most: int) -> None:
+    folds = blocked_folds(count, most)
+    assert len(np.unique(folds)) == min(count, most)
+    assert (np.diff(folds) >= 0).all()
+    assert np.ptp(np.bincount(folds)) <= 1
 
 
 def test_splits_share_no_trial_and_predict_each_state_once() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reach_analysis._common.figures import CYCLE, INK, SEQUENTIAL, drawing, label, panels, trial_label
+from reach_analysis._common.figures import CYCLE, GREY, INK, SEQUENTIAL, drawing, label, panels, trial_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import (
     ConditionDifference,
@@ -146,7 +146,7 @@ def _figures(
             errors_by_condition(fits),
             f"Mean absolute error between simulated muscles and EMG envelopes; dots: {len(fits[0].trials)} trials, "
             f"bars: {100 * fits[0].mae.level:g} % intervals over {unit} (studentised bootstrap, {config.resamples} "
-            f"resamples, n = {counted}). {how}",
+            f"resamples, n = {counted}), grey lines: the null, the error with the EMG of other trials. {how}",
         )
     ]
     for signal in config.signals:
@@ -249,6 +249,7 @@ def errors_by_condition(fits: Sequence[MuscleFit]) -> Figure:
                 axis.plot(place + spread, fit.trial_mae, ".", color=colour, alpha=0.35, markersize=3)
                 reach = [[fit.mae.value - fit.mae.low], [fit.mae.high - fit.mae.value]]
                 axis.errorbar(place, fit.mae.value, reach, fmt="o", color=colour, capsize=3, markersize=6)
+                axis.hlines(fit.simpler["mae_exchanged"], place - 0.3, place + 0.3, color=GREY, lw=1)
             axis.set_xticks(range(len(chosen)), [label(fit.condition, 14) for fit in chosen])
             axis.set_xlim(-0.6, len(chosen) - 0.4)
             axis.set_ylim(bottom=0)

@@ -143,7 +143,7 @@ def _caption(result: Synergies, activation: TrialSeries, folds: str, counted: st
         "Left: variance (not centred) of left-out muscles in left-out trials that is predicted, by number of "
         "synergies; "
         f"bars: standard error over {folds}; "
-        f"ring: the smallest number within one standard error of the best. Right: the {len(result.patterns)} synergies "
+        f"ring: the smallest number within one standard error of the best. Right: {len(result.patterns)} of them "
         f"(each muscle over its largest activation), which account for {100 * result.accounted:.1f} %. "
         f"n = {counted}, {sum(activation.lengths)} samples"
         + (f"; means over {thin} samples for the choice of the number." if thin > 1 else ".")
