@@ -59,6 +59,8 @@ def _opened(path: Path) -> h5py.File:
         # of "Unable to open file (truncated file: eof = 2000, ...)" what matters is in the parentheses
         detail = re.search(r"\(([^:)]+)", str(error))
         what = os.strerror(error.errno) if error.errno else detail[1] if detail else reason(error)
+        if what == "file signature not found":
+            raise InputError(f"{path}: not an HDF5 file") from error
         raise InputError(f"{path}: not a complete HDF5 file ({what}); copy or export it again") from error
 
 

@@ -111,7 +111,7 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ...]
     "offsets": (changed(hdf5(), lambda f: f.attrs.update(schema_name="mimic.offsets")), {}, ("mimic.offsets",)),
     "newer clips": (lambda path: files.write_clips(path, X, (6,), schema_version="2.0.0"), {}, ("1.x", "2.0.0")),
     "wrong format": (sleap(X), {"format": "nwb"}, ("pose estimates", "tracks (6, 4, 3)")),
-    "wrong format of text": (lambda path: files.write_csv(path, X), {"format": "sleap"}, ("not a complete HDF5 file",)),
+    "wrong format of text": (lambda path: files.write_csv(path, X), {"format": "sleap"}, ("not an HDF5 file",)),
     "wrong format of HDF5": (lambda path: files.write_stac(path, X), {"format": "sleap"}, ("tracks", "kp_data")),
     # axes and types
     "axes of pred": (mat(pred=X.transpose(2, 0, 1)), {}, ("(3, 6, 4)", "(frame, 3, keypoint)")),

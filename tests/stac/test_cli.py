@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from stac import bodies_for_tests as bodies
 from stac.bodies_for_tests import QUICK
 from stac_mjx.check import check_file, errors_in
 from stac_mjx.cli import closing_line, main
@@ -223,4 +224,12 @@ def test_fit_with_nothing_but_a_folder(tmp_path: Path) -> None:
 def test_frames_without_keypoints_are_not_said_to_fail() -> None:
     figures = {"frames": 9, "keypoints": 3, "mean_error_mm": 1.0, "rmse_mm": 2.0, "failed_frames": 5, "wall_s": 1.0}
     line = closing_line(figures | {"solver_status": {"no_markers": 4}}, Path("out"))
-    assert "1 frame failed, 4 without keypoints" in line
+    assert "1 frame failed, 4 without enough keypoints" in line
+
+
+def test_a_model_of_another_animal_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "leg.xml").write_text(bodies.FINGER)
+    assert main(["fit", f"body.mjcf={tmp_path / 'leg.xml'}", f"out={tmp_path / 'out'}"]) == 2
+    said = capsys.readouterr().err
+    assert "has no body of the preset 'mouse_arm'" in said
+    assert "body=NAME" in said

@@ -264,7 +264,8 @@ def test_deeplabcut_tables_of_one_and_of_several_animals(tmp_path):
     np.testing.assert_array_equal(alone.confidence, np.where(np.isnan(gap[..., 0]), 0, P))
     other = movement(seed=5)
     both = files.write_dlc(tmp_path / "both.csv", {"one": X, "two": other})
-    np.testing.assert_allclose(load(both, unit="mm", track=1).positions, other / 1000)
+    for track in (1, "1", "two"):
+        np.testing.assert_allclose(load(both, unit="mm", track=track).positions, other / 1000)
     with pytest.raises(InputError, match=r"2 tracks; choose one with keypoints.track=N \(0: one, 1: two\)"):
         load(both)
 

@@ -82,6 +82,18 @@ def test_clips_without_a_point_are_named(body: Body, recording: Keypoints) -> No
     assert "clips without keypoints, marked as invalid: second" in said(body, cut)
 
 
+def test_frames_with_too_few_keypoints_to_place_the_body_are_left_out(body: Body) -> None:
+    whole = make_truth(body, Motion(n_frames=12, amplitude=0.5)).keypoints
+    few = whole.positions.copy()
+    few[5, 2:], few[6, 3:], few[7, :] = np.nan, np.nan, np.nan
+    inputs = match(body, replace(whole, positions=few), FitConfig())
+    assert inputs.keypoints.observed.sum(axis=1)[4:8].tolist() == [few.shape[1], 0, 3, 0]
+    assert any("1 frame with fewer than 3 keypoints" in note for note in inputs.keypoints.notes)
+    hand = make_truth(bodies.finger(), Motion(n_frames=12)).keypoints
+    hand.positions[3, 1:] = np.nan
+    assert match(bodies.finger(), hand, FitConfig()).keypoints.observed.any(axis=1).all(), "its root does not move"
+
+
 def test_keypoints_far_from_their_bodies_are_one_warning() -> None:
     names, error = ("a", "b", "c", "d"), np.ones((5, 4))
     near, far = np.full((4, 3), 0.01), np.full((4, 3), 3.0)

@@ -10,6 +10,7 @@ from stac_mjx import registration
 from stac_mjx._common.progress import Tick
 from stac_mjx.body.body import Body
 from stac_mjx.calibration.known_offsets import KnownOffsets
+from stac_mjx.caveats import fit_warnings, open_turns
 from stac_mjx.check import check_file
 from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig, TrajectoryConfig
 from stac_mjx.inputs import match
@@ -162,6 +163,28 @@ def test_markers_tied_to_the_wrong_body_are_named() -> None:
     assert any(warning.startswith("k8: mean error") for warning in summary["warnings"])
     errors = summary["per_keypoint_mm"]
     assert errors["k8"] == max(errors.values())
+
+
+def test_a_constraint_on_a_sum_of_angles_is_in_degrees(tmp_path: Path) -> None:
+    xml = """<mujoco><worldbody><body><joint name="a" axis="0 1 0"/><geom size=".1"/><body name="lower" pos="0 0 .1">
+    <joint name="b" axis="0 1 0"/><geom size=".1"/></body></body></worldbody><tendon><fixed name="sum">
+    <joint joint="a" coef="1"/><joint joint="b" coef="1"/></fixed></tendon>
+    <equality><tendon name="straight" tendon1="sum"/></equality></mujoco>"""
+    body = bodies.body_of(tmp_path, xml, {"k": ("lower", [0.0, 0.0, 0.0])})
+    [warning] = fit_warnings(
+        pose_solver(body, FitConfig().solver, 1), np.ones(2, bool), "none", np.radians([[10.0, 20.0]])
+    )
+    assert "straight by up to 30 degrees" in warning
+
+
+def test_frames_in_which_the_root_is_open_are_named() -> None:
+    solver = pose_solver(bodies.every_joint(), FitConfig().solver, 10)
+    stderr = np.full((10, solver.tree.n_dof), 0.5)  # a constant part says nothing of single frames
+    assert open_turns(solver, stderr) == []
+    stderr[[2, 3, 7], solver.tree.root_dofs[-1]] = 0.9
+    [warning] = open_turns(solver, stderr)
+    assert "3 frames" in warning
+    assert "2 to 3, 7 to 7" in warning
 
 
 def test_what_a_fit_leaves_open_is_said(tmp_path: Path) -> None:

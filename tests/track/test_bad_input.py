@@ -217,7 +217,7 @@ FILES: dict[str, tuple[Given, list[str]]] = {
     "missing file": (lambda p: f"clips={p.folder / 'clps.h5'}", ["clps.h5", "no such file"]),
     "a folder without clips": (lambda p: f"clips={p.folder}", ["no such file"]),
     "empty file": (lambda p: f"clips={p.text('bad.h5', '')}", ["bad.h5", "empty"]),
-    "no HDF5": (lambda p: f"clips={p.text('bad.h5', 'time,angle')}", ["bad.h5", "not a complete HDF5 file"]),
+    "no HDF5": (lambda p: f"clips={p.text('bad.h5', 'time,angle')}", ["bad.h5", "not an HDF5 file"]),
     "cut short": (lambda p: f"clips={p.text('bad.h5', p.clips.read_bytes()[:5000])}", ["bad.h5", "truncated"]),
     "foreign file": (foreign, ["foreign.h5", "schema_name", "stac-mjx convert"]),
     "rollouts given as clips": (

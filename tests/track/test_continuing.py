@@ -69,6 +69,13 @@ def test_the_same_command_continues_a_run_and_leaves_a_finished_one(
     assert RunFolder.open(run).config().run.steps == 384
 
 
+def test_a_run_without_its_checkpoints_starts_again_and_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(here / "run" / "checkpoints")
+    assert main(arguments(here, "run.steps=256")) == 0
+    assert "no checkpoint; the training starts again at step 0" in capsys.readouterr().err
+    assert steps_of(here) == [128, 256]
+
+
 def test_another_run_is_not_touched(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (here / "run" / "config.yaml").read_bytes()
     for changed in ("seed=5", "ppo.learning_rate=0.1", "run.resume=never"):

@@ -13,6 +13,8 @@ from stac_mjx.body.body import Body
 from stac_mjx.inverse_kinematics.pose_solver import PoseSolver
 from stac_mjx.records import thinned
 
+OPEN_TURN_DEG = 20.0
+"""A turn of the root whose standard error exceeds that of the best frames by this much is open."""
 _FRAMES = 60
 
 
@@ -39,6 +41,24 @@ def fit_warnings(
     return warnings
 
 
+def open_turns(solver: PoseSolver, stderr: Float[np.ndarray, "frame dof"]) -> list[str]:
+    """Name the frames in which a turn of the root is far less certain than in the best frames."""
+    root = solver.tree.root_dofs
+    variance = stderr[:, root[~solver.tree.is_slide[root]]] ** 2
+    if not np.isfinite(variance).any():
+        return []
+    excess = np.nan_to_num(variance - np.nanmin(variance, axis=0)).max(axis=1)
+    loose = np.flatnonzero(excess > np.radians(OPEN_TURN_DEG) ** 2)
+    if not len(loose):
+        return []
+    runs = np.split(loose, np.flatnonzero(np.diff(loose) > 1) + 1)
+    return [
+        f"the keypoints of {counted(len(loose), 'frame')} leave a turn of the body open by more than "
+        f"{OPEN_TURN_DEG:g} degrees: {shorten([f'{run[0]} to {run[-1]}' for run in runs])}. Leave them out "
+        "(keypoints.start, keypoints.stop, keypoints.trials)"
+    ]
+
+
 def _by_joint(body: Body, dofs: Bool[np.ndarray, " dof"]) -> list[tuple[str, bool]]:
     """Return whether any degree of freedom of each joint is marked."""
     stops = [*body.model.jnt_dofadr[1:].tolist(), body.model.nv]
@@ -62,17 +82,30 @@ def _equality_warnings(body: Body, qpos: np.ndarray) -> list[str]:
     worst = int(np.argmax(broken))
     name, amount = _described(body, worst, float(broken[worst]))
     many = counted(len(active), "active equality constraint")
-    return [f"{many} of the model: no part of the fit; the poses break {name} by up to {amount}"]
+    return [
+        f"{many} of the model: no part of the fit; the poses break {name} by up to {amount}. In physics "
+        "they force the body out of these poses: remove from the MJCF what the animal does not have"
+    ]
 
 
 def _described(body: Body, constraint: int, broken: float) -> tuple[str, str]:
     """Return the name of an equality constraint, and by how much it is broken, in degrees or mm."""
     model, kind = body.model, int(body.model.eq_type[constraint])
-    joint = kind == int(mujoco.mjtEq.mjEQ_JOINT)
-    ends = [int(model.eq_obj1id[constraint]), int(model.eq_obj2id[constraint])]
-    names = [(body.joint_names if joint else body.body_names)[end] for end in ends if end >= 0]
-    if kind not in (int(mujoco.mjtEq.mjEQ_JOINT), int(mujoco.mjtEq.mjEQ_CONNECT), int(mujoco.mjtEq.mjEQ_WELD)):
-        names = []
-    turns = joint and model.jnt_type[ends[0]] == int(mujoco.mjtJoint.mjJNT_HINGE)
+    ends = [end for end in (model.eq_obj1id[constraint], model.eq_obj2id[constraint]) if end >= 0]
+    known = {int(mujoco.mjtEq.mjEQ_JOINT): body.joint_names}
+    known |= dict.fromkeys((int(mujoco.mjtEq.mjEQ_CONNECT), int(mujoco.mjtEq.mjEQ_WELD)), body.body_names)
+    names = [known[kind][end] for end in ends] if kind in known else []
+    joints = np.array(ends) if kind == int(mujoco.mjtEq.mjEQ_JOINT) else _joints_of_tendon(body, kind, ends)
+    turns = len(joints) and (model.jnt_type[joints] == int(mujoco.mjtJoint.mjJNT_HINGE)).all()
     amount = f"{np.degrees(broken):.3g} degrees" if turns else f"{1000 * body.length_unit_m * broken:.3g} mm"
     return model.equality(constraint).name or f"that of {' and '.join(names) or f'number {constraint}'}", amount
+
+
+def _joints_of_tendon(body: Body, kind: int, ends: list[int]) -> np.ndarray:
+    """Return the joints that the first fixed tendon of a constraint sums; of another constraint: none."""
+    model = body.model
+    if kind != int(mujoco.mjtEq.mjEQ_TENDON):
+        return np.zeros(0, int)
+    first = int(model.tendon_adr[ends[0]])
+    wraps = np.arange(first, first + int(model.tendon_num[ends[0]]))
+    return model.wrap_objid[wraps[model.wrap_type[wraps] == int(mujoco.mjtWrap.mjWRAP_JOINT)]]

@@ -221,7 +221,7 @@ def closing_line(summary: dict, out: Path) -> str:
     failed = f"{counted(summary['failed_frames'] - empty, 'frame')} failed"
     return (
         f"{frames}, {keypoints}: mean error {summary['mean_error_mm']:.3f} mm, rmse {summary['rmse_mm']:.3f} mm, "
-        f"{failed}{f', {empty} without keypoints' if empty else ''}; {summary['wall_s']:.1f} s; results in {out}"
+        f"{failed}{f', {empty} without enough keypoints' if empty else ''}; {summary['wall_s']:.1f} s; results in {out}"
     )
 
 

@@ -102,8 +102,8 @@ class KeypointsConfig:
     """Name in the file -> name in the body preset."""
     flip: str | None = setting(None, choices=("x", "y", "z"))
     """Axis to flip (x, y or z), for recordings with left-handed axes."""
-    track: int | None = setting(None, ge=0)
-    """Number of the animal in a file with several tracks."""
+    track: str | None = None
+    """Number or name of the animal in a file with several tracks."""
     min_confidence: float = setting(0.0, ge=0, le=1)
     """Points below this confidence are missing."""
     start: int = setting(0, ge=0)

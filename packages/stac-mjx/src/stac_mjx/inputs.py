@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stac_mjx._common.errors import BodyError, ConfigError, InputError, raise_all, shorten, unknown
+from stac_mjx._common.errors import BodyError, ConfigError, InputError, counted, raise_all, shorten, unknown
 from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.body.body import Body
 from stac_mjx.config import AlignmentConfig, FitConfig
@@ -69,7 +69,7 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig, *, may_move: bool
     if config.alignment.ground:
         keypoints, laid = _level(keypoints, config.alignment.ground)
         T_keypoints_file = laid.after(T_keypoints_file)
-    keypoints = in_bouts(walked(keypoints), config.keypoints, body.trunk_keypoints)
+    keypoints = _placed(body, in_bouts(walked(keypoints), config.keypoints, body.trunk_keypoints))
     if may_move and config.alignment.mode == "none":
         keypoints, moved, notes = _near_origin(keypoints, body)
         T_keypoints_file = moved.after(T_keypoints_file)
@@ -113,6 +113,22 @@ def _empty_clips(keypoints: Keypoints) -> list[str]:
     counts = np.bincount(keypoints.frame_clip, keypoints.observed.any(axis=1), len(keypoints.clip_lengths))
     empty = [name for name, count in zip(keypoints.clip_names, counts, strict=True) if not count]
     return [f"clips without keypoints, marked as invalid: {shorten(empty)}"] if empty else []
+
+
+def _placed(body: Body, keypoints: Keypoints) -> Keypoints:
+    """Leave out frames with fewer keypoints than place a root that moves and turns; the pose there could be any."""
+    slides = body.tree.is_slide[body.tree.root_dofs]
+    count = keypoints.observed.sum(axis=1)
+    # a point stops translation, a second one a turn about one axis, a third one all turns
+    fewest = min(1 + (min(2, int((~slides).sum())) if slides.any() else 0), int(count.max(initial=0)))
+    few = (count > 0) & (count < fewest)
+    if not few.any():
+        return keypoints
+    note = (
+        f"{counted(int(few.sum()), 'frame')} with fewer than {fewest} keypoints, left out: they do not place the body"
+    )
+    confidence = np.where(few[:, None], 0.0, keypoints.confidence)
+    return replace(keypoints, confidence=confidence, notes=(*keypoints.notes, note))
 
 
 def _with_rate(keypoints: Keypoints, body: Body) -> tuple[Keypoints, list[str]]:

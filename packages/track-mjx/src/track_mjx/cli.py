@@ -170,7 +170,7 @@ def rollout(config: settings.RolloutConfig) -> None:
 
     with reporting() as (_, stage):
         path, n_clips = write_rollouts(config, stage)
-    sys.stdout.write(f"{path}: {n_clips} clips\n")
+    sys.stdout.write(f"{path}: {counted(n_clips, 'clip')}\n")
 
 
 def replay(config: settings.ReplayConfig) -> None:

@@ -250,9 +250,10 @@ def require_band(edges_hz: Sequence[float], rate_hz: float) -> None:
     if not all(np.isfinite(edge) and edge > 0 for edge in edges_hz):
         raise ConfigError(f"band edges must be positive frequencies, got {list(edges_hz)} Hz")
     if max(edges_hz) >= nyquist:
+        example = f", as band_hz=[{edges_hz[0]:g},{0.9 * nyquist:g}]" if edges_hz[0] < 0.9 * nyquist else ""
         raise ConfigError(
             f"{max(edges_hz):g} Hz cannot be in signals sampled {rate_hz:g} times a second: the highest frequency they "
-            f"hold is {nyquist:g} Hz (Nyquist); choose a band below it"
+            f"hold is {nyquist:g} Hz (Nyquist); choose a band below it{example}"
         )
     if len(edges_hz) == 2 and edges_hz[0] >= edges_hz[1]:
         raise ConfigError(f"the band {edges_hz[0]:g}-{edges_hz[1]:g} Hz is empty")

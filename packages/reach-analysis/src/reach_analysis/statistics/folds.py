@@ -15,6 +15,8 @@ from reach_analysis._common.errors import ConfigError
 
 def trial_folds(ids: Sequence[str], n_folds: int | None = None, seed: int = 0) -> Int[np.ndarray, " trial"]:
     """Assign trials to `n_folds` folds whose sizes differ by at most one; None: one fold for each trial."""
+    if len(ids) < 2:
+        raise ConfigError(f"cross-validation needs at least 2 trials, got {len(ids)}")
     count = len(ids) if n_folds is None else n_folds
     if not 2 <= count <= len(ids):
         raise ConfigError(f"n_folds: expected 2 to {len(ids)} (number of trials), got {count}")

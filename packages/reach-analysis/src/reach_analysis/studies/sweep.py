@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reach_analysis._common.errors import ConfigError, DataError, unknown
-from reach_analysis._common.figures import CYCLE, GREY, drawing, label, panels
+from reach_analysis._common.figures import CYCLE, GREY, drawing, label, log_scale, panels
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import actuator_for, compare, simulated
 from reach_analysis.behaviour.run_sweeps import Knee, Level, Run, differing, knee, over_seeds, read_run, steps_to, swept
@@ -247,7 +247,7 @@ def generalisation(values: Sequence[float], columns: Mapping[str, Sequence[float
             axis.plot(levels, means[name], "o-", color=colour, label=text)
         axis.vlines(levels, means[HELD_OUT], means[TRAINED], color="tab:red", lw=1)
         if levels[0] > 0 and levels[-1] > 10 * levels[0]:
-            axis.set_xscale("log")
+            log_scale(axis)
         axis.set(xlabel=label(parameter, 30), ylabel="reward a step")
         axis.legend(frameon=False)
         return figure

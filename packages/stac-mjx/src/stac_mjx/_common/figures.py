@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from . import PROGRAM
 from .files import write_bytes
@@ -142,6 +143,14 @@ def legend_above(axes: Axes) -> None:
         once.values(), once.keys(), loc="lower left", bbox_to_anchor=(-0.006, 0.99), ncols=4, borderaxespad=0.1,
         borderpad=0.1, columnspacing=1.4, handlelength=1.4,
     )  # fmt: skip
+
+
+def log_scale(axes: Axes, which: str = "x") -> None:
+    """Scale an axis (x or y) logarithmically, with plain numbers at its ticks."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def encode(figure: Figure, kind: str = "png") -> bytes:

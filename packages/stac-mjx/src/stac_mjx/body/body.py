@@ -150,6 +150,12 @@ def load_body(config: BodyConfig, *, complete: bool = True) -> Body:
     xml, model = compile_spec(spec, assets, str(path))
     name = config.name or path.stem
     if complete or config.markers:
+        wanted = {marker.body for marker in config.markers.values()}
+        if config.default_mjcf and wanted.isdisjoint(part.name for part in spec.bodies):
+            raise BodyError(
+                f"{path}: has no body of the preset {name!r}. For another animal choose body=NAME, or pair its "
+                "keypoints with bodies: stac-mjx studio, or a preset of your own (docs/bodies.md)"
+            )
         raise_all(BodyError, f"body {name!r} ({path})", body_problems(config, model))
     return _body(config, name, xml, assets, model)
 

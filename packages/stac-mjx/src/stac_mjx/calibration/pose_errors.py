@@ -121,7 +121,8 @@ def pose_errors(solver: PoseSolver, solved: Solved) -> PoseErrors:
     variance = np.where(outlier, squared / 3, noise)
     constant = np.zeros(tree.n_dof)
     if solved.offset_covariance is not None:
-        constant = linear.spread(MM**2 * np.nan_to_num(solved.offset_covariance)).mean(axis=0)
+        # a few frames with hardly a keypoint would dominate a mean
+        constant = np.median(linear.spread(MM**2 * np.nan_to_num(solved.offset_covariance)), axis=0)
     reach = _reach(solver)
     pull = solver.prior_weight.astype(np.float64) + np.where(np.isfinite(reach), noise.mean() / (2 * reach), LEAST)
     usual = _at_limits(solver, linear, noise, pull, _used(solver, solved.qpos[some], linear))

@@ -20,7 +20,7 @@ from stac_mjx._common.units import METRES_PER_UNIT
 from stac_mjx.config import KeypointsConfig
 from stac_mjx.keypoints.cleaning import clean, placeholders
 from stac_mjx.keypoints.formats.detect import FORMATS, detect
-from stac_mjx.keypoints.formats.reading import Reading
+from stac_mjx.keypoints.formats.reading import Reading, Track
 from stac_mjx.keypoints.keypoints import Keypoints
 from stac_mjx.keypoints.paths import find_files, make_unique, unique_stems
 from stac_mjx.keypoints.travel import with_travel
@@ -63,7 +63,7 @@ def load_keypoints(config: KeypointsConfig, order: Sequence[str] = ()) -> Keypoi
     return replace(_finished(joined, path_notes), config=copy.deepcopy(config))
 
 
-def read_file(path: Path, format: str = "auto", track: int | None = None) -> Reading:
+def read_file(path: Path, format: str = "auto", track: Track = None) -> Reading:
     """Read one file without cleaning; its format is detected from its content unless given.
 
     Raises:

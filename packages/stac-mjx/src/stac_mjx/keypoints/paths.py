@@ -93,7 +93,7 @@ def _nearby(path: Path) -> str:
     if not folder.is_dir():
         return f"; missing folder {str(folder)!r}"
     names = sorted((entry.name for entry in folder.iterdir() if entry.is_file()), key=natural_key)
-    close = nearest(path.name, names)
+    close = nearest(path.name, [name for name in names if Path(name).suffix == path.suffix] or names)
     if close:
         return f"; did you mean {' or '.join(map(repr, close))}?"
     return f"; {str(folder)!r} contains {shorten(names) or 'no file'}"

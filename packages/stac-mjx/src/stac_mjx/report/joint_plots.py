@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stac_mjx._common.figures import BLUE, GREY, INK, LIGHT, RED, Margins, label, panels
+from stac_mjx._common.figures import BLUE, GREY, INK, LIGHT, RED, Margins, label, log_scale, panels
 from stac_mjx.records import ReferenceClips, thinned
 from stac_mjx.report.accuracy import MOST_FRAMES, percentiles, usable
 from stac_mjx.report.error_plots import WIDTH
@@ -106,7 +106,8 @@ def joint_errors(clips: ReferenceClips) -> Figure | None:
         ax.scatter(marks[1, part], y, c=colour, s=14)
         names = [f"{label(clips.names_qvel[k], 22)}  {'°' if turns[k] else 'mm'}" for k in part]
         ax.set_yticks(y, names, fontsize=7)
-        ax.set(xscale="log", ylim=(rows - 0.4, -0.6), xlabel="standard error")
+        log_scale(ax)
+        ax.set(ylim=(rows - 0.4, -0.6), xlabel="standard error")
     text = "dot: median of the frames; line: 5 to 95 %; red: less than half comes from keypoints"
     figure.text(0.01, 1 - 0.06 / figure.get_figheight(), text, fontsize=8, va="top", color=GREY)
     return figure

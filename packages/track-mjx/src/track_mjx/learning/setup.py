@@ -118,7 +118,8 @@ def build(config: TrainConfig, clips: Clips, pretrained: Pretrained | None = Non
     if body.model.nu == 0:
         raise InputError(f"{clips.path}: the body has no actuators; it cannot be controlled")
     regions = [name for bodies in config.task.regions.values() for name in bodies]
-    raise_all(ConfigError, "task.regions", [unknown("body", n, body.bodies) for n in regions if n not in body.bodies])
+    where = "task.regions (of the preset: choose that of another animal, or remove one with '~task.regions.NAME')"
+    raise_all(ConfigError, where, [unknown("body", n, body.bodies) for n in regions if n not in body.bodies])
     reference = build_reference(clips, body)
     if config.task.action == "reference" and not config.task.action_range:
         # stored in the config of the run, because other clips are played with the same ranges

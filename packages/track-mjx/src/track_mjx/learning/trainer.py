@@ -346,6 +346,8 @@ class Trainer:
         if self.folder.checkpoints.steps():
             self.restore()
         elif self.devices.chief:
+            if self.folder.metrics():
+                _log.warning("%s: no checkpoint; the training starts again at step 0", self.folder.path)
             self.folder.forget_after(0)
 
     def restore(self, which: str | int = "last") -> None:

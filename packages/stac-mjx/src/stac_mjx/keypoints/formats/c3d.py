@@ -15,10 +15,10 @@ import numpy as np
 from stac_mjx._common.c3d import open_c3d, texts, values
 from stac_mjx._common.errors import InputError
 from stac_mjx._common.units import said_unit
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track
 
 
-def read(path: Path, track: int | None = None) -> Reading:
+def read(path: Path, track: Track = None) -> Reading:
     """Read the markers of one C3D file."""
     choose_track(path, track, ONE_ANIMAL)
     file = open_c3d(path)

@@ -13,7 +13,7 @@ import numpy as np
 
 from stac_mjx._common.errors import InputError
 from stac_mjx.keypoints.formats import matlab
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track, steadiest
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track, steadiest
 
 POSITIONS = ("pred", "data_3D", "data_3d")
 """Variables with positions; the first match is used."""
@@ -21,7 +21,7 @@ _NAMES = ("node_names", "kp_names", "keypoint_names", "joint_names", "names", "s
 _RATES = ("fps", "frame_rate", "rate_hz")
 
 
-def read(path: Path, track: int | None = None) -> Reading:
+def read(path: Path, track: Track = None) -> Reading:
     """Read one DANNCE or label3d file."""
     file = matlab.load(path, (*POSITIONS, "p_max", *_RATES), _NAMES)
     key = next((key for key in POSITIONS if key in file.arrays), None)
@@ -46,7 +46,7 @@ def read(path: Path, track: int | None = None) -> Reading:
 
 
 def _one_animal(
-    path: Path, key: str, values: np.ndarray, scores: np.ndarray | None, track: int | None
+    path: Path, key: str, values: np.ndarray, scores: np.ndarray | None, track: Track
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Drop the animal axis (the second) of positions with four axes and of their scores."""
     if values.ndim != 4:

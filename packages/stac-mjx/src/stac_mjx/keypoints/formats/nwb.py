@@ -18,7 +18,7 @@ from stac_mjx._common.errors import InputError, raise_all, shorten
 from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.cleaning import spacing
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.reading import Reading, choose_track
+from stac_mjx.keypoints.formats.reading import Reading, Track, choose_track
 
 _PREFIX = "poseestimationseries"
 _SAME_TIME = 0.01
@@ -47,7 +47,7 @@ def _subgroups(parent: h5py.Group | h5py.Dataset | None) -> list[h5py.Group]:
     return [member for member in members if isinstance(member, h5py.Group)]
 
 
-def read(path: Path, track: int | None = None) -> Reading:
+def read(path: Path, track: Track = None) -> Reading:
     """Read one NWB file with ndx-pose estimates."""
     with hdf5.opened(path) as file:
         groups = containers(file)

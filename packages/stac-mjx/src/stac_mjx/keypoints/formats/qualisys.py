@@ -12,13 +12,13 @@ import numpy as np
 
 from stac_mjx._common.errors import InputError
 from stac_mjx.keypoints.formats import matlab
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track
 
 TRAJECTORIES = "Trajectories.Labeled.Data"
 """Field of the structure with the positions."""
 
 
-def read(path: Path, track: int | None = None) -> Reading:
+def read(path: Path, track: Track = None) -> Reading:
     """Read the labelled trajectories of one file."""
     choose_track(path, track, ONE_ANIMAL)
     trials = matlab.structures_with(path, TRAJECTORIES)

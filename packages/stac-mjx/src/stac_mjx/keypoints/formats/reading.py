@@ -19,6 +19,8 @@ from stac_mjx._common.hdf5.reading import LIBRARY_ERRORS, find, open_hdf5, read_
 from stac_mjx._common.hdf5.reading import attribute as whole_attribute
 
 opened = open_hdf5
+Track = int | str | None
+"""Number or name of an animal; None: the only one."""
 ONE_ANIMAL = ["the only animal"]
 """Tracks of a format that holds one."""
 
@@ -52,16 +54,17 @@ class Reading:
         return self.positions.shape[1]
 
 
-def choose_track(path: Path, track: int | None, labels: list[str]) -> int:
+def choose_track(path: Path, track: Track, labels: list[str]) -> int:
     """Return which of the tracks in `labels` to read: the only one, or the chosen one."""
     listing = ", ".join(f"{index}: {label}" for index, label in enumerate(labels))
     if track is None and len(labels) == 1:
         return 0
     if track is None:
         raise InputError(f"{path}: holds {len(labels)} tracks; choose one with keypoints.track=N ({listing})")
-    if not 0 <= track < len(labels):
+    named = [index for index, label in enumerate(labels) if str(track) in (str(index), label, label.partition(" (")[0])]
+    if not named:
         raise InputError(f"{path}: keypoints.track={track} does not exist; available: {listing}")
-    return track
+    return named[0]
 
 
 def steadiest(readings: Sequence[np.ndarray]) -> int:

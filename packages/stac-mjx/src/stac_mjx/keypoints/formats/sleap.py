@@ -14,7 +14,7 @@ import numpy as np
 from stac_mjx._common.errors import InputError
 from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.reading import Reading, choose_track
+from stac_mjx.keypoints.formats.reading import Reading, Track, choose_track
 
 POSITIONS = "tracks"
 """Data set of the positions."""
@@ -26,7 +26,7 @@ _LAYOUTS = {4: ("ftkx", "txkf"), 3: ("fkx", "xkf", "fxk")}
 _WORDS = {"f": "frame", "t": "track", "k": "keypoint", "x": "xyz"}
 
 
-def read(path: Path, track: int | None = None) -> Reading:
+def read(path: Path, track: Track = None) -> Reading:
     """Read one SLEAP or Anipose file."""
     with hdf5.opened(path) as file:
         dataset = hdf5.first_dataset(file, POSITIONS)

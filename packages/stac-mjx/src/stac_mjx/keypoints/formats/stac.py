@@ -11,12 +11,12 @@ from stac_mjx._common.errors import ContractError, InputError, raise_all
 from stac_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
 from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track, text_attribute
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track, text_attribute
 
 SCHEMA = "mimic.reference_clips"
 
 
-def read(path: Path, track: int | None = None) -> Reading:
+def read(path: Path, track: Track = None) -> Reading:
     """Read the keypoints, confidence, rate and clip borders of a clips file."""
     choose_track(path, track, ONE_ANIMAL)
     with open_contract(path, SCHEMA) as file:
@@ -49,7 +49,7 @@ def read(path: Path, track: int | None = None) -> Reading:
     )
 
 
-def read_public(path: Path, track: int | None = None) -> Reading:
+def read_public(path: Path, track: Track = None) -> Reading:
     """Read the keypoints in the output of the public stac-mjx: ``kp_data`` (frame, 3 * keypoint) with ``kp_names``."""
     choose_track(path, track, ONE_ANIMAL)
     with hdf5.opened(path) as file:

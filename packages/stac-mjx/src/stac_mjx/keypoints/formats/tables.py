@@ -26,7 +26,7 @@ import numpy as np
 
 from stac_mjx._common.errors import InputError, raise_all, shorten
 from stac_mjx.keypoints.cleaning import spacing
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track
 
 _AXES = ("_x", "_y", "_z")
 _ABSENT = re.compile(r"(^|,)(?:NA|N/A|null|)(?=,|$)")
@@ -58,13 +58,13 @@ class _Columns:
         return [*self.xyz, *scores, *([] if self.frame_number is None else [self.frame_number])]
 
 
-def _anipose_titles(path: Path, rows: Iterator[list[str]], track: int | None) -> list[str]:
+def _anipose_titles(path: Path, rows: Iterator[list[str]], track: Track) -> list[str]:
     """Return the titles of an Anipose table, and tables like it: its first row."""
     choose_track(path, track, ONE_ANIMAL)
     return next(rows, [])
 
 
-def _deeplabcut_titles(path: Path, rows: Iterator[list[str]], track: int | None) -> list[str]:
+def _deeplabcut_titles(path: Path, rows: Iterator[list[str]], track: Track) -> list[str]:
     """Return titles ``<bodypart>_<coord>``; empty for the frame number and for animals that were not chosen."""
     levels: dict[str, list[str]] = {}
     for row in rows:
@@ -83,7 +83,7 @@ def _deeplabcut_titles(path: Path, rows: Iterator[list[str]], track: int | None)
     return ["", *(f"{part}_{_SUFFIX.get(coord, coord)}" if owner == chosen else "" for part, coord, owner in columns)]
 
 
-def _jarvis_titles(path: Path, rows: Iterator[list[str]], track: int | None) -> list[str]:
+def _jarvis_titles(path: Path, rows: Iterator[list[str]], track: Track) -> list[str]:
     """Return titles ``<keypoint>_<coord>`` from the two title rows of JARVIS."""
     choose_track(path, track, ONE_ANIMAL)
     names, coords = next(rows, []), next(rows, [])
@@ -93,7 +93,7 @@ def _jarvis_titles(path: Path, rows: Iterator[list[str]], track: int | None) -> 
     return [f"{name.strip()}_{_SUFFIX.get(coord, coord)}" for name, coord in pairs]
 
 
-def read_numbers(path: Path, track: int | None = None) -> Reading:
+def read_numbers(path: Path, track: Track = None) -> Reading:
     """Read a table of numbers without names: x, y, z of each keypoint in turn."""
     choose_track(path, track, ONE_ANIMAL)
     with open(path, encoding="utf-8-sig") as stream:
@@ -105,7 +105,7 @@ def read_numbers(path: Path, track: int | None = None) -> Reading:
     return Reading(positions=table.reshape(len(table), -1, 3), notes=(_NO_UNIT,))
 
 
-def _read_table(path: Path, track: int | None = None, *, titles: Titles) -> Reading:
+def _read_table(path: Path, track: Track = None, *, titles: Titles) -> Reading:
     try:
         with open(path, encoding="utf-8-sig") as stream:
             columns = _columns(path, titles(path, csv.reader(stream), track))

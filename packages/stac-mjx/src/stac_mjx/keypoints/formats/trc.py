@@ -10,14 +10,14 @@ from typing import TextIO
 
 from stac_mjx._common.errors import InputError
 from stac_mjx._common.units import said_unit
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, choose_track
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track
 from stac_mjx.keypoints.formats.tables import numbers_below
 
 FIRST_TITLE = "PathFileType"
 """First cell of the file."""
 
 
-def read(path: Path, track: int | None = None) -> Reading:
+def read(path: Path, track: Track = None) -> Reading:
     """Read one TRC file."""
     choose_track(path, track, ONE_ANIMAL)
     try:
