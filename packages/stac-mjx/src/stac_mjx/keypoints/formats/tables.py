@@ -38,7 +38,7 @@ _NO_UNIT = "the file has no length unit and no frame rate (this format never has
 _SINGLE = "single"
 """Individual that DeepLabCut gives to points without an animal."""
 
-Titles = Callable[[Path, Iterator[list[str]], int | None], list[str]]
+Titles = Callable[[Path, Iterator[list[str]], Track], list[str]]
 """Reads the title rows of a table (path, rows, track) and returns one title a column."""
 
 
