@@ -70,6 +70,14 @@ def test_objects_rest_on_the_floor_and_are_touched_by_end_effectors(tmp_path: Pa
     assert arena.others == ("grain",)
 
 
+def test_the_scene_moves_with_its_floor(tmp_path: Path) -> None:
+    """A rough ground on a plane, as that of the quadruped of dm_control: left behind, it throws the animal."""
+    clips = clips_of(tmp_path, WALKER.replace("<worldbody>", HILLS.replace("ground", "rough") + GROUND))
+    own, moved = clips.model(), build_arena(clips, ArenaConfig(floor_height_m=-0.5), PhysicsConfig()).model
+    for name in ("rough", "ground"):
+        np.testing.assert_allclose(moved.geom(name).pos - own.geom(name).pos, [0, 0, -0.5 - own.geom("ground").pos[2]])
+
+
 def test_check_says_what_no_longer_collides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clips = clips_of(tmp_path, WALKER.replace("<worldbody>", SCENES["table"]))
     assert main(["check", str(clips.path)]) == 0

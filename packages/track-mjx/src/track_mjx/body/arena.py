@@ -83,7 +83,7 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     contact_geoms = _contacts(spec, arena.contacts, ground, end_effectors)
     contact_geoms = set_friction(spec, floor, contact_geoms, arena.friction)
     off = collided - {geom.name for geom in spec.geoms if geom.contype or geom.conaffinity}
-    _set_floor_height(spec, floor, contact_geoms, arena.floor_height_m, clips)
+    _set_floor_height(spec, ground, contact_geoms, arena.floor_height_m, clips)
     set_terrain(spec, arena, floor, clips.length_unit_m)
     set_sensors(spec, arena.sensors, root, end_effectors)
     add_contact_sensors(spec, [name for name in (floor, *ground.others) if name], contact_geoms)
@@ -147,9 +147,10 @@ def _ground(spec: mujoco.MjSpec, arena: ArenaConfig, clips: Clips, root: str) ->
 
 
 def _set_floor_height(
-    spec: mujoco.MjSpec, floor: str, contact_geoms: dict[str, tuple[str, ...]], height_m: float | None, clips: Clips
+    spec: mujoco.MjSpec, ground: Ground, contact_geoms: dict[str, tuple[str, ...]], height_m: float | None, clips: Clips
 ) -> None:
-    """Put the floor at the configured height, else at the height of the end effectors in the clips."""
+    """Put the floor at the configured height, else at that of the end effectors in the clips; its scene goes along."""
+    floor = ground.floor
     geoms = list(dict.fromkeys(geom for group in contact_geoms.values() for geom in group))
     if not floor or (height_m is None and not geoms):
         return
@@ -162,8 +163,11 @@ def _set_floor_height(
     height = ground_height(model, geoms, clips.qpos) if height_m is None else height_m / clips.length_unit_m
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
-    plane = next(geom for geom in spec.geoms if geom.name == floor)
-    plane.pos = plane.pos + np.array([0.0, 0.0, height - data.geom_xpos[model.geom(floor).id, 2]])
+    rise = np.array([0.0, 0.0, height - data.geom_xpos[model.geom(floor).id, 2]])
+    resting = () if floor == _FLOOR else [n for n in ground.others if model.geom(n).bodyid[0] == 0]
+    for geom in spec.geoms:
+        if geom.name == floor or geom.name in resting:
+            geom.pos = geom.pos + rise
 
 
 def ground_height(model: mujoco.MjModel, geoms: Sequence[str], qpos: Float[np.ndarray, "frame qpos"]) -> float:
