@@ -10,7 +10,7 @@ import io
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
@@ -25,6 +25,7 @@ from .shapes import bare_limbs, shown_geoms
 try:
     import trimesh
     import viser
+    from fast_simplification import simplify
 except ImportError as error:
     raise OutputError(f"this needs {error.name}; install the extra studio: pip install '{PROGRAM}[studio]'") from None
 
@@ -33,7 +34,14 @@ _SPHERE, _CYLINDER, _CAPSULE, _ELLIPSOID, _MESH = (
 )
 _BONE, _BONE_RGB = 0.03, (0.80, 0.79, 0.76)
 """Thickness of a bone between bodies without a shape, relative to its length, and its colour."""
-
+_FINE_GEOMS = 8
+"""The largest geoms have round outlines, smaller ones fewer triangles: a page without a graphics card stays smooth."""
+_FEW_FACES, _MOST_FACES = 60, 12_000
+"""Triangles that a mesh keeps at least, and that all meshes of a body have together; large meshes get more of them."""
+_FLOOR_RADIUS, _FLOOR_DOT, _FLOOR_GREY = 2.2, 0.004, 160
+"""Radius of a floor and of its dots in units of the scene, and the grey of dots in the middle."""
+_AMBIENT = 1.6
+"""Light from all sides, instead of the reflections of a room, which cost as much as everything else together."""
 
 PAGE_FPS = 30.0
 """Pictures per second of a page."""
@@ -47,6 +55,9 @@ class Server(viser.ViserServer):
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(host=host, port=port, label=label, verbose=False)
         self.gui.configure_theme(show_logo=False, show_share_button=False, control_width="large")
+        self.scene.configure_default_lights(cast_shadow=False)
+        self.scene.configure_environment_map(None)
+        self.scene.add_light_ambient("/light", intensity=_AMBIENT)
 
     def request_share_url(self, verbose: bool = True) -> None:
         """Refuse to share."""
@@ -71,17 +82,27 @@ class Copies:
     rgb: Float[np.ndarray, "copy 3"]
 
 
+class _Piece(NamedTuple):
+    """A unit shape, or the mesh of a number, in the frame of a geom."""
+
+    shape: str | int
+    scale: tuple[float, ...]
+    shift: tuple[float, ...] = (0.0, 0.0, 0.0)
+    turn: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
+
+
 def body_copies(model: mujoco.MjModel, hidden: Collection[int] = ()) -> list[Copies]:
     """Return what a body is drawn with: its geoms without those of the `hidden` bodies, and bones where it has none."""
     rows: dict[Any, list[tuple]] = {}
-    for geom in shown_geoms(model):
+    geoms = [geom for geom in shown_geoms(model) if model.geom_bodyid[geom] not in hidden]
+    fine = sorted(geoms, key=lambda geom: model.geom_rbound[geom])[-_FINE_GEOMS:]
+    for geom in geoms:
         body, material = int(model.geom_bodyid[geom]), int(model.geom_matid[geom])
-        if body in hidden:
-            continue
         rgb = (model.geom_rgba[geom] if material < 0 else model.mat_rgba[material])[:3]
-        for shape, shift, scale in _pieces(model, geom):
-            place = model.geom_pos[geom] + rotate(model.geom_quat[geom], np.asarray(shift, float))
-            rows.setdefault(shape, []).append((body, place, model.geom_quat[geom], scale, rgb))
+        for piece in _pieces(model, geom, "fine " if geom in fine else ""):
+            place = model.geom_pos[geom] + rotate(model.geom_quat[geom], np.array(piece.shift))
+            turn = multiply(model.geom_quat[geom], np.array(piece.turn))
+            rows.setdefault(piece.shape, []).append((body, place, turn, piece.scale, rgb))
     for parent, child in bare_limbs(model):
         end = model.body_pos[child]
         length = float(np.linalg.norm(end))
@@ -89,33 +110,60 @@ def body_copies(model: mujoco.MjModel, hidden: Collection[int] = ()) -> list[Cop
             quat, width = np.empty(4), _BONE * length
             mujoco.mju_quatZ2Vec(quat, end / length)
             rows.setdefault("cylinder", []).append((parent, end / 2, quat, (width, width, length / 2), _BONE_RGB))
-    return [Copies(*_mesh(model, shape), *map(np.array, zip(*copies, strict=True))) for shape, copies in rows.items()]
+    kept = _kept(model, geoms)
+    return [
+        Copies(*_mesh(model, shape, kept.get(shape, 1.0)), *map(np.array, zip(*copies, strict=True)))
+        for shape, copies in rows.items()
+    ]
 
 
-def _pieces(model: mujoco.MjModel, geom: int) -> list[tuple[str | int, Sequence[float], Sequence[float]]]:
-    """Return the unit shapes (or the number of a mesh) of a geom, with their places in its frame and sizes."""
-    kind, size, centre = int(model.geom_type[geom]), model.geom_size[geom], (0.0, 0.0, 0.0)
-    radius, half = float(size[0]), float(size[1])
+def _pieces(model: mujoco.MjModel, geom: int, detail: str) -> list[_Piece]:
+    """Return the unit shapes (or the mesh) of a geom."""
+    kind, size = int(model.geom_type[geom]), tuple(model.geom_size[geom].tolist())
+    radius, half = size[:2]
     if kind == _MESH:
-        return [(int(model.geom_dataid[geom]), centre, (1.0, 1.0, 1.0))]
+        return [_Piece(int(model.geom_dataid[geom]), (1.0, 1.0, 1.0))]
     if kind == _CAPSULE:
-        ends = [("sphere", (0.0, 0.0, sign * half), (radius,) * 3) for sign in (-1, 1)]
-        return [("cylinder", centre, (radius, radius, half)), *ends]
-    sizes = {_SPHERE: (radius,) * 3, _CYLINDER: (radius, radius, half)}.get(kind, tuple(size))
-    return [({_SPHERE: "sphere", _ELLIPSOID: "sphere", _CYLINDER: "cylinder"}.get(kind, "box"), centre, sizes)]
+        ends = [((0.0, 0.0, half), (1.0, 0.0, 0.0, 0.0)), ((0.0, 0.0, -half), (0.0, 1.0, 0.0, 0.0))]
+        domes = [_Piece(f"{detail}dome", (radius,) * 3, shift, turn) for shift, turn in ends]
+        return [_Piece(f"{detail}tube", (radius, radius, half)), *domes]
+    if kind == _CYLINDER:
+        return [_Piece(f"{detail}cylinder", (radius, radius, half))]
+    if kind in (_SPHERE, _ELLIPSOID):
+        return [_Piece(f"{detail}sphere", (radius,) * 3 if kind == _SPHERE else size)]
+    return [_Piece("box", size)]
 
 
-def _mesh(model: mujoco.MjModel, shape: str | int) -> tuple[np.ndarray, np.ndarray]:
+def _kept(model: mujoco.MjModel, geoms: Sequence[int]) -> dict[int, float]:
+    """Return the part of its triangles that each mesh keeps, by its number."""
+    shown = [geom for geom in geoms if model.geom_type[geom] == _MESH]
+    size = model.geom_rbound[shown] / model.geom_rbound[shown].sum()
+    numbers = model.geom_dataid[shown]
+    wanted = np.maximum(_MOST_FACES * size, _FEW_FACES) / model.mesh_facenum[numbers]
+    return {int(number): float(part) for number, part in zip(numbers, wanted, strict=True)}
+
+
+def _mesh(model: mujoco.MjModel, shape: str | int, keep: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return vertices and triangles of a unit shape, or of a mesh with a part of its triangles."""
     if isinstance(shape, int):
         first, count = model.mesh_vertadr[shape], model.mesh_vertnum[shape]
         start, faces = model.mesh_faceadr[shape], model.mesh_facenum[shape]
-        return model.mesh_vert[first : first + count], model.mesh_face[start : start + faces]
-    unit = {
-        "sphere": lambda: trimesh.creation.icosphere(subdivisions=2, radius=1.0),
-        "cylinder": lambda: trimesh.creation.cylinder(radius=1.0, height=2.0, sections=20),
-        "box": lambda: trimesh.creation.box(extents=(2.0, 2.0, 2.0)),
-    }[shape]()
-    return np.asarray(unit.vertices), np.asarray(unit.faces)
+        vertices, triangles = model.mesh_vert[first : first + count], model.mesh_face[start : start + faces]
+        return (vertices, triangles) if keep >= 1 else simplify(vertices, triangles, 1 - keep)
+    detail, kind = 2 if shape.startswith("fine ") else 1, shape.removeprefix("fine ")
+    if kind == "box":
+        unit = trimesh.creation.box(extents=(2.0, 2.0, 2.0))
+    elif kind in ("sphere", "dome"):
+        unit = trimesh.creation.icosphere(subdivisions=detail, radius=1.0)
+    else:
+        unit = trimesh.creation.cylinder(radius=1.0, height=2.0, sections=12 * detail)
+    vertices, faces = np.asarray(unit.vertices), np.asarray(unit.faces)
+    height = vertices[faces][..., 2]
+    if kind == "dome":  # half of it, and what the zigzag of its triangles needs below the equator
+        faces = faces[height.max(axis=1) > 1e-6]
+    if kind == "tube":
+        faces = faces[np.ptp(height, axis=1) > 0]
+    return vertices, faces
 
 
 class BodyView:
@@ -172,7 +220,7 @@ class Balls:
     """Spheres; one without a place is not drawn."""
 
     def __init__(self, server: viser.ViserServer, name: str, count: int, radius: float, rgb: Sequence[float]) -> None:
-        unit = trimesh.creation.icosphere(subdivisions=2, radius=radius)
+        unit = trimesh.creation.icosphere(subdivisions=1, radius=radius)
         self.node = server.scene.add_batched_meshes_simple(
             name,
             np.asarray(unit.vertices),
@@ -219,6 +267,27 @@ class Lines:
     def remove(self) -> None:
         """Take the lines out of the scene."""
         self._node.remove()
+
+
+class Floor:
+    """Dots at the corners of squares; they fade outwards, and move below an animal that is followed."""
+
+    def __init__(self, server: viser.ViserServer, name: str, cell: float) -> None:
+        """Draw a floor; `cell` is the edge of a square in units of the scene."""
+        self._cell = cell
+        count = int(_FLOOR_RADIUS / cell)
+        edge = cell * np.arange(-count, count + 1.0)
+        points = np.stack([*np.meshgrid(edge, edge), np.zeros((len(edge), len(edge)))], axis=-1).reshape(-1, 3)
+        part = np.linalg.norm(points, axis=1, keepdims=True) / _FLOOR_RADIUS
+        points, part = points[part[:, 0] < 1], part[part[:, 0] < 1]
+        colours = np.broadcast_to(_FLOOR_GREY + (255 - _FLOOR_GREY) * part, points.shape)
+        self._node = server.scene.add_point_cloud(
+            name, points.astype(np.float32), colours.astype(np.uint8), point_size=_FLOOR_DOT, point_shape="circle"
+        )
+
+    def show(self, origin: Float[np.ndarray, " 3"]) -> None:
+        """Put the origin of the world to a place in the scene."""
+        self._node.position = (*np.mod(origin[:2], self._cell), float(origin[2]))
 
 
 def _colour(rgb: Sequence[float]) -> tuple[int, int, int]:

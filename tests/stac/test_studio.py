@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -14,9 +16,10 @@ from stac.bodies_for_tests import real_body
 from stac.studio_case import LEG, PLACES, SIZE, leg_config
 from stac_mjx._common.errors import ConfigError, InputError
 from stac_mjx.cli import main
-from stac_mjx.config import FitConfig, KeypointsConfig
+from stac_mjx.config import FitConfig, KeypointsConfig, StudioConfig, WorkConfig
 from stac_mjx.inverse_kinematics import levenberg
 from stac_mjx.studio.presets import opened, preset_path, preset_yaml
+from stac_mjx.studio.serve import open_studio
 from stac_mjx.studio.session import History, Session, begin
 from stac_mjx.studio.suggestions import by_name, paired_segments
 from stac_mjx.studio.worker import Cancelled, Underway, Worker, fit_all, fit_frame, fit_some
@@ -191,3 +194,43 @@ def test_an_offset_is_mirrored_to_the_other_side(data_dir: Path) -> None:
     session = begin(FitConfig(body=body.config, keypoints=KeypointsConfig(path=str(recording))))
     session = session.with_offset("KneeR", [0.0, 0.0, 0.0]).mirrored("KneeL")
     np.testing.assert_allclose(session.pairs["KneeR"].offset, body.config.markers["KneeR"].offset, atol=2e-4)
+
+
+EDITING = """
+import sys, threading, time
+from pathlib import Path
+from stac.studio_case import leg_config
+from stac_mjx.config import StudioConfig, WorkConfig
+from stac_mjx.studio.serve import open_studio
+
+folder = Path(sys.argv[1])
+config = StudioConfig(**vars(leg_config(folder)), studio=WorkConfig(port=0, browser=False))
+studio, _, _ = open_studio(config, folder / "out")
+threading.Thread(target=studio.run, daemon=True).start()
+studio.change(lambda session: session.paired("Hip", "femur"))
+for edit in range(10_000):
+    studio.change(lambda session: session.with_offset("Hip", [edit, 0.0, 0.0]))
+    print(edit, time.monotonic(), flush=True)
+    time.sleep(0.05)
+"""
+
+
+def test_a_killed_server_loses_little_work(tmp_path: Path, repository: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", EDITING, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=repository / "tests"
+    )
+    made: dict[int, float] = {}
+    assert child.stdout is not None
+    for line in child.stdout:
+        edit, when = line.split()
+        made[int(edit)] = float(when)
+        if made[int(edit)] - made[0] > 2.5:
+            break
+    child.kill()  # SIGKILL
+    child.communicate()
+    config = StudioConfig(**vars(leg_config(tmp_path)), studio=WorkConfig(port=0, browser=False))
+    again, _, notes = open_studio(config, tmp_path / "out")
+    again.server.stop()
+    assert "continued" in notes[0]
+    kept = int(again.session.pairs["Hip"].offset[0])
+    assert max(made.values()) - made[kept] < 2.2  # of the 5 s that may be lost; without autosave all 2.5 s are

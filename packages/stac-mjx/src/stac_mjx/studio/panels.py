@@ -186,6 +186,7 @@ class Panels:
         self._apart = gui.add_checkbox("Recording apart", look.apart, hint="next to the body")
         follow = gui.add_checkbox("Follow the animal", look.follow)
         speed = gui.add_slider("Speed", min=0.05, max=2.0, step=0.05, initial_value=1.0)
+        gui.add_html(small(f"The dots of the floor are {1000 * studio.scene.square_m:g} mm apart."))
 
         def apply() -> None:
             look.opacity, look.hidden = float(opacity.value), hidden.value

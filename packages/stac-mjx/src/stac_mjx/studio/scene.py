@@ -16,6 +16,7 @@ from matplotlib.colors import to_rgb
 
 from stac_mjx._common.figures import BLUE, GREEN, GREY, ON_BODY, ORANGE, RED
 from stac_mjx._common.render import web
+from stac_mjx._common.render.extent import round_length
 from stac_mjx.keypoints.keypoints import side
 from stac_mjx.studio.session import Placed, Session
 
@@ -24,6 +25,8 @@ _KEYPOINT, _SITE = 0.014, 0.009
 """Radii of keypoints and of markers on the body."""
 _HEIGHT_STEP = 0.4
 """An animal is followed up and down in steps of this part of its size, so that the floor does not bob."""
+_LARGEST_SQUARE = 0.15
+"""Of the dots of the floor, in sizes of the body; the edge is 1, 2 or 5 times a power of ten metres."""
 _APART = np.array([0.88, 0.66, 0.0])
 """Place of a recording that is shown next to the body, in sizes of the scene: to the right, as pages open."""
 
@@ -71,7 +74,8 @@ class Scene:
         self._drawn: tuple = ()
         self._origin = self._home
         web.look_from(server, np.zeros(3), 0.9)
-        self._floor = server.scene.add_grid("/floor", 6.0, 6.0, cell_size=0.1, section_size=0.5)
+        self.square_m = round_length(_LARGEST_SQUARE / self.per_m)
+        self._floor = web.Floor(server, "/floor", self.per_m * self.square_m)
         self._skeleton = web.Lines(server, "/skeleton", to_rgb(GREY))
         self._misses = web.Lines(server, "/misses", to_rgb(RED), 0.007)
         self._frame = server.scene.add_frame("/handle", show_axes=False, visible=False)
@@ -139,7 +143,7 @@ class Scene:
             if self._body is not None:
                 self._body.pose(self._in_scene(placed.xpos), placed.xquat)
             self._keypoints.show(keypoints, np.where([name == selected for name in names], 1.7, 1.0))
-            self._floor.position = tuple(self._in_scene(np.zeros(3)) * [0.0, 0.0, 1.0])
+            self._floor.show(self._in_scene(np.zeros(3)))
             rows = {name: k for k, name in enumerate(names)}
             paired = [k for k, name in enumerate(pairs) if name in rows]
             self._sites.show(sites[paired])

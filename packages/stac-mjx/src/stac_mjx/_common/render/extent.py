@@ -142,7 +142,7 @@ def measure(motion: Motion, extra: Float[np.ndarray, "state point 3"] | None = N
         radius=radius,
         around=tuple(points - centre[state] for state, points in zip(states, around, strict=True)),
         ghost=tuple(points - centre[state] for state, points in zip(states, ghost, strict=False)),
-        grid=_round_length(radius * motion.length_unit_m / 2) / motion.length_unit_m,
+        grid=round_length(radius * motion.length_unit_m / 2) / motion.length_unit_m,
         in_view=_IN_VIEW if moves else 100.0,
     )
 
@@ -158,7 +158,7 @@ def _middle(points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " 3"]:
     return (points.min(axis=0) + points.max(axis=0)) / 2
 
 
-def _round_length(length: float) -> float:
+def round_length(length: float) -> float:
     """Return the largest of 1, 2 or 5 times a power of ten that is at most `length`."""
     power = 10.0 ** np.floor(np.log10(length))
     return float(power * max(step for step in (1, 2, 5) if step * power <= length * (1 + 1e-9)))

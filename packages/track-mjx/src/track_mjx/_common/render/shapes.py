@@ -17,6 +17,7 @@ from ..rotations import quat_to_mat
 N_DIRECTIONS = 162
 N_CORNERS = 40
 MOST_VERTICES = 3000
+_GROUND = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
 _HIDDEN_GROUP = 3
 """MuJoCo shows groups 0 to 2 and hides higher ones, which are mostly collision shapes."""
 
@@ -85,8 +86,7 @@ def bare_limbs(model: mujoco.MjModel) -> list[tuple[int, int]]:
 
 
 def _has_surface(model: mujoco.MjModel, geom: int) -> bool:
-    kinds = (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_HFIELD)
-    return model.geom_type[geom] not in kinds
+    return int(model.geom_type[geom]) not in _GROUND
 
 
 def _directions(count: int) -> np.ndarray:
