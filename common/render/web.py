@@ -149,7 +149,7 @@ def _mesh(model: mujoco.MjModel, shape: str | int, keep: float) -> tuple[np.ndar
         first, count = model.mesh_vertadr[shape], model.mesh_vertnum[shape]
         start, faces = model.mesh_faceadr[shape], model.mesh_facenum[shape]
         vertices, triangles = model.mesh_vert[first : first + count], model.mesh_face[start : start + faces]
-        return (vertices, triangles) if keep >= 1 else simplify(vertices, triangles, 1 - keep)
+        return simplify(vertices, triangles, 1 - keep)[:2] if keep < 1 else (vertices, triangles)
     detail, kind = 2 if shape.startswith("fine ") else 1, shape.removeprefix("fine ")
     if kind == "box":
         unit = trimesh.creation.box(extents=(2.0, 2.0, 2.0))

@@ -38,7 +38,7 @@ def drawn(copies: list[Copies]) -> list[np.ndarray]:
 def test_capsules_and_ellipsoids_are_drawn_where_they_are() -> None:
     model = mujoco.MjModel.from_xml_string(BODY)
     copies = body_copies(model)
-    assert all((one.body == model.body("limb").id).all() for one in copies)  # the plane is no part of the animal
+    assert all((one.body == model.body("limb").id).all() for one in copies)  # and of no plane
     tube, dome, ball = drawn(copies)
     axis, capsule = np.array([0.1, 0.05, -0.1]), np.concatenate([tube, dome])
     part = np.clip(capsule @ axis / (axis @ axis), 0, 1)
@@ -48,7 +48,7 @@ def test_capsules_and_ellipsoids_are_drawn_where_they_are() -> None:
     along = dome @ axis / np.linalg.norm(axis)
     np.testing.assert_allclose([along.min(), along.max()], [-0.02, 0.17], atol=1e-3)
     local = rotate(model.geom_quat[2] * [1, -1, -1, -1], ball - model.geom_pos[2])
-    assert np.abs(np.linalg.norm(local / [0.03, 0.02, 0.01], axis=1) - 1).max() < 1e-6
+    assert np.abs(np.linalg.norm(local / np.array([0.03, 0.02, 0.01]), axis=1) - 1).max() < 1e-6
 
 
 def test_large_meshes_are_drawn_with_fewer_triangles_of_the_same_shape(tmp_path: Path) -> None:

@@ -145,9 +145,7 @@ class Panels:
         with gui.add_folder("Model"):
             self._scale = gui.add_number("Scale", 1.0, min=1e-3, step=1e-3)
             self._when(self._scale, lambda: studio.change(lambda s: s.with_scale(float(self._scale.value))))
-            self._segments = gui.add_checkbox(
-                "Segments, in the fit", False, hint="one scale for both thighs, and so on"
-            )
+            self._segments = gui.add_checkbox("Fit segments", False, hint="one scale for both thighs, and so on")
             self._when(self._segments, lambda: studio.change(lambda s: s.with_segment_scales(self._segments.value)))
             self._button("Fit the scale to the recording", lambda: studio.change(lambda s: s.scaled_to_recording()))
 
@@ -174,14 +172,15 @@ class Panels:
             (np.zeros(2), np.zeros(2)), ({"label": "frame"}, {"label": plots.MEAN}), height=190, visible=False,
             cursor={"drag": {"x": False, "y": False}}, scales={"x": {"time": False}},
         )  # fmt: skip
-        self._worst = gui.add_button_group("Worst", ("-",), visible=False)
+        self._worst = gui.add_button_group("Worst frames", ("-",), visible=False)
         self._worst.on_click(lambda _: studio.go_to(str(self._worst.value)))
+        self._warnings = gui.add_html("")
         self._take = self._button("Take these offsets as the start", studio.take_offsets)
         self._plotted: object = None
 
     def _add_view(self) -> None:
         gui, look, studio = self._gui, self._studio.scene.look, self._studio
-        opacity = gui.add_slider("Body", min=0.0, max=1.0, step=0.05, initial_value=look.opacity, hint="opacity")
+        opacity = gui.add_slider("Body opacity", min=0.0, max=1.0, step=0.05, initial_value=look.opacity)
         hidden = gui.add_text("Hide bodies", look.hidden, hint="names with * and ?, separated by spaces")
         self._apart = gui.add_checkbox("Recording apart", look.apart, hint="next to the body")
         follow = gui.add_checkbox("Follow the animal", look.follow)
@@ -209,7 +208,7 @@ class Panels:
             file = upload.value
             studio.open_text(file.content.decode("utf-8", "replace"), file.name)
 
-        rows = "".join(f"<tr><td><b>{key}</b></td><td>{what}</td></tr>" for key, what in KEYS)
+        rows = "".join(f"<tr><th align='left'>{key}</th><td>&emsp;{what}</td></tr>" for key, what in KEYS)
         gui.add_html(f"<table style='font-size:12px;margin:6px 10px'>{rows}</table>")
 
     def _add_keys(self) -> None:
@@ -245,7 +244,7 @@ class Panels:
             self._table.content = self._table_text()
             suggested = session.suggestions().get(str(studio.selected))
             self._suggested.content = small(
-                f"{studio.selected}: {suggested}" if suggested else "none for the selected keypoint"
+                f"{studio.selected}: {suggested}" if suggested else "no suggestion for the selected keypoint"
             )
             self._set(self._body, marker.body if marker else "-")
             if marker:
@@ -284,13 +283,15 @@ class Panels:
         self._bar.value = 100 * studio.part
         for control in (self._choice, self._plot, self._worst):
             control.visible = solved is not None and len(solved.frames) > 1
-        self._take.visible = solved is not None and solved.registration is not None
+        self._warnings.visible = self._take.visible = solved is not None and solved.registration is not None
         if busy:
             self._result.content = small(escape(studio.stage))
         elif solved is None:
             self._result.content = small("no fit of this state yet")
         elif solved is not self._plotted:
             self._result.content = small(_summary(solved, studio.session))
+            found = solved.registration.summary()["warnings"] if solved.registration else ()
+            self._warnings.content = small("<br>".join(map(escape, found[:3])))
             if len(solved.frames) > 1:
                 self._choice.options = tuple(plots.choices(solved))
                 self._worst.options = tuple(map(str, plots.worst_frames(solved))) or ("-",)
@@ -358,5 +359,4 @@ def _summary(solved: Solved, session: Session) -> str:
         f"{whole}: mean error <b>{figures['mean_error_mm']:.4f} mm</b>, rmse {figures['rmse_mm']:.4f} mm, "
         f"{figures['failed_frames']} failed, {figures['frames_at_limit']} with a joint at its limit"
         + "".join(f"<br>{escape(k)}: scale {f['scale']} ± {f['std']}" for k, f in figures["segment_scales"].items())
-        + "".join(f"<br>{escape(text)}" for text in figures["warnings"][:3])
     )
