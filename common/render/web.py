@@ -153,16 +153,16 @@ def _mesh(model: mujoco.MjModel, shape: str | int, keep: float) -> tuple[np.ndar
     detail, kind = 2 if shape.startswith("fine ") else 1, shape.removeprefix("fine ")
     if kind == "box":
         unit = trimesh.creation.box(extents=(2.0, 2.0, 2.0))
-    elif kind in ("sphere", "dome"):
+    elif kind == "dome":
+        angle = np.linspace(0.0, np.pi / 2, 2 + 2 * detail)
+        unit = trimesh.creation.revolve(np.column_stack([np.cos(angle), np.sin(angle)]), sections=12 * detail)
+    elif kind == "sphere":
         unit = trimesh.creation.icosphere(subdivisions=detail, radius=1.0)
     else:
         unit = trimesh.creation.cylinder(radius=1.0, height=2.0, sections=12 * detail)
     vertices, faces = np.asarray(unit.vertices), np.asarray(unit.faces)
-    height = vertices[faces][..., 2]
-    if kind == "dome":  # half of it, and what the zigzag of its triangles needs below the equator
-        faces = faces[height.max(axis=1) > 1e-6]
     if kind == "tube":
-        faces = faces[np.ptp(height, axis=1) > 0]
+        faces = faces[np.ptp(vertices[faces][..., 2], axis=1) > 0]
     return vertices, faces
 
 
