@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
@@ -185,6 +186,42 @@ def test_a_root_of_slides_and_hinges_is_found_far_away_and_facing_back(tmp_path:
     ik = pose_solver(body, SolverConfig())
     fit = solve(ik, seen, truth.offsets, robust_mm=pilot(ik, seen, truth.offsets))
     assert fit.error_mm.max() < 1.0  # of a body 0.8 m long
+
+
+ARM = """
+<mujoco><worldbody><body name="trunk"><freejoint/><geom size=".1"/>
+  <body name="upper" pos=".2 .1 0" quat="0.18 0.68 -0.68 0.18"><geom size=".03"/>
+    <joint name="a" axis="0 0 1" range="-90 90"/><joint name="b" axis="0 1 0" range="-90 90"/>
+    <joint name="c" axis="1 0 0" range="-60 90"/>
+    <body name="fore" pos="0 -.28 0"><joint name="elbow" axis="1 0 0" range="-10 170"/><geom size=".03"/></body>
+  </body>
+</body></worldbody></mujoco>
+"""
+
+
+def test_an_elbow_bent_the_wrong_way_is_found_in_every_frame_alone(tmp_path: Path) -> None:
+    """From the neutral pose alone, more than half of these frames end with the elbow at its limit, 20 to 30 mm off."""
+    places = {
+        "trunk": [(0.1, 0.1, 0), (-0.1, 0.1, 0.05), (0, -0.1, 0.02), (0.05, 0, 0.1)],
+        "upper": [(-0.035, -0.28, -0.014)],
+        "fore": [(-0.05, -0.13, 0), (0, -0.25, 0.03)],
+    }
+    markers = {f"{name}{i}": (name, list(at)) for name, many in places.items() for i, at in enumerate(many)}
+    trunk = [name for name in markers if name.startswith("trunk")]
+    body = bodies.body_of(tmp_path, ARM, markers, parts={"arm": ["upper", "fore"]}, trunk_keypoints=trunk)
+    qpos = np.tile(body.tree.qpos0, (60, 1)).astype(np.float32)
+    qpos[:, 7:] = np.radians([85, -10, -45, 45]) + np.random.default_rng(0).normal(0, 0.1, (60, 4))
+    low, high = body.model.jnt_range[1:].T
+    qpos[:, 7:] = qpos[:, 7:].clip(low, high)
+    data, points = mujoco.MjData(body.model), np.empty((60, len(markers), 3))
+    for frame, pose in enumerate(qpos):
+        data.qpos[:] = pose
+        mujoco.mj_kinematics(body.model, data)
+        turn = data.xmat[body.marker_body].reshape(-1, 3, 3)
+        points[frame] = data.xpos[body.marker_body] + np.einsum("kij,kj->ki", turn, body.marker_offset)
+    seen = Observation(points, np.ones((60, len(markers))), np.ones(60, np.int64))
+    found = solve(pose_solver(body, SolverConfig()), seen, body.marker_offset, robust_mm=np.full(len(markers), 15.0))
+    np.testing.assert_allclose(found.qpos[:, 7:], qpos[:, 7:], atol=0.02)
 
 
 def test_status_says_what_happened_and_broken_frames_spread_nothing() -> None:

@@ -3,7 +3,7 @@
 `batches.improve` improves poses; this module decides where each frame starts and which frames need more work:
 
 1. Some keyframes are solved from the neutral pose in stages (Algorithm 1 of MIMIC-MJX): the root by Procrustes and a
-   few steps on the trunk keypoints, each part on its own keypoints, then all joints on all keypoints.
+   few steps on the trunk keypoints, each part on its own keypoints from several places, then all joints on all.
 2. The other keyframes start between those, and all other frames between the keyframes. Each level is solved in
    parallel; no frame waits for the one before.
 3. Frames whose error stays far above the rest start again from their neighbours' poses; the better result is kept.
@@ -45,7 +45,9 @@ KEYFRAME_STRIDE, COARSE = 10, 8
 """Every so many frames one is a keyframe; of every so many keyframes one is solved from the neutral pose."""
 KEYFRAME_ITERATIONS = (32, 12)
 """Iterations of keyframes from the neutral pose, and between others; they are starts, so they need not converge."""
-PART_ITERATIONS, ROOT_ITERATIONS = 4, 6
+PART_ITERATIONS, ROOT_ITERATIONS = 8, 6
+OTHER_STARTS, CLEARLY = 8, 0.8
+"""Places within its limits that a part starts from too; one is taken where it lowers the error to this part."""
 RESTART_FACTOR = 3.0
 """Frames whose error exceeds this multiple of the median start again from a neighbour's pose."""
 RESTARTS, RESTART_ITERATIONS, STUCK = 3, 12, 0.95
@@ -132,8 +134,39 @@ def start(solver: PoseSolver, target: Target) -> Float[np.ndarray, "frame nq"]:
     marker_node = tree.body_node[body.marker_body]
     for dofs in body.part_dofs.values():
         moved = np.logical_or.reduce(tree.ancestors[marker_node][:, dofs], axis=1)
-        qpos = improve(solver, target.only(moved, dofs), qpos, iterations=PART_ITERATIONS).qpos
+        qpos = _best_start(solver, target.only(moved, dofs), qpos, dofs)
     return qpos
+
+
+def _best_start(
+    solver: PoseSolver, target: Target, qpos: np.ndarray, dofs: np.ndarray
+) -> Float[np.ndarray, "frame nq"]:
+    """Improve a part from where it is, and from other places within its limits; keep the best of each frame.
+
+    A limb of few markers has poses that no small step improves, as an elbow bent the wrong way.
+    """
+    tree, best = solver.tree, improve(solver, target, qpos, iterations=PART_ITERATIONS)
+    joint = np.isin(tree.scalar_dof, dofs) & np.isfinite(tree.upper - tree.lower)[tree.scalar_dof]
+    low, high = (limit[tree.scalar_dof[joint]] for limit in (tree.lower, tree.upper))
+    for place in _places(len(low), OTHER_STARTS if len(low) else 0):
+        begin = qpos.copy()
+        begin[:, tree.scalar_qadr[joint]] = low + place * (high - low)
+        other = improve(solver, target, begin, iterations=PART_ITERATIONS)
+        better = other.error_mm < CLEARLY * best.error_mm
+        best = best.with_frames(np.flatnonzero(better), other, better)
+    return best.qpos
+
+
+def _places(dimension: int, count: int) -> Float[np.ndarray, "place axis"]:
+    """Return points spread evenly over the unit cube.
+
+    Roberts (2018), The unreasonable effectiveness of quasirandom sequences: steps by powers of the root of
+    ``x^(d + 1) = x + 1``.
+    """
+    ratio = 2.0
+    for _ in range(30):
+        ratio = (1 + ratio) ** (1 / (dimension + 1))
+    return (0.5 + np.arange(1, count + 1)[:, None] * ratio ** -np.arange(1.0, dimension + 1)) % 1.0
 
 
 def _place_root(solver: PoseSolver, target: Target, qpos: np.ndarray) -> np.ndarray:
