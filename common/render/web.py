@@ -154,7 +154,7 @@ def _mesh(model: mujoco.MjModel, shape: str | int, keep: float) -> tuple[np.ndar
     if kind == "box":
         unit = trimesh.creation.box(extents=(2.0, 2.0, 2.0))
     elif kind == "dome":
-        angle = np.linspace(0.0, np.pi / 2, 2 + detail)
+        angle = np.linspace(0.0, np.pi / 2, 3 + detail)
         unit = trimesh.creation.revolve(np.column_stack([np.cos(angle), np.sin(angle)]), sections=12 * detail)
     elif kind == "sphere":
         unit = trimesh.creation.icosphere(subdivisions=detail, radius=1.0)
