@@ -145,16 +145,16 @@ def _best_start(
 
     A limb of few markers has poses that no small step improves, as an elbow bent the wrong way.
     """
-    tree, best = solver.tree, improve(solver, target, qpos, iterations=PART_ITERATIONS)
+    tree, n = solver.tree, len(qpos)
     joint = np.isin(tree.scalar_dof, dofs) & np.isfinite(tree.upper - tree.lower)[tree.scalar_dof]
     low, high = (limit[tree.scalar_dof[joint]] for limit in (tree.lower, tree.upper))
-    for place in _places(len(low), OTHER_STARTS if len(low) else 0):
-        begin = qpos.copy()
-        begin[:, tree.scalar_qadr[joint]] = low + place * (high - low)
-        other = improve(solver, target, begin, iterations=PART_ITERATIONS)
-        better = other.error_mm < CLEARLY * best.error_mm
-        best = best.with_frames(np.flatnonzero(better), other, better)
-    return best.qpos
+    places = low + _places(len(low), OTHER_STARTS if len(low) else 0) * (high - low)
+    starts = np.tile(qpos, (1 + len(places), 1))
+    starts[n:, tree.scalar_qadr[joint]] = np.repeat(places, n, axis=0)
+    fit = improve(solver, target.take(np.arange(len(starts)) % n), starts, iterations=PART_ITERATIONS)
+    errors = fit.error_mm.reshape(-1, n)
+    best = np.where(errors.min(axis=0) < CLEARLY * errors[0], errors.argmin(axis=0), 0)
+    return fit.qpos.reshape(-1, n, tree.n_qpos)[best, np.arange(n)]
 
 
 def _places(dimension: int, count: int) -> Float[np.ndarray, "place axis"]:
