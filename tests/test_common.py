@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from stac_mjx._common.errors import ConfigError
+from stac_mjx._common.progress import log_lines
 from stac_mjx._common.selection import select_clips
 from stac_mjx._common.settings import configure, plain_yaml, setting, settings_of, validate
 
@@ -148,3 +150,13 @@ def test_a_selection_without_clips_is_refused_with_the_nearest_names(select: str
     with pytest.raises(ConfigError) as error:
         select_clips(select, NAMES, LABELS)
     assert all(name in str(error.value) for name in names)
+
+
+def test_progress_without_a_terminal_is_logged_at_intervals(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    log = logging.getLogger("test_progress")
+    tick = log_lines(log, every_s=0.0)("training", 2_000_000)
+    tick(1_500, "12 k/s")
+    tick(500)
+    log_lines(log)("reading", None)(1)  # a minute is not over
+    assert caplog.messages == ["training: 1,500 of 2,000,000  12 k/s", "training: 2,000 of 2,000,000  12 k/s"]

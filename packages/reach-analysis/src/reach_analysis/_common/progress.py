@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +52,7 @@ def reporting(log_file: Path | None = None, *, append: bool = False) -> Iterator
         logger.addHandler(handler)
     try:
         with progress_bars(console) as stage:
-            yield logger, stage
+            yield logger, stage if console.is_terminal else log_lines(logger)
     finally:
         logger.level, logger.propagate = before
         for handler in handlers:
@@ -88,6 +89,24 @@ def progress_bars(console: Console | None = None) -> Iterator[Stage]:
 
     with bars:
         yield stage
+
+
+def log_lines(log: logging.Logger, every_s: float = 60.0) -> Stage:
+    """A stage for files and pipes, where no bar is shown: it logs a line, at most one in so many seconds."""
+
+    def stage(name: str, total: int | None) -> Tick:
+        done, latest, logged = 0, "", time.monotonic()
+
+        def tick(amount: int, note: str = "") -> None:
+            nonlocal done, latest, logged
+            done, latest = done + amount, note or latest
+            if time.monotonic() - logged >= every_s:
+                logged = time.monotonic()
+                log.info("%s", "  ".join(filter(None, [f"{name}: {done:,}" + f" of {total:,}" * bool(total), latest])))
+
+        return tick
+
+    return stage
 
 
 def counter(stage: Stage, name: str) -> Callable[[int, int], None]:
