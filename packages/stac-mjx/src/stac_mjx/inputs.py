@@ -51,6 +51,8 @@ def load_inputs(body: Body, config: FitConfig) -> Inputs:
         return embedded(body, config)
     return match(body, load_keypoints(config.keypoints, body.keypoint_order), config)
 
+USUAL_RATES_HZ = (1.0, 5000.0)
+
 
 def match(body: Body, keypoints: Keypoints, config: FitConfig, *, may_move: bool = True) -> Inputs:
     """Convert a recording to the keypoints, unit and axes of a body.
@@ -132,8 +134,11 @@ def _placed(body: Body, keypoints: Keypoints) -> Keypoints:
 
 
 def _with_rate(keypoints: Keypoints, body: Body) -> tuple[Keypoints, list[str]]:
-    if keypoints.rate_hz:
-        return keypoints, []
+    rate = keypoints.rate_hz
+    if rate:
+        slow, fast = USUAL_RATES_HZ
+        note = f"{rate:g} frames per second are unusual; velocities depend on it. Check keypoints.rate_hz"
+        return keypoints, [] if slow <= rate <= fast else [note]
     rate = body.rate_hz
     if rate is None:
         raise InputError(
