@@ -74,6 +74,11 @@ def test_an_animal_of_another_size_is_told_the_scale(body: Body, recording: Keyp
     assert "body.scale" not in said(body, large, mode="similarity")
 
 
+def test_an_unusual_frame_rate_is_named(body: Body, recording: Keypoints) -> None:
+    assert "60000 frames per second are unusual" in said(body, replace(recording, rate_hz=60_000.0))
+    assert "unusual" not in said(body, replace(recording, rate_hz=500.0))
+
+
 def test_clips_without_a_point_are_named(body: Body, recording: Keypoints) -> None:
     gone = recording.positions.copy()
     gone[10:20] = np.nan

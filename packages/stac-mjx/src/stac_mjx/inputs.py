@@ -31,6 +31,9 @@ FAR = 1000.0
 """A recording further from the origin of its axes than this multiple of the body is moved there: in single precision
 the solver keeps a ten-millionth of a coordinate."""
 
+USUAL_RATES_HZ = (1.0, 5000.0)
+"""Frame rates outside of these are reported."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -50,8 +53,6 @@ def load_inputs(body: Body, config: FitConfig) -> Inputs:
     if config.keypoints.path is None:
         return embedded(body, config)
     return match(body, load_keypoints(config.keypoints, body.keypoint_order), config)
-
-USUAL_RATES_HZ = (1.0, 5000.0)
 
 
 def match(body: Body, keypoints: Keypoints, config: FitConfig, *, may_move: bool = True) -> Inputs:
