@@ -46,7 +46,7 @@ KEYFRAME_STRIDE, COARSE = 10, 8
 KEYFRAME_ITERATIONS = (32, 12)
 """Iterations of keyframes from the neutral pose, and between others; they are starts, so they need not converge."""
 PART_ITERATIONS, ROOT_ITERATIONS = 8, 6
-OTHER_STARTS, CLEARLY = 8, 0.8
+OTHER_STARTS, CLEARLY = 8, 0.5
 """Places within its limits that a part starts from too; one is taken where it lowers the error to this part."""
 RESTART_FACTOR = 3.0
 """Frames whose error exceeds this multiple of the median start again from a neighbour's pose."""

@@ -3,9 +3,9 @@
     reference -> encoder -> diagonal Gaussian over latents (the intention)
     latent, proprioception -> decoder -> normal distribution, squashed by tanh -> action
 
-Hidden layers: Dense, SiLU, LayerNorm; weights LeCun-uniform. The critic: Dense, ReLU, on the whole observation.
-A decoder may end in a gated recurrent unit (Cho et al. 2014), whose hidden state is carried from step to step. All
-functions take normalised observations of any leading axes.
+Hidden layers: Dense, SiLU, LayerNorm (where `layer_norm` is set); weights LeCun-uniform. The critic: Dense, ReLU, on
+the whole observation. A decoder may end in a gated recurrent unit (Cho et al. 2014), whose hidden state is carried from
+step to step. All functions take normalised observations of any leading axes.
 """
 
 from __future__ import annotations
