@@ -52,7 +52,7 @@ def reporting(log_file: Path | None = None, *, append: bool = False) -> Iterator
         logger.addHandler(handler)
     try:
         with progress_bars(console) as stage:
-            yield logger, stage if console.is_terminal else log_lines(logger)
+            yield logger, stage if _shows_bars(console) else log_lines(logger)
     finally:
         logger.level, logger.propagate = before
         for handler in handlers:
@@ -69,13 +69,17 @@ def _on_screen(console: Console) -> logging.Handler:
     return plain
 
 
+def _shows_bars(console: Console) -> bool:
+    return console.is_terminal or console.is_jupyter
+
+
 @contextmanager
 def progress_bars(console: Console | None = None) -> Iterator[Stage]:
     """Yield a function that starts a progress bar; bars are shown in terminals and notebooks only."""
     console = console or Console(stderr=True)
     columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     notes = (TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    bars = Progress(*columns, *notes, console=console, disable=not (console.is_terminal or console.is_jupyter))
+    bars = Progress(*columns, *notes, console=console, disable=not _shows_bars(console))
 
     def stage(name: str, total: int | None) -> Tick:
         for earlier in bars.tasks:
