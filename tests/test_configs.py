@@ -75,16 +75,20 @@ def test_conditions_differ_in_costs_alone() -> None:
     assert by_costs[False] == by_costs[True]
 
 
-def test_an_ablation_leaves_out_one_term_and_keeps_the_others() -> None:
+def test_ablations_are_those_of_the_figure_and_keep_the_other_terms() -> None:
     whole = jobs_of("paper_b_rat")[0].task.rewards
-    jobs = jobs_of("paper_b_rewards")
-    assert len(jobs) > 1
-    for job in jobs:
-        left_out = [name for name, term in job.task.rewards.items() if term["weight"] == 0]
-        assert len(left_out) == 1
-        assert len(resolve("reward", job.task.rewards, "rewards")) == len(whole) - 1
-        kept = {name: term for name, term in job.task.rewards.items() if name not in left_out}
-        assert kept == {name: term for name, term in whole.items() if name not in left_out}
+    coarse, fine = ("root_position_exp", "root_orientation_exp"), ("joint_position_exp", "end_effector_position_exp")
+    left_out = []
+    for job in jobs_of("paper_b_rewards"):
+        zero = tuple(name for name, term in job.task.rewards.items() if term["weight"] == 0)
+        left_out += [(zero, job.seed)]
+        assert len(resolve("reward", job.task.rewards, "rewards")) == len(whole) - len(zero)
+        kept = {name: term for name, term in job.task.rewards.items() if name not in zero}
+        assert kept == {name: term for name, term in whole.items() if name not in zero}
+    conditions = [(), *((name,) for name in coarse + fine), coarse, fine]
+    assert [(set(zero), seed) for zero, seed in left_out] == [
+        (set(names), seed) for names in conditions for seed in range(3)
+    ]
 
 
 def test_the_command_sweeps_over_a_study_and_names_the_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

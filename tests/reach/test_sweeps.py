@@ -12,21 +12,28 @@ from reach_analysis._common.errors import ConfigError, DataError, InputError
 from reach_analysis.behaviour.run_sweeps import differing, knee, over_seeds, read_run, steps_to, swept
 from reach_analysis.cli import main
 from reach_analysis.config import SweepConfig
+from reach_analysis.data.rollouts import read_rollouts
 from reach_analysis.studies import sweep as sweeps
 from reach_analysis.studies.study import Study
 from reach_analysis.studies.sweep import compare_runs as study
 from reach_analysis.studies.sweep import find_runs
+from reach_analysis.synthetic.emg import EmgSettings
 from scipy import stats
-from synthetic.reach import ReachSettings, write_reaches
+from synthetic.emg import write_emg
+from synthetic.reach import Reaches, ReachSettings, write_reaches
 
 COSTS = (0.0, 0.1, 0.2, 0.4)
 
 
-def write_run(folder: Path, cost: float, seed: int, metrics: str = "jsonl") -> None:
+ENERGIES = (0.0, 0.1)
+
+
+def write_run(folder: Path, cost: float, seed: int, metrics: str = "jsonl", energy: float = 0.0) -> Reaches:
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(
-        f"seed: {seed}\nout: {folder.name}\ntask:\n  costs:\n    control:\n      weight: {cost}\n  rewards: {{}}\n"
-        "network:\n  encoder: [64, 64]\n"
+        f"seed: {seed}\nout: {folder.name}\ntask:\n  costs:\n    control:\n      weight: {cost}\n"
+        + (f"    energy:\n      weight: {energy}\n" if energy else "")
+        + "  rewards: {}\nnetwork:\n  encoder: [64, 64]\n"
     )
     names = [f"synthetic_trial{i:02d}" for i in range(1, 5)]
     (folder / "run.json").write_text(json.dumps({"train": names[:3], "test": names[3:]}))
@@ -39,7 +46,7 @@ def write_run(folder: Path, cost: float, seed: int, metrics: str = "jsonl") -> N
             "iteration,steps,reward,extra\n" + "\n".join(f"{i},{1000 * i},{r}," for i, r in enumerate(rewards))
         )
     chatter = 0.3 * float(np.exp(-cost / 0.06))
-    write_reaches(folder / "rollouts.h5", ReachSettings(n_trials=4, n_units=4, chatter=chatter, seed=seed))
+    return write_reaches(folder / "rollouts.h5", ReachSettings(n_trials=4, n_units=4, chatter=chatter, seed=seed))
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +77,10 @@ def test_metrics_may_be_a_table(tmp_path: Path) -> None:
 def test_what_is_swept_is_found(sweep: Path) -> None:
     runs = [read_run(folder) for folder in sorted(sweep.iterdir())]
     assert differing(runs) == ["task.costs.control.weight"]
-    name, values = swept(runs, None)
-    assert name == "task.costs.control.weight"
-    assert sorted(set(values)) == list(COSTS)
-    assert swept(runs, "n_train")[1] == [3.0] * 12
+    names, values = swept(runs, None)
+    assert names == ("task.costs.control.weight",)
+    assert sorted(set(values)) == [(cost,) for cost in COSTS]
+    assert swept(runs, "n_train")[1] == [(3.0,)] * 12
     with pytest.raises(ConfigError, match=r"did you mean 'task\.costs\.control\.weight'"):
         swept(runs, "task.cost.control.weight")
     with pytest.raises(ConfigError, match="no number differs"):
@@ -87,12 +94,12 @@ def test_a_cost_that_a_run_lacks_is_zero(tmp_path: Path) -> None:
     write_run(tmp_path / "b", 0.1, 1)
     (tmp_path / "b" / "config.yaml").write_text("seed: 1\ntask:\n  rewards: {}\nnetwork:\n  encoder: [64, 64]\n")
     runs = [read_run(tmp_path / name) for name in "ab"]
-    assert swept(runs, None) == ("task.costs.control.weight", [0.1, 0.0])
+    assert swept(runs, None) == (("task.costs.control.weight",), [(0.1,), (0.0,)])
 
 
 def test_means_over_seeds_have_student_s_interval() -> None:
     numbers = [1.0, 2.0, 4.0, 7.0]
-    (first, second) = over_seeds([0.1, 0.1, 0.1, 0.3], {"reward": numbers})
+    (first, second) = over_seeds([(0.1,)] * 3 + [(0.3,)], {"reward": numbers})
     expected = stats.t.interval(0.95, 2, np.mean(numbers[:3]), stats.sem(numbers[:3]))
     np.testing.assert_allclose([first.outcomes["reward"].low, first.outcomes["reward"].high], expected)
     assert (second.n, second.outcomes["reward"].value) == (1, 7.0)
@@ -112,17 +119,17 @@ def test_steps_to_a_fraction_pass_over_a_lucky_line() -> None:
 
 
 def test_the_knee_is_where_power_is_gone_and_reward_is_not() -> None:
-    values = [0.0] * 3 + [0.1] * 3 + [0.2] * 3 + [0.4] * 3
+    values = [(cost,) for cost in COSTS for _ in range(3)]
     noise = np.tile([0.01, 0.0, -0.01], 4)
     reward = np.repeat([1.0, 0.97, 0.9, 0.5], 3) + noise
     power = np.repeat([1.0, 0.6, 0.1, 0.05], 3) + noise
     found = knee(values, list(reward), list(power))
     assert found is not None
-    assert found.value == 0.2
+    assert found.value == (0.2,)
     assert found.agreement > 0.95
-    assert knee([0.0, 0.1], [1.0, 0.5], [1.0, 0.2]) is None
+    assert knee(values[2:4], [1.0, 0.5], [1.0, 0.2]) is None
     with pytest.raises(DataError, match="every run"):
-        knee([0.0, 0.1, 0.2], [1.0, np.nan, 0.4], [1.0, 0.5, 0.2])
+        knee(values[::4], [1.0, np.nan, 0.4], [1.0, 0.5, 0.2])
 
 
 def test_the_command_puts_the_runs_side_by_side(sweep: Path, tmp_path: Path) -> None:
@@ -138,9 +145,41 @@ def test_the_command_puts_the_runs_side_by_side(sweep: Path, tmp_path: Path) -> 
     for row in numbers["runs"]:
         assert row["reward_train"] * 0.75 + row["reward_held_out"] * 0.25 == pytest.approx(row["reward"])
         assert row["generalisation_gap"] == pytest.approx(row["reward_train"] - row["reward_held_out"])
-    assert numbers["knee"]["value"] in COSTS
+    assert [choice["task.costs.control.weight"] in COSTS for choice in numbers["choices"]] == [True]
     assert (tmp_path / "sweep.svg").stat().st_size > 1000
     assert (tmp_path / "generalisation.svg").stat().st_size > 1000
+
+
+def test_a_grid_of_two_settings_has_the_point_that_is_best_by_joints_and_emg(tmp_path: Path) -> None:
+    """Only the seed changes the movement, and only the control cost the power: the truth of each is known."""
+    for cost in COSTS[:3]:
+        for number, energy in enumerate(ENERGIES):
+            for seed in (2 * number, 2 * number + 1):
+                truth = write_run(tmp_path / f"runs/{cost}_{energy}_{seed}", cost, seed, energy=energy)
+    files = write_emg(tmp_path, truth.activation, {"biceps": "biceps_long"}, EmgSettings(lead_s=0.1, tail_s=0.05))
+    control, energy_cost = parameters = ["task.costs.control.weight", "task.costs.energy.weight"]
+    emg = [f"emg={{biceps: {files['biceps']}}}", f"trials={files['trials']}", "clip_pattern='trial0?(\\d+)'"]
+    given = [f"runs={tmp_path}/runs/*", f"parameter={parameters}".replace("'", ""), "low_hz=50"]
+    assert main(["sweep", *given, *emg, f"out={tmp_path}/out"]) == 0
+    found = json.loads((tmp_path / "out/sweep.json").read_text())["results"]["numbers"]
+    assert [(row[control], row[energy_cost], row["runs"]) for row in found["levels"]] == [
+        (cost, energy, 2) for cost in COSTS[:3] for energy in ENERGIES
+    ]
+    rows = {row["run"]: row for row in found["runs"]}
+    rollouts = read_rollouts(tmp_path / "runs/0.2_0.1_3/rollouts.h5")
+    pairs = zip(rollouts.series("qpos").values, rollouts.series("qpos_ref").values, strict=True)
+    apart = [np.abs(np.degrees(pose - reference)) for pose, reference in pairs]
+    assert rows["0.2_0.1_3"]["joint_error_deg"] == pytest.approx(np.mean(apart))
+    _, best = found["choices"]
+    means = {(row[control], row[energy_cost]): [row["joint_error_deg"], row["emg_error"]] for row in found["levels"]}
+    table = np.array(list(means.values()))
+    scaled = ((table - table.min(axis=0)) / np.ptp(table, axis=0)).sum(axis=1)
+    assert scaled[list(means).index((best[control], best[energy_cost]))] == pytest.approx(scaled.min())
+    trends = {(row["parameter"], row["outcome"]): row["spearman"] for row in found["trends"]}
+    assert trends[control, "high_frequency_power"] < -0.9
+    assert abs(trends[control, "joint_error_deg"]) < 1e-12, "the same movements at every control cost"
+    assert (tmp_path / "out/sweep.svg").stat().st_size > 1000
+    assert "generalisation.svg" not in [path.name for path in (tmp_path / "out").iterdir()]
 
 
 def test_trends_are_rank_correlations_over_runs(sweep: Path) -> None:
@@ -173,6 +212,7 @@ def test_bad_input(sweep: Path, tmp_path: Path, refuses: Callable[..., str]) -> 
     for fragment, *arguments in (
         ("runs is not set",), ("no folder of a run matches", "runs='nowhere/*'"),
         ("config.yaml is missing", f"runs={tmp_path}"), ("unknown term 'joy'", f"runs={sweep}/*", "reward=joy"),
+        ("one setting or two different ones", f"runs={sweep}/*", "parameter=[seed,seed]"),
         ("nothing above 200 Hz", f"runs={sweep}/*", "high_hz=1000"),
         ("give recordings to compare runs", f"runs={sweep}/*", "emg=synthetic"),
     ):  # fmt: skip
@@ -186,6 +226,6 @@ def test_bad_input(sweep: Path, tmp_path: Path, refuses: Callable[..., str]) -> 
 def test_the_gap_of_so_many_clips_is_a_part_of_the_reward_of_trained_clips() -> None:
     row = {sweeps.TRAIN_CLIPS: 100.0, "runs": 3, sweeps.TRAINED: 2.0, sweeps.GAP: 0.1, f"{sweeps.GAP}_low": 0.06,
            f"{sweeps.GAP}_high": 0.14, sweeps.STEPS: 1e6}  # fmt: skip
-    found = sweeps.facts(Study("sweep", {"parameter": sweeps.TRAIN_CLIPS, "trends": [], "levels": [row]}, ()))
+    found = sweeps.facts(Study("sweep", {"parameters": [sweeps.TRAIN_CLIPS], "trends": [], "levels": [row]}, ()))
     assert found["train_clips/gap_100"].numbers == pytest.approx((0.05, 0.03, 0.07))
     assert found["train_clips/steps"].value == 1e6

@@ -26,6 +26,12 @@ CONFIG, RECORD, METRICS, TABLE, ROLLOUTS = "config.yaml", "run.json", "metrics.j
 IGNORED_SETTINGS = ("out", "run.", "clips", "physics.threads", "physics.engine")
 """Settings that may differ between runs of one sweep without being what is swept."""
 
+MOST_SWEPT = 2
+"""Settings of a grid."""
+
+Point = tuple[float, ...]
+"""Values of what is swept, one a setting."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -117,29 +123,38 @@ def differing(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def swept(runs: Sequence[Run], parameter: str | None) -> tuple[str, list[float]]:
-    """The setting that is swept and its value in each run.
+def swept(runs: Sequence[Run], parameter: str | Sequence[str] | None) -> tuple[tuple[str, ...], list[Point]]:
+    """The settings that are swept and their values in each run.
 
     Args:
         runs: the runs.
-        parameter: dotted key, or ``n_train`` for the number of training clips; None: the one number that differs.
+        parameter: dotted key, or ``n_train`` for the number of training clips; two keys of a grid; None: the one
+            number that differs.
     """
-    if parameter is None:
+    if not parameter:
         numbers = [key for key in differing(runs) if all(_is_number(run.settings.get(key, 0.0)) for run in runs)]
         if len(numbers) != 1:
             what = f"several settings differ: {shorten(numbers)}" if numbers else "no number differs between the runs"
-            raise ConfigError(f"parameter is not set, and {what}; choose one with parameter=KEY")
-        parameter = numbers[0]
-    if parameter == "n_train":
-        return parameter, [float(len(run.train)) for run in runs]
+            raise ConfigError(f"parameter is not set, and {what}; choose one with parameter=KEY, two with [KEY,KEY]")
+        parameter = numbers
+    names = (parameter,) if isinstance(parameter, str) else tuple(map(str, parameter))
+    if len(names) > MOST_SWEPT or len(set(names)) < len(names):
+        raise ConfigError(f"parameter: expected one setting or two different ones, got {shorten(names)}")
+    return names, list(zip(*(_values(runs, name) for name in names), strict=True))
+
+
+def _values(runs: Sequence[Run], name: str) -> list[float]:
+    """One setting of every run."""
+    if name == "n_train":
+        return [float(len(run.train)) for run in runs]
     known = sorted({key for run in runs for key in run.settings})
-    if parameter not in known:
-        raise ConfigError(f"parameter: {unknown('setting', parameter, known)}")
+    if name not in known:
+        raise ConfigError(f"parameter: {unknown('setting', name, known)}")
     # a cost that a run does not have weighs nothing in it
-    values = [run.settings.get(parameter, 0.0) for run in runs]
+    values = [run.settings.get(name, 0.0) for run in runs]
     if not all(_is_number(value) for value in values):
-        raise ConfigError(f"parameter: {parameter} is not a number in all runs: {shorten([str(v) for v in values])}")
-    return parameter, [float(value) for value in values]
+        raise ConfigError(f"parameter: {name} is not a number in all runs: {shorten([str(v) for v in values])}")
+    return [float(value) for value in values]
 
 
 def _is_number(value: Any) -> bool:
@@ -169,19 +184,19 @@ def steps_to(progress: Mapping[str, np.ndarray], metric: str, fraction: float) -
 
 @dataclass(frozen=True)
 class Level:
-    """All runs at one value of the swept setting."""
+    """All runs at one point of the sweep."""
 
-    value: float
+    value: Point
     n: int
     outcomes: Mapping[str, Estimate]
     """Mean of each outcome over runs, with Student's t interval; none for a single run."""
 
 
-def over_seeds(values: Sequence[float], outcomes: Mapping[str, Sequence[float]]) -> list[Level]:
-    """Mean and interval of each outcome over the runs that share a value, values ascending."""
+def over_seeds(values: Sequence[Point], outcomes: Mapping[str, Sequence[float]]) -> list[Level]:
+    """Mean and interval of each outcome over the runs at one point, points ascending."""
     levels = []
     for value in sorted(set(values)):
-        members = np.array(values) == value
+        members = np.array([own == value for own in values])
         means = {name: student_mean(np.array(numbers)[members], "1") for name, numbers in outcomes.items()}
         levels.append(Level(value, int(members.sum()), means))
     return levels
@@ -189,20 +204,21 @@ def over_seeds(values: Sequence[float], outcomes: Mapping[str, Sequence[float]])
 
 @dataclass(frozen=True)
 class Knee:
-    """Where more of a cost stops paying."""
+    """The point of a sweep that is best by two outcomes."""
 
-    value: float
+    value: Point
     agreement: float
     """Fraction of resamples of seeds that put it there."""
 
 
 def knee(
-    values: Sequence[float], gain: Sequence[float], price: Sequence[float], resamples: int = 1000, seed: int = 0
+    values: Sequence[Point], gain: Sequence[float], price: Sequence[float], resamples: int = 1000, seed: int = 0
 ) -> Knee | None:
-    """The value with the largest gain over price, both scaled from 0 to 1 over the sweep; None for fewer than three.
+    """The point with the largest gain over price, both scaled from 0 to 1 over the sweep; None for fewer than three.
 
-    Gain is what shall stay (reward), price what shall go (high-frequency power). On the frontier from all of both to
-    none of both this is the point farthest from the straight line between its ends (Satopaa et al. 2011).
+    Gain is what shall be large (reward), price what shall be small (high-frequency power). Along one setting, on the
+    frontier from all of both to none of both, this is the point farthest from the straight line between its ends
+    (Satopaa et al. 2011).
     """
     levels = sorted(set(values))
     if len(levels) < 3:

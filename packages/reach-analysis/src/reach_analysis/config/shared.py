@@ -61,9 +61,9 @@ class RunSettings:
 
     runs: Any = None
     """Run folders of track-mjx, or a pattern, as 'sweep/*'."""
-    parameter: str | None = None
-    """Setting that is swept, by its dotted key, or n_train (number of training clips); empty: the one number that
-    differs between the runs."""
+    parameter: Any = None
+    """Setting that is swept, by its dotted key, or n_train (number of training clips); a list of two is a grid; empty:
+    the one number that differs between the runs."""
 
 
 @dataclass

@@ -5,20 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from glob import glob
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from reach_analysis._common.errors import ConfigError, DataError, unknown
-from reach_analysis._common.figures import CYCLE, GREY, drawing, label, log_scale, panels
+from reach_analysis._common.figures import label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import actuator_for, compare, simulated
-from reach_analysis.behaviour.run_sweeps import Knee, Level, Run, differing, knee, over_seeds, read_run, steps_to, swept
+from reach_analysis.behaviour.run_sweeps import (
+    Knee,
+    Level,
+    Point,
+    Run,
+    differing,
+    knee,
+    over_seeds,
+    read_run,
+    steps_to,
+    swept,
+)
 from reach_analysis.behaviour.spectra import band_power, long_enough
+from reach_analysis.behaviour.tracking_errors import has_reference, joint_deviation
 from reach_analysis.config import SweepConfig
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
+from reach_analysis.figures.sweeps import generalisation, sweep_curves, sweep_maps
 from reach_analysis.statistics.estimates import rank_correlation
 from reach_analysis.studies.recordings import actuators_of, load_emg, recordings_of, require_recorded
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
@@ -39,6 +52,10 @@ CONTROL_COST, TRAIN_CLIPS = "task.costs.control.weight", "run.train_clips"
 
 REWARD, POWER, STEPS, REACHED_END = "reward", "high_frequency_power", "steps_to_fraction", "reached_end"
 TRAINED, HELD_OUT, GAP = f"{REWARD}_train", f"{REWARD}_held_out", "generalisation_gap"
+JOINT_ERROR, EMG_ERROR = "joint_error_deg", "emg_error"
+
+KNEE, BEST = "reward and high-frequency power (the knee)", "joint error and EMG error"
+"""What a point of the sweep is chosen by."""
 
 
 def run(rollouts: Mapping[str, Rollouts] | None, config: SweepConfig, stage: Stage = silent) -> Study:
@@ -47,53 +64,85 @@ def run(rollouts: Mapping[str, Rollouts] | None, config: SweepConfig, stage: Sta
 
 
 def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> Study:
-    """Table of runs, means over seeds, the knee, and the figure of all outcomes together."""
-    parameter, values = swept(runs, config.parameter)
+    """Table of runs, means over seeds, the points that are best by two outcomes, and a figure of all outcomes."""
+    swept_names, values = swept(runs, config.parameter)
     outcomes = [_outcomes(run, config) for run in each(stage, "runs", runs)]
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome))
     columns = {name: [outcome.get(name, float("nan")) for outcome in outcomes] for name in names}
     levels = over_seeds(values, columns)
-    result, notes = _knee(values, columns, config)
+    chosen, notes = _choices(swept_names, values, columns, config)
     notes += [note for run in runs if run.rollouts and (note := read_rollouts(run.rollouts).unread_seeds)]
-    others = [key for key in differing(runs) if key != parameter]
+    others = [key for key in differing(runs) if key not in swept_names]
     if others:
-        notes.append(f"Other settings differ too, and are confounded with {parameter}: {', '.join(others[:6])}.")
+        notes.append(f"Other settings differ too, and are confounded with {' and '.join(swept_names)}: "
+                     f"{', '.join(others[:6])}.")  # fmt: skip
     run_rows = [
-        {"run": run.folder.name, parameter: value, "seed": run.settings.get("seed"), "n_train": len(run.train)}
-        | {key: run.settings.get(key) for key in others} | outcome
+        {"run": run.folder.name, **dict(zip(swept_names, value, strict=True)), "seed": run.settings.get("seed"),
+         "n_train": len(run.train)} | {key: run.settings.get(key) for key in others} | outcome
         for run, value, outcome in zip(runs, values, outcomes, strict=True)
     ]  # fmt: skip
-    level_rows = [_level_row(level, parameter) for level in levels]
-    seeds = sorted({level.n for level in levels})
-    caption = (
-        f"Outcomes against {parameter}: points are runs, lines means over seeds (n = "
-        f"{'-'.join(map(str, [seeds[0], seeds[-1]][: len(seeds)]))} a value), bars 95 % intervals (Student's t). "
-        f"High-frequency power: {config.band}, of the actions."
-    )
-    if result:
-        caption += f" Dashed: the knee, {result.value:g} ({100 * result.agreement:.0f} % of resampled seeds)."
-    shown = [name for name in names if name not in (STEPS, TRAINED, HELD_OUT) and np.isfinite(columns[name]).any()]
-    figures = [StudyFigure("sweep", sweep_curves(values, columns, levels, shown, (parameter, result)), caption)]
-    if GAP in columns:
+    level_rows = [_level_row(level, swept_names) for level in levels]
+    shown = {name: column for name, column in columns.items()
+             if name not in (STEPS, TRAINED, HELD_OUT) and np.isfinite(column).any()}  # fmt: skip
+    figures = [_outcome_figure(swept_names, values, shown, levels, chosen, config.band)]
+    if GAP in columns and len(swept_names) == 1:
         caption = (
-            f"Reward a step of trained and held-out clips against {parameter}: points are runs (n = {len(runs)}), "
+            f"Reward a step of trained and held-out clips against {swept_names[0]}: points are runs (n = {len(runs)}), "
             "lines means over them, red the gap between the means."
         )
-        figures.append(StudyFigure("generalisation", generalisation(values, columns, parameter), caption))
+        drawn = generalisation(swept_names[0], [value for (value,) in values], columns[TRAINED], columns[HELD_OUT])
+        figures.append(StudyFigure("generalisation", drawn, caption))
     return Study(
         name="sweep",
         results={
-            "parameter": parameter,
+            "parameters": list(swept_names),
             "runs": run_rows,
             "levels": level_rows,
-            "knee": result,
-            "trends": _trends(values, columns),
+            "choices": [
+                {"by": by, **dict(zip(swept_names, found.value, strict=True)), "agreement": found.agreement}
+                for by, found in chosen.items()
+            ],
+            "trends": _trends(swept_names, values, columns),
         },
         inputs=tuple(run.rollouts for run in runs if run.rollouts is not None),
         tables={"sweep_runs": run_rows, "sweep_levels": level_rows},
         figures=tuple(figures),
         notes=tuple(notes),
     )
+
+
+def _outcome_figure(
+    names: Sequence[str],
+    values: Sequence[Point],
+    shown: Mapping[str, Sequence[float]],
+    levels: Sequence[Level],
+    chosen: Mapping[str, Knee],
+    band: str,
+) -> StudyFigure:
+    """Outcomes against the one setting, or on the grid of two, with what was chosen."""
+    marked = {by: found.value for by, found in chosen.items()}
+    seeds = sorted({level.n for level in levels})
+    n = f"n = {'-'.join(map(str, [seeds[0], seeds[-1]][: len(seeds)]))}"
+    if len(names) == 1:
+        drawn = sweep_curves(names[0], values, shown, levels, marked.get(KNEE))
+        caption = (
+            f"Outcomes against {names[0]}: points are runs, lines means over seeds ({n} a value), bars 95 % intervals "
+            f"(Student's t). High-frequency power: {band}, of the actions."
+        )
+    else:
+        drawn = sweep_maps(names, shown, levels, marked)
+        caption = (
+            f"Means over seeds ({n} a point) on the grid of {names[0]} (across) and {names[1]} (up); intervals are in "
+            f"the table. High-frequency power: {band}, of the actions."
+        )
+    marks = ("Dashed",) if len(names) == 1 else ("Orange ring", "White square")
+    for mark, (by, found) in zip(marks, chosen.items(), strict=False):
+        caption += f" {mark}: best by {by}, {_text(found.value)} ({100 * found.agreement:.0f} % of resampled seeds)."
+    return StudyFigure("sweep", drawn, caption)
+
+
+def _text(point: Point) -> str:
+    return " and ".join(f"{value:g}" for value in point)
 
 
 def find_runs(setting: Any) -> list[Run]:
@@ -129,6 +178,8 @@ def _outcomes(run: Run, config: SweepConfig) -> dict[str, float]:
         result[POWER] = float(band_power(series.take(keep), config.low_hz, config.high_hz).power.mean())
     if config.emg:
         result |= _emg_errors(rollouts, config)
+    if has_reference(rollouts) and "deg" in (joints := joint_deviation(rollouts)).units:
+        result[JOINT_ERROR] = float(np.mean(np.concatenate(joints.in_unit("deg").distance.values)))
     return result
 
 
@@ -161,129 +212,100 @@ def _emg_errors(rollouts: Rollouts, config: SweepConfig) -> dict[str, float]:
     actuators = [actuator_for(muscle, rollouts.names["actuator"], chosen) for muscle in emg.envelope.channels]
     simulation = simulated(rollouts, "act", actuators, emg.envelope.rate_hz)
     fits, _ = compare("run", "act", simulation, emg.envelope, replace(settings, resamples=100))
-    return {f"emg_error_{fit.muscle}": fit.mae.value for fit in fits}
+    errors = {f"{EMG_ERROR}_{fit.muscle}": fit.mae.value for fit in fits}
+    return errors | {EMG_ERROR: float(np.mean(list(errors.values())))}
 
 
-def _knee(values: list[float], columns: dict[str, list[float]], config: SweepConfig) -> tuple[Knee | None, list[str]]:
-    if REWARD not in columns or POWER not in columns:
-        return None, ["Without rollouts there is no high-frequency power, and no knee."]
-    try:
-        result = knee(values, columns[REWARD], columns[POWER], seed=config.seed)
-    except DataError as error:
-        return None, [f"No knee: {error}."]
-    if result is None:
-        return None, ["A knee needs at least three values of what is swept."]
-    if result.value in (min(values), max(values)):
-        return result, ["The knee is at the end of the sweep: the true one may be outside."]
-    return result, []
-
-
-def _trends(values: list[float], columns: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """Rank correlation of every outcome with what is swept, over runs, with its interval over runs."""
-    rows = []
-    for name, outcome in columns.items():
-        known = np.isfinite(outcome)
-        swept_values, result = np.array(values)[known], np.array(outcome)[known]
-        if len(result) < FEWEST_RUNS or np.ptp(result) == 0 or np.ptp(swept_values) == 0:
+def _choices(
+    names: Sequence[str], values: Sequence[Point], columns: Mapping[str, Sequence[float]], config: SweepConfig
+) -> tuple[dict[str, Knee], list[str]]:
+    """The knee, and with EMG the point that is best by joint error and EMG error together (paper A, section 2.6)."""
+    pairs = {KNEE: (columns.get(REWARD), columns.get(POWER))}
+    if JOINT_ERROR in columns and EMG_ERROR in columns:
+        pairs[BEST] = ([-error for error in columns[JOINT_ERROR]], columns[EMG_ERROR])
+    chosen: dict[str, Knee] = {}
+    notes = []
+    for by, (gain, price) in pairs.items():
+        if gain is None or price is None:
+            notes.append("Without rollouts there is no high-frequency power, and no knee.")
             continue
-        trend = rank_correlation(swept_values, result)
-        rows.append({"outcome": name, **trend.row("spearman", ""), "runs": trend.n})
+        try:
+            found = knee(values, gain, price, seed=config.seed)
+        except DataError as error:
+            notes.append(f"No choice by {by}: {error}.")
+            continue
+        if found is None:
+            notes.append(f"A choice by {by} needs at least three values of what is swept.")
+            continue
+        chosen[by] = found
+        for name, best, own in zip(names, found.value, zip(*values, strict=True), strict=True):
+            if best in (min(own), max(own)) and min(own) < max(own):
+                notes.append(f"The best {name} by {by} is at the end of the sweep: the true one may be outside.")
+    return chosen, notes
+
+
+def _trends(
+    names: Sequence[str], values: Sequence[Point], columns: Mapping[str, Sequence[float]]
+) -> list[dict[str, Any]]:
+    """Rank correlation of every outcome with each setting that is swept, over runs, with its interval over runs."""
+    rows = []
+    for (name, swept_values), (outcome, column) in product(
+        zip(names, np.array(values).T, strict=True), columns.items()
+    ):
+        known = np.isfinite(column)
+        setting, result = swept_values[known], np.array(column)[known]
+        if len(result) >= FEWEST_RUNS and np.ptp(result) > 0 and np.ptp(setting) > 0:
+            trend = rank_correlation(setting, result)
+            rows.append({"parameter": name, "outcome": outcome, **trend.row("spearman", ""), "runs": trend.n})
     return rows
 
 
-def _level_row(level: Level, parameter: str) -> dict[str, Any]:
-    row: dict[str, Any] = {parameter: level.value, "runs": level.n}
+def _level_row(level: Level, names: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {**dict(zip(names, level.value, strict=True)), "runs": level.n}
     for name, outcome in level.outcomes.items():
         row |= outcome.row(name)
     return row
 
 
-def sweep_curves(
-    values: Sequence[float],
-    columns: Mapping[str, Sequence[float]],
-    levels: Sequence[Level],
-    shown: Sequence[str],
-    parameter: tuple[str, Knee | None],
-) -> Figure:
-    """Runs as points, means over seeds as lines with their intervals.
-
-    Args:
-        values: of what was swept, one a run.
-        columns: outcomes, one value a run.
-        levels: means over the runs that share a value.
-        shown: outcomes that are drawn.
-        parameter: name of what was swept, and the knee.
-    """
-    with drawing():
-        figure, axes = panels(2.9 * max(1, len(shown)), 2.9, columns=max(1, len(shown)))
-        name, knee = parameter
-        # equal steps: values such as 0, .1, .15, .4 would crowd on a scale
-        place = {level.value: index for index, level in enumerate(levels)}
-        for number, (axis, outcome) in enumerate(zip(axes[0], shown, strict=False)):
-            colour = CYCLE[number % len(CYCLE)]
-            axis.plot([place[value] for value in values], columns[outcome], ".", color=colour, alpha=0.4, markersize=4)
-            means = [level.outcomes[outcome] for level in levels]
-            reach = np.nan_to_num([mean.high - mean.value for mean in means])
-            axis.errorbar(range(len(levels)), [mean.value for mean in means], reach, fmt="o-", color=colour, capsize=3)
-            if knee is not None:
-                axis.axvline(place[knee.value], color=GREY, ls="--", lw=1)
-            axis.set_xticks(range(len(levels)), [f"{level.value:g}" for level in levels])
-            axis.set_xlabel(label(name, 30))
-            axis.set_title(outcome.replace("_", " "))
-            axis.set_ylim(bottom=min(0.0, float(np.nanmin(columns[outcome]))))
-        return figure
-
-
-def generalisation(values: Sequence[float], columns: Mapping[str, Sequence[float]], parameter: str) -> Figure:
-    """Reward of trained and of held-out clips, and the gap between them (paper B, Fig. 4b)."""
-    levels, swept_values = np.unique(values), np.asarray(values)
-    with drawing():
-        figure, axes = panels(4.2, 3.2)
-        axis, means = axes[0][0], {}
-        for name, colour, text in ((TRAINED, CYCLE[0], "train"), (HELD_OUT, CYCLE[1], "held-out")):
-            rewards = np.asarray(columns[name])
-            means[name] = [np.nanmean(rewards[swept_values == level]) for level in levels]
-            axis.plot(values, rewards, ".", color=colour, alpha=0.4, markersize=4)
-            axis.plot(levels, means[name], "o-", color=colour, label=text)
-        axis.vlines(levels, means[HELD_OUT], means[TRAINED], color="tab:red", lw=1)
-        if levels[0] > 0 and levels[-1] > 10 * levels[0]:
-            log_scale(axis)
-        axis.set(xlabel=label(parameter, 30), ylabel="reward a step")
-        axis.legend(frameon=False)
-        return figure
-
-
 def facts(study: Study) -> dict[str, Fact]:
     """Trends of the outcomes, the steps that the first level took, and the gap at 100 clips over the trained reward."""
-    parameter, levels = study.results["parameter"], study.results["levels"]
-    kind = {CONTROL_COST: "control_cost", TRAIN_CLIPS: "train_clips"}.get(parameter, "other")
-    trends = {f"{kind}/trend/{row['outcome']}": fact(row, "spearman", "", "runs") for row in study.results["trends"]}
+    parameters, levels = study.results["parameters"], study.results["levels"]
+    trends = {f"{_kind(row['parameter'])}/trend/{row['outcome']}": fact(row, "spearman", "", "runs")
+              for row in study.results["trends"]}  # fmt: skip
     gaps = {}
-    for row in levels if kind == "train_clips" else ():
+    for row in levels if parameters == [TRAIN_CLIPS] else ():
         gap, whole = fact(row, GAP, of="runs"), row[TRAINED]
         shares = {end: getattr(gap, end) / whole for end in ("value", "low", "high")}
-        gaps[f"{kind}/gap_{row[parameter]:g}"] = replace(gap, **shares)
-    return trends | gaps | {f"{kind}/steps": fact(levels[0], STEPS, of="runs")}
+        gaps[f"{_kind(TRAIN_CLIPS)}/gap_{row[TRAIN_CLIPS]:g}"] = replace(gap, **shares)
+    return trends | gaps | {f"{_kind(parameters[0])}/steps": fact(levels[0], STEPS, of="runs")}
+
+
+def _kind(parameter: str) -> str:
+    return {CONTROL_COST: "control_cost", TRAIN_CLIPS: "train_clips"}.get(parameter, "other")
 
 
 def section(study: Study) -> Section:
-    """Means over seeds, and how power changes with the swept setting."""
-    parameter, levels = study.results["parameter"], study.results["levels"]
-    rows = [row | {"swept": float(row[parameter])} for row in levels]
+    """Means over seeds, and how power changes with the swept settings."""
+    parameters, levels = study.results["parameters"], study.results["levels"]
     columns = (
-        Column("value", "swept"), Column("runs", "runs"), interval_column("reward [95 %]", REWARD),
-        interval_column("held-out reward [95 %]", HELD_OUT), interval_column("train - held-out [95 %]", GAP),
+        *(Column(label(name, 30), name) for name in parameters), Column("runs", "runs"),
+        interval_column("reward [95 %]", REWARD), interval_column("held-out reward [95 %]", HELD_OUT),
+        interval_column("train - held-out [95 %]", GAP), interval_column("joint error, deg [95 %]", JOINT_ERROR),
         Column("reached the end, %", REACHED_END, scale=100.0),
         interval_column("high-frequency power [95 %]", POWER),
-        interval_column("EMG error, biceps [95 %]", "emg_error_biceps"),
-        interval_column("EMG error, triceps [95 %]", "emg_error_triceps"),
+        interval_column("EMG error, biceps [95 %]", f"{EMG_ERROR}_biceps"),
+        interval_column("EMG error, triceps [95 %]", f"{EMG_ERROR}_triceps"),
         interval_column("steps to 95 % [95 %]", STEPS),
     )  # fmt: skip
-    what, knee_found = "the control cost" if parameter == CONTROL_COST else parameter, study.results["knee"]
     findings = [
-        f"Over {row['runs']} runs, high-frequency power and {what} have a rank correlation of "
-        f"{fact(row, 'spearman', '').text()}" + (f"; the knee is at {number(knee_found.value)}." if knee_found else ".")
+        f"Over {row['runs']} runs, high-frequency power and "
+        f"{'the control cost' if row['parameter'] == CONTROL_COST else row['parameter']} have a rank correlation of "
+        f"{fact(row, 'spearman', '').text()}."
         for row in study.results["trends"]
         if row["outcome"] == POWER
     ]
-    return Section((table("Means over seeds", columns, rows),), tuple(findings))
+    findings += [
+        f"Best by {row['by']}: " + ", ".join(f"{name} = {number(row[name])}" for name in parameters) + "."
+        for row in study.results["choices"]
+    ]
+    return Section((table("Means over seeds", columns, levels),), tuple(findings))
