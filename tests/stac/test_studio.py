@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import h5py
@@ -115,11 +116,19 @@ def test_one_frame_and_some_frames_agree_with_the_whole(ready: Session) -> None:
 
 def test_a_fit_is_cancelled_and_a_mistake_is_told(ready: Session) -> None:
     results: list = []
-    worker = Worker()
-    assert worker.run(lambda stage: fit_all(ready, stage), progress=lambda *_: worker.cancel(), done=results.append)
-    assert worker._thread is not None
-    worker._thread.join(60)
-    assert isinstance(results[0], Cancelled)
+    worker, ended = Worker(), threading.Event()
+
+    def begin() -> bool:
+        """Begin a fit that is cancelled at its first step."""
+        then = ended.set if results else begin
+        return worker.run(
+            lambda stage: fit_all(ready, stage), progress=lambda *_: worker.cancel(), done=results.append, then=then
+        )
+
+    assert begin()
+    assert not begin(), "one is running"
+    assert ended.wait(60)
+    assert [type(result) for result in results] == [Cancelled] * 2, "another fit begins as soon as one has ended"
     with pytest.raises(ConfigError, match="did you mean 'tibia'"):
         ready.paired("Hip", "tibias")
     with pytest.raises(InputError, match="at least 3"):

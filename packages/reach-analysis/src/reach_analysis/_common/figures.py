@@ -80,6 +80,8 @@ def drawing() -> Iterator[None]:
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         # names may be in scripts that the font lacks; they show as boxes
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        # comes after one second of wall time, so on a busy machine only
+        warnings.filterwarnings("ignore", message="Creating legend with loc", category=UserWarning)
         yield
 
 

@@ -194,7 +194,12 @@ class Studio:
         }
         if not session.pairs:
             self.message = "pair keypoints first"
-        elif self.worker.run(tasks[what], progress=self._progress, done=lambda result: self._done(session, result)):
+        elif self.worker.run(
+            tasks[what],
+            progress=self._progress,
+            done=lambda result: self._done(session, result),
+            then=lambda: (self.refresh(), self.moved()),
+        ):
             self.stage, self.part, self.message = "fit", 0.0, ""
         self.changed()
 
@@ -218,8 +223,6 @@ class Studio:
             else:
                 self.failed = not isinstance(result, Cancelled)
                 self.message = str(result) if self.failed else "cancelled"
-        self.refresh()
-        self.moved()
 
     def take_offsets(self) -> None:
         """Begin from the offsets, and the frame of the recording, that the last fit found."""

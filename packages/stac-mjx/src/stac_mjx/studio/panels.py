@@ -278,7 +278,7 @@ class Panels:
 
     def _update_fit(self) -> None:
         studio, solved = self._studio, self._studio.solved
-        busy = studio.worker.busy and studio.stage != ""
+        busy = studio.worker.busy
         self._bar.visible = self._cancel.visible = busy
         self._bar.value = 100 * studio.part
         for control in (self._choice, self._plot, self._worst):

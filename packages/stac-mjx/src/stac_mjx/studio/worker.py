@@ -172,13 +172,9 @@ class Worker:
     """Runs one fit at a time in a thread."""
 
     def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
-        self._cancel = threading.Event()
-
-    @property
-    def busy(self) -> bool:
+        self.busy = False
         """Whether a fit is running."""
-        return self._thread is not None and self._thread.is_alive()
+        self._cancel = threading.Event()
 
     def cancel(self) -> None:
         """Stop the fit that is running, at its next step."""
@@ -190,11 +186,12 @@ class Worker:
         *,
         progress: Callable[[str, float], None],
         done: Callable[[Solved | UserError | Cancelled], None],
+        then: Callable[[], object] = lambda: None,
     ) -> bool:
         """Begin a fit; False where one is running.
 
         `progress` is called with the name of a stage and the part of it that is finished, `done` with the result, or
-        with why there is none.
+        with why there is none, and `then` when another fit may begin.
         """
         if self.busy:
             return False
@@ -215,11 +212,15 @@ class Worker:
 
         def work() -> None:
             try:
-                result: Solved | UserError | Cancelled = task(stage)
-            except (UserError, Cancelled) as error:
-                result = error
-            done(result)
+                try:
+                    result: Solved | UserError | Cancelled = task(stage)
+                except (UserError, Cancelled) as error:
+                    result = error
+                done(result)
+            finally:
+                self.busy = False
+            then()
 
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
+        self.busy = True
+        threading.Thread(target=work, daemon=True).start()
         return True
