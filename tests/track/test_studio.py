@@ -12,12 +12,14 @@ import pytest
 from track import small_setups
 from track_mjx._common.errors import ConfigError
 from track_mjx._common.render import web
+from track_mjx._common.render.page import scales
 from track_mjx.cli import main
 from track_mjx.config import StudioConfig
 from track_mjx.learning.setup import Setup
 from track_mjx.render.footage import Footage, with_keypoints
 from track_mjx.render.replay import RolloutView
 from track_mjx.render.scene import TIGHT
+from track_mjx.studio.curves import of_run
 from track_mjx.studio.page import NEWEST, RolloutPage
 
 ARM = """
@@ -111,7 +113,7 @@ def test_the_newest_policy_of_a_run_is_rolled_out_and_shown(arm_setup: Setup) ->
         page._roll_out()
         page._look()
         assert page._sources() == [str(run.path / NEWEST)]
-        assert page.takes[0].clip in arm_setup.clips.clip_name
+        assert next(iter(page.takes)) in arm_setup.clips.clip_name
         assert page._slider.max == page.n_frames - 1 > 1
         page._look()
         assert len(page.views) == 1
@@ -124,3 +126,16 @@ def test_rollouts_are_exported_as_pages(rollouts: Path, tmp_path: Path) -> None:
     pages = sorted(path.name for path in tmp_path.glob("*.html"))
     assert pages == ["clip_0.html", "clip_1.html"]
     assert (tmp_path / pages[0]).stat().st_size < 2e6
+
+
+def test_curves_of_a_run_are_drawn_where_some_lines_have_no_evaluation() -> None:
+    """Lines without an evaluation have no value of it; 0 is a value."""
+    lines = [{"steps": 1e6 * n, "reward": 0.1 * n} for n in range(4)]
+    lines[2] |= {"eval/test/reward": 0.5}
+    (curves,) = of_run(lines)
+    np.testing.assert_array_equal(curves.values["reward"], [0.1 * n for n in range(4)])
+    np.testing.assert_array_equal(curves.values["eval/test/reward"], [np.nan, np.nan, 0.5, np.nan])
+    low, high = scales(list(curves.values.values()))["y"]["range"]
+    assert -0.1 < low < 0.0
+    assert 0.5 < high < 0.6
+    assert scales([np.full(3, np.nan)])["y"]["range"] == (-0.05, 1.05)

@@ -11,7 +11,7 @@ import viser
 import viser.uplot
 
 from stac_mjx._common.figures import BLUE, CYCLE, GREY, RED
-from stac_mjx._common.render.page import GO_TO, cursor, script, small
+from stac_mjx._common.render.page import GO_TO, cursor, scales, script, small
 from stac_mjx.config import AXES, UNITS
 from stac_mjx.studio import plots
 from stac_mjx.studio.app import Studio
@@ -170,7 +170,7 @@ class Panels:
         self._when(self._choice, self._draw)
         self._plot = gui.add_uplot(
             (np.zeros(2), np.zeros(2)), ({"label": "frame"}, {"label": plots.MEAN}), height=190, visible=False,
-            cursor={"drag": {"x": False, "y": False}}, scales={"x": {"time": False}},
+            cursor={"drag": {"x": False, "y": False}}, scales=scales(()),
         )  # fmt: skip
         self._worst = gui.add_button_group("Worst frames", ("-",), visible=False)
         self._worst.on_click(lambda _: studio.go_to(str(self._worst.value)))
@@ -309,6 +309,7 @@ class Panels:
             ]
             self._plot.title = shown.title
             self._plot.series = tuple(style)
+            self._plot.scales = scales(shown.values)
             self._plot.data = (shown.frames, *shown.values)
 
     def _table_text(self) -> str:

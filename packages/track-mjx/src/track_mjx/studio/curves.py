@@ -23,6 +23,8 @@ class Curves:
     """Curves over a common axis."""
 
     title: str
+    axis: str
+    """What `x` is."""
     x: Float[np.ndarray, " point"]
     values: Mapping[str, Float[np.ndarray, " point"]]
     """By name."""
@@ -61,7 +63,7 @@ def of_rollout(path: str | Path, take: Footage, seed: int | None) -> list[Curves
         if table is not None and np.isfinite(table).any():
             table = table.reshape(len(table), -1)
             named = {label: table[:, k] for k, label in enumerate(labels[: table.shape[1]])}
-            out.append(Curves(title, np.arange(len(table), dtype=float), named))
+            out.append(Curves(title, "step", np.arange(len(table), dtype=float), named))
     return out
 
 
@@ -73,7 +75,7 @@ def of_run(lines: Sequence[Mapping[str, Any]]) -> list[Curves]:
     x = np.array([float(line["steps"]) / 1e6 for line in lines])
     out = []
     for title, chosen in panels.items():
-        table = {name: np.array([float(line.get(name) or np.nan) for line in lines]) for name in chosen}
+        table = {name: np.array([line.get(name, np.nan) for line in lines], float) for name in chosen}
         if table and len(x) > 1:
-            out.append(Curves(title, x, table))
+            out.append(Curves(title, "million steps", x, table))
     return out

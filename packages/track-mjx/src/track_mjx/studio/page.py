@@ -16,7 +16,7 @@ from track_mjx._common.errors import ConfigError, UserError
 from track_mjx._common.figures import CYCLE
 from track_mjx._common.mjcf import compile_enclosed
 from track_mjx._common.render import web
-from track_mjx._common.render.page import GO_TO, announce, cursor, listen, script, small, strip
+from track_mjx._common.render.page import GO_TO, announce, cursor, listen, scales, script, small, strip
 from track_mjx.api import load
 from track_mjx.config import StudioConfig
 from track_mjx.render.footage import Footage, read_footage, with_keypoints
@@ -44,7 +44,8 @@ class RolloutPage:
         self.server, self._config = server, config
         self.frame, self.playing, self.speed, self.stopped = 0, False, 1.0, threading.Event()
         self.views: list[RolloutView] = []
-        self.takes: list[Footage] = []
+        self.takes: dict[str, Footage] = {}
+        """By what they are called, in the order of the views."""
         self._curves: dict[str, Curves] = {}
         self._run = RunFolder.open(config.run) if config.run else None
         self._read, self._rolling = 0.0, threading.Lock()
@@ -66,7 +67,7 @@ class RolloutPage:
     def _load(self) -> None:
         """Read rollouts and curves, as they are now."""
         self._read = time.time()
-        self._curves, self.takes = {}, []
+        self._curves, self.takes = {}, {}
         views, self.views = self.views, []
         for view in views:
             view.remove()
@@ -86,7 +87,7 @@ class RolloutPage:
             self.views.append(
                 RolloutView(self.server, f"/{place}", model, shown, ghost=self._config.ghost, place=place)
             )
-            self.takes.append(take)
+            self.takes[label] = take
             self._curves |= {f"{label}: {one.title}": one for one in of_rollout(source, take, self._config.seed)}
 
     def _with_keypoints(self, take: Footage, unit_m: float) -> Footage:
@@ -102,7 +103,7 @@ class RolloutPage:
     @property
     def n_frames(self) -> int:
         """States of the longest rollout."""
-        return max([len(take.time) for take in self.takes], default=1)
+        return max([len(take.time) for take in self.takes.values()], default=1)
 
     def go(self, frame: int) -> None:
         """Show a state of all rollouts."""
@@ -113,10 +114,10 @@ class RolloutPage:
             self._slider.value = self.frame
             self._cursor.content = cursor(self.frame, self.n_frames)
         lines = []
-        for take in self.takes:
+        for label, take in self.takes.items():
             state = min(self.frame, len(take.time) - 1)
             ended = f", ended: {take.ending}" if take.ending and state == len(take.time) - 1 else ""
-            lines.append(f"<b>{take.clip}</b> {take.time[state]:.3f} s{ended}")
+            lines.append(f"<b>{escape(label)}</b> {take.time[state]:.3f} s{ended}")
         self._status.content = small("<br>".join(lines) or "no rollout yet")
 
     def run(self) -> None:
@@ -125,7 +126,7 @@ class RolloutPage:
         while not self.stopped.wait(max(0.0, due - time.monotonic())):
             due = time.monotonic() + PICTURE_S
             if self.playing and self.takes:
-                dt_s = float(max(self.takes, key=lambda take: len(take.time)).time[1])
+                dt_s = float(max(self.takes.values(), key=lambda take: len(take.time)).time[1])
                 step = max(1, round(PICTURE_S * self.speed / dt_s))
                 self.go((self.frame + step) % self.n_frames)
                 due += max(0.0, step * dt_s / self.speed - PICTURE_S)
@@ -194,7 +195,7 @@ class RolloutPage:
             ({"label": "step"}, {"label": "-"}),
             height=260,
             cursor={"drag": {"x": False, "y": False}},
-            scales={"x": {"time": False}},
+            scales=scales(()),
         )
         self._draw()
         for label, key, action in (
@@ -218,10 +219,11 @@ class RolloutPage:
         shown = self._curves.get(str(self._choice.value))
         if shown is not None:
             names: Sequence[str] = list(shown.values)[:MOST_CURVES]
-            style: list[Any] = [{"label": "step"}]
+            style: list[Any] = [{"label": shown.axis}]
             style += [{"label": name, "stroke": CYCLE[k % len(CYCLE)], "width": 1.2} for k, name in enumerate(names)]
             self._plot.title = shown.title
             self._plot.series = tuple(style)
+            self._plot.scales = scales([shown.values[name] for name in names])
             self._plot.data = (shown.x, *(shown.values[name] for name in names))
 
 

@@ -6,8 +6,11 @@ import errno
 import secrets
 import socket
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
+from typing import Any
+
+import numpy as np
 
 from ..errors import OutputError
 from ..figures import BLUE
@@ -133,3 +136,11 @@ def announce(config: PageConfig, address: str, say: Callable[[str], None]) -> No
     say(f"open {address} in a browser; Ctrl-C stops")
     if config.browser:
         webbrowser.open(address)
+
+
+def scales(curves: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Scales of a plot over numbers; uPlot itself would draw nothing where a value is missing."""
+    known = np.concatenate([curve[np.isfinite(curve)] for curve in curves] or [np.empty(0)])
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    room = 0.05 * (high - low) or 0.5
+    return {"x": {"time": False}, "y": {"range": (low - room, high + room)}}
