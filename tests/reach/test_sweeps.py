@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError, InputError
-from reach_analysis.behaviour.run_sweeps import differing, knee, over_seeds, read_run, steps_to, swept
+from reach_analysis.behaviour.run_sweeps import condition_names, differing, knee, over_seeds, read_run, steps_to, swept
 from reach_analysis.cli import main
 from reach_analysis.config import SweepConfig
 from reach_analysis.data.rollouts import read_rollouts
@@ -182,6 +182,23 @@ def test_a_grid_of_two_settings_has_the_point_that_is_best_by_joints_and_emg(tmp
     assert "generalisation.svg" not in [path.name for path in (tmp_path / "out").iterdir()]
 
 
+def test_conditions_of_an_ablation_are_named_by_what_departs_from_most_runs() -> None:
+    names = ("task.rewards.position.weight", "task.rewards.joints.weight", "task.rewards.heading.weight")
+    points = [(1.0, 1.0, 2.0), (0.0, 1.0, 2.0), (1.0, 0.0, 2.0), (1.0, 1.0, 0.0), (0.0, 1.0, 0.0)]
+    assert list(condition_names(names, points).values()) == [
+        "baseline", "position = 0", "joints = 0", "heading = 0", "position = 0, heading = 0",
+    ]  # fmt: skip
+
+
+def test_an_ablation_compares_conditions(sweep: Path, tmp_path: Path) -> None:
+    keys = ["task.costs.control.weight", "seed", "n_train"]
+    assert main(["sweep", f"runs={sweep}/*", f"parameter={keys}".replace("'", ""), "low_hz=50", f"out={tmp_path}"]) == 0
+    found = json.loads((tmp_path / "sweep.json").read_text())["results"]["numbers"]
+    assert found["choices"] == []
+    assert [row["condition"] for row in found["levels"]][:2] == ["baseline", "seed = 1"]
+    assert (tmp_path / "sweep.svg").stat().st_size > 1000
+
+
 def test_trends_are_rank_correlations_over_runs(sweep: Path) -> None:
     """Power falls with the cost by construction; every trend is scipy's coefficient of the same runs."""
     found = study(find_runs(f"{sweep}/*"), SweepConfig(low_hz=50.0)).results
@@ -212,7 +229,7 @@ def test_bad_input(sweep: Path, tmp_path: Path, refuses: Callable[..., str]) -> 
     for fragment, *arguments in (
         ("runs is not set",), ("no folder of a run matches", "runs='nowhere/*'"),
         ("config.yaml is missing", f"runs={tmp_path}"), ("unknown term 'joy'", f"runs={sweep}/*", "reward=joy"),
-        ("one setting or two different ones", f"runs={sweep}/*", "parameter=[seed,seed]"),
+        ("a setting is named twice", f"runs={sweep}/*", "parameter=[seed,seed]"),
         ("nothing above 200 Hz", f"runs={sweep}/*", "high_hz=1000"),
         ("give recordings to compare runs", f"runs={sweep}/*", "emg=synthetic"),
     ):  # fmt: skip

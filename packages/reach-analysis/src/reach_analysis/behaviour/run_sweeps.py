@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,6 @@ CONFIG, RECORD, METRICS, TABLE, ROLLOUTS = "config.yaml", "run.json", "metrics.j
 
 IGNORED_SETTINGS = ("out", "run.", "clips", "physics.threads", "physics.engine")
 """Settings that may differ between runs of one sweep without being what is swept."""
-
-MOST_SWEPT = 2
-"""Settings of a grid."""
 
 Point = tuple[float, ...]
 """Values of what is swept, one a setting."""
@@ -128,18 +126,20 @@ def swept(runs: Sequence[Run], parameter: str | Sequence[str] | None) -> tuple[t
 
     Args:
         runs: the runs.
-        parameter: dotted key, or ``n_train`` for the number of training clips; two keys of a grid; None: the one
-            number that differs.
+        parameter: dotted key, or ``n_train`` for the number of training clips; two keys of a grid; more keys of
+            conditions; None: the one number that differs.
     """
     if not parameter:
         numbers = [key for key in differing(runs) if all(_is_number(run.settings.get(key, 0.0)) for run in runs)]
         if len(numbers) != 1:
             what = f"several settings differ: {shorten(numbers)}" if numbers else "no number differs between the runs"
-            raise ConfigError(f"parameter is not set, and {what}; choose one with parameter=KEY, two with [KEY,KEY]")
+            raise ConfigError(
+                f"parameter is not set, and {what}; choose one with parameter=KEY, several with [KEY,KEY]"
+            )
         parameter = numbers
     names = (parameter,) if isinstance(parameter, str) else tuple(map(str, parameter))
-    if len(names) > MOST_SWEPT or len(set(names)) < len(names):
-        raise ConfigError(f"parameter: expected one setting or two different ones, got {shorten(names)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"parameter: a setting is named twice: {shorten(names)}")
     return names, list(zip(*(_values(runs, name) for name in names), strict=True))
 
 
@@ -159,6 +159,22 @@ def _values(runs: Sequence[Run], name: str) -> list[float]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def condition_names(names: Sequence[str], points: Sequence[Point]) -> dict[Point, str]:
+    """A name for each point: the settings in which it departs from most runs, without what their names share."""
+    parts = [name.split(".") for name in names]
+    first = next((k for k, column in enumerate(zip(*parts, strict=False)) if len(set(column)) > 1), 0)
+    last = next((k for k, column in enumerate(zip(*map(reversed, parts), strict=False)) if len(set(column)) > 1), 0)
+    short = [".".join(part[first : len(part) - last]) for part in parts]
+    usual = [Counter(column).most_common(1)[0][0] for column in zip(*points, strict=True)]
+    return {
+        point: ", ".join(
+            f"{name} = {value:g}" for name, value, most in zip(short, point, usual, strict=True) if value != most
+        )
+        or "baseline"
+        for point in points
+    }
 
 
 def steps_to(progress: Mapping[str, np.ndarray], metric: str, fraction: float) -> float:

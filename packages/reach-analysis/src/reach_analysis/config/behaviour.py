@@ -97,7 +97,9 @@ class GaitConfig(ClipsSettings, ResampleSettings, WholeTrialSettings, TrialSetti
 
 
 @dataclass
-class SweepConfig(BandSettings, RunSettings, SeedSettings, RecordingSettings, ClipNameSettings, OutputSettings):
+class SweepConfig(
+    BandSettings, RunSettings, ClipsSettings, SeedSettings, RecordingSettings, ClipNameSettings, OutputSettings
+):
     """Settings of `reach-analysis sweep`."""
 
     reward: str | None = None

@@ -62,8 +62,8 @@ class RunSettings:
     runs: Any = None
     """Run folders of track-mjx, or a pattern, as 'sweep/*'."""
     parameter: Any = None
-    """Setting that is swept, by its dotted key, or n_train (number of training clips); a list of two is a grid; empty:
-    the one number that differs between the runs."""
+    """Setting that is swept, by its dotted key, or n_train (number of training clips); a list of two is a grid,
+    and of more, as the weights of an ablation, are conditions; empty: the one number that differs between the runs."""
 
 
 @dataclass

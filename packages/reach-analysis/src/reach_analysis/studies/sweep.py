@@ -20,6 +20,7 @@ from reach_analysis.behaviour.run_sweeps import (
     Level,
     Point,
     Run,
+    condition_names,
     differing,
     knee,
     over_seeds,
@@ -28,10 +29,17 @@ from reach_analysis.behaviour.run_sweeps import (
     swept,
 )
 from reach_analysis.behaviour.spectra import band_power, long_enough
-from reach_analysis.behaviour.tracking_errors import has_reference, joint_deviation
+from reach_analysis.behaviour.tracking_errors import (
+    assign_regions,
+    has_reference,
+    joint_deviation,
+    keypoint_deviation,
+    trial_means,
+)
 from reach_analysis.config import SweepConfig
+from reach_analysis.data.clips import read_clips
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
-from reach_analysis.figures.sweeps import generalisation, sweep_curves, sweep_maps
+from reach_analysis.figures.sweeps import generalisation, sweep_conditions, sweep_curves, sweep_maps
 from reach_analysis.statistics.estimates import rank_correlation
 from reach_analysis.studies.recordings import actuators_of, load_emg, recordings_of, require_recorded
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
@@ -52,7 +60,11 @@ CONTROL_COST, TRAIN_CLIPS = "task.costs.control.weight", "run.train_clips"
 
 REWARD, POWER, STEPS, REACHED_END = "reward", "high_frequency_power", "steps_to_fraction", "reached_end"
 TRAINED, HELD_OUT, GAP = f"{REWARD}_train", f"{REWARD}_held_out", "generalisation_gap"
-JOINT_ERROR, EMG_ERROR = "joint_error_deg", "emg_error"
+JOINT_ERROR, EMG_ERROR, KEYPOINT_ERROR = "joint_error_deg", "emg_error", "keypoint_error_mm"
+CONDITION = "condition"
+
+GRID = 2
+"""Settings that are drawn as a map; points of more are conditions."""
 
 KNEE, BEST = "reward and high-frequency power (the knee)", "joint error and EMG error"
 """What a point of the sweep is chosen by."""
@@ -70,7 +82,8 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome))
     columns = {name: [outcome.get(name, float("nan")) for outcome in outcomes] for name in names}
     levels = over_seeds(values, columns)
-    chosen, notes = _choices(swept_names, values, columns, config)
+    conditions = condition_names(swept_names, values) if len(swept_names) > GRID else {}
+    chosen, notes = _choices(swept_names, values, columns, config) if len(swept_names) <= GRID else ({}, [])
     notes += [note for run in runs if run.rollouts and (note := read_rollouts(run.rollouts).unread_seeds)]
     others = [key for key in differing(runs) if key not in swept_names]
     if others:
@@ -81,7 +94,7 @@ def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent
          "n_train": len(run.train)} | {key: run.settings.get(key) for key in others} | outcome
         for run, value, outcome in zip(runs, values, outcomes, strict=True)
     ]  # fmt: skip
-    level_rows = [_level_row(level, swept_names) for level in levels]
+    level_rows = [_level_row(level, swept_names, conditions) for level in levels]
     shown = {name: column for name, column in columns.items()
              if name not in (STEPS, TRAINED, HELD_OUT) and np.isfinite(column).any()}  # fmt: skip
     figures = [_outcome_figure(swept_names, values, shown, levels, chosen, config.band)]
@@ -119,30 +132,30 @@ def _outcome_figure(
     chosen: Mapping[str, Knee],
     band: str,
 ) -> StudyFigure:
-    """Outcomes against the one setting, or on the grid of two, with what was chosen."""
-    marked = {by: found.value for by, found in chosen.items()}
+    """Outcomes against one setting or on the grid of two, with what was chosen, or by condition."""
+    points = [found.value for found in chosen.values()]
     seeds = sorted({level.n for level in levels})
     n = f"n = {'-'.join(map(str, [seeds[0], seeds[-1]][: len(seeds)]))}"
     if len(names) == 1:
-        drawn = sweep_curves(names[0], values, shown, levels, marked.get(KNEE))
+        drawn, marks = sweep_curves(names[0], values, shown, levels, points), ("Dashed", "Dotted")
         caption = (
             f"Outcomes against {names[0]}: points are runs, lines means over seeds ({n} a value), bars 95 % intervals "
-            f"(Student's t). High-frequency power: {band}, of the actions."
+            "(Student's t)."
         )
+    elif len(names) == GRID:
+        drawn, marks = sweep_maps(names, shown, levels, points), ("Orange ring", "White square")
+        caption = f"Means over seeds ({n} a point) on the grid of {names[0]} (across) and {names[1]} (up)."
     else:
-        drawn = sweep_maps(names, shown, levels, marked)
+        drawn, marks = sweep_conditions(condition_names(names, values), values, shown, levels), ()
         caption = (
-            f"Means over seeds ({n} a point) on the grid of {names[0]} (across) and {names[1]} (up); intervals are in "
-            f"the table. High-frequency power: {band}, of the actions."
+            "Outcomes of conditions, named by what departs from most runs: small points are runs, large ones means "
+            f"over seeds ({n} a condition), bars 95 % intervals (Student's t)."
         )
-    marks = ("Dashed",) if len(names) == 1 else ("Orange ring", "White square")
+    caption += f" High-frequency power: {band}, of the actions."
     for mark, (by, found) in zip(marks, chosen.items(), strict=False):
-        caption += f" {mark}: best by {by}, {_text(found.value)} ({100 * found.agreement:.0f} % of resampled seeds)."
+        place = " and ".join(f"{value:g}" for value in found.value)
+        caption += f" {mark}: best by {by}, {place} ({100 * found.agreement:.0f} % of resampled seeds)."
     return StudyFigure("sweep", drawn, caption)
-
-
-def _text(point: Point) -> str:
-    return " and ".join(f"{value:g}" for value in point)
 
 
 def find_runs(setting: Any) -> list[Run]:
@@ -180,6 +193,8 @@ def _outcomes(run: Run, config: SweepConfig) -> dict[str, float]:
         result |= _emg_errors(rollouts, config)
     if has_reference(rollouts) and "deg" in (joints := joint_deviation(rollouts)).units:
         result[JOINT_ERROR] = float(np.mean(np.concatenate(joints.in_unit("deg").distance.values)))
+    if config.clips:
+        result |= _keypoint_errors(rollouts, config.clips)
     return result
 
 
@@ -214,6 +229,15 @@ def _emg_errors(rollouts: Rollouts, config: SweepConfig) -> dict[str, float]:
     fits, _ = compare("run", "act", simulation, emg.envelope, replace(settings, resamples=100))
     errors = {f"{EMG_ERROR}_{fit.muscle}": fit.mae.value for fit in fits}
     return errors | {EMG_ERROR: float(np.mean(list(errors.values())))}
+
+
+def _keypoint_errors(rollouts: Rollouts, clips: str) -> dict[str, float]:
+    """Mean distance of keypoints from their reference, of each region and of all (paper B, suppl. Fig. 3)."""
+    deviation = keypoint_deviation(rollouts, read_clips(Path(clips).expanduser()))
+    regions = assign_regions(deviation.distance.channels)
+    groups = {KEYPOINT_ERROR: [name for names in regions.values() for name in names]}
+    groups |= {f"{KEYPOINT_ERROR}_{region}": names for region, names in regions.items()} if len(regions) > 1 else {}
+    return {name: float(np.nanmean(trial_means(deviation, members))) for name, members in groups.items()}
 
 
 def _choices(
@@ -260,8 +284,9 @@ def _trends(
     return rows
 
 
-def _level_row(level: Level, names: Sequence[str]) -> dict[str, Any]:
+def _level_row(level: Level, names: Sequence[str], conditions: Mapping[Point, str]) -> dict[str, Any]:
     row: dict[str, Any] = {**dict(zip(names, level.value, strict=True)), "runs": level.n}
+    row |= {CONDITION: conditions[level.value]} if conditions else {}
     for name, outcome in level.outcomes.items():
         row |= outcome.row(name)
     return row
@@ -288,9 +313,11 @@ def section(study: Study) -> Section:
     """Means over seeds, and how power changes with the swept settings."""
     parameters, levels = study.results["parameters"], study.results["levels"]
     columns = (
-        *(Column(label(name, 30), name) for name in parameters), Column("runs", "runs"),
+        *([Column("condition", CONDITION)] if len(parameters) > GRID else []),
+        *(Column(label(name, 30), name) for name in parameters if len(parameters) <= GRID), Column("runs", "runs"),
         interval_column("reward [95 %]", REWARD), interval_column("held-out reward [95 %]", HELD_OUT),
         interval_column("train - held-out [95 %]", GAP), interval_column("joint error, deg [95 %]", JOINT_ERROR),
+        interval_column("keypoint error, mm [95 %]", KEYPOINT_ERROR),
         Column("reached the end, %", REACHED_END, scale=100.0),
         interval_column("high-frequency power [95 %]", POWER),
         interval_column("EMG error, biceps [95 %]", f"{EMG_ERROR}_biceps"),
