@@ -1,4 +1,4 @@
-"""Measure how often the 95 % intervals of reach-analysis hold the true value, with 5, 10 and 46 trials.
+"""Measure how often the 95 % intervals of reach-analysis hold the true value, with 5, 10 and 46 trials or animals.
 
 Each case draws data sets whose truth is known, makes the interval as the package does, and counts. Data sets for which
 the package gives no interval do not count; the table says for how many it gives one.
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from reach_analysis._common.survival import kaplan_meier
-from reach_analysis.data.levels import levels_of
+from reach_analysis.data.levels import Levels, levels_of
 from reach_analysis.data.series import one_trial_each
 from reach_analysis.forecasting.assessment import AssessmentSettings, Task, assess
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
@@ -21,6 +21,7 @@ from reach_analysis.forecasting.forecaster import fixed_lags
 from reach_analysis.representation.pca import components, explained_intervals
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.estimates import (
+    FEWEST_UNITS,
     Resampling,
     mean_of,
     paired_difference,
@@ -74,15 +75,23 @@ def _phases(rng: np.random.Generator, n: int) -> Ends:
     return low - turns, high - turns
 
 
-def _of_animals(rng: np.random.Generator, n: int) -> Ends:
-    """Trials of `n` animals with 2 or 3 sessions of 2 to 6 trials; animals and sessions differ as much as trials."""
+def _animals(rng: np.random.Generator, n: int) -> tuple[list[str], Levels]:
+    """Trials of `n` animals with 2 or 3 sessions of 2 to 6 trials."""
     trials = [f"{animal}_{session}_{trial}" for animal in range(n) for session in range(rng.integers(2, 4))
               for trial in range(rng.integers(2, 7))]  # fmt: skip
-    chosen = Resampling(400).of(
-        levels_of({"animal": r"^(\d+)_", "session": r"_(\d)_"}, trials, trials, "drawn"), trials
-    )
-    parts = [rng.normal(size=max(level) + 1)[list(level)] for level in chosen.nest]
-    return _ends(mean_of(np.sum(parts, axis=0) + rng.normal(size=len(trials)), "1", chosen))
+    return trials, levels_of({"animal": r"^(\d+)_", "session": r"_(\d)_"}, trials, trials, "drawn")
+
+
+def _alike(rng: np.random.Generator, trials: Sequence[str], levels: Levels, *shape: int) -> np.ndarray:
+    """Normal values of each trial; animals and sessions differ as much as trials."""
+    _, nest = levels.nest(trials, 1)
+    parts = [rng.normal(size=(max(level) + 1, *shape))[level] for level in nest]
+    return (np.sum(parts, axis=0) + rng.normal(size=(len(trials), *shape))) / np.sqrt(len(nest) + 1)
+
+
+def _of_animals(rng: np.random.Generator, n: int) -> Ends:
+    trials, levels = _animals(rng, n)
+    return _ends(mean_of(_alike(rng, trials, levels), "1", Resampling(400).of(levels, trials)))
 
 
 def _survival(rng: np.random.Generator, n: int) -> Ends:
@@ -100,53 +109,74 @@ def _rho(pearson: float) -> float:
     return 6 / np.pi * np.arcsin(pearson / 2)
 
 
-def _layers(rng: np.random.Generator, n: int, dimensions: int, decay: float) -> np.ndarray:
-    """Six slow courses a dimension, whose weights differ from trial to trial: (trial, time, dimension)."""
-    phase = np.pi * np.arange(30)[:, None] * (np.arange(6) + 0.5) / 30
-    courses = np.cos(phase) * np.exp(-np.arange(6) / 2)
-    return np.einsum("tb,nbd->ntd", courses, rng.normal(size=(n, 6, dimensions))) * decay ** np.arange(dimensions)
+def _layers(weights: np.ndarray, decay: float) -> np.ndarray:
+    """Slow courses of each dimension with `weights` (trial, course, dimension) of each trial: (trial, time, dimension).
+
+    Variances of the dimensions fall off by `decay` squared.
+    """
+    _, count, dimensions = weights.shape
+    phase = np.pi * np.arange(30)[:, None] * (np.arange(count) + 0.5) / 30
+    courses = np.cos(phase) * np.exp(-np.arange(count) / 2)
+    return np.einsum("tb,nbd->ntd", courses, weights) * decay ** np.arange(dimensions)
 
 
 @cache
 def _explained(dimensions: int, decay: float) -> float:
-    many = _layers(np.random.default_rng(1), 20_000, dimensions, decay)
+    many = _layers(np.random.default_rng(1).normal(size=(20_000, 6, dimensions)), decay)
     return float(components(many.reshape(-1, dimensions)).explained[:3].sum())
 
 
 def _variance(dimensions: int, decay: float) -> Callable[[np.random.Generator, int], Ends]:
-    def draw(rng: np.random.Generator, n: int) -> Ends:
-        trials = list(_layers(rng, n, dimensions, decay))
-        series = one_trial_each("layer", trials, 100.0, [str(number) for number in range(dimensions)])
-        return _ends(explained_intervals(series, 3)[-1])
-
-    return draw
+    return lambda rng, n: _together(_layers(rng.normal(size=(n, 6, dimensions)), decay))
 
 
-def _coupled(rng: np.random.Generator, n: int) -> TrialData:
-    """A target that a smooth random predictor drives, with noise whose size differs between trials."""
+def _together(layers: np.ndarray, units: np.ndarray | None = None) -> Ends:
+    """Interval of the variance along three components together."""
+    channels = [str(number) for number in range(layers.shape[2])]
+    return _ends(explained_intervals(one_trial_each("layer", list(layers), 100.0, channels), 3, units=units)[-1])
+
+
+def _variance_of_animals(rng: np.random.Generator, n: int) -> Ends:
+    trials, levels = _animals(rng, n)
+    return _together(_layers(_alike(rng, trials, levels, 6, 8), 0.6), levels.units(trials, FEWEST_UNITS)[1])
+
+
+def _coupled(rng: np.random.Generator, sizes: np.ndarray, ids: Sequence[str] | None = None) -> TrialData:
+    """A target that a smooth random predictor drives, with noise whose logarithmic size in each trial is given."""
     time = np.linspace(0, 1, 50)
     predictors, targets = [], []
-    for _ in range(n):
+    for size in sizes:
         waves = [rng.normal() * np.sin((k + 1) * 3.1 * time + rng.normal()) for k in range(4)]
         predictors.append(np.sum(waves, axis=0))
-        targets.append(np.tanh(predictors[-1]) + 0.6 * np.exp(0.5 * rng.normal()) * rng.normal(size=50))
-    return trial_data(predictors, targets).standardised()
+        targets.append(np.tanh(predictors[-1]) + 0.6 * np.exp(0.5 * size) * rng.normal(size=50))
+    return trial_data(predictors, targets, ids).standardised()
 
 
-def _assessed(rng: np.random.Generator, n: int, *, intervals: bool) -> Any:
-    data = _coupled(rng, n)
+def _assessed(data: TrialData, units: np.ndarray | None = None, *, intervals: bool) -> Any:
     folds = folds_at_most(data.ids, 5)
     settings = AssessmentSettings((Measure.SPEARMAN,), permutations=0, surrogates=0, intervals=intervals)
-    return assess(Task("forecast", data, lambda given: fixed_lags(given, Lags(3), folds)), settings)[0]
+    task = Task("forecast", data, lambda given: fixed_lags(given, Lags(3), folds), units=units)
+    return assess(task, settings)[0]
 
 
-@cache
-def _expected_rho(n: int) -> float:
-    return float(np.mean([_assessed(np.random.default_rng([2, k]), n, intervals=False).value for k in range(150)]))
+def _one_by_one(rng: np.random.Generator, n: int) -> tuple[TrialData, None]:
+    return _coupled(rng, rng.normal(size=n)), None
 
 
-def _forecast(rng: np.random.Generator, n: int) -> Ends:
-    return _ends(_assessed(rng, n, intervals=True).interval)
+def _by_animal(rng: np.random.Generator, n: int) -> tuple[TrialData, np.ndarray]:
+    trials, levels = _animals(rng, n)
+    return _coupled(rng, _alike(rng, trials, levels), trials), levels.units(trials, FEWEST_UNITS)[1]
+
+
+def _forecast(draw: Callable[..., tuple[TrialData, Any]]) -> tuple[Callable[..., Ends], Callable[[int], float]]:
+    """Interval of a forecast's score, and its expectation over studies of as many units."""
+
+    @cache
+    def expected(n: int) -> float:
+        studies = (draw(np.random.default_rng([2, k]), n)[0] for k in range(150))
+        return float(np.mean([_assessed(data, intervals=False).value for data in studies]))
+
+    return lambda rng, n: _ends(_assessed(*draw(rng, n), intervals=True).interval), expected
 
 
 def _constant(value: float) -> Callable[[int], float]:
@@ -168,9 +198,11 @@ CASES = (
     Case("trend over runs (Spearman)", _trend, _constant(_rho(0.6))),
     Case("explained variance, 24 dimensions", _variance(24, 0.85), lambda n: _explained(24, 0.85), 300),
     Case("explained variance, 8 dimensions", _variance(8, 0.6), lambda n: _explained(8, 0.6), 300),
-    Case("forecast (Spearman)", _forecast, _expected_rho, 100),
+    Case("explained variance, 8 dimensions, over animals", _variance_of_animals, lambda n: _explained(8, 0.6), 300),
+    Case("forecast (Spearman)", *_forecast(_one_by_one), 100),
+    Case("forecast (Spearman), over animals", *_forecast(_by_animal), 100),
 )  # fmt: skip
-FAST = CASES[:-1]
+FAST = CASES[:-2]
 """Cases that take a few milliseconds a data set."""
 
 

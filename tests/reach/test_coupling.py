@@ -61,6 +61,15 @@ def test_a_muscle_that_drives_a_joint_is_found_in_the_joint_and_not_the_reverse(
     assert turned[1]["skill"] > 0.5 > turned[0]["skill"]
 
 
+def test_a_motor_may_have_the_name_of_its_joint(tmp_path: Path) -> None:
+    rollouts = written(tmp_path / "one.h5", *drawn(0.15, 0.0))
+    expected = [row["skill"] for row in study(rollouts, CONFIG).results]
+    actuators = tuple(JOINT if name == MUSCLE else name for name in rollouts.names["actuator"])
+    renamed = replace(rollouts, names={**rollouts.names, "actuator": actuators})
+    found = study(renamed, replace(CONFIG, muscles=[JOINT])).results
+    assert [row["skill"] for row in found] == expected
+
+
 def test_independent_series_find_nothing_either_way(tmp_path: Path) -> None:
     control, angle = (autoregressive(np.random.default_rng(seed), N_TRIALS, N_STEPS) for seed in (0, 1))
     for row in maps_of(written(tmp_path / "none.h5", control / 20 + 0.5, angle)):

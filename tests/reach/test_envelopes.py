@@ -17,7 +17,7 @@ from reach_analysis.cli import main
 from reach_analysis.config import ChainConfig, RecordingConfig
 from reach_analysis.data.analog import read_analog, read_trials_of
 from reach_analysis.data.emg import notched, process
-from reach_analysis.data.emg_quality import mains_share, trial_quality
+from reach_analysis.data.emg_quality import mains_share, spectrum_of, trial_quality
 from reach_analysis.data.recordings import TrialTable
 from reach_analysis.data.series import one_trial_each
 from scipy.io import savemat
@@ -179,7 +179,7 @@ def test_quality_finds_what_was_put_there() -> None:
     assert rows["0", "b"]["clipped"] == pytest.approx(0.02, abs=1e-4)
     assert 3 <= rows["0", "c"]["spikes"] <= 60, "a spike rings in the band for a few samples"
     assert rows["0", "d"]["drift"] == pytest.approx((4.5 + 0.02) / (4.5 + 1), abs=0.02)
-    assert mains_share(data[:, 5], RATE, CHAIN)[1] < 0.02
+    assert mains_share(spectrum_of(data[:, 5], RATE), CHAIN)[1] < 0.02
 
 
 def test_a_notch_takes_the_mains_and_leaves_the_rest() -> None:

@@ -14,8 +14,8 @@ from reach_analysis.behaviour import gait
 from reach_analysis.config import GaitConfig
 from reach_analysis.data.rollouts import read_rollouts
 from reach_analysis.data.series import TrialSeries, one_trial_each, over_steps
-from reach_analysis.studies.gait import _muscles, _recorded
-from reach_analysis.studies.gait_feet import feet_of
+from reach_analysis.studies.gait import _muscles, _recorded, run
+from reach_analysis.studies.gait_feet import _lead, feet_of
 from synthetic.walk import LAGS, WalkSettings, make_walks, write_walks
 from synthetic.writing import write_content
 
@@ -176,3 +176,28 @@ def test_muscles_over_the_cycle_stand_next_to_emg(tmp_path: Path) -> None:
     same = gait.phase_normalised(emg, replace(cycles, trial=places))
     ours = gait.phase_normalised(activity.select(emg.channels), cycles)
     np.testing.assert_allclose(same, ours)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("foot_L", "foot_R"), ("LeftFoot", "RightFoot"), ("lfoot", "rfoot"), ("ball_l", "ball_r")]
+)
+def test_the_left_foot_of_a_biped_leads(tmp_path: Path, left: str, right: str) -> None:
+    """Hands that never touch are stored too, as the end effectors of a humanoid are."""
+    truth = WalkSettings(n_clips=6, duration_s=4.0, period_s=1.1)
+    arrays = dict(make_walks(truth).arrays)
+    feet = {leg: arrays.pop(f"contact/foot_{leg}") for leg in LAGS}
+    stored = {right: feet["fore_right"], left: feet["fore_left"], "hand_L": 0 * feet["fore_left"]}
+    content = replace(make_walks(truth), arrays=arrays | {f"contact/{name}": value for name, value in stored.items()})
+    write_content(tmp_path / "biped.h5", content)
+    found = run(read_rollouts(tmp_path / "biped.h5"), GaitConfig(resamples=100)).results
+    assert found["lead"] == left
+    assert abs(found["duration_s"] - truth.period_s) < 1e-9
+    rows = {row["foot"]: row for row in found["feet"]}
+    assert abs(rows[right]["phase_lag"] - 0.5) < 0.02
+    assert abs(rows[left]["duty_factor"] - truth.duty) < 0.02
+
+
+@pytest.mark.parametrize("names", [("heel_l", "toe_l", "heel_r", "toe_r"), ("one", "two")])
+def test_feet_whose_names_do_not_say_which_leads_are_named(names: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match=rf"which of {', '.join(names)} is .* for example lead={names[0]}"):
+        _lead(names)

@@ -65,9 +65,10 @@ def test_predictions_are_those_of_the_chosen_lags(attractor: TrialData, nested: 
 
 
 def test_pieces_are_in_the_order_of_the_predictions(attractor: TrialData, nested: NestedLags) -> None:
-    rows = [embedding.row[split.prediction] + embedding.lags.Tp for embedding, split in nested.pieces(attractor.target)]
+    pieces = nested.pieces(attractor.target)
+    rows = [embedding.row[split.prediction] + embedding.lags.Tp for embedding, split, _ in pieces]
     np.testing.assert_array_equal(np.concatenate(rows), nested.samples)
-    for embedding, split in nested.pieces(attractor.target):
+    for embedding, split, _ in pieces:
         library = set(nested.folds[embedding.trial[split.library]])
         assert library.isdisjoint(nested.folds[embedding.trial[split.prediction]])
 

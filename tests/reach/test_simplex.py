@@ -32,7 +32,7 @@ def compare(embedding: Embedding, found: tuple[np.ndarray, np.ndarray, np.ndarra
     """Hold our forecast against pyEDM's on the rows both predict; return how many those are."""
     rows, theirs, library = found
     split = Split(np.flatnonzero(np.isin(embedding.row, library)), np.flatnonzero(np.isin(embedding.row, rows)))
-    ours = simplex(embedding, [split], exclusion=options.pop("exclusion", 0), **options)
+    ours = simplex(embedding, [split], exclusion=options.get("exclusion", 0), knn=options.get("knn"))
     np.testing.assert_allclose(
         ours.predicted, theirs[np.isin(rows, embedding.row[ours.state])], rtol=0, atol=1e-12 * np.ptp(ours.observed)
     )

@@ -85,7 +85,8 @@ class GaitConfig(ClipsSettings, ResampleSettings, WholeTrialSettings, TrialSetti
     feet: list[str] = setting([])
     """Names of contacts that are feet; empty: all stored contacts."""
     lead: str | None = None
-    """Foot whose touch-down begins a cycle; empty: the left forefoot, if its name is recognised."""
+    """Foot whose touch-down begins a cycle; empty: the left forefoot, or the left foot of a biped, if its name is
+    recognised."""
     shortest_stance_s: float = setting(0.03, ge=0)
     """Shorter contacts and gaps are removed as flicker, s."""
     cycle_s: list[float] = setting([0.1, 1.5], gt=0)

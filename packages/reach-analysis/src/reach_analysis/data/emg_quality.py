@@ -14,6 +14,8 @@ from reach_analysis.data.emg import filtered
 from reach_analysis.data.series import TrialSeries
 
 Samples = Float[np.ndarray, " time"]
+Spectrum = tuple[Float[np.ndarray, " frequency"], Float[np.ndarray, " frequency"]]
+"""Frequencies in Hz, and the power at each."""
 MAINS_HZ = (50.0, 60.0)
 MOST_MAINS, MOST_DRIFT = 0.1, 0.5
 """Shares of the power above which mains and drift are named."""
@@ -47,13 +49,14 @@ def trial_quality(raw: TrialSeries, chain: ChainConfig) -> list[dict[str, Any]]:
     for trial, samples, inside in zip(raw.trials, raw.values, band.values, strict=True):
         for place, channel in enumerate(raw.channels):
             own = samples[:, place]
-            mains_hz, mains = mains_share(own, raw.rate_hz, chain)
+            spectrum = spectrum_of(own, raw.rate_hz)
+            mains_hz, mains = mains_share(spectrum, chain)
             rows.append({
                 "trial": trial, "channel": channel, "rms": float(np.sqrt((inside[:, place] ** 2).mean())),
                 "offset": float(own.mean()), "mains_hz": mains_hz, "mains": mains,
                 "clipped": float(np.isin(own, ends[place]).mean()), "flat_s": (_longest_run(own) - 1) / raw.rate_hz,
                 "spikes": int((np.abs(inside[:, place]) > large[place]).sum()),
-                "drift": _share(own, raw.rate_hz, 0.0, chain.band_hz[0]),
+                "drift": _share_below(spectrum, chain.band_hz[0]),
             })  # fmt: skip
     usual = float(np.median([row["rms"] for row in rows if row["rms"] > 0] or [0.0]))
     return [row | {"problems": ", ".join(_problems(row, usual, raw))} for row in rows]
@@ -94,10 +97,10 @@ def quality_notes(channels: Sequence[dict[str, Any]]) -> list[str]:
     return [f"Quality of the recording (number of trials with each problem): {'; '.join(poor)}."] if poor else []
 
 
-def mains_share(samples: Samples, rate_hz: float, chain: ChainConfig) -> tuple[float, float]:
+def mains_share(spectrum: Spectrum, chain: ChainConfig) -> tuple[float, float]:
     """The stronger mains frequency, and its part of the power in the band with all harmonics."""
     low, high = chain.band_hz
-    frequency, power = _spectrum(samples, rate_hz)
+    frequency, power = spectrum
     total = power[(frequency >= low) & (frequency <= high)].sum()
     shares = {}
     for mains in MAINS_HZ:
@@ -112,17 +115,16 @@ def mains_share(samples: Samples, rate_hz: float, chain: ChainConfig) -> tuple[f
     return stronger, shares[stronger]
 
 
-def _share(samples: Samples, rate_hz: float, low_hz: float, high_hz: float) -> float:
-    frequency, power = _spectrum(samples, rate_hz)
+def _share_below(spectrum: Spectrum, high_hz: float) -> float:
+    frequency, power = spectrum
     total = power.sum()
-    return float(power[(frequency >= low_hz) & (frequency < high_hz)].sum() / total) if total > 0 else 0.0
+    return float(power[frequency < high_hz].sum() / total) if total > 0 else 0.0
 
 
-def _spectrum(samples: Samples, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
+def spectrum_of(samples: Samples, rate_hz: float) -> Spectrum:
     """Power spectrum, in windows of a second without their mean, where there are so many samples."""
     window = min(len(samples), round(rate_hz))
-    frequency, power = signal.welch(samples, rate_hz, nperseg=window)
-    return frequency, power
+    return signal.welch(samples, rate_hz, nperseg=window)
 
 
 def _clipping(samples: Samples) -> list[float]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from reach_analysis._common.figures import BLUE, CYCLE, GREY, INK, LIGHT, ORANGE, SEQUENTIAL, drawing, label, panels
 from reach_analysis._common.survival import Survival
@@ -24,7 +23,7 @@ def spectra(densities: Mapping[str, tuple[np.ndarray, np.ndarray]], band: tuple[
         for number, (name, (frequency, density)) in enumerate(densities.items()):
             axis.semilogy(frequency[1:], density[1:], color=CYCLE[number % len(CYCLE)], label=label(name))
         axis.set_xlabel("frequency (Hz)")
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
+        axis.yaxis.set_major_formatter("{x:.0e}")
         axis.set_ylabel(f"power spectral density ({unit + '²' if unit else '1'}/Hz)")
         axis.set_xlim(0, max(frequency[-1] for frequency, _ in densities.values()))
         axis.legend()

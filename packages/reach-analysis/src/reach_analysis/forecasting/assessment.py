@@ -152,14 +152,14 @@ def _forecasts(data: TrialData, pieces: Sequence[Piece], trials: Int[np.ndarray,
     """Forecasts and baselines of some trials, from libraries of these trials."""
     observed: list[np.ndarray] = []
     predicted: dict[str, list[np.ndarray]] = {}
-    ahead = all(embedding.lags.Tp > 0 for embedding, _ in pieces)
-    for embedding, whole in pieces:
+    ahead = all(piece.embedding.lags.Tp > 0 for piece in pieces)
+    for embedding, whole, search in pieces:
         split = Split(*(rows[np.isin(embedding.trial[rows], trials)] for rows in whole))
         rows = split.prediction
         if not len(rows):
             continue
         made = {
-            FORECAST: simplex(embedding, [split]).predicted,
+            FORECAST: simplex(embedding, [split], search=search).predicted,
             "mean trial": mean_trial(embedding.targets, embedding.time + embedding.lags.Tp, [split])[rows],
             "ridge": ridge(embedding.vectors, embedding.targets, embedding.trial, [split])[rows],
         }

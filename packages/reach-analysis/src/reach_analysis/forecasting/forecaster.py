@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.forecasting.embedding import Embedding, Lags, Split, TrialData, embed, fold_splits
+from reach_analysis.forecasting.shared_search import Search, SharedSearch
 from reach_analysis.forecasting.simplex import NeighbourMap, simplex_map
 from reach_analysis.statistics.correlation import pearson_of_sums, sums_of
 
@@ -26,6 +27,8 @@ class Piece(NamedTuple):
 
     embedding: Embedding
     split: Split
+    search: Search | None
+    """Finds neighbours in this library, and in parts of it."""
 
 
 @runtime_checkable
@@ -52,6 +55,7 @@ class FixedLags:
 
     map: NeighbourMap
     splits: tuple[Split, ...]
+    search: Search | None = None
 
     @property
     def samples(self) -> Int[np.ndarray, " prediction"]:
@@ -64,7 +68,7 @@ class FixedLags:
 
     def pieces(self, target: Float[np.ndarray, " sample"]) -> list[Piece]:
         """States behind the predictions; the same for every target."""
-        return [Piece(self.map.embedding, split) for split in self.splits]
+        return [Piece(self.map.embedding, split, self.search) for split in self.splits]
 
 
 def target_rows(embedding: Embedding) -> Int[np.ndarray, " state"]:
@@ -72,11 +76,14 @@ def target_rows(embedding: Embedding) -> Int[np.ndarray, " state"]:
     return embedding.row + embedding.lags.Tp
 
 
-def fixed_lags(data: TrialData, lags: Lags, folds: Int[np.ndarray, " trial"]) -> FixedLags:
+def fixed_lags(
+    data: TrialData, lags: Lags, folds: Int[np.ndarray, " trial"], shared: SharedSearch | None = None
+) -> FixedLags:
     """Work out simplex projection with given lags; errors as for ``embed`` and ``simplex_map``."""
     embedding = embed(data, lags)
     splits = fold_splits(embedding, folds)
-    return FixedLags(simplex_map(embedding, splits), tuple(splits))
+    search = shared and shared.of(lags)
+    return FixedLags(simplex_map(embedding, splits, search=search), tuple(splits), search)
 
 
 def grid(E: Iterable[int], tau: Iterable[int] = (-1,), Tp: Iterable[int] = (1,)) -> tuple[Lags, ...]:
@@ -95,6 +102,8 @@ class NestedLags:
     """Predictors and lengths (its target is only used for which samples it has)."""
     candidates: tuple[Lags, ...]
     folds: Int[np.ndarray, " trial"]
+    shared: SharedSearch | None = None
+    """Of these predictors and folds; None: it makes its own."""
 
     def __post_init__(self) -> None:
         if not self.candidates:
@@ -106,6 +115,11 @@ class NestedLags:
     def embeddings(self) -> tuple[Embedding, ...]:
         """States of each candidate."""
         return tuple(embed(self.data, lags) for lags in self.candidates)
+
+    @cached_property
+    def _searches(self) -> list[Search]:
+        shared = self.shared or SharedSearch(self.data, self.folds)
+        return [shared.of(lags) for lags in self.candidates]
 
     @cached_property
     def common(self) -> Bool[np.ndarray, " sample"]:
@@ -128,29 +142,34 @@ class NestedLags:
     def _samples(self, fold: int) -> Int[np.ndarray, " prediction"]:
         return np.flatnonzero(self.common & (self.folds[self.data.trial] == fold))
 
-    def _split(self, embedding: Embedding, left_out: Sequence[int], predicted: Sequence[int]) -> Split:
-        """States of all folds but `left_out`, and the states about the common samples of `predicted`, in order."""
+    def _split(self, embedding: Embedding, folds: Sequence[int]) -> Split:
+        """States of all other folds, and the states about the common samples of these folds, in order."""
         fold = self.folds[embedding.trial]
         wanted = self.common[target_rows(embedding)]
-        library = np.flatnonzero(~np.isin(fold, left_out))
-        return Split(library, np.concatenate([np.flatnonzero(wanted & (fold == number)) for number in predicted]))
+        library = np.flatnonzero(~np.isin(fold, folds))
+        return Split(library, np.concatenate([np.flatnonzero(wanted & (fold == number)) for number in folds]))
+
+    def _map(self, number: int, folds: Sequence[int]) -> NeighbourMap:
+        """The map of a candidate that predicts some folds from all others."""
+        embedding = self.embeddings[number]
+        return simplex_map(embedding, [self._split(embedding, folds)], search=self._searches[number])
 
     @cached_property
     def _inner(self) -> dict[tuple[int, int, int], NeighbourMap]:
         """For a pair of folds and a candidate: the map that predicts both folds from all others."""
         return {
-            (one, other, number): simplex_map(embedding, [self._split(embedding, (one, other), (one, other))])
-            for one, other in combinations(self._numbers, 2)
-            for number, embedding in enumerate(self.embeddings)
+            (*pair, number): self._map(number, pair)
+            for pair in combinations(self._numbers, 2)
+            for number in range(len(self.candidates))
         }
 
     @cached_property
     def _outer(self) -> dict[tuple[int, int], NeighbourMap]:
         """For a fold and a candidate: the map that predicts the fold from all others."""
         return {
-            (fold, number): simplex_map(embedding, [self._split(embedding, (fold,), (fold,))])
+            (fold, number): self._map(number, (fold,))
             for fold in self._numbers
-            for number, embedding in enumerate(self.embeddings)
+            for number in range(len(self.candidates))
         }
 
     def inner_scores(self, targets: Float[np.ndarray, "sample column"]) -> Float[np.ndarray, "fold candidate column"]:
@@ -193,6 +212,6 @@ class NestedLags:
         """States behind the predictions for one target, fold by fold."""
         numbers = self.choose(target[:, None])[:, 0].tolist()
         return [
-            Piece(self.embeddings[number], self._split(self.embeddings[number], (fold,), (fold,)))
+            Piece(self.embeddings[number], self._split(self.embeddings[number], (fold,)), self._searches[number])
             for fold, number in zip(self._numbers, numbers, strict=True)
         ]

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from reach_analysis._common.errors import DataError
 from reach_analysis.forecasting.embedding import Lags, TrialData
 from reach_analysis.forecasting.forecaster import FixedLags, fixed_lags
+from reach_analysis.forecasting.shared_search import SharedSearch
 from reach_analysis.statistics.correlation import Measure, agreement
 
 NULL_MEASURES = (Measure.PEARSON, Measure.SPEARMAN)
@@ -44,6 +45,7 @@ def sweep(
     folds: Int[np.ndarray, " trial"],
     *,
     null_targets: Float[np.ndarray, "sample draw"] | None = None,
+    shared: SharedSearch | None = None,
 ) -> list[SweepPoint]:
     """Score candidates side by side, with libraries of other folds.
 
@@ -52,8 +54,10 @@ def sweep(
         candidates: lags to score.
         folds: fold of each trial.
         null_targets: targets under a null, such as trial permutations, one a column.
+        shared: neighbours of these predictors and folds; None: it makes its own.
     """
-    forecasters = [fixed_lags(data, lags, folds) for lags in candidates]
+    shared = shared or SharedSearch(data, folds)
+    forecasters = [fixed_lags(data, lags, folds, shared) for lags in candidates]
     common = np.logical_and.reduce([np.isin(np.arange(len(data.target)), one.samples) for one in forecasters])
     if not common.any():
         raise DataError("no sample can be predicted by every candidate of the sweep; take smaller E, tau or Tp")

@@ -22,6 +22,8 @@ from threadpoolctl import ThreadpoolController
 from reach_analysis._common.errors import DataError
 from reach_analysis.forecasting.embedding import Embedding, Split
 
+LEAF = 48
+"""States in one leaf of the tree: many, as states have many dimensions."""
 SCAN_BLOCK = 256
 """Rows of one block of the full scan, which keeps its distances in the cache."""
 
@@ -37,9 +39,9 @@ def nearest(embedding: Embedding, split: Split, k: int, exclusion: int | None = 
     """Find the `k` nearest library states of each state to predict (Euclidean)."""
     margin = _most_excluded(embedding, split, exclusion)
     n_candidates = min(k + margin + 1, len(split.library))
-    tree = KDTree(embedding.vectors[split.library], balanced_tree=False, compact_nodes=False) if n_candidates else None
-    if tree is None or n_candidates < k:
+    if not k <= n_candidates > 0:
         raise DataError(_too_few(k, len(split.library), exclusion))
+    tree = KDTree(embedding.vectors[split.library], LEAF, balanced_tree=False, compact_nodes=False)
     queries = embedding.vectors[split.prediction]
     # KDTree drops the second axis when asked for a single neighbour.
     distance, result = (out.reshape(len(queries), n_candidates) for out in tree.query(queries, k=n_candidates))

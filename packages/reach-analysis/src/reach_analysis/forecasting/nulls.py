@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -91,15 +90,10 @@ def linear_processes(data: TrialData, draws: int, seed: int = 0) -> Targets:
 
 def noise_filtered(data: TrialData, noise: Noise, draws: int, seed: int = 0) -> Targets:
     """Draw targets from white noise that went through the recording's own processing."""
-    with _DRAWING:
-        drawn = _filtered(noise, draws, seed)
+    drawn = _filtered(noise, draws, seed)
     if len(drawn) != len(data.target):
         raise DataError(f"filtered noise has {len(drawn)} samples, the target has {len(data.target)}")
     return Targets("filtered white noise", "the processing of the recording", drawn, artificial=True)
-
-
-_DRAWING = Lock()
-"""One thread draws noise; another then finds it kept."""
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,6 +18,7 @@ from scipy.sparse import csr_array
 
 from reach_analysis.forecasting.embedding import Embedding, Split
 from reach_analysis.forecasting.neighbours import nearest
+from reach_analysis.forecasting.shared_search import Search
 
 LEAST_DISTANCE = 1e-6
 """Floor under the nearest distance, in units of the predictors (pyEDM's)."""
@@ -61,7 +63,12 @@ class NeighbourMap:
 
 
 def simplex_map(
-    embedding: Embedding, splits: Sequence[Split], *, knn: int | None = None, exclusion: int | None = None
+    embedding: Embedding,
+    splits: Sequence[Split],
+    *,
+    knn: int | None = None,
+    exclusion: int | None = None,
+    search: Search | None = None,
 ) -> NeighbourMap:
     """Find the neighbours and weights of every state to predict.
 
@@ -70,9 +77,11 @@ def simplex_map(
         splits: library and prediction, one entry a fold.
         knn: neighbours of a state; None takes E + 1.
         exclusion: samples of the same trial to either side that may not serve as neighbours; None, the whole trial.
+        search: finds neighbours in place of ``nearest``; then `exclusion` says nothing.
     """
     k = embedding.lags.E + 1 if knn is None else knn
-    result = [nearest(embedding, split, k, exclusion) for split in splits]
+    look = search or partial(nearest, exclusion=exclusion)
+    result = [look(embedding, split, k) for split in splits]
     distance = np.concatenate([neighbours.distance for neighbours in result])
     weight = simplex_weights(distance)
     return NeighbourMap(
@@ -89,7 +98,12 @@ def simplex_weights(distance: Float[np.ndarray, "prediction k"]) -> Float[np.nda
 
 
 def simplex(
-    embedding: Embedding, splits: Sequence[Split], *, knn: int | None = None, exclusion: int | None = None
+    embedding: Embedding,
+    splits: Sequence[Split],
+    *,
+    knn: int | None = None,
+    exclusion: int | None = None,
+    search: Search | None = None,
 ) -> Forecast:
     """Forecast by simplex projection; arguments and errors as for :func:`simplex_map`."""
-    return simplex_map(embedding, splits, knn=knn, exclusion=exclusion).forecast()
+    return simplex_map(embedding, splits, knn=knn, exclusion=exclusion, search=search).forecast()

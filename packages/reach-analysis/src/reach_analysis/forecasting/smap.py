@@ -93,8 +93,9 @@ def smap(
         for split in splits:
             library = _prepare(embedding, split)
             for states, distance in _distances(embedding, split, knn, exclusion):
+                decay = _decay(distance)
                 for of_theta, theta in zip(fits, thetas, strict=True):
-                    of_theta.append(_fit(library, states, distance, theta))
+                    of_theta.append(_fit(library, states, decay, theta))
     state = np.concatenate([split.prediction for split in splits])
     return [
         SMapForecast(
@@ -148,51 +149,52 @@ def _distances(
         yield states, distance
 
 
-def _weights(distance: Float[np.ndarray, "row library"], theta: float) -> Float[np.ndarray, "row library"]:
-    """Squared weights of the library; 0 where it is left out."""
+def _decay(distance: Float[np.ndarray, "row library"]) -> Float[np.ndarray, "row library"]:
+    """Exponents of the squared weights at theta = 1; infinite where the library is left out."""
     finite = np.isfinite(distance)
-    mean = np.where(finite, distance, 0.0).sum(axis=1) / finite.sum(axis=1)
-    scale = theta / np.where(mean > 0, mean, 1.0)
-    # exp(-0 inf) would be NaN, so a theta of 0 is written out. Counting from the nearest keeps weights from vanishing.
-    beyond = distance - distance.min(axis=1, keepdims=True)
-    return finite.astype(float) if theta == 0 else np.exp(-2 * scale[:, None] * beyond)
+    mean = np.where(finite, distance, 0.0).sum(axis=1, keepdims=True) / finite.sum(axis=1, keepdims=True)
+    # counting from the nearest keeps weights from vanishing
+    return (distance - distance.min(axis=1, keepdims=True)) * (2 / np.where(mean > 0, mean, 1.0))
 
 
-def _fit(library: _Library, states: np.ndarray, distance: np.ndarray, theta: float) -> _Fit:
+def _fit(library: _Library, states: np.ndarray, decay: np.ndarray, theta: float) -> _Fit:
     """Fit and predict one block of states."""
-    weight = _weights(distance, theta)
+    used = np.isfinite(decay)
+    if theta == 0:  # exp(-0 inf) would be NaN; states that use the whole library have one fit
+        used = used[:1] if used.all() else used
+    weight = np.exp(-theta * decay) if theta else used.astype(float)
     if library.full_rank:
         intercept, slope, flat = _solve(library, weight)
-    else:
-        intercept, slope = np.zeros(len(states)), np.zeros(states.shape)
-        flat = np.ones(len(states), dtype=bool)
-    if library.full_rank:
         slope = solve_triangular(library.factor, slope.T).T
         intercept = intercept - slope @ library.centre
+    else:
+        intercept, slope = np.zeros(len(weight)), np.zeros((len(weight), states.shape[1]))
+        flat = np.ones(len(weight), dtype=bool)
     for row in np.flatnonzero(flat):
-        intercept[row], slope[row] = _solve_by_svd(library, np.sqrt(weight[row]), np.isfinite(distance[row]))
+        intercept[row], slope[row] = _solve_by_svd(library, np.sqrt(weight[row]), used[row])
     predicted = intercept + (slope * states).sum(axis=1)
-    return _Fit(predicted, np.column_stack([intercept, slope]), flat)
+    coefficients = np.broadcast_to(np.column_stack([intercept, slope]), (len(states), states.shape[1] + 1))
+    return _Fit(predicted, coefficients, np.broadcast_to(flat, len(states)))
 
 
 class _Local(NamedTuple):
-    """Weighted moments of the library around each state, in whitened coordinates, with the covariance diagonalised."""
+    """Weighted moments of the library around each state, in whitened coordinates."""
 
     total: np.ndarray
     mean: np.ndarray
-    variance: np.ndarray
-    axis: np.ndarray
+    inverse: np.ndarray
+    """Of the covariance; of no use where `flat`."""
     flatness: np.ndarray
+    """Least variance over the mean square, where that is small; elsewhere a lower bound."""
 
     @property
     def flat(self) -> np.ndarray:
         """States whose neighbourhood is too flat to invert the covariance."""
         return ~(self.flatness > FLAT)
 
-    def inverse(self, vector: Float[np.ndarray, "row dimension"]) -> Float[np.ndarray, "row dimension"]:
-        """Inverse covariance times a vector, for each state."""
-        variance = np.where(self.flat[:, None], 1.0, self.variance)
-        return np.einsum("rij,rj->ri", self.axis, np.einsum("rij,ri->rj", self.axis, vector) / variance)
+    def slope(self, product: Float[np.ndarray, "row dimension"]) -> Float[np.ndarray, "row dimension"]:
+        """Slopes of each state from the covariance with its target."""
+        return np.einsum("rij,rj->ri", self.inverse, product)
 
 
 def _moments(library: _Library, weight: Float[np.ndarray, "row library"]) -> _Local:
@@ -204,8 +206,29 @@ def _moments(library: _Library, weight: Float[np.ndarray, "row library"]) -> _Lo
     covariance = np.empty((len(weight), dimension, dimension))
     covariance[:, one, other] = covariance[:, other, one] = moment[:, dimension + 1 :] / total
     covariance -= mean[:, :, None] * mean[:, None, :]
-    variance, axis = np.linalg.eigh(covariance)
-    return _Local(total, mean, variance, axis, variance[:, 0] / (variance[:, -1] + (mean**2).sum(axis=1)))
+    return _Local(total, mean, *_inverted(covariance, (mean**2).sum(axis=1)))
+
+
+def _inverted(
+    covariance: Float[np.ndarray, "row dimension dimension"], square: Float[np.ndarray, " row"]
+) -> tuple[Float[np.ndarray, "row dimension dimension"], Float[np.ndarray, " row"]]:
+    """Inverses and flatness; `square` is that of the mean.
+
+    The norm of an inverse bounds the least variance from below. Only where that bound is small are the axes found.
+    """
+    try:
+        inverse = np.linalg.inv(covariance)
+    except np.linalg.LinAlgError:  # one of them is singular
+        inverse = np.full(covariance.shape, np.inf)
+    bound = 1 / np.sqrt((inverse**2).sum(axis=(1, 2)))
+    flatness = bound / (np.trace(covariance, axis1=1, axis2=2) + square)
+    near = np.flatnonzero(~(flatness > REFINE))
+    if len(near):
+        variance, axis = np.linalg.eigh(covariance[near])
+        flatness[near] = variance[:, 0] / (variance[:, -1] + square[near])
+        known = np.where(flatness[near, None] > FLAT, variance, 1.0)
+        inverse[near] = (axis / known[:, None, :]) @ axis.transpose(0, 2, 1)
+    return inverse, flatness
 
 
 def _solve(
@@ -215,12 +238,12 @@ def _solve(
     local = _moments(library, weight)
     product = weight @ library.target_products / local.total
     level = product[:, 0]
-    slope = local.inverse(product[:, 1:] - level[:, None] * local.mean)
+    slope = local.slope(product[:, 1:] - level[:, None] * local.mean)
     if local.flatness.min() < REFINE:
         fitted = (level - (slope * local.mean).sum(axis=1))[:, None] + slope @ library.white.T
         residual = weight * (library.target_products[:, 0] - fitted) / local.total
         rest = residual.sum(axis=1)
-        slope = slope + local.inverse(residual @ library.white - rest[:, None] * local.mean)
+        slope = slope + local.slope(residual @ library.white - rest[:, None] * local.mean)
         level = level + rest
     return library.targets.mean() + level - (slope * local.mean).sum(axis=1), slope, local.flat
 

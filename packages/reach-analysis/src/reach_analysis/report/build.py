@@ -11,6 +11,7 @@ from reach_analysis._common.files import output_folder, results_folder, write_by
 from reach_analysis._common.progress import Stage, reporting, silent
 from reach_analysis._common.system import environment, now
 from reach_analysis.config import ReportConfig
+from reach_analysis.processes import each_of
 from reach_analysis.report.opening import (
     body_of,
     conditions_table,
@@ -26,7 +27,7 @@ from reach_analysis.report.page import FIGURES, Head, Picture, html_of, part_nam
 from reach_analysis.report.papers import Checked, Facts, check, counts
 from reach_analysis.report.sections import Chapter, Inputs, Part, chapters
 from reach_analysis.studies.recordings import is_synthetic
-from reach_analysis.studies.study import input_hashes
+from reach_analysis.studies.study import StudyFigure, input_hashes
 
 PAGE, NUMBERS, TABLES = "report.html", "report.json", "tables"
 TITLE = "what the controller does, and how certain it is"
@@ -57,7 +58,7 @@ def build(inputs: Inputs, config: ReportConfig, stage: Stage = silent) -> Report
     made = chapters(inputs, config, stage)
     synthetic = synthetic_of(inputs, config)
     checked = check(Facts.of(made, inputs), body_of(inputs), synthetic=bool(synthetic), made_up=made_up(inputs))
-    pictures = _pictures(made, stage)
+    pictures = _pictures(made, inputs, stage)
     hashes = input_hashes(path for chapter in made for study in chapter.studies for path in study.inputs)
     head = Head(
         title=config.title or f"{body_of(inputs).replace('_', ' ').capitalize()}: {TITLE}",
@@ -110,16 +111,22 @@ def _file_name(name: str, chapter: Chapter, part: Part) -> str:
     return f"{name}.{file_safe(part.condition)}" if len(chapter.parts) > 1 else name
 
 
-def _pictures(made: Sequence[Chapter], stage: Stage) -> dict[str, list[Picture]]:
-    tick = stage("figures", sum(len(study.figures) for chapter in made for study in chapter.studies))
-    out: dict[str, list[Picture]] = {}
-    for chapter in made:
-        for part in chapter.parts:
-            for drawn in () if part.study is None else part.study.figures:
-                name = _file_name(drawn.name, chapter, part)
-                out.setdefault(part_name(chapter, part), []).append(picture(drawn, name))
-                tick(1)
+def _pictures(made: Sequence[Chapter], inputs: Inputs, stage: Stage) -> dict[str, list[Picture]]:
+    wanted = [
+        (part_name(chapter, part), drawn, _file_name(drawn.name, chapter, part))
+        for chapter in made for part in chapter.parts
+        for drawn in (() if part.study is None else part.study.figures)
+    ]  # fmt: skip
+    tick, out = stage("figures", len(wanted)), dict[str, list[Picture]]()
+    samples = sum(int(rollouts.n_steps.sum()) for rollouts in inputs.conditions.values())
+    for (part, *_), one in zip(wanted, each_of(_picture, wanted, samples), strict=True):
+        out.setdefault(part, []).append(one)
+        tick(1)
     return out
+
+
+def _picture(wanted: tuple[str, StudyFigure, str]) -> Picture:
+    return picture(*wanted[1:])
 
 
 def _tables(made: Sequence[Chapter]) -> dict[str, Sequence[Mapping[str, Any]]]:

@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.data.series import TrialSeries
+from reach_analysis.processes import each_of
 from reach_analysis.statistics.permutation import p_value
 
 Samples = Float[np.ndarray, "sample muscle"]
@@ -91,9 +92,13 @@ def choose_rank(
     if not ranks:
         raise ConfigError(f"the largest number of synergies must be at least 1, got {largest}")
     owner = np.repeat(folds, activation.lengths)
-    table = np.array(
-        [[_held_out(samples, owner == fold, fold_of_muscle, rank, seed) for rank in ranks] for fold in np.unique(folds)]
-    )
+    tried = [(fold, rank) for fold in np.unique(folds).tolist() for rank in ranks]
+
+    def held_out_of(fold_and_rank: tuple[int, int]) -> float:
+        fold, rank = fold_and_rank
+        return _held_out(samples, owner == fold, fold_of_muscle, rank, seed)
+
+    table = np.array(list(each_of(held_out_of, tried, len(samples)))).reshape(-1, len(ranks))
     held_out = table.mean(axis=0)
     error = table.std(axis=0, ddof=1) / np.sqrt(len(table))
     best = int(held_out.argmax())

@@ -68,7 +68,8 @@ def _pearson(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def sums_of(one: Float[np.ndarray, "row column"], other: Float[np.ndarray, "row column"]) -> np.ndarray:
     """Number of rows, sums, sums of squares and sum of products of two sides, (6, column)."""
-    return np.stack([part.sum(axis=0) for part in (np.ones_like(one), one, other, one**2, other**2, one * other)])
+    products = [np.einsum("rc,rc->c", left, right) for left, right in ((one, one), (other, other), (one, other))]
+    return np.stack([np.full(one.shape[1], float(len(one))), one.sum(axis=0), other.sum(axis=0), *products])
 
 
 def pearson_of_sums(sums: Float[np.ndarray, "*batch 6 column"]) -> Float[np.ndarray, "*batch column"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from reach_analysis.config import CouplingConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import over_steps, resample
 from reach_analysis.forecasting.ccm import Libraries, cross_map
-from reach_analysis.forecasting.embedding import Lags, TrialData, embed, trial_data
+from reach_analysis.forecasting.embedding import Lags, embed, trial_data
 from reach_analysis.forecasting.forecaster import target_rows
 from reach_analysis.forecasting.nulls import trial_permuted
 from reach_analysis.representation.similarity import common_window
@@ -27,6 +27,9 @@ from reach_analysis.statistics.permutation import holm, p_value
 from reach_analysis.studies.forecast_questions import joints_of, targets_of, working_rate
 from reach_analysis.studies.section import Column, Section, interval_column, table
 from reach_analysis.studies.study import Study, StudyFigure
+
+Courses = Mapping[str, Float[np.ndarray, "trial time"]]
+"""Series of trials by the name of their joint or actuator."""
 
 MOST_JOINTS = 6
 """Joints that are taken where none are named."""
@@ -58,20 +61,24 @@ def run(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> St
     activity = simulated(rollouts, config.signal, muscles, rate)
     (angles, drives), trials = common_window([pose, activity])
     levels = rollouts.levels
-    ids = [str(number) for number in range(len(angles))]
-    sizes = _sizes(len(ids), config.sizes)
-    tick = stage("cross maps", 2 * len(joints) * len(muscles))
-    maps: list[Skill] = []
-    for column, muscle in enumerate(muscles):
-        for place, joint in enumerate(joints):
-            both = {muscle: drives[..., column], joint: angles[..., place]}
-            for history, wanted in ((joint, muscle), (muscle, joint)):
-                data = trial_data(list(both[history]), list(both[wanted]), ids).standardised()
-                maps.append(_map(history, wanted, data, sizes, config, levels.strata(trials)))
-                tick(1)
-    rows = [_row(one) for one in maps]
+    sizes, strata = _sizes(len(angles), config.sizes), levels.strata(trials)
+    tick = stage("cross maps", len(joints) + len(muscles))
+
+    def across(histories: Courses, wanted: Courses) -> dict[tuple[str, str], Skill]:
+        found = {}
+        for history in histories:
+            for one in _maps(history, histories[history], wanted, sizes, config, strata):
+                found[one.history, one.wanted] = one
+            tick(1)
+        return found
+
+    by_muscle = dict(zip(muscles, np.moveaxis(drives, 2, 0), strict=True))
+    by_joint = dict(zip(joints, np.moveaxis(angles, 2, 0), strict=True))
+    to_muscle, to_joint = across(by_joint, by_muscle), across(by_muscle, by_joint)
+    pairs = [(to_muscle[joint, muscle], to_joint[muscle, joint]) for muscle in muscles for joint in joints]
+    rows = [_row(one) for both in pairs for one in both]
     if config.permutations:
-        adjusted = holm(np.array([one.p for one in maps]))
+        adjusted = holm(np.array([row["p"] for row in rows]))
         rows = [row | {"p_holm": float(p)} for row, p in zip(rows, adjusted, strict=True)]
     lags = config.lags
     caption = (
@@ -81,7 +88,7 @@ def run(rollouts: Rollouts, config: CouplingConfig, stage: Stage = silent) -> St
         f"library. n = {levels.counted(trials)} at {rate:g} Hz; E = {lags[0]}, tau = {lags[1]}, Tp = {lags[2]} samples."
     )
     kind = kind_of_actuators(rollouts)
-    figure = skill_by_library(maps, joints, muscles, kind.removesuffix("s"))
+    figure = skill_by_library(pairs, joints, muscles, kind.removesuffix("s"))
     return Study(
         name="coupling",
         results=rows,
@@ -101,26 +108,33 @@ def _sizes(trials: int, wanted: list[int]) -> tuple[int, ...]:
     return tuple(sorted(set(chosen)))
 
 
-def _map(
+def _maps(
     history: str,
-    wanted: str,
-    data: TrialData,
+    course: Float[np.ndarray, "trial time"],
+    wanted: Courses,
     sizes: tuple[int, ...],
     config: CouplingConfig,
     strata: Int[np.ndarray, " trial"],
-) -> Skill:
-    """One direction, and its null at the largest library."""
-    embedding = embed(data, Lags(*config.lags))
-    result = cross_map(embedding, Libraries(sizes, config.samples, config.seed))
-    targets = data.target[:, None]
-    drawn = trial_permuted(data, config.permutations, config.seed, strata) if config.permutations else None
-    if drawn:
-        targets = np.column_stack([targets, drawn.values])
-    everything = Libraries((len(data.ids),), 1, config.seed)
-    at_all, *null = cross_map(embedding, everything, targets=targets[target_rows(embedding)]).rho[0, 0]
-    low, high = np.nanquantile(result.rho[..., 0], [0.025, 0.975], axis=1)
-    p = p_value(float(at_all), np.array(null), complete=drawn.complete) if drawn else float("nan")
-    return Skill(history, wanted, result.libraries.sizes, result.skill[:, 0], low, high, np.array(null), p)
+) -> list[Skill]:
+    """Everything that one history may recover, with its null at the largest library."""
+    targets = list(wanted.values())
+    data = trial_data(list(course), list(targets[0]), [str(number) for number in range(len(course))]).standardised()
+    embedding, seed = embed(data, Lags(*config.lags)), config.seed
+    rows = target_rows(embedding)
+    about = [data.with_target(target.ravel()) for target in targets]
+    recorded = np.column_stack([one.target for one in about])
+    result = cross_map(embedding, Libraries(sizes, config.samples, seed), targets=recorded[rows])
+    low, high = np.nanquantile(result.rho, [0.025, 0.975], axis=1)
+    drawn = [trial_permuted(one, config.permutations, seed, strata) for one in about] if config.permutations else []
+    columns = np.column_stack([recorded, *(one.values for one in drawn)])
+    at_all = cross_map(embedding, Libraries((len(course),), 1, seed), targets=columns[rows]).rho[0, 0]
+    out = []
+    for place, (name, value) in enumerate(zip(wanted, at_all[: len(targets)], strict=True)):
+        null = np.split(at_all[len(targets) :], len(targets))[place]
+        p = p_value(float(value), null, complete=drawn[place].complete) if drawn else float("nan")
+        skill = result.skill[:, place], low[:, place], high[:, place]
+        out.append(Skill(history, name, result.libraries.sizes, *skill, null, p))
+    return out
 
 
 def _row(skill: Skill) -> dict[str, Any]:
@@ -154,22 +168,21 @@ class Skill:
     """That the null finds as much; NaN without one."""
 
 
-def skill_by_library(skills: Sequence[Skill], joints: Sequence[str], muscles: Sequence[str], kind: str) -> Figure:
+def skill_by_library(
+    skills: Sequence[tuple[Skill, Skill]], joints: Sequence[str], muscles: Sequence[str], kind: str
+) -> Figure:
     """A row a muscle, a column a joint; blue: the joint recovers the muscle, orange: the reverse; `kind`: its name."""
-    lowest = min([-0.1, *(float(skill.low.min()) - 0.05 for skill in skills)])
+    lowest = min([-0.1, *(float(skill.low.min()) - 0.05 for both in skills for skill in both)])
+    ways = ((BLUE, f"joint recovers {kind}"), (ORANGE, f"{kind} recovers joint"))
     with drawing():
         figure, axes = panels(2.1 * len(joints) + 0.4, 1.9 * len(muscles) + 0.5, rows=len(muscles), columns=len(joints))
-        for skill in skills:
-            forwards = skill.wanted in muscles
-            muscle, joint = (skill.wanted, skill.history) if forwards else (skill.history, skill.wanted)
-            axis = axes[muscles.index(muscle)][joints.index(joint)]
-            colour = BLUE if forwards else ORANGE
-            name = f"joint recovers {kind}" if forwards else f"{kind} recovers joint"
-            axis.plot(skill.sizes, skill.mean, "o-", ms=3, color=colour, label=name)
-            axis.fill_between(skill.sizes, skill.low, skill.high, color=colour, alpha=0.2, linewidth=0)
-            if len(skill.null):
-                axis.axhline(float(np.quantile(skill.null, 0.95)), color=colour, ls="--", lw=1)
-            axis.set_title(f"{label(joint, 14)}, {label(muscle, 16)}", fontsize=8)
+        for axis, both in zip([axis for row in axes for axis in row], skills, strict=True):
+            for skill, (colour, name) in zip(both, ways, strict=True):
+                axis.plot(skill.sizes, skill.mean, "o-", ms=3, color=colour, label=name)
+                axis.fill_between(skill.sizes, skill.low, skill.high, color=colour, alpha=0.2, linewidth=0)
+                if len(skill.null):
+                    axis.axhline(float(np.quantile(skill.null, 0.95)), color=colour, ls="--", lw=1)
+            axis.set_title(f"{label(both[0].history, 14)}, {label(both[0].wanted, 16)}", fontsize=8)
             axis.set_ylim(lowest, 1.0)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         for axis in axes[-1]:

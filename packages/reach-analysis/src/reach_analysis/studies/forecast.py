@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 
 from reach_analysis._common.errors import ConfigError
 from reach_analysis._common.progress import Stage, silent
-from reach_analysis._common.system import n_cores
 from reach_analysis.config import ForecastConfig
 from reach_analysis.data.levels import Levels
 from reach_analysis.data.rollouts import Rollouts
@@ -21,6 +21,8 @@ from reach_analysis.forecasting.embedding import Lags, TrialData
 from reach_analysis.forecasting.forecaster import Forecaster, NestedLags, fixed_lags, grid
 from reach_analysis.forecasting.lag_sweep import SweepPoint, sweep
 from reach_analysis.forecasting.neighbours import one_blas_thread
+from reach_analysis.forecasting.shared_search import SharedSearch
+from reach_analysis.processes import each_of
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.estimates import FEWEST_UNITS
 from reach_analysis.statistics.folds import folds_at_most
@@ -73,10 +75,11 @@ def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> St
     rate = working_rate(rollouts, config.rate_hz)
     to_forecast, inputs, notes = questions(rollouts, config)
     tick, answers = stage("forecasts", len(to_forecast)), []
-    with one_blas_thread(), ThreadPoolExecutor(n_cores()) as pool:
-        for answer in pool.map(lambda question: _answer(question, config, rate, rollouts.levels), to_forecast):
-            answers.append(answer)
-            tick(1)
+    work = partial(_answers, config=config, rate_hz=rate, levels=rollouts.levels)
+    for some in each_of(work, _by_predictors(to_forecast), int(rollouts.n_steps.sum())):
+        answers += some
+        tick(len(some))
+    answers.sort(key=lambda answer: [one.name for one in to_forecast].index(answer.question.name))
     scores = [score for answer in answers for score in answer.scores]
     rows = [_row(score) for score in scores]
     _adjust(rows)
@@ -101,14 +104,30 @@ def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> St
     )
 
 
-def _answer(question: Question, config: ForecastConfig, rate_hz: float, levels: Levels) -> _Answer:
-    folds = folds_at_most(question.data.ids, config.folds, config.seed)
-    candidates = _candidates(question, config)
+def _by_predictors(asked: Sequence[Question]) -> list[list[Question]]:
+    """Questions with the same predictors together, so that they share their neighbours; most work first."""
+    groups: dict[int, list[Question]] = {}
+    for question in asked:
+        groups.setdefault(id(question.data.predictors), []).append(question)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def _answers(asked: Sequence[Question], *, config: ForecastConfig, rate_hz: float, levels: Levels) -> list[_Answer]:
+    data = asked[0].data
+    shared = SharedSearch(data, folds_at_most(data.ids, config.folds, config.seed))
+    with one_blas_thread():
+        return [_answer(question, config, rate_hz, levels, shared) for question in asked]
+
+
+def _answer(
+    question: Question, config: ForecastConfig, rate_hz: float, levels: Levels, shared: SharedSearch
+) -> _Answer:
+    folds, candidates = shared.folds, _candidates(question, config)
 
     def make(data: TrialData) -> Forecaster:
         if len(candidates) == 1:
-            return fixed_lags(data, candidates[0], folds)
-        return NestedLags(data, candidates, folds)
+            return fixed_lags(data, candidates[0], folds, shared if data is question.data else None)
+        return NestedLags(data, candidates, folds, shared)
 
     result = make(question.data)
     chosen = result.chosen(question.data.target) if isinstance(result, NestedLags) else [candidates[0]]
@@ -132,7 +151,7 @@ def _answer(question: Question, config: ForecastConfig, rate_hz: float, levels: 
         question,
         assess(task, settings),
         _traces(question, result),
-        _sweeps(question, config, folds) if config.sweeps else {},
+        _sweeps(question, shared) if config.sweeps else {},
         nonlinearity(question.data, usual, folds, surrogates=config.nonlinear_surrogates, seed=config.seed)
         if config.nonlinear else None,
     )  # fmt: skip
@@ -146,7 +165,7 @@ def _candidates(question: Question, config: ForecastConfig) -> tuple[Lags, ...]:
     return (Lags(*config.own_lags),)
 
 
-def _sweeps(question: Question, config: ForecastConfig, folds: np.ndarray) -> dict[str, list[SweepPoint]]:
+def _sweeps(question: Question, shared: SharedSearch) -> dict[str, list[SweepPoint]]:
     """The sweeps of paper A, Fig. 4: E, tau and Tp one at a time, the others at 3, -1 and 1; and E and tau together."""
     result = {}
     for name, candidates in (
@@ -158,7 +177,7 @@ def _sweeps(question: Question, config: ForecastConfig, folds: np.ndarray) -> di
         longest = int(question.data.lengths.max())
         fitting = [lags for lags in candidates if lags.reach[1] - lags.reach[0] + 1 < longest]
         if fitting:
-            result[name] = sweep(question.data, fitting, folds)
+            result[name] = sweep(question.data, fitting, shared.folds, shared=shared)
     return result
 
 

@@ -111,9 +111,11 @@ class _Wanted(NamedTuple):
 def _questions(wanted: _Wanted, ids: list[str], most: int) -> list[Question]:
     """Two questions a target: from the predictors, at most so many of them, and from its own past."""
     out = []
+    any_target = list(wanted.values[..., 0])
+    shared, fewer = _fewer(trial_data(list(wanted.predictors), any_target, ids).standardised(), most, wanted.source)
+    notes = (*wanted.notes, *fewer)
     for name, target in zip(wanted.names, np.moveaxis(wanted.values, 2, 0), strict=True):
-        data, fewer = _fewer(trial_data(list(wanted.predictors), list(target), ids).standardised(), most, wanted.source)
-        notes = (*wanted.notes, *fewer)
+        data = shared.with_target(target.ravel())
         out.append(Question(f"{name} from {wanted.source}", data, own=False, noise=wanted.noise, notes=notes))
         past = trial_data(list(target), list(target), ids, own=0).standardised()
         out.append(Question(f"{name} from its own past", past, own=True, noise=wanted.noise))
@@ -219,12 +221,18 @@ def _varying(stack: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Filtered:
-    """Draws EMG of no muscle: white noise through the very chain of the recording. Draws are kept for each object."""
+    """Draws EMG of no muscle: white noise through the very chain of the recording. Equal ones share their draws."""
 
     chain: ChainConfig
     rate_hz: float
     n_trials: int
     n_samples: int
+
+    def __eq__(self, other: object) -> bool:
+        return repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     def __call__(self, rng: np.random.Generator) -> np.ndarray:
         length = (self.n_samples + 1) / self.chain.rate_hz

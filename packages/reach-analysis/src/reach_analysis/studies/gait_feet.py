@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -30,7 +31,7 @@ from reach_analysis.data.series import TrialSeries
 from reach_analysis.statistics.estimates import Estimate, Resampling, ratio_of
 
 LEAD = ("hand_l", "*fore*left*", "*left*fore*", "*fore*_l", "*f-l*", "*t1*left*", "*left*t1*", "*lf*", "*fl*")
-"""Feet that lead a cycle, the first pattern that fits one; paper B takes the left forepaw."""
+"""Forefeet that lead a cycle, the first pattern that fits one; paper B takes the left forepaw."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def feet_of(rollouts: Rollouts, config: GaitConfig) -> Feet:
         raise DataError(
             f"{rollouts.path}: {lead} has no cycle of {shortest:g} to {longest:g} s"
             + (f" and at least {config.min_speed:g} m/s" if config.min_speed else "")
-            + f" in {len(rollouts.trials)} trials of {rollouts.n_steps.max() / rollouts.rate_hz:.3g} s at most"
+            + f" in {len(rollouts.trials)} trials of {rollouts.n_steps.max() / rollouts.rate_hz:.3g} s at most; "
+            + f"cycle_s sets the bounds, lead the foot ({shorten(names)})"
         )
     return Feet(lead, contacts, on_ground, cycles, slow, never)
 
@@ -86,11 +88,24 @@ def _edges(pair: Sequence[float]) -> tuple[float, float]:
 
 
 def _lead(names: Sequence[str]) -> str:
+    """The left forefoot, or the left one where only one pair of feet has sides, as in a biped."""
     for pattern in LEAD:
         hits = [name for name in names if fnmatchcase(name.lower(), pattern)]
         if len(hits) == 1:
             return hits[0]
-    raise ConfigError(f"lead is not set, and none of {shorten(list(names))} is recognised as the left forefoot; set it")
+    left = [name for name in names if any(other in names for other in _mirrored(name))] or list(names)
+    if len(left) == 1:
+        return left[0]
+    raise ConfigError(f"lead is not set, and which of {shorten(list(names))} is the left forefoot, or the left foot of "
+                      f"a biped, is not clear from the names; set it, for example lead={left[0]}")  # fmt: skip
+
+
+def _mirrored(name: str) -> Iterator[str]:
+    """The name with one "left" or "l" replaced by the other side."""
+    for hit in re.finditer("left|l", name, re.IGNORECASE):
+        other = "right" if len(hit[0]) > 1 else "r"
+        for written in (other, other.capitalize(), other.upper()):
+            yield name[: hit.start()] + written + name[hit.end() :]
 
 
 def foot_rows(feet: Feet, config: GaitConfig, resampling: Resampling) -> list[dict[str, Any]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import numpy as np
 
 from reach_analysis._common.errors import ConfigError, DataError, unknown
 from reach_analysis.behaviour.muscles import actuator_for, simulated
-from reach_analysis.config import EmgConfig
+from reach_analysis.config import ChainConfig, EmgConfig
 from reach_analysis.data.analog import read_trials_of
 from reach_analysis.data.emg import Emg, process
 from reach_analysis.data.emg_quality import channel_quality, quality_notes, trial_quality
@@ -42,8 +45,28 @@ def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg
     """Envelopes of the settings, the files that were read, and notes, also about poor channels."""
     one = read_recording(conditions, config)
     emg = process(one.raw, one.table, config.chain, leave_out=config.recording.leave_out, mvc=one.mvc)
-    poor = [] if is_synthetic(config.emg) else quality_notes(channel_quality(trial_quality(one.raw, config.chain)))
-    return emg, one.inputs, one.notes + poor
+    poor = () if is_synthetic(config.emg) else _remarks(_Judged.of(one.raw, config.chain))
+    return emg, one.inputs, [*one.notes, *poor]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Raw EMG and the chain it is judged by; equal where all samples and settings are."""
+
+    digest: bytes
+    raw: TrialSeries = field(compare=False)
+    chain: ChainConfig = field(compare=False)
+
+    @classmethod
+    def of(cls, raw: TrialSeries, chain: ChainConfig) -> _Judged:
+        """With a digest of everything that counts."""
+        return cls(hashlib.sha256(pickle.dumps((raw, chain.band_hz, chain.order))).digest(), raw, chain)
+
+
+@lru_cache(maxsize=1)
+def _remarks(what: _Judged) -> tuple[str, ...]:
+    """Remarks about poor channels, kept because all studies of a report take the same recording."""
+    return tuple(quality_notes(channel_quality(trial_quality(what.raw, what.chain))))
 
 
 def read_recording(conditions: Mapping[str, Rollouts] | None, config: Any) -> Recording:
