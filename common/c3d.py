@@ -14,11 +14,7 @@ _INTEL = 84
 
 
 def open_c3d(path: Path) -> Any:
-    """Return the file as ezc3d holds it.
-
-    Raises:
-        InputError: without ezc3d, or when the file is not complete.
-    """
+    """Return the file as ezc3d holds it; an InputError without ezc3d, or when the file is not complete."""
     try:
         import ezc3d
     except ImportError:

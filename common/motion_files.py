@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .files import file_name, write_text
+from .files import file_name, write_table, write_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +45,7 @@ class Movement:
 
 
 def write_files(folder: Path, movements: Sequence[Movement], formats: Sequence[str]) -> list[Path]:
-    """Write tables (``csv``) of all movements, and one file of each other format (mot, sto, trc) a movement.
-
-    Returns:
-        The files, in the order in which they were written.
-    """
+    """Write tables (``csv``) of all movements, and one file of each other format (mot, sto, trc) a movement."""
     written = write_tables(folder, movements) if "csv" in formats else []
     writers = {"mot": write_motion, "sto": write_states, "trc": write_trc}
     for kind in (kind for kind in writers if kind in formats):
@@ -75,21 +69,24 @@ def write_tables(folder: Path, movements: Sequence[Movement]) -> list[Path]:
     tables |= {name: [move.further[name] for move in movements] for name in movements[0].further}
     tables = {name: parts for name, parts in tables.items() if parts[0].names}
     units = [
-        ["table", "column", "unit"],
-        *([n, *row] for n, t in tables.items() for row in zip(t[0].names, t[0].units, strict=True)),
+        {"table": name, "column": column, "unit": unit}
+        for name, parts in tables.items()
+        for column, unit in zip(parts[0].names, parts[0].units, strict=True)
     ]
-    _write_csv(folder / "columns.csv", units)
+    write_table(folder / "columns.csv", units)
     for name, parts in tables.items():
-        rows: list[list[str]] = [["clip", "time_s", *parts[0].names]]
-        for move, part in zip(movements, parts, strict=True):
-            rows += [[move.name, *map(_number, (t, *row))] for t, row in zip(move.time, part.values, strict=True)]
-        _write_csv(folder / f"{name}.csv", rows)
+        rows = [
+            {"clip": move.name, "time_s": time, **dict(zip(part.names, row, strict=True))}
+            for move, part in zip(movements, parts, strict=True)
+            for time, row in zip(move.time.tolist(), part.values.tolist(), strict=True)
+        ]
+        write_table(folder / f"{name}.csv", rows)
     return [folder / f"{name}.csv" for name in ("columns", *tables)]
 
 
 def write_motion(path: Path, movement: Movement) -> None:
     """Write coordinates as a motion file of OpenSim, in radians and the body's length unit (``inDegrees=no``)."""
-    _write_storage(path, movement, [movement.coordinates], ())
+    _write_storage(path, movement, [movement.coordinates], ("",))
 
 
 def write_states(path: Path, movement: Movement) -> None:
@@ -98,18 +95,10 @@ def write_states(path: Path, movement: Movement) -> None:
 
 
 def _write_storage(path: Path, movement: Movement, parts: Sequence[Columns], suffixes: Sequence[str]) -> None:
-    names = [
-        name + suffix for part, suffix in zip(parts, suffixes or [""] * len(parts), strict=True) for name in part.names
-    ]
+    names = [name + suffix for part, suffix in zip(parts, suffixes, strict=True) for name in part.names]
     table = np.concatenate([part.values for part in parts], axis=1)
-    header = [
-        movement.name,
-        "version=1",
-        f"nRows={len(table)}",
-        f"nColumns={1 + len(names)}",
-        "inDegrees=no",
-        "endheader",
-    ]
+    sizes = (f"nRows={len(table)}", f"nColumns={1 + len(names)}")
+    header = [movement.name, "version=1", *sizes, "inDegrees=no", "endheader"]
     rows = ("\t".join(map(_number, (t, *row))) for t, row in zip(movement.time, table, strict=True))
     write_text(path, "\n".join([*header, "\t".join(["time", *names]), *rows]) + "\n")
 
@@ -133,12 +122,6 @@ def write_trc(path: Path, movement: Movement) -> None:
 
 def _flat(movement: Movement) -> Float[np.ndarray, "frame column"]:
     return movement.markers.reshape(len(movement.markers), 3 * len(movement.marker_names))
-
-
-def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
 
 
 def _number(value: float) -> str:

@@ -1,6 +1,6 @@
 """Code blocks of the documentation, run at small scale in the order of the page.
 
-- ``sh``: each command must succeed. ``# in CI: run.steps=20480`` after a command adds settings.
+- ``sh``: each command must succeed. ``# in CI: run.steps=20480`` after a command adds or replaces settings.
 - ``console``: ``$ command`` and its output, compared word by word. Numbers may differ; ``...`` matches anything.
 - ``python``: the blocks of a page share their names.
 - a block whose first line is a comment with a file name (``# own/body/leg.yaml``) is written to that file.
@@ -50,9 +50,14 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def commands_of(text: str) -> list[str]:
-    """Commands of a shell block: continued lines joined, settings for CI added, comments removed."""
-    split = [line.partition(" # ") for line in re.sub(r"\s*\\\n\s*", " ", text).splitlines()]
-    commands = [f"{command.strip()} {note.partition('in CI:')[2].strip()}".strip() for command, _, note in split]
+    """Commands of a shell block: continued lines joined, comments removed, settings for CI added or put in place."""
+    commands = []
+    for line in re.sub(r"\s*\\\n\s*", " ", text).splitlines():
+        command, _, note = line.partition(" # ")
+        for setting in note.partition("in CI:")[2].split():
+            key = re.escape(setting.partition("=")[0])
+            command = f"{re.sub(rf' {key}=[^ ]*', '', command.rstrip())} {setting}"
+        commands.append(command.strip())
     return [command for command in commands if command and not command.startswith("#")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "configs"
 STUDIES = sorted(path.stem for path in (FOLDER / "study").glob("*.yaml"))
 
 
+@cache
 def jobs_of(study: str) -> list[TrainConfig]:
     """The settings of every job of a study."""
     APP.register("train")

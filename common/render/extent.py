@@ -104,9 +104,7 @@ class Extent:
     def distance(self, axes: Float[np.ndarray, "3 3"], widest: tuple[float, float]) -> float:
         """Return from what distance a camera that looks at the centre sees the whole animal.
 
-        Args:
-            axes: unit vectors in rows that point right, up and ahead for the camera.
-            widest: half the width and half the height of the picture at unit distance.
+        The rows of `axes` point right, up and ahead for the camera; `widest` is half of the picture at unit distance.
         """
 
         def needed(points: np.ndarray) -> float:

@@ -42,6 +42,8 @@ _FLOOR_RADIUS, _FLOOR_DOT, _FLOOR_GREY = 2.2, 0.004, 160
 """Radius of a floor and of its dots in units of the scene, and the grey of dots in the middle."""
 _AMBIENT = 1.6
 """Light from all sides, instead of the reflections of a room, which cost as much as everything else together."""
+_PLAIN: Any = {"lod": "off", "cast_shadow": False, "receive_shadow": False}
+"""How meshes are drawn."""
 
 PAGE_FPS = 30.0
 """Pictures per second of a page."""
@@ -191,9 +193,7 @@ class BodyView:
                 batched_scales=one.scale.astype(np.float32),
                 batched_colors=(255 * (one.rgb if rgb is None else np.tile(rgb, (len(one.body), 1)))).astype(np.uint8),
                 opacity=None if opacity >= 1 else opacity,
-                lod="off",
-                cast_shadow=False,
-                receive_shadow=False,
+                **_PLAIN,
             )
             for index, one in enumerate(self._copies)
         ]
@@ -229,9 +229,7 @@ class Balls:
             np.zeros((count, 3), np.float32),
             batched_scales=np.zeros(count, np.float32),
             batched_colors=np.tile(np.array(_colour(rgb), np.uint8), (count, 1)),
-            lod="off",
-            cast_shadow=False,
-            receive_shadow=False,
+            **_PLAIN,
         )
 
     def show(self, places: Float[np.ndarray, "ball 3"], sizes: Float[np.ndarray, " ball"] | float = 1.0) -> None:
@@ -304,11 +302,7 @@ def look_from(server: viser.ViserServer, centre: np.ndarray, radius: float) -> N
 
 
 def write_page(path: Path, server: Server, draw: Callable[[int], None], n_frames: int, rate_hz: float) -> None:
-    """Write a page that plays `n_frames` that `draw` shows, of `rate_hz`, at up to 30 a second, and needs no server.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
+    """Write a page that plays `n_frames` that `draw` shows, of `rate_hz`, at up to 30 a second, and needs no server."""
     step = max(1, round(rate_hz / PAGE_FPS))
     recording = server.get_scene_serializer()
     for frame in range(0, n_frames, step):

@@ -227,6 +227,15 @@ def test_check_lists_what_is_wrong_and_ends_with_code_2(place: Place, capsys: py
     assert re.search(r"docs/schema in 1 place\n  - qvel", capsys.readouterr().out)
 
 
+def test_check_lists_all_keypoints_of_a_recording(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    names = tuple(f"point_{number}" for number in range(40))
+    path = write_sleap(place.folder / "recording.h5", np.ones((5, 1, 40, 3)), names, fps=200.0)
+    assert main(["check", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "5 frames of 40 keypoints, 200 Hz, length unit not stated (keypoints.unit)" in out
+    assert f"  keypoints: {', '.join(names)}\n" in out
+
+
 @pytest.mark.parametrize("verb", ["check", "report"])
 def test_other_verbs_refuse_missing_files(verb: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     missing = place.folder / "nowhere.h5"

@@ -72,6 +72,8 @@ def test_an_animal_of_another_size_is_told_the_scale(body: Body, recording: Keyp
     assert "body.scale=2" in said(body, large)
     assert "body.scale" not in said(body, recording)
     assert "body.scale" not in said(body, large, mode="similarity")
+    pair = load_body(replace(body.config, leave_out=[*large.names[2:]]))  # type: ignore[arg-type]
+    assert "body.scale" not in said(pair, large), "one distance changes with the posture"
 
 
 def test_an_unusual_frame_rate_is_named(body: Body, recording: Keypoints) -> None:

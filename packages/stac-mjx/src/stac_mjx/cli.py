@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stac_mjx._common.cli import App, Verb
-from stac_mjx._common.errors import ConfigError, counted, unknown
+from stac_mjx._common.errors import ConfigError, InputError, counted, unknown
 from stac_mjx._common.settings import require, validate
 
 if TYPE_CHECKING:
@@ -62,11 +62,13 @@ VERBS = {
             stac-mjx studio clips=results/clips.h5                     look at a fit, and continue""",
     ),
     "check": Verb(
-        "compare files with the contract in docs/schema and list every violation",
+        "compare files with the contract in docs/schema and list every violation; describe recordings",
         config="config:CheckConfig",
         run="cli:check",
         files="file",
-        examples="stac-mjx check results/clips.h5 results/offsets.h5",
+        examples="""\
+            stac-mjx check results/clips.h5 results/offsets.h5
+            stac-mjx check recording.csv                               its format, length, unit and all keypoints""",
     ),
     "report": Verb(
         "write a page of plots about a fit",
@@ -241,16 +243,38 @@ def studio(config: StudioConfig) -> None:
 
 
 def check(config: CheckConfig) -> int:
-    """Print all violations of each file; return 2 when one has an error."""
+    """Print all violations of each file, or what a recording holds; return 2 when a file has an error."""
     from stac_mjx.check import check_file, errors_in, format_violations
 
     files = require(config.file, "file", "results/clips.h5")
     wrong = False
-    for path in [files] if isinstance(files, str) else list(files):
-        violations = check_file(path)
-        sys.stdout.write(format_violations(Path(path), violations) + "\n")
+    for path in map(Path, [files] if isinstance(files, str) else files):
+        recording = _recording(path)
+        violations = [] if recording else check_file(path)
+        sys.stdout.write((recording or format_violations(path, violations)) + "\n")
         wrong |= bool(errors_in(violations))
     return 2 if wrong else 0
+
+
+def _recording(path: Path) -> str:
+    """Describe a recording; empty for files of the contract, output of the public stac-mjx, and other files."""
+    from stac_mjx.keypoints.formats.detect import detect
+    from stac_mjx.keypoints.loading import read_file
+
+    try:
+        kind = detect(path)
+    except InputError:
+        return ""
+    if kind in ("clips", "stac"):
+        return ""
+    reading = read_file(path, kind)
+    frames, number = len(reading.positions), reading.n_keypoints
+    facts = [f"{counted(frames, 'frame')} of {counted(number, 'keypoint')}"]
+    facts += [f"{reading.rate_hz:g} Hz" if reading.rate_hz else "frame rate not stated (keypoints.rate_hz)"]
+    facts += [f"unit {reading.unit}" if reading.unit else "length unit not stated (keypoints.unit)"]
+    lines = [f"{path}: a recording: {', '.join(facts)}", *(f"  {note}" for note in reading.notes)]
+    names = ", ".join(reading.names) if reading.names else "without names (keypoints.names)"
+    return "\n".join([*lines, f"  keypoints: {names}"])
 
 
 def report(config: ReportConfig) -> None:

@@ -254,7 +254,7 @@ class CheckConfig:
     """Settings of `stac-mjx check`."""
 
     file: Any = None
-    """File of the contract, or a list of files."""
+    """File of the contract, or a recording; or a list of files."""
 
 
 @dataclass

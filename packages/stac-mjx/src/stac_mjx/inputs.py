@@ -215,7 +215,9 @@ def _to_metres(keypoints: Keypoints, body: Body, config: AlignmentConfig) -> tup
             f"(expected between {1 / IMPLAUSIBLE_FACTOR:.3g} and {IMPLAUSIBLE_FACTOR:.3g}). "
             "Check keypoints.unit (m, dm, cm, mm, um), body.unit and body.scale"
         )
-    if config.mode != "similarity" and np.isfinite(ratio) and not 1 / OTHER_SIZE < ratio < OTHER_SIZE:
+    other = np.isfinite(ratio) and not 1 / OTHER_SIZE < ratio < OTHER_SIZE
+    # the one distance of two keypoints changes with the posture
+    if other and config.mode != "similarity" and len(keypoints.names) > 2:
         notes.append(
             f"the keypoints are {ratio:.2g} times the size of body {body.name!r}, which distorts the offsets. "
             f"If the animal has another size than the model, set body.scale={body.scale * ratio:.2g}"

@@ -22,19 +22,6 @@ _GRAMMAR = re.compile(r"""['"{}\[\]]|^\w+\(.*\)$""")
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the arguments of a verb may name."""
-
-    settings: Sequence[Setting]
-    files: str
-    """The setting that arguments without ``=`` fill; empty: there is none."""
-    group: str
-    """The group of presets, such as ``body`` in ``body=rat``; empty: there is none."""
-    renamed: Mapping[str, str]
-    """Old name of a setting -> new name; empty: removed."""
-
-
-@dataclass(frozen=True)
 class Arguments:
     """Arguments sorted: options with their values, and settings as Hydra reads them."""
 
@@ -52,8 +39,14 @@ class Arguments:
         return values[-1].strip("'\"") if values else None
 
 
-def sort_arguments(arguments: Sequence[str], known: Known) -> Arguments:
-    """Separate options from settings, because Hydra cannot read settings on both sides of an option."""
+def sort_arguments(
+    arguments: Sequence[str], settings: Sequence[Setting], *, files_key: str, group: str, renamed: Mapping[str, str]
+) -> Arguments:
+    """Separate options from settings, because Hydra cannot read settings on both sides of an option.
+
+    Arguments without ``=`` fill the setting `files_key`. `group` is that of the presets, such as ``body`` in
+    ``body=rat``. `renamed` maps old names of settings to new ones; empty: removed.
+    """
     options: list[str] = []
     others: list[str] = []
     waiting = False
@@ -66,13 +59,13 @@ def sort_arguments(arguments: Sequence[str], known: Known) -> Arguments:
             options.append(argument)
         else:
             others.append(argument)
-    files = [argument for argument in others if known.files and "=" not in argument and not argument.startswith("~")]
+    files = [argument for argument in others if files_key and "=" not in argument and not argument.startswith("~")]
     overrides = [argument for argument in others if argument not in files]
-    groups = [*_own_groups(options), known.group]
-    faults = [fault for override in overrides for fault in _key_faults(override, known, groups)]
+    groups = [*_own_groups(options), group]
+    faults = [fault for override in overrides for fault in _key_faults(override, settings, renamed, groups)]
     raise_all(ConfigError, "settings", faults)
-    overrides = [_addable(_readable(override), known.settings) for override in overrides]
-    return Arguments(options, overrides + ([f"{known.files}={_quoted(files)}"] if files else []))
+    overrides = [_addable(_readable(override), settings) for override in overrides]
+    return Arguments(options, overrides + ([f"{files_key}={_quoted(files)}"] if files else []))
 
 
 def _quoted(files: Sequence[str]) -> str:
@@ -101,13 +94,15 @@ def _own_groups(options: Sequence[str]) -> list[str]:
     return [str(path.relative_to(folder)) for folder in folders for path in folder.rglob("*") if path.is_dir()]
 
 
-def _key_faults(override: str, known: Known, groups: Sequence[str]) -> list[str]:
+def _key_faults(
+    override: str, settings: Sequence[Setting], renamed: Mapping[str, str], groups: Sequence[str]
+) -> list[str]:
     """Check the name of a setting; Hydra would accept any name after a plus."""
     if "=" not in override and not override.startswith("~"):
         return [f"{override!r}: settings are given as name=value"]
     name = override.lstrip("+~").split("=", 1)[0]
     own = name.split("@")[0] in groups or re.match(r"hydra[./]", name)
-    return [] if own else list(key_faults([name], known.settings, known.renamed))
+    return [] if own else list(key_faults([name], settings, renamed))
 
 
 def _addable(override: str, settings: Sequence[Setting]) -> str:

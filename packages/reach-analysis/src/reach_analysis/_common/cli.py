@@ -163,14 +163,14 @@ class App:
         from omegaconf.errors import OmegaConfBaseException
         from yaml import YAMLError
 
-        from .arguments import Known, explain, sort_arguments
+        from .arguments import explain, sort_arguments
         from .settings import settings_of
 
         verb, codes, settings = self.verbs[name], [], []
         try:
             settings += settings_of(load(verb.config))
-            known = Known(settings, verb.files, verb.preset.partition("=")[0], self.renamed)
-            given = sort_arguments(arguments, known)
+            group = verb.preset.partition("=")[0]
+            given = sort_arguments(arguments, settings, files_key=verb.files, group=group, renamed=self.renamed)
             folder = Path(given.value("hydra.sweep.dir") or given.value("out") or RESULTS).expanduser()
             if given.multirun:
                 shutil.rmtree(folder / _FAILED, ignore_errors=True)

@@ -36,30 +36,18 @@ SEQUENTIAL = "cividis"
 
 DPI = 144
 _STYLE: Any = {
-    "font.size": 9,
-    "font.family": "DejaVu Sans",
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GREY,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
+    "font.size": 9, "font.family": "DejaVu Sans",
+    "axes.titlesize": 10, "axes.titlelocation": "left", "axes.labelcolor": INK, "axes.edgecolor": GREY,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
     "axes.prop_cycle": cycler(color=CYCLE),
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "grid.color": LIGHT,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
+    "xtick.color": GREY, "ytick.color": GREY, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+    "grid.color": LIGHT, "grid.linewidth": 0.6, "legend.frameon": False, "legend.fontsize": 8,
     # names from files may contain dollar signs that do not mark formulas
     "text.parse_math": False,
     "svg.fonttype": "none",
     # without a salt, the ids inside an SVG differ from run to run
     "svg.hashsalt": PROGRAM,
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

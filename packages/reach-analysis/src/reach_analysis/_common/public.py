@@ -9,12 +9,7 @@ from typing import Any
 
 
 def public_names(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` of a package (PEP 562).
-
-    Args:
-        package: its name.
-        places: public name -> ``module`` that has it, or ``module:name`` where it has another name there.
-    """
+    """Return ``__getattr__`` and ``__dir__`` of a package (PEP 562); `places` maps names to ``module[:name]``."""
 
     def get(name: str) -> Any:
         if name not in places:

@@ -98,27 +98,10 @@ def _element_problems(element: ElementTree.Element, assets: Mapping[str, bytes])
 
 
 def exact_xml(spec: mujoco.MjSpec) -> str:
-    """Write a compiled spec as XML with all digits, so that the XML compiles to the same model."""
-    with _exact_numbers():
-        return spec.to_xml()
-
-
-def quick_compile(spec: mujoco.MjSpec) -> mujoco.MjModel:
-    """Compile without simulating actuator length ranges, which takes most of a muscle model's compile time."""
-    mode = spec.compiler.LRopt.mode
-    spec.compiler.LRopt.mode = int(mujoco.mjtLRMode.mjLRMODE_NONE)
-    try:
-        return spec.compile()
-    finally:
-        spec.compiler.LRopt.mode = mode
-
-
-@contextmanager
-def _exact_numbers() -> Iterator[None]:
-    """Make MuJoCo write all digits of a number.
+    """Write a compiled spec as XML with all digits, so that the XML compiles to the same model.
 
     The default of six digits moves joints by 1e-6 of the body and makes some valid inertias invalid. MuJoCo's library
-    exports this switch, but Python does not bind it.
+    exports a switch, but Python does not bind it.
     """
     folder = Path(mujoco.__file__).parent
     libraries = [file for file in folder.iterdir() if file.name.startswith("libmujoco") or file.name == "mujoco.dll"]
@@ -129,9 +112,19 @@ def _exact_numbers() -> Iterator[None]:
         digits = library._mjPRIVATE__get_xml_precision()
         library._mjPRIVATE__set_xml_precision(_EXACT_DIGITS)
         try:
-            yield
+            return spec.to_xml()
         finally:
             library._mjPRIVATE__set_xml_precision(digits)
+
+
+def quick_compile(spec: mujoco.MjSpec) -> mujoco.MjModel:
+    """Compile without simulating actuator length ranges, which takes most of a muscle model's compile time."""
+    mode = spec.compiler.LRopt.mode
+    spec.compiler.LRopt.mode = int(mujoco.mjtLRMode.mjLRMODE_NONE)
+    try:
+        return spec.compile()
+    finally:
+        spec.compiler.LRopt.mode = mode
 
 
 def travels(model: mujoco.MjModel) -> bool:

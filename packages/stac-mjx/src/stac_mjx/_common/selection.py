@@ -17,16 +17,8 @@ def select_clips(select: Any, names: Sequence[str], labels: Labels, setting: str
 
     A pattern is compared with the names of the clips (``reach*``) or, as ``LABEL:PATTERN``, with the values of a label
     (``condition:f*``). ``*``, ``?`` and ``[...]`` are those of file names; a name is also matched as it is. Patterns of
-    one label, or of the names, are alternatives; where several labels are given, a clip fits all of them.
-
-    Args:
-        select: a pattern or a list of these; empty: all clips.
-        names: name of each clip.
-        labels: labels of the clips.
-        setting: name of the setting, for messages.
-
-    Raises:
-        ConfigError: when a pattern fits no clip, or all together select none.
+    one label, or of the names, are alternatives; where several labels are given, a clip fits all of them. No pattern
+    selects all clips; a pattern that fits none is a ConfigError of `setting`.
     """
     patterns = [str(one) for one in ([select] if isinstance(select, str) else select or []) if one]
     fitting: dict[str, set[int]] = {}

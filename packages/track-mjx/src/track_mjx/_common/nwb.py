@@ -30,11 +30,7 @@ _MEANING = {
 
 
 def require_nwb(session: NwbSession) -> tuple[Any, Any]:
-    """Import ndx_pose and pynwb.
-
-    Raises:
-        ConfigError: if one is not installed, or the start of the session has no time zone.
-    """
+    """Import ndx_pose and pynwb; a ConfigError without them, or where the session's start has no time zone."""
     _start(session.start)
     try:
         return import_module("ndx_pose"), import_module("pynwb")
@@ -45,19 +41,7 @@ def require_nwb(session: NwbSession) -> tuple[Any, Any]:
 def write_nwb(
     path: Path, movements: Sequence[Movement], session: NwbSession, mjcf_xml: str, skeleton: Sequence[tuple[str, str]]
 ) -> None:
-    """Write all clips as one NWB file.
-
-    Args:
-        path: the file.
-        movements: the clips, with the same columns and markers.
-        session: what is known of the recording.
-        mjcf_xml: the body.
-        skeleton: pairs of markers joined by a line.
-
-    Raises:
-        ConfigError: as `require_nwb`.
-        OutputError: if the file cannot be written.
-    """
+    """Write all clips, with the same columns and markers, as one NWB file; `skeleton` joins pairs of markers."""
     ndx_pose, pynwb = require_nwb(session)
     file = pynwb.NWBFile(
         session_description=session.description, identifier=str(uuid4()), session_start_time=_start(session.start),

@@ -32,21 +32,14 @@ class Episodes(NamedTuple):
 
 
 def episodes_of(ended: Bool[np.ndarray, "clip step"], n_steps: Int[np.ndarray, " clip"]) -> Episodes:
-    """Cut clips into episodes.
-
-    Args:
-        ended: whether an episode ended early in this step.
-        n_steps: number of steps played of each clip.
-    """
-    clips, steps, early = [], [], []
+    """Cut clips, of which `n_steps` were played, into episodes; `ended` marks steps in which one ended early."""
+    rows: list[tuple[int, int, bool]] = []
     for clip, n in enumerate(n_steps.tolist()):
         ends = (np.flatnonzero(ended[clip, :n]) + 1).tolist()
         borders = [0, *ends, *([] if ends and ends[-1] == n else [n])]
-        for k, (begin, end) in enumerate(pairwise(borders)):
-            clips.append(clip)
-            steps.append(end - begin)
-            early.append(k < len(ends))
-    return Episodes(np.asarray(clips, np.int64), np.asarray(steps, np.int64), np.asarray(early, bool))
+        rows += [(clip, end - begin, k < len(ends)) for k, (begin, end) in enumerate(pairwise(borders))]
+    clips, steps, early = np.array(rows, np.int64).reshape(-1, 3).T
+    return Episodes(clips, steps, early.astype(bool))
 
 
 @dataclass(frozen=True)
@@ -91,13 +84,7 @@ def kaplan_meier(
 
     The interval is symmetric in log(-log S) with Greenwood's variance (Kalbfleisch and Prentice 1980). Before the first
     end it does not exist: there the binomial interval for n of n episodes is given (Clopper and Pearson 1934). Where
-    nothing survives it does not exist either, and is NaN.
-
-    Args:
-        duration: how long each episode lasted, 0 or more.
-        ended: whether it ended early then; otherwise its clip ended.
-        level: coverage of the interval, between 0 and 1.
-        times: further times at which the curve is wanted.
+    nothing survives it does not exist either, and is NaN. The curve has a step at every duration and at `times`.
     """
     from scipy.stats import CensoredData, ecdf  # loads slowly
 

@@ -47,11 +47,7 @@ class _Content:
 
 
 def inspect(file: h5py.File, schema: Schema) -> tuple[Record, list[Violation]]:
-    """Compare a file's structure with its page.
-
-    Returns:
-        The sound part of its content, whose data sets belong to the open file, and all violations.
-    """
+    """Return the sound part of an open file's content, and all violations of its structure."""
     content = _Content()
     datasets = _walk(file, content)
     attributes = _attributes(file)

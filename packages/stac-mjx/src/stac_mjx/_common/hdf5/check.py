@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ..errors import ContractError, raise_all
+from ..errors import ContractError, counted, raise_all
 from .content import CONTENT_CHECKS, content_violations
 from .reading import LIBRARY_ERRORS, kind_of, open_contract, open_hdf5, read_numbers, reason
 from .record import Record, Violation
@@ -23,18 +23,10 @@ _ON_LOADING = ("clip_names_unique", "clips_contiguous")
 
 
 def check_file(path: Path, model_check: ModelCheck | None = None) -> list[Violation]:
-    """Compare a file with its page in docs/schema.
+    """Return all violations of docs/schema: broken MUSTs (severity "error") first, then missing SHOULDs ("advice").
 
-    Args:
-        path: a file of any kind.
-        model_check: compares a record with the MJCF it encloses; None: not checked, because MuJoCo is not installed.
-
-    Returns:
-        All violations: broken MUSTs (severity "error") first, then missing SHOULDs ("advice"). Empty: none.
-
-    Raises:
-        InputError: when it is not a readable HDF5 file.
-        ContractError: when it does not say which kind and version it is, or has another major version.
+    `model_check` compares a record with the MJCF it encloses; without MuJoCo it is None. An InputError or ContractError
+    says why a file cannot be checked: it is damaged, or does not name a kind and version that are known here.
     """
     with open_hdf5(path) as file:
         record, violations = inspect(file, load_schema(kind_of(file)))
@@ -62,26 +54,17 @@ def errors_in(violations: Sequence[Violation]) -> list[Violation]:
 def format_violations(path: Path, violations: Sequence[Violation]) -> str:
     """Format a list of violations for a terminal."""
     errors = errors_in(violations)
-    advice = [violation for violation in violations if violation.severity != "error"]
-    places = "place" if len(errors) == 1 else "places"
-    head = f"violates docs/schema in {len(errors)} {places}" if errors else "conforms to docs/schema"
+    advice = [violation for violation in violations if violation not in errors]
+    head = f"violates docs/schema in {counted(len(errors), 'place')}" if errors else "conforms to docs/schema"
     lines = [f"{path}: {head}", *(f"  - {violation}" for violation in errors)]
     return "\n".join(lines + (["  advice:", *(f"  - {violation}" for violation in advice)] if advice else []))
 
 
 def load_record(path: Path, kind: str, rows: Mapping[str, Sequence[tuple[int, int]]] | None = None) -> Record:
-    """Read a file into memory.
+    """Read a file of a kind into memory; of data sets along the dimensions in `rows`, only (start, stop) stretches.
 
-    Args:
-        path: the file.
-        kind: the kind it has to be of.
-        rows: for a dimension, the (start, stop) stretches to read of every data set that begins with it.
-
-    Raises:
-        InputError: when the file cannot be opened.
-        ContractError: when its structure or its clip borders violate the schema; other values are not checked.
+    Structure and borders of clips are checked (ContractError), other values are not.
     """
-    rows = rows or {}
     with open_contract(path, kind) as file:
         record, violations = inspect(file, load_schema(kind))
         problems = [str(violation) for violation in errors_in(violations)]
@@ -93,9 +76,7 @@ def load_record(path: Path, kind: str, rows: Mapping[str, Sequence[tuple[int, in
         numbers = {}
         for name, data in record.numbers.items():
             assert isinstance(data, h5py.Dataset), name
-            stretches = rows.get(record.dims[name][0] if record.dims[name] else "")
-            if stretches is None:
-                numbers[name] = read_numbers(data)
-            else:
-                numbers[name] = np.concatenate([read_numbers(data, index=slice(*part)) for part in stretches])
+            parts = [slice(*part) for part in (rows or {}).get(next(iter(record.dims[name]), ""), [])]
+            read = [read_numbers(data, index=part) for part in parts or [()]]
+            numbers[name] = np.concatenate(read) if parts else read[0]
     return replace(record, numbers=numbers)

@@ -52,13 +52,9 @@ class Pending:
 
 
 def build_record(kind: str, attributes: Mapping[str, Any], values: Mapping[str, Any]) -> Record:
-    """Sort values by path into a record; those that are None are left out, scales with known labels are added.
+    """Sort attributes and values by path into a record; None is left out, scales with known labels are added.
 
-    Args:
-        kind: which page of docs/schema the file follows.
-        attributes: attributes of the file; those that are None are left out.
-        values: data sets and scales by path: arrays, texts, tuples of texts, :class:`Pending`, or any of these in a
-            :class:`Variable`.
+    Values are arrays, texts, tuples of texts, :class:`Pending`, or any of these in a :class:`Variable`.
     """
     schema = load_schema(kind)
     dims: dict[str, tuple[str, ...]] = {}
@@ -93,12 +89,7 @@ def build_record(kind: str, attributes: Mapping[str, Any], values: Mapping[str, 
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write a record as a file, in the place of whatever is at `path`.
-
-    Raises:
-        ContractError: when shapes or labels do not fit together; nothing is written then.
-        OutputError: when the file cannot be written; what was there before is unchanged.
-    """
+    """Write a record as a file, in the place of whatever is at `path`; an error leaves what was there unchanged."""
     with open_record(path, record):
         pass
 
@@ -128,13 +119,6 @@ def open_record(path: Path, record: Record) -> Iterator[Put]:
             disk.check()
 
         yield put
-
-
-@contextmanager
-def atomic_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a new HDF5 file that takes the place of `path` when the block ends well."""
-    with replace_file(path) as temporary, _hdf5_on(temporary) as (file, _):
-        yield file
 
 
 @contextmanager

@@ -101,11 +101,7 @@ def small(text: str) -> str:
 
 
 def listen(config: PageConfig, title: str) -> tuple[Server, str]:
-    """Serve at a host and port; return the server and the address to open. Other machines need a token.
-
-    Raises:
-        OutputError: where the host cannot be served, or no port is free.
-    """
+    """Serve at a host and port; return the server and the address to open. Other machines need a token."""
     listener, used = _bound(config.host, config.port)
     if config.host in LOCAL:
         listener.close()

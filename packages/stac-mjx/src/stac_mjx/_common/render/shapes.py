@@ -70,7 +70,7 @@ def outlines(
 
 def shown_geoms(model: mujoco.MjModel) -> list[int]:
     """Return the geoms that make up a body; those of hidden groups only where there are no others."""
-    solid = [g for g in range(model.ngeom) if model.geom_bodyid[g] != 0 and _has_surface(model, g)]
+    solid = [g for g in range(model.ngeom) if model.geom_bodyid[g] != 0 and model.geom_type[g] not in _GROUND]
     return [g for g in solid if model.geom_group[g] < _HIDDEN_GROUP and model.geom_rgba[g, 3] > 0] or solid
 
 
@@ -83,10 +83,6 @@ def bare_limbs(model: mujoco.MjModel) -> list[tuple[int, int]]:
         return []
     pairs = [(int(model.body_parentid[body]), body) for body in range(1, model.nbody)]
     return [(parent, child) for parent, child in pairs if parent != 0 and parent not in shaped]
-
-
-def _has_surface(model: mujoco.MjModel, geom: int) -> bool:
-    return int(model.geom_type[geom]) not in _GROUND
 
 
 def _directions(count: int) -> np.ndarray:

@@ -31,12 +31,10 @@ def validity(record: Record, dims: tuple[str, ...]) -> np.ndarray | None:
     axes = record.dims.get("valid")
     if axes is None or "valid" not in record.numbers:
         return None
-    if dims[: len(axes)] == axes:
-        return record.array("valid") == 1
-    if axes[-1] == "step_time" and dims[: len(axes)] == (*axes[:-1], "state_time"):
-        steps = record.array("valid") == 1
-        return np.concatenate([np.ones((*steps.shape[:-1], 1), bool), steps], axis=-1)
-    return None
+    valid, leading = record.array("valid") == 1, dims[: len(axes)]
+    if axes[-1] == "step_time" and leading == (*axes[:-1], "state_time"):
+        return np.concatenate([np.ones((*valid.shape[:-1], 1), bool), valid], axis=-1)
+    return valid if leading == axes else None
 
 
 def value_violations(record: Record) -> Iterator[Violation]:
@@ -249,8 +247,5 @@ CONTENT_CHECKS: dict[str, Callable[[Record], Iterator[Violation]]] = {
 
 def content_violations(record: Record) -> list[Violation]:
     """Report everything that is wrong with the values of a record, the enclosed model aside."""
-    violations = list(value_violations(record))
-    for name in record.schema.checks:
-        if name in CONTENT_CHECKS:
-            violations += CONTENT_CHECKS[name](record)
-    return violations
+    checks = [value_violations, *(CONTENT_CHECKS[name] for name in record.schema.checks if name in CONTENT_CHECKS)]
+    return [violation for check in checks for violation in check(record)]

@@ -15,6 +15,12 @@ from ..system import environment, generator, now
 from .record import Record
 from .schema import load_schema
 
+_AS_THEY_ARE = (
+    "title", "git_commit", "model_name", "model_sha256", "random_seed", "synthetic", "subject_id", "session_id",
+    "root_body",
+)  # fmt: skip
+"""Attributes of a file that are fields of its `FileInfo`."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -89,23 +95,15 @@ def info_attributes(info: FileInfo, kind: str) -> dict[str, Any]:
         "Conventions": f"CF-1.11, mimic-{version}",
         "schema_name": kind,
         "schema_version": version,
-        "title": info.title,
         "history": info.history or f"{now()} {generator()}",
         "created_utc": now(),
         "generator": generator(),
-        "git_commit": info.git_commit,
-        "model_name": info.model_name,
-        "model_sha256": info.model_sha256,
+        **{name: getattr(info, name) for name in _AS_THEY_ARE},
         "length_unit_m": float(info.length_unit_m),
         "rate_hz": None if info.rate_hz is None else float(info.rate_hz),
         "source_files": json.dumps([{"name": s.path.name, "sha256": s.sha256} for s in info.source_files]),
-        "random_seed": info.random_seed,
-        "synthetic": info.synthetic,
-        "subject_id": info.subject_id,
-        "session_id": info.session_id,
-        "root_body": info.root_body,
-        "end_effectors": json.dumps(list(info.end_effectors)) if info.end_effectors else None,
-        "skeleton": json.dumps([list(pair) for pair in info.skeleton]) if info.skeleton else None,
+        "end_effectors": json.dumps(info.end_effectors) if info.end_effectors else None,
+        "skeleton": json.dumps(info.skeleton) if info.skeleton else None,
     }
 
 

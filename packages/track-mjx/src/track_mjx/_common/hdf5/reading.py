@@ -34,11 +34,7 @@ Node = h5py.Group | h5py.Dataset
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file for reading.
-
-    Raises:
-        InputError: when it is missing, empty, not an HDF5 file, cut short or damaged.
-    """
+    """Open a file for reading; an InputError says that it is missing, empty, not HDF5, cut short or damaged."""
     with _opened(path) as file:
         try:
             yield file
@@ -101,12 +97,7 @@ def kind_of(file: h5py.File) -> str:
 
 @contextmanager
 def open_contract(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
-    """Open a file of docs/schema, of one kind or (None) of any, for reading.
-
-    Raises:
-        InputError: when it cannot be opened as HDF5.
-        ContractError: when it is of another kind or of another major version.
-    """
+    """Open a file of docs/schema, of one kind or (None) of any, for reading; of another it is a ContractError."""
     with open_hdf5(path) as file:
         actual = kind_of(file)
         if kind not in (None, actual):

@@ -88,26 +88,23 @@ def label_violations(record: Record) -> Iterator[Violation]:
         rule = record.schema.dimension(path)
         if dims != (path,) or rule is None:
             continue
-        if record.length(path) == 0:
-            yield Violation(path, "has no element; every dimension needs at least one")
-        elif path in record.numbers:
-            yield from _numeric_labels(path, record.array(path), rule)
-        else:
-            yield from _text_labels(path, record.strings[path], rule)
+        labels = record.strings[path] if path in record.strings else record.array(path)
+        yield from (Violation(path, problem) for problem in _label_problems(labels, rule))
 
 
-def _numeric_labels(path: str, labels: np.ndarray, rule: DimensionRule) -> Iterator[Violation]:
-    if rule.index and not np.array_equal(labels, np.arange(len(labels))):
-        yield Violation(path, "expected 0, 1, 2, ... as labels")
-    if rule.dtype == "float64" and not (np.diff(labels, prepend=-np.inf) > 0).all():
-        yield Violation(path, "expected finite values that increase")
-
-
-def _text_labels(path: str, labels: tuple[str, ...], rule: DimensionRule) -> Iterator[Violation]:
-    if rule.values is not None and labels != rule.values:
-        yield Violation(path, f"expected the labels {', '.join(rule.values)}, got {shorten(labels)}")
-    repeated = sorted(label for label, times in Counter(labels).items() if times > 1)
-    if repeated:
-        yield Violation(path, f"labels must be unique; repeated: {shorten(repeated)}")
-    if "" in labels:
-        yield Violation(path, "has an empty label")
+def _label_problems(labels: tuple[str, ...] | np.ndarray, rule: DimensionRule) -> Iterator[str]:
+    if not len(labels):
+        yield "has no element; every dimension needs at least one"
+    elif isinstance(labels, np.ndarray):
+        if rule.index and not np.array_equal(labels, np.arange(len(labels))):
+            yield "expected 0, 1, 2, ... as labels"
+        if rule.dtype == "float64" and not (np.diff(labels, prepend=-np.inf) > 0).all():
+            yield "expected finite values that increase"
+    else:
+        if rule.values is not None and labels != rule.values:
+            yield f"expected the labels {', '.join(rule.values)}, got {shorten(labels)}"
+        repeated = sorted(label for label, times in Counter(labels).items() if times > 1)
+        if repeated:
+            yield f"labels must be unique; repeated: {shorten(repeated)}"
+        if "" in labels:
+            yield "has an empty label"
