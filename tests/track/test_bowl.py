@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import copy
+import csv
 import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import jax
 import mujoco
 import numpy as np
 import pytest
+from PIL import Image
 from track.clip_files import write_walker_clips
-from track.small_setups import WALKER_TASK, config, trained
+from track.small_setups import WALKER_TASK, config, trained, walker
 from track_mjx._common.errors import ConfigError
+from track_mjx.cli import main
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, EvaluateConfig, TerrainConfig
 from track_mjx.evaluation.assess import assess
 from track_mjx.learning.setup import Setup, build
 from track_mjx.runs.compare import compare
-from track_mjx.runs.footfalls import read_footfalls
+from track_mjx.runs.footfalls import draw_footfalls, read_footfalls
+from track_mjx.runs.run_folder import RunFolder
 from track_mjx.task.registry import resolve
 from track_mjx.task.step import Step
 
@@ -46,6 +51,12 @@ def setup_of(folder: Path, kind: str = "bowl", **task: Any) -> Setup:
 @pytest.fixture(scope="module")
 def bowl(tmp_path_factory: pytest.TempPathFactory) -> Setup:
     return setup_of(tmp_path_factory.mktemp("bowl"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run whose episodes start in the middle."""
+    return trained(setup_of(tmp_path_factory.mktemp("run"), parameters={"clearance_m": 0.01}), 160)
 
 
 def test_episodes_start_on_the_ground_wherever_and_however_turned(bowl: Setup) -> None:
@@ -104,9 +115,8 @@ def test_terms_are_their_closed_forms(bowl: Setup) -> None:
     np.testing.assert_allclose(np.asarray(origin(step))[:2], [[-0.3, -0.4, 0], [0, 0, 0.8]], atol=1e-6)
 
 
-def test_evaluation_says_how_far_and_how_upright_and_draws_footfalls(tmp_path: Path) -> None:
-    folder = trained(setup_of(tmp_path), 400)
-    out = folder.path / "evaluation"
+def test_evaluation_says_how_far_and_how_upright_and_draws_footfalls(run: RunFolder, tmp_path: Path) -> None:
+    folder, out = run, run.path / "evaluation"
     assess(folder, EvaluateConfig(run=str(folder.path), clip_set="test"), out)
     numbers = json.loads((out / "summary.json").read_text())["sets"]["test"]
     assert 0 <= numbers["radius_mm"] <= numbers["largest_radius_mm"] < 800
@@ -122,6 +132,66 @@ def test_evaluation_says_how_far_and_how_upright_and_draws_footfalls(tmp_path: P
     seeds = [folder.config(), folder.config(None, 5)]
     heights = [build(seed, read_clips(seed.clips)).task.body.model.hfield_data for seed in seeds]
     assert np.abs(heights[0] - heights[1]).max() > 0.01
+
+
+def test_a_run_is_played_from_other_starts_and_on_other_noise(run: RunFolder, tmp_path: Path) -> None:
+    """Trained in the middle; the verbs start up to 0.5 m from it, on the ground of another seed."""
+    folder = run
+    other = ["parameters={start_radius_m: 0.5, cases_per_clip: 9}", "terrain_seed=5"]
+    played = [f"run={folder.path}", "clip_set=test", *other]
+    assert main(["rollout", *played, f"out={tmp_path / 'rollouts.h5'}"]) == 0
+    assert main(["evaluate", *played, f"out={tmp_path / 'evaluation'}"]) == 0
+    with h5py.File(tmp_path / "rollouts.h5") as file:
+        start = np.asarray(file["qpos"])[:, 0, :2]
+        xml = file["provenance/mjcf_xml"].asstr()[()]  # type: ignore[union-attr]
+    field = mujoco.MjModel.from_xml_string(xml).hfield_data
+    radius = np.linalg.norm(start, axis=1)
+    assert len(radius) == 9
+    assert radius.max() <= 0.5
+    assert np.ptp(radius) > 0.2
+    seed = folder.config(None, 5)
+    np.testing.assert_array_equal(field, build(seed, read_clips(seed.clips)).task.body.model.hfield_data)
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    assert summary["parameters"] == {"clearance_m": 0.01, "start_radius_m": 0.5, "cases_per_clip": 9}
+    with (tmp_path / "evaluation" / "cases.csv").open(encoding="utf-8") as table:
+        assert len(list(csv.DictReader(table))) == 9 + 27, "one held-out clip, three train clips"
+
+
+def test_wrong_parameters_are_named(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", f"run={run.path}", "parameters={start_radius: 1}"]) == 2
+    assert "task.parameters: unknown parameter 'start_radius'; did you mean 'start_radius_m'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_one_multirun_and_one_comparison_draw_the_footfalls_of_all_conditions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = trained(walker(tmp_path), 80).path
+    small = ["network.encoder=[8]", "network.critic=[8]", "ppo.n_envs=8", "ppo.unroll=2", "ppo.minibatches=2"]
+    more = ["task.clip_s=null", "task.episode_s=0.1", "decoder.hold_s=0.01", "run.steps=32", "run.evaluate_every_s=0"]
+    conditions = ["decoder.mode=frozen,learnable,random", f"decoder.run={source}", f"out={tmp_path / 'escape'}"]
+    assert main(["train", "--multirun", "preset=bowl_escape", *conditions, *small, *more]) == 0
+    (tmp_path / "escape" / "comparison_footfalls.png").unlink()
+    assert main(["compare", f"runs={tmp_path / 'escape'}"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"mode={mode}" in printed for mode in ("frozen", "learnable", "random"))
+    with Image.open(tmp_path / "escape" / "comparison_footfalls.png") as picture:
+        assert picture.height > 2.5 * picture.width / 7 * 2.4, "three panels, each 7 by 2.4 inches"
+
+
+def test_footfalls_are_black_where_a_foot_is_down_over_a_strip_of_rewards() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    columns = {"time_s": [0.1, 0.2, 0.3], "left": [1, 0, 1], "right": [0, 0, 1], "reward": [0.0, 0.5, 1.0]}
+    draw_footfalls(axes, {name: np.array(values, float) for name, values in columns.items()}, "frozen")
+    (image,) = axes.images
+    pixels = np.asarray(image.get_array())
+    assert pixels.shape == (3, 3, 4)
+    assert pixels[:2, :, :3].max(-1).tolist() == [[0, 1, 0], [1, 1, 0]]
+    assert len(np.unique(pixels[2], axis=0)) == 3, "every reward has its colour"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["left", "right", "reward"]
+    assert axes.get_title() == "frozen"
 
 
 def test_a_bowl_needs_terrain(tmp_path: Path) -> None:

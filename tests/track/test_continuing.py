@@ -69,11 +69,14 @@ def test_the_same_command_continues_a_run_and_leaves_a_finished_one(
     assert RunFolder.open(run).config().run.steps == 384
 
 
-def test_a_run_without_its_checkpoints_starts_again_and_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.rmtree(here / "run" / "checkpoints")
-    assert main(arguments(here, "run.steps=256")) == 0
-    assert "no checkpoint; the training starts again at step 0" in capsys.readouterr().err
-    assert steps_of(here) == [128, 256]
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, before = here / "run", (here / "run" / "metrics.jsonl").read_bytes()
+    shutil.rmtree(run / "checkpoints")
+    for given in (arguments(here, "run.steps=512"), ["resume", f"run={run}", "steps=512"]):
+        assert main(given) == 2
+        assert f"{run / 'checkpoints'}: the checkpoints of the run are gone" in capsys.readouterr().err
+    assert (run / "metrics.jsonl").read_bytes() == before
+    assert RunFolder.open(run).config().run.steps == 256
 
 
 def test_another_run_is_not_touched(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

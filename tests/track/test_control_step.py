@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from track.clip_files import ARM, HINGE
 from track.small_setups import ARM_TASK, arm, untrained
-from track_mjx.learning.collect import Collector
+from track_mjx.learning.collect import Collector, LearningStep
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.networks import Networks
-from track_mjx.policy.play import Player
+from track_mjx.policy.play import PlayedStep, Player
 from track_mjx.policy.policy import Acting, Policy
 from track_mjx.policy.tape import Rollout
 from track_mjx.task.registry import reward
@@ -28,29 +28,29 @@ class SameActions:
 
     networks: Networks
 
-    def _decide(self, policy: Policy, observation: Any, key: Any) -> tuple[Any, Any]:
+    def decide(self, policy: Policy, observation: Any, key: Any) -> tuple[Any, Any]:
         (n_envs, n), n_actions = observation.proprioception.shape, self.networks.n_actions
         action = jnp.sin(observation.proprioception @ jnp.linspace(-1, 1, n * n_actions).reshape(n, n_actions))
         nothing = jnp.zeros(n_envs)
         return action, Acting(action, nothing, jnp.zeros((n_envs, 3)), jnp.zeros((n_envs, 3)), jnp.zeros((n_envs, 0)))
 
 
-class OurCollector(SameActions, Collector):
+class OurLearning(SameActions, LearningStep):
     pass
 
 
-class OurPlayer(SameActions, Player):
+class OurPlayed(SameActions, PlayedStep):
     pass
 
 
 def both(setup: Setup, n_steps: int) -> tuple[Any, Any, Rollout]:
     """One clip from its beginning: rewards and ends as training and as evaluation have them."""
     policy = untrained(setup)
-    collector = OurCollector(setup.task, setup.networks, setup.engine(), n_steps)
+    collector = Collector(OurLearning(setup.task, setup.networks, setup.engine()), n_steps)
     followed = setup.on_device(setup.followed, [CLIP])
     state, carry = collector.begin(followed, jax.random.key(1), 2)
     _, _, (transition, _), totals = collector.collect(policy, followed, state, carry, jax.random.key(2))
-    player = OurPlayer(setup.task, setup.networks, setup.engine())
+    player = Player(setup.task, setup.networks, setup.engine(), step=OurPlayed)
     return transition, totals, player.play(policy, setup.on_device(setup.followed), np.array([CLIP]))
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from track.small_setups import arm, step_at, trained, untrained
-from track_mjx.learning.collect import Collector
+from track_mjx.learning.collect import Collector, LearningStep
 from track_mjx.learning.setup import Setup, split
 from track_mjx.runs.checkpoints import flatten
 from track_mjx.task.terms import observations
@@ -50,7 +50,7 @@ def test_muscle_activation_length_and_velocity_are_seen(arm_setup: Setup) -> Non
 
 def test_the_reference_stays_an_argument_of_the_training_loop(arm_setup: Setup) -> None:
     """Another reference of the same shape changes what is collected, without another compilation."""
-    collector = Collector(arm_setup.task, arm_setup.networks, arm_setup.engine(), 3)
+    collector = Collector(LearningStep(arm_setup.task, arm_setup.networks, arm_setup.engine()), 3)
     policy = untrained(arm_setup)
     here = arm_setup.on_device(arm_setup.followed)
     there = here._replace(qpos=here.qpos + jnp.float32(0.2))
@@ -59,8 +59,8 @@ def test_the_reference_stays_an_argument_of_the_training_loop(arm_setup: Setup) 
         state, episode = collector.begin(here, jax.random.key(1), 8)
         _, _, (transition, _), _ = collector.collect(policy, reference, state, episode, jax.random.key(2))
         rewards.append(np.asarray(transition.reward))
-        programs = (collector._step._act_compiled, collector._step._evaluate_compiled)
-        compiled.append([getattr(program, "_cache_size")() for program in programs])  # noqa: B009
+        acting, _, evaluating = collector.step._programs
+        compiled.append([program._cache_size() for program in (acting, evaluating)])
     assert not np.allclose(rewards[0], rewards[1])
     assert compiled[0] == compiled[1]
 

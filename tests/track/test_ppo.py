@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from track.small_setups import untrained
+from track_mjx.compiled import compiled
 from track_mjx.config import NetworkConfig, PpoConfig
+from track_mjx.devices import Devices
 from track_mjx.learning import ppo
-from track_mjx.learning.collect import Collector
+from track_mjx.learning.collect import Collector, LearningStep
 from track_mjx.learning.setup import Setup
 from track_mjx.policy import policy as normalizer
 from track_mjx.policy.networks import Networks, log_probability
@@ -99,7 +102,7 @@ def test_lambda_one_gives_discounted_returns() -> None:
 
 def unrolls(setup: Setup) -> Generator[tuple[ppo.Transition, Observation], Policy | None]:
     """Unrolls of 16 simulations, one after another; each may be sent the policy of the next."""
-    collector = Collector(setup.task, setup.networks, setup.engine(), 5)
+    collector = Collector(LearningStep(setup.task, setup.networks, setup.engine()), 5)
     policy, reference = untrained(setup), setup.on_device(setup.followed)
     state, carry = collector.begin(reference, jax.random.key(1), 16)
     for i in itertools.count(2):
@@ -111,16 +114,16 @@ def test_the_first_ratio_is_one(arm_setup: Setup) -> None:
     """Latents are drawn once and replayed: before the first change, learning sees the very probabilities of acting."""
     config, (parameters, statistics) = arm_setup.config.ppo, untrained(arm_setup)
     learner = ppo.Learner(parameters, ppo.optimizer(config, arm_setup.networks).init(parameters), statistics)
-    collected = unrolls(arm_setup)
+    collected, update = unrolls(arm_setup), compiled(ppo.update, arm_setup.networks, replace(config), Devices())
     for iteration in range(2):  # the second time with running statistics
         batch = next(collected) if iteration == 0 else collected.send(learner.policy)
         rows = ppo.shuffled_rows(config, 0, iteration)
         inputs = (jnp.float32(1e-3), jnp.float32(0.1), rows, jax.random.key(3))
-        learner, losses = ppo.update(arm_setup.networks, config, learner, batch, inputs)
+        learner, losses = update(learner, batch, inputs)
         assert float(losses["first_ratio_error"]) < 1e-4, "rounding alone"
         assert float(losses["ratio_max"]) > 1e-3, "later minibatches do change"
     another = batch[0]._replace(noise=batch[0].noise + 1.0)
-    _, losses = ppo.update(arm_setup.networks, config, learner, (another, batch[1]), inputs)
+    _, losses = update(learner, (another, batch[1]), inputs)
     assert float(losses["first_ratio_error"]) > 1e-3, "another latent gives other probabilities"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,9 +14,11 @@ from track.clip_files import write_clips
 from track.small_setups import ARM_TASK, command, config, untrained
 from track_mjx.cli import main
 from track_mjx.clips import read_clips
+from track_mjx.compiled import compiled
 from track_mjx.config import NetworkConfig
+from track_mjx.devices import Devices
 from track_mjx.learning import ppo
-from track_mjx.learning.collect import Collector
+from track_mjx.learning.collect import Collector, LearningStep
 from track_mjx.learning.setup import build
 from track_mjx.policy.networks import CELL_STAGE, Networks
 from track_mjx.runs.run_folder import RunFolder
@@ -60,7 +63,10 @@ def test_learning_replays_the_hidden_state_that_acted(tmp_path: Path) -> None:
     learner = ppo.Learner(
         policy.parameters, ppo.optimizer(settings.ppo, networks).init(policy.parameters), policy.statistics
     )
-    collector, reference = Collector(setup.task, networks, setup.engine(), 5), setup.on_device(setup.followed)
+    collector, reference = (
+        Collector(LearningStep(setup.task, networks, setup.engine()), 5),
+        setup.on_device(setup.followed),
+    )
     state, carry = collector.begin(reference, jax.random.key(1), 16)
     for i in (2, 3):
         state, carry, batch, _ = collector.collect(policy, reference, state, carry, jax.random.key(i))
@@ -72,10 +78,11 @@ def test_learning_replays_the_hidden_state_that_acted(tmp_path: Path) -> None:
     assert (np.abs(hidden[~first]).max(-1) > 0).all()
     inputs = (jnp.float32(1e-3), jnp.float32(0.1), ppo.shuffled_rows(settings.ppo, 0, 0), jax.random.key(3))
 
+    update = compiled(ppo.update, networks, replace(settings.ppo), Devices())
+
     def ratio_error(transition: ppo.Transition) -> float:
-        return float(
-            ppo.update(networks, settings.ppo, learner, (transition, batch[1]), inputs)[1]["first_ratio_error"]
-        )
+        _, losses = update(learner, (transition, batch[1]), inputs)
+        return float(losses["first_ratio_error"])
 
     assert ratio_error(steps) < 1e-4, "rounding alone"
     assert ratio_error(steps._replace(hidden=steps.hidden + 1.0)) > 1e-3

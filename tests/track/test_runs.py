@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -382,16 +385,36 @@ def test_a_run_of_an_earlier_version_is_resumed_under_its_names(tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_ends_well(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_saves_and_ends_well(tmp_path: Path) -> None:
     write_clips(tmp_path / "clips.h5")
     process = subprocess.Popen(command(tmp_path, "run.steps=100000000"), stderr=subprocess.PIPE, text=True)
-    path = tmp_path / "run" / "metrics.jsonl"
-    while process.poll() is None and not (path.exists() and path.read_text().count("\n") > 1):
-        time.sleep(0.05)
-    process.send_signal(number)
+    when_it_has_lines(tmp_path / "run", lambda: process.send_signal(signal.SIGTERM))
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0
     assert "resume" in err
-    run = RunFolder.open(tmp_path / "run")
-    assert run.checkpoints.steps()[-1] == run.metrics()[-1]["steps"]
+    assert_saved_at_its_end(tmp_path / "run")
+
+
+def test_an_interrupt_of_this_process_saves_and_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_clips(tmp_path / "clips.h5")
+    interrupt = threading.Thread(
+        target=when_it_has_lines, args=(tmp_path / "run", lambda: os.kill(os.getpid(), signal.SIGINT))
+    )
+    interrupt.start()
+    assert main(command(tmp_path, "run.steps=100000000")[3:]) == 0
+    interrupt.join()
+    assert "stopped by SIGINT" in capsys.readouterr().err
+    assert_saved_at_its_end(tmp_path / "run")
+
+
+def when_it_has_lines(run: Path, act: Callable[[], object]) -> None:
+    """Wait for the second line of metrics of a run, then act."""
+    path = run / "metrics.jsonl"
+    while not (path.exists() and path.read_text().count("\n") > 1):
+        time.sleep(0.05)
+    act()
+
+
+def assert_saved_at_its_end(run: Path) -> None:
+    folder = RunFolder.open(run)
+    assert folder.checkpoints.steps()[-1] == folder.metrics()[-1]["steps"]

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from track.small_setups import arm, step_at, trained
+from track.small_setups import ARM_TASK, arm, step_at, trained
 from track_mjx._common.errors import ConfigError
 from track_mjx.config import EvaluateConfig, RolloutConfig
 from track_mjx.evaluation.assess import assess
@@ -19,7 +19,7 @@ from track_mjx.learning.setup import Setup
 from track_mjx.physics.fields import zero_physics
 from track_mjx.renamed import TERMS, with_present_names
 from track_mjx.rollouts.writing import roll_out
-from track_mjx.task.registry import resolve, reward, terms_of
+from track_mjx.task.registry import _terms, resolve, reward, terms_of
 from track_mjx.task.step import Step
 from track_mjx.task.terms import costs, rewards, terminations
 from track_mjx.task.terms.rewards import gaussian
@@ -148,6 +148,34 @@ def test_a_new_term_is_one_function_and_one_line_of_config(tmp_path: Path) -> No
     assert stored["metrics"][..., 1][valid] == pytest.approx(by_hand[valid], rel=1e-4), "of the state after the step"
     for clip, name in enumerate(stored["clip_name"]):
         assert per_clip[name.decode()] == pytest.approx(by_hand[clip][valid[clip]].mean(), rel=1e-4)
+
+
+OWN = {
+    "reward": {
+        "a column": (lambda step: step.now.qpos[:, :1], r"expected an array of shape \(env,\) for env=2, got \(2, 1\)"),
+        "a number": (lambda step: 1.0, r"got \(\)"),
+        "a sum over all": (lambda step: step.now.qpos.sum(), r"got \(\)"),
+        "a name that is wrong": (lambda step: step.now.qposs, r"test_terms\.py, line \d+: AttributeError: .*qposs"),
+        "numpy": (lambda step: np.zeros(5)[step.history.age], r"line \d+: TracerArrayConversionError"),
+    },
+    "termination": {
+        "numbers": (lambda step: step.now.qpos[:, 0], "expected truth values, got float32"),
+        "if": (lambda step: step.now.qpos[0, 0] > 0 or None, r"line \d+: TracerBoolConversionError"),
+    },
+    "observation": {"nothing": (lambda step: None, r"expected an array of shape \(env, \.\.\.\)")},
+}
+"""What users' terms return that terms may not, and the message."""
+
+
+@pytest.mark.usefixtures("clean_registry")
+@pytest.mark.parametrize(("kind", "what"), [(kind, what) for kind, cases in OWN.items() for what in cases])
+def test_own_terms_that_are_wrong_are_named_with_their_line(tmp_path: Path, kind: str, what: str) -> None:
+    function, words = OWN[kind][what]
+    _terms[kind]["mine"] = function
+    section = {"reward": "rewards", "termination": "terminations", "observation": "proprioception"}[kind]
+    earlier = ARM_TASK.get(section, {})
+    with pytest.raises(ConfigError, match=rf"task\.{section}\.mine: .*{words}"):
+        arm(tmp_path, {section: {**earlier, "mine": {"weight": 1.0} if kind == "reward" else {}}})
 
 
 @pytest.mark.parametrize(("kind", "old", "new"), [(k, old, new) for k, t in TERMS.items() for old, new in t.items()])

@@ -16,6 +16,7 @@ from track_mjx.body.terrain import bowl, perlin, surface_of
 from track_mjx.clips import read_clips
 from track_mjx.config import ArenaConfig, PhysicsConfig, TerrainConfig
 from track_mjx.learning.setup import build
+from track_mjx.physics.mjx import MjxEngine
 from track_mjx.task.terms import observations, terminations
 
 BOWL = {"kind": "bowl", "half_width_m": 0.5, "height_m": 0.1, "cells": 40, "noise": 1.0}
@@ -77,6 +78,9 @@ def test_the_bowl_is_the_formula_of_the_paper() -> None:
             s = np.clip((r - 0.05 * 41) / (0.2 * 41), 0, 1)
             raw[i, j] = -10 * np.exp(-(xi**2 + eta**2) / (2 * 1.25**2)) + (3 * s**2 - 2 * s**3) * unit[i, j]
     np.testing.assert_allclose(bowl(terrain), (raw - raw.min()) / np.ptp(raw), atol=1e-12)
+    assert np.array_equal(bowl(TerrainConfig(cells=8)), bowl(TerrainConfig(cells=8, noise=0.0))), (
+        "nodes of the noise only"
+    )
     assert np.abs(bowl(terrain) - bowl(TerrainConfig(cells=40, noise=1.0, seed=4))).max() > 0.02
 
 
@@ -144,11 +148,22 @@ def test_terrain_that_does_not_fit_is_refused(clips: Path, settings: dict, words
     assert all(word in str(error.value) for word in words)
 
 
-def test_shapes_that_mjx_cannot_put_on_terrain_are_named(tmp_path: Path) -> None:
-    foot = 'name="foot_L_geom" type="sphere" size="0.01"'
-    xml = WALKER.replace(foot, foot.replace('sphere" size="0.01', 'ellipsoid" size="0.01 0.01 0.02'))
+SHAPES = {"sphere": "0.01", "capsule": "0.01 0.02", "box": "0.01 0.01 0.02"}
+OTHERS = {"ellipsoid": "0.01 0.01 0.02", "cylinder": "0.01 0.02"}
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, "mesh", *OTHERS])
+def test_mjx_takes_the_shapes_it_can_put_on_terrain_and_names_the_others(tmp_path: Path, shape: str) -> None:
+    pad = '<asset><mesh name="pad" vertex="0 0 0 .02 0 0 0 .02 0 0 0 .02"/></asset>'
+    new = 'type="mesh" mesh="pad"' if shape == "mesh" else f'type="{shape}" size="{(SHAPES | OTHERS)[shape]}"'
+    xml = WALKER.replace("<worldbody>", f"{pad}<worldbody>").replace(
+        'name="foot_L_geom" type="sphere" size="0.01"', f'name="foot_L_geom" {new}'
+    )
+    assert new in xml
     path = write_clips(tmp_path / "clips.h5", xml, end_effectors=("foot_L", "foot_R"), root="trunk")
-    settings = config(path, WALKER_TASK)
-    settings.arena, settings.physics.engine = ArenaConfig(terrain=TerrainConfig(**BOWL), floor="on"), "mjx"
-    with pytest.raises(ConfigError, match=r"(?i)hfield.*ellipsoid.*engine=native"):
-        build(settings, read_clips(path)).engine()
+    model = arena(path, cells=4).model
+    if shape not in OTHERS:
+        MjxEngine(model, 1)
+        return
+    with pytest.raises(ConfigError, match=rf"geom 'foot_L_geom' is of type {shape}; .*capsule.*engine=native"):
+        MjxEngine(model, 1)

@@ -25,8 +25,9 @@ def bench_config(folder: Path, **changes: object) -> BenchConfig:
 
 
 def test_command_measures_every_combination_and_writes_table_and_json(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(measure, "SECONDS", 0.0)
     cli.bench(bench_config(tmp_path, parts=["physics", "learning"]))
     record = json.loads((tmp_path / "bench/bench.json").read_text())
     measured = [(one["engine"], one["part"], one["n_envs"]) for one in record["rows"]]

@@ -172,6 +172,7 @@ def begin_training(config: TrainConfig) -> None:
 def continue_training(config: ResumeConfig) -> None:
     """Continue from the last checkpoint of a run."""
     folder = opened(config.run)
+    folder.verify_checkpoints()
     join_processes(config.distributed)
     changed = folder.config(config.engine)
     # where a run is computed is not part of it

@@ -18,13 +18,14 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from track_mjx._common.errors import ConfigError, RunError, UserError
+from track_mjx.compiled import ByContent
 from track_mjx.config import DistributedConfig, PpoConfig
 
 AXIS = "env"
 """Name of the mesh axis."""
 
 
-class Devices:
+class Devices(ByContent):
     """Devices of this process, or of all that train together.
 
     Args:
@@ -36,6 +37,11 @@ class Devices:
         self.count = len(devices)
         self.processes = len({device.process_index for device in devices})
         self.mesh = Mesh(np.array(devices), (AXIS,)) if self.count > 1 else None
+
+    @property
+    def content(self) -> Mesh | None:
+        """What compiled functions know of them."""
+        return self.mesh
 
     @property
     def chief(self) -> bool:

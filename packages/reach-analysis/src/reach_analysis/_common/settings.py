@@ -130,10 +130,14 @@ def limit_faults(config: Any, prefix: str = "") -> Iterator[str]:
         elif isinstance(value, dict):
             for name, item in value.items():
                 yield from limit_faults(item, f"{key}.{name}.") if is_dataclass(item) else ()
-        elif entry.metadata:
+        else:
             for item in value if isinstance(value, list | tuple) else (value,):
-                problem = _problem(item, entry.metadata)
+                problem = _problem(item, entry.metadata) if entry.metadata else _not_finite(item)
                 yield from [f"{key}: {problem}"] if problem else []
+
+
+def _not_finite(value: Any) -> str:
+    return f"expected a number, got {value}" if isinstance(value, float) and not math.isfinite(value) else ""
 
 
 def _problem(value: Any, limits: Mapping[str, Any]) -> str:

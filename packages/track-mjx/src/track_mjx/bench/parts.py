@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from track_mjx.config import TrainConfig
-from track_mjx.learning.collect import Collector
+from track_mjx.learning.collect import Collector, LearningStep
 from track_mjx.learning.setup import Setup
 from track_mjx.learning.trainer import Trainer
 from track_mjx.physics.engine import make_engine
@@ -40,14 +40,15 @@ def blocks(part: str, setup: Setup, n_envs: int, n_steps: int) -> Iterator[int]:
         return _learning(setup, n_envs)
     if part == "physics":
         return _physics(setup, n_envs, n_steps)
-    make = RandomCollector if part == "task" else Collector
-    return _collecting(setup, make(setup.task, setup.networks, setup.engine(), n_steps), n_envs)
+    step = RandomStep if part == "task" else LearningStep
+    return _collecting(setup, Collector(step(setup.task, setup.networks, setup.engine()), n_steps), n_envs)
 
 
-class RandomCollector(Collector):
-    """A collector whose actions are random; no network runs."""
+class RandomStep(LearningStep):
+    """A control step whose actions are random; no network runs."""
 
-    def _decide(self, policy: Policy, observation: Observation, memory: Memory) -> tuple[jax.Array, Acting]:
+    def decide(self, policy: Policy, observation: Observation, memory: Memory) -> tuple[jax.Array, Acting]:
+        """Draw actions uniformly."""
         assert memory.keys is not None
         n_envs, n_latents = observation.proprioception.shape[0], self.networks.config.latent
         action = jax.random.uniform(memory.keys[0], (n_envs, self.task.body.model.nu), minval=-1, maxval=1)

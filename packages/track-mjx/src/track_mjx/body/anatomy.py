@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import mujoco
@@ -19,6 +19,7 @@ from track_mjx.body.parts import matching
 from track_mjx.body.sensors import CONTACT_SENSOR, is_contact_of
 from track_mjx.body.servos import position_servos
 from track_mjx.body.terrain import Surface, surface_of
+from track_mjx.compiled import ByContent, digest_of
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
@@ -27,7 +28,7 @@ _ON_JOINT, _ON_JOINT_IN_PARENT = int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtT
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
+class Anatomy(ByContent):
     """Static properties of a body in its arena; lengths in the MJCF's unit."""
 
     arena: Arena
@@ -39,6 +40,12 @@ class Anatomy:
     def model(self) -> mujoco.MjModel:
         """The compiled model."""
         return self.arena.model
+
+    @cached_property
+    def content(self) -> Hashable:
+        """Numbers and names of the model, and what else is known of the arena."""
+        others = [repr(getattr(self.arena, entry.name)) for entry in fields(self.arena) if entry.name != "model"]
+        return digest_of(self.model), *others, self.length_unit_m, self.ctrl_dt
 
     @cached_property
     def bodies(self) -> tuple[str, ...]:
@@ -204,5 +211,7 @@ def _indices(kind: str, setting: str, names: Sequence[str], known: Sequence[str]
     """Return the places of names. An empty list is rejected: a term over nothing is constant, so it looks learned."""
     if not names:
         raise ConfigError(f"{setting}: the list is empty; name at least one, or leave it out for all")
-    raise_all(ConfigError, setting, [unknown(kind, name, known) for name in names if name not in known])
+    problems = [unknown(kind, name, known) for name in names if name not in known]
+    problems += [f"{name!r} is named twice" for name in dict.fromkeys(names) if list(names).count(name) > 1]
+    raise_all(ConfigError, setting, problems)
     return [known.index(name) for name in names]

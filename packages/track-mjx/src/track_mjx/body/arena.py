@@ -71,6 +71,7 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
     end_effectors = tuple(arena.end_effectors) or clips.end_effectors
     root = arena.root_body or clips.root_body or next((name for name in names if name), "")
     problems = [f"arena.end_effectors: {unknown('body', name, names)}" for name in end_effectors if name not in names]
+    problems += [f"arena.end_effectors: {n!r} is named twice" for n in set(end_effectors) if end_effectors.count(n) > 1]
     if root not in names:
         problems.append(f"arena.root_body: {unknown('body', root, names)}")
     raise_all(BodyError, str(clips.path), problems)

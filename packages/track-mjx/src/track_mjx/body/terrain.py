@@ -54,8 +54,9 @@ def perlin(n: int, periods: int, seed: int) -> Float[np.ndarray, "row column"]:
 
 
 def _from_0_to_1(values: np.ndarray) -> np.ndarray:
-    """Scale values to a range of 0 to 1 (eq. 8 and 11)."""
-    return (values - values.min()) / np.ptp(values)
+    """Scale values to a range of 0 to 1 (eq. 8 and 11); those that are all alike become 0."""
+    spread = np.ptp(values)
+    return (values - values.min()) / spread if spread > 1e-9 else np.zeros_like(values)
 
 
 def set_terrain(spec: mujoco.MjSpec, arena: ArenaConfig, floor: str, length_unit_m: float) -> None:

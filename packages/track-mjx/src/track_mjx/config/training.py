@@ -139,7 +139,7 @@ class DecoderConfig:
         return 1 if self.acts == "action" else self.hold_steps(ctrl_dt_s)
 
 
-@dataclass
+@dataclass(unsafe_hash=True)
 class PpoConfig:
     """Proximal policy optimisation."""
 

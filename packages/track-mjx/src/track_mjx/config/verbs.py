@@ -46,6 +46,8 @@ class PlayedRun:
     """Physics engine; empty: that of the run."""
     terrain_seed: int | None = setting(None, ge=0)
     """Seed of other noise on the terrain; empty: that of the run."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Parameters of the task that differ from those of the run, as {start_radius_m: 0.5} for other starts in a bowl."""
     select: Any = field(default_factory=list)
     """Clips played, by patterns of names (reach*) and labels (condition:fast), as in run.select of a training. Clips of
     the run's file that it was not trained on then count as held out. Empty: all clips of the run."""

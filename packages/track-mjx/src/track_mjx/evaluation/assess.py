@@ -31,9 +31,8 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
     """
     from track_mjx.evaluation.cases import assess_cases  # loads matplotlib
 
-    setup, train, test = open_setup(
-        folder, folder.config(config.engine, config.terrain_seed), config.clips, whole=config.whole
-    )
+    settings = folder.config(config.engine, config.terrain_seed, config.parameters)
+    setup, train, test = open_setup(folder, settings, config.clips, whole=config.whole)
     sets = sets_of(setup, train, test, config.clip_set, config.select)
     if config.deviation_mm is not None:
         realignment(setup.task, config.deviation_mm)
@@ -45,6 +44,7 @@ def assess(folder: RunFolder, config: EvaluateConfig, out: Path) -> dict[str, An
     report = {
         "run": folder.path.name,
         "task": setup.config.task.kind,
+        "parameters": setup.config.task.parameters,
         "outcomes": setup.task.outcomes,
         "checkpoint_step": step,
         "engine": player.engine.name,

@@ -14,7 +14,7 @@ from track_mjx._common.figures import BLUE, RED, drawing, panels, save
 from track_mjx._common.files import write_table
 from track_mjx.config import EvaluateConfig
 from track_mjx.learning.setup import Setup
-from track_mjx.policy.metrics import case_numbers, ending, summary
+from track_mjx.policy.metrics import case_numbers, ending, summary, write_footfalls
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy
 from track_mjx.policy.tape import Rollout
@@ -86,16 +86,11 @@ def scalars(played: Rollout) -> dict[str, Float[np.ndarray, "case step"]]:
 
 def _footfalls(played: Rollout, label: str, setup: Setup, path: Path) -> None:
     """Write and draw when each foot touches the ground in the first case, with the reward of each step."""
-    if "touch" not in played.measured:
+    table = write_footfalls(setup.task, played, path.with_suffix(".csv"))
+    if not table:
         return
-    steps, feet = int(played.valid[0].sum()), setup.task.body.contact_columns
-    touch, reward = played.measured["touch"][0, :steps].astype(int), played.reward[0, :steps]
-    time = setup.task.body.ctrl_dt * np.arange(1, steps + 1)
-    rows = zip(time, touch, reward, strict=True)
-    table = [{"time_s": t, **dict(zip(feet, down, strict=True)), "reward": gain} for t, down, gain in rows]
-    write_table(path.with_suffix(".csv"), table)
     with drawing():
-        figure, ((ax,),) = panels(7.0, 1.2 + 0.22 * len(feet))
+        figure, ((ax,),) = panels(7.0, 1.2 + 0.22 * len(setup.task.body.contact_columns))
         draw_footfalls(ax, {name: np.array([row[name] for row in table]) for name in table[0]}, label)
         save(figure, path.parent, path.name)
 

@@ -210,20 +210,20 @@ def shuffled_rows(config: PpoConfig, seed: int, iteration: int) -> Int[np.ndarra
 def update(
     networks: Networks,
     config: PpoConfig,
+    devices: Devices,
     learner: Learner,
     batch: tuple[Transition, Observation],
     inputs: tuple,
-    devices: Devices | None = None,
 ) -> tuple[Learner, dict[str, Array]]:
     """All epochs of minibatch updates on one unroll, then the running statistics.
 
     Args:
         networks: policy and critic.
         config: settings.
+        devices: among which the batch is divided.
         learner: before.
         batch: the unroll, and the observation after it.
         inputs: learning rate, weight of the prior, (minibatch, sample) rows of the flat batch, key.
-        devices: among which the batch is divided; None: one.
 
     Returns:
         The learner, and the means of the loss parts over all minibatches; ``first_ratio_error`` is the largest
@@ -237,7 +237,6 @@ def update(
     values = jnp.concatenate([values, networks.value(learner.parameters, after)[None]])
     advantage, target = advantages(transition, values, config)
     whole = Sample(transition._replace(observation=observation), advantage, target)
-    devices = devices or Devices()
     # gathered once, and divided again for every minibatch, which is the same on any number of devices
     flat = jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), devices.copied(whole))
     transform = optimizer(config, networks)

@@ -21,12 +21,14 @@ from track_mjx.body.anatomy import Anatomy
 from track_mjx.body.arena import build_arena
 from track_mjx.body.parts import lock_joints
 from track_mjx.clips import Clips, cut, read_clips, with_windows, without_short
+from track_mjx.compiled import compiled
 from track_mjx.config import RunConfig, TrainConfig
 from track_mjx.devices import devices_for
 from track_mjx.physics.engine import engine_name, make_engine, verify_division
 from track_mjx.physics.fields import Engine, zero_physics
 from track_mjx.physics.randomized import randomized
 from track_mjx.policy.networks import Networks
+from track_mjx.policy.perturbation import Perturbation
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.policy.pretrained import Pretrained, read_pretrained
@@ -66,17 +68,17 @@ class Setup:
         engine = make_engine(self.config.physics, arena.model, arena.n_substeps, wanted)
         return randomized(engine, arena.model, self.config.randomize, self.config.seed) if varied else engine
 
-    def player(self, *, all_fields: bool = False) -> Player:
+    def player(self, *, all_fields: bool = False, perturbation: Perturbation | None = None) -> Player:
         """Player of episodes; errors are against the clips as recorded, with `all_fields` as followed."""
         recorded = None if all_fields else self.on_device(self.reference)
-        return Player(self.task, self.networks, self.engine(all_fields=all_fields), recorded)
+        return Player(self.task, self.networks, self.engine(all_fields=all_fields), recorded, perturbation)
 
     def initial_policy(self, key: Array) -> Policy:
         """Return the policy before any training; statistics of proprioception are those of a pretrained decoder."""
         statistics = empty_statistics(self.observation)
         if self.pretrained is not None:
             statistics = statistics._replace(proprioception=self.pretrained.statistics)
-        return Policy(self.networks.init(key, self.observation), statistics)
+        return Policy(compiled(Networks.init, self.networks)(key, self.observation), statistics)
 
     def on_device(self, reference: Reference, clips: Any = None) -> Reference:
         """A reference as device arrays, with these clips only."""
@@ -98,7 +100,7 @@ class Setup:
         """An observation of one simulation, zeros, for its shape."""
         physics = zero_physics(self.task.body.model, 1)
         shapes = jax.eval_shape(self.task.observe, self.followed, physics, self.task.episode(1))
-        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
 
 def build(config: TrainConfig, clips: Clips, pretrained: Pretrained | None = None) -> Setup:
@@ -317,7 +319,8 @@ def load_policy(folder: RunFolder, setup: Setup, which: str | int) -> tuple[int,
 
 def policy_of(setup: Setup, leaves: Mapping[str, np.ndarray], where: str) -> Policy:
     """Build the policy from the leaves of a checkpoint; `where` names it in messages."""
-    like = setup.initial_policy(jax.random.key(0))._asdict()
+    shapes = jax.eval_shape(setup.initial_policy, jax.random.key(0))._asdict()
+    like = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
     wanted = {
         name.removeprefix("learner/"): leaf
         for name, leaf in leaves.items()

@@ -20,15 +20,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from track_mjx._common.errors import RunError, shorten
+from track_mjx.compiled import compiled
 from track_mjx.devices import devices_for
 from track_mjx.learning import ppo
 from track_mjx.learning.clip_sampling import Outcomes, no_outcomes, remembered, weights
-from track_mjx.learning.collect import Carry, Collector, Totals
+from track_mjx.learning.collect import Carry, Collector, LearningStep, Totals
 from track_mjx.learning.failures import FAILURE, save_failure
 from track_mjx.learning.setup import Setup
 from track_mjx.physics.engine import engine_name
-from track_mjx.policy.metrics import score, summary
+from track_mjx.policy.metrics import score, summary, write_footfalls
 from track_mjx.runs.checkpoints import flatten, unflatten
+from track_mjx.runs.footfalls import NAME as FOOTFALLS
 from track_mjx.runs.run_folder import RunFolder
 from track_mjx.task.step import Observation
 
@@ -70,8 +72,10 @@ class Trainer:
         config = setup.config
         self.config, self.progress = config, Progress()
         self.devices = devices_for(config.run.devices, config.ppo)
-        collecting = (setup.task, setup.networks, setup.engine(varied=True), config.ppo.unroll, self.devices)
-        self.collector, self.cloner = Collector(*collecting), Collector(*collecting, lead=config.cloning.lead)
+        of = (setup.task, setup.networks, setup.engine(varied=True), self.devices)
+        self.collector, self.cloner = (
+            Collector(LearningStep(*of, lead), config.ppo.unroll) for lead in (None, config.cloning.lead)
+        )
         self.player = setup.player()
         self.drawn = [*train, *setup.windows]
         self.followed = self.devices.copy(setup.on_device(setup.followed, self.drawn))
@@ -84,8 +88,7 @@ class Trainer:
         self.learner = self.devices.copy(ppo.Learner(parameters, optimizer_state, statistics))
         begin_key = self.devices.copy(jax.random.fold_in(self.key, 1))
         self.physics, self.carry = self.collector.begin(self.followed, begin_key, config.ppo.n_envs)
-        self._update = jax.jit(lambda *args: ppo.update(setup.networks, config.ppo, *args, devices=self.devices))
-        self._join = jax.jit(join_unrolls)
+        self._update = compiled(ppo.update, setup.networks, replace(config.ppo), self.devices)
         adaptive = setup.task.config.clip_sampling != "uniform"
         self.outcomes = no_outcomes(len(self.drawn)) if adaptive else None
         self._totals: list[Totals] = []
@@ -111,7 +114,7 @@ class Trainer:
             self.physics, self.carry, unroll, totals = collected
             unrolls.append(unroll)
             self._totals.append(totals)
-        batch = unrolls[0] if len(unrolls) == 1 else self._join(unrolls)
+        batch = unrolls[0] if len(unrolls) == 1 else join_unrolls(unrolls)
         rows = ppo.shuffled_rows(config.ppo, config.seed, progress.iteration)
         inputs = (np.float32(self.learning_rate()), np.float32(self.kl_weight()), rows, learn_key)
         learner, losses = self._update(self.learner, batch, inputs)
@@ -307,7 +310,9 @@ class Trainer:
             if chosen and not stop():
                 policy = self.devices.local(self.learner.policy)
                 self.player.watch = lambda _done, _of: not stop()
-                out[name] = summary(task, self.player.play(policy, self.played, task.cases(self.played, chosen)))
+                played = self.player.play(policy, self.played, task.cases(self.played, chosen))
+                out[name] = summary(task, played)
+                write_footfalls(task, played, self.folder.path / f"{FOOTFALLS.format(name)}.csv")
         return {} if stop() else out
 
     # saving and restoring
@@ -338,16 +343,16 @@ class Trainer:
         """Make a checkpoint."""
         state = self.state()
         if self.devices.chief:
-            self.folder.checkpoints.save(self.progress.steps, state)
+            self.folder.save(self.progress.steps, state)
         self._saved_at = time.monotonic()
 
     def resume(self) -> None:
-        """Restore the last checkpoint; a run that has none starts again."""
+        """Restore the last checkpoint; a run that never had one starts again."""
         if self.folder.checkpoints.steps():
             self.restore()
         elif self.devices.chief:
             if self.folder.metrics():
-                _log.warning("%s: no checkpoint; the training starts again at step 0", self.folder.path)
+                _log.warning("%s: no checkpoint yet; the training starts again at step 0", self.folder.path)
             self.folder.forget_after(0)
 
     def restore(self, which: str | int = "last") -> None:
@@ -388,6 +393,7 @@ def evaluated_clips(clips: Sequence[int], most: int, seed: int) -> list[int]:
     return sorted(np.random.default_rng(seed).choice(clips, most, replace=False).tolist())
 
 
+@jax.jit
 def join_unrolls(unrolls: list[tuple[ppo.Transition, Observation]]) -> tuple[ppo.Transition, Observation]:
     """Concatenate unrolls, as if more simulations had run; each keeps its own end."""
     transitions = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *[unroll for unroll, _ in unrolls])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from track_mjx.compiled import ByContent
 from track_mjx.devices import AXIS, Devices
 from track_mjx.physics.fields import Engine, PhysicsState
 
 
-class DividedEngine:
+class DividedEngine(ByContent):
     """An engine that can be traced, its simulations divided among devices.
 
     Args:
@@ -23,6 +25,11 @@ class DividedEngine:
 
     def __init__(self, engine: Engine, devices: Devices) -> None:
         self.name, self._engine, self._devices = engine.name, engine, devices
+
+    @property
+    def content(self) -> Hashable:
+        """The engine and the devices."""
+        return self._engine, self._devices
 
     def _on_each(self, function: Any) -> Any:
         part = PartitionSpec(AXIS)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import copy
 import importlib
 import logging
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Hashable, Mapping
+from functools import cached_property, partial
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
@@ -21,13 +21,16 @@ import numpy as np
 from mujoco import mjx
 
 from track_mjx._common.errors import ConfigError
+from track_mjx.compiled import ByContent, digest_of
 from track_mjx.physics.fields import PhysicsState
 
 _CONTACTS_PER_SIMULATION = 32
+_ON_FIELDS = [int(getattr(mujoco.mjtGeom, f"mjGEOM_{name}")) for name in ("SPHERE", "CAPSULE", "BOX", "MESH", "PLANE")]
+"""Types of geoms that MJX puts on a height field; planes never touch one."""
 _SPLIT = (int(mujoco.mjtIntegrator.mjINT_EULER), int(mujoco.mjtIntegrator.mjINT_IMPLICITFAST))
 
 
-class MjxEngine:
+class MjxEngine(ByContent):
     """Many simulations in one compiled program.
 
     Derived fields always belong to the state reached. With MJX-JAX a physics step therefore runs mj_step2, then
@@ -54,11 +57,18 @@ class MjxEngine:
         self._native = model
         stage = np.repeat(model.sensor_needstage, model.sensor_dim)
         self._of_last_step = stage == int(mujoco.mjtStage.mjSTAGE_ACC)
+        if not warp:
+            _verify_fields(model)
         try:
             self._model = mjx.put_model(model, impl="warp" if warp else "jax")
         except (NotImplementedError, ValueError, RuntimeError) as error:
             text = " ".join(str(error).split())
             raise ConfigError(f"physics.engine: {self.name} cannot run this body: {text}; use engine=native") from error
+
+    @cached_property
+    def content(self) -> Hashable:
+        """The model, and how it is stepped."""
+        return digest_of(self._native), self._n_substeps, self._warp
 
     def init(self, n_envs: int) -> Any:
         """Return `n_envs` simulations at the model's reference pose."""
@@ -151,6 +161,25 @@ class MjxEngine:
         """Replace these simulations by saved ones."""
         leaves, structure = jax.tree.flatten(state)
         return jax.tree.unflatten(structure, [jnp.asarray(saved[f"{i:03d}"]) for i in range(len(leaves))])
+
+
+def _verify_fields(model: mujoco.MjModel) -> None:
+    """Refuse geoms of shapes that MJX cannot put on a height field.
+
+    Raises:
+        ConfigError: for the first of them.
+    """
+    fields = np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_HFIELD)
+    paired = {frozenset(pair) for pair in zip(model.pair_geom1.tolist(), model.pair_geom2.tolist(), strict=True)}
+    types, affinities = model.geom_contype, model.geom_conaffinity
+    for geom in np.flatnonzero(~np.isin(model.geom_type, _ON_FIELDS)).tolist():
+        touches = (types[geom] & affinities[fields]) | (types[fields] & affinities[geom])
+        if touches.any() or any(frozenset((geom, field)) in paired for field in fields.tolist()):
+            shape = mujoco.mjtGeom(int(model.geom_type[geom])).name.removeprefix("mjGEOM_").lower()
+            raise ConfigError(
+                f"physics.engine=mjx: geom {model.geom(geom).name!r} is of type {shape}; on terrain MJX takes sphere, "
+                "capsule, box and mesh; use engine=native, or geoms of these types"
+            )
 
 
 def _repeated(data: Any, n_envs: int) -> Any:

@@ -5,6 +5,7 @@ Peng et al. 2018, "Sim-to-real transfer of robotic control with dynamics randomi
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from jaxtyping import Float, Int
 
 from track_mjx._common.errors import ConfigError
 from track_mjx.body.variation import QUANTITIES, Fields
+from track_mjx.compiled import ByContent, compiled, digest_of
 from track_mjx.config import RandomizeConfig
 from track_mjx.physics.fields import AnyArray, Engine, PhysicsState
 
@@ -36,7 +38,7 @@ class Drawn(NamedTuple):
     """Control steps since the restart."""
 
 
-class RandomizedEngine:
+class RandomizedEngine(ByContent):
     """An engine whose simulations have bodies and delays of their own.
 
     Args:
@@ -56,9 +58,15 @@ class RandomizedEngine:
             raise ConfigError(f"randomize.{wrong[0]}: expected [lowest, highest], got {list(given[wrong[0]])}")
         self._delays = given.pop("delay", (0, 0))
         self.quantities, self._ranges = tuple(given), np.array([*given.values()], np.float32).reshape(-1, 2)
-        self._draw, self._late = (self._drawn, self._delayed) if engine.traceable else map(
-            jax.jit, (self._drawn, self._delayed)
-        )  # fmt: skip
+        self._draw, self._late = self._drawn, self._delayed
+        if not engine.traceable:
+            self._draw, self._late = compiled(type(self)._drawn, self), compiled(self._delayed)
+
+    @property
+    def content(self) -> Hashable:
+        """The engine and the ranges; the seed is in the keys that are drawn from."""
+        engine = self._engine if self.traceable else None
+        return engine, digest_of(self._model), self.quantities, self._ranges.tobytes(), tuple(self._delays)
 
     def init(self, n_envs: int) -> Any:
         """Return `n_envs` simulations at the model's reference pose, of the model itself until they restart."""

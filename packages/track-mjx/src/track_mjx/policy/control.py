@@ -6,21 +6,21 @@ compiled functions (`ControlStep.__call__`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import cached_property
 from typing import Any, NamedTuple
 
-import jax
 from jaxtyping import Array
 
+from track_mjx.compiled import ByContent, compiled
 from track_mjx.devices import Devices
+from track_mjx.physics.divided import DividedEngine
 from track_mjx.physics.fields import AnyArray, Engine, PhysicsState
+from track_mjx.policy.networks import Networks
 from track_mjx.policy.policy import Policy
 from track_mjx.task.reference import Reference
 from track_mjx.task.step import EpisodeState, Observation, StepResult
 from track_mjx.task.task import Task
-
-Decide = Callable[[Any, Observation, Any], tuple[AnyArray, Any]]
-"""From policy, observation and key to actions in [-1, 1] and what else the caller needs of the policy's computation."""
 
 
 class Act(NamedTuple):
@@ -30,35 +30,55 @@ class Act(NamedTuple):
     action: AnyArray
     """In [-1, 1]."""
     details: Any
-    """What `Decide` returned with the action."""
+    """What `ControlStep.decide` returned with the action."""
     start: tuple[AnyArray, AnyArray, AnyArray]
     """qpos, qvel and act before the step."""
 
 
-Finish = Callable[[Reference, PhysicsState, Act, StepResult, Any, Any], Any]
-"""From reference, physics after the step, act, result, the caller's own values and key to the outcome."""
-
-
-class ControlStep:
-    """One control step of a task on an engine.
+class ControlStep(ByContent):
+    """One control step of a task on an engine; a subclass says how to act, and what is kept of the step.
 
     Args:
         task: the task.
+        networks: the policy.
         engine: the physics.
-        decide: the policy.
-        finish: called with the result of the step, inside compiled code; its value is the outcome of the step.
         devices: devices the simulations are divided among; None: one.
     """
 
-    def __init__(
-        self, task: Task, engine: Engine, decide: Decide, finish: Finish, devices: Devices | None = None
-    ) -> None:
-        self.task, self.engine, self.devices = task, engine, devices or Devices()
-        self._decide, self._finish = decide, finish
-        self._act_compiled, self._evaluate_compiled = jax.jit(self._act), jax.jit(self._evaluate)
-        self._engine_step, self.reset = (
-            (jax.jit(engine.step), jax.jit(engine.reset)) if engine.traceable else (engine.step, engine.reset)
-        )
+    def __init__(self, task: Task, networks: Networks, engine: Engine, devices: Devices | None = None) -> None:
+        self.task, self.networks, self.devices = task, networks, devices or Devices()
+        divided = engine.traceable and self.devices.mesh
+        self.engine = DividedEngine(engine, self.devices) if divided else engine
+
+    @property
+    def content(self) -> Hashable:
+        """Task, policy and devices, and an engine that is compiled with them."""
+        return self.task, self.networks, self.devices, self.engine if self.engine.traceable else None
+
+    def decide(self, policy: Any, observation: Observation, memory: Any) -> tuple[AnyArray, Any]:
+        """Return actions in [-1, 1], and what else is needed of the policy's computation."""
+        raise NotImplementedError
+
+    def finish(
+        self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, carried: Any, key: Any
+    ) -> Any:
+        """Return the outcome of a step from its result, physics after it, and the caller's own values and key."""
+        raise NotImplementedError
+
+    @cached_property
+    def reset(self) -> Callable[..., Any]:
+        """Restart simulations, as `Engine.reset`."""
+        return self._of_engine("reset")
+
+    @cached_property
+    def _programs(self) -> tuple[Callable[..., Any], ...]:
+        """Act, advance the physics, evaluate."""
+        kind = type(self)
+        return compiled(kind._act, self), self._of_engine("step"), compiled(kind._evaluate, self)
+
+    def _of_engine(self, name: str) -> Callable[..., Any]:
+        engine: Any = self.engine
+        return compiled(getattr(type(engine), name), engine) if engine.traceable else getattr(engine, name)
 
     def __call__(
         self,
@@ -80,9 +100,10 @@ class ControlStep:
             keys: a pair, for `decide` and for `finish`.
         """
         keys = (None, None) if keys is None else keys
-        act, ctrl = self._act_compiled(policy, reference, self.read(state), episode, keys[0])
-        state = self._engine_step(state, ctrl if self.engine.traceable else self.devices.own(ctrl))
-        return state, ctrl, act, self._evaluate_compiled(reference, self.read(state), episode, act, carried, keys[1])
+        acting, advance, evaluate = self._programs
+        act, ctrl = acting(policy, reference, self.read(state), episode, keys[0])
+        state = advance(state, ctrl if self.engine.traceable else self.devices.own(ctrl))
+        return state, ctrl, act, evaluate(reference, self.read(state), episode, act, carried, keys[1])
 
     def traced(
         self, policy: Policy | None, reference: Reference, state: Any, episode: EpisodeState, carried: Any, keys: Any
@@ -101,7 +122,7 @@ class ControlStep:
         self, policy: Policy | None, reference: Reference, physics: PhysicsState, episode: EpisodeState, key: Any
     ) -> tuple[Act, Array]:
         observation = self.task.observe(reference, physics, episode)
-        action, details = self._decide(policy, observation, key)
+        action, details = self.decide(policy, observation, key)
         start = (physics.qpos, physics.qvel, physics.act)
         ctrl = self.task.ctrl(reference, episode, action)
         return self.devices.divided((Act(observation, action, details, start), ctrl))
@@ -110,4 +131,4 @@ class ControlStep:
         self, reference: Reference, physics: PhysicsState, episode: EpisodeState, act: Act, carried: Any, key: Any
     ) -> Any:
         result = self.task.step(reference, physics, episode, act.action)
-        return self._finish(reference, physics, act, result, carried, key)
+        return self.finish(reference, physics, act, result, carried, key)

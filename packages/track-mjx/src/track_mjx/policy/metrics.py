@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from track_mjx._common.files import write_table
 from track_mjx.policy.play import reasons_of
 from track_mjx.policy.tape import Rollout
 from track_mjx.task.task import Task
@@ -47,6 +49,24 @@ def summary(task: Task, rollout: Rollout) -> dict[str, Any]:
         **_numbers(task, rollout),
         "unterminated_fraction": float((rollout.reason == 0).mean()),
     }
+
+
+def write_footfalls(task: Task, rollout: Rollout, path: Path) -> list[dict[str, Any]]:
+    """Write when each foot touches the ground in the first case, with the reward of each step; return the rows.
+
+    Nothing is written for a task that does not measure ``touch``.
+    """
+    if "touch" not in rollout.measured:
+        return []
+    steps = int(rollout.valid[0].sum())
+    touch, reward = rollout.measured["touch"][0, :steps].astype(int), rollout.reward[0, :steps]
+    feet, time = task.body.contact_columns, task.body.ctrl_dt * np.arange(1, steps + 1)
+    rows = [
+        {"time_s": now, **dict(zip(feet, down, strict=True)), "reward": gain}
+        for now, down, gain in zip(time, touch, reward, strict=True)
+    ]
+    write_table(path, rows)
+    return rows
 
 
 def interval_over_clips(

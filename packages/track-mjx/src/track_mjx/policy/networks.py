@@ -11,7 +11,7 @@ step to step. All functions take normalised observations of any leading axes.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -20,8 +20,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from track_mjx.compiled import ByContent
 from track_mjx.config import DecoderConfig, NetworkConfig
 from track_mjx.physics.fields import AnyArray
+from track_mjx.runs.checkpoints import flatten, policy_sha256
 from track_mjx.task.step import Observation
 
 with warnings.catch_warnings():
@@ -139,7 +141,7 @@ class PolicyOutput(NamedTuple):
     """State of a recurrent decoder after this step."""
 
 
-class Networks:
+class Networks(ByContent):
     """Policy and critic as pure functions of parameters; see the module's text.
 
     Args:
@@ -165,6 +167,11 @@ class Networks:
             tuple(config.decoder), n_actions, config.layer_norm, config.action_factor, config.decoder_cell
         )
         self.critic = Critic(tuple(config.critic))
+
+    @property
+    def content(self) -> Hashable:
+        """Layers, and the numbers of a decoder that belongs to the environment."""
+        return self.body_decoder, self.n_actions, repr(self.config), repr(self.use), policy_sha256(flatten(self.given))
 
     def stage(self, layer: str) -> str:
         """After what the activations of a hidden layer are taken, by its name in `described`."""

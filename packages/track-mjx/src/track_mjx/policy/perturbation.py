@@ -41,12 +41,13 @@ class Perturbation:
         on = self.first <= step < self.after
         return np.broadcast_to(self.force if on else np.zeros_like(self.force), (n, *self.force.shape))
 
-    def sensed(self, policy: Policy, observation: Observation, key: Array) -> Observation:
-        """Return an observation with noise."""
-        statistics = policy.statistics.proprioception
-        deviation = jnp.sqrt(statistics.deviations / jnp.maximum(statistics.count, 1.0))
-        noise = self.noise * deviation * jax.random.normal(key, observation.proprioception.shape)
-        return observation._replace(proprioception=observation.proprioception + noise)
+
+def with_noise(policy: Policy, observation: Observation, scale: float, key: Array) -> Observation:
+    """Return an observation with noise on proprioception; see `Perturbation.noise`."""
+    statistics = policy.statistics.proprioception
+    deviation = jnp.sqrt(statistics.deviations / jnp.maximum(statistics.count, 1.0))
+    noise = scale * deviation * jax.random.normal(key, observation.proprioception.shape)
+    return observation._replace(proprioception=observation.proprioception + noise)
 
 
 def perturbation(body: Anatomy, config: PerturbConfig) -> Perturbation | None:

@@ -6,7 +6,7 @@ ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import Array
 
 from track_mjx._common.errors import ConfigError
+from track_mjx.compiled import compiled
 from track_mjx.physics.fields import AnyArray, Engine, PhysicsState, Start
 from track_mjx.policy.control import Act, ControlStep
 from track_mjx.policy.networks import Networks, PolicyOutput
-from track_mjx.policy.perturbation import Perturbation
+from track_mjx.policy.perturbation import Perturbation, with_noise
 from track_mjx.policy.policy import Held, Memory, Policy, act
-from track_mjx.policy.tape import PlayedStep, Rollout, Tape
+from track_mjx.policy.tape import Played, Rollout, Tape
 from track_mjx.task.imitation import Imitation
 from track_mjx.task.reference import Reference
 from track_mjx.task.step import NON_FINITE, EpisodeState, Observation, StepResult
@@ -54,6 +55,35 @@ def realignment(task: Task, deviation_mm: float | None) -> Realignment:
     return Realignment(None if deviation_mm is None else deviation_mm * 1e-3, tuple(task.parts.reported))
 
 
+class PlayedStep(ControlStep):
+    """A control step that is played; `noise` is that on the senses, see `Perturbation`."""
+
+    def __init__(self, task: Task, networks: Networks, engine: Engine, noise: float = 0.0) -> None:
+        super().__init__(task, networks, engine)
+        self._noise = noise
+
+    @property
+    def content(self) -> Hashable:
+        """As of a control step, and the noise."""
+        return super().content, self._noise
+
+    def decide(
+        self, policy: Policy, observation: Observation, memory: tuple[Memory, Array]
+    ) -> tuple[AnyArray, PolicyOutput]:
+        """Act on the means, or on what the keys draw."""
+        remembered, step = memory
+        if self._noise:
+            key = jax.random.fold_in(jax.random.key(0), step)
+            observation = with_noise(policy, observation, self._noise, key)
+        return act(self.networks, policy, observation, remembered)
+
+    def finish(
+        self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, recorded: Reference, key: None
+    ) -> Played:
+        """Measure the quantities of the task."""
+        return Played(result, self.task.measure(recorded, physics, result.episode, act.action))
+
+
 class Player:
     """Plays clips on an engine.
 
@@ -62,20 +92,29 @@ class Player:
         networks: the policy.
         engine: the physics.
         recorded: reference for the errors, clip by clip; None: the one that is followed.
+        perturbation: what disturbs body and senses.
+        step: kind of the control step.
     """
 
-    def __init__(self, task: Task, networks: Networks, engine: Engine, recorded: Reference | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        networks: Networks,
+        engine: Engine,
+        recorded: Reference | None = None,
+        perturbation: Perturbation | None = None,
+        step: type[PlayedStep] = PlayedStep,
+    ) -> None:
         self.task, self.networks, self.engine, self.recorded = task, networks, engine, recorded
+        self._perturbation = perturbation
         self._hold = networks.use.hold_steps(task.body.ctrl_dt)
         self._holds = networks.use.decision_steps(task.body.ctrl_dt) > 1
         self.watch: Callable[[int, int], bool] = lambda _done, _of: True
         """Called after each step with the number of steps taken and their total; False ends the playing."""
-        self.perturbation: Perturbation | None = None
-        """What disturbs body and senses; set before the first step."""
         self.piece: int | None = None
         """Control steps of a piece of a rollout, of which the last one may have one more; None: all are in one."""
-        self._step = ControlStep(task, engine, self._decide, self._finish)
-        self._start = jax.jit(task.start_at)
+        self._step = step(task, networks, engine, perturbation.noise if perturbation else 0.0)
+        self._start = compiled(type(task).start_at, task)
         self._states: dict[int, Any] = {}
 
     def play(
@@ -124,8 +163,8 @@ class Player:
         for i in range(int(n_steps.max())):
             keys = None if seed is None else (_key(seed, i), _key(seed, i - i % self._hold))
             memory = (Memory(keys, held, hidden), np.uint32(i))
-            if self.perturbation is not None:
-                state = self.engine.push(state, self.perturbation.force_at(i, len(clips)))
+            if self._perturbation is not None:
+                state = self.engine.push(state, self._perturbation.force_at(i, len(clips)))
             state, ctrl, chosen, outcome = self._step(
                 policy, reference, state, episode, self.recorded or reference, (memory, None)
             )
@@ -164,25 +203,12 @@ class Player:
             state = self._states[n] = self.engine.init(n)
         return self._step.reset(state, np.ones(n, bool), *map(np.asarray, start))
 
-    def _decide(
-        self, policy: Policy, observation: Observation, memory: tuple[Memory, Array]
-    ) -> tuple[AnyArray, PolicyOutput]:
-        remembered, step = memory
-        if self.perturbation is not None:
-            observation = self.perturbation.sensed(policy, observation, jax.random.fold_in(jax.random.key(0), step))
-        return act(self.networks, policy, observation, remembered)
-
-    def _finish(
-        self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, recorded: Reference, key: None
-    ) -> PlayedStep:
-        return PlayedStep(result, self.task.measure(recorded, physics, result.episode, act.action))
-
 
 def _key(seed: int, step: int) -> Array:
     return jax.random.fold_in(jax.random.key(seed), step)
 
 
-def _ended_by(task: Task, step: PlayedStep, realign: Realignment | None) -> np.ndarray:
+def _ended_by(task: Task, step: Played, realign: Realignment | None) -> np.ndarray:
     """(clip,) index into `reasons_of` of what ends an episode in this step; 0: nothing."""
     ended_by = np.asarray(step.result.reason)
     if realign is None or realign.limit_m is None:

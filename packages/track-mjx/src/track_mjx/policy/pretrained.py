@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from jaxtyping import Float
 
 from track_mjx._common.errors import RunError
 from track_mjx.policy.policy import Statistics
-from track_mjx.runs.checkpoints import flatten
+from track_mjx.runs.checkpoints import flatten, policy_sha256
 
 
 class Pretrained(NamedTuple):
@@ -27,10 +26,7 @@ class Pretrained(NamedTuple):
     @property
     def sha256(self) -> str:
         """Hash of names and bytes of all arrays."""
-        digest = hashlib.sha256()
-        for name, leaf in sorted(flatten(self).items()):
-            digest.update(name.encode() + b"\0" + np.ascontiguousarray(leaf).tobytes())
-        return digest.hexdigest()
+        return policy_sha256(flatten(self))
 
     def save(self, path: Path) -> None:
         """Write it to an .npz file."""

@@ -13,7 +13,7 @@ from track_mjx.policy.networks import PolicyOutput
 from track_mjx.task.step import NON_FINITE, StepResult
 
 
-class PlayedStep(NamedTuple):
+class Played(NamedTuple):
     """One control step of all clips."""
 
     result: StepResult
@@ -90,7 +90,7 @@ class Tape:
         self._arrays: dict[str, Any] = {}
         self._further: dict[str, int] = {}
 
-    def add(self, i: int, taken: np.ndarray, ended_by: np.ndarray, step: PlayedStep) -> None:
+    def add(self, i: int, taken: np.ndarray, ended_by: np.ndarray, step: Played) -> None:
         """Set step `i`. A non-finite step is invalid; the previous one becomes terminal."""
         broken, stopped = step.result.reason == NON_FINITE, ended_by > 0
         self.put("ends", i, (taken & ~broken, stopped & ~broken, ended_by))

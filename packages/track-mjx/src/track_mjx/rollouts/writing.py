@@ -62,7 +62,7 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage 
     Raises:
         TrackError: when run, checkpoint or clips do not fit, or the file cannot be written.
     """
-    settings = folder.config(config.engine, config.terrain_seed)
+    settings = folder.config(config.engine, config.terrain_seed, config.parameters)
     setup, train, test = open_setup(folder, settings, config.clips, whole=config.whole)
     realign = realignment(setup.task, config.deviation_mm) if config.whole else None
     if config.deviation_mm is not None and realign is None:
@@ -74,8 +74,7 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage 
     clips = sets_of(setup, train, test, config.clip_set, config.select)[config.clip_set]
     cases = setup.task.cases(setup.followed, clips)
     output_file(path)
-    player = setup.player(all_fields=True)
-    player.perturbation = perturbation(setup.task.body, config.perturb)
+    player = setup.player(all_fields=True, perturbation=perturbation(setup.task.body, config.perturb))
     player.piece = piece_steps(setup, len(cases.clip))
     reference = setup.on_device(setup.followed)
 

@@ -266,18 +266,23 @@ def draw(groups: Sequence[Group], path: Path) -> None:
 
 
 def draw_rasters(groups: Sequence[Group], path: Path) -> None:
-    """Draw the footfalls of one held-out episode of each group, of the first of its runs that was evaluated."""
+    """Draw the footfalls of one held-out episode of each group, of the first of its runs that has them.
+
+    Those of ``evaluate`` come before those of the last evaluation of the training.
+    """
     from track_mjx._common.figures import drawing, panels, save
 
     found = {}
     for group in groups:
-        tables = (read_footfalls(run.folder / "evaluation" / f"{NAME.format('test')}.csv") for run in group.runs)
+        places = (folder for run in group.runs for folder in (run.folder / "evaluation", run.folder))
+        tables = (read_footfalls(folder / f"{NAME.format('test')}.csv") for folder in places)
         if columns := next(filter(None, tables), None):
             found[group.label] = columns
     if not found:
         return
+    rewards = np.concatenate([columns["reward"] for columns in found.values()])
     with drawing():
         figure, axes = panels(7.0, 2.4 * len(found), rows=len(found))
         for (ax,), (label, columns) in zip(axes, found.items(), strict=True):
-            draw_footfalls(ax, columns, label)
+            draw_footfalls(ax, columns, label, (np.nanmin(rewards), np.nanmax(rewards)))
         save(figure, path.parent, path.stem, ("png",))

@@ -60,6 +60,8 @@ class RunRecord:
     """Of a decoder of another run: ``run``, its ``step`` and the ``sha256`` of the copy in this folder."""
     tracker_id: str | None = None
     """Name of the run at experiment trackers, so that a resumed run stays one run there."""
+    saved: bool = False
+    """Whether a checkpoint was ever written."""
 
 
 class RunFolder:
@@ -92,6 +94,7 @@ class RunFolder:
         others = folder.other_settings(config, clips)
         if others:
             raise OutputError(f"{path}: there is a run already, with other settings ({shorten(others, 4)}); {cure}")
+        folder.verify_checkpoints()
         folder.update(config, clips)
         return folder, False
 
@@ -113,7 +116,7 @@ class RunFolder:
         )
         write_text(path / CONFIG, config_yaml(config))
         write_text(path / METRICS, "")
-        write_text(path / RECORD, json.dumps(asdict(record), indent=1))
+        _write_record(path, record)
         return cls(path)
 
     @classmethod
@@ -139,9 +142,26 @@ class RunFolder:
         stored.physics.engine, stored.clips = config.physics.engine, str(clips.path)
         path = str(clips.path.absolute())
         write_text(self.path / CONFIG, config_yaml(stored))
-        write_text(
-            self.path / RECORD, json.dumps(asdict(replace(record, clips=path, clips_sha256=clips.sha256)), indent=1)
-        )
+        _write_record(self.path, replace(record, clips=path, clips_sha256=clips.sha256))
+
+    def save(self, step: int, state: Any) -> None:
+        """Write a checkpoint, and note that there was one."""
+        self.checkpoints.save(step, state)
+        record = self.record()
+        if not record.saved:
+            _write_record(self.path, replace(record, saved=True))
+
+    def verify_checkpoints(self) -> None:
+        """Refuse to continue a run whose checkpoints are gone; one that never had any begins again.
+
+        Raises:
+            RunError: when a checkpoint was written, and none is there.
+        """
+        if self.record().saved and not self.checkpoints.steps():
+            raise RunError(
+                f"{self.path / 'checkpoints'}: the checkpoints of the run are gone; put them back, or start again in "
+                "another folder (out=...)"
+            )
 
     def discard(self) -> None:
         """Remove the folder of a run whose start failed before anything was learned."""
@@ -154,8 +174,10 @@ class RunFolder:
         with suppress(OSError):  # files of others may be there
             self.path.rmdir()
 
-    def config(self, engine: str | None = None, terrain_seed: int | None = None) -> TrainConfig:
-        """The settings of the run, perhaps with another physics engine or other noise on its terrain."""
+    def config(
+        self, engine: str | None = None, terrain_seed: int | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> TrainConfig:
+        """The settings of the run, perhaps with another engine, noise on its terrain, or parameters of its task."""
         from omegaconf.errors import OmegaConfBaseException
 
         try:
@@ -164,6 +186,7 @@ class RunFolder:
             what = " ".join(str(error).split()).split(" full_key:")[0]
             raise RunError(f"{self.path / CONFIG}: the settings cannot be read: {what}") from error
         config.physics.engine = engine or config.physics.engine
+        config.task.parameters |= parameters or {}
         if terrain_seed is not None:
             if config.arena.terrain.kind == "none":
                 raise ConfigError(f"terrain_seed={terrain_seed}: {self.path} was trained without arena.terrain")
@@ -208,6 +231,10 @@ class RunFolder:
     def write_table(self) -> None:
         """Write the metrics as a CSV table; columns that a line lacks stay empty."""
         write_table(self.path / TABLE, self.metrics())
+
+
+def _write_record(path: Path, record: RunRecord) -> None:
+    write_text(path / RECORD, json.dumps(asdict(record), indent=1))
 
 
 @lru_cache(maxsize=8)  # a run is opened several times by one command

@@ -14,12 +14,16 @@ from __future__ import annotations
 import collections.abc
 import inspect
 import math
+import traceback
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from track_mjx._common.errors import ConfigError, raise_all, unknown
 from track_mjx.body.anatomy import Anatomy
@@ -100,19 +104,43 @@ class Term:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
     """Its key in the config."""
+    kind: str = ""
 
     def __call__(self, step: Step) -> Any:
-        """Return the value of the term; errors name its key in the config."""
+        """Return the value of the term; errors name its key in the config, and the line of a user's own function."""
+        where = self.where or self.name
         try:
-            return self.function(step, **self.parameters)
+            value = self.function(step, **self.parameters)
         except ConfigError as error:
-            raise ConfigError(f"{self.where or self.name}: {error}") from error
+            raise ConfigError(f"{where}: {error}") from error
+        except Exception as error:
+            if self.function.__module__.startswith("track_mjx."):
+                raise
+            raise ConfigError(f"{where}: {_line_of(self.function, error)}: {_first_line(error)}") from error
+        shape, n_envs = np.shape(value), len(step.now.qpos)
+        if shape[:1] != (n_envs,) or (self.kind != "observation" and len(shape) > 1):
+            expected = "(env, ...)" if self.kind == "observation" else "(env,)"
+            raise ConfigError(f"{where}: expected an array of shape {expected} for env={n_envs}, got {shape}")
+        if self.kind == "termination" and value.dtype != bool:
+            raise ConfigError(f"{where}: expected truth values, got {value.dtype}")
+        return value
 
     @property
     def window(self) -> int:
         """Control steps of history that the term reads, the present one included."""
         default = inspect.signature(self.function).parameters.get("window")
         return int(self.parameters.get("window", default.default if default else 1) or 1)
+
+
+def _line_of(function: Callable[..., Any], error: Exception) -> str:
+    """File and line of a function at which it failed."""
+    name = inspect.unwrap(function).__code__.co_filename
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
+    return f"{Path(name).name}, line {lines[-1] if lines else 0}"
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def resolve(kind: str, config: Mapping[str, Any], where: str) -> tuple[Term, ...]:
@@ -148,7 +176,8 @@ def resolve(kind: str, config: Mapping[str, Any], where: str) -> tuple[Term, ...
         wrong = _parameter_problems(function, parameters)
         problems += [f"{where}.{name}{problem}" for problem in wrong]
         if weight != 0 and not wrong:
-            terms.append(Term(name, function, float(weight), _as_declared(function, parameters), f"{where}.{name}"))
+            given = _as_declared(function, parameters)
+            terms.append(Term(name, function, float(weight), given, f"{where}.{name}", kind))
     raise_all(ConfigError, "terms", problems)
     return tuple(terms)
 

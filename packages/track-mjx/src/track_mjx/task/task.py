@@ -23,8 +23,8 @@ Order of a control step, the same for all engines (`track_mjx.policy.control`)::
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -36,6 +36,7 @@ from jaxtyping import Array, Bool, Float, Int
 from track_mjx._common import rotations
 from track_mjx._common.errors import ConfigError, raise_all
 from track_mjx.body.anatomy import Anatomy
+from track_mjx.compiled import ByContent
 from track_mjx.config import TaskConfig
 from track_mjx.physics.fields import AnyArray, PhysicsState, Start, zero_physics
 from track_mjx.task.actions import range_problems, to_action, to_ctrl
@@ -57,7 +58,7 @@ class Cases(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Task(ByContent):
     """Terms of the config, for one body; see the text of the module."""
 
     follows_reference: ClassVar[bool] = False
@@ -129,8 +130,18 @@ class Task:
     @cached_property
     def history_steps(self) -> int:
         """Control steps of history that some term reads."""
-        groups = (self.goal_terms, self.proprioception_terms, self.rewards, self.costs, self.terminations)
-        return max([1, *(term.window for terms in groups for term in terms)])
+        return max([1, *(term.window for term in self._terms())])
+
+    def _terms(self) -> tuple[Term, ...]:
+        return (*self.goal_terms, *self.proprioception_terms, *self.rewards, *self.costs, *self.terminations)
+
+    @cached_property
+    def content(self) -> Hashable:
+        """Body and settings; a task with functions of the user's own equals no other: they may read what changes."""
+        functions = [term.function for term in self._terms()]
+        settings = [repr(getattr(self, entry.name)) for entry in fields(self) if entry.init and entry.name != "body"]
+        ours = all(made.__module__.startswith("track_mjx.") for made in (type(self), *functions))
+        return self.body, *settings, *functions, None if ours else object()
 
     def episode(self, n_envs: int) -> EpisodeState:
         """Return episodes at frame 0 of clip 0."""

@@ -44,7 +44,7 @@ def gaussian(
     if (sigma is None) == (exp_scale is None):
         raise ConfigError("a reward term needs either sigma or exp_scale")
     name, value = ("sigma", sigma) if sigma is not None else ("exp_scale", exp_scale)
-    if value is None or not value > 0:
+    if value is None or not 0 < value < float("inf"):
         raise ConfigError(f"{name} must be positive, got {value}")
     scale = 0.5 / (value * unit) ** 2 if sigma is not None else value
     return jnp.exp(-scale * squared)
