@@ -216,11 +216,7 @@ Piece = tuple[int, int, int]
 
 
 def cut(clips: Clips, length_s: float | None) -> Clips:
-    """Cut clips into pieces of this length; what is left over at an end stays with the last piece.
-
-    Raises:
-        InputError: when the length is shorter than two frames.
-    """
+    """Cut clips into pieces of this length; what is left over at an end stays with the last piece."""
     return clips if length_s is None else _in_pieces(clips, _pieces(clips, length_s))
 
 
@@ -237,17 +233,10 @@ def without_short(clips: Clips, least_s: float) -> Clips:
 def with_windows(clips: Clips, length_s: float, stride_s: float, held_out: Collection[int]) -> tuple[Clips, list[int]]:
     """Cut clips as `cut` does, and append further windows of this length that start every `stride_s`.
 
-    Args:
-        clips: whole clips.
-        length_s: length of pieces and windows, s.
-        stride_s: from the start of one window to that of the next, s.
-        held_out: numbers of pieces that share no frame with a window.
+    `length_s` is that of pieces and windows; no window shares a frame with the pieces of `held_out`.
 
     Returns:
         The pieces, then the windows; and the numbers of the windows.
-
-    Raises:
-        InputError: when the length is shorter than two frames.
     """
     pieces = _pieces(clips, length_s)
     frames, stride = (max(1, round(seconds * clips.rate_hz)) for seconds in (length_s, stride_s))

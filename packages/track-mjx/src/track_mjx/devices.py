@@ -133,12 +133,7 @@ class Devices(ByContent):
 
 
 def devices_for(wanted: int | None, ppo: PpoConfig) -> Devices:
-    """The devices a training uses, of all processes.
-
-    Args:
-        wanted: devices of each process; None: all.
-        ppo: says how much is to be divided.
-    """
+    """The devices a training uses, of all processes."""
     here = jax.local_device_count()
     each = here if wanted is None else wanted
     if not 1 <= each <= here:

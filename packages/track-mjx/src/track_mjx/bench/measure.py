@@ -132,11 +132,7 @@ def measure(setup: Setup, part: str, n_envs: int, n_steps: int) -> Row:
 
 
 def write_bench(config: BenchConfig, clips: Clips, report: Report, out: Path) -> str:
-    """Write ``bench.json`` to folder `out`; return the measurements as a Markdown table.
-
-    Raises:
-        OutputError: when the file cannot be written.
-    """
+    """Write ``bench.json`` to folder `out`; return the measurements as a Markdown table."""
     devices = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
     record = {
         "machine": {

@@ -30,11 +30,7 @@ PARTS = {
 def blocks(part: str, setup: Setup, n_envs: int, n_steps: int) -> Iterator[int]:
     """Prepare simulations for one part, then do one block of work each time; yield the control steps in it.
 
-    Args:
-        part: one of `PARTS`.
-        setup: task, networks and engine.
-        n_envs: number of simulations.
-        n_steps: control steps of each in a block; learning takes those of the settings.
+    Learning takes the control steps of the settings; other parts take `n_steps` of each simulation in a block.
     """
     if part == "learning":
         return _learning(setup, n_envs)

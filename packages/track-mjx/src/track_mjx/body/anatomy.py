@@ -72,28 +72,17 @@ class Anatomy(ByContent):
         return [body for body in range(model.nbody) if moved[body]]
 
     def body_ids(self, names: Sequence[str] | None) -> list[int]:
-        """Return the ids of the named bodies; None: all that move.
-
-        Raises:
-            ConfigError: for an empty list or an unknown name.
-        """
+        """Return the ids of the named bodies; None: all that move."""
         return self.moving_bodies if names is None else _indices("body", "bodies", names, self.bodies)
 
     def actuator_ids(self, names: Sequence[str] | None) -> list[int]:
-        """Return the ids of the named actuators; None: all.
-
-        Raises:
-            ConfigError: for an empty list or an unknown name.
-        """
+        """Return the ids of the named actuators; None: all."""
         return list(range(self.model.nu)) if names is None else _indices("actuator", "actuators", names, self.actuators)
 
     def joint_columns(self, names: Sequence[str] | None, *, root: bool = False) -> tuple[list[int], list[int]]:
         """Return the indices in qpos and qvel of the named hinges and slides; None: all.
 
         Those of a root that travels on slides are among all only where `root` is set.
-
-        Raises:
-            ConfigError: for an empty list, an unknown name, or a joint of another type.
         """
         model = self.model
         simple = np.flatnonzero(~np.isin(model.jnt_type, (_FREE, _BALL))).tolist()
@@ -193,11 +182,7 @@ class Anatomy(ByContent):
         return {model.sensor(i).name: range(first, first + n) for i, (first, n) in enumerate(address)}
 
     def sensor_columns(self, patterns: Sequence[str]) -> list[int]:
-        """Return the indices in the sensor data of the sensors whose names match, contacts with the floor left out.
-
-        Raises:
-            ConfigError: for a name that is not a sensor; `arena.sensors` chooses those that are there.
-        """
+        """Return the indices in the sensor data of the sensors whose names match, contacts with the floor left out."""
         names = [name for name in self._sensors if not name.startswith(CONTACT_SENSOR)]
         return [c for name in matching("names", "sensor", patterns, names) for c in self._sensors[name]]
 

@@ -104,11 +104,7 @@ def build_arena(clips: Clips, arena: ArenaConfig, physics: PhysicsConfig) -> Are
 
 
 def substeps(physics: PhysicsConfig) -> int:
-    """Return the number of physics steps in a control step.
-
-    Raises:
-        ConfigError: if it is not a whole number.
-    """
+    """Return the number of physics steps in a control step."""
     ratio = physics.ctrl_dt_s / physics.sim_dt_s
     if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-6:
         raise ConfigError(

@@ -28,18 +28,8 @@ def set_friction(
 
     A sphere is replaced in its contacts by a capsule of its radius along its segment, without mass.
 
-    Args:
-        spec: the body with its floor.
-        floor: geom of the floor.
-        contact_geoms: geoms that may touch it, by end effector.
-        friction: coefficients along and across; empty: those of the body.
-
     Returns:
         The geoms that touch the floor now.
-
-    Raises:
-        ConfigError: unless there are two coefficients, and contacts with a floor.
-        BodyError: for a shape other than a capsule or a sphere.
     """
     if not friction:
         return dict(contact_geoms)

@@ -14,9 +14,6 @@ def set_inertia(spec: mujoco.MjSpec, arena: ArenaConfig) -> None:
     """Recompute masses and inertias from the shapes of geoms, and give joints their armature, as configured.
 
     ``inertia=shapes`` is the compiler's ``inertiafromgeom="true"``. The inertials of the MJCF are dropped.
-
-    Raises:
-        ConfigError: for a density without ``inertia=shapes``.
     """
     if arena.density is not None and arena.inertia != "shapes":
         raise ConfigError(f"arena.density={arena.density:g} needs arena.inertia=shapes")

@@ -17,22 +17,14 @@ _FREE = int(mujoco.mjtJoint.mjJNT_FREE)
 
 
 def matching(setting: str, kind: str, patterns: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return the names that match one of the patterns (``*`` for any letters), in their order.
-
-    Raises:
-        ConfigError: if a name without ``*`` is none of them; it gives the nearest ones.
-    """
+    """Return the names that match one of the patterns (``*`` for any letters), in their order."""
     idle = [pattern for pattern in patterns if "*" not in pattern and pattern not in names]
     raise_all(ConfigError, setting, [unknown(kind, pattern, names) for pattern in idle])
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 def drop_actuators(spec: mujoco.MjSpec, patterns: Sequence[str]) -> None:
-    """Delete the actuators whose names match.
-
-    Raises:
-        ConfigError: for a name that is not an actuator.
-    """
+    """Delete the actuators whose names match."""
     found = matching("arena.drop_actuators", "actuator", patterns, [actuator.name for actuator in spec.actuators])
     for actuator in [actuator for actuator in spec.actuators if actuator.name in found]:
         spec.delete(actuator)
@@ -43,10 +35,6 @@ def lock_joints(clips: Clips, patterns: Sequence[str]) -> Clips:
 
     Whatever acts on such a joint is deleted too: actuators, tendons over it, equality constraints. The clips lose its
     columns.
-
-    Raises:
-        ConfigError: for a name that is not a joint, and for the joint of a free root.
-        BodyError: if MuJoCo rejects the rest.
     """
     if not patterns:
         return clips

@@ -29,9 +29,6 @@ def set_sensors(spec: mujoco.MjSpec, wanted: Sequence[str], root: str, end_effec
             has no sensor of that name, ``force`` and ``torque`` at every end effector (``force_NAME``).
         root: body of the added inertial sensors.
         end_effectors: bodies whose force and torque on the rest of the body are measured.
-
-    Raises:
-        ConfigError: for a name that is neither a kind nor a sensor of the body.
     """
     names = [sensor.name for sensor in spec.sensors]
     added = [kind for kind in (*_AT_ROOT, *_AT_END_EFFECTORS) if kind in wanted and kind not in names]

@@ -35,12 +35,7 @@ def moment_arms(model: mujoco.MjModel, data: mujoco.MjData) -> Float[np.ndarray,
 
 
 def set_actuators(spec: mujoco.MjSpec, mode: str, servo_hz: float, end_effectors: Sequence[str]) -> None:
-    """Turn the actuators of a body into motors or servos, or keep them.
-
-    Raises:
-        ConfigError: for a motor without a force range.
-        BodyError: if no actuator moves a hinge.
-    """
+    """Turn the actuators of a body into motors or servos, or keep them."""
     if mode == "torque":
         _motors(spec)
     elif mode == "servo":

@@ -97,9 +97,6 @@ def lead_around_hinges(spec: mujoco.MjSpec) -> None:
 
     The sites before and behind it move towards the axis, so far that they do not meet within the hinge's range. Muscles
     get the range of lengths that their tendons have over the ranges of these hinges. Names do not change.
-
-    Raises:
-        BodyError: if the body has tendons, but none that wraps a geom at a limited hinge.
     """
     if not list(spec.tendons):
         return

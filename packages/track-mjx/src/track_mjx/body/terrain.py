@@ -63,9 +63,6 @@ def set_terrain(spec: mujoco.MjSpec, arena: ArenaConfig, floor: str, length_unit
     """Turn the floor into the terrain of the config, its lowest point at the height of the floor, its centre at 0.
 
     The geom keeps its name, so that contacts and sensors refer to it.
-
-    Raises:
-        ConfigError: without a level floor of the world, and for friction that has a direction only on a plane.
     """
     terrain = arena.terrain
     if terrain.kind == "none":

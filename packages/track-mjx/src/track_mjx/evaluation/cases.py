@@ -13,6 +13,7 @@ from scipy.signal import periodogram
 from track_mjx._common.figures import BLUE, RED, drawing, panels, save
 from track_mjx._common.files import write_table
 from track_mjx.config import EvaluateConfig
+from track_mjx.evaluation.tables import rows_over_time
 from track_mjx.learning.setup import Setup
 from track_mjx.policy.metrics import case_numbers, ending, summary, write_footfalls
 from track_mjx.policy.play import Player
@@ -51,7 +52,7 @@ def assess_cases(
         ]
         over_time[name] = scalars(played)
         _footfalls(played, labels[0], setup, folder / NAME.format(name))
-        time_rows += _time_rows(name, over_time[name], setup.task.body.ctrl_dt)
+        time_rows += rows_over_time(name, over_time[name], setup.task.body.ctrl_dt, "cases")
         for term, count in played.broken.items():
             not_finite |= {term: not_finite.get(term, 0) + count} if count else {}
     write_table(folder / "cases.csv", case_rows)
@@ -93,20 +94,6 @@ def _footfalls(played: Rollout, label: str, setup: Setup, path: Path) -> None:
         figure, ((ax,),) = panels(7.0, 1.2 + 0.22 * len(setup.task.body.contact_columns))
         draw_footfalls(ax, {name: np.array([row[name] for row in table]) for name in table[0]}, label)
         save(figure, path.parent, path.name)
-
-
-def _time_rows(name: str, values: Mapping[str, np.ndarray], dt: float) -> list[dict[str, Any]]:
-    """Means over the cases of every quantity, and their middle 80 %, step by step."""
-    rows = []
-    taken = np.isfinite(values["reward"])
-    for step in np.flatnonzero(taken.any(0)).tolist():
-        row: dict[str, Any] = {"set": name, "time_s": round((step + 1) * dt, 9), "cases": int(taken[:, step].sum())}
-        for key, value in values.items():
-            known = value[taken[:, step], step]
-            low, high = np.quantile(known, [0.1, 0.9]).tolist()
-            row |= {key: float(known.mean()), f"{key}_low": low, f"{key}_high": high}
-        rows.append(row)
-    return rows
 
 
 def _draw(over_time: Mapping[str, Mapping[str, np.ndarray]], dt: float, folder: Path) -> None:

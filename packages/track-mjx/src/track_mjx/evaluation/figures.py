@@ -23,13 +23,7 @@ Numbers = Mapping[str, Mapping[str, Any]]
 
 
 def draw_all(assessed: Assessed, numbers: Numbers, folder: Path) -> None:
-    """Draw survival, errors per clip, per region and over time, and reward terms.
-
-    Args:
-        assessed: the clips.
-        numbers: of every set.
-        folder: where the figures go.
-    """
+    """Draw survival, errors per clip, per region and over time, and reward terms."""
     tall = min(40.0, max(2.6, 0.16 * len(assessed.clips) + 1.0))
     wide = max(4.0, 1.6 + 0.8 * len(assessed.parts.regions))
     terms = max(2.4, 0.4 * len(assessed.setup.task.metric_names) + 1.2)

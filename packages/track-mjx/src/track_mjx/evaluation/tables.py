@@ -100,19 +100,24 @@ def errors_over_time(assessed: Assessed, name: str) -> dict[str, Float[np.ndarra
 
 
 def time_rows(assessed: Assessed) -> list[dict[str, Any]]:
-    """Errors against the time in the clip: mean over the clips of this length, and their middle 80 %."""
-    dt, out = assessed.setup.task.body.ctrl_dt, []
-    for name in assessed.shown:
-        errors = errors_over_time(assessed, name)
-        for step in np.flatnonzero(assessed.rollout(name).valid.any(0)).tolist():
-            row: dict[str, Any] = {"set": name, "time_s": round((step + 1) * dt, 9)}
-            for key, values in errors.items():
-                known = values[np.isfinite(values[:, step]), step]
-                row["clips"] = max(len(known), row.get("clips", 0))
-                mean, low, high = _spread(known, 0.1, 0.9)
-                row |= {key: mean, f"{key}_low": low, f"{key}_high": high}
-            out.append(row)
-    return out
+    """Errors against the time in the clip."""
+    dt = assessed.setup.task.body.ctrl_dt
+    return [
+        row for name in assessed.shown for row in rows_over_time(name, errors_over_time(assessed, name), dt, "clips")
+    ]
+
+
+def rows_over_time(name: str, values: Mapping[str, np.ndarray], dt: float, counted: str) -> list[dict[str, Any]]:
+    """Means of quantities (case, step) over the cases that have them, and their middle 80 %, step by step."""
+    known, rows = {key: np.isfinite(value) for key, value in values.items()}, []
+    for step in np.flatnonzero(np.any([some.any(0) for some in known.values()], axis=0)).tolist():
+        n = max(int(some[:, step].sum()) for some in known.values())
+        row: dict[str, Any] = {"set": name, "time_s": round((step + 1) * dt, 9), counted: n}
+        for key, value in values.items():
+            mean, low, high = _spread(value[known[key][:, step], step], 0.1, 0.9)
+            row |= {key: mean, f"{key}_low": low, f"{key}_high": high}
+        rows.append(row)
+    return rows
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:

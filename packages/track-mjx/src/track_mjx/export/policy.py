@@ -69,11 +69,7 @@ def export_run(folder: RunFolder, config: ExportConfig) -> list[Path]:
 
 
 def write_body(path: Path, mjcf_xml: str, assets: Mapping[str, bytes]) -> None:
-    """Write an MJCF with its assets next to it.
-
-    Raises:
-        InputError: when the name of an asset leads to another folder.
-    """
+    """Write an MJCF with its assets next to it."""
     for name in assets:
         if PureWindowsPath(name).name != name or name in (".", ".."):
             raise InputError(f"asset {name!r} of the body: expected the name of a file, without a folder")

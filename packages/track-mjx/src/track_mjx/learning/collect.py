@@ -79,9 +79,7 @@ class Outcome(NamedTuple):
 class LearningStep(ControlStep):
     """A control step of training.
 
-    Args:
-        task, networks, engine, devices: as of `ControlStep`.
-        lead: of the actions demonstrated by the reference, see `Task.demonstrated`; None: none are kept.
+    `lead` is that of the actions demonstrated by the reference, see `Task.demonstrated`; None: none are kept.
     """
 
     def __init__(

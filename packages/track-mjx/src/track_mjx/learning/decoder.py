@@ -119,11 +119,7 @@ def latent_moments(source: Source) -> tuple[np.ndarray, np.ndarray]:
 
 
 def verify_body(source: Source, body: Anatomy) -> None:
-    """Refuse another body than that of the decoder; one of another MJCF with the same names is noted.
-
-    Raises:
-        ConfigError: when joints or actuators have other names, or another order.
-    """
+    """Refuse another body than that of the decoder; one of another MJCF with the same names is noted."""
     theirs, run = source.setup.task.body, source.setup.config.out
     problems = [
         f"{what}: {', '.join(mine)}; in decoder.run={run}: {', '.join(given)}"

@@ -56,11 +56,7 @@ def save_failure(path: Path, failure: Failure, clip_name: str, step: int) -> Non
 
 
 def read_failure(path: Path) -> tuple[Failure, dict[str, Any]]:
-    """Read what `save_failure` wrote: the state, and name of the clip and step of the training.
-
-    Raises:
-        InputError: when the file is not one of these.
-    """
+    """Read what `save_failure` wrote: the state, and name of the clip and step of the training."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         about = {"clip_name": str(values["clip_name"]), "steps": int(values["steps"])}

@@ -100,10 +100,7 @@ def advantages(
     A terminated step has no future. The future of a truncated one is unknown, since the clip ends there: it teaches
     nothing, and nothing is carried across it.
 
-    Args:
-        transition: an unroll.
-        values: of its observations and of the one after.
-        config: discount, lambda and reward scale.
+    `values` are those of the observations of an unroll and of the one after.
     """
     ended = jnp.logical_or(transition.terminated, transition.truncated)
     future = config.discount * jnp.where(transition.terminated, 0.0, values[1:])

@@ -17,11 +17,7 @@ from track_mjx.task.step import EpisodeState
 
 
 def replay(path: Path) -> list[str]:
-    """Describe what happens from the state in a run's file, line by line.
-
-    Raises:
-        InputError: when the file is not of this kind, or not in the folder of its run.
-    """
+    """Describe what happens from the state in a run's file, line by line."""
     failure, about = read_failure(path)
     folder = RunFolder.open(str(path.parent))
     setup, _, _ = open_setup(folder, folder.config())

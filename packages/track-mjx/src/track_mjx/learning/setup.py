@@ -25,7 +25,7 @@ from track_mjx.compiled import compiled
 from track_mjx.config import RunConfig, TrainConfig
 from track_mjx.devices import devices_for
 from track_mjx.physics.engine import engine_name, make_engine, verify_division
-from track_mjx.physics.fields import Engine, zero_physics
+from track_mjx.physics.fields import Engine
 from track_mjx.physics.randomized import randomized
 from track_mjx.policy.networks import Networks
 from track_mjx.policy.perturbation import Perturbation
@@ -38,7 +38,7 @@ from track_mjx.task.holding import holding_controls, holding_ranges
 from track_mjx.task.reference import Reference, build_reference, choose
 from track_mjx.task.registry import make_task
 from track_mjx.task.step import Observation
-from track_mjx.task.task import Cases, Task, used_fields
+from track_mjx.task.task import Cases, Task, needs_of
 
 _log = logging.getLogger(__name__)
 
@@ -93,14 +93,13 @@ class Setup:
     @cached_property
     def used_fields(self) -> set[str]:
         """Physics fields that some term reads, and positions of bodies, by which every policy is judged."""
-        return used_fields(self.task, self.reference) | {"xpos"}
+        return {*needs_of(self.task, self.followed).fields, "xpos"}
 
-    @cached_property
+    @property
     def observation(self) -> Observation:
         """An observation of one simulation, zeros, for its shape."""
-        physics = zero_physics(self.task.body.model, 1)
-        shapes = jax.eval_shape(self.task.observe, self.followed, physics, self.task.episode(1))
-        return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+        shapes = needs_of(self.task, self.followed).observation
+        return Observation(*(np.zeros((1, *shape), np.float32) for shape in shapes))
 
 
 def build(config: TrainConfig, clips: Clips, pretrained: Pretrained | None = None) -> Setup:
@@ -200,14 +199,7 @@ def verify(setup: Setup) -> None:
 def split(n_clips: int, test_fraction: float, seed: int, train_clips: int | None = None) -> tuple[list[int], list[int]]:
     """Choose train and held-out clips; at least one clip is trained on.
 
-    Args:
-        n_clips: clips there are.
-        test_fraction: part of them that is held out.
-        seed: of the choice.
-        train_clips: how many of the others are trained on; None: all.
-
-    Raises:
-        ConfigError: when there are fewer.
+    `test_fraction` of the clips is held out; of the others, `train_clips` are trained on (None: all).
     """
     n_test = round(test_fraction * n_clips)
     if test_fraction > 0 and n_clips > 1:
@@ -223,11 +215,7 @@ def split(n_clips: int, test_fraction: float, seed: int, train_clips: int | None
 
 
 def choose_sets(clips: Clips, run: RunConfig, n_windows: int = 0) -> tuple[list[int], list[int]]:
-    """Choose train and held-out clips among those that ``run.select`` selects, without the windows at the end.
-
-    Raises:
-        ConfigError: when a pattern selects none, or too few are left for ``run.train_clips``.
-    """
+    """Choose train and held-out clips among those that ``run.select`` selects, without the windows at the end."""
     chosen = [clip for clip in clips.select(run.select, "run.select") if clip < len(clips.clip_name) - n_windows]
     train, test = split(len(chosen), run.test_fraction, run.split_seed, run.train_clips)
     return [chosen[i] for i in train], [chosen[i] for i in test]

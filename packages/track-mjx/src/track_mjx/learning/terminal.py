@@ -115,9 +115,6 @@ def stop_on_signals() -> Iterator[Callable[[], str]]:
     Job schedulers announce the end of a job's time with SIGUSR1 or SIGUSR2, and a requeue with SIGTERM. Where they have
     set a handler, as submitit does to queue the job again, it is called after everything was saved. After SIGTERM the
     process then ends without a result, so that the launcher of a sweep waits for the requeued job.
-
-    Raises:
-        SystemExit: after a SIGTERM in a job of such a scheduler.
     """
     received: list[str] = []
 

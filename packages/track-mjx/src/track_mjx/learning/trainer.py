@@ -56,11 +56,7 @@ class Progress:
 class Trainer:
     """A training that can be advanced, saved and restored.
 
-    Args:
-        setup: task and networks; see `track_mjx.learning.setup.verify`.
-        folder: the run.
-        train, test: numbers of the clips of each set.
-        report: called with every line of metrics.
+    `train` and `test` are numbers of clips; `report` is called with every line of metrics.
     """
 
     def __init__(
@@ -100,11 +96,7 @@ class Trainer:
     # one iteration
 
     def advance(self) -> None:
-        """Collect one unroll and learn from it.
-
-        Raises:
-            RunError: when the loss is not finite.
-        """
+        """Collect one unroll and learn from it."""
         config, progress = self.config, self.progress
         drawn = jax.random.split(jax.random.fold_in(self.key, 2 + progress.iteration), 1 + config.ppo.collected_rounds)
         learn_key, *keys = self.devices.copy(list(drawn))

@@ -14,12 +14,7 @@ from track_mjx.physics.fields import Engine, PhysicsState
 
 
 class DividedEngine(ByContent):
-    """An engine that can be traced, its simulations divided among devices.
-
-    Args:
-        engine: what runs on each.
-        devices: several.
-    """
+    """An engine that can be traced, its simulations divided among devices."""
 
     traceable = True
 

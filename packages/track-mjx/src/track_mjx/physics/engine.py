@@ -48,11 +48,7 @@ def make_engine(
 ) -> Engine:
     """Make the engine of the config.
 
-    Args:
-        physics: settings.
-        model: the body in its world.
-        n_substeps: physics steps in a control step.
-        wanted: fields the task reads; None: all.
+    It computes the fields that are `wanted` (None: all).
     """
     name = engine_name(physics.engine)
     if name == "native":

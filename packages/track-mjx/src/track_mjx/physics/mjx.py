@@ -35,11 +35,6 @@ class MjxEngine(ByContent):
 
     Derived fields always belong to the state reached. With MJX-JAX a physics step therefore runs mj_step2, then
     mj_step1, which costs nothing extra. Warp has whole steps only, so a control step adds one forward pass.
-
-    Args:
-        model: the body in its world.
-        n_substeps: physics steps in a control step.
-        warp: use MJX-Warp.
     """
 
     traceable = True
@@ -164,11 +159,7 @@ class MjxEngine(ByContent):
 
 
 def _verify_fields(model: mujoco.MjModel) -> None:
-    """Refuse geoms of shapes that MJX cannot put on a height field.
-
-    Raises:
-        ConfigError: for the first of them.
-    """
+    """Refuse geoms of shapes that MJX cannot put on a height field."""
     fields = np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_HFIELD)
     paired = {frozenset(pair) for pair in zip(model.pair_geom1.tolist(), model.pair_geom2.tolist(), strict=True)}
     types, affinities = model.geom_contype, model.geom_conaffinity

@@ -39,11 +39,7 @@ class NativeState:
 class NativeEngine:
     """Many simulations on a thread pool; results do not depend on the number of threads.
 
-    Args:
-        model: the body in its world.
-        n_substeps: physics steps in a control step.
-        threads: 0 for one a core.
-        wanted: fields the task uses; the others stay zero, which saves time. None: all.
+    With `threads` 0 there is one a core. Fields that are not `wanted` stay zero, which saves time (None: all).
     """
 
     traceable = False

@@ -39,14 +39,7 @@ class Drawn(NamedTuple):
 
 
 class RandomizedEngine(ByContent):
-    """An engine whose simulations have bodies and delays of their own.
-
-    Args:
-        engine: MJX, or the native one.
-        model: the body in its world.
-        ranges: of the factors and the delay.
-        seed: of the draws.
-    """
+    """An engine whose simulations have bodies and delays of their own."""
 
     def __init__(self, engine: Any, model: mujoco.MjModel, ranges: RandomizeConfig, seed: int) -> None:
         self.name, self.traceable, self._engine, self._model, self._seed = (
@@ -139,11 +132,7 @@ class RandomizedEngine(ByContent):
 
 
 def randomized(engine: Engine, model: mujoco.MjModel, ranges: RandomizeConfig, seed: int) -> Engine:
-    """Return an engine with its simulations randomised, or as it is where nothing is to be.
-
-    Raises:
-        ConfigError: for ranges that are none, and for Warp, which has one body for all simulations here.
-    """
+    """Return an engine with its simulations randomised, or as it is where nothing is to be."""
     if not any(asdict(ranges).values()):
         return engine
     if "warp" in engine.name:

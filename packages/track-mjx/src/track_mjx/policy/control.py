@@ -36,14 +36,7 @@ class Act(NamedTuple):
 
 
 class ControlStep(ByContent):
-    """One control step of a task on an engine; a subclass says how to act, and what is kept of the step.
-
-    Args:
-        task: the task.
-        networks: the policy.
-        engine: the physics.
-        devices: devices the simulations are divided among; None: one.
-    """
+    """One control step of a task on an engine; a subclass says how to act, and what is kept of the step."""
 
     def __init__(self, task: Task, networks: Networks, engine: Engine, devices: Devices | None = None) -> None:
         self.task, self.networks, self.devices = task, networks, devices or Devices()
@@ -91,13 +84,7 @@ class ControlStep(ByContent):
     ) -> tuple[Any, AnyArray, Act, Any]:
         """Advance all simulations; return physics, controls, act and outcome.
 
-        Args:
-            policy: parameters and statistics, handed to `decide`.
-            reference: the clips.
-            state: the engine's simulations.
-            episode: before the step.
-            carried: values of the caller, handed to `finish`.
-            keys: a pair, for `decide` and for `finish`.
+        `carried` are values of the caller for `finish`; `keys` are a pair, for `decide` and `finish`.
         """
         keys = (None, None) if keys is None else keys
         acting, advance, evaluate = self._programs

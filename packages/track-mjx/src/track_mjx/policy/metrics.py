@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from track_mjx._common.files import write_table
 from track_mjx.policy.play import reasons_of
 from track_mjx.policy.tape import Rollout
+from track_mjx.task.imitation import mean_of
 from track_mjx.task.task import Task
 
 
@@ -25,8 +26,8 @@ def _numbers(task: Task, rollout: Rollout) -> dict[str, Any]:
     """Numbers of the task, and means of the reward and its terms over all valid steps; NaN if there is none."""
     return {
         **task.summary(rollout.measured, rollout.valid),
-        "reward": _mean(rollout.reward[rollout.valid]),
-        **{f"terms/{name}": _mean(values[rollout.valid]) for name, values in rollout.metrics.items()},
+        "reward": mean_of(rollout.reward[rollout.valid]),
+        **{f"terms/{name}": mean_of(values[rollout.valid]) for name, values in rollout.metrics.items()},
     }
 
 
@@ -85,7 +86,3 @@ def interval_over_clips(
 def score(numbers: Mapping[str, Any]) -> float:
     """Return the number that chooses the best checkpoint: reward per step times the part of clips followed."""
     return float(numbers["reward"]) * float(numbers["unterminated_fraction"])
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(np.mean(values, dtype=np.float64)) if values.size else float("nan")

@@ -216,11 +216,6 @@ class Networks(ByContent):
     ) -> tuple[AnyArray, dict[str, AnyArray], AnyArray | None]:
         """Action of the body for a decision, by the mean of a decoder that belongs to the environment, if there is one.
 
-        Args:
-            decision: in [-1, 1].
-            observation: normalised.
-            hidden: its state, as `policy` returned it.
-
         Returns:
             The action, the hidden activations of that decoder, and its state after this step.
         """

@@ -51,11 +51,7 @@ def with_noise(policy: Policy, observation: Observation, scale: float, key: Arra
 
 
 def perturbation(body: Anatomy, config: PerturbConfig) -> Perturbation | None:
-    """Return the perturbation of a config; None where there is no push and no noise.
-
-    Raises:
-        ConfigError: for an unknown body, and a push that is not three numbers.
-    """
+    """Return the perturbation of a config; None where there is no push and no noise."""
     if len(config.push) not in (0, 3):
         raise ConfigError(f"perturb.push: expected [x, y, z], got {list(config.push)}")
     if not any(config.push) and not config.noise:
@@ -70,11 +66,7 @@ def perturbation(body: Anatomy, config: PerturbConfig) -> Perturbation | None:
 
 
 def weakened(body: Anatomy, factors: Mapping[str, float]) -> mujoco.MjModel:
-    """Return the model with the forces of actuators, by name or pattern, times factors; 0 silences them.
-
-    Raises:
-        ConfigError: for an unknown actuator.
-    """
+    """Return the model with the forces of actuators, by name or pattern, times factors; 0 silences them."""
     model, factor = copy.copy(body.model), np.ones(body.model.nu)
     for pattern, value in factors.items():
         for name in matching("perturb.actuators", "actuator", [pattern], body.actuators):
@@ -90,9 +82,6 @@ def silenced(
     """Return a controller in which latents and hidden units of the decoder (``layer_0: [3, 7]``) have no effect.
 
     What reads a unit reads 0: its weights are set to 0, so that recorded activations are those before silencing.
-
-    Raises:
-        ConfigError: for units and layers that do not exist.
     """
     outside = networks.use.acts == "latent"
     decoder = networks.given if outside else policy.parameters["decoder"]

@@ -45,11 +45,7 @@ def reasons_of(task: Task) -> tuple[str, ...]:
 
 
 def realignment(task: Task, deviation_mm: float | None) -> Realignment:
-    """Re-align by the terminations of a task, and where the bodies that it reports are farther away than a limit.
-
-    Raises:
-        ConfigError: when the task follows no reference.
-    """
+    """Re-align by the terminations of a task, and where the bodies that it reports are farther away than a limit."""
     if not isinstance(task, Imitation):
         raise ConfigError(f"whole, deviation_mm: the task of the run, {task.config.kind}, follows no reference")
     return Realignment(None if deviation_mm is None else deviation_mm * 1e-3, tuple(task.parts.reported))
@@ -87,13 +83,7 @@ class PlayedStep(ControlStep):
 class Player:
     """Plays clips on an engine.
 
-    Args:
-        task: the task.
-        networks: the policy.
-        engine: the physics.
-        recorded: reference for the errors, clip by clip; None: the one that is followed.
-        perturbation: what disturbs body and senses.
-        step: kind of the control step.
+    Errors are those against `recorded`, clip by clip; None: against what is followed.
     """
 
     def __init__(
@@ -117,18 +107,9 @@ class Player:
         self._start = compiled(type(task).start_at, task)
         self._states: dict[int, Any] = {}
 
-    def play(
-        self,
-        policy: Policy,
-        reference: Reference,
-        cases: AnyArray | Cases,
-        *,
-        seed: int | None = None,
-        record: bool = False,
-        realign: Realignment | None = None,
-    ) -> Rollout:
+    def play(self, policy: Policy, reference: Reference, cases: AnyArray | Cases, **how: Any) -> Rollout:
         """Play episodes from the first frame of clips; see `pieces`."""
-        (whole,) = self.pieces(policy, reference, cases, seed=seed, record=record, realign=realign)
+        (whole,) = self.pieces(policy, reference, cases, **how)
         return whole
 
     def pieces(

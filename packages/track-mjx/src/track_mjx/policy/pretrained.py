@@ -35,11 +35,7 @@ class Pretrained(NamedTuple):
 
 
 def read_pretrained(path: Path) -> Pretrained:
-    """Read what `Pretrained.save` wrote.
-
-    Raises:
-        RunError: when the file is missing or damaged.
-    """
+    """Read what `Pretrained.save` wrote."""
     try:
         with np.load(path, allow_pickle=False) as file:
             leaves = {name: jnp.asarray(file[name]) for name in file.files}

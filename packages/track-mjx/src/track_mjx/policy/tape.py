@@ -75,10 +75,7 @@ class Rollout(NamedTuple):
 class Tape:
     """The latest steps of all clips; steps not taken stay 0.
 
-    Args:
-        n_clips: clips played.
-        n_steps: control steps of the longest one.
-        size: steps of a piece; None: all.
+    A piece has `size` steps; None: all.
     """
 
     def __init__(self, n_clips: int, n_steps: int, size: int | None = None) -> None:

@@ -183,11 +183,7 @@ def _footage(arrays: Mapping[str, np.ndarray], reasons: Sequence[str], clip: str
 
 
 def with_keypoints(take: Footage, path: Path, unit_m: float) -> Footage:
-    """Return a rollout with the animal's keypoints of a clips file; as it is where the file lacks these or its clip.
-
-    Raises:
-        InputError, ContractError: if the file cannot be read.
-    """
+    """Return a rollout with the animal's keypoints of a clips file; as it is where the file lacks these or its clip."""
     piece = _PIECE.fullmatch(take.clip)
     name, before = (piece[1], int(piece[2])) if piece else (take.clip, 0)
     with reading.open_contract(path, "mimic.reference_clips") as file:

@@ -82,11 +82,7 @@ def pleasant_speed(footage: Footage) -> float:
 
 
 def shown_states(footage: Footage, config: RenderConfig, speed: float) -> Int[np.ndarray, " picture"]:
-    """Return the state that each picture shows; a rollout that ended early is held at its end.
-
-    Raises:
-        ConfigError: if the film starts after the end of the rollout.
-    """
+    """Return the state that each picture shows; a rollout that ended early is held at its end."""
     states = video.shown_samples(footage.time, config, speed, footage.clip)
     last = len(footage.time) - 1
     reaches_end = footage.time[last] - footage.time[states[-1]] <= speed / config.fps

@@ -89,12 +89,7 @@ class RolloutView:
 
 
 def write_rollout_page(path: Path, body: Body, take: Footage, ghost: float = 0.35) -> None:
-    """Write a page that plays a rollout without a server.
-
-    Raises:
-        BodyError: if the body does not compile.
-        OutputError: if viser is not installed, or the page cannot be written.
-    """
+    """Write a page that plays a rollout without a server."""
     server = web.Server()
     try:
         view = RolloutView(server, "/rollout", compile_enclosed(body.mjcf_xml, body.assets), take, ghost=ghost)

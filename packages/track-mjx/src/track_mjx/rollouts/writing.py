@@ -117,16 +117,7 @@ def write_rollouts(
 ) -> None:
     """Write clips while they are played, in pieces; the file appears when all are written.
 
-    Args:
-        path: the file.
-        setup: task and clips.
-        cases: the episodes played.
-        passes: one a seed: its pieces in order, with records.
-        config: how they are played.
-        origin: by what.
-
-    Raises:
-        OutputError: when it cannot be written.
+    `passes` are one a seed: its pieces in order, with records.
     """
     with ExitStack() as stack:
         put: Put | None = None

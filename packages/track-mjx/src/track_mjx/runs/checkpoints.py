@@ -87,9 +87,7 @@ def _checkpointer() -> Any:
 class Checkpoints:
     """The checkpoints of a run, by environment step.
 
-    Args:
-        folder: where they are stored.
-        keep: how many of the latest are kept, in addition to the best.
+    The latest `keep` are kept, in addition to the best.
     """
 
     def __init__(self, folder: Path, keep: int = 3) -> None:

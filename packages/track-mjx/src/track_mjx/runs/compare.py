@@ -80,8 +80,7 @@ class Group:
 def find_runs(where: Any) -> list[Path]:
     """Folders of runs.
 
-    Args:
-        where: one or several: a run, a folder of runs, or a pattern such as ``sweep/*``.
+    `where` is one or several of: a run, a folder of runs, a pattern such as ``sweep/*``.
     """
     texts = [str(text) for text in (where if isinstance(where, list | tuple) else [where])]
     folders: dict[Path, None] = {}
@@ -119,11 +118,7 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:
-    """Runs with the same settings together, in the order in which they first come.
-
-    Raises:
-        RunError: when the runs are of several tasks.
-    """
+    """Runs with the same settings together, in the order in which they first come."""
     kinds = list(dict.fromkeys(str(run.settings["task.kind"]) for run in runs))
     if len(kinds) > 1:
         raise RunError(f"runs: they are of several tasks ({shorten(kinds)}), which have no numbers in common")

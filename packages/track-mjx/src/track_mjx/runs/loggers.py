@@ -21,14 +21,7 @@ Log = Callable[[Mapping[str, Any]], None]
 def open_trackers(config: TrainConfig, folder: RunFolder, done: int, stack: ExitStack) -> list[Log]:
     """Functions that each take a line of metrics, with paths of films; what they hold open is closed with `stack`.
 
-    Args:
-        config: settings of the run.
-        folder: its folder.
-        done: steps done before; what was logged after them is dropped.
-        stack: of the training.
-
-    Raises:
-        ConfigError: when a tracker is not installed, or refuses the run.
+    What was logged after the steps `done` before is dropped.
     """
     logs: list[Log] = []
     if config.run.tensorboard:

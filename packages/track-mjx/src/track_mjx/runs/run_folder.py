@@ -65,11 +65,7 @@ class RunRecord:
 
 
 class RunFolder:
-    """A run on the disk.
-
-    Args:
-        path: its folder, which holds the settings.
-    """
+    """A run on the disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -79,11 +75,7 @@ class RunFolder:
     def begin(
         cls, config: TrainConfig, clips: Clips, train: list[int], test: list[int], **about: Any
     ) -> tuple[RunFolder, bool]:
-        """Make the folder of a run, or open that of a run with the same settings; say whether it is new.
-
-        Raises:
-            OutputError: when the folder holds another run.
-        """
+        """Make the folder of a run, or open that of a run with the same settings; say whether it is new."""
         path = output_folder(config.out, "run")
         if not (path / RECORD).exists():
             return cls.create(config, clips, train, test, **about), True
@@ -130,7 +122,8 @@ class RunFolder:
     def other_settings(self, config: TrainConfig, clips: Clips) -> list[str]:
         """Settings of the run that are not those of `config`, without those that may change; clips by their content."""
         mine, given = flat_settings(self.config()), flat_settings(config)
-        names = [name for name in {**mine, **given} if mine.get(name) != given.get(name) and not _may_change(name)]
+        names = [name for name in {**mine, **given} if mine.get(name) != given.get(name)]
+        names = [name for name in names if not name.startswith(FREE_SETTINGS)]
         if not any(name.startswith("task.action_range.") for name in given):  # found from the clips when the run began
             names = [name for name in names if not name.startswith("task.action_range")]
         return names + (["clips"] if clips.sha256 != self.record().clips_sha256 else [])
@@ -152,11 +145,7 @@ class RunFolder:
             _write_record(self.path, replace(record, saved=True))
 
     def verify_checkpoints(self) -> None:
-        """Refuse to continue a run whose checkpoints are gone; one that never had any begins again.
-
-        Raises:
-            RunError: when a checkpoint was written, and none is there.
-        """
+        """Refuse to continue a run whose checkpoints are gone; one that never had any begins again."""
         if self.record().saved and not self.checkpoints.steps():
             raise RunError(
                 f"{self.path / 'checkpoints'}: the checkpoints of the run are gone; put them back, or start again in "
@@ -270,10 +259,6 @@ FREE_SETTINGS = (
     "run.checkpoint_every", "run.log_every",
 )  # fmt: skip
 """Beginnings of the names of settings that a run may change when it is continued."""
-
-
-def _may_change(name: str) -> bool:
-    return name.startswith(FREE_SETTINGS)
 
 
 def flat_settings(config: TrainConfig) -> dict[str, Any]:

@@ -31,11 +31,7 @@ class Curves:
 
 
 def of_rollout(path: str | Path, take: Footage, seed: int | None) -> list[Curves]:
-    """Read the curves of a rollout, over control steps.
-
-    Raises:
-        InputError, ContractError, ConfigError: as `read_footage`.
-    """
+    """Read the curves of a rollout, over control steps."""
     path = file_of(path)
     with reading.open_contract(path, KIND) as file:
         names = reading.read_strings(reading.require(file, "clip_name"))

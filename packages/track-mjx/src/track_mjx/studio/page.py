@@ -36,11 +36,7 @@ class RolloutPage:
     """Rollouts and the curves of a run, in one page."""
 
     def __init__(self, server: web.Server, config: StudioConfig) -> None:
-        """Read what a configuration asks for, and draw it.
-
-        Raises:
-            UserError: where it cannot be read.
-        """
+        """Read what a configuration asks for, and draw it."""
         self.server, self._config = server, config
         self.frame, self.playing, self.speed, self.stopped = 0, False, 1.0, threading.Event()
         self.views: list[RolloutView] = []

@@ -50,10 +50,6 @@ def holding_ranges(body: Anatomy, qpos: Float[np.ndarray, "frame qpos"]) -> dict
     The range is the mean of `holding_controls` over the poses and `SPREAD` standard deviations to both sides, at least
     a tenth of the control range, and within the control range.
 
-    Args:
-        body: whose servos.
-        qpos: poses.
-
     Returns:
         Servo -> lowest and highest control; nothing for muscles and motors.
     """

@@ -91,13 +91,14 @@ class Imitation(Task):
         error_mm = measured["body_error_m"][valid] * 1e3
         reported = error_mm[:, parts.reported]
         return {
-            "mean_body_error_mm": _mean(reported),
-            "mean_joint_error_deg": _mean(np.degrees(measured["joint_error_rad"][valid][:, parts.angles])),
-            **{f"body_error_mm/{region}": _mean(error_mm[:, group]) for region, group in parts.regions.items()},
+            "mean_body_error_mm": mean_of(reported),
+            "mean_joint_error_deg": mean_of(np.degrees(measured["joint_error_rad"][valid][:, parts.angles])),
+            **{f"body_error_mm/{region}": mean_of(error_mm[:, group]) for region, group in parts.regions.items()},
             "median_body_error_mm": float(np.median(reported)) if reported.size else float("nan"),
             "max_body_error_mm": float(reported.max(initial=0.0)),
         }
 
 
-def _mean(values: np.ndarray) -> float:
+def mean_of(values: np.ndarray) -> float:
+    """Mean in double precision; NaN for no values."""
     return float(np.mean(values, dtype=np.float64)) if values.size else float("nan")

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -400,10 +400,24 @@ def _push(
     return jnp.where(first, latest[:, None], shifted)
 
 
-def used_fields(task: Task, reference: Reference) -> set[str]:
-    """Names of the fields of the physics that some term reads, found by running every term once on shapes."""
-    used: set[str] = set()
-    zeros = zero_physics(task.body.model, 2)
+class Needs(NamedTuple):
+    """What a task reads, and what it gives to the networks."""
+
+    fields: frozenset[str]
+    """Fields of the physics that some term reads."""
+    observation: Observation
+    """Shape of each part of the observation of one simulation."""
+
+
+def needs_of(task: Task, reference: Reference) -> Needs:
+    """Run every term once, on shapes, so that errors in them are raised now."""
+    return _needs(task, tuple((np.shape(part)[1:], np.result_type(part)) for part in reference))
+
+
+@lru_cache(maxsize=256)
+def _needs(task: Task, tables: tuple[tuple[tuple[int, ...], Any], ...]) -> Needs:
+    used = {"qpos", "qvel", "act"}
+    few = Reference(*(np.zeros((2, *shape), dtype) for shape, dtype in tables))
 
     class Watched(PhysicsState):
         """A state that records which of its fields are read."""
@@ -413,13 +427,10 @@ def used_fields(task: Task, reference: Reference) -> set[str]:
                 used.add(name)
             return super().__getattribute__(name)
 
-    few = reference._replace(**{name: np.asarray(getattr(reference, name))[:2] for name in Reference._fields[:4]})
-    few = few._replace(start=np.zeros(1, np.int32), length=np.full(1, 2, np.int32), weight=np.ones(1, np.float32))
-
-    def run(few: Reference, physics: PhysicsState, episode: EpisodeState) -> None:
+    def run(few: Reference, physics: PhysicsState, episode: EpisodeState) -> Observation:
         watched = Watched(*physics)
-        task.observe(few, watched, episode)
         task.evaluate_terms(few, watched, episode, episode.action)
+        return task.observe(few, watched, episode)
 
-    jax.eval_shape(run, few, zeros, task.episode(2))
-    return used | {"qpos", "qvel", "act"}
+    seen = jax.eval_shape(run, few, zero_physics(task.body.model, 2), task.episode(2))
+    return Needs(frozenset(used), Observation(*(part.shape[1:] for part in seen)))

@@ -37,9 +37,6 @@ def gaussian(
         sigma: width in physical units (m, rad).
         exp_scale: instead of `sigma`: exp(-s d^2) in the model's units.
         unit: model units per physical unit, applied to `sigma`.
-
-    Raises:
-        ConfigError: unless exactly one of the two is given, and positive.
     """
     if (sigma is None) == (exp_scale is None):
         raise ConfigError("a reward term needs either sigma or exp_scale")
