@@ -214,6 +214,8 @@ CHANGED: dict[str, tuple[Callable[[Any], object], list[str]]] = {
     "rate zero": (attribute("rate_hz", 0.0), ["rate_hz", "0"]),
     "NaN in every pose": (not_a_number, ["bad.h5", "no clip has two usable frames"]),
     "no two frames in a row": (every_other, ["no clip has two usable frames"]),
+    "clips of one name": (put("clip_name", ["a", "b", "a", "c"]), ["bad.h5", "clip_name", "unique", "'a'"]),
+    "a clip without a name": (put("clip_name", ["a", "b", "", "c"]), ["bad.h5", "clip_name", "not empty"]),
     "clips that overlap": (put("clip_start", np.array([0, 10, 20, 30])), ["clip_start", "end to end"]),
 }
 """Changes of sound clips, and the words of their message."""

@@ -51,7 +51,8 @@ def both(setup: Setup, n_steps: int) -> tuple[Any, Any, Rollout]:
     state, carry = collector.begin(followed, jax.random.key(1), 2)
     _, _, (transition, _), totals = collector.collect(policy, followed, state, carry, jax.random.key(2))
     player = Player(setup.task, setup.networks, setup.engine(), step=OurPlayed)
-    return transition, totals, player.play(policy, setup.on_device(setup.followed), np.array([CLIP]))
+    twice = np.array([CLIP, CLIP])  # as many as are trained: MJX restarts both by one program
+    return transition, totals, player.play(policy, setup.on_device(setup.followed), twice)
 
 
 @pytest.mark.parametrize("engine", ["native", pytest.param("mjx", marks=pytest.mark.slow)])
@@ -60,7 +61,7 @@ def test_rewards_of_a_played_episode_are_those_of_training(tmp_path: Path, engin
     setup.config.physics.engine = engine
     n_steps = int(setup.reference.length[CLIP]) - 1
     transition, _, played = both(setup, n_steps)
-    assert played.valid.shape == (1, n_steps)
+    assert played.valid.shape == (2, n_steps)
     assert np.asarray(transition.reward)[:, 0] == pytest.approx(played.reward[0], rel=1e-5)
     assert np.asarray(transition.truncated)[:, 0].tolist() == [False] * (n_steps - 1) + [True]
 
@@ -81,7 +82,7 @@ def test_a_term_that_is_not_finite_ends_the_episode_everywhere(tmp_path: Path, v
     assert int(totals.reasons[NON_FINITE]) == 2
     assert np.isfinite(np.asarray(transition.reward)).all()
     assert setup.task.reasons[int(played.reason[0])] == "non_finite"
-    assert int(played.valid.sum()) == last
+    assert int(played.valid[0].sum()) == last
     assert np.isfinite(played.reward).all()
     assert np.isfinite(played.metrics["undefined_later"]).all()
     assert played.reward[0, :last] == pytest.approx(np.asarray(transition.reward)[:last, 0], rel=1e-5)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -109,6 +110,7 @@ def read_clips(path: str | Path) -> Clips:
         numbers = _read_arrays(file, len(labels["names_qpos"]), len(labels["names_qvel"]))
         attributes = _read_attributes(file)
     _verify_model(path, xml, assets, labels, attributes["model_sha256"])
+    _verify_names(path, clip_name)
     _verify_borders(path, numbers, len(clip_name))
     clips = Clips(
         path=path,
@@ -182,6 +184,12 @@ def label_problems(stored: Mapping[str, tuple[str, ...]], expected: Mapping[str,
         f"{name} differs from the enclosed body: {shorten(labels or ['another order or number'], 4)}"
         for name, labels in odd.items()
     ]
+
+
+def _verify_names(path: Path, names: Sequence[str]) -> None:
+    odd = [repr(name) for name, count in Counter(names).items() if count > 1 or not name]
+    if odd:
+        raise ContractError(f"{path}: clip_name: names must be unique and not empty, got {shorten(odd, 4)}")
 
 
 def _verify_borders(path: Path, numbers: Mapping[str, np.ndarray], n_clips: int) -> None:
