@@ -18,7 +18,8 @@ from reach_analysis.data.series import one_trial_each
 from reach_analysis.forecasting.assessment import AssessmentSettings, Task, assess
 from reach_analysis.forecasting.embedding import Lags, TrialData, trial_data
 from reach_analysis.forecasting.forecaster import fixed_lags
-from reach_analysis.representation.pca import components, explained_intervals
+from reach_analysis.forecasting.shared_search import SharedSearch
+from reach_analysis.representation.pca import explained_intervals
 from reach_analysis.statistics.correlation import Measure
 from reach_analysis.statistics.estimates import (
     FEWEST_UNITS,
@@ -75,10 +76,13 @@ def _phases(rng: np.random.Generator, n: int) -> Ends:
     return low - turns, high - turns
 
 
-def _animals(rng: np.random.Generator, n: int) -> tuple[list[str], Levels]:
-    """Trials of `n` animals with 2 or 3 sessions of 2 to 6 trials."""
-    trials = [f"{animal}_{session}_{trial}" for animal in range(n) for session in range(rng.integers(2, 4))
-              for trial in range(rng.integers(2, 7))]  # fmt: skip
+def _animals(
+    rng: np.random.Generator, n: int, sessions: tuple[int, int] = (2, 3), counts: tuple[int, int] = (2, 6)
+) -> tuple[list[str], Levels]:
+    """Trials of `n` animals, each with so many sessions (least and most) of so many trials."""
+    trials = [f"{animal}_{session}_{trial}" for animal in range(n)
+              for session in range(rng.integers(*sessions, endpoint=True))
+              for trial in range(rng.integers(*counts, endpoint=True))]  # fmt: skip
     return trials, levels_of({"animal": r"^(\d+)_", "session": r"_(\d)_"}, trials, trials, "drawn")
 
 
@@ -120,10 +124,10 @@ def _layers(weights: np.ndarray, decay: float) -> np.ndarray:
     return np.einsum("tb,nbd->ntd", courses, weights) * decay ** np.arange(dimensions)
 
 
-@cache
 def _explained(dimensions: int, decay: float) -> float:
-    many = _layers(np.random.default_rng(1).normal(size=(20_000, 6, dimensions)), decay)
-    return float(components(many.reshape(-1, dimensions)).explained[:3].sum())
+    """Weights are independent, so the variances of the dimensions are those of all trials there could be."""
+    variances = decay ** (2.0 * np.arange(dimensions))
+    return float(variances[:3].sum() / variances.sum())
 
 
 def _variance(dimensions: int, decay: float) -> Callable[[np.random.Generator, int], Ends]:
@@ -153,9 +157,9 @@ def _coupled(rng: np.random.Generator, sizes: np.ndarray, ids: Sequence[str] | N
 
 
 def _assessed(data: TrialData, units: np.ndarray | None = None, *, intervals: bool) -> Any:
-    folds = folds_at_most(data.ids, 5)
+    shared = SharedSearch(data, folds_at_most(data.ids, 5))
     settings = AssessmentSettings((Measure.SPEARMAN,), permutations=0, surrogates=0, intervals=intervals)
-    task = Task("forecast", data, lambda given: fixed_lags(given, Lags(3), folds), units=units)
+    task = Task("forecast", data, lambda given: fixed_lags(given, Lags(3), shared.folds, shared), units=units)
     return assess(task, settings)[0]
 
 
@@ -164,7 +168,7 @@ def _one_by_one(rng: np.random.Generator, n: int) -> tuple[TrialData, None]:
 
 
 def _by_animal(rng: np.random.Generator, n: int) -> tuple[TrialData, np.ndarray]:
-    trials, levels = _animals(rng, n)
+    trials, levels = _animals(rng, n, (1, 2), (1, 3))
     return _coupled(rng, _alike(rng, trials, levels), trials), levels.units(trials, FEWEST_UNITS)[1]
 
 

@@ -143,6 +143,19 @@ def test_an_electrode_that_is_stuck_is_refused(constant: float, trials: tuple[in
         process(one_trial_each("EMG", list(values), RATE, ["good", "dead"]), table(3), ChainConfig())
 
 
+@pytest.mark.parametrize("course", ["drifts", "steps before the window", "ends before the window"])
+def test_an_electrode_that_says_nothing_in_the_window_is_refused(course: str) -> None:
+    """Rounding along a line, and what filters ring of something before the window, look like envelopes too."""
+    values = np.random.default_rng(0).normal(size=(3, 24_000, 2))
+    if course == "drifts":
+        values[..., 1] = np.linspace(0, 5, 24_000)
+    else:
+        begin = 100 if course == "steps before the window" else 3000
+        values[:, begin:, 1] = 5.0
+    with pytest.raises(DataError, match=r"no amplitude to divide by in dead in trial '0'"):
+        process(one_trial_each("EMG", list(values), RATE, ["good", "dead"]), table(3), ChainConfig())
+
+
 def test_envelopes_are_never_negative() -> None:
     """A burst after silence: the low-pass swings below 0 next to it."""
     values = 1e-6 * np.random.default_rng(0).normal(size=(1, 24_000, 1))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from reach_analysis import config
 from reach_analysis._common.errors import DataError
+from reach_analysis._common.figures import layer_label
 from reach_analysis.behaviour.muscles import kind_of_actuators
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.figures.forecasts import forecast_scores
@@ -139,6 +140,30 @@ def test_one_constant_layer_or_missing_value_takes_nothing_else_away(tmp_path: P
     kept = synergies.run(rollouts, config.SynergiesConfig(largest=2, folds=2))
     assert kept.results["left_out"] == [muscle]
     assert f"Activation is missing, so these were left out: {muscle} (2 samples)." in kept.notes
+
+
+def test_layers_that_say_nothing_are_left_out_and_named(tmp_path: Path) -> None:
+    """Of a value that is missing, and of the same course in every trial, which has components but no distances."""
+
+    def gap(layer: np.ndarray) -> np.ndarray:
+        layer[2, 50, 1] = np.nan
+        return layer
+
+    changes: dict[str, Any] = {
+        "activations/encoder/layer_0": gap,
+        "activations/decoder/layer_0": lambda a: 0 * a + a[0],
+    }
+    rollouts = rewritten(tmp_path / "gaps.h5", **changes)
+    found = pca.run(rollouts, config.PcaConfig())
+    assert found.notes == ("Not finite, and left out: encoder/layer_0.",)
+    assert "decoder 1" in {layer_label(row["layer"]) for row in found.results}
+    with pytest.raises(DataError, match=r"encoder/layer_0: holds values that are not finite"):
+        pca.run(rollouts, config.PcaConfig(layers=["encoder/layer_0"]))
+    compared = similarity.run(rollouts, config.SimilarityConfig(draws=19))
+    assert set(compared.notes) == {
+        "Not finite, and left out: encoder 1.", "The same in every trial, and left out: decoder 1."
+    }  # fmt: skip
+    assert "intention" in {row["first"] for row in compared.results}
 
 
 def test_one_joint_or_action_with_a_missing_value_takes_nothing_else_away(tmp_path: Path) -> None:

@@ -193,3 +193,13 @@ def test_adjusted_p_values(p_values: np.ndarray) -> None:
         assert adjusted == pytest.approx(min(1, expected))
     with pytest.raises(DataError, match="got nan at test 1"):
         holm(np.array([0.1, np.nan]))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_interval_of_runs_in_perfect_order_holds_their_coefficient(sign: int) -> None:
+    """Five runs are often in order by chance, so the other end is that of the order with two neighbours exchanged."""
+    one, exchanged = np.arange(5.0), np.array([1.0, 0, 2, 3, 4])
+    found, near = rank_correlation(one, sign * one**3), rank_correlation(one, sign * exchanged)
+    far = near.low if sign > 0 else near.high
+    assert sorted((found.low, found.high)) == pytest.approx(sorted((float(sign), far)))
+    assert found.low <= found.value <= found.high

@@ -65,7 +65,7 @@ def studies(name: str, config: Any, stage: Stage = silent) -> Iterator[Study]:
         pattern = getattr(config, "clip_pattern", None)
         rollouts = read(config.rollouts, pattern, config.rollouts_seed, config.levels)
     one = [rollouts] if takes == "one" else list((rollouts or {}).values())
-    notes = (note for each in one for note in ("" if row.repeats else each.unread_seeds, levels_note(each)))
+    notes = (note for each in one for note in (each.unread_seeds, levels_note(each)) if not row.repeats)
     said = tuple(dict.fromkeys(filter(None, notes)))
     makers = [f"{row.module}:run", *([row.replication] if row.replication and config.replication else [])]
     for maker in makers:

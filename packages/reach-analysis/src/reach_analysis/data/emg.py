@@ -109,9 +109,9 @@ def process(
     if chain.window_s:
         _require_inside(raw, start, chain, table)
         end = start + chain.window_s[1]
-    window = windows(envelope_of(raw, chain), start, (chain.window_s or [0.0])[0], end)
-    blocks = first_samples(resample(window, chain.rate_hz), chain.samples)
-    _require_amplitude(raw, blocks)
+    edges = start, (chain.window_s or [0.0])[0], end
+    blocks = first_samples(resample(windows(envelope_of(raw, chain), *edges), chain.rate_hz), chain.samples)
+    _require_amplitude(windows(raw, *edges), blocks)
     blocks, rest = without_rest(blocks, chain.baseline)
     normalised, scale = normalise(blocks, chain.percentile, _largest(mvc, chain, rest))
     return Emg(replace(normalised, name="EMG envelope"), scale, raw.unit, raw.rate_hz, left_out, chain)
@@ -129,11 +129,9 @@ def _largest(mvc: TrialSeries | None, chain: ChainConfig, rest: np.ndarray) -> F
     """Largest envelope of each channel above its rest in maximal contractions, where filters have settled."""
     if mvc is None:
         return None
-    settled = windows(
-        envelope_of(mvc, chain), mvc.start_s, MARGIN_S, mvc.start_s + np.array(mvc.lengths) / mvc.rate_hz - MARGIN_S
-    )
-    blocks = resample(settled, chain.rate_hz)
-    _require_amplitude(mvc, blocks)
+    edges = mvc.start_s, MARGIN_S, mvc.start_s + np.array(mvc.lengths) / mvc.rate_hz - MARGIN_S
+    blocks = resample(windows(envelope_of(mvc, chain), *edges), chain.rate_hz)
+    _require_amplitude(windows(mvc, *edges), blocks)
     return blocks.rows()[0].max(axis=0) - rest
 
 
@@ -184,13 +182,15 @@ def normalise(
 
 
 def _require_amplitude(raw: TrialSeries, envelope: TrialSeries) -> None:
-    """Refuse envelopes that are nothing but rounding: of an electrode that was off, or stuck at one number."""
-    dead = [
-        f"{channel} in trial {trial!r}"
-        for trial, recorded, rows in zip(raw.trials, raw.values, envelope.values, strict=True)
-        for channel, size, largest in zip(raw.channels, np.abs(recorded).max(axis=0), rows.max(axis=0), strict=True)
-        if not largest > LEAST_AMPLITUDE * size
-    ]
+    """Refuse envelopes of windows in which an electrode was off, stuck at one number, or only drifted along a line.
+
+    They are rounding, or what the filters ring from before the window.
+    """
+    dead = []
+    for trial, recorded, rows in zip(raw.trials, raw.values, envelope.values, strict=True):
+        least = LEAST_AMPLITUDE * np.abs(recorded).max(axis=0)
+        lost = (rows.max(axis=0) <= least) | (np.ptp(np.diff(recorded, axis=0), axis=0) <= least)
+        dead += [f"{channel} in trial {trial!r}" for channel, own in zip(raw.channels, lost, strict=True) if own]
     if dead:
         raise DataError(f"{raw.name}: no amplitude to divide by in {shorten(dead, 4)}; was the electrode connected?")
 

@@ -102,10 +102,12 @@ class TrialSeries:
         return self.select([name for name in self.channels if name not in lacking]), lacking
 
     @property
-    def varies(self) -> bool:
-        """Whether any channel has two different values; what is not finite counts as varying."""
+    def flaw(self) -> str:
+        """Why the values as a whole say nothing: "Constant", "Not finite", or empty where they do say something."""
         rows, _ = self.rows()
-        return len(rows) > 0 and bool((rows != rows[0]).any())
+        if not (len(rows) and (rows != rows[0]).any()):
+            return "Constant"
+        return "" if np.isfinite(rows).all() else "Not finite"
 
     def crop(self, start_s: float, stop_s: float) -> TrialSeries:
         """The samples whose intervals lie within `start_s` to `stop_s`; trials may come out shorter, or empty."""

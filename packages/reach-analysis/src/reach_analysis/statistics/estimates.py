@@ -273,12 +273,19 @@ def student_mean(values: Float[np.ndarray, " unit"], unit: str, level: float = 0
 def rank_correlation(
     one: Float[np.ndarray, " unit"], other: Float[np.ndarray, " unit"], level: float = 0.95
 ) -> Estimate:
-    """Spearman's coefficient with its interval on Fisher's scale (Bonett and Wright 2000)."""
+    """Spearman's coefficient with its interval on Fisher's scale (Bonett and Wright 2000).
+
+    Where all units are in order that scale is infinite. As few units often are, the interval then reaches from the
+    coefficient to the far end of the interval around the one with two neighbours exchanged.
+    """
     value, n = float(agreement(Measure.SPEARMAN, one[:, None], other[:, None])[0]), len(one)
     interval = NO_INTERVAL
     if n >= FEWEST_UNITS:
-        reach = stats.norm.ppf((1 + level) / 2) * np.sqrt((1 + value**2 / 2) / (n - 3))
-        interval = Interval(*FISHER.back(FISHER.to(np.array(value)) + np.array([-reach, reach])).tolist())
+        centre = float(np.clip(value, *(np.array([-1, 1]) * (1 - 12 / (n * (n**2 - 1))))))
+        reach = stats.norm.ppf((1 + level) / 2) * np.sqrt((1 + centre**2 / 2) / (n - 3))
+        ends = FISHER.back(FISHER.to(np.array(centre)) + np.array([-reach, reach]))
+        low, high = ends.tolist()
+        interval = Interval(-1.0 if value < centre - 1e-9 else low, 1.0 if value > centre + 1e-9 else high)
     return Estimate(value, *interval, "1", n, level)
 
 

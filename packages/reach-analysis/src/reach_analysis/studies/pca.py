@@ -15,7 +15,7 @@ from reach_analysis.representation.pca import LayerPca, colour_values, delay_win
 from reach_analysis.statistics.estimates import FEWEST_UNITS, NO_INTERVAL, Interval
 from reach_analysis.statistics.folds import folds_at_most
 from reach_analysis.studies.section import Column, Fact, Section, fact, interval_column, number, table
-from reach_analysis.studies.study import Study, StudyFigure, each
+from reach_analysis.studies.study import Study, StudyFigure, each, left_out_notes
 
 TITLE = "Representation: principal components"
 QUESTION = (
@@ -85,16 +85,16 @@ def usual_colour(rollouts: Rollouts) -> str:
 def _layers(
     rollouts: Rollouts, config: PcaConfig, stage: Stage
 ) -> tuple[list[LayerPca], list[dict[str, Any]], list[str]]:
-    """Components and numbers of every layer that varies, and which do not."""
+    """Components and numbers of every layer that has some, and notes about the others."""
     names = config.layers or ["latent_mean", *rollouts.layers]
     folds = folds_at_most(rollouts.trials, config.folds, config.seed)
-    layers, rows, flat = [], [], []
+    layers, rows, flaws = [], [], {}
     for name in each(stage, "layers", names):
         series = rollouts.representation(name).with_samples()
         if config.window_frames > 1:
             series = delay_windows(series, config.window_frames)
-        if not series.varies:
-            flat.append(name)
+        if flaw := series.flaw:
+            flaws[name] = flaw
             continue
         fold = folds[[rollouts.trials.index(trial) for trial in series.trials]]
         layers.append(layer_pca(series, config.components, fold))
@@ -103,8 +103,10 @@ def _layers(
         intervals = explained_intervals(series, count, units=units) if config.resamples else [NO_INTERVAL] * (count + 1)
         rows.append(_row(layers[-1], intervals))
     if not layers:
-        raise DataError(f"{rollouts.path}: {shorten(flat)}: does not vary, so there are no principal components")
-    return layers, rows, [f"Constant, and left out: {', '.join(flat)}."] if flat else []
+        why = {"Constant": "does not vary", "Not finite": "holds values that are not finite"}
+        faults = [f"{rollouts.path}: {name}: {why[flaw]}" for name, flaw in flaws.items()]
+        raise DataError(f"{shorten(faults, 3)}, so there are no principal components")
+    return layers, rows, left_out_notes(flaws)
 
 
 def _row(layer: LayerPca, intervals: list[Interval]) -> dict[str, Any]:

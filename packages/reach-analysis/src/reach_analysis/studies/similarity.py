@@ -7,6 +7,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from reach_analysis._common.figures import layer_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import ACTUATORS, MUSCLES, kind_of_actuators
@@ -25,7 +27,7 @@ from reach_analysis.representation.similarity import (
 )
 from reach_analysis.studies.recordings import load_emg, recordings_of
 from reach_analysis.studies.section import Column, Section, table
-from reach_analysis.studies.study import Study, StudyFigure, each
+from reach_analysis.studies.study import Study, StudyFigure, each, left_out_notes
 
 TITLE = "Representation: similarity"
 QUESTION = (
@@ -40,12 +42,14 @@ JOINTS, EMG = "joints", "EMG"
 def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> Study:
     """Compare every pair of representations."""
     series, inputs, notes = _representations(rollouts, config)
-    if flat := [name for name, one in series.items() if not one.varies]:
-        notes.append(f"Constant, and left out: {', '.join(flat)}.")
-        series = {name: one for name, one in series.items() if name not in flat}
-    names = list(series)
+    flaws = {name: one.flaw for name, one in series.items()}
+    series = {name: one for name, one in series.items() if not flaws[name]}
     shared = common_window(list(series.values()))
-    stacks = dict(zip(names, shared.stacks, strict=True))
+    stacks = dict(zip(series, shared.stacks, strict=True))
+    flaws |= {name: "The same in every trial" for name, stack in stacks.items() if not np.ptp(stack, axis=0).any()}
+    notes += left_out_notes(flaws)
+    stacks = {name: stack for name, stack in stacks.items() if not flaws[name]}
+    names = list(stacks)
     first = next(iter(stacks.values()))
     orders = exchanges(len(first), config.draws, config.seed, rollouts.levels.strata(shared.trials))
     pairs = list(combinations(names, 2))

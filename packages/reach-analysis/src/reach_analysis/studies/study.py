@@ -76,6 +76,14 @@ def levels_note(rollouts: Rollouts) -> str:
     return rollouts.levels.note(rollouts.trials, FEWEST_UNITS)
 
 
+def left_out_notes(flaws: Mapping[str, str]) -> list[str]:
+    """A note for each flaw, with the names of what was left out for it; an empty flaw is none."""
+    return [
+        f"{flaw}, and left out: {', '.join(name for name, own in flaws.items() if own == flaw)}."
+        for flaw in dict.fromkeys(filter(None, flaws.values()))
+    ]
+
+
 def each(stage: Stage, name: str, items: Collection[Item]) -> Iterator[Item]:
     """Give items one by one, and count them in a progress bar."""
     tick = stage(name, len(items))
