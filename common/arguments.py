@@ -110,7 +110,8 @@ def _addable(override: str, settings: Sequence[Setting]) -> str:
     key, _, value = override.lstrip("+").partition("=")
     for one in settings:
         inside = key.startswith(f"{one.key}.")
-        if not one.is_map or override.startswith("~") or not (inside or key == one.key):
+        around = one.key.startswith(f"{key}.") and value.startswith("{")  # values of a whole section
+        if not one.is_map or override.startswith("~") or not (inside or around or key == one.key):
             continue
         if not one.maps_records:
             return f"++{key}={value}"

@@ -62,6 +62,8 @@ SETTINGS: dict[str, list[str]] = {
     "task.action_range.flexr=[0,1]": ["task.action_range", "'flexor'"],
     "task.action_range.flexor=[1,0]": ["task.action_range", "flexor"],
     "task.action_range.flexor=[0]": ["task.action_range", "flexor"],
+    "task={regions:{paw:[hnd]}}": ["task.regions", "'hnd'", "'hand'"],
+    "task={regoins:{paw:[hand]}}": ["regoins"],
     f"{COST}.term=energy {COST}.weight=1": ["joint_position_exp", "same name"],
     "task.pose_noise=-1": ["task.pose_noise", "-1"],
     "task.window=[]": ["task.window"],

@@ -120,6 +120,12 @@ def test_other_numbers_of_simulations_keep_what_was_learned(here: Path, capsys: 
     assert steps_of(here) == [128, 256, 384]
 
 
+def test_fewer_steps_than_are_done_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", f"run={here / 'run'}", "steps=100"]) == 2
+    assert "steps=100: the run has 256 steps already" in capsys.readouterr().err
+    assert RunFolder.open(here / "run").config().run.steps == 256
+
+
 def test_physics_that_does_not_fit_is_left_and_the_learner_restored(tmp_path: Path) -> None:
     run = trainer(arm(tmp_path))
     run.advance()

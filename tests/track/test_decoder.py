@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -178,6 +179,19 @@ def test_settings_that_do_not_suit_the_decoder_are_refused_with_both_values(
         message = capsys.readouterr().err
         assert all(text in message for text in said), message
     assert not (tmp_path / "run").exists()
+
+
+def test_clips_of_the_decoders_run_that_were_moved_are_found_where_they_are_named(
+    imitation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, moved = tmp_path / "source", tmp_path / "moved.h5"
+    shutil.copytree(imitation, run)
+    record = json.loads((run / "run.json").read_text())
+    shutil.copy(record["clips"], moved)
+    (run / "run.json").write_text(json.dumps({**record, "clips": str(tmp_path / "gone.h5")}))
+    assert main(arguments(run, tmp_path / "run", "run.steps=32")) == 2
+    assert "gone.h5: no such file; if the clips of the run were moved, clips=FILE" in capsys.readouterr().err
+    assert main(arguments(run, tmp_path / "run", "run.steps=32", f"clips={moved}")) == 0
 
 
 def test_a_decision_is_rewarded_until_the_episode_ends() -> None:

@@ -35,7 +35,7 @@ def test_a_push_changes_the_momentum_by_force_times_time(tmp_path: Path) -> None
     arena = arena_of(tmp_path, WALKER)
     body, n = Anatomy(arena, 1.0, PHYSICS.ctrl_dt_s), 2
     config = PerturbConfig(push=[0.3, -0.2, 0.1], push_body="leg_L", push_at_s=0.02, push_s=0.03)
-    pushed = perturbation(body, config)
+    pushed = perturbation(body, config, 14)
     assert pushed is not None
     engine, momenta = make_engine(PHYSICS, arena.model, arena.n_substeps), []
     qpos = np.repeat(arena.model.qpos0[None], n, 0)
@@ -121,6 +121,9 @@ def test_rollouts_record_what_was_done(run: RunFolder, tmp_path: Path) -> None:
     ("config", "words"),
     [
         (PerturbConfig(actuators={"flexr": 0.5}), "perturb.actuators"),
+        (PerturbConfig(actuators={"flexor": -0.5}), "perturb.actuators: flexor: expected at least 0, got -0.5"),
+        (PerturbConfig(actuators={"*": float("nan")}), "perturb.actuators: *: expected at least 0, got nan"),
+        (PerturbConfig(push=[1.0, 0, 0], push_body="hand", push_at_s=99.0), "push_at_s: 99 s: the longest episode"),
         (PerturbConfig(units={"layer_9": [0]}), "perturb.units: unknown layer 'layer_9'"),
         (PerturbConfig(units={"layer_0": [16]}), "perturb.units.layer_0: 16; there are 16"),
         (PerturbConfig(latents=[3]), "perturb.latents: 3; there are 3"),

@@ -178,6 +178,9 @@ def continue_training(config: ResumeConfig) -> None:
     # where a run is computed is not part of it
     changed.run.devices, changed.run.distributed = config.devices, config.distributed
     changed.run.max_minutes = changed.run.max_minutes if config.max_minutes is None else config.max_minutes
+    done = max(folder.checkpoints.steps(), default=0)
+    if config.steps is not None and config.steps < done:
+        raise ConfigError(f"steps={config.steps}: the run has {done} steps already; give more")
     changed.run.steps, changed.ppo.n_envs = config.steps or changed.run.steps, config.n_envs or changed.ppo.n_envs
     setup, train, test = open_setup(folder, changed, config.clips, resumed=True)
     verify(setup)

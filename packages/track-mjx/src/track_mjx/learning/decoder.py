@@ -19,7 +19,7 @@ from track_mjx._common.errors import ConfigError, RunError, raise_all
 from track_mjx._common.mjcf import joint_labels
 from track_mjx.body.anatomy import Anatomy
 from track_mjx.config import ArenaConfig, TrainConfig
-from track_mjx.learning.setup import Setup, load_policy, open_setup
+from track_mjx.learning.setup import Setup, is_clips_file_of, load_policy, open_setup
 from track_mjx.policy.networks import Networks
 from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy
@@ -74,9 +74,11 @@ def open_source(config: TrainConfig) -> Source | None:
         raise RunError(f"{folder.path}: task.action=offset: its decoder alone does not move the body")
     if theirs.decoder.run:
         raise RunError(f"{folder.path}: it took its decoder from {theirs.decoder.run}; give that run")
-    config.clips = config.clips or folder.record().clips
+    record = folder.record()
+    config.clips = config.clips or record.clips
     _take_settings(config, theirs)
-    setup, train, _ = open_setup(folder, theirs)
+    moved = config.clips != record.clips and not is_clips_file_of(record, record.clips)
+    setup, train, _ = open_setup(folder, theirs, config.clips if moved else None, resumed=True)
     step, policy = load_policy(folder, setup, config.decoder.checkpoint)
     return Source(setup, step, policy, train)
 

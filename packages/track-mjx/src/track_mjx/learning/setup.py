@@ -33,7 +33,7 @@ from track_mjx.policy.play import Player
 from track_mjx.policy.policy import Policy, empty_statistics
 from track_mjx.policy.pretrained import Pretrained, read_pretrained
 from track_mjx.runs.checkpoints import unflatten
-from track_mjx.runs.run_folder import DECODER, RunFolder
+from track_mjx.runs.run_folder import DECODER, RunFolder, RunRecord
 from track_mjx.task.holding import holding_controls, holding_ranges
 from track_mjx.task.reference import Reference, build_reference, choose
 from track_mjx.task.registry import make_task
@@ -251,7 +251,7 @@ def open_setup(
     """
     record = folder.record()
     if whole and settings.task.clip_s is not None:
-        if not clips or hashlib.sha256(Path(clips).expanduser().read_bytes()).hexdigest() == record.clips_sha256:
+        if not clips or is_clips_file_of(record, clips):
             raise ConfigError("whole=true: pieces of the run's own clips were trained on; give others as clips=FILE")
         settings.task.clip_s = None
     path = Path(clips or record.clips).expanduser()
@@ -280,6 +280,12 @@ def open_setup(
     missing = [f"clip {name!r} of the run is missing" for name in (*record.train, *record.test) if name not in names]
     raise_all(RunError, str(path), missing[:5])
     return setup, [names.index(name) for name in record.train], [names.index(name) for name in record.test]
+
+
+def is_clips_file_of(record: RunRecord, path: str) -> bool:
+    """Say whether a file has the very content that a run was trained on."""
+    file = Path(path).expanduser()
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == record.clips_sha256
 
 
 def sets_of(setup: Setup, train: list[int], test: list[int], clip_set: str, select: Any = ()) -> dict[str, list[int]]:

@@ -50,8 +50,8 @@ def with_noise(policy: Policy, observation: Observation, scale: float, key: Arra
     return observation._replace(proprioception=observation.proprioception + noise)
 
 
-def perturbation(body: Anatomy, config: PerturbConfig) -> Perturbation | None:
-    """Return the perturbation of a config; None where there is no push and no noise."""
+def perturbation(body: Anatomy, config: PerturbConfig, n_steps: int) -> Perturbation | None:
+    """Return the perturbation of a config, for episodes of `n_steps`; None where there is no push and no noise."""
     if len(config.push) not in (0, 3):
         raise ConfigError(f"perturb.push: expected [x, y, z], got {list(config.push)}")
     if not any(config.push) and not config.noise:
@@ -62,12 +62,17 @@ def perturbation(body: Anatomy, config: PerturbConfig) -> Perturbation | None:
         raise ConfigError(f"perturb.push_body: {unknown('body', name, body.bodies)}")
     force[body.bodies.index(name), :3] = config.push or 0.0
     first = round(config.push_at_s / body.ctrl_dt)
+    if any(config.push) and first >= n_steps:
+        lasts = f"the longest episode lasts {n_steps * body.ctrl_dt:g} s"
+        raise ConfigError(f"perturb.push_at_s: {config.push_at_s:g} s: {lasts}; the push would never begin")
     return Perturbation(force, first, first + max(1, round(config.push_s / body.ctrl_dt)), config.noise)
 
 
 def weakened(body: Anatomy, factors: Mapping[str, float]) -> mujoco.MjModel:
     """Return the model with the forces of actuators, by name or pattern, times factors; 0 silences them."""
     model, factor = copy.copy(body.model), np.ones(body.model.nu)
+    wrong = [f"{name}: expected at least 0, got {value}" for name, value in factors.items() if not 0 <= value < np.inf]
+    raise_all(ConfigError, "perturb.actuators", wrong)
     for pattern, value in factors.items():
         for name in matching("perturb.actuators", "actuator", [pattern], body.actuators):
             factor[body.actuators.index(name)] *= value

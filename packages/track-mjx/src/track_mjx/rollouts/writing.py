@@ -73,9 +73,10 @@ def roll_out(folder: RunFolder, config: RolloutConfig, path: Path, stage: Stage 
     setup, policy = _perturbed(setup, policy, config.perturb)
     clips = sets_of(setup, train, test, config.clip_set, config.select)[config.clip_set]
     cases = setup.task.cases(setup.followed, clips)
-    output_file(path)
-    player = setup.player(all_fields=True, perturbation=perturbation(setup.task.body, config.perturb))
+    n_steps = int(setup.task.n_steps(setup.followed, cases.clip).max())
+    player = setup.player(all_fields=True, perturbation=perturbation(setup.task.body, config.perturb, n_steps))
     player.piece = piece_steps(setup, len(cases.clip))
+    output_file(path)
     reference = setup.on_device(setup.followed)
 
     def pieces_of(seed: int | None) -> Iterator[Rollout]:

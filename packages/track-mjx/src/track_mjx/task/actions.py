@@ -60,6 +60,6 @@ def range_problems(body: Anatomy, ranges: Ranges) -> list[str]:
     """What is wrong with the ranges of a config."""
     problems = [unknown("actuator", name, body.actuators) for name in ranges if name not in body.actuators]
     for name, ends in ranges.items():
-        if len(ends) != 2 or not ends[0] < ends[1]:
+        if len(ends) != 2 or not -np.inf < ends[0] < ends[1] < np.inf:
             problems.append(f"{name}: expected [lowest, highest], got {list(ends)}")
     return problems
