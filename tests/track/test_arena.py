@@ -91,6 +91,13 @@ def test_torque_turns_position_servos_into_motors(tmp_path: Path) -> None:
     assert servo.ctrlrange.tolist() == [-1.0, 1.0]
 
 
+def test_an_actuator_without_a_name_is_named_by_its_label(tmp_path: Path) -> None:
+    xml = WALKER.replace('<position name="hip_R"', "<position").replace('forcerange="-0.2 0.2"', "")
+    clips = read_clips(write_clips(tmp_path / "w.h5", xml, end_effectors=("foot_L",), root="trunk"))
+    with pytest.raises(ConfigError, match="actuator 'actuator_1' has no force range"):
+        build_arena(clips, ArenaConfig(actuators="torque"), PhysicsConfig())
+
+
 def test_muscles_without_a_range_use_all_of_it(tmp_path: Path) -> None:
     clips = read_clips(write_clips(tmp_path / "a.h5", ARM))
     body = Anatomy(build_arena(clips, ArenaConfig(), PhysicsConfig()), 1.0, 0.01)

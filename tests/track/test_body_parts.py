@@ -79,6 +79,10 @@ def test_observed_sensors_are_those_that_are_named(tmp_path: Path) -> None:
 def test_dropped_actuators_leave_the_rest(tmp_path: Path) -> None:
     arena = pendulum(tmp_path, drop_actuators=["sec*", "wing_*"])
     assert [arena.model.actuator(i).name for i in range(arena.model.nu)] == ["first", "both"]
+    unnamed = PENDULUM.replace('motor name="second"', "motor")
+    path = write_clips(tmp_path / "unnamed.h5", unnamed, end_effectors=("lower",), root="upper")
+    left = build_arena(read_clips(path), ArenaConfig(drop_actuators=["actuator_1"]), PhysicsConfig()).model
+    assert [left.actuator(i).name for i in range(left.nu)] == ["first", "both"], "by its label"
     with pytest.raises(ConfigError, match=r"arena\.drop_actuators.*'second'"):
         pendulum(tmp_path, drop_actuators=["secnd"])
 

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from track_mjx._common.errors import ConfigError, raise_all, unknown
-from track_mjx._common.mjcf import body_errors, exact_xml, joint_labels, quick_compile
+from track_mjx._common.mjcf import actuator_labels, body_errors, exact_xml, joint_labels, quick_compile
 from track_mjx.clips import Clips
 
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)
@@ -25,8 +25,9 @@ def matching(setting: str, kind: str, patterns: Sequence[str], names: Sequence[s
 
 def drop_actuators(spec: mujoco.MjSpec, patterns: Sequence[str]) -> None:
     """Delete the actuators whose names match."""
-    found = matching("arena.drop_actuators", "actuator", patterns, [actuator.name for actuator in spec.actuators])
-    for actuator in [actuator for actuator in spec.actuators if actuator.name in found]:
+    labels = actuator_labels(quick_compile(spec)) if patterns else ()
+    found = matching("arena.drop_actuators", "actuator", patterns, labels)
+    for actuator in [actuator for actuator in spec.actuators if patterns and labels[actuator.id] in found]:
         spec.delete(actuator)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from track_mjx._common.errors import BodyError, ConfigError, counted, shorten
-from track_mjx._common.mjcf import quick_compile
+from track_mjx._common.mjcf import actuator_labels, quick_compile
 
 _log = logging.getLogger(__name__)
 
@@ -53,9 +53,10 @@ def _motors(spec: mujoco.MjSpec) -> None:
 
     Other actuators stay as they are, which is logged for those that are not motors.
     """
-    servo = position_servos(quick_compile(spec))
+    model = quick_compile(spec)
+    servo, labels = position_servos(model), actuator_labels(model)
     others = [
-        actuator.name
+        labels[actuator.id]
         for actuator in spec.actuators
         if not servo[actuator.id] and (actuator.biastype or actuator.dyntype)
     ]
@@ -66,7 +67,7 @@ def _motors(spec: mujoco.MjSpec) -> None:
             continue
         largest = float(np.abs(actuator.forcerange).max())
         if not largest > 0:
-            raise ConfigError(f"arena.actuators=torque: actuator {actuator.name!r} has no force range")
+            raise ConfigError(f"arena.actuators=torque: actuator {labels[actuator.id]!r} has no force range")
         actuator.gainprm = [largest, *[0.0] * (len(actuator.gainprm) - 1)]
         actuator.biastype, actuator.biasprm = mujoco.mjtBias.mjBIAS_NONE, [0.0] * len(actuator.biasprm)
         actuator.ctrllimited, actuator.ctrlrange = True, [-1.0, 1.0]
