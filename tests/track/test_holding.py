@@ -98,8 +98,9 @@ def test_realignment_sets_activations_too(tmp_path: Path) -> None:
         assert played.recording.states.act[clip, step + 1] == pytest.approx(setup.followed.act[row], abs=1e-6)
 
 
-def test_servos_of_speed_have_no_control_that_holds_a_pose(tmp_path: Path) -> None:
+def test_servos_of_speed_have_no_control_that_holds_a_pose(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     setup = rod(tmp_path, ACTUATORS["speed"][0], action="reference")
+    assert "no actuator is a position servo" in caplog.text
     assert setup.config.task.action_range == {}, "its control is a speed, and stays what it is"
     with pytest.raises(ConfigError, match="no position servo"):
         rod(tmp_path, ACTUATORS["speed"][0], action="offset")

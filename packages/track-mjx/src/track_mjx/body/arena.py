@@ -16,7 +16,7 @@ from jaxtyping import Float
 from track_mjx._common.errors import BodyError, ConfigError, raise_all, unknown
 from track_mjx._common.mjcf import exact_xml, one_line, quick_compile, travels
 from track_mjx.body.friction import set_friction
-from track_mjx.body.ground import Ground, find_ground
+from track_mjx.body.ground import Ground, find_ground, is_level_plane
 from track_mjx.body.inertia import set_inertia
 from track_mjx.body.parts import drop_actuators
 from track_mjx.body.sensors import add_contact_sensors, set_sensors
@@ -133,7 +133,9 @@ def _ground(spec: mujoco.MjSpec, arena: ArenaConfig, clips: Clips, root: str) ->
             spec.delete(geom)
     model = quick_compile(spec)
     found = find_ground(model, root, clips.qpos[0])
-    level = bool(found.floor) and model.geom(found.floor).type[0] == mujoco.mjtGeom.mjGEOM_PLANE
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    level = bool(found.floor) and is_level_plane(model, data, model.geom(found.floor).id)
     if level or arena.floor == "off" or (arena.floor == "auto" and (found.floor or not travels(model))):
         return found
     spec.worldbody.add_geom(
@@ -152,14 +154,13 @@ def _set_floor_height(
     if not floor or (height_m is None and not geoms):
         return
     model = quick_compile(spec)
-    geom = model.geom(floor)
-    if geom.type[0] != mujoco.mjtGeom.mjGEOM_PLANE or model.body_weldid[geom.bodyid[0]]:
-        if height_m is not None:
-            raise ConfigError(f"arena.floor_height_m: the ground {floor!r} of the body is not a plane at rest")
-        return  # ground of another shape, and one that moves, keep their places
-    height = ground_height(model, geoms, clips.qpos) if height_m is None else height_m / clips.length_unit_m
-    data = mujoco.MjData(model)
+    geom, data = model.geom(floor), mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
+    if not is_level_plane(model, data, geom.id) or model.body_weldid[geom.bodyid[0]]:
+        if height_m is not None:
+            raise ConfigError(f"arena.floor_height_m: the ground {floor!r} of the body is not a level plane at rest")
+        return  # ground of another shape, a slope, and ground that moves keep their places
+    height = ground_height(model, geoms, clips.qpos) if height_m is None else height_m / clips.length_unit_m
     rise = np.array([0.0, 0.0, height - data.geom_xpos[model.geom(floor).id, 2]])
     resting = () if floor == _FLOOR else [n for n in ground.others if model.geom(n).bodyid[0] == 0]
     for geom in spec.geoms:

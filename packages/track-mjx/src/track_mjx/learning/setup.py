@@ -125,6 +125,8 @@ def build(config: TrainConfig, clips: Clips, pretrained: Pretrained | None = Non
     if config.task.action == "reference" and not config.task.action_range:
         # stored in the config of the run, because other clips are played with the same ranges
         config.task.action_range = holding_ranges(body, np.asarray(reference.qpos))
+        if not config.task.action_range:
+            _log.warning("task.action=reference: no actuator is a position servo; actions are as with affine")
     task: Task = make_task(body, config.task)
     followed = build_reference(clips, body, config.task.smoothing_s) if config.task.smoothing_s > 0 else reference
     if config.task.action == "offset" or config.cloning.steps:
