@@ -193,10 +193,11 @@ def write_c3d(
     names: tuple[str, ...] = NAMES,
     descriptions: tuple[str, ...] = (),
     events: tuple[tuple[str, str, float], ...] = (),
+    analog: np.ndarray | None = None,
 ) -> Path:
-    """C3D in millimetres at 250 Hz, with an analog channel; a missing marker has residual -1.
+    """C3D in millimetres at 250 Hz, with analog channels at 500 Hz; a missing marker has residual -1.
 
-    `events` are side, label and time in seconds.
+    `events` are side, label and time in seconds, `analog` is (sample, channel).
     """
     import ezc3d
 
@@ -210,14 +211,16 @@ def write_c3d(
     file["data"]["points"] = points
     file["data"]["meta_points"]["residuals"] = np.where(np.isnan(points[:1]), -1.0, 0.0)
     file["data"]["meta_points"]["camera_masks"] = np.zeros((7, len(names), len(positions)), dtype=bool)
-    file["parameters"]["ANALOG"]["RATE"]["value"], file["parameters"]["ANALOG"]["LABELS"]["value"] = [500.0], ["EMG"]
+    analog = np.zeros((2 * len(positions), 1)) if analog is None else analog
+    channels = ["EMG", *(f"EMG{k}" for k in range(2, analog.shape[1] + 1))]
+    file["parameters"]["ANALOG"]["RATE"]["value"], file["parameters"]["ANALOG"]["LABELS"]["value"] = [500.0], channels
     if events:
         sides, labels, times = zip(*events, strict=True)
         file.add_parameter("EVENT", "USED", [len(events)])
         file.add_parameter("EVENT", "CONTEXTS", list(sides))
         file.add_parameter("EVENT", "LABELS", list(labels))
         file.add_parameter("EVENT", "TIMES", np.array([np.zeros(len(times)), times]))
-    file["data"]["analogs"] = np.zeros((1, 1, 2 * len(positions)))
+    file["data"]["analogs"] = analog.T[None]
     file.write(str(path.with_suffix(".c3d")))  # ezc3d writes no other ending
     return path.with_suffix(".c3d").rename(path)
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from stac import bodies_for_tests as bodies
+from stac.noise_bounds import calibration_bound, pose_bound
 from stac_mjx.body.body import Body, load_body
 from stac_mjx.body.presets import body_preset
 from stac_mjx.calibration.calibrate import ANCHOR, Alternation, Anderson, best_offsets, calibrate, in_body_frames
 from stac_mjx.calibration.calibrate import objective as objective_of
-from stac_mjx.calibration.precision import FrameSample, OffsetPrior, expected_errors, lasting_factor
+from stac_mjx.calibration.precision import FrameSample, lasting_factor
 from stac_mjx.calibration.sampling import spread_frames
-from stac_mjx.config import CalibrationConfig, FitConfig, SolverConfig
+from stac_mjx.config import AlignmentConfig, CalibrationConfig, FitConfig, SolverConfig
 from stac_mjx.inputs import confidence_weights, match
 from stac_mjx.inverse_kinematics.pose_solver import Fit, Observation, PoseSolver, pose_solver
 from stac_mjx.inverse_kinematics.solve import pilot, solve
@@ -86,8 +87,7 @@ def test_errors_of_known_offsets_are_what_noise_allows(noisy: tuple[Body, Truth]
     ik = pose_solver(body, SolverConfig(robust="none", pose_prior_mm=0.01))
     seen = observed(truth, body)
     fit = solve(ik, seen, truth.offsets)
-    expected = expected_errors(ik, truth.qpos.astype(np.float32), truth.offsets, seen, noise_mm=2.0)
-    bound = np.delete(expected.joint, [0, 1, 2, 11], axis=1)
+    bound = np.delete(pose_bound(ik, truth.qpos, truth.offsets, seen, noise_mm=2.0), [0, 1, 2, 11], axis=1)
     ratio = np.median(angle_errors(ik, fit.qpos, truth)) / np.median(0.6745 * bound)
     assert 0.8 < ratio < 1.2, f"median error is {ratio:.2f} of the Cramer-Rao bound"
 
@@ -98,12 +98,11 @@ def test_offsets_and_poses_of_a_calibration_are_what_noise_allows(noisy: tuple[B
     seen = observed(truth, body)
     calibration = calibrate(ik, seen, CalibrationConfig(frames=200))
     fit = solve(ik, seen, calibration.offsets)
-    prior = OffsetPrior(np.zeros(7), initial_mm=3.0)
-    expected = expected_errors(ik, truth.qpos.astype(np.float32), truth.offsets, seen, 2.0, prior)
+    joint, covariance = calibration_bound(ik, truth.qpos, truth.offsets, seen, 2.0, pull=0.0, initial_mm=3.0)
     offset_error = np.median(np.abs(calibration.offsets - truth.offsets)) * 1000
-    assert offset_error < 1.3 * np.median(0.6745 * expected.offset_mm)
+    assert offset_error < 1.3 * np.median(0.6745 * np.sqrt(np.diag(covariance)))
     assert offset_error < 1.6, "better than the initial offsets, which are 2 mm off (median)"
-    bound = np.median(0.6745 * np.delete(expected.joint, [0, 1, 2, 11], axis=1))
+    bound = np.median(0.6745 * np.delete(joint, [0, 1, 2, 11], axis=1))
     assert np.median(angle_errors(ik, fit.qpos, truth)) < 1.3 * bound
 
 
@@ -149,13 +148,12 @@ def test_arm_offsets_are_as_good_as_noise_allows_in_every_direction() -> None:
         seen, ik = observed(truth, body), pose_solver(body, SolverConfig())
         found = calibrate(ik, seen, CalibrationConfig())
         some = replace(seen.take(found.frames), clip_lengths=np.ones(len(found.frames), int))
-        poses = truth.qpos[found.frames].astype(np.float32)
-        prior = OffsetPrior(np.full(3, ANCHOR), initial_mm=0.2)
-        expected = expected_errors(ik, poses, truth.offsets, some, 0.2, prior)
-        size, direction = np.linalg.eigh(expected.offset_covariance)
+        poses = truth.qpos[found.frames]
+        _, covariance = calibration_bound(ik, poses, truth.offsets, some, 0.2, pull=ANCHOR, initial_mm=0.2)
+        size, direction = np.linalg.eigh(covariance)
         told.append(1000 * found.errors.standard_error)
         away.append(1000 * np.abs(found.offsets - truth.offsets))
-        bounds.append(expected.offset_mm)
+        bounds.append(np.sqrt(np.diag(covariance)).reshape(3, 3))
         ratios.append(direction.T @ (1000 * (found.offsets - truth.offsets)).ravel() / np.sqrt(size))
     # 72 ratios of variance 1: their root mean square is 1 +- 0.083
     assert 0.8 < np.sqrt(np.mean(np.square(ratios))) < 1.2
@@ -188,7 +186,7 @@ def test_the_loss_is_the_weighted_mean_of_squared_distances_plus_regularisation(
     seen, importance, pull = observed(truth, body), rng.uniform(0.5, 2, 6), rng.uniform(0.01, 0.2, 4)
     offsets, scale_mm = body.marker_offset + rng.normal(scale=1e-3, size=(4, 3)), np.full(4, 3.0)
     fit = Fit(truth.qpos.astype(np.float32), np.zeros(6), np.zeros(6, int))
-    state = Alternation(seen, fit, offsets, IDENTITY, scale_mm)
+    state = Alternation(seen, fit, offsets, IDENTITY, np.zeros(6, np.int64), scale_mm)
     # by MuJoCo's kinematics, in mm; all joints are hinges, and the root carries no prior
     away = 1000 * np.linalg.norm(seen.target - marker_positions(body, fit.qpos, offsets), axis=-1)
     rho = away**2 if robust == "none" else scale_mm**2 * np.log(1 + (away / scale_mm) ** 2)
@@ -220,7 +218,7 @@ def test_the_frame_of_the_recording_is_found(mode: str) -> None:
     scale = 1.3 if mode == "similarity" else 1.0
     rig = truth.keypoints.positions @ turn.T * scale + [0.5, -0.2, 0.1]
     seen = Observation(rig, np.ones((120, 4)), np.array([120]))
-    found = calibrate(ik, seen, CalibrationConfig(max_rounds=80), mode=mode)
+    found = calibrate(ik, seen, CalibrationConfig(max_rounds=80), alignment=AlignmentConfig(mode=mode))
     back = found.T_body_recording.apply(rig)
     # turning the recording about the shoulder's own axis (y) equals turning the shoulder
     assert np.abs(back - truth.positions)[..., 1].mean() < 1e-3

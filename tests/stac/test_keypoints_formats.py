@@ -333,6 +333,7 @@ def test_events_of_a_c3d_are_kept_also_next_to_files_without(tmp_path):
     first = files.write_c3d(tmp_path / "a.c3d", GAPS, events=events)
     found = read_file(first).events
     assert found == pytest.approx({"left_foot_strike": 0.008, "right_foot_strike": 0.01, "left_foot_strike_2": 0.02})
+    assert any("analog channels not used: EMG" in note for note in read_file(first).notes)
     second = files.write_c3d(tmp_path / "b.c3d", GAPS)
     both = load_keypoints(KeypointsConfig(path=[str(first), str(second)], start=1))
     np.testing.assert_allclose(both.events["right_foot_strike"], [0.01 - 1 / 250, np.nan])

@@ -132,7 +132,8 @@ def _registered(
     known = None
     if offsets is not None:
         record = offsets_of(offsets) if isinstance(offsets, Registration) else offsets
-        known = known_offsets(record, body, config.alignment, inputs.T_keypoints_file)
+        clips = inputs.keypoints.clip_names
+        known = known_offsets(record, body, config.alignment, inputs.T_keypoints_file, clips)
     for warning in (*inputs.warnings, *(known.warnings if known else ())):
         _log.warning(warning)
     with progress_bars() if progress else nullcontext(silent) as stage:

@@ -169,7 +169,9 @@ def register_to_files(config: FitConfig, offsets: Offsets | None = None) -> None
         config.body = body.config or config.body
     inputs = load_inputs(body, config)
     if config.offsets is not None:
-        known = known_offsets(config.offsets, body, config.alignment, inputs.T_keypoints_file)
+        known = known_offsets(
+            config.offsets, body, config.alignment, inputs.T_keypoints_file, inputs.keypoints.clip_names
+        )
         inputs = replace(inputs, warnings=(*inputs.warnings, *known.warnings))
     read_s = time.perf_counter() - begin
     # created only now, so that a mistake in the settings or the recording leaves nothing behind

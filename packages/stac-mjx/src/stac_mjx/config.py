@@ -143,6 +143,8 @@ class AlignmentConfig:
     mode: str = setting("none", choices=("none", "rigid", "similarity"))
     """``none``: keep the frame of the recording; ``rigid``: fit one rotation and translation of the whole recording to
     the body (needed when the root is fixed and the rig has axes of its own); ``similarity``: fit a scale too."""
+    per_clip: bool = False
+    """Fit a rotation and translation for each clip, for clips of rigs with axes of their own; one scale for all."""
     up: str | None = setting(None, choices=tuple(AXES))
     """Axis of the recording that points up (x, -x, y, -y, z, -z); it is rotated to +z. Empty: +z."""
     scale: float = setting(1.0, gt=0)

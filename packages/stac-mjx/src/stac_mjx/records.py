@@ -185,6 +185,12 @@ class Offsets:
     """R of the transform k R x + t from the recording, in metres, to the world of the body; None: not fitted."""
     alignment_translation: Float[np.ndarray, "3"] | None = None
     """t of that transform, metres."""
+    alignment_clip: tuple[str, ...] | None = None
+    """Clips that have a transform each, instead of the one above."""
+    clip_alignment_rotation: Float[np.ndarray, "clip 3 3"] | None = None
+    """R of each of them."""
+    clip_alignment_translation: Float[np.ndarray, "clip 3"] | None = None
+    """t of each of them, metres."""
     segment: tuple[str, ...] | None = None
     """Groups of segments whose scale was fitted."""
     segment_scale: Float[np.ndarray, " segment"] | None = None

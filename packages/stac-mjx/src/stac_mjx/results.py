@@ -43,7 +43,7 @@ class Registration:
     offsets: Float[np.ndarray, "keypoint 3"]
     """Marker offsets in the frames of their bodies, metres."""
     T_body_recording: Similarity
-    """Transform from the prepared recording to the frame of the body."""
+    """Transform from the prepared recording, or from each of its clips, to the frame of the body."""
     calibration: Calibration | None
     """How the offsets were found; None where they were given."""
     clips: ReferenceClips
@@ -140,30 +140,23 @@ def register(
     timings, begin = {}, time.perf_counter()
     calibration, used, scales = None, known, None
     if used is None:
-        tick, mode = stage("calibrate", config.calibration.max_rounds), config.alignment.mode
+        tick = stage("calibrate", config.calibration.max_rounds)
 
         def progress(error_mm: float, frames: np.ndarray, state: Alternation) -> None:
             tick(1, f"{error_mm:.3f} mm")
             watch(frames, state)
 
-        calibration = calibrate(
-            solver,
-            observation,
-            config.calibration,
-            mode=mode,
-            seed=config.seed,
-            progress=progress,
-        )
+        settings: dict[str, Any] = {"alignment": config.alignment, "seed": config.seed}
+        calibration = calibrate(solver, observation, config.calibration, progress=progress, **settings)
         if config.calibration.segments:
             inputs, solver, scales = _with_segments(inputs, solver, observation, calibration, config)
-            calibration = calibrate(
-                solver, observation, config.calibration, mode=config.alignment.mode, seed=config.seed
-            )
+            calibration = calibrate(solver, observation, config.calibration, **settings)
         used = KnownOffsets(calibration.offsets, calibration.T_body_recording, (), calibration.errors.covariance)
         timings["calibrate_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
     offsets, T_body_recording = used.offsets, used.T_body_recording
-    keypoints = replace(recorded, positions=T_body_recording.apply(recorded.positions))
+    each = T_body_recording.of_clips(recorded.frame_clip)
+    keypoints = replace(recorded, positions=each.apply(recorded.positions))
     observation = replace(observation, target=keypoints.positions)
     robust_mm = pilot(solver, observation, offsets) if calibration is None else calibration.robust_mm
     qpos, status = solve_segments(solver, observation, offsets, robust_mm, stage)
@@ -187,7 +180,7 @@ def _with_segments(
     """Fit scales of segments from a calibration; return the scaled body with its recording, and its solver."""
     if not inputs.body.segments:
         raise ConfigError("calibration.segments: body.segments names no group of bodies to scale")
-    target = found.T_body_recording.apply(observation.target[found.frames])
+    target = found.T_body_recording.of_clips(found.sample.clip).apply(observation.target[found.frames])
     seen = Observation(target, found.weight, np.ones(len(found.frames), np.int64))
     start = Start(seen, found.sample, found.qpos, found.offsets)
     scales = fit_segments(solver, start, offset_pull(solver, config.calibration), config.calibration.segment_sd)
@@ -213,6 +206,13 @@ def offsets_of(registration: Registration) -> Offsets:
             "segment_scale": registration.segments.scale,
             "segment_scale_std": registration.segments.standard_error,
         }
+    if T_body_file.scale.ndim:
+        history |= {
+            "alignment_clip": registration.inputs.keypoints.clip_names,
+            "clip_alignment_rotation": T_body_file.rotation,
+            "clip_alignment_translation": T_body_file.translation,
+        }
+        aligned = False
     return Offsets(
         info=registration.clips.info,
         kp_names=body.marker_names,
@@ -221,7 +221,7 @@ def offsets_of(registration: Registration) -> Offsets:
         offset_initial=body.marker_offset.astype(np.float32),
         regularised=(body.regularize > 0).astype(np.uint8),
         scale_factor=body.scale,
-        keypoint_scale_factor=float(T_body_file.scale),
+        keypoint_scale_factor=float(T_body_file.scale.max()),
         loss_history=np.empty(0) if calibration is None else calibration.loss,
         alignment_rotation=T_body_file.rotation if aligned else None,
         alignment_translation=T_body_file.translation if aligned else None,

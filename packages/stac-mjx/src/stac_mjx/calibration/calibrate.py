@@ -25,8 +25,8 @@ from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
 from stac_mjx.calibration.precision import FrameSample, OffsetErrors, offset_errors
-from stac_mjx.calibration.sampling import spread_frames
-from stac_mjx.config import CalibrationConfig
+from stac_mjx.calibration.sampling import spread_frames, spread_frames_of_clips
+from stac_mjx.config import AlignmentConfig, CalibrationConfig
 from stac_mjx.inverse_kinematics.batches import improve
 from stac_mjx.inverse_kinematics.levenberg import Status, loss
 from stac_mjx.inverse_kinematics.pose_solver import (
@@ -38,7 +38,7 @@ from stac_mjx.inverse_kinematics.pose_solver import (
     markers_at,
 )
 from stac_mjx.inverse_kinematics.solve import robust_scale, solve
-from stac_mjx.keypoints.alignment import IDENTITY, Similarity, procrustes, robust_procrustes
+from stac_mjx.keypoints.alignment import Similarity, of_one_scale, procrustes, robust_procrustes
 from stac_mjx.kinematics import trajectory
 from stac_mjx.kinematics.forward import body_poses
 from stac_mjx.kinematics.tree import Tree
@@ -73,7 +73,7 @@ class Calibration:
     loss: Float[np.ndarray, " round"]
     """Objective after every round (`objective`), square metres."""
     T_body_recording: Similarity
-    """Transform from the recording to the frame of the body."""
+    """Transform from the recording, or from each of its clips, to the frame of the body."""
     robust_mm: Float[np.ndarray, " keypoint"]
     """Scale of the robust loss in the last round."""
     converged: bool
@@ -85,29 +85,32 @@ def calibrate(
     observation: Observation,
     config: CalibrationConfig,
     *,
-    mode: str = "none",
+    alignment: AlignmentConfig | None = None,
     seed: int = 0,
     progress: Callable[[float, np.ndarray, Alternation], None] = lambda _error_mm, _frames, _state: None,
 ) -> Calibration:
-    """Find the offsets of all keypoints (and with `mode` rigid or similarity the frame of the recording).
+    """Find the offsets of all keypoints, and the frame of the recording, or of each clip, where `alignment` asks so.
 
     Args:
         solver: body and settings.
         observation: the whole recording.
         config: settings.
-        mode: alignment.mode.
+        alignment: `mode` and `per_clip` count; None: the frame is known.
         seed: chooses the frames.
         progress: called after every round with the mean error in mm, the frames used, and what is found so far.
     """
     rng = np.random.default_rng(seed)
-    frames, importance = spread_frames(observation, config.frames, solver.trunk, rng)
+    mode, per_clip = ("none", False) if alignment is None else (alignment.mode, alignment.per_clip)
+    spread = spread_frames_of_clips if per_clip else spread_frames
+    frames, importance = spread(observation, config.frames, solver.trunk, rng)
+    clip = np.repeat(np.arange(len(observation.clip_lengths)), observation.clip_lengths)[frames]
     # one frame a clip: the sampled frames are not neighbours in time
     raw = replace(observation.take(frames), clip_lengths=np.ones(len(frames), np.int64))
-    state = _first_state(solver, raw, mode)
+    group, n_groups = (clip, len(observation.clip_lengths)) if per_clip else (np.zeros_like(clip), 1)
+    state = _first_state(solver, raw, mode, group, n_groups)
     pull = offset_pull(solver, config)
     errors, losses, calm, accelerated = [], [], 0, Anderson()
-    middle = np.where(raw.present[..., None], raw.target, np.nan)
-    frame = (state.T_body_recording, np.nanmean(middle, axis=(0, 1)), solver.body.size_m)
+    frame = (state.T_body_recording, _middles(raw, state), solver.body.size_m)
     for _ in range(config.max_rounds):
         before = state
         if mode != "none":  # poses follow between the two, which would otherwise correct the same error
@@ -134,7 +137,6 @@ def calibrate(
         if calm >= CALM_ROUNDS:
             break
     known = replace(state.sample, weight=_trust(solver, state))
-    clip = np.repeat(np.arange(len(observation.clip_lengths)), observation.clip_lengths)[frames]
     sample = FrameSample(frames, clip, importance)
     precision = offset_errors(solver, state.fit.qpos, state.offsets, known, pull, sample)
     return Calibration(
@@ -146,7 +148,7 @@ def calibrate(
         weight=known.weight,
         mean_error_mm=np.array(errors),
         loss=np.array(losses),
-        T_body_recording=state.T_body_recording,
+        T_body_recording=state.T_body_recording if per_clip else state.T_body_recording.of_clips(np.array(0)),
         robust_mm=state.robust_mm,
         converged=calm >= CALM_ROUNDS,
     )
@@ -166,7 +168,19 @@ class Alternation:
     fit: Fit
     offsets: Float[np.ndarray, "keypoint 3"]
     T_body_recording: Similarity
+    """That of the recording, a batch of one, or those of its clips."""
+    group: Int[np.ndarray, " frame"]
+    """Which of them each frame has."""
     robust_mm: Float[np.ndarray, " keypoint"]
+
+    def moved(self, T_body_recording: Similarity, raw: Observation) -> Alternation:
+        """Return the same with other transforms of the `raw` sample."""
+        target = T_body_recording.of_clips(self.group).apply(raw.target)
+        return replace(self, T_body_recording=T_body_recording, sample=replace(raw, target=target))
+
+    def grouped(self, values: np.ndarray) -> list[np.ndarray]:
+        """Return the frames that share each transform."""
+        return _by_group(values, self.group, len(self.T_body_recording.scale))
 
     def distances_mm(self, solver: PoseSolver) -> Float[np.ndarray, "frame keypoint"]:
         """Return the distances between keypoints and markers."""
@@ -221,28 +235,34 @@ def _refined(solver: PoseSolver, state: Alternation, iterations: int) -> Alterna
     return _with_scale(solver, replace(state, fit=improve(solver, target, state.fit.qpos, iterations=iterations)))
 
 
+def _middles(raw: Observation, state: Alternation) -> Float[np.ndarray, "group 3"]:
+    """Return the middle of the observed keypoints that share a transform."""
+    each = zip(state.grouped(raw.target), state.grouped(raw.present), strict=True)
+    return np.array([points[seen].mean(axis=0) if seen.any() else np.zeros(3) for points, seen in each])
+
+
 def _coordinates(state: Alternation, first: Similarity, middle: np.ndarray, size_m: float) -> np.ndarray:
-    """Return offsets, and the transform of the recording against the `first`, as one vector of lengths.
+    """Return offsets, and transforms of the recording against the `first`, as one vector of lengths.
 
     Rotations about the `middle` of the recording and scales count as what they do at a body's size from there.
     """
     T_now = state.T_body_recording
-    turn = Rotation.from_matrix(T_now.rotation @ first.rotation.T).as_rotvec()
-    stretch = np.log(float(T_now.scale / first.scale))
+    turn = Rotation.from_matrix(T_now.rotation @ np.swapaxes(first.rotation, -1, -2)).as_rotvec()
+    stretch = np.log(T_now.scale / first.scale)[:1]
     shift = T_now.apply(middle) - first.apply(middle)
-    return np.concatenate([state.offsets.ravel(), shift, size_m * turn, [size_m * stretch]])
+    return np.concatenate([state.offsets.ravel(), shift.ravel(), size_m * turn.ravel(), size_m * stretch])
 
 
 def _with_coordinates(
     state: Alternation, raw: Observation, vector: np.ndarray, first: Similarity, middle: np.ndarray, size_m: float
 ) -> Alternation:
-    """Return the state with the offsets and the transform of such a vector."""
-    rotation = Rotation.from_rotvec(vector[-4:-1] / size_m).as_matrix() @ first.rotation
-    scale = np.asarray(float(first.scale) * np.exp(vector[-1] / size_m))
-    translation = first.apply(middle) + vector[-7:-4] - float(scale) * rotation @ middle
-    T_body_recording = Similarity(rotation, translation, scale)
-    sample = replace(state.sample, target=T_body_recording.apply(raw.target))
-    return replace(state, offsets=vector[:-7].reshape(-1, 3), T_body_recording=T_body_recording, sample=sample)
+    """Return the state with the offsets and the transforms of such a vector."""
+    ends = state.offsets.size + np.array([0, middle.size, 2 * middle.size])
+    offsets, shift, turn, stretch = np.split(vector, ends)
+    rotation = Rotation.from_rotvec(turn.reshape(middle.shape) / size_m).as_matrix() @ first.rotation
+    turned = Similarity(rotation, np.zeros(middle.shape), np.asarray(first.scale * np.exp(stretch[0] / size_m)))
+    translation = first.apply(middle) + shift.reshape(middle.shape) - turned.apply(middle)
+    return replace(state.moved(replace(turned, translation=translation), raw), offsets=offsets.reshape(-1, 3))
 
 
 def _with_scale(solver: PoseSolver, state: Alternation) -> Alternation:
@@ -256,40 +276,47 @@ def _trust(solver: PoseSolver, state: Alternation) -> Float[np.ndarray, "frame k
     return np.where((state.fit.status < Status.NO_MARKERS)[:, None], state.sample.weight * reweight, 0.0)
 
 
-def _first_state(solver: PoseSolver, raw: Observation, mode: str) -> Alternation:
+def _first_state(
+    solver: PoseSolver, raw: Observation, mode: str, group: Int[np.ndarray, " frame"], n_groups: int
+) -> Alternation:
     """Solve from the neutral pose, in the frame of the recording or the one fitted to it, whichever fits."""
-    offsets, best, least = solver.body.marker_offset, None, np.inf
-    for T_body_recording in [IDENTITY] if mode == "none" else [IDENTITY, _to_neutral(solver, raw, offsets, mode)]:
-        sample = replace(raw, target=T_body_recording.apply(raw.target))
+    offsets, states = solver.body.marker_offset, []
+    same = Similarity(np.tile(np.eye(3), (n_groups, 1, 1)), np.zeros((n_groups, 3)), np.ones(n_groups))
+    for T_body_recording in [same] if mode == "none" else [same, _to_neutral(solver, raw, mode, group, n_groups)]:
+        sample = replace(raw, target=T_body_recording.of_clips(group).apply(raw.target))
         fit = solve(solver, sample, offsets)
-        # compared in the size of the recording, so that a smaller scale is not an advantage
-        error = float(np.median(fit.error_mm)) / float(T_body_recording.scale)
-        if best is None or error < least:
-            best, least = Alternation(sample, fit, offsets, T_body_recording, solver.default_robust_mm), error
-    assert best is not None
+        states.append(Alternation(sample, fit, offsets, T_body_recording, group, solver.default_robust_mm))
+    # compared in the size of the recording, so that a smaller scale is not an advantage
+    best = min(states, key=lambda state: float(np.median(state.fit.error_mm)) / float(state.T_body_recording.scale[0]))
     return _with_scale(solver, best)
 
 
-def _to_neutral(solver: PoseSolver, raw: Observation, offsets: np.ndarray, mode: str) -> Similarity:
+def _to_neutral(solver: PoseSolver, raw: Observation, mode: str, group: np.ndarray, n_groups: int) -> Similarity:
     """Fit the median keypoints to the neutral pose (MIMIC-MJX section 4.2, fruit fly)."""
-    rest = np.asarray(markers_at(solver, offsets, solver.neutral[None])[0], np.float64)
-    points = np.where(raw.present[..., None], raw.target, np.nan)
-    observed = np.isfinite(points).all(axis=-1).any(axis=0)
-    middle = np.zeros(points.shape[1:])
-    middle[observed] = np.nanmedian(points[:, observed], axis=0)
-    T_recording_body = robust_procrustes(rest, middle, observed.astype(float), with_scale=mode == "similarity")
-    return T_recording_body.inverse()
+    rest = np.asarray(markers_at(solver, solver.body.marker_offset, solver.neutral[None])[0], np.float64)
+    parts = []
+    for points in _by_group(np.where(raw.present[..., None], raw.target, np.nan), group, n_groups):
+        observed = np.isfinite(points).all(axis=-1).any(axis=0)
+        middle = np.zeros(points.shape[1:])
+        middle[observed] = np.nanmedian(points[:, observed], axis=0)
+        parts.append((rest, middle, observed.astype(float)))
+    return of_one_scale(parts, robust_procrustes, mode == "similarity").inverse()
+
+
+def _by_group(values: np.ndarray, group: np.ndarray, n_groups: int) -> list[np.ndarray]:
+    """Return the frames that share each transform."""
+    return [values[group == number] for number in range(n_groups)]
 
 
 def _next_similarity(solver: PoseSolver, raw: Observation, state: Alternation, mode: str) -> Alternation:
     """Refit the frame of the recording: the body is fitted to the recording, because the reverse would shrink both."""
     markers = np.asarray(markers_at(solver, state.offsets, state.fit.qpos), np.float64)
-    weight, scaled = raw.weight.reshape(-1), mode == "similarity"
-    T_recording_body = procrustes(markers.reshape(-1, 3), raw.target.reshape(-1, 3), weight, with_scale=scaled)
-    T_body_recording = T_recording_body.inverse()
-    return replace(
-        state, T_body_recording=T_body_recording, sample=replace(raw, target=T_body_recording.apply(raw.target))
-    )
+    columns = [state.grouped(values) for values in (markers, raw.target, raw.weight)]
+    parts = [
+        (source.reshape(-1, 3), target.reshape(-1, 3), weight.ravel())
+        for source, target, weight in zip(*columns, strict=True)
+    ]
+    return state.moved(of_one_scale(parts, procrustes, mode == "similarity").inverse(), raw)
 
 
 class Anderson:

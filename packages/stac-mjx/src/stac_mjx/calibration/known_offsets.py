@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +26,18 @@ class KnownOffsets:
     offsets: Float[np.ndarray, "keypoint 3"]
     """In the frames of the bodies, in the order of the body's markers, metres."""
     T_body_recording: Similarity = IDENTITY
-    """Transform from the prepared recording to the world of the body."""
+    """Transform from the prepared recording, or from each of its clips, to the world of the body."""
     warnings: tuple[str, ...] = ()
     covariance: Float[np.ndarray, "size size"] | None = None
     """Of all their coordinates, metres^2, NaN where unknown; None: they are exact. Files hold standard errors only."""
 
 
 def known_offsets(
-    offsets: Offsets | np.ndarray | str | Path, body: Body, config: AlignmentConfig, T_keypoints_file: Similarity
+    offsets: Offsets | np.ndarray | str | Path,
+    body: Body,
+    config: AlignmentConfig,
+    T_keypoints_file: Similarity,
+    clip_names: Sequence[str],
 ) -> KnownOffsets:
     """Match offsets to a body and a prepared recording.
 
@@ -41,6 +46,7 @@ def known_offsets(
         body: the body they are to be used with.
         config: settings of the alignment.
         T_keypoints_file: how the recording was prepared.
+        clip_names: names of its clips.
     """
     if isinstance(offsets, np.ndarray):
         expected = (len(body.marker_names), 3)
@@ -51,25 +57,40 @@ def known_offsets(
     known = offsets if isinstance(offsets, Offsets) else read_offsets(offsets)
     raise_all(BodyError, f"{where}: does not fit body {body.name!r}", _problems(known, body))
     order = [known.kp_names.index(name) for name in body.marker_names]
-    T_body_recording, notes = _transform(known, config, T_keypoints_file)
+    raise_all(InputError, where, _unaligned(known, clip_names))
+    T_body_recording, notes = _transform(known, config, T_keypoints_file, clip_names)
     warnings = (*_warnings(known, body, where), *notes)
     std = np.zeros(known.offsets.shape) if known.offset_std is None else known.offset_std
     covariance = np.diag(np.asarray(std, np.float64)[order].ravel() ** 2)
     return KnownOffsets(np.asarray(known.offsets, np.float64)[order], T_body_recording, warnings, covariance)
 
 
-def _transform(known: Offsets, config: AlignmentConfig, T_keypoints_file: Similarity) -> tuple[Similarity, list[str]]:
+def _unaligned(known: Offsets, clip_names: Sequence[str]) -> list[str]:
+    """Say which clips have no transform, where each has its own."""
+    if known.alignment_clip is None:
+        return []
+    lacking = [name for name in clip_names if name not in known.alignment_clip]
+    why = "each clip was aligned on its own (alignment.per_clip), and there is no transform of clips"
+    return [f"{why} {shorten(lacking)}; fit them: stac-mjx fit"] if lacking else []
+
+
+def _transform(
+    known: Offsets, config: AlignmentConfig, T_keypoints_file: Similarity, clip_names: Sequence[str]
+) -> tuple[Similarity, list[str]]:
     """Return the transform that a prepared recording still needs, and warnings.
 
     The transform stored with the offsets starts from the unprepared recording, so the preparation is undone first.
     """
     factor, rotation, translation = known.keypoint_scale_factor, known.alignment_rotation, known.alignment_translation
-    notes = []
+    clips, notes = known.alignment_clip, []
+    if clips is not None and known.clip_alignment_rotation is not None and known.clip_alignment_translation is not None:
+        rows = [clips.index(name) for name in clip_names]
+        rotation, translation = known.clip_alignment_rotation[rows], known.clip_alignment_translation[rows]
     if config.mode != "none":
         why = "it is fitted together with offsets" if rotation is None else "that of the offsets is used"
         notes.append(f"alignment.mode={config.mode} has no effect: no transform of the recording is fitted here, {why}")
     if rotation is not None and translation is not None:
-        T_body_file = Similarity(rotation, translation, np.asarray(factor))
+        T_body_file = Similarity(rotation, translation, np.full(rotation.shape[:-2], factor))
         return T_body_file.after(T_keypoints_file.inverse()), notes
     if abs(factor - config.scale) > SCALE_TOLERANCE * factor:
         notes.append(

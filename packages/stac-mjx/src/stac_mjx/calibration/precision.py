@@ -11,7 +11,7 @@ and the rotations R of the bodies for the offsets, so noise n of standard deviat
 priors these are the Cramer-Rao bounds. `resolution` says how far an estimate comes from the data (1) or the prior (0).
 Joints that sit on a limit are taken as fixed. Offsets and the mean angle of a joint can compensate each other (turning
 a marker about a hinge looks like turning the hinge): along such directions only the initial offsets decide, and the
-error of the initial offsets, given as `initial_mm`, is part of what must be expected.
+error of the initial offsets is part of what must be expected.
 
 `offset_errors` states the errors of a calibration from its own residuals r, without a model of their size:
 
@@ -49,68 +49,6 @@ it lowers the misfit by this multiple of the mean squared misfit of a pair."""
 
 
 @dataclass(frozen=True)
-class Precision:
-    """Expected standard errors."""
-
-    joint: Float[np.ndarray, "frame dof"]
-    """Of every degree of freedom, rad (slides: metres)."""
-    resolution: Float[np.ndarray, "frame dof"]
-    """Part of each estimate that comes from the keypoints."""
-    offset_covariance: Float[np.ndarray, "size size"]
-    """Of all coordinates of all offsets in the frames of the bodies, (3 keypoint, 3 keypoint), mm^2; zero where offsets
-    were taken as known. Some directions are known far better than others: compare errors with it as a whole, because a
-    median over coordinates says little."""
-
-    @property
-    def offset_mm(self) -> Float[np.ndarray, "keypoint 3"]:
-        """Standard error of every coordinate of every offset, mm."""
-        return np.sqrt(np.diag(self.offset_covariance)).reshape(-1, 3)
-
-
-@dataclass(frozen=True)
-class OffsetPrior:
-    """What is known of the offsets beforehand."""
-
-    pull: Float[np.ndarray, " keypoint"]
-    """Pull toward the initial offsets, observations a frame."""
-    initial_mm: float | None = None
-    """Standard error of the initial offsets. None: derived from the pull, because an initial offset that counts as
-    much as `pull` observations in every frame is claimed to be that good."""
-
-
-def expected_errors(
-    solver: PoseSolver,
-    qpos: Float[np.ndarray, "frame nq"],
-    offsets: Float[np.ndarray, "keypoint 3"],
-    observation: Observation,
-    noise_mm: float,
-    prior: OffsetPrior | None = None,
-) -> Precision:
-    """Return standard errors of poses (and, with `prior`, of offsets calibrated on these frames) under noise.
-
-    Args:
-        solver: body and settings.
-        qpos: poses around which to linearise.
-        offsets: marker offsets, metres.
-        observation: which keypoints were observed, with what weight.
-        noise_mm: standard deviation of the noise on each coordinate.
-        prior: None where the offsets are known.
-    """
-    linear = linearised(solver, qpos, offsets, observation)
-    variance = noise_mm**2 * (linear.gain**2).sum(axis=2)
-    covariance = np.zeros((offsets.size, offsets.size))
-    if prior is not None:
-        pull = len(qpos) * np.repeat(np.maximum(prior.pull, 1e-12), 3)
-        left = linear.left
-        inverse = np.linalg.inv(_times_turn(left, linear.turn).sum(axis=0) + np.diag(pull))
-        noise = noise_mm**2 * np.einsum("fai,fbi->ab", left, left)
-        held = np.diag(noise_mm**2 * pull if prior.initial_mm is None else (pull * prior.initial_mm) ** 2)
-        covariance = inverse @ (noise + held) @ inverse
-        variance += linear.spread(covariance)
-    return Precision(np.sqrt(variance), np.clip(linear.resolution, 0.0, 1.0), covariance)
-
-
-@dataclass(frozen=True)
 class Linear:
     """The fit of poses around a solution, mm: J and A^-1 J' W of every frame, W, and the rotations of the bodies."""
 
@@ -126,14 +64,14 @@ class Linear:
 
     def spread(self, covariance: Float[np.ndarray, "size size"]) -> Float[np.ndarray, "frame dof"]:
         """Return the variance of poses under a covariance of the offsets, mm^2."""
-        rotated = _times_turn(self.gain, self.turn)
+        rotated = times_turn(self.gain, self.turn)
         return np.einsum("fia,ab,fib->fi", rotated, covariance, rotated, optimize=True)
 
     @property
     def left(self) -> Float[np.ndarray, "frame coordinate coordinate"]:
         """R' W P."""
         projection = self.weight * (np.eye(self.jacobian.shape[1]) - self.jacobian @ self.gain)
-        return np.swapaxes(_times_turn(np.swapaxes(projection, 1, 2), self.turn), 1, 2)
+        return np.swapaxes(times_turn(np.swapaxes(projection, 1, 2), self.turn), 1, 2)
 
 
 def linearised(solver: PoseSolver, qpos: np.ndarray, offsets: np.ndarray, observation: Observation) -> Linear:
@@ -175,8 +113,8 @@ def offset_errors(
 ) -> OffsetErrors:
     """Return standard errors of calibrated offsets under the errors that the fit itself leaves.
 
-    Args as for `expected_errors`; `pull` is that of calibration, `sample` where its frames are in the recording. Long
-    samples are thinned. The transform of the recording (`alignment.mode`) is taken as known.
+    `pull` is that of calibration, `sample` where its frames are in the recording. Long samples are thinned. The
+    transform of the recording (`alignment.mode`) is taken as known.
     """
     frames = thinned(len(qpos), MOST_FRAMES)
     some, poses, part = observation.take(frames), qpos[frames], sample.take(frames)
@@ -189,7 +127,7 @@ def offset_errors(
     importance = part.importance[:, None]
     left = linear.left
     held = n_frames * np.repeat(np.maximum(pull, 1e-12), 3)
-    data = (importance[..., None] * _times_turn(left, linear.turn)).sum(axis=0)
+    data = (importance[..., None] * times_turn(left, linear.turn)).sum(axis=0)
     inverse = np.linalg.inv(data + np.diag(held))
     scores = importance * np.einsum("fab,fb->fa", left, residual)
     scores -= scores.mean(axis=0)
@@ -202,9 +140,9 @@ def offset_errors(
     initial *= float(stdtrit(max(1.0, np.trace(decided)), 0.975) / ndtri(0.975)) ** 2
     away = np.asarray(steps(solver.tree, jnp.asarray(np.tile(solver.neutral, (n_frames, 1))), jnp.asarray(poses)))
     back = np.einsum("fdk,fd->fk", linear.gain, solver.prior_weight * away)  # W J A^-1 C (q - q0)
-    drawn = inverse @ (importance * _times_turn(back[:, None, :], linear.turn)[:, 0]).sum(axis=0)
+    drawn = inverse @ (importance * times_turn(back[:, None, :], linear.turn)[:, 0]).sum(axis=0)
     # the step that calibration would still make
-    slope = (importance * _times_turn((linear.weight[..., 0] * residual)[:, None, :], linear.turn)[:, 0]).sum(axis=0)
+    slope = (importance * times_turn((linear.weight[..., 0] * residual)[:, None, :], linear.turn)[:, 0]).sum(axis=0)
     ahead = inverse @ (slope - held * moved)
     covariance = noise * n_frames / len(qpos) + (inverse * (initial * held**2)) @ inverse
     covariance = covariance + np.outer(drawn, drawn) + np.outer(ahead, ahead)
@@ -270,7 +208,7 @@ def _movable(solver: PoseSolver, qpos: np.ndarray) -> Float[np.ndarray, "frame d
     return out
 
 
-def _times_turn(matrix: np.ndarray, turn: np.ndarray) -> np.ndarray:
+def times_turn(matrix: np.ndarray, turn: np.ndarray) -> np.ndarray:
     """Return the product of (frame, row, 3 keypoint) with the block-diagonal rotations (frame, keypoint, 3, 3)."""
     blocks = matrix.reshape(*matrix.shape[:2], -1, 3)
     return np.einsum("frkc,fkcd->frkd", blocks, turn).reshape(matrix.shape)

@@ -10,6 +10,9 @@ from jaxtyping import Float, Int
 from stac_mjx.inverse_kinematics.pose_solver import Observation
 from stac_mjx.keypoints.alignment import procrustes
 
+CLIP_FRAMES = 20
+"""Fewest frames chosen of each clip, where each has a transform of its own."""
+
 
 class Sample(NamedTuple):
     """Frames chosen for calibration, ascending, and how much of the recording each represents (mean 1)."""
@@ -48,6 +51,17 @@ def spread_frames(observation: Observation, count: int, trunk: np.ndarray, rng: 
     importance = np.bincount(owner, minlength=count) * (count / len(candidates))
     order = np.argsort(candidates[chosen])
     return Sample(candidates[chosen][order], importance[order])
+
+
+def spread_frames_of_clips(observation: Observation, count: int, trunk: np.ndarray, rng: np.random.Generator) -> Sample:
+    """Choose frames as `spread_frames` does, in each clip."""
+    lengths, chosen = observation.clip_lengths, []
+    count = max(CLIP_FRAMES, count // len(lengths))
+    for start, length in zip((np.cumsum(lengths) - lengths).tolist(), lengths.tolist(), strict=True):
+        frames, importance = spread_frames(observation.take(np.arange(start, start + length)), count, trunk, rng)
+        chosen.append((start + frames, importance * length / max(len(frames), 1)))
+    frames, importance = (np.concatenate(column) for column in zip(*chosen, strict=True))
+    return Sample(frames, importance / importance.mean())
 
 
 def _postures(target: np.ndarray, weight: np.ndarray, trunk: np.ndarray) -> Float[np.ndarray, "frame coordinate"]:

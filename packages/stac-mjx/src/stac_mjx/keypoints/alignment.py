@@ -8,10 +8,11 @@ over frames; made robust by reweighting.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
 from stac_mjx._common.errors import ConfigError
@@ -27,19 +28,29 @@ class Similarity:
     translation: Float[np.ndarray, "*batch 3"]
     scale: Float[np.ndarray, "*batch"]
 
-    def apply(self, points: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
-        """Transform points by one (unbatched) similarity."""
-        return float(self.scale) * points @ self.rotation.T + self.translation
+    def apply(self, points: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*points 3"]:
+        """Transform points; those of a batch, (*batch, ..., 3), each by its own."""
+        if self.scale.ndim == 0:
+            return float(self.scale) * points @ self.rotation.T + self.translation
+        batch, each = self.scale.shape, (1,) * (points.ndim - 1 - self.scale.ndim)
+        turned = np.einsum("...ij,...j->...i", self.rotation.reshape(*batch, *each, 3, 3), points)
+        return self.scale.reshape(*batch, *each, 1) * turned + self.translation.reshape(*batch, *each, 3)
 
     def after(self, first: Similarity) -> Similarity:
-        """Return the (unbatched) similarity that applies `first`, then this one."""
+        """Return the similarity that applies `first`, then this one; of each of a batch."""
         scale = np.asarray(self.scale * first.scale)
         return Similarity(self.rotation @ first.rotation, self.apply(first.translation), scale)
 
     def inverse(self) -> Similarity:
-        """Return the inverse of an (unbatched) similarity."""
-        scale, rotation = 1 / self.scale, self.rotation.T
-        return Similarity(rotation, -float(scale) * rotation @ self.translation, np.asarray(scale))
+        """Return the inverse; of each of a batch."""
+        turned_back = Similarity(np.swapaxes(self.rotation, -1, -2), np.zeros(self.translation.shape), 1 / self.scale)
+        return Similarity(turned_back.rotation, -turned_back.apply(self.translation), turned_back.scale)
+
+    def of_clips(self, clip: Int[np.ndarray, "*frame"]) -> Similarity:
+        """Return that of each frame from the clip it belongs to, where each clip has one; else the one of all."""
+        if self.scale.ndim == 0:
+            return self
+        return Similarity(self.rotation[clip], self.translation[clip], np.asarray(self.scale[clip]))
 
 
 LOWEST, GROUND_PASSES, FLATTEST = (5, 40), 8, 1e-4
@@ -93,6 +104,19 @@ def robust_procrustes(
     return fit
 
 
+def of_one_scale(
+    parts: Sequence[tuple[np.ndarray, ...]], fit: Callable[..., Similarity], with_scale: bool
+) -> Similarity:
+    """Fit (source, target, weight) of each part by `fit`, a procrustes above; return the batch, of one scale."""
+    scale = 1.0
+    if with_scale:
+        scales = [float(fit(*part, with_scale=True).scale) for part in parts]
+        scale = float(np.average(scales, weights=[weight.sum() for *_, weight in parts]))
+    fits = [fit(scale * source, target, weight) for source, target, weight in parts]
+    rotations, translations = (np.array([getattr(f, name) for f in fits]) for name in ("rotation", "translation"))
+    return Similarity(rotations, translations, np.full(len(fits), scale))
+
+
 def level(points: Float[np.ndarray, "frame keypoint 3"]) -> Similarity:
     """Return the transform that lays the ground under some keypoints level, at height 0.
 
@@ -128,6 +152,8 @@ def prepared(config: AlignmentConfig) -> Similarity:
 
     `up` is rotated to +z; then `scale`, `rotation` and `translation` are applied.
     """
+    if config.per_clip and config.mode == "none":
+        raise ConfigError("alignment.per_clip: no transform is fitted; set alignment.mode=rigid or similarity")
     quat, translation = np.asarray(config.rotation, float), np.asarray(config.translation, float)
     if quat.shape != (4,) or not 0 < np.linalg.norm(quat) < np.inf:
         raise ConfigError(f"alignment.rotation: expected a quaternion (w, x, y, z), got {list(config.rotation)}")

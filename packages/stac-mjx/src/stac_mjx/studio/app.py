@@ -17,6 +17,7 @@ from stac_mjx._common.errors import ConfigError, UserError
 from stac_mjx._common.files import output_folder, write_text
 from stac_mjx._common.progress import Stage
 from stac_mjx._common.render import web
+from stac_mjx.keypoints.alignment import IDENTITY
 from stac_mjx.report.accuracy import means
 from stac_mjx.studio.presets import opened, preset_path, preset_yaml
 from stac_mjx.studio.scene import Scene
@@ -230,7 +231,8 @@ class Studio:
         if solved is not None and solved.registration is not None:
             fitted = solved.registration.T_body_recording
             offsets = dict(zip(self.session.body.marker_names, solved.offsets.round(7).tolist(), strict=True))
-            self.change(lambda session: session.with_offsets(offsets).transformed(fitted))
+            shared = fitted if fitted.scale.ndim == 0 else IDENTITY  # those of single clips are fitted again
+            self.change(lambda session: session.with_offsets(offsets).transformed(shared))
 
     def open_text(self, text: str, where: str) -> None:
         """Continue with the settings of a file."""

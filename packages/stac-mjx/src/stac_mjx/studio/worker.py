@@ -50,7 +50,8 @@ class Solved:
             return None
         clips = self.clips
         sites, error, registration = clips.marker_sites[row], clips.error_mm[row], self.registration
-        fitted = IDENTITY if registration is None else registration.T_body_recording
+        clip = clips.frame_clip[row]
+        fitted = IDENTITY if registration is None else registration.T_body_recording.of_clips(clip)
         return Placed(clips.xpos[row], clips.xquat[row], sites, error, fitted)
 
 
@@ -81,7 +82,7 @@ class Underway:
         sites = place[body.marker_body] + rotate(quat[body.marker_body], found.offsets)
         seen = np.where(found.sample.present[row], 1000.0, np.nan)
         error = seen * np.linalg.norm(found.sample.target[row] - sites, axis=-1)
-        return Placed(place, quat, sites, error, found.T_body_recording)
+        return Placed(place, quat, sites, error, found.T_body_recording.of_clips(found.group[row]))
 
 
 Watch = Callable[[Underway], None]
@@ -128,9 +129,13 @@ def fit_some(
 ) -> Solved:
     """Calibrate and solve some frames, each on its own."""
     inputs = session.inputs()
-    few = replace(inputs, keypoints=_rows(inputs.keypoints, frames))
+    keypoints = _rows(inputs.keypoints, frames)
+    if session.config.alignment.per_clip:  # frames of a clip share its transform
+        clip, count = np.unique(inputs.keypoints.frame_clip[frames], return_counts=True)
+        names = tuple(inputs.keypoints.clip_names[c] for c in clip)
+        keypoints = replace(keypoints, clip_names=names, clip_lengths=count)
     show = partial(_show, watch, inputs.body, frames)
-    registration = register(few, _at_rate(session), stage=stage, watch=show)
+    registration = register(replace(inputs, keypoints=keypoints), _at_rate(session), stage=stage, watch=show)
     return Solved(frames, registration.clips, registration.offsets, registration)
 
 

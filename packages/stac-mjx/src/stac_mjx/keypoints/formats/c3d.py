@@ -1,7 +1,8 @@
 """Read C3D files of optical motion capture (c3d.org): markers, with their unit and rate, through ezc3d.
 
 A marker without a valid residual is missing. Names are ``POINT:LABELS``, or ``POINT:DESCRIPTIONS`` where an old program
-cut labels to four letters, so that they repeat. Labelled events are kept.
+cut labels to four letters, so that they repeat. Labelled events are kept. Analog channels (EMG, force plates) stay in
+the file: reach-analysis reads them there, with trials named as the clips are.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from stac_mjx._common.c3d import open_c3d, texts, values
-from stac_mjx._common.errors import InputError
+from stac_mjx._common.errors import InputError, shorten
 from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track
 
@@ -34,9 +35,15 @@ def read(path: Path, track: Track = None) -> Reading:
         names=names,
         rate_hz=float(rate[0]) if len(rate) else None,
         unit=unit,
-        notes=(*notes, unit_note),
+        notes=(*notes, unit_note, *_analog(file)),
         events=_events(file, float(rate[0])) if len(rate) else {},
     )
+
+
+def _analog(file: Any) -> tuple[str, ...]:
+    """Name the analog channels, which are not read here."""
+    names = texts(file["parameters"].get("ANALOG", {}), "LABELS")
+    return (f"analog channels not used: {shorten(names)}; reach-analysis reads them from this file",) if names else ()
 
 
 def _events(file: Any, rate_hz: float) -> dict[str, float]:
