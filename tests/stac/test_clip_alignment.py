@@ -17,7 +17,7 @@ from stac_mjx.records import read_offsets
 from stac_mjx.synthetic.motion import Flaws, Motion, Truth, make_truth
 
 N_CLIPS, N_FRAMES, SCALE = 4, 60, 1.2
-QUICK = {"max_rounds": 15, "frames": 80}
+QUICK = {"max_rounds": 25, "frames": 80}
 
 
 def tethered(folder: Path) -> Body:
@@ -28,7 +28,8 @@ def tethered(folder: Path) -> Body:
     places = [("trunk", (0.05, 0.03, 0)), ("trunk", (-0.05, 0.03, 0.01)), ("trunk", (0, -0.04, 0.02))]
     places += [("trunk", (0, 0.01, 0.06)), ("upper", (0.05, 0.02, 0)), ("lower", (0.05, 0.015, 0))]
     places += [("upper", (0.09, -0.02, 0.01)), ("lower", (0.1, 0, 0.01))]
-    return bodies.body_of(folder, xml, {f"k{i}": (name, list(at)) for i, (name, at) in enumerate(places)})
+    body = bodies.body_of(folder, xml, {f"k{i}": (name, list(at)) for i, (name, at) in enumerate(places)})
+    return replace(body, regularize=np.ones(len(places)))
 
 
 def recorded(body: Body, scale: float) -> tuple[Truth, Similarity]:
@@ -51,11 +52,17 @@ def test_places_and_headings_of_clips_are_found_kept_and_used_again(mode: str, t
     )
     assert np.median(together.clips.error_mm) > 10
     assert np.median(each.clips.error_mm) < 0.3
-    assert np.abs(each.clips.qpos - truth.qpos).mean() < 0.01
-    back, true = each.T_body_recording, rigs.inverse()
-    np.testing.assert_allclose(back.rotation, true.rotation, atol=0.01)
-    np.testing.assert_allclose(back.translation, true.translation, atol=1e-3)
-    np.testing.assert_allclose(back.scale, true.scale, rtol=0.01)
+    # a turn of all clips and a shift of all offsets make up for each other: the initial offsets decide, and pull weakly
+    back = each.T_body_recording
+    shared = back.after(rigs)
+    assert np.ptp(shared.rotation, axis=0).max() < 0.01
+    assert np.ptp(shared.translation, axis=0).max() < 1e-3
+    np.testing.assert_allclose(shared.rotation, np.tile(np.eye(3), (N_CLIPS, 1, 1)), atol=0.1)
+    np.testing.assert_allclose(shared.translation, 0, atol=1e-2)
+    np.testing.assert_allclose(shared.scale, 1, rtol=0.01)
+    away = each.clips.qpos - truth.qpos
+    assert np.abs(away - away.mean(axis=0)).mean() < 0.01
+    assert np.abs(away).mean() < 0.1
 
     each.save(tmp_path / "fit", report=False)
     assert check_file(tmp_path / "fit" / "offsets.h5") == []

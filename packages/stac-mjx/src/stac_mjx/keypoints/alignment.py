@@ -43,7 +43,9 @@ class Similarity:
 
     def inverse(self) -> Similarity:
         """Return the inverse; of each of a batch."""
-        turned_back = Similarity(np.swapaxes(self.rotation, -1, -2), np.zeros(self.translation.shape), 1 / self.scale)
+        turned_back = Similarity(
+            np.swapaxes(self.rotation, -1, -2), np.zeros(self.translation.shape), np.asarray(1 / self.scale)
+        )
         return Similarity(turned_back.rotation, -turned_back.apply(self.translation), turned_back.scale)
 
     def of_clips(self, clip: Int[np.ndarray, "*frame"]) -> Similarity:
