@@ -59,7 +59,7 @@ def test_places_and_headings_of_clips_are_found_kept_and_used_again(mode: str, t
     assert np.ptp(shared.translation, axis=0).max() < 1e-3
     np.testing.assert_allclose(shared.rotation, np.tile(np.eye(3), (N_CLIPS, 1, 1)), atol=0.1)
     np.testing.assert_allclose(shared.translation, 0, atol=1e-2)
-    np.testing.assert_allclose(shared.scale, 1, rtol=0.01)
+    np.testing.assert_allclose(shared.scale, 1, rtol=0.05)
     away = each.clips.qpos - truth.qpos
     assert np.abs(away - away.mean(axis=0)).mean() < 0.01
     assert np.abs(away).mean() < 0.1
@@ -69,6 +69,7 @@ def test_places_and_headings_of_clips_are_found_kept_and_used_again(mode: str, t
     known = read_offsets(tmp_path / "fit" / "offsets.h5")
     assert known.alignment_rotation is None
     assert known.alignment_clip == truth.keypoints.clip_names
+    assert known.clip_alignment_translation is not None
     np.testing.assert_allclose(known.clip_alignment_translation, back.translation)
     # the last clips, in another order
     some = truth.keypoints.selected(["synthetic_004", "synthetic_002"])

@@ -73,6 +73,11 @@ def test_axes_of_one_length_are_told_apart_by_what_stays_rigid(tmp_path):
         dannce = load(files.write_mat(tmp_path / f"{name}.mat", pred=rigid.transpose(axes)), NAMES[:3], unit="m")
         np.testing.assert_array_equal(dannce.positions, rigid)
         assert any("axes of length 3 and 3" in note for note in dannce.notes)
+        with h5py.File(tmp_path / f"{name}_public.h5", "w") as file:
+            file["kp_data"], file["kp_names"] = rigid.transpose(axes), list(NAMES[:3])
+        public = load(tmp_path / f"{name}_public.h5")
+        np.testing.assert_array_equal(public.positions, rigid)
+        assert any("vary least" in note for note in public.notes) == (name == "other")
 
 
 @pytest.mark.parametrize("write", [files.write_mat, files.write_mat_v73], ids=["v5", "v7.3"])
@@ -139,7 +144,9 @@ def test_nwb_rate_attribute_and_conversion(tmp_path):
     assert any("'pixels'" in note for note in pixels.notes)
 
 
-@pytest.mark.parametrize("series", ["PoseEstimationSeries{}", "poseEstimationSeries_{}", "{}_", "{}"])
+@pytest.mark.parametrize(
+    "series", ["PoseEstimationSeries{}", "poseEstimationSeries_{}", "{}PoseEstimationSeries", "{}_", "{}"]
+)
 def test_nwb_series_that_writers_name_otherwise_or_leave_rows_out_of(tmp_path, series):
     times, dropped = np.arange(len(X)) / 50.0, {"HandL": [1, 2], "Snout": [4]}
     path = files.write_nwb(tmp_path / "a.nwb", X, confidence=P, times=times, series=series, dropped=dropped, unit="m")
@@ -152,6 +159,19 @@ def test_nwb_series_that_writers_name_otherwise_or_leave_rows_out_of(tmp_path, s
     np.testing.assert_array_equal(recording.positions, expected)
     np.testing.assert_array_equal(recording.confidence, np.where(np.isnan(expected[..., 0]), 0.0, P))
     assert (recording.names, recording.rate_hz, recording.clip_lengths.tolist()) == (NAMES, 50.0, [6])
+
+
+def test_nwb_series_may_state_times_or_a_start_and_a_rate(tmp_path):
+    path = files.write_nwb(tmp_path / "a.nwb", X, times=np.arange(len(X)) / 40.0, dropped={NAMES[1]: [2]}, unit="m")
+    with h5py.File(path, "a") as file:
+        one = file[f"processing/behavior/PoseEstimation/{NAMES[0]}"]
+        del one["timestamps"]
+        one["starting_time"] = 0.0
+        one["starting_time"].attrs["rate"] = 40.0
+    recording = load(path)
+    assert recording.rate_hz == 40.0
+    np.testing.assert_array_equal(recording.positions[:, 0], X[:, 0])
+    assert np.isnan(recording.positions[2, 1]).all()
 
 
 def test_nwb_container_is_chosen_by_track(tmp_path):

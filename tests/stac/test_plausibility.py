@@ -175,7 +175,12 @@ def test_a_recording_in_a_plane_is_named_unless_the_body_stays_in_one(
     turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     for flat in (np.diag([1, 1, 0]), np.diag([0, 1, 1]), turn @ np.diag([1, 1, 0])):
         assert "one plane" in said(body, moved(recording, flat))
-    assert "one plane" not in said(body, recording)
+    noise = np.random.default_rng(2).normal(scale=2e-3, size=recording.positions.shape)
+    flat = moved(recording, np.diag([1, 1, 0]))
+    assert "one plane" in said(body, replace(flat, positions=flat.positions + noise))
+    walk = np.linspace(0, 1000, 40)[:, None, None] * [1, 0, 0]
+    for far in (recording, replace(recording, positions=recording.positions + walk)):
+        assert "one plane" not in said(body, far)
     xml = """<mujoco><worldbody><body name="a"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/>
       <joint axis="0 0 1"/><geom size=".1"/><body name="b" pos=".1 0 0"><joint axis="0 0 1"/><geom size=".1"/>
       </body></body></worldbody></mujoco>"""
@@ -184,11 +189,28 @@ def test_a_recording_in_a_plane_is_named_unless_the_body_stays_in_one(
     assert "one plane" not in said(planar, make_truth(planar, Motion(n_frames=40, amplitude=0.5)).keypoints)
 
 
+def test_a_pair_that_changes_places_and_a_place_that_is_held_are_named(tmp_path: Path) -> None:
+    places = {"HipL": (0.1, 0.1, 0), "HipR": (0.1, -0.1, 0), "l_foot": (0.1, 0.1, -0.2), "r_foot": (0.1, -0.1, -0.2)}
+    places |= {"Back": (0, 0, 0.1), "Rump": (-0.2, 0, 0), "Nose": (0.3, 0, 0.05)}
+    body = bodies.body_of(tmp_path, bodies.EVERY_JOINT, {name: ("root", list(at)) for name, at in places.items()})
+    recording = make_truth(body, Motion(n_frames=60, amplitude=0.3), Flaws(noise_m=1e-3)).keypoints
+    for clean in (recording, replace(recording, positions=np.round(recording.positions, 3))):
+        assert not any(word in said(body, clean) for word in ("other side", "exactly where"))
+    swapped, held = recording.positions.copy(), recording.positions.copy()
+    swapped[20:33, 2:4] = swapped[20:33, [3, 2]]
+    assert "l_foot and r_foot at frames 20, 33" in said(body, replace(recording, positions=swapped))
+    held[40:50, 6] = held[39, 6]
+    assert "Nose in frames 39 to 49" in said(body, replace(recording, positions=held))
+
+
 def test_trials_end_to_end_are_named_and_cut(tmp_path: Path, body: Body, recording: Keypoints) -> None:
     apart = np.repeat([[0.0, 0, 0], [1.0, 0, 0], [1.0, 2.0, 0]], (10, 20, 10), axis=0)[:, None]
     trials = replace(recording, positions=recording.positions + apart)
     assert jumps(body, trials)[0].tolist() == [10, 30]
     assert len(jumps(body, recording)[0]) == 0
+    behind_gaps = trials.positions.copy()
+    behind_gaps[[8, 9, 30, 31]] = np.nan
+    assert jumps(body, replace(trials, positions=behind_gaps))[0].tolist() == [10, 32]
     assert "keypoints.clip_starts=[10,30]" in said(body, trials)
     path = str(write_sleap(tmp_path / "a.h5", trials.positions, recording.names, units="m", fps=100.0))
     cut = load_keypoints(KeypointsConfig(path=path, clip_starts=[10, 30]))

@@ -9,6 +9,8 @@ from stac_mjx.body.body import Body
 from stac_mjx.config import AXES, AlignmentConfig
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.keypoints.alignment import procrustes
+from stac_mjx.keypoints.bouts import stretches
+from stac_mjx.keypoints.keypoints import side, without_side
 from stac_mjx.records import thinned
 
 MIRRORED_FRAMES, MIRRORED_GAIN = 0.9, 0.95
@@ -20,15 +22,21 @@ as many of the frames looked at in a row; single frames between them do not coun
 JUMP_STEPS, JUMP_SIZE = 20.0, 0.1
 """The animal jumps where three quarters of its keypoints move by more than this multiple of the usual step, and by more
 than this part of the body's size, from one frame to the next."""
-FLAT = 1e-3
-"""Points are in a plane when their spread across it is below this part of their spread within it."""
+HELD_STEPS = 5
+"""Steps without any change of a keypoint, while most others move, that are reported."""
+FLAT, FLATTER = 1e-3, 0.1
+"""Points are in a plane when their spread across it is below this part of their spread within it; a recording is flat,
+up to its noise, when it is flatter than the body in random poses by this factor."""
+EXCHANGED_STEP = 0.3
+"""Two keypoints of opposite sides are exchanged from one frame to the next where that leaves less than this part of
+their steps, and these are longer than usual (`JUMP_STEPS`)."""
 _SAMPLED_FRAMES, _SIZE_FRAMES, _SWAP_FRAMES, _PLANE_POSES = 300, 500, 5000, 20
 _MOST_NAMED = 12
 
 
 def recording_warnings(body: Body, keypoints: Keypoints, config: AlignmentConfig) -> list[str]:
     """Return what the user should check in a recording in metres, with the keypoints of the body in their order."""
-    warnings = [*_mirrored(body, keypoints), *_flat(body, keypoints), *_jumps(body, keypoints)]
+    warnings = [*_mirrored(body, keypoints), *_flat(body, keypoints), *_jumps(body, keypoints), *_held(keypoints)]
     # a free root follows any rotation of the recording
     if len(body.tree.root_dofs) == 6 and config.up is None and config.mode == "none":
         axis, cosine = up_axis(body, keypoints)
@@ -105,11 +113,37 @@ def _mirrored(body: Body, keypoints: Keypoints) -> list[str]:
         ]
     spans = swapped_stretches(body, keypoints)
     if not spans:
-        return []
+        return _exchanged(body, keypoints)
     return [
         f"left and right keypoints look exchanged in {_listed([f'{a} to {b}' for a, b in spans])}: the mirror image of "
         f"body {body.name!r} fits better there. Exchange them in the recording, or leave these frames out"
     ]
+
+
+def _exchanged(body: Body, keypoints: Keypoints) -> list[str]:
+    """Warn of pairs of opposite sides whose keypoints take each other's place from one frame to the next."""
+    pairs: dict[tuple[str, ...], dict[str, int]] = {}
+    for k, name in enumerate(keypoints.names):
+        pairs.setdefault(without_side(name), {})[side(name)] = k
+    points = np.where(keypoints.observed[..., None], keypoints.positions, np.nan)
+    inside, said = np.diff(keypoints.frame_clip) == 0, []
+    for both in pairs.values():
+        if not {"left", "right"} <= set(both):
+            continue
+        pair = points[:, [both["left"], both["right"]]]
+        straight, crossed = (
+            np.linalg.norm(pair[1:] - before, axis=-1).max(axis=1) for before in (pair[:-1], pair[:-1, ::-1])
+        )
+        known = inside & np.isfinite(straight)
+        usual = float(np.median(straight[known])) if known.any() else 0.0
+        far = straight > max(JUMP_STEPS * usual, JUMP_SIZE * body.size_m)
+        frames = 1 + np.flatnonzero(known & far & (crossed < EXCHANGED_STEP * straight))
+        if len(frames):
+            left, right = (keypoints.names[both[one]] for one in ("left", "right"))
+            said.append(f"{left} and {right} at {_listed([str(frame) for frame in frames.tolist()])}")
+    if not said:
+        return []
+    return [f"keypoints take the places of the other side: {'; '.join(said)}. Exchange them back in the recording"]
 
 
 def is_mirrored(body: Body, keypoints: Keypoints) -> bool:
@@ -154,8 +188,13 @@ def _misfit(
 def _flat(body: Body, keypoints: Keypoints) -> list[str]:
     """Warn of a recording in one plane, unless the body itself stays in a plane."""
     frames = thinned(keypoints.n_frames, _SAMPLED_FRAMES)
-    points = keypoints.positions[frames][keypoints.observed[frames]]
-    if len(points) < 4 or not in_plane(points) or in_plane(_own_shapes(body).reshape(-1, 3)):
+    seen, points = keypoints.observed[frames], keypoints.positions[frames]
+    # each frame about its own middle: a long walk is flat, whoever walks
+    count = np.maximum(seen.sum(axis=1), 1)[:, None]
+    middle = np.where(seen[..., None], points, 0.0).sum(axis=1) / count
+    own = _own_shapes(body)
+    recorded, usual = (points - middle[:, None])[seen], (own - own.mean(axis=1, keepdims=True)).reshape(-1, 3)
+    if len(recorded) < 4 or flatness(recorded) > max(FLAT, FLATTER * flatness(usual)) or flatness(usual) <= FLAT:
         return []
     return [
         f"all keypoints lie in one plane, but body {body.name!r} moves in three dimensions: are these 2D tracks, or "
@@ -163,10 +202,10 @@ def _flat(body: Body, keypoints: Keypoints) -> list[str]:
     ]
 
 
-def in_plane(points: Float[np.ndarray, "point 3"]) -> bool:
-    """Return whether points are in one plane, or on a line."""
+def flatness(points: Float[np.ndarray, "point 3"]) -> float:
+    """Return the spread of points across their plane over that along their longest direction; 0: in one plane."""
     spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
-    return bool(spread[2] <= FLAT * spread[0])
+    return float(spread[2] / max(spread[0], 1e-30))
 
 
 def _own_shapes(body: Body) -> Float[np.ndarray, "pose keypoint 3"]:
@@ -197,15 +236,36 @@ def _jumps(body: Body, keypoints: Keypoints) -> list[str]:
 def jumps(body: Body, keypoints: Keypoints) -> tuple[Int[np.ndarray, " jump"], float]:
     """Return the frames to which most keypoints jump within a clip, and the largest of these jumps, metres."""
     points = np.where(keypoints.observed[..., None], keypoints.positions, np.nan)
-    steps = np.sort(np.linalg.norm(np.diff(points, axis=0), axis=-1), axis=1)  # missing ones come last
+    # from each frame with most keypoints to the next one, which may be behind a gap
+    frames = np.flatnonzero(keypoints.observed.sum(axis=1) >= max(1, points.shape[1] // 2))
+    steps = np.sort(np.linalg.norm(np.diff(points[frames], axis=0), axis=-1), axis=1)  # missing ones come last
     count = np.isfinite(steps).sum(axis=1)
-    usable = (count >= max(1, points.shape[1] // 2)) & (np.diff(keypoints.frame_clip) == 0)
+    usable = (count >= max(1, points.shape[1] // 2)) & (np.diff(keypoints.frame_clip[frames]) == 0)
     if not usable.any():
         return np.zeros(0, np.int64), 0.0
     lower = np.where(usable, steps[np.arange(len(steps)), np.minimum(count // 4, steps.shape[1] - 1)], 0.0)
-    least = max(JUMP_STEPS * float(np.median(lower[usable])), JUMP_SIZE * body.size_m)
-    found = np.flatnonzero(lower > least) + 1
-    return found, float(lower.max())
+    gap = np.diff(frames)
+    usual = float(np.median(lower[usable] / gap[usable]))
+    found = np.flatnonzero(lower > np.maximum(JUMP_STEPS * usual * gap, JUMP_SIZE * body.size_m))
+    return frames[found + 1], float(lower.max())
+
+
+def _held(keypoints: Keypoints) -> list[str]:
+    """Warn of keypoints that stay at the same numbers while others move; those that seldom move are not meant."""
+    seen, said = keypoints.observed, []
+    both = seen[1:] & seen[:-1] & (np.diff(keypoints.frame_clip) == 0)[:, None]
+    still = both & (np.diff(keypoints.positions, axis=0) == 0).all(axis=-1)
+    others_move = still.sum(axis=1) < 0.5 * both.sum(axis=1)
+    for k in np.flatnonzero(still.sum(axis=0) < 0.5 * both.sum(axis=0)).tolist():
+        spans = [span for span in stretches(still[:, k] & others_move, 0) if span[1] - span[0] >= HELD_STEPS]
+        if spans:
+            said.append(f"{keypoints.names[k]} in {_listed([f'{first} to {last}' for first, last in spans])}")
+    if not said:
+        return []
+    return [
+        f"keypoints stay exactly where they are while others move: {'; '.join(said[:_MOST_NAMED])}. If the tracker "
+        "repeats the last place of a point that it lost, set these points to NaN in the recording"
+    ]
 
 
 def _listed(items: list[str]) -> str:

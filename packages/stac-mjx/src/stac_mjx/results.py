@@ -20,7 +20,7 @@ from stac_mjx.calibration.calibrate import Alternation, Calibration, calibrate, 
 from stac_mjx.calibration.known_offsets import KnownOffsets
 from stac_mjx.calibration.pose_errors import Solved, pose_errors
 from stac_mjx.calibration.segments import SegmentScales, Start, factors_of, fit_segments
-from stac_mjx.caveats import fit_warnings, open_turns
+from stac_mjx.caveats import clipped_errors, fit_warnings, open_turns
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs, confidence_weights
 from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, pose_solver
@@ -168,7 +168,7 @@ def register(
     clips = derive(replace(inputs, keypoints=keypoints), config, offsets, qpos, status, errors)
     clips = replace(clips, qpos_observed=inputs.body.tree.in_qpos(errors.observed))
     caveats = fit_warnings(solver, errors.observed, config.alignment.mode if known is None else "none", clips.qpos)
-    caveats += open_turns(solver, errors.stderr)
+    caveats += open_turns(solver, errors.stderr) + clipped_errors(solver, errors.stderr, errors.observed)
     timings["derive_s"] = time.perf_counter() - begin
     caveats += scales.warnings() if scales is not None else []
     return Registration(inputs, config, offsets, T_body_recording, calibration, clips, timings, tuple(caveats), scales)

@@ -148,7 +148,7 @@ def calibrate(
         weight=known.weight,
         mean_error_mm=np.array(errors),
         loss=np.array(losses),
-        T_body_recording=state.T_body_recording if per_clip else state.T_body_recording.of_clips(np.array(0)),
+        T_body_recording=state.T_body_recording if per_clip else state.T_body_recording.of_clips(0),
         robust_mm=state.robust_mm,
         converged=calm >= CALM_ROUNDS,
     )

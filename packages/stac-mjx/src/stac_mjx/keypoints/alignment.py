@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from stac_mjx._common.errors import ConfigError
@@ -48,7 +48,7 @@ class Similarity:
         )
         return Similarity(turned_back.rotation, -turned_back.apply(self.translation), turned_back.scale)
 
-    def of_clips(self, clip: Int[np.ndarray, "*frame"]) -> Similarity:
+    def of_clips(self, clip: np.ndarray | np.integer | int) -> Similarity:
         """Return that of each frame from the clip it belongs to, where each clip has one; else the one of all."""
         if self.scale.ndim == 0:
             return self

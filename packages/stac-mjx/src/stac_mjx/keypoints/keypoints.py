@@ -160,13 +160,22 @@ def select(keypoints: Keypoints, wanted: Sequence[str]) -> Keypoints:
     )
 
 
+_WORD, _SIDE = r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", "[fmhb]?{0}|{0}[fmhb]|{0}{1}"
+_LEFT, _RIGHT = (re.compile(_SIDE.format(*letters)) for letters in (("l", "eft"), ("r", "ight")))
+
+
 def side(name: str) -> str:
     """Return "left" or "right" where a word of a name says so (left, L, FL for fore left), else an empty text."""
-    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
-    pattern = "[fmhb]?{0}|{0}[fmhb]|{0}{1}"
-    left = any(re.fullmatch(pattern.format("l", "eft"), word) for word in words)
-    right = any(re.fullmatch(pattern.format("r", "ight"), word) for word in words)
+    words = [word.lower() for word in re.findall(_WORD, name)]
+    left, right = (any(one.fullmatch(word) for word in words) for one in (_LEFT, _RIGHT))
     return "" if left == right else "left" if left else "right"
+
+
+def without_side(name: str) -> tuple[str, ...]:
+    """Return the words of a name, with an asterisk for its side."""
+    words = [word.lower() for word in re.findall(_WORD, name)]
+    sided = [one for one in words if _LEFT.fullmatch(one) or _RIGHT.fullmatch(one)]
+    return tuple(re.sub("left|right|[lr]", "*", word) if word in sided else word for word in words)
 
 
 def opposite(name: str, other: str) -> bool:

@@ -67,7 +67,7 @@ def read(path: Path, track: Track = None) -> Reading:
         if node in series:
             positions[rows[node], k] = series[node].positions
             scores[rows[node], k] = np.nan if series[node].confidence is None else series[node].confidence
-    timing, rate_hz = None, first.rate_hz
+    timing, rate_hz = None, next((one.rate_hz for one in series.values() if one.rate_hz is not None), None)
     if times is not None and rate_hz is None:
         timing = spacing(path, times, "timestamps")
         rate_hz = None if timing.step is None else round(1.0 / timing.step, 6)
@@ -120,7 +120,8 @@ def _series_of_nodes(path: Path, group: h5py.Group) -> tuple[dict[str, str | Non
 
 
 def _key(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).lower().removeprefix(_PREFIX)
+    plain = re.sub(r"[\W_]+", "", name).lower()
+    return plain.removeprefix(_PREFIX).removesuffix(_PREFIX)
 
 
 def _read_series(path: Path, group: h5py.Group, name: str) -> _Series:
@@ -174,7 +175,8 @@ def _frames(path: Path, series: dict[str, _Series]) -> tuple[np.ndarray | None, 
             problems.append(f"{name!r} has {len(one.times)} timestamps for {n_rows} frames")
         if one.times is not None and not np.isfinite(one.times).all():
             problems.append(f"{name!r}: timestamps contain NaN or infinite values")
-        if (one.times is None) != (first.times is None) or one.rate_hz != first.rate_hz:
+        both = one.rate_hz is not None and first.rate_hz is not None
+        if (one.times is None) != (first.times is None) or (both and one.rate_hz != first.rate_hz):
             problems.append(f"{name!r} is timed differently from {names[0]!r}")
         if one.unit_text != first.unit_text:
             problems.append(f"{name!r} is in {one.unit_text!r}, {names[0]!r} in {first.unit_text!r}")

@@ -11,7 +11,7 @@ from stac_mjx._common.errors import ContractError, InputError, raise_all
 from stac_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
 from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track, text_attribute
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track, steadiest, text_attribute
 
 SCHEMA = "mimic.reference_clips"
 
@@ -63,10 +63,14 @@ def read_public(path: Path, track: Track = None) -> Reading:
         raise InputError(
             f"{path}: kp_data: wrong axes {values.shape}; expected (frame, 3 * keypoint) or (frame, keypoint, 3)"
         )
+    notes: tuple[str, ...] = ("length unit m, the convention of STAC output (its keypoints are scaled to the model)",)
+    if values.shape[1:] == (3, 3) and steadiest([values, values.transpose(0, 2, 1)]):
+        values = values.transpose(0, 2, 1)
+        notes += ("axes of length 3 and 3: read as (frame, xyz, keypoint): distances between keypoints vary least so",)
     n_keypoints = values.shape[1] // 3 if flat else values.shape[1]
     return Reading(
         positions=values.reshape(len(values), n_keypoints, 3),
         names=names,
         unit="m",
-        notes=("length unit m, the convention of STAC output (its keypoints are scaled to the model)",),
+        notes=notes,
     )
