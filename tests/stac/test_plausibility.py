@@ -200,7 +200,7 @@ def test_a_pair_that_changes_places_and_a_place_that_is_held_are_named(tmp_path:
     swapped[20:33, 2:4] = swapped[20:33, [3, 2]]
     assert "l_foot and r_foot at frames 20, 33" in said(body, replace(recording, positions=swapped))
     held[40:50, 6] = held[39, 6]
-    assert "Nose in frames 39 to 49" in said(body, replace(recording, positions=held))
+    assert "Nose 1 time (from frame 39)" in said(body, replace(recording, positions=held))
 
 
 def test_trials_end_to_end_are_named_and_cut(tmp_path: Path, body: Body, recording: Keypoints) -> None:

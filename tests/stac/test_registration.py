@@ -37,9 +37,7 @@ def with_offsets(body: Body, truth: Truth, config: FitConfig | None = None) -> R
     return register(inputs, config, known=KnownOffsets(truth.offsets)).clips
 
 
-@pytest.mark.parametrize(
-    ("n_clips", "n_frames"), [(1, 1), (1, 4), (5, 1), (6, 4), (2, 33)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("n_clips", "n_frames"), [(1, 1), (5, 1), (6, 4)], ids=lambda value: str(value))
 def test_any_number_of_clips_and_frames(body: Body, n_clips: int, n_frames: int) -> None:
     motion = Motion(n_frames=n_frames, n_clips=n_clips, amplitude=0.4)
     truth = make_truth(body, motion, Flaws(noise_m=1e-3), seed=0)

@@ -15,9 +15,8 @@ from stac_mjx.records import thinned
 
 OPEN_TURN_DEG = 20.0
 """A turn of the root whose standard error exceeds that of the best frames by this much is open."""
-CLIPPED_ERROR = 0.85
-"""Errors of a joint are far from normal where their usual size exceeds this part of half its range. Of an angle that is
-clipped at its limits, whatever it is, one standard error then covers less than 66 % instead of 68 %."""
+CLIPPED_ERROR = 0.5
+"""A joint is often at its limits where its usual standard error exceeds this part of half its range."""
 _FRAMES = 60
 
 
@@ -65,7 +64,7 @@ def open_turns(solver: PoseSolver, stderr: Float[np.ndarray, "frame dof"]) -> li
 def clipped_errors(
     solver: PoseSolver, stderr: Float[np.ndarray, "frame dof"], observed: Bool[np.ndarray, " dof"]
 ) -> list[str]:
-    """Name the joints whose errors are bounded by their limits, so that their intervals are not those of a normal."""
+    """Name the joints that noise drives to their limits, so that their intervals are not those of a normal."""
     half_range = (solver.tree.upper - solver.tree.lower) / 2
     some = stderr[np.isfinite(stderr).all(axis=1)]
     if not len(some):
@@ -75,8 +74,8 @@ def clipped_errors(
     if not names:
         return []
     return [
-        f"noise exceeds the ranges of joints {shorten(names)}: they are often at their limits, and their errors are "
-        "not normal. 1.96 standard errors (qpos_stderr) hold 95 % of them, one holds about 60 %, not 68 %"
+        f"noise drives joints {shorten(names)} to their limits: errors of these, and of joints next to them, are not "
+        "normal. One standard error (qpos_stderr) holds about half of them, not 68 %, and 1.96 hold about 90 %, not 95 %"
     ]
 
 

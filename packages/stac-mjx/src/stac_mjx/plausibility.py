@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from stac_mjx._common.errors import counted, shorten
 from stac_mjx.body.body import Body
 from stac_mjx.config import AXES, AlignmentConfig
 from stac_mjx.keypoints import Keypoints
@@ -27,9 +28,9 @@ HELD_STEPS = 5
 FLAT, FLATTER = 1e-3, 0.1
 """Points are in a plane when their spread across it is below this part of their spread within it; a recording is flat,
 up to its noise, when it is flatter than the body in random poses by this factor."""
-EXCHANGED_STEP = 0.3
-"""Two keypoints of opposite sides are exchanged from one frame to the next where that leaves less than this part of
-their steps, and these are longer than usual (`JUMP_STEPS`)."""
+EXCHANGED_STEPS, EXCHANGED_LEFT = 3.0, 0.3
+"""Two keypoints of opposite sides are exchanged from one frame to the next where their steps exceed this multiple of the
+usual ones (and `JUMP_SIZE`), and the exchange leaves less than this part of them."""
 _SAMPLED_FRAMES, _SIZE_FRAMES, _SWAP_FRAMES, _PLANE_POSES = 300, 500, 5000, 20
 _MOST_NAMED = 12
 
@@ -136,8 +137,8 @@ def _exchanged(body: Body, keypoints: Keypoints) -> list[str]:
         )
         known = inside & np.isfinite(straight)
         usual = float(np.median(straight[known])) if known.any() else 0.0
-        far = straight > max(JUMP_STEPS * usual, JUMP_SIZE * body.size_m)
-        frames = 1 + np.flatnonzero(known & far & (crossed < EXCHANGED_STEP * straight))
+        far = straight > max(EXCHANGED_STEPS * usual, JUMP_SIZE * body.size_m)
+        frames = 1 + np.flatnonzero(known & far & (crossed < EXCHANGED_LEFT * straight))
         if len(frames):
             left, right = (keypoints.names[both[one]] for one in ("left", "right"))
             said.append(f"{left} and {right} at {_listed([str(frame) for frame in frames.tolist()])}")
@@ -246,7 +247,7 @@ def jumps(body: Body, keypoints: Keypoints) -> tuple[Int[np.ndarray, " jump"], f
     lower = np.where(usable, steps[np.arange(len(steps)), np.minimum(count // 4, steps.shape[1] - 1)], 0.0)
     gap = np.diff(frames)
     usual = float(np.median(lower[usable] / gap[usable]))
-    found = np.flatnonzero(lower > np.maximum(JUMP_STEPS * usual * gap, JUMP_SIZE * body.size_m))
+    found = np.flatnonzero(lower > np.maximum((JUMP_STEPS + gap) * usual, JUMP_SIZE * body.size_m))
     return frames[found + 1], float(lower.max())
 
 
@@ -259,11 +260,11 @@ def _held(keypoints: Keypoints) -> list[str]:
     for k in np.flatnonzero(still.sum(axis=0) < 0.5 * both.sum(axis=0)).tolist():
         spans = [span for span in stretches(still[:, k] & others_move, 0) if span[1] - span[0] >= HELD_STEPS]
         if spans:
-            said.append(f"{keypoints.names[k]} in {_listed([f'{first} to {last}' for first, last in spans])}")
+            said.append(f"{keypoints.names[k]} {counted(len(spans), 'time')} (from frame {spans[0][0]})")
     if not said:
         return []
     return [
-        f"keypoints stay exactly where they are while others move: {'; '.join(said[:_MOST_NAMED])}. If the tracker "
+        f"keypoints stay exactly where they are while others move: {shorten(said)}. If the tracker "
         "repeats the last place of a point that it lost, set these points to NaN in the recording"
     ]
 
