@@ -164,7 +164,7 @@ def test_nwb_series_that_writers_name_otherwise_or_leave_rows_out_of(tmp_path, s
 def test_nwb_series_may_state_times_or_a_start_and_a_rate(tmp_path):
     path = files.write_nwb(tmp_path / "a.nwb", X, times=np.arange(len(X)) / 40.0, dropped={NAMES[1]: [2]}, unit="m")
     with h5py.File(path, "a") as file:
-        one = file[f"processing/behavior/PoseEstimation/{NAMES[0]}"]
+        one = file.require_group(f"processing/behavior/PoseEstimation/{NAMES[0]}")
         del one["timestamps"]
         one["starting_time"] = 0.0
         one["starting_time"].attrs["rate"] = 40.0

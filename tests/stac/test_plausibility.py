@@ -208,7 +208,7 @@ def test_trials_end_to_end_are_named_and_cut(tmp_path: Path, body: Body, recordi
     trials = replace(recording, positions=recording.positions + apart)
     assert jumps(body, trials)[0].tolist() == [10, 30]
     assert len(jumps(body, recording)[0]) == 0
-    behind_gaps = trials.positions.copy()
+    behind_gaps = recording.positions + 5 * apart
     behind_gaps[[8, 9, 30, 31]] = np.nan
     assert jumps(body, replace(trials, positions=behind_gaps))[0].tolist() == [10, 32]
     assert "keypoints.clip_starts=[10,30]" in said(body, trials)

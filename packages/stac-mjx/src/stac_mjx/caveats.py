@@ -75,7 +75,7 @@ def clipped_errors(
         return []
     return [
         f"noise drives joints {shorten(names)} to their limits: errors of these, and of joints next to them, are not "
-        "normal. One standard error (qpos_stderr) holds about half of them, not 68 %, and 1.96 hold about 90 %, not 95 %"
+        "normal. One standard error (qpos_stderr) holds about half of them, not 68 %; 1.96 hold about 90 %, not 95 %"
     ]
 
 

@@ -29,8 +29,8 @@ FLAT, FLATTER = 1e-3, 0.1
 """Points are in a plane when their spread across it is below this part of their spread within it; a recording is flat,
 up to its noise, when it is flatter than the body in random poses by this factor."""
 EXCHANGED_STEPS, EXCHANGED_LEFT = 3.0, 0.3
-"""Two keypoints of opposite sides are exchanged from one frame to the next where their steps exceed this multiple of the
-usual ones (and `JUMP_SIZE`), and the exchange leaves less than this part of them."""
+"""Two keypoints of opposite sides are exchanged from one frame to the next where their steps exceed this multiple of
+the usual ones (and `JUMP_SIZE`), and the exchange leaves less than this part of them."""
 _SAMPLED_FRAMES, _SIZE_FRAMES, _SWAP_FRAMES, _PLANE_POSES = 300, 500, 5000, 20
 _MOST_NAMED = 12
 
@@ -247,7 +247,7 @@ def jumps(body: Body, keypoints: Keypoints) -> tuple[Int[np.ndarray, " jump"], f
     lower = np.where(usable, steps[np.arange(len(steps)), np.minimum(count // 4, steps.shape[1] - 1)], 0.0)
     gap = np.diff(frames)
     usual = float(np.median(lower[usable] / gap[usable]))
-    found = np.flatnonzero(lower > np.maximum((JUMP_STEPS + gap) * usual, JUMP_SIZE * body.size_m))
+    found = np.flatnonzero(lower > np.maximum(JUMP_STEPS * usual * gap, JUMP_SIZE * body.size_m))
     return frames[found + 1], float(lower.max())
 
 
