@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from reach_analysis import config
 from reach_analysis._common.errors import ConfigError, DataError
 from reach_analysis.behaviour.muscles import simpler_envelopes
 from reach_analysis.cli import main
 from reach_analysis.data.levels import Levels, levels_of
+from reach_analysis.data.rollouts import read_rollouts
 from reach_analysis.statistics.estimates import Resampling, groups_of, mean_of, paired_difference, ratio_of
+from reach_analysis.studies import forecast, pca
+from synthetic.reach import ReachSettings, write_reaches
 from synthetic.walk import WalkSettings, write_walks
 
 PATTERNS = {"animal": r"^(\w)", "session": r"_(\d)_"}
@@ -100,6 +105,21 @@ def test_trials_are_exchanged_within_sessions_only() -> None:
     ours, theirs = (course + rng.normal(size=(24, 40)) for _ in range(2))
     assert simpler_envelopes(ours, theirs, 199, 0)["correlation_p"] < 0.02
     assert simpler_envelopes(ours, theirs, 199, 0, strata)["correlation_p"] > 0.02
+
+
+def test_components_and_forecasts_are_over_animals_and_say_so(tmp_path: Path) -> None:
+    write_reaches(tmp_path / "reaches.h5", ReachSettings(n_trials=12, n_units=4, seed=3))
+    found = read_rollouts(tmp_path / "reaches.h5")
+    names = tuple(f"{'abcdef'[place // 2]}_{place}" for place in range(12))
+    rollouts = replace(found, clip_names=names).with_levels({"animal": r"^(\w)"})
+    components = pca.run(rollouts, config.PcaConfig(layers=["latent_mean"]))
+    quick = config.ForecastConfig(E=[2], tau=[-1], permutations=0, surrogates=0, sweeps=False, nonlinear=False)
+    forecasts = forecast.run(rollouts, quick)
+    assert {row["trials"] for row in (*components.results, *forecasts.tables["forecast_scores"])} == {6}
+    assert "together over animals" in components.figures[0].caption
+    assert "for a study of as many animals" in forecasts.figures[0].caption
+    for study in (components, forecasts):
+        assert "n = 6 animals, 12 trials" in study.figures[0].caption
 
 
 def test_a_command_with_levels_names_its_unit(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def assess(task: Task, settings: AssessmentSettings | None = None) -> list[Score
             measure=measure,
             value=_score(measure, everything, FORECAST),
             unit=measure.unit(task.unit),
-            trials=len(trials),
+            trials=len(trials if task.units is None else np.unique(task.units[trials])),
             predictions=len(everything.observed),
             interval=jackknifed(
                 _score(measure, everything, FORECAST),

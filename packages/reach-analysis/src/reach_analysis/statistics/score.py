@@ -54,7 +54,7 @@ class Score:
     """Of the measure over all predictions."""
     unit: str
     trials: int
-    """Number of trials, the unit of resampling."""
+    """Number of trials, or of the units above them that intervals are over."""
     predictions: int
     interval: Interval
     nulls: tuple[Null, ...] = ()

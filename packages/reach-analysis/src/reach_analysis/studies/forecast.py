@@ -99,7 +99,7 @@ def run(rollouts: Rollouts, config: ForecastConfig, stage: Stage = silent) -> St
         },
         inputs=(rollouts.path, *inputs),
         tables=tables,
-        figures=_figures(answers, config, rate),
+        figures=_figures(answers, config, rate, rollouts.levels),
         notes=tuple(notes),
     )
 
@@ -250,18 +250,19 @@ def _nonlinear_row(answer: _Answer) -> dict[str, Any]:
     }
 
 
-def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float) -> tuple[StudyFigure, ...]:
-    first = answers[0].scores[0]
+def _figures(answers: list[_Answer], config: ForecastConfig, rate_hz: float, levels: Levels) -> tuple[StudyFigure, ...]:
+    first, ids = answers[0].scores[0], answers[0].question.data.ids
+    unit, _ = levels.units(ids, FEWEST_UNITS)
     chosen = "chosen by nested folds" if len(grid(config.E, config.tau, config.Tp)) > 1 else "fixed"
     trials = (
-        f"n = {first.trials} trials at {rate_hz:g} Hz; library and prediction by {first.parameters['folds']} folds of "
+        f"n = {levels.counted(ids)} at {rate_hz:g} Hz; library and prediction by {first.parameters['folds']} folds of "
         "whole trials; no state crosses the border of a trial."
     )
     how = f"E, tau and Tp {chosen}, from its own past fixed at {config.own_lags}. {trials}"
     nulls = (
         f"Grey bars: 95 % of the scores under each null ({config.permutations} permutations of trials, "
         f"{config.surrogates} surrogates), black line: its median. Bars on points: 95 % intervals for a study of as "
-        "many trials (jackknife: forecasts without some trials, lags as chosen; Student's t on Fisher's scale)."
+        f"many {unit} (jackknife: forecasts without some {unit}, lags as chosen; Student's t on Fisher's scale)."
     )
     shown = [
         StudyFigure(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
+
 from reach_analysis._common.errors import DataError, shorten
 from reach_analysis._common.figures import layer_label
 from reach_analysis._common.progress import Stage, silent
@@ -37,7 +39,8 @@ def run(rollouts: Rollouts, config: PcaConfig, stage: Stage = silent) -> Study:
     colours = [colour_values(positions, joint, layer.scores) for layer in layers]
     window = f" Windows of {config.window_frames} frames." if config.window_frames > 1 else ""
     unit, _ = rollouts.levels.units(layers[0].scores.trials, FEWEST_UNITS)
-    counts = f"n = {layers[0].n_trials} trials, {layers[0].n_samples} samples; mean removed, no scaling.{window}"
+    counted = rollouts.levels.counted(layers[0].scores.trials)
+    counts = f"n = {counted}, {layers[0].n_samples} samples; mean removed, no scaling.{window}"
     return Study(
         name="pca",
         results=rows,
@@ -101,7 +104,7 @@ def _layers(
         count = len(layers[-1].explained)
         _, units = rollouts.levels.units(series.trials, FEWEST_UNITS)
         intervals = explained_intervals(series, count, units=units) if config.resamples else [NO_INTERVAL] * (count + 1)
-        rows.append(_row(layers[-1], intervals))
+        rows.append(_row(layers[-1], intervals, len(np.unique(units))))
     if not layers:
         why = {"Constant": "does not vary", "Not finite": "holds values that are not finite"}
         faults = [f"{rollouts.path}: {name}: {why[flaw]}" for name, flaw in flaws.items()]
@@ -109,11 +112,11 @@ def _layers(
     return layers, rows, left_out_notes(flaws)
 
 
-def _row(layer: LayerPca, intervals: list[Interval]) -> dict[str, Any]:
+def _row(layer: LayerPca, intervals: list[Interval], n_units: int) -> dict[str, Any]:
     names = [*(f"explained_pc{number + 1}" for number in range(len(layer.explained))), "explained"]
     values = [*layer.explained.tolist(), float(layer.explained.sum())]
     row: dict[str, Any] = {
-        "layer": layer.name, "trials": layer.n_trials, "samples": layer.n_samples, "units": layer.n_units
+        "layer": layer.name, "trials": n_units, "samples": layer.n_samples, "units": layer.n_units
     }  # fmt: skip
     for name, value, interval in zip(names, values, intervals, strict=True):
         row |= {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
