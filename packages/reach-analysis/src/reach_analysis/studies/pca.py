@@ -105,7 +105,7 @@ def _layers(
         _, units = rollouts.levels.units(series.trials, FEWEST_UNITS)
         intervals = explained_intervals(series, count, units=units) if config.resamples else [NO_INTERVAL] * (count + 1)
         rows.append(_row(layers[-1], intervals, len(np.unique(units))))
-    if not layers:
+    if not layers or (config.layers and "Not finite" in flaws.values()):
         why = {"Constant": "does not vary", "Not finite": "holds values that are not finite"}
         faults = [f"{rollouts.path}: {name}: {why[flaw]}" for name, flaw in flaws.items()]
         raise DataError(f"{shorten(faults, 3)}, so there are no principal components")

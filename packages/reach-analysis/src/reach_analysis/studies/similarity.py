@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from reach_analysis._common.errors import DataError, shorten
 from reach_analysis._common.figures import layer_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import ACTUATORS, MUSCLES, kind_of_actuators
@@ -43,6 +44,8 @@ def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> 
     """Compare every pair of representations."""
     series, inputs, notes = _representations(rollouts, config)
     flaws = {name: one.flaw for name, one in series.items()}
+    if lost := [name for name in map(layer_label, config.layers) if flaws[name] == "Not finite"]:
+        raise DataError(f"{rollouts.path}: {shorten(lost)}: holds values that are not finite")
     series = {name: one for name, one in series.items() if not flaws[name]}
     shared = common_window(list(series.values()))
     stacks = dict(zip(series, shared.stacks, strict=True))
