@@ -19,13 +19,16 @@ from synthetic.reach import ReachSettings, write_reaches
 from track_mjx.cli import main as track_mjx
 
 Run = Callable[..., object]
-SMALL = ("--steps", "10240")
+SMALL = ("--steps", "5120")
 QUICK = {
-    "fit": "calibration.frames=50",
-    "report": "studies={forecast:{permutations:19,surrogates:19,resamples:100,folds:3},synergies:{largest:3,folds:3},"
-    "coupling:{permutations:19,samples:3},similarity:{draws:39},comparison:{resamples:100}}",
+    "fit": ["calibration.frames=50"],
+    "train": ["ppo.n_envs=128", "run.evaluate_clips=4"],  # as in docs: the programs are compiled already
+    "report": [
+        "studies={forecast:{permutations:19,surrogates:19,resamples:100,folds:3},synergies:{largest:3,folds:3},"
+        "coupling:{permutations:19,samples:3},similarity:{draws:39},comparison:{resamples:100}}"
+    ],
 }
-"""Settings added to the commands of an example to save time."""
+"""Settings added to the commands of an example to save time; their own settings count more."""
 
 
 _run = subprocess.run
@@ -35,8 +38,7 @@ def run_here(command: list[str], *, check: bool = False, **other: Any) -> subpro
     """Run ``python -m MODULE ...`` of one of our packages in this process, and other commands as they are."""
     if command[1] != "-m":
         return _run(command, check=check, **other)
-    quick = [QUICK[command[3]]] if command[3] in QUICK else []
-    code = import_module(f"{command[2]}.cli").main([*command[3:], *quick])
+    code = import_module(f"{command[2]}.cli").main([command[3], *QUICK.get(command[3], []), *command[4:]])
     if check and code:
         raise subprocess.CalledProcessError(code, command)
     return subprocess.CompletedProcess(command, code)
@@ -150,7 +152,7 @@ def test_the_script_for_a_gpu_measures_every_part(example: Run, clips: Path, tmp
     record = json.loads((tmp_path / "gpu_check.json").read_text())
     assert [(one["name"], one.get("exit_code")) for one in record["measurements"] if one.get("exit_code") != 0] == []
     assert {(row["part"], row["n_envs"]) for row in record["training"]} == {
-        (part, n) for part in ("physics", "learning") for n in (8, 16)
+        (part, 8) for part in ("physics", "learning")
     }
     assert record["registration"][0]["frames_per_s"] > 0
     assert record["curve"][-1]["steps"] == 640

@@ -12,8 +12,8 @@ import pytest
 
 SMALL: dict[str, dict[str, Any]] = {
     "01_register": {"CALIBRATION_FRAMES": 20},
-    "02_train": {"STEPS": 10_240},
-    "03_transfer": {"STEPS": 5_120, "SETTINGS": {"ppo": {"n_envs": 16}}},
+    "02_train": {"STEPS": 5_120, "SETTINGS": {"ppo": {"n_envs": 128}, "run": {"evaluate_clips": 4}}},
+    "03_transfer": {"STEPS": 2_560, "SETTINGS": {"ppo": {"n_envs": 128}, "run": {"evaluate_clips": 4}}},
     "04_analyse": {
         "SETTINGS": {"resamples": 100},
         "REPORT": {"studies": {

@@ -64,7 +64,7 @@ def test_stick_insect(data_dir: Path, tmp_path: Path) -> None:
             "mouse/mouse_nomesh.xml",
             "mouse/recordings/mouse_walk_3600_zup.h5",
             2.2,
-            ("keypoints.stop=600", "calibration.max_rounds=20"),
+            ("keypoints.stop=200", "calibration.max_rounds=6"),
         ),
     ],
 )
