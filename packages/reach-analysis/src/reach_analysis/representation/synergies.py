@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 from math import factorial
 from typing import Any
@@ -92,12 +93,8 @@ def choose_rank(
     if not ranks:
         raise ConfigError(f"the largest number of synergies must be at least 1, got {largest}")
     owner = np.repeat(folds, activation.lengths)
-    tried = [(fold, rank) for fold in np.unique(folds).tolist() for rank in ranks]
-
-    def held_out_of(fold_and_rank: tuple[int, int]) -> float:
-        fold, rank = fold_and_rank
-        return _held_out(samples, owner == fold, fold_of_muscle, rank, seed)
-
+    tried = [(owner == fold, rank) for fold in np.unique(folds).tolist() for rank in ranks]
+    held_out_of = partial(_held_out, samples, fold_of_muscle, seed)
     table = np.array(list(each_of(held_out_of, tried, len(samples)))).reshape(-1, len(ranks))
     held_out = table.mean(axis=0)
     error = table.std(axis=0, ddof=1) / np.sqrt(len(table))
@@ -106,9 +103,10 @@ def choose_rank(
     return RankChoice(ranks, held_out, error, chosen)
 
 
-def _held_out(samples: Samples, left_out: np.ndarray, fold_of_muscle: np.ndarray, rank: int, seed: int) -> float:
-    """Fraction of the left-out trials' activation predicted, each fold of muscles from the others."""
+def _held_out(samples: Samples, fold_of_muscle: np.ndarray, seed: int, tried: tuple[np.ndarray, int]) -> float:
+    """Fraction of the activation of trials left out that a rank predicts, each fold of muscles from the others."""
     residual, total = 0.0, 0.0
+    left_out, rank = tried
     for fold in np.unique(fold_of_muscle):
         hidden = fold_of_muscle == fold
         known_weights, patterns = factorise(samples[np.ix_(~left_out, ~hidden)], rank, seed)
