@@ -133,3 +133,8 @@ def test_a_sweep_through_a_job_scheduler(tmp_path: Path) -> None:
     assert runs[0].metrics()[-1]["reward"] != runs[1].metrics()[-1]["reward"]
     assert list((tmp_path / "run" / ".submitit").glob("*/*_log.out")), "each job's output is kept"
     assert "mean over seeds" in done.stdout
+
+
+def test_settings_of_one_last_name_are_told_apart() -> None:
+    settings = {"task.costs.control.weight": 0.1, "task.costs.energy.weight": 0.0, "ppo.n_envs": 8}
+    assert comparison.Group(settings, (), {}).label == "control.weight=0.1, energy.weight=0.0, n_envs=8"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -60,7 +59,10 @@ class _Judged:
     @classmethod
     def of(cls, raw: TrialSeries, chain: ChainConfig) -> _Judged:
         """With a digest of everything that counts."""
-        return cls(hashlib.sha256(pickle.dumps((raw, chain.band_hz, chain.order))).digest(), raw, chain)
+        digest = hashlib.sha256(repr((raw.rate_hz, raw.trials, raw.channels, chain.band_hz, chain.order)).encode())
+        for rows in raw.values:
+            digest.update(repr(rows.shape).encode() + rows.tobytes())
+        return cls(digest.digest(), raw, chain)
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,15 @@ class Group:
     @property
     def label(self) -> str:
         """What distinguishes it, for people."""
-        parts = [f"{key.split('.')[-1]}={value}" for key, value in self.settings.items()]
+        parts = [f"{_ending(key, self.settings)}={value}" for key, value in self.settings.items()]
         return shorten(parts, 3) if parts else "all"
+
+
+def _ending(key: str, keys: Iterable[str]) -> str:
+    """The shortest end of a dotted key that no other key has."""
+    parts = key.split(".")
+    ends = (".".join(parts[-n:]) for n in range(1, len(parts)))
+    return next((end for end in ends if sum(other.endswith(f".{end}") for other in keys) == 1), key)
 
 
 def find_runs(where: Any) -> list[Path]:
