@@ -33,10 +33,15 @@ def placeholders(positions: np.ndarray, zeros_are_missing: bool) -> str:
     bits = (positions[finite] + 0.0).view(np.uint64)  # -0.0 becomes 0.0
     mixed = bits @ np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
     _, first, group, count = np.unique(mixed, return_index=True, return_inverse=True, return_counts=True)
+    # a recording that is repeated as a whole has many groups, of one keypoint each
+    n_all = positions.shape[1]
+    pairs = np.unique((group * n_all + keypoints)[count[group] >= FEWEST_REPEATS])
+    at_several = np.bincount(pairs // n_all, minlength=len(count)) > 1
+    equal = np.ptp(positions[frames[first], keypoints[first]], axis=-1) == 0
     said: list[str] = []
-    for one in np.flatnonzero(count >= FEWEST_REPEATS).tolist():
+    for one in np.flatnonzero((count >= FEWEST_REPEATS) & (at_several | equal)).tolist():
         value, members = positions[frames[first[one]], keypoints[first[one]]].copy(), group == one
-        each = np.bincount(keypoints[members], minlength=positions.shape[1])
+        each = np.bincount(keypoints[members], minlength=n_all)
         if not value.any():
             origin = zeros_are_missing | (each == finite.sum(axis=0))
             members, each = members & ~origin[keypoints], np.where(origin, 0, each)
