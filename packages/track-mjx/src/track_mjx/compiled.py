@@ -7,6 +7,7 @@ or for the next seed of a sweep.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from functools import lru_cache, partial
 from typing import Any
@@ -19,13 +20,13 @@ _KEPT = 256
 """Compiled functions kept, the latest used; a training has about 15."""
 
 
-class ByContent:
+class ByContent(ABC):
     """An object that equals another one of its class with the same `content`."""
 
     @property
+    @abstractmethod
     def content(self) -> Hashable:
         """All that a function of this object depends on when it is compiled."""
-        raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
         """Whether compiled functions may be shared."""

@@ -115,10 +115,7 @@ def calibrate(
         before = state
         if mode != "none":  # poses follow between the two, which would otherwise correct the same error
             state = _refined(solver, _next_similarity(solver, raw, state, mode), config.iterations)
-        weight = _trust(solver, state) * importance[:, None]
-        target, qpos = jnp.asarray(state.sample.target, jnp.float32), jnp.asarray(state.fit.qpos)
-        local = np.asarray(in_body_frames(solver.tree, jnp.asarray(solver.body.marker_body), qpos, target))
-        best = best_offsets(local, weight, solver.body.marker_offset, pull)
+        best = _best_offsets_of(solver, state, importance, pull)
         state = replace(state, offsets=best)
         if mode == "none":
             state = replace(state, offsets=accelerated.propose(before.offsets, best))
@@ -152,6 +149,16 @@ def calibrate(
         robust_mm=state.robust_mm,
         converged=calm >= CALM_ROUNDS,
     )
+
+
+def _best_offsets_of(
+    solver: PoseSolver, state: Alternation, importance: np.ndarray, pull: np.ndarray
+) -> Float[np.ndarray, "keypoint 3"]:
+    """Return the best offsets for the present poses."""
+    weight = _trust(solver, state) * importance[:, None]
+    target, qpos = jnp.asarray(state.sample.target, jnp.float32), jnp.asarray(state.fit.qpos)
+    local = np.asarray(in_body_frames(solver.tree, jnp.asarray(solver.body.marker_body), qpos, target))
+    return best_offsets(local, weight, solver.body.marker_offset, pull)
 
 
 def offset_pull(solver: PoseSolver, config: CalibrationConfig) -> Float[np.ndarray, " keypoint"]:

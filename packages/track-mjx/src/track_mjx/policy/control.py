@@ -6,6 +6,7 @@ compiled functions (`ControlStep.__call__`).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Hashable
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -48,15 +49,15 @@ class ControlStep(ByContent):
         """Task, policy and devices, and an engine that is compiled with them."""
         return self.task, self.networks, self.devices, self.engine if self.engine.traceable else None
 
+    @abstractmethod
     def decide(self, policy: Any, observation: Observation, memory: Any) -> tuple[AnyArray, Any]:
         """Return actions in [-1, 1], and what else is needed of the policy's computation."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(
         self, reference: Reference, physics: PhysicsState, act: Act, result: StepResult, carried: Any, key: Any
     ) -> Any:
         """Return the outcome of a step from its result, physics after it, and the caller's own values and key."""
-        raise NotImplementedError
 
     @cached_property
     def reset(self) -> Callable[..., Any]:
