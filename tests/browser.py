@@ -89,10 +89,14 @@ class Page:
         )
         return box[0], box[1]
 
+    def finder(self, text: str) -> str:
+        """Return the JavaScript expression that finds the button, tab or option of a text."""
+        kinds = "button, [role=option], [role=tab]"
+        return f"[...document.querySelectorAll({kinds!r})].find(e => e.textContent.trim() === {json.dumps(text)})"
+
     def press(self, text: str) -> None:
         """Click the button, tab or option of a text."""
-        kinds = "button, [role=option], [role=tab]"
-        finder = f"[...document.querySelectorAll({kinds!r})].find(e => e.textContent.trim() === {json.dumps(text)})"
+        finder = self.finder(text)
         self.wait(f"!!{finder}")
         self.click(*self.place_of(finder))
 

@@ -113,9 +113,7 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
         page.press("Fit")
         page.press("Frame")
         until(lambda: studio.solved is not None, 60)
-        page.press("Everything")
-        page.press("Cancel")
-        until(lambda: studio.message == "cancelled", 60)
+        cancel_a_fit(studio, page)
         parts = watched(studio)
         page.press("Everything")
         until(lambda: studio.solved is not None and studio.solved.registration is not None, 150)
@@ -162,14 +160,38 @@ def test_a_newcomer_registers_a_leg(tmp_path: Path, repository: Path) -> None:
     assert "continued" in notes[0]
 
 
-def click_until(page: Page, place: tuple[float, float], ready: Callable[[], bool]) -> None:
-    """Click a place; again where software rendering had not drawn yet what is there."""
+def repeat_until(click: Callable[[], None], ready: Callable[[], bool]) -> None:
+    """Click; again where software rendering had not drawn yet what is there."""
     for _ in range(5):
-        page.click(*place)
+        click()
         with suppress(AssertionError):
             until(ready, 5)
             return
-    raise AssertionError(f"a click on {place} did nothing")
+    raise AssertionError("a click did nothing")
+
+
+def click_until(page: Page, place: tuple[float, float], ready: Callable[[], bool]) -> None:
+    """Click a place of the scene or of a plot."""
+    repeat_until(lambda: page.click(*place), ready)
+
+
+def cancel_a_fit(studio: Studio, page: Page) -> None:
+    """Cancel a fit of everything that cannot end before."""
+    button = page.finder("Cancel")
+    page.wait(f"!{button}")  # the one of the fit before
+    progress, pressed = studio._progress, threading.Event()
+
+    def waiting(stage: str, part: float) -> None:
+        progress(stage, part)
+        pressed.wait(60)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(studio, "_progress", waiting)
+        page.press("Everything")
+        repeat_until(lambda: page.press("Cancel"), studio.worker._cancel.is_set)
+        pressed.set()
+        until(lambda: studio.message == "cancelled", 60, "the end of the fit")
+    page.wait(f"!{button}")
 
 
 def drag_an_offset(studio: Studio, page: Page) -> None:
