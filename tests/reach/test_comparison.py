@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from reach_analysis._common.errors import DataError
 from reach_analysis.config import ComparisonConfig, EmgConfig, SpectraConfig
+from reach_analysis.data.inputs import over_shared_steps
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
 from reach_analysis.statistics.estimates import Resampling, paired_difference
 from reach_analysis.studies.comparison import run as study
@@ -124,6 +125,26 @@ def test_a_controller_cut_short_does_not_differ_from_itself(tmp_path: Path) -> N
     rows = emg_study({"one": one, "two": two}, config).results["differences"]
     assert {row["mae_difference"] for row in rows} == {0.0}
     assert all(row["mae_p"] <= row["mae_p_holm"] for row in rows)
+
+
+def test_controllers_of_two_rates_are_compared_over_the_same_time_and_band(tmp_path: Path) -> None:
+    """Where both follow one movement in 400 and 200 steps a second, effort and error are the same."""
+    fast = make_reaches(ReachSettings(n_trials=N, n_units=2, seed=8)).content
+    time = np.arange(121) / 400.0
+    effort = np.ones((N, 1, 9)) * (time[:120] < 0.15)[:, None]
+    error = np.array(fast.arrays["qpos_ref"]) + time[:, None]
+    one = written(tmp_path / "one.h5", fast, ctrl=effort, qpos=error)
+    slow = make_reaches(ReachSettings(n_trials=N, n_units=2, seed=8, rate_hz=200.0)).content
+    late = np.array(slow.arrays["qpos_ref"]) + time[::2][:, None]
+    two = written(tmp_path / "two.h5", slow, ctrl=effort[:, ::2], qpos=late)
+    cut, left_out = over_shared_steps({"one": one, "two": two.until(dict.fromkeys(two.trials, 40))})
+    assert {name: set(rollouts.n_steps) for name, rollouts in cut.items()} == {"one": {80}, "two": {40}}
+    assert left_out == N * 40
+    found = study({"one": one, "two": two}, replace(CONFIG, low_hz=10.0))
+    rows = {row["quantity"]: row for row in found.results}
+    assert rows["squared control"]["difference"] == pytest.approx(0.0, abs=1e-12)
+    assert abs(rows["joint error (deg)"]["difference"]) < 0.01 * rows["joint error (deg)"]["first_mean"]
+    assert "10 Hz to 100 Hz" in found.figures[0].caption
 
 
 def test_controllers_without_a_trial_in_common_are_refused(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ezc3d
 import numpy as np
 import pytest
-from reach_analysis._common.errors import DataError, InputError, MismatchError
+from reach_analysis._common.errors import DataError, InputError, MismatchError, UserError
 from reach_analysis.cli import main
 from reach_analysis.config import ChainConfig, RecordingConfig
 from reach_analysis.data.analog import read_analog, read_trials_of
@@ -144,6 +145,85 @@ def test_every_format_holds_the_same_samples(tmp_path: Path, write: Callable[...
     assert read_trials_of({"w": tmp_path / name}, renamed, None)[0].channels == ("triceps",)
     with pytest.raises(DataError, match="unknown channel"):
         read_trials_of({"w": tmp_path / name}, RecordingConfig(channels=["Deltoid*"]), None)
+
+
+def lines(head: str, *, sep: str = ",", scale: float = 1.0, digits: int = 6, decimal: str = ".") -> str:
+    rows = enumerate(noise(40).tolist())
+    cells = [[f"{i / RATE * scale:.{digits}f}", repr(one), repr(two)] for i, (one, two) in rows]
+    return "\n".join([head, *(sep.join(row).replace(".", decimal) for row in cells)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lines("time_s,a,b"),
+        lines("Time (ms),a,b", scale=1e3),
+        lines("timestamp_us,a,b", scale=1e6),
+        lines("Time,a,b\ns,V,V"),
+        lines("Time,a,b", digits=3),  # rounded so that times repeat
+        lines("Time;a;b", sep=";"),
+        lines("Zeit [s];a;b", sep=";", decimal=","),
+        lines("Time\ta\tb", sep="\t"),
+        lines("Time a b", sep=" "),
+        lines("Time,a [mV],b [mV]"),
+    ],
+)
+def test_tables_of_any_separator_and_unit_of_time(tmp_path: Path, text: str) -> None:
+    (tmp_path / "w.csv").write_text(text)
+    raw, _ = read_trials_of({"w": tmp_path / "w.csv"}, RecordingConfig(), None)
+    assert [channel.split(" [")[0] for channel in raw.channels] == ["a", "b"]
+    assert raw.rate_hz == pytest.approx(RATE, rel=0.01 if "0.001," in text else 1e-4)
+    np.testing.assert_array_equal(raw.values[0], noise(40))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            lines("Time,a,b").replace("\n0.005000,", "\n0.005000,#", 1),
+            "line 12 holds '0.005000,#.*lines of numbers follow",
+        ),
+        (lines("Time,a,b").replace("\n0.005000,", "\n\n0.005000,", 1), "line 12 holds nothing"),
+        (lines("Time,a,b").replace("\n0.005000,", "\n0.004510,", 1), "times of column 'Time' are not evenly spaced"),
+        (lines("sample,a,b", scale=RATE, digits=0), "does not hold its rate; set recording.rate_hz"),
+        ("Time\n0.1\n0.2\n0.3\n0.4\n0.5", "no column but those of times"),
+    ],
+)
+def test_tables_that_would_be_misread_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "w.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_trials_of({"w": tmp_path / "w.csv"}, RecordingConfig(), None)
+
+
+TIMES = np.arange(400) / RATE
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ({"biceps": noise(400)[:, 0], "triceps": noise(400)[:, 1], "time": TIMES}, ["biceps", "triceps"]),
+        ({"data": np.column_stack([TIMES, noise(400)])}, ["data 2", "data 3"]),
+        ({"force": np.ones((9000, 3)), "rec": {"emg": {"data": noise(400), "fs_kHz": RATE / 1e3}, "fs": 100.0}},
+         ["data 1", "data 2"]),
+        ({"x": noise(400), "muscles": np.array(["a", "b"], dtype=object), "t_ms": 1e3 * TIMES}, ["a", "b"]),
+    ],
+)  # fmt: skip
+def test_matlab_files_of_any_layout(tmp_path: Path, content: dict[str, Any], names: list[str]) -> None:
+    savemat(tmp_path / "w.mat", content)
+    raw, _ = read_trials_of({"w": tmp_path / "w.mat"}, RecordingConfig(), None)
+    assert (list(raw.channels), raw.rate_hz) == (names, pytest.approx(RATE, rel=1e-9))
+    np.testing.assert_array_equal(raw.values[0], noise(400))
+
+
+def test_recordings_in_other_units_come_in_that_of_the_first(tmp_path: Path) -> None:
+    for name, unit in (("a", "mV"), ("b", "uV"), ("c", "N")):
+        (tmp_path / f"{name}.csv").write_text(lines(f"Time,x [{unit}],y [{unit}]"))
+    paths = {name: tmp_path / f"{name}.csv" for name in "abc"}
+    raw, _ = read_trials_of({name: paths[name] for name in "ab"}, RecordingConfig(channels={"x": "0"}), None)
+    assert raw.unit == "mV"
+    np.testing.assert_allclose(raw.values[1], 1e-3 * raw.values[0], rtol=1e-12)
+    with pytest.raises(MismatchError, match=r"c.csv: in N, but other recordings or channels are in mV"):
+        read_trials_of({name: paths[name] for name in "ac"}, RecordingConfig(channels=["x*"]), None)
 
 
 def test_trials_are_cut_from_one_recording_at_their_times(tmp_path: Path) -> None:

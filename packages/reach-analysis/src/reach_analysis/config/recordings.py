@@ -12,8 +12,9 @@ from reach_analysis._common.settings import setting
 class RecordingConfig:
     """How the recordings of a lab are read."""
 
-    rate_hz: float = setting(30000.0, gt=0)
-    """EMG samples per second, where the file does not hold its rate."""
+    rate_hz: float | None = setting(None, gt=0)
+    """EMG samples per second, where the file does not hold its rate; empty: 30000 (paper A) for CSV files with a row a
+    trial, which never hold it."""
     unit: str = "V"
     """Unit of the EMG numbers, where the file does not name it."""
     frame_rate_hz: float | None = setting(200.0, gt=0)

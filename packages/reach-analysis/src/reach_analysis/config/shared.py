@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from reach_analysis._common.settings import setting
 
@@ -130,6 +131,11 @@ class BandSettings:
     """Lower edge of the band, Hz; trials must last two of its periods."""
     high_hz: float | None = setting(None, gt=0)
     """Upper edge, Hz; empty: half the rate, which is the most there can be."""
+
+    def shared(self, rates_hz: Iterable[float]) -> Self:
+        """With one upper edge for signals of several rates: half the lowest."""
+        rates = set(rates_hz)
+        return replace(self, high_hz=min(rates) / 2) if self.high_hz is None and len(rates) > 1 else self
 
     @property
     def band(self) -> str:

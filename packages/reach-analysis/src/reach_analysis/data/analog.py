@@ -1,6 +1,7 @@
 """Recordings with a channel a muscle, of any format: trials cut from one, blocks, or whole files.
 
-The clock of a file is that of its first sample. Where a file does not hold its rate, `recording.rate_hz` counts.
+The clock of a file is that of its first sample. Where a file does not hold its rate, `recording.rate_hz`
+must.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ import numpy as np
 from reach_analysis._common.errors import DataError, InputError, MismatchError, shorten, unknown
 from reach_analysis.config import RecordingConfig
 from reach_analysis.data.formats.acquisition import READERS, read_acquisition
-from reach_analysis.data.formats.analog import Analog
+from reach_analysis.data.formats.analog import VOLTS, Analog
 from reach_analysis.data.formats.c3d import read_c3d
 from reach_analysis.data.formats.matlab import read_matlab
 from reach_analysis.data.formats.tables import read_table
 from reach_analysis.data.recordings import MARGIN_S, TrialTable, blocks_of
 from reach_analysis.data.rollouts import plain_number
-from reach_analysis.data.series import TrialSeries, same_rate
+from reach_analysis.data.series import TrialSeries
 
-VOLTS = ("v", "mv", "uv", "µv", "μv", "volt", "volts")
-"""Units of channels that may be EMG."""
+SAME_CLOCK = 1e-4
+"""Part by which the rates of several files may differ: clocks are a little off, and times are rounded."""
 FORMATS = {
     ".c3d": read_c3d, ".csv": read_table, ".txt": read_table, ".mat": read_matlab,
     **dict.fromkeys(READERS, read_acquisition),
@@ -58,20 +59,30 @@ def read_trials_of(
         DataError: for a channel that is not there, or channels of different rates.
         MismatchError: when no trial of the table is in the recording, or a file is shorter than a block.
     """
-    files, knows = zip(*(_chosen(read_analog(path), recording) for path in paths.values()), strict=True)
-    names, first, known = tuple(map(plain_number, paths)), files[0], all(knows)
-    other = [one.name for one in files if not same_rate(one.rate_hz, first.rate_hz)]
+    files = [_chosen(read_analog(path), recording) for path in paths.values()]
+    names, first = tuple(map(plain_number, paths)), files[0]
+    other = [one.name for one in files if abs(one.rate_hz / first.rate_hz - 1) > SAME_CLOCK]
     if other:
         raise DataError(f"{other[0]}: another rate than {first.name} ({first.rate_hz:g} samples a second)")
+    files = [in_unit(one, first.unit) for one in files]
     whole = replace(first, trials=names, values=tuple(one.values[0] for one in files), start_s=np.zeros(len(files)))
     if table is None:
-        series, table = _blocks(whole, recording.block_s)
-    elif len(paths) == 1:
-        series, table = cut_trials(whole, table)
-    else:
-        series = whole
-    said = f"{first.name} does not hold its rate: {series.rate_hz:g} samples a second, as recording.rate_hz says."
-    return series, table if known else replace(table, notes=(*table.notes, said))
+        return _blocks(whole, recording.block_s)
+    return cut_trials(whole, table) if len(paths) == 1 else (whole, table)
+
+
+def in_unit(series: TrialSeries, unit: str) -> TrialSeries:
+    """A series in another unit of voltage.
+
+    Raises:
+        MismatchError: when it differs and one of them is no voltage.
+    """
+    if series.unit == unit:
+        return series
+    if not {series.unit.lower(), unit.lower()} <= set(VOLTS):
+        raise MismatchError(f"{series.name}: in {series.unit}, but other recordings or channels are in {unit}")
+    factor = VOLTS[series.unit.lower()] / VOLTS[unit.lower()]
+    return series.map(lambda rows: rows * factor, unit=unit)
 
 
 def _blocks(whole: TrialSeries, block_s: float | None) -> tuple[TrialSeries, TrialTable]:
@@ -113,21 +124,22 @@ def cut_trials(series: TrialSeries, table: TrialTable) -> tuple[TrialSeries, Tri
     )  # fmt: skip
 
 
-def _chosen(file: Analog, recording: RecordingConfig) -> tuple[TrialSeries, bool]:
-    """The channels of the settings, or all that look like EMG, as one trial, and whether the file holds their rate."""
+def _chosen(file: Analog, recording: RecordingConfig) -> TrialSeries:
+    """The channels of the settings, or all that look like EMG, as one trial in the unit of the first."""
     places = _places(file, recording.channels)
-    known = all(np.isfinite(file.rates_hz[place]) for place in places.values())
+    if recording.rate_hz is None and not all(np.isfinite(file.rates_hz[place]) for place in places.values()):
+        raise DataError(f"{file.path}: does not hold its rate; set recording.rate_hz to its samples a second")
     rates = {file.rates_hz[place] if np.isfinite(file.rates_hz[place]) else recording.rate_hz
              for place in places.values()}  # fmt: skip
     lengths = {len(file.values[place]) for place in places.values()}
     if len(rates) > 1 or len(lengths) > 1:
         raise DataError(f"{file.path}: channels have {shorten([f'{rate:g}' for rate in sorted(rates)])} samples a "
                         f"second; choose those of one rate with recording.channels")  # fmt: skip
-    units = {file.units[place] for place in places.values()}
-    rows = np.stack([file.values[place] for place in places.values()], axis=1)
-    unit = units.pop() if len(units) == 1 else ""
-    unit, start = unit or recording.unit, np.zeros(1)
-    return TrialSeries(file.path.name, unit, rates.pop(), ("1",), tuple(places), (rows,), start), known
+    rate, zero = rates.pop(), np.zeros(1)
+    channels = [TrialSeries(file.path.name, file.units[place] or recording.unit, rate, ("1",), (name,),
+                            (file.values[place][:, None],), zero) for name, place in places.items()]  # fmt: skip
+    rows = [in_unit(one, channels[0].unit).values[0] for one in channels]
+    return replace(channels[0], channels=tuple(places), values=(np.concatenate(rows, axis=1),))
 
 
 def _places(file: Analog, channels: Any) -> dict[str, int]:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
-from reach_analysis._common.errors import ConfigError, DataError, MismatchError, raise_all, shorten, unknown
+from reach_analysis._common.errors import ConfigError, DataError, MismatchError, raise_all, shorten
 from reach_analysis.config import ChainConfig
 from reach_analysis.data.recordings import MARGIN_S, TrialTable
 from reach_analysis.data.series import TrialSeries, resample
@@ -69,21 +69,13 @@ def check_chain(chain: ChainConfig, raw_rate_hz: float) -> None:
     raise_all(ConfigError, "EMG chain", faults)
 
 
-def process(
-    raw: TrialSeries,
-    table: TrialTable,
-    chain: ChainConfig,
-    *,
-    leave_out: Sequence[str] = (),
-    mvc: TrialSeries | None = None,
-) -> Emg:
+def process(raw: TrialSeries, table: TrialTable, chain: ChainConfig, *, mvc: TrialSeries | None = None) -> Emg:
     """Run the whole chain.
 
     Args:
         raw: trials whose time 0 is the start of each recorded row.
         table: when each reach starts, on the same clock.
         chain: settings.
-        leave_out: trials to leave out.
         mvc: maximal contractions of the same channels, whose largest envelope becomes 1; None: the percentile.
 
     Raises:
@@ -99,10 +91,6 @@ def process(
             f"{raw.name} and {table.source} share no trial: {shorten(raw.trials, 4)} against {shorten(table.trials, 4)}"
         )
     left_out |= {name: f"is not in {table.source}" for name in raw.trials if name not in (*table.trials, *left_out)}
-    if strange := [name for name in leave_out if name not in common]:
-        raise ConfigError(f"recording.leave_out: {unknown('trial', strange[0], common)}")
-    common = [name for name in common if name not in leave_out]
-    left_out |= dict.fromkeys(leave_out, "is in recording.leave_out")
     raw = raw.take(common)
     rows = [table.trials.index(name) for name in common]
     start, end = table.start_s[rows], table.end_s[rows]
@@ -272,7 +260,9 @@ def filtered(series: TrialSeries, cutoffs_hz: Sequence[float], order: int = 4) -
         if len(rows) < shortest:
             raise DataError(f"{series.name}: trial {trial!r} has {len(rows)} samples; filtering needs {shortest}")
         if not np.isfinite(rows).all():
-            raise DataError(f"{series.name}: trial {trial!r} holds {int((~np.isfinite(rows)).sum())} missing values")
+            counts = zip(series.channels, (~np.isfinite(rows)).sum(axis=0), strict=True)
+            held = shorten([f"{count} in {name}" for name, count in counts if count], 4)
+            raise DataError(f"{series.name}: trial {trial!r} holds missing values: {held}; leave out it or the channel")
     return series.map(lambda rows: signal.sosfiltfilt(sections, rows, axis=0))
 
 

@@ -80,8 +80,11 @@ def _expanded(entry: str) -> list[str]:
 
 
 def over_shared_steps(conditions: Mapping[str, Rollouts]) -> tuple[dict[str, Rollouts], int]:
-    """Rollouts cut to the steps that all of them took of each trial, and how many steps were left out."""
-    taken = [dict(zip(one.trials, one.n_steps.tolist(), strict=True)) for one in conditions.values()]
-    shared = {name: min(steps[name] for steps in taken) for name in taken[0] if all(name in steps for steps in taken)}
-    left_out = sum(steps[name] - count for steps in taken for name, count in shared.items())
-    return {name: rollouts.until(shared) for name, rollouts in conditions.items()}, left_out
+    """Rollouts cut to the time for which all of them took steps in each trial, and how many steps were left out."""
+    taken = [dict(zip(one.trials, one.n_steps / one.rate_hz, strict=True)) for one in conditions.values()]
+    shared = {name: min(times[name] for times in taken) for name in taken[0] if all(name in times for times in taken)}
+    cut = {
+        condition: rollouts.until({name: int(time * rollouts.rate_hz + 1e-6) for name, time in shared.items()})
+        for condition, rollouts in conditions.items()
+    }
+    return cut, sum(int((conditions[name].n_steps - one.n_steps).sum()) for name, one in cut.items())

@@ -33,9 +33,8 @@ def read_nwb(path: Path, recording: RecordingConfig, table: TrialTable | None = 
         data, columns = series.data, 1 if series.data.ndim == 1 else series.data.shape[1]
         wrong = {name: column for name, column in channels.items() if not 0 <= column < columns}
         if wrong or not channels:
-            raise DataError(
-                f"{path}: {recording.nwb_series} has {columns} channels; cannot read {wrong or 'none of them'}"
-            )
+            said = f"names others: {wrong}" if wrong else "is not set; for example recording.nwb_channels={biceps:0}"
+            raise DataError(f"{path}: {recording.nwb_series} has {columns} channels; recording.nwb_channels {said}")
         if table is None and find(file, "intervals/trials") is None:
             table = blocks_of(path.name, series.begin_s, series.end_s, recording.block_s)
         if table is None:

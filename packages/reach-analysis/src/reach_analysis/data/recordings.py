@@ -53,7 +53,7 @@ class TrialTable:
 
 
 def read_trials(path: Path, recording: RecordingConfig | None = None) -> TrialTable:
-    """Read a table of trials (CSV with a header).
+    """Read a table of trials (CSV with a header, of any separator).
 
     Raises:
         InputError: when it cannot be read, has no rows, or lacks a column.
@@ -63,7 +63,7 @@ def read_trials(path: Path, recording: RecordingConfig | None = None) -> TrialTa
     header, rows = _read_csv(path)
     start_column = _pick(header, recording.start_column, START_COLUMNS, "start of the reach", path)
     end_column = _pick(header, recording.end_column, (), "end of the trial", path)
-    named = recording.id_column is not None or any(name in header for name in ID_COLUMNS)
+    named = recording.id_column is not None or any(name.lower() in ID_COLUMNS for name in header)
     id_column = _pick(header, recording.id_column, ID_COLUMNS, "name of the trial", path) if named else None
     names = [
         plain_number(row[id_column]) if id_column is not None else str(recording.first_row + number)
@@ -73,8 +73,13 @@ def read_trials(path: Path, recording: RecordingConfig | None = None) -> TrialTa
     if repeated:
         raise DataError(f"{path}: several rows have the same name: {shorten(repeated)}")
     scale = 1.0 if recording.frame_rate_hz is None else recording.frame_rate_hz
-    start = np.array([_number(row[start_column], path) for row in rows]) / scale
-    end = np.array([_number(row[end_column], path) for row in rows]) / scale
+    start = np.array([_number(row[start_column], path) for row in rows])
+    end = np.array([_number(row[end_column], path) for row in rows])
+    parts = start[np.isfinite(start) & (start != np.round(start))]
+    if recording.frame_rate_hz is not None and parts.size:
+        raise DataError(f"{path}: {header[start_column]!r} holds {parts[0]:g}, which is no number of a frame; where "
+                        "the table holds seconds, set recording.frame_rate_hz=null")  # fmt: skip
+    start, end = start / scale, end / scale
     usable = (start > 0) & (end > 0) & (start != end)
     if not usable.any():
         raise DataError(f"{path}: no row has a {header[start_column]!r} and an {header[end_column]!r} above 0")
@@ -114,7 +119,8 @@ def blocks_of(name: str, begin_s: float, end_s: float, block_s: float | None) ->
 def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [row for row in csv.reader(file) if row]
+            text = [line for line in file if line.strip()]
+            lines = list(csv.reader(text, delimiter=max(",;\t", key=(text or [""])[0].count)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV: {error}") from error
     if len(lines) < 2:
@@ -127,13 +133,14 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _pick(header: Sequence[str], wanted: str | None, usual: Sequence[str], what: str, path: Path) -> int:
-    if wanted is not None:
-        if wanted not in header:
-            raise InputError(f"{path}: {what}: {unknown('column', wanted, header)}")
-        return list(header).index(wanted)
-    for name in usual:
+    spelt = [name.lower() for name in header]
+    for name in [wanted] if wanted is not None else usual:
         if name in header:
             return list(header).index(name)
+        if name.lower() in spelt:
+            return spelt.index(name.lower())
+    if wanted is not None:
+        raise InputError(f"{path}: {what}: {unknown('column', wanted, header)}")
     raise InputError(f"{path}: no column for the {what}: expected one of {shorten(usual)}, got {shorten(header)}")
 
 

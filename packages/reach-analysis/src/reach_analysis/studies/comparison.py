@@ -57,9 +57,10 @@ class _Quantity:
 
 
 def run(conditions: Mapping[str, Rollouts], config: ComparisonConfig, stage: Stage = silent) -> Study:
-    """Compare each condition with the first one, trial by trial, over the steps that both took."""
+    """Compare each condition with the first one, trial by trial, over the time for which both took steps."""
     if len(conditions) < 2:
         raise DataError("a comparison needs at least two rollouts files")
+    config = config.shared(rollouts.rate_hz for rollouts in conditions.values())
     first, *others = conditions
     rows: list[dict[str, Any]] = []
     notes = []

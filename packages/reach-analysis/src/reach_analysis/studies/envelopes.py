@@ -36,9 +36,8 @@ def run(conditions: Mapping[str, Rollouts] | None, config: EnvelopesConfig, stag
     channels = channel_quality(trials)
     tick(1)
     raw, dead_notes, dead_trials = _alive(recording.raw, trials)
-    leave_out = [name for name in config.recording.leave_out if name not in dead_trials]
     mvc = recording.mvc.select(raw.channels) if recording.mvc else None
-    emg = process(raw, recording.table, config.chain, leave_out=leave_out, mvc=mvc)
+    emg = process(raw, recording.table, config.chain, mvc=mvc)
     emg = replace(emg, left_out=emg.left_out | dict.fromkeys(dead_trials, "has a channel that does not vary"))
     rows = _rows(emg, Resampling(config.resamples, seed=config.seed))
     tick(1)

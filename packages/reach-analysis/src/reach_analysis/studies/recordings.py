@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from reach_analysis._common.errors import ConfigError, DataError, unknown
 from reach_analysis.behaviour.muscles import actuator_for, simulated
 from reach_analysis.config import ChainConfig, EmgConfig
-from reach_analysis.data.analog import read_trials_of
+from reach_analysis.data.analog import in_unit, read_trials_of
 from reach_analysis.data.emg import Emg, process
 from reach_analysis.data.emg_quality import channel_quality, quality_notes, trial_quality
 from reach_analysis.data.inputs import named_files
@@ -25,6 +25,8 @@ from reach_analysis.data.series import TrialSeries
 from reach_analysis.synthetic.emg import EmgSettings, make_emg
 
 SYNTHETIC = "synthetic"
+ROWS_HZ = 30000.0
+"""Samples per second of CSV files with a row a trial (paper A)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Recording:
 def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg, list[Path], list[str]]:
     """Envelopes of the settings, the files that were read, and notes, also about poor channels."""
     one = read_recording(conditions, config)
-    emg = process(one.raw, one.table, config.chain, leave_out=config.recording.leave_out, mvc=one.mvc)
+    emg = process(one.raw, one.table, config.chain, mvc=one.mvc)
     poor = () if is_synthetic(config.emg) else _remarks(_Judged.of(one.raw, config.chain))
     return emg, one.inputs, [*one.notes, *poor]
 
@@ -82,11 +84,12 @@ def read_recording(conditions: Mapping[str, Rollouts] | None, config: Any) -> Re
             raise ConfigError("emg=synthetic is made from the activation in rollouts, and none are given")
         return _synthetic(conditions, config)
     raw, table, inputs = _read(config.emg, config)
+    raw, table = _without(config.recording.leave_out, raw, table)
     mvc, more = None, []
     if config.mvc:
         files = named_files(config.mvc, "mvc")
         more = list(files.values())
-        mvc = read_trials_of(files, config.recording, None)[0].select(raw.channels)
+        mvc = in_unit(read_trials_of(files, config.recording, None)[0].select(raw.channels), raw.unit)
     notes = [*table.notes, *_left_out_notes(table)]
     return Recording(raw, table, [*inputs, *more], notes, mvc)
 
@@ -100,7 +103,7 @@ def _read(emg: Any, config: Any) -> tuple[TrialSeries, TrialTable, list[Path]]:
             raise ConfigError("trials is not set: the table of when each reach starts; for example trials=trials.csv")
         files = {str(muscle): Path(str(path)).expanduser() for muscle, path in emg.items()}
         table = read_trials(table_path, recording)
-        raw = read_emg_csv(files, table, recording.rate_hz, recording.unit, recording.emg_names)
+        raw = read_emg_csv(files, table, recording.rate_hz or ROWS_HZ, recording.unit, recording.emg_names)
         return raw, table, [*files.values(), table_path]
     files = named_files(emg, "emg")
     paths = list(files.values())
@@ -111,6 +114,17 @@ def _read(emg: Any, config: Any) -> tuple[TrialSeries, TrialTable, list[Path]]:
             raise ConfigError(f"emg: one NWB file is read, got {len(paths)}")
         return *read_nwb(paths[0], recording, table), read
     return *read_trials_of(files, recording, table), read
+
+
+def _without(names: Sequence[str], raw: TrialSeries, table: TrialTable) -> tuple[TrialSeries, TrialTable]:
+    """Recordings without the trials of `recording.leave_out`."""
+    if lost := [name for name in names if name not in raw.trials]:
+        raise ConfigError(f"recording.leave_out: {unknown('trial', lost[0], raw.trials)}")
+    kept = [name for name in raw.trials if name not in names]
+    if not kept:
+        raise ConfigError("recording.leave_out: no trial is left")
+    why = dict.fromkeys(names, "is in recording.leave_out")
+    return raw.take(kept), replace(table, left_out=table.left_out | why)
 
 
 def envelope_rows(emg: Emg) -> list[dict[str, Any]]:

@@ -37,6 +37,7 @@ def run(conditions: Mapping[str, Rollouts], config: SpectraConfig, stage: Stage 
     """Power of every condition within the band."""
     if config.signal not in SIGNALS:
         raise ConfigError(unknown("signal", config.signal, SIGNALS))
+    config = config.shared(rollouts.rate_hz for rollouts in conditions.values())
     resampling = Resampling(config.resamples, seed=config.seed)
     powers: dict[str, BandPower] = {}
     densities, thirds, notes, units = {}, {}, [], set()
