@@ -234,7 +234,7 @@ def test_a_table_without_names_counts_its_rows(tmp_path: Path) -> None:
         ("trial,start,end\n", InputError, "at least one trial"),
         ("trial,start,end\n1,90,30\n", DataError, "ends before its reach"),
         ("trial,start,end\n1,0,30\n", DataError, "no row has"),
-        ("trial,start,end\n1,0.5,1.5\n", DataError, "no number of a frame.*frame_rate_hz=null"),
+        ("trial,start,end\n1,0.5,1.5\n", DataError, "not the number of a frame.*frame_rate_hz=null"),
         ("trial,start,end\n1,3,30\n01,3,30\n", DataError, "same name: 1"),
     ],
 )

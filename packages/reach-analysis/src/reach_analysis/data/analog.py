@@ -75,7 +75,7 @@ def in_unit(series: TrialSeries, unit: str) -> TrialSeries:
     """A series in another unit of voltage.
 
     Raises:
-        MismatchError: when it differs and one of them is no voltage.
+        MismatchError: when it differs and one of them is not of voltage.
     """
     if series.unit == unit:
         return series
@@ -127,10 +127,10 @@ def cut_trials(series: TrialSeries, table: TrialTable) -> tuple[TrialSeries, Tri
 def _chosen(file: Analog, recording: RecordingConfig) -> TrialSeries:
     """The channels of the settings, or all that look like EMG, as one trial in the unit of the first."""
     places = _places(file, recording.channels)
-    if recording.rate_hz is None and not all(np.isfinite(file.rates_hz[place]) for place in places.values()):
+    held = [file.rates_hz[place] for place in places.values()]
+    rates = {rate if np.isfinite(rate) else recording.rate_hz or np.nan for rate in held}
+    if np.isnan(list(rates)).any():
         raise DataError(f"{file.path}: does not hold its rate; set recording.rate_hz to its samples a second")
-    rates = {file.rates_hz[place] if np.isfinite(file.rates_hz[place]) else recording.rate_hz
-             for place in places.values()}  # fmt: skip
     lengths = {len(file.values[place]) for place in places.values()}
     if len(rates) > 1 or len(lengths) > 1:
         raise DataError(f"{file.path}: channels have {shorten([f'{rate:g}' for rate in sorted(rates)])} samples a "

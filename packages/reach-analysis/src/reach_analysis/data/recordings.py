@@ -77,7 +77,7 @@ def read_trials(path: Path, recording: RecordingConfig | None = None) -> TrialTa
     end = np.array([_number(row[end_column], path) for row in rows])
     parts = start[np.isfinite(start) & (start != np.round(start))]
     if recording.frame_rate_hz is not None and parts.size:
-        raise DataError(f"{path}: {header[start_column]!r} holds {parts[0]:g}, which is no number of a frame; where "
+        raise DataError(f"{path}: {header[start_column]!r} holds {parts[0]:g}, not the number of a frame; where "
                         "the table holds seconds, set recording.frame_rate_hz=null")  # fmt: skip
     start, end = start / scale, end / scale
     usable = (start > 0) & (end > 0) & (start != end)

@@ -86,7 +86,7 @@ def _require_whole(path: Path, lines: Sequence[Sequence[str]], end: int, decimal
 
 
 def _timed(path: Path, header: Sequence[str], numbers: np.ndarray) -> Analog:
-    """Columns with their own or a common column of time before them; a first one that counts samples is no channel."""
+    """Columns with their own or a common column of time before them, but a first one that counts samples."""
     names = list(header) or [f"column {number + 1}" for number in range(numbers.shape[1])]
     rates: dict[int, float] = {}
     rate = np.nan
