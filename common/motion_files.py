@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .files import file_name, write_table, write_text
+from .files import file_names, write_table, write_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,8 @@ def write_files(folder: Path, movements: Sequence[Movement], formats: Sequence[s
     written = write_tables(folder, movements) if "csv" in formats else []
     writers = {"mot": write_motion, "sto": write_states, "trc": write_trc}
     for kind in (kind for kind in writers if kind in formats):
-        for move in movements:
-            written.append(folder / f"{file_name(move.name)}.{kind}")
+        for move, name in zip(movements, file_names([move.name for move in movements]), strict=True):
+            written.append(folder / f"{name}.{kind}")
             writers[kind](written[-1], move)
     return written
 

@@ -225,7 +225,9 @@ def write_c3d(
     return path.with_suffix(".c3d").rename(path)
 
 
-def write_trc(path: Path, positions: np.ndarray, names: tuple[str, ...] = NAMES, comma: bool = False) -> Path:
+def write_trc(
+    path: Path, positions: np.ndarray, names: tuple[str, ...] = NAMES, comma: bool = False, decimal: str = "."
+) -> Path:
     """TRC as OpenSim writes it, values of the header not under their keys; empty cells for missing markers."""
     n_frames, n_names = positions.shape[:2]
     lines = [
@@ -238,7 +240,7 @@ def write_trc(path: Path, positions: np.ndarray, names: tuple[str, ...] = NAMES,
     ]
     for frame, row in enumerate(positions.reshape(n_frames, -1)):
         cells = ["" if np.isnan(value) else repr(float(value)) for value in row]
-        lines.append("\t".join([str(frame + 1), repr(frame / 100), *cells]))
+        lines.append("\t".join([str(frame + 1), repr(frame / 100), *cells]).replace(".", decimal))
     text = "\n".join(lines) + "\n"
     path.write_text(text.replace("\t", ",") if comma else text, encoding="utf-8")
     return path

@@ -136,8 +136,7 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ...]
     "nothing observed": (sleap(np.full_like(X, np.nan)), {}, ("no keypoint was observed",)),
     # tables
     "DLC without coords": (stored("scorer,D,D,D\nbodyparts,a,a,a\n0,1,2,1\n"), {}, ("'coords'",)),
-    "semicolons": (stored("a_x;a_y;a_z\n1,5;2;3\n"), {}, ("semicolons", "commas")),
-    "tabs": (stored("a_X\ta_Y\ta_Z\n1\t2\t3\n"), {}, ("tabs",)),
+    "one row a point": (stored("frame,keypoint,x,y,z\n0,a,1,2,3\n"), {}, ("x, y, z without", "one row a frame")),
     "latin-1": (stored("R\u00fccken_x,R\u00fccken_y,R\u00fccken_z\n1,2,3\n".encode("latin-1")), {}, ("UTF-8",)),
     "latin-1 in a row": (stored("a_x,a_y,a_z,note\n1,2,3,\xfc\n".encode("latin-1")), {}, ("UTF-8",)),
     "utf-16": (stored("a_x,a_y,a_z\n1,2,3\n".encode("utf-16")), {}, ("UTF-8",)),

@@ -51,6 +51,10 @@ def test_tables_hold_the_numbers_of_the_file(exported: tuple[ReferenceClips, Pat
     np.testing.assert_array_equal(markers[axes].to_numpy(np.float32).reshape(clips.kp_data.shape), clips.kp_data)
     assert coordinates["clip"].tolist() == [clips.clip_name[i] for i in clips.frame_clip]
     np.testing.assert_allclose(coordinates["time_s"], clips.time, rtol=1e-12)
+    table = read_file(out / "markers.csv")
+    np.testing.assert_array_equal(table.positions.astype(np.float32), clips.kp_data)
+    assert (table.names, table.clip_lengths) == (clips.kp_names, tuple(clips.clip_length.tolist()))
+    assert table.rate_hz == pytest.approx(clips.info.rate_hz)
     units = pd.read_csv(out / "columns.csv")
     assert units[units["table"] == "coordinates"].set_index("column")["unit"].to_dict() == dict(
         zip(clips.names_qpos, clips.qpos_units, strict=True)
@@ -99,6 +103,7 @@ def test_nwb_is_clean_and_holds_the_numbers_of_the_file(exported: tuple[Referenc
         assert content.scratch["body_mjcf"].data == clips.info.mjcf_xml
     markers = read_file(path)
     np.testing.assert_array_equal(markers.positions.astype(np.float32), clips.kp_data[:, : len(clips.kp_names)])
+    assert (markers.clip_names, markers.clip_lengths) == (clips.clip_name, tuple(clips.clip_length.tolist()))
 
 
 def test_a_session_without_its_time_is_refused(

@@ -37,6 +37,11 @@ def test_both_axis_orders_of_pred_give_the_same_record(tmp_path, write, axes):
     assert any("convention of DANNCE" in note for note in recording.notes)
 
 
+def test_unit_inside_a_mat_file_wins_over_the_convention(tmp_path):
+    path = files.write_mat(tmp_path / "a.mat", pred=X.transpose(0, 2, 1), units="cm")
+    np.testing.assert_allclose(load(path, NAMES).positions, X * 0.01)
+
+
 def test_every_format_can_be_chosen():
     assert set(FORMATS) == {"auto", *READERS}
 
@@ -177,7 +182,8 @@ def test_nwb_series_may_state_times_or_a_start_and_a_rate(tmp_path):
 def test_nwb_container_is_chosen_by_track(tmp_path):
     path = files.write_nwb(tmp_path / "a.nwb", X, unit="m", container="PoseEstimation_a")
     files.write_nwb(path, X + 1, unit="m", container="PoseEstimation_b")
-    np.testing.assert_array_equal(load(path, track=1).positions, X + 1)
+    for track in (1, "PoseEstimation_b"):
+        np.testing.assert_array_equal(load(path, track=track).positions, X + 1)
 
 
 LAYOUTS = {
@@ -284,8 +290,10 @@ def test_deeplabcut_tables_of_one_and_of_several_animals(tmp_path):
     np.testing.assert_array_equal(alone.confidence, np.where(np.isnan(gap[..., 0]), 0, P))
     other = movement(seed=5)
     both = files.write_dlc(tmp_path / "both.csv", {"one": X, "two": other})
-    for track in (1, "1", "two"):
+    for track in (1, "1", "two"):  # numbers count from 0, unless animals are called by numbers
         np.testing.assert_allclose(load(both, unit="mm", track=track).positions, other / 1000)
+    numbered = files.write_dlc(tmp_path / "numbered.csv", {"1": X, "0": other})
+    np.testing.assert_allclose(load(numbered, unit="mm", track="0").positions, other / 1000)
     with pytest.raises(InputError, match=r"2 tracks; choose one with keypoints.track=N \(0: one, 1: two\)"):
         load(both)
 
@@ -301,6 +309,65 @@ def test_tables_as_other_programs_write_them(tmp_path):
     assert load(tmp_path / "absent.csv", unit="m").observed.ravel().tolist() == [True, False, False, False]
 
 
+NUMBERS = X.reshape(len(X), -1)
+XYZ = ("x", "y", "z")
+FRAMES = np.arange(len(X))
+SPLIT = {"clip_lengths": (5, 1)}
+
+
+def table(titles, columns, between=",", decimal="."):
+    """A table with rows of titles; `columns` are put next to each other."""
+    rows = [[repr(float(value)).replace(".", decimal) for value in row] for row in np.column_stack(columns)]
+    return "\n".join(between.join(row) for row in [*titles, *rows]) + "\n"
+
+
+def titled(form, names=NAMES, more=()):
+    return [*more, *(form.format(name, axis) for name in names for axis in XYZ)]
+
+
+TWO_ROWS = [[name for name in NAMES for _ in XYZ], list(XYZ) * len(NAMES)]
+DLC = [[label, *row] for label, row in zip(("scorer", "bodyparts", "coords"), [["D"] * 12, *TWO_ROWS], strict=True)]
+MERGED = [name for name in NAMES for name in (name, "", "")]
+TABLES = {
+    "points in titles": (table([titled("{}.{}")], [NUMBERS]), {}),
+    "blanks in titles": (table([titled("{} {}")], [NUMBERS]), {}),
+    "brackets in titles": (table([titled("{}[{}]")], [NUMBERS]), {}),
+    "unit in titles": (table([titled("{}_{}_mm")], [NUMBERS]), {"unit": "mm"}),
+    "unit in brackets": (table([titled("{}_{} (cm)")], [NUMBERS]), {"unit": "cm"}),
+    "row of units": (table([titled("{}_{}"), ["mm"] * 12], [NUMBERS]), {"unit": "mm"}),
+    "semicolons, decimal commas": (table([titled("{}_{}")], [NUMBERS], ";", ","), {}),
+    "tabs": (table([titled("{}_{}")], [NUMBERS], "\t"), {}),
+    "two rows": (table(TWO_ROWS, [NUMBERS]), {}),
+    "merged cells": (table([MERGED, TWO_ROWS[1]], [NUMBERS]), {}),
+    "pandas, index": (table([row[:1] + row[1:] for row in DLC[1:]], [FRAMES, NUMBERS]), {}),
+    "DLC, name of the index": (table([*DLC, ["frame", *[""] * 12]], [FRAMES, NUMBERS]), {}),
+    "DLC, frames left out": (table(DLC, [np.where(FRAMES > 4, 9, FRAMES), NUMBERS]), SPLIT),
+    "seconds": (table([titled("{}_{}", more=["time_s"])], [FRAMES / 250, NUMBERS]), {"rate_hz": 250}),
+    "milliseconds": (table([titled("{}_{}", more=["Time (ms)"])], [4 * FRAMES, NUMBERS]), {"rate_hz": 250}),
+    "times without a unit": (table([titled("{}_{}", more=["time"])], [4 * FRAMES + 9 * (FRAMES > 4), NUMBERS]), SPLIT),
+    "frames left out": (table([titled("{}_{}", more=["Frame"])], [FRAMES + (FRAMES > 4), NUMBERS]), SPLIT),
+    "dates": (table([titled("{}_{}")], [NUMBERS]).replace("\n", "\n12:00:00,").replace("Snout_x", "time,Snout_x"), {}),
+    "likelihood": (
+        table([[f"{name}_{of}" for name in NAMES for of in (*XYZ, "likelihood")]], [np.dstack([X, P]).reshape(6, -1)]),
+        {"confidence": P},
+    ),
+    "numbers with a count": (table([], [FRAMES, FRAMES / 50, NUMBERS]), {"names": None}),
+    "numbers with blanks": (table([], [NUMBERS], "  "), {"names": None}),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_tables_of_one_content_in_many_forms(tmp_path, case):
+    text, said = TABLES[case]
+    (tmp_path / "a.csv").write_text(text.removesuffix("12:00:00,"))
+    reading = read_file(tmp_path / "a.csv")
+    np.testing.assert_array_equal(reading.positions, X)
+    assert reading.names == said.get("names", NAMES)
+    assert (reading.rate_hz, reading.unit) == (said.get("rate_hz"), said.get("unit"))
+    assert reading.clip_lengths in (None, (6,)) if "clip_lengths" not in said else reading.clip_lengths == (5, 1)
+    np.testing.assert_array_equal(reading.confidence, said.get("confidence"))
+
+
 GAPS = np.where(np.random.default_rng(3).random((*X.shape[:2], 1)) < 0.2, np.nan, X)
 
 
@@ -311,6 +378,7 @@ GAPS = np.where(np.random.default_rng(3).random((*X.shape[:2], 1)) < 0.2, np.nan
         (lambda path: files.write_c3d(path, GAPS, ("HAND",) * 4, NAMES), "c3d", 250.0, "mm"),
         (lambda path: files.write_trc(path, GAPS), "trc", 100.0, "mm"),
         (lambda path: files.write_trc(path, GAPS, comma=True), "trc", 100.0, "mm"),
+        (lambda path: files.write_trc(path, GAPS, decimal=","), "trc", 100.0, "mm"),
         (lambda path: files.write_qualisys(path, GAPS), "qualisys", 300.0, "mm"),
         (lambda path: files.write_qualisys(path, GAPS, v73=True), "qualisys", 300.0, "mm"),
         (lambda path: files.write_jarvis(path, GAPS, P), "jarvis_csv", None, None),

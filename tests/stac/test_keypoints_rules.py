@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stac.keypoint_files import NAMES, movement, scores, write_csv, write_mat, write_nwb, write_sleap
 from stac_mjx._common.errors import InputError
+from stac_mjx._common.files import file_names, make_unique
 from stac_mjx.config import KeypointsConfig
 from stac_mjx.keypoints import load_keypoints, select
 from stac_mjx.keypoints.cleaning import clean, spacing
-from stac_mjx.keypoints.paths import make_unique, natural_key
+from stac_mjx.keypoints.paths import natural_key
 
 X = movement()
 P = scores()
@@ -55,6 +56,10 @@ def test_unique_names_are_unique_and_keep_the_first(names):
     unique = make_unique(names)
     assert len(set(unique)) == len(names)
     assert all(made.startswith(name) for made, name in zip(unique, names, strict=True))
+
+
+def test_names_of_files_differ_where_file_systems_see_no_difference():
+    assert file_names(["a b", "a/b", "A_b", "c"]) == ["a_b", "a_b_2", "A_b_3", "c"]
 
 
 def test_natural_order():

@@ -38,6 +38,16 @@ def test_trials_are_cut_by_their_times(recording: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(trials.events["touch"], [0.2, np.nan])
 
 
+def test_times_count_from_the_first_frame_of_the_file_whatever_is_left_out(recording: Path, tmp_path: Path) -> None:
+    table = tmp_path / "trials.csv"
+    table.write_text(TABLE.replace(",", ";").replace(".", ",") + ";;;;;\n")  # as spreadsheets write it
+    trials = load_keypoints(recording, trials=str(table), start=5, stop=95)
+    np.testing.assert_array_equal(trials.positions[:, 0, 0], np.arange(10, 90))
+    np.testing.assert_allclose(trials.events["touch"], [0.2, np.nan])
+    with pytest.raises(InputError, match=r"'t1': 0\.1 to 0\.5 s is not within 0\.2 to 1 s"):
+        load_keypoints(recording, trials=str(table), start=20)
+
+
 def test_trials_are_windows_around_an_event(recording: Path, tmp_path: Path) -> None:
     table = tmp_path / "trials.csv"
     table.write_text("trial_id,event_touch_s\none,0.3\ntwo,0.6\n")
@@ -66,6 +76,8 @@ def test_trials_are_selected_by_label_and_name(recording: Path, tmp_path: Path) 
         ("trial_id,start_s,stop_s,clip\na,0,0.5,lng\n", "long"),
         ("trial,start_s,stop_s\na,0,0.5\n", "trial_id"),
         ("trial_id,start_s,stop_s\n", "at least one row"),
+        ("trial_id,start_s,stop_s\n,0,0.5\n", "trial_id: empty"),
+        ("", "at least one row"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(recording: Path, tmp_path: Path, table: str, words: str) -> None:

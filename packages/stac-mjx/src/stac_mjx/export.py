@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from stac_mjx._common.figures import ON_BODY, RECORDED
-from stac_mjx._common.files import file_name, output_folder
+from stac_mjx._common.files import file_names, output_folder
 from stac_mjx._common.mjcf import compile_enclosed, travels
 from stac_mjx._common.motion_files import Columns, Movement, write_files
 from stac_mjx._common.nwb import require_nwb, write_nwb
@@ -49,9 +49,9 @@ def _write_pages(folder: Path, clips: ReferenceClips) -> list[Path]:
     from stac_mjx._common.render import web
 
     written = []
-    for index, name in enumerate(clips.clip_name):
+    for index, name in enumerate(file_names(clips.clip_name)):
         rows, server = clips.frames(index), web.Server()
-        written.append(folder / f"{file_name(name)}.html")
+        written.append(folder / f"{name}.html")
         rate_hz = float(clips.info.rate_hz or web.PAGE_FPS)
         web.write_page(written[-1], server, _drawn(server, clips, rows), rows.stop - rows.start, rate_hz)
         server.stop()

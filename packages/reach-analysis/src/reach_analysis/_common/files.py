@@ -9,7 +9,7 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -42,6 +42,24 @@ def replace_file(path: Path) -> Iterator[Path]:
 def file_name(name: str) -> str:
     """Return a name, as of a clip, in the letters that file systems take."""
     return re.sub(r"[^\w.-]+", "_", name)[:80]
+
+
+def file_names(names: Sequence[str]) -> list[str]:
+    """Return the `file_name` of each name; those that a file system takes for the same, as ``a b``, ``A_b``, differ."""
+    return make_unique([file_name(name) for name in names], str.lower)
+
+
+def make_unique(names: Sequence[str], same: Callable[[str], str] = str) -> list[str]:
+    """Number the repeats of a name: ``a, a, b`` becomes ``a, a_2, b``; names of one `same` are repeats."""
+    taken, used, unique = set(map(same, names)), set[str](), list[str]()
+    for name in names:
+        candidate, number = name, 1
+        while same(candidate) in used or (number > 1 and same(candidate) in taken):
+            number += 1
+            candidate = f"{name}_{number}"
+        used.add(same(candidate))
+        unique.append(candidate)
+    return unique
 
 
 def write_bytes(path: Path, data: bytes) -> None:

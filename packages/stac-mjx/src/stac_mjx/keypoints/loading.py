@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from stac_mjx._common.errors import ConfigError, InputError, raise_all, shorten, unknown
+from stac_mjx._common.files import make_unique
 from stac_mjx._common.hdf5.info import Source
 from stac_mjx._common.settings import limit_faults
 from stac_mjx._common.units import METRES_PER_UNIT
@@ -22,7 +23,7 @@ from stac_mjx.keypoints.cleaning import clean, placeholders
 from stac_mjx.keypoints.formats.detect import FORMATS, detect
 from stac_mjx.keypoints.formats.reading import Reading, Track
 from stac_mjx.keypoints.keypoints import Keypoints
-from stac_mjx.keypoints.paths import find_files, make_unique, unique_stems
+from stac_mjx.keypoints.paths import find_files, unique_stems
 from stac_mjx.keypoints.travel import with_travel
 from stac_mjx.keypoints.trials import cut
 

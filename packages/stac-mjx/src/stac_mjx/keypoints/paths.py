@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stac_mjx._common.errors import InputError, nearest, raise_all, shorten
+from stac_mjx._common.files import make_unique
 
 _MAGIC = "*?["
 
@@ -48,21 +49,6 @@ def unique_stems(files: Sequence[Path]) -> list[str]:
     often = {stem for stem, count in Counter(stems).items() if count > 1}
     names = [f"{file.parent.name}_{stem}" if stem in often else stem for file, stem in zip(files, stems, strict=True)]
     return make_unique(names)
-
-
-def make_unique(names: Sequence[str]) -> list[str]:
-    """Number the repeats of a name: ``a, a, b`` becomes ``a, a_2, b``."""
-    taken: set[str] = set(names)
-    used: set[str] = set()
-    unique: list[str] = []
-    for name in names:
-        candidate, number = name, 1
-        while candidate in used or (number > 1 and candidate in taken):
-            number += 1
-            candidate = f"{name}_{number}"
-        used.add(candidate)
-        unique.append(candidate)
-    return unique
 
 
 def _expand(text: str) -> tuple[list[Path], str]:

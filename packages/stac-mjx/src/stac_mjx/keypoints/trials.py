@@ -1,9 +1,9 @@
 """Trials of a continuous recording, from a table (CSV): which frames each has, its labels and events.
 
-One row a trial. Columns: ``trial_id``; ``start_s`` and ``stop_s``, seconds from the start of the recording, or without
-them a window (`keypoints.window_s`) around the event ``event_NAME_s`` that `keypoints.window_event` names; ``clip``,
-the name of the file's clip, where there are several; ``label``; times of events ``event_NAME_s``. All other columns are
-labels.
+One row a trial, with commas, semicolons or tabs between columns. Columns: ``trial_id``; ``start_s`` and ``stop_s``,
+seconds from the first frame of the file (whatever `keypoints.start` leaves out), or without them a window
+(`keypoints.window_s`) around the event ``event_NAME_s`` that `keypoints.window_event` names; ``clip``, the name of the
+file's clip, where there are several; ``label``; times of events ``event_NAME_s``. All other columns are labels.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def cut(keypoints: Keypoints, config: KeypointsConfig) -> Keypoints:
     rows, rate = read_rows(path, "trial_id"), keypoints.rate_hz
     if rate is None:
         raise InputError(f"{path}: times in seconds need the frame rate of the recording. Set keypoints.rate_hz")
-    problems: list[str] = []
+    problems: list[str] = [] if all(row["trial_id"] for row in rows) else ["trial_id: empty in some row"]
     spans = [_span(row, keypoints, config, rate, problems) for row in rows]
     repeated = sorted({row["trial_id"] for row in rows if [r["trial_id"] for r in rows].count(row["trial_id"]) > 1})
     problems += [f"trial_id: {shorten(repeated)} repeated"] if repeated else []
     raise_all(InputError, str(path), problems)
     pieces, names = keypoints.pieces(spans), tuple(row["trial_id"] for row in rows)
-    starts = np.array([first - keypoints.clip_starts[clip] for clip, first, _ in spans]) / rate
+    starts = np.array([config.start + first - keypoints.clip_starts[clip] for clip, first, _ in spans]) / rate
     events = [name for name in rows[0] if _is_event(name)]
     labels = [name for name in rows[0] if name not in OWN and not _is_event(name)]
     return replace(
@@ -60,7 +60,10 @@ def read_rows(path: Path, needed: str) -> list[dict[str, str]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    rows = [{str(k).strip(): (v or "").strip() for k, v in row.items()} for row in csv.DictReader(text.splitlines())]
+    lines = [line for line in text.splitlines() if line.strip(",;\t ")]
+    between = next((sign for sign in "\t;" if lines and sign in lines[0]), ",")
+    table = csv.DictReader(lines, restkey="", restval="", delimiter=between)
+    rows = [{str(k).strip(): str(v).strip() for k, v in row.items() if k} for row in table]
     if not rows:
         raise InputError(f"{path}: expected a header and at least one row")
     if needed not in rows[0]:
@@ -75,7 +78,7 @@ def _is_event(column: str) -> bool:
 def number(text: str) -> float:
     """Return the number in a cell; NaN where the cell is empty or no number."""
     try:
-        return float(text)
+        return float(text.replace(",", "."))
     except ValueError:
         return math.nan
 
@@ -95,9 +98,10 @@ def _span(
     if not (math.isfinite(start) and math.isfinite(stop)):
         problems.append(f"trial {trial!r}: expected start_s and stop_s, or keypoints.window_event and its time")
         return index, 0, 1
-    first, last = round(start * rate), round(stop * rate)
+    first, last = (round(time * rate) - config.start for time in (start, stop))
     if not 0 <= first < last <= length:
-        problems.append(f"trial {trial!r}: {start:g} to {stop:g} s is not within 0 to {length / rate:g} s of {clip!r}")
+        whole = f"{config.start / rate:g} to {(config.start + length) / rate:g} s of {clip!r}"
+        problems.append(f"trial {trial!r}: {start:g} to {stop:g} s is not within {whole}")
     base = int(keypoints.clip_starts[index])
     return index, base + first, base + last
 

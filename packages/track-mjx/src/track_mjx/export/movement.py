@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from track_mjx._common.files import file_name, output_folder
+from track_mjx._common.files import file_names, output_folder
 from track_mjx._common.mjcf import compile_enclosed, qpos_labels, qpos_units, qvel_labels, qvel_units
 from track_mjx._common.motion_files import Columns, Movement, write_files
 from track_mjx._common.nwb import require_nwb, write_nwb
@@ -45,8 +45,8 @@ def export_movement(config: ExportConfig) -> list[Path]:
     if "html" in config.formats:
         from track_mjx.render.replay import write_rollout_page
 
-        for take in rollouts:
-            written.append(folder / f"{file_name(take.clip)}.html")
+        for take, name in zip(rollouts, file_names([take.clip for take in rollouts]), strict=True):
+            written.append(folder / f"{name}.html")
             write_rollout_page(written[-1], body, take)
     return written
 

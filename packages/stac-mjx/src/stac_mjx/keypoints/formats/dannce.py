@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stac_mjx._common.errors import InputError
+from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats import matlab
 from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track, steadiest
 
@@ -19,11 +20,12 @@ POSITIONS = ("pred", "data_3D", "data_3d")
 """Variables with positions; the first match is used."""
 _NAMES = ("node_names", "kp_names", "keypoint_names", "joint_names", "names", "skeleton.joint_names")
 _RATES = ("fps", "frame_rate", "rate_hz")
+_UNITS = ("units", "unit")
 
 
 def read(path: Path, track: Track = None) -> Reading:
     """Read one DANNCE or label3d file."""
-    file = matlab.load(path, (*POSITIONS, "p_max", *_RATES), _NAMES)
+    file = matlab.load(path, (*POSITIONS, "p_max", *_RATES), (*_NAMES, *_UNITS))
     key = next((key for key in POSITIONS if key in file.arrays), None)
     if key is None:
         raise InputError(
@@ -34,14 +36,18 @@ def read(path: Path, track: Track = None) -> Reading:
     positions, notes = _frame_keypoint_xyz(where, values)
     rates = [file.arrays[name].ravel() for name in _RATES if name in file.arrays]
     names = next((file.texts[name] for name in _NAMES if name in file.texts), None)
+    said = next((file.texts[name][0] for name in _UNITS if file.texts.get(name)), None)
+    unit, unit_note = said_unit(said, "units")
+    if said is None:
+        unit, unit_note = "mm", "length unit mm, the convention of DANNCE and label3d (the file has none)"
     return Reading(
         positions=positions,
         confidence=_frame_keypoint(f"{path}: p_max", scores, positions.shape[:2]),
         names=names,
         rate_hz=float(rates[0][0]) if rates and rates[0].size == 1 else None,
-        unit="mm",
+        unit=unit,
         zeros_are_missing=True,
-        notes=(*notes, "length unit mm, the convention of DANNCE and label3d (the file has none)"),
+        notes=(*notes, unit_note),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,9 +20,9 @@ FORMATS = {
     "dannce": Format("dannce.read", "DANNCE or label3d .mat: pred or data_3D"),
     "nwb": Format("nwb.read", "NWB with ndx-pose: processing/<module>/PoseEstimation"),
     "sleap": Format("sleap.read", "SLEAP or Anipose .h5: tracks"),
-    "anipose_csv": Format("tables.read_anipose", "Anipose .csv: columns <keypoint>_x, _y, _z"),
-    "dlc_csv": Format("tables.read_deeplabcut", "DeepLabCut 3D .csv: title rows scorer, bodyparts, coords"),
-    "jarvis_csv": Format("tables.read_jarvis", "JARVIS data3D.csv: title rows of keypoints and of x, y, z, confidence"),
+    "anipose_csv": Format("tables.read", "Anipose .csv: columns <keypoint>_x, _y, _z"),
+    "dlc_csv": Format("tables.read", "DeepLabCut 3D .csv: title rows scorer, bodyparts, coords"),
+    "jarvis_csv": Format("tables.read", "JARVIS data3D.csv: title rows of keypoints and of x, y, z (confidence)"),
     "numbers_csv": Format(
         "tables.read_numbers", "numbers without a header .csv: x, y, z of each keypoint; set keypoints.names"
     ),
@@ -102,41 +101,33 @@ def _detect_hdf5(path: Path) -> str:
 
 
 def _detect_text(path: Path, head: bytes) -> str:
-    from stac_mjx.keypoints.formats import trc
-    from stac_mjx.keypoints.formats.tables import FIRST_TITLE
+    from stac_mjx.keypoints.formats import tables, trc
 
     try:
-        line, second = [*(part.decode("utf-8-sig") for part in head.splitlines()[:2]), ""][:2]
-        titles = [title.strip() for title in next(csv.reader([line]), [])]
+        lines = [line.decode("utf-8-sig") for line in head.splitlines()[: tables.MOST_TITLES]]
+        between = tables.separator(lines[0])
+        rows = [tables.cells(line, between) for line in lines]
     except (UnicodeDecodeError, csv.Error):
         if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head:
             raise InputError(f"{path}: is text, but not in UTF-8; export it as CSV in UTF-8") from None
         raise _unknown(path, "neither HDF5 nor MATLAB nor text") from None
-    if titles and titles[0] == FIRST_TITLE:
+    titles, coordinates = rows[0], tables.coordinates_row(rows)
+    if titles[:1] == [tables.FIRST_TITLE]:
         return "dlc_csv"
-    if line.startswith(trc.FIRST_TITLE):
+    if titles[:1] == [trc.FIRST_TITLE]:
         return "trc"
-    if re.search(r"\bx,\s*y,\s*z,\s*confidence\b", second):
+    if coordinates == 0:
+        raise InputError(
+            f"{path}: columns x, y, z without keypoints: expected one row a frame and <keypoint>_x, _y, _z"
+        )
+    if coordinates:
         return "jarvis_csv"
-    if titles and all(map(_is_number, titles)):
+    numbers = titles if between else lines[0].split()
+    if titles and all(not cell or tables.is_number(cell) for cell in numbers):
         return "numbers_csv"
-    if any(title.lower().endswith("_x") for title in titles):
+    if any(map(tables.is_coordinate, titles)):
         return "anipose_csv"
-    for sign, called in {";": "semicolons", "\t": "tabs"}.items():
-        if sign in line and re.search(rf"_x\s*{sign}|^{FIRST_TITLE}{sign}", line, re.IGNORECASE):
-            raise InputError(
-                f"{path}: a table with {called} between its columns. Export it with commas between columns and "
-                "points in numbers"
-            )
     raise _unknown(path, f"text whose first line has the columns {shorten(titles)[:300] or 'none'}")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text or "nan")
-    except ValueError:
-        return False
-    return True
 
 
 def _unknown(path: Path, content: str) -> InputError:

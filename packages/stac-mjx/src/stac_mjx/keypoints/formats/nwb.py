@@ -59,6 +59,7 @@ def read(path: Path, track: Track = None) -> Reading:
         group = groups[choose_track(path, track, [str(group.name) for group in groups])]
         series_of, notes = _series_of_nodes(path, group)
         series = {node: _read_series(path, group, name) for node, name in series_of.items() if name is not None}
+        clip_names, clip_stops = _exported_clips(file)
     times, rows = _frames(path, series)
     first = next(iter(series.values()))
     positions = np.full((len(next(iter(rows.values()))) if times is None else len(times), len(series_of), 3), np.nan)
@@ -72,6 +73,10 @@ def read(path: Path, track: Track = None) -> Reading:
         timing = spacing(path, times, "timestamps")
         rate_hz = None if timing.step is None else round(1.0 / timing.step, 6)
         notes = (*notes, *timing.notes)
+    lengths, edges = timing and timing.clip_lengths, np.round(np.array([0.0, *clip_stops]) * (rate_hz or np.nan))
+    exported = bool(clip_names) and edges[-1] == len(positions)
+    if exported:
+        lengths = tuple(np.diff(edges).astype(int).tolist())
     unit, unit_note = said_unit(first.unit_text, "attribute unit of the series")
     return Reading(
         positions=positions,
@@ -79,9 +84,17 @@ def read(path: Path, track: Track = None) -> Reading:
         names=tuple(series_of),
         rate_hz=rate_hz,
         unit=unit,
-        clip_lengths=None if timing is None else timing.clip_lengths,
+        clip_lengths=lengths,
+        clip_names=clip_names if exported else None,
         notes=(*notes, unit_note),
     )
+
+
+def _exported_clips(file: h5py.File) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Return names and ends (s) of clips that stand end to end, as our own export writes them; none in other files."""
+    names = hdf5.texts(file, "intervals/trials/clip")
+    stop = hdf5.first_dataset(file, "intervals/trials/stop_time")
+    return (names, tuple(hdf5.numbers(stop))) if names and stop is not None else ((), ())
 
 
 def _is_estimate(group: h5py.Group) -> bool:

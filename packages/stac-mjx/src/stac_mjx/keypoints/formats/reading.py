@@ -61,7 +61,9 @@ def choose_track(path: Path, track: Track, labels: list[str]) -> int:
         return 0
     if track is None:
         raise InputError(f"{path}: holds {len(labels)} tracks; choose one with keypoints.track=N ({listing})")
-    named = [index for index, label in enumerate(labels) if str(track) in (str(index), label, label.partition(" (")[0])]
+    names = [(label, label.partition(" (")[0], label.rpartition("/")[2]) for label in labels]
+    named = [index for index, alike in enumerate(names) if str(track) in alike]  # before numbers: names may be numbers
+    named += [index for index in range(len(labels)) if str(track) == str(index)]
     if not named:
         raise InputError(f"{path}: keypoints.track={track} does not exist; available: {listing}")
     return named[0]

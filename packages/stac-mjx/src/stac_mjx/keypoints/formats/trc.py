@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 from stac_mjx._common.errors import InputError
 from stac_mjx._common.units import said_unit
+from stac_mjx.keypoints.cleaning import spacing
 from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track
-from stac_mjx.keypoints.formats.tables import numbers_below
+from stac_mjx.keypoints.formats.tables import cells, numbers_below, separator
 
 FIRST_TITLE = "PathFileType"
 """First cell of the file."""
@@ -22,15 +21,16 @@ def read(path: Path, track: Track = None) -> Reading:
     choose_track(path, track, ONE_ANIMAL)
     try:
         with open(path, encoding="utf-8-sig") as stream:
-            lines = _with_commas(stream)
-            header = list(csv.reader(itertools.islice(lines, 5)))
-            if len(header) < 5:
-                raise InputError(f"{path}: a TRC file has five lines of header, this one has {len(header)}")
+            head = list(itertools.islice(stream, 5))
+            if len(head) < 5:
+                raise InputError(f"{path}: a TRC file has five lines of header, this one has {len(head)}")
+            between = separator(head[0])
+            header = [cells(line, between) for line in head]
             # values are aligned with keys by eye only: some programs write several tabs between them
-            said = dict(zip(*([cell.strip() for cell in row if cell.strip()] for row in header[1:3]), strict=False))
-            columns = {name.strip(): column for column, name in enumerate(header[3]) if column > 1 and name.strip()}
+            said = dict(zip(*([cell for cell in row if cell] for row in header[1:3]), strict=False))
+            columns = {name: column for column, name in enumerate(header[3]) if column > 1 and name}
             used = [first + axis for first in columns.values() for axis in range(3)]
-            table = numbers_below(path, lines, used)
+            table = numbers_below(path, stream, [1, *used], between)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a TRC text in UTF-8 ({error})") from error
     if said.get("NumMarkers", "").isdigit() and int(said["NumMarkers"]) != len(columns):
@@ -38,17 +38,19 @@ def read(path: Path, track: Track = None) -> Reading:
     frames = said.get("NumFrames", "")
     lacking = frames.isdigit() and int(frames) != len(table)
     unit, unit_note = said_unit(said.get("Units"), "Units")
+    timing = spacing(path, table[:, 0], "times")
     return Reading(
-        positions=table.reshape(len(table), -1, 3),
+        positions=table[:, 1:].reshape(len(table), -1, 3),
         names=tuple(columns),
         rate_hz=_rate(said.get("DataRate", "")),
         unit=unit,
-        notes=(unit_note, *([f"NumFrames is {frames}, but there are {len(table)} rows"] if lacking else [])),
+        clip_lengths=timing.clip_lengths,
+        notes=(
+            unit_note,
+            *timing.notes,
+            *([f"NumFrames is {frames}, but there are {len(table)} rows"] if lacking else []),
+        ),
     )
-
-
-def _with_commas(stream: TextIO) -> Iterator[str]:
-    return (line.replace("\t", ",") for line in stream)
 
 
 def _rate(text: str) -> float | None:
