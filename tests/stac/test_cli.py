@@ -50,10 +50,17 @@ def test_cfg_job_shows_the_settings_and_does_nothing(
 
 def test_maps_of_names_and_new_markers_need_no_plus_signs_to_be_guessed(capsys: pytest.CaptureFixture[str]) -> None:
     text = output(
-        ["fit", "--cfg", "job", "keypoints.rename={a:b}", "keypoints.rename.c=d", "+body.markers.Paw.body=radius"],
+        [
+            "fit",
+            "--cfg",
+            "job",
+            "keypoints.rename={a:b, 'L:e f': g}",
+            "keypoints.rename.c=d",
+            "+body.markers.Paw.body=radius",
+        ],
         capsys,
     )
-    assert "rename:\n    a: b\n    c: d\n" in text
+    assert "rename:\n    a: b\n    L:e f: g\n    c: d\n" in text
     assert "    Paw:\n      body: radius\n" in text
     assert "    Wrist:\n      body: wrist_body\n" in text
 

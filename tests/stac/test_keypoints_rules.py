@@ -111,6 +111,9 @@ def test_names_given_replace_those_of_the_file_and_renaming_maps_some(tmp_path):
     path = str(write_sleap(tmp_path / "a.h5", X))
     assert load(path, names=["w", "x", "y", "z"]).names == ("w", "x", "y", "z")
     assert load(path, rename={"Snout": "Nose"}).names == ("Nose", *NAMES[1:])
+    subject = write_sleap(tmp_path / "subject.h5", X, tuple(f"m36:{name}" for name in NAMES))
+    assert load(subject).names == NAMES
+    assert load(subject, rename={"m36:Snout": "Nose"}).names[:2] == ("Nose", "m36:TailBase")
 
 
 def test_missing_means_nan_and_weight_zero_everywhere(tmp_path):

@@ -131,6 +131,10 @@ def settle_names(
     another order, which would silently swap body parts. Files without names take ``keypoints.names``, else `order`.
     """
     names, note = _chosen(path, reading, list(config.names or ()), tuple(order))
+    subject = {name.partition(":")[0] for name in names if ":" in name.strip(":")}
+    if len(subject) == 1 and all(":" in name for name in names) and not set(config.rename) & set(names):
+        # motion capture writes the subject before the names of its markers
+        names, note = tuple(name.partition(":")[2] for name in names), f"{note}, without the subject {subject.pop()!r}"
     if len(names) != reading.n_keypoints:
         raise InputError(
             f"{path}: {reading.n_keypoints} keypoints, but {len(names)} names ({note}): {shorten(names)}. "

@@ -17,6 +17,7 @@ OPTIONS = (*_WITH_VALUE, "--multirun", "--resolve", "--hydra-help", "--shell-com
 
 _READABLE = re.compile(r"[\w./\-\\+%*@?:|$~ ]*", re.ASCII)
 """Texts that Hydra reads without quotes."""
+_QUOTED_NAME = re.compile(r"""(["'])([^"']+)\1(?=\s*:)""")
 _GRAMMAR = re.compile(r"""['"{}\[\]]|^\w+\(.*\)$""")
 """Signs that are grammar rather than text."""
 
@@ -76,14 +77,21 @@ def _quoted(files: Sequence[str]) -> str:
 def _readable(override: str) -> str:
     """Quote the texts of a value that Hydra's grammar cannot read, such as names with letters other than a to z.
 
-    Quotes, maps, nested lists, interpolations and sweeps such as ``range(1,5)`` are left to Hydra.
+    Quotes, maps, nested lists, interpolations and sweeps such as ``range(1,5)`` are left to Hydra, but quoted names in
+    a map, which it takes only with backslashes.
     """
     key, equals, value = override.partition("=")
+    if value.startswith("{"):
+        return f"{key}={_QUOTED_NAME.sub(_with_backslashes, value)}"
     inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
     if not equals or _READABLE.fullmatch(value) or _GRAMMAR.search(inner):
         return override
     parts = [part if _READABLE.fullmatch(part) else _quoted([part.strip()]) for part in inner.split(",")]
     return f"{key}={'[' if inner is not value else ''}{','.join(parts)}{']' if inner is not value else ''}"
+
+
+def _with_backslashes(quoted: re.Match[str]) -> str:
+    return re.sub(r"([][{}():=,])", r"\\\1", quoted[2])
 
 
 def _own_groups(options: Sequence[str]) -> list[str]:

@@ -94,9 +94,9 @@ def read_numbers(path: Path, track: Track = None) -> Reading:
         first = next(stream, "")
         table = numbers_below(path, chain([first], stream), None, separator(first))
     steps, n_columns = np.diff(table, axis=0), table.shape[1]
-    counts = (steps > 0) & np.isclose(steps, steps[:1], rtol=1e-6)  # frame numbers, times
-    leading = int(np.argmin([*counts.all(axis=0), False])) if len(steps) > 1 else 0
-    if (n_columns - leading) % 3 == 0 and leading < n_columns:
+    counts = np.all((steps > 0) & np.isclose(steps, steps[:1], rtol=1e-6), axis=0)  # frame numbers, times
+    leading = int(np.argmin(np.append(counts, False))) if len(steps) > 1 else 0
+    if leading < 3 and (n_columns - leading) % 3 == 0:
         table = table[:, leading:]
     if table.shape[1] % 3:
         raise InputError(f"{path}: {n_columns} columns of numbers; expected x, y, z for each keypoint, a multiple of 3")
