@@ -14,18 +14,19 @@ Quaternions: TypeAlias = Float[Array, "*#batch 4"]
 Vectors: TypeAlias = Float[Array, "*#batch 3"]
 
 
-def _namespace(*arrays: Array) -> Any:
+def namespace(*arrays: Array) -> Any:
+    """Return the library of the arrays: JAX's where one is JAX's, else NumPy."""
     return jnp if any(isinstance(array, jax.Array) for array in arrays) else np
 
 
 def conjugate(q: Quaternions) -> Quaternions:
     """Invert unit quaternions."""
-    return _namespace(q).concatenate([q[..., :1], -q[..., 1:]], axis=-1)
+    return namespace(q).concatenate([q[..., :1], -q[..., 1:]], axis=-1)
 
 
 def multiply(a: Quaternions, b: Quaternions) -> Quaternions:
     """Compose rotations: first `b`, then `a`."""
-    xp = _namespace(a, b)
+    xp = namespace(a, b)
     w = a[..., 0] * b[..., 0] - (a[..., 1:] * b[..., 1:]).sum(-1)
     xyz = a[..., :1] * b[..., 1:] + b[..., :1] * a[..., 1:] + xp.cross(a[..., 1:], b[..., 1:])
     return xp.concatenate([w[..., None], xyz], axis=-1)
@@ -33,7 +34,7 @@ def multiply(a: Quaternions, b: Quaternions) -> Quaternions:
 
 def rotate(q: Quaternions, vector: Vectors) -> Vectors:
     """Rotate vectors by quaternions: from the body's frame to the world if `q` is the body's orientation."""
-    xp = _namespace(q, vector)
+    xp = namespace(q, vector)
     shape = xp.broadcast_shapes(q.shape[:-1], vector.shape[:-1])
     q, vector = xp.broadcast_to(q, (*shape, 4)), xp.broadcast_to(vector, (*shape, 3))
     twice = 2 * xp.cross(q[..., 1:], vector)
@@ -47,7 +48,7 @@ def to_body(q: Quaternions, vector: Vectors) -> Vectors:
 
 def rotation_vector(q: Quaternions) -> Vectors:
     """Return axis times angle (rad), with an angle of at most pi; smooth at the identity."""
-    xp = _namespace(q)
+    xp = namespace(q)
     q = xp.where(q[..., :1] < 0, -q, q)
     squared = (q[..., 1:] ** 2).sum(-1, keepdims=True)
     small = squared < 1e-12
@@ -58,7 +59,7 @@ def rotation_vector(q: Quaternions) -> Vectors:
 
 def from_rotation_vector(vector: Vectors) -> Quaternions:
     """Return the unit quaternion of axis times angle (rad)."""
-    xp = _namespace(vector)
+    xp = namespace(vector)
     squared = (vector**2).sum(-1, keepdims=True)
     small = squared < 1e-12
     angle = xp.sqrt(xp.where(small, 1.0, squared))
@@ -73,13 +74,15 @@ def difference(q: Quaternions, start: Quaternions) -> Vectors:
 
 
 def normalize(q: Quaternions) -> Quaternions:
-    """Scale quaternions to unit length."""
-    return q / _namespace(q).sqrt((q**2).sum(-1, keepdims=True))
+    """Scale quaternions to unit length; those of zeros become the identity, as in MuJoCo."""
+    xp = namespace(q)
+    norm = xp.sqrt((q**2).sum(-1, keepdims=True))
+    return xp.where(norm > 0, q / xp.where(norm > 0, norm, 1.0), xp.asarray([1.0, 0.0, 0.0, 0.0], q.dtype))
 
 
 def half_angle(a: Quaternions, b: Quaternions) -> Float[Array, "*#batch"]:
     """Return half the angle between two orientations, rad: the distance of the papers' quaternion reward."""
-    xp = _namespace(a, b)
+    xp = namespace(a, b)
     relative = multiply(conjugate(a), b)
     sine = xp.sqrt(xp.maximum((relative[..., 1:] ** 2).sum(-1), 1e-20))
     return xp.arctan2(sine, xp.abs(relative[..., 0]))

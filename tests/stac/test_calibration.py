@@ -1,15 +1,19 @@
-"""Offsets: the closed form, the choice of frames, known truth, and the precision that noise allows."""
+"""Offsets: their steps, the choice of frames, known truth, and the precision that noise allows."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from stac import bodies_for_tests as bodies
 from stac.noise_bounds import calibration_bound, pose_bound
 from stac_mjx.body.body import Body, load_body
+from stac_mjx.body.poses import marker_frames
 from stac_mjx.body.presets import body_preset
-from stac_mjx.calibration.calibrate import ANCHOR, Alternation, Anderson, best_offsets, calibrate, in_body_frames
+from stac_mjx.calibration.calibrate import ANCHOR, Alternation, calibrate
 from stac_mjx.calibration.calibrate import objective as objective_of
+from stac_mjx.calibration.normal_equations import Sample, Transforms, normal_equations
 from stac_mjx.calibration.precision import FrameSample, lasting_factor
 from stac_mjx.calibration.sampling import spread_frames
 from stac_mjx.config import AlignmentConfig, CalibrationConfig, FitConfig, SolverConfig
@@ -17,6 +21,7 @@ from stac_mjx.inputs import confidence_weights, match
 from stac_mjx.inverse_kinematics.pose_solver import Fit, Observation, PoseSolver, pose_solver
 from stac_mjx.inverse_kinematics.solve import pilot, solve
 from stac_mjx.keypoints.alignment import IDENTITY
+from stac_mjx.kinematics import trajectory
 from stac_mjx.kinematics.trajectory import steps
 from stac_mjx.results import offsets_of, register
 from stac_mjx.synthetic.motion import Flaws, Motion, Truth, make_truth, marker_positions
@@ -27,32 +32,72 @@ def observed(truth: Truth, body: Body) -> Observation:
     return Observation(keypoints.positions, confidence_weights(keypoints), keypoints.clip_lengths)
 
 
-def test_best_offsets_are_the_minimum_of_their_objective() -> None:
-    rng = np.random.default_rng(0)
-    local, weight = rng.normal(size=(40, 3, 3)), rng.uniform(0, 1, (40, 3))
-    weight[:, 2] = 0.0
-    local[5, 0], weight[5, 0] = np.nan, 0.0
-    initial, pull = rng.normal(size=(3, 3)), np.array([0.5, 0.0, 0.0])
-
-    def objective(m: np.ndarray) -> float:
-        away = np.where(weight[..., None] > 0, local - m, 0.0)
-        return float((weight[..., None] * away**2).sum() / 40 + (pull[:, None] * (m - initial) ** 2).sum())
-
-    best = best_offsets(local, weight, initial, pull)
-    for _ in range(20):
-        assert objective(best) <= objective(best + rng.normal(scale=0.05, size=(3, 3))) + 1e-12
-    np.testing.assert_array_equal(best[2], initial[2])
-    # the pull does not depend on the number of frames
-    np.testing.assert_allclose(best_offsets(np.tile(local, (7, 1, 1)), np.tile(weight, (7, 1)), initial, pull), best)
+def around(body: Body) -> tuple[PoseSolver, Sample, np.ndarray, np.ndarray]:
+    """Poses and offsets near those that keypoints were made from, with weights; some keypoints are missing."""
+    rng, n = np.random.default_rng(0), len(body.marker_names)
+    truth = make_truth(body, Motion(n_frames=6, amplitude=0.4), Flaws(noise_m=2e-3), offset_sd_m=3e-3, seed=1)
+    weight = rng.uniform(0.2, 1.0, (6, n))
+    weight[:, 2], weight[3, 0] = 0.0, 0.0
+    seen = Observation(np.where(weight[..., None] > 0, truth.positions, np.nan), weight, np.ones(6, int))
+    offsets = body.marker_offset + rng.normal(scale=1e-3, size=(n, 3))
+    solver = pose_solver(body, SolverConfig(pose_prior_mm=1.0))
+    return solver, Sample(seen, rng.uniform(0.5, 1.5, 6), rng.uniform(0.01, 0.5, n)), truth.qpos, offsets
 
 
-def test_keypoints_in_body_frames_are_their_offsets() -> None:
+ONE_TRANSFORM = Transforms("none", np.zeros((1, 3)), np.zeros(6, int))
+
+
+def test_with_poses_held_the_best_offset_is_a_weighted_mean_in_the_frame_of_its_body() -> None:
     body = bodies.every_joint()
-    truth = make_truth(body, Motion(n_frames=10), seed=0)
-    found = in_body_frames(
-        body.tree, body.marker_body, truth.qpos.astype(np.float32), truth.positions.astype(np.float32)
-    )
-    np.testing.assert_allclose(np.asarray(found), np.broadcast_to(truth.offsets, (10, 7, 3)), atol=2e-5)
+    ik, sample, qpos, offsets = around(body)
+    local = marker_frames(body, qpos).within(sample.observation.target)
+    weight, pull = sample.importance[:, None] * sample.observation.weight, sample.pull[:, None]
+    mean = np.where(weight[..., None] > 0, weight[..., None] * local, 0.0).mean(axis=0)
+    best = (mean + pull * body.marker_offset) / (weight.mean(axis=0)[:, None] + pull)
+    step = normal_equations(ik, qpos, offsets, sample, ONE_TRANSFORM).step(1.0)
+    np.testing.assert_allclose(offsets + step.offsets, best, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "mode"), [(bodies.every_joint, "none"), (bodies.finger, "rigid"), (bodies.finger, "similarity")]
+)
+def test_a_step_solves_the_linear_problem_of_poses_offsets_and_transforms(make: Callable[[], Body], mode: str) -> None:
+    """Against least squares in all of them together, with derivatives by finite differences."""
+    body = make()
+    ik, sample, qpos, offsets = around(body)
+    seen, tree, n = sample.observation, ik.tree, offsets.size
+    group, middle = np.array([0, 0, 1, 1, 1, 0]), np.array([[0.1, 0.0, 0.2], [0.0, 0.3, 0.1]])
+    root = 1000 * np.sqrt(np.repeat(sample.importance[:, None] * seen.weight, 3, axis=1))
+    pose_root = np.sqrt(sample.importance[:, None] * ik.prior_weight)
+
+    def residuals(u: np.ndarray) -> np.ndarray:
+        """Residuals times the roots of their weights, and the terms of regularisation."""
+        turns, moved, rest = np.split(u, [6 * tree.n_dof, 6 * tree.n_dof + n])
+        shift, turn, stretch = (*rest[:12].reshape(2, 2, 3), rest[12]) if mode != "none" else np.zeros((3, 2, 3))
+        growth = np.exp(np.mean(stretch))
+        poses, placed = trajectory.moved(tree, qpos, turns.reshape(6, -1)), offsets + moved.reshape(-1, 3)
+        arm = np.einsum(
+            "fij,fkj->fki", Rotation.from_rotvec(turn).as_matrix()[group], seen.target - middle[group][:, None]
+        )
+        away = growth * arm + (middle + shift)[group][:, None] - marker_frames(body, poses).points(placed)
+        back = pose_root * trajectory.steps(tree, np.tile(ik.neutral.astype(float), (6, 1)), poses)
+        pulled = 1000 * np.sqrt(6 * sample.pull)[:, None] * (placed - body.marker_offset)
+        return np.concatenate(
+            [(root * np.nan_to_num(away.reshape(6, -1)) / growth).ravel(), back.ravel(), pulled.ravel()]
+        )
+
+    zero = np.zeros(6 * tree.n_dof + n + {"none": 0, "rigid": 13, "similarity": 13}[mode])
+    jacobian = np.stack([residuals(h) - residuals(-h) for h in 1e-6 * np.eye(len(zero))], axis=1) / 2e-6
+    if mode == "rigid":
+        jacobian[:, -1] = 0.0
+    by_pose, others = jacobian[:, : 6 * tree.n_dof], jacobian[:, 6 * tree.n_dof :]
+    project = np.eye(len(jacobian)) - by_pose @ np.linalg.pinv(by_pose)
+    start, others = project @ residuals(zero), project @ others
+    least = np.linalg.lstsq(others, -start, rcond=1e-12)[0]
+    step = normal_equations(ik, qpos, offsets, sample, Transforms(mode, middle, group)).step(0.0)
+    found = np.concatenate([step.offsets.ravel(), step.shift.ravel(), step.turn.ravel(), [step.stretch]])[: len(least)]
+    costs = [float(((start + others @ u) ** 2).sum()) for u in (0 * least, found, least)]
+    assert costs[1] - costs[2] < 1e-5 * (costs[0] - costs[2])
 
 
 def test_frames_spread_over_postures_and_stand_for_all_of_them() -> None:
@@ -98,7 +143,7 @@ def test_offsets_and_poses_of_a_calibration_are_what_noise_allows(noisy: tuple[B
     seen = observed(truth, body)
     calibration = calibrate(ik, seen, CalibrationConfig(frames=200))
     fit = solve(ik, seen, calibration.offsets)
-    joint, covariance = calibration_bound(ik, truth.qpos, truth.offsets, seen, 2.0, pull=0.0, initial_mm=3.0)
+    joint, covariance = calibration_bound(ik, truth.qpos, truth.offsets, seen, 2.0, pull=ANCHOR, initial_mm=3.0)
     offset_error = np.median(np.abs(calibration.offsets - truth.offsets)) * 1000
     assert offset_error < 1.3 * np.median(0.6745 * np.sqrt(np.diag(covariance)))
     assert offset_error < 1.6, "better than the initial offsets, which are 2 mm off (median)"
@@ -121,21 +166,6 @@ def test_errors_that_last_count_for_fewer_frames(decay: float, white: float, n_f
     np.fill_diagonal(correlation, 1.0)
     found = lasting_factor(scores - scores.mean(axis=0), sample)
     assert found == pytest.approx(correlation.sum() / 250, rel=0.25)
-
-
-def test_accelerated_rounds_arrive_where_plain_ones_creep() -> None:
-    rng = np.random.default_rng(0)
-    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    creeping, solution = turn @ np.diag([0.97, 0.8, 0.3]) @ turn.T, np.array([[1.0, -2.0, 3.0]])
-    x, plain, accelerated = np.zeros((1, 3)), np.zeros((1, 3)), Anderson()
-    for _ in range(5):
-        x = accelerated.propose(x, solution + (x - solution) @ creeping)
-        plain = solution + (plain - solution) @ creeping
-    # a linear map of three directions is solved once three differences of steps are known
-    np.testing.assert_allclose(x, solution, atol=1e-6)
-    assert np.abs(plain - solution).max() > 1
-    accelerated.reset()
-    np.testing.assert_array_equal(accelerated.propose(x, x + 1), x + 1)
 
 
 @pytest.mark.slow

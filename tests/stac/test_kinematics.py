@@ -1,5 +1,6 @@
 """Forward kinematics, Jacobians and steps on the manifold against MuJoCo itself and against finite differences."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -9,28 +10,25 @@ import numpy as np
 import pytest
 from stac import bodies_for_tests as bodies
 from stac_mjx.body.body import Body
+from stac_mjx.body.poses import marker_frames, marker_jacobian
 from stac_mjx.kinematics import forward as kinematics
-from stac_mjx.kinematics.tree import Tree, build_tree
-
-
-def mujoco_poses(model: mujoco.MjModel, qpos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    data = mujoco.MjData(model)
-    xpos, xquat = [], []
-    for pose in qpos:
-        data.qpos[:] = pose
-        mujoco.mj_kinematics(model, data)
-        xpos.append(data.xpos.copy())
-        xquat.append(data.xquat.copy())
-    return np.array(xpos), np.array(xquat)
+from stac_mjx.kinematics.tree import build_tree
 
 
 def assert_equal_to_mujoco(body: Body, qpos: np.ndarray) -> None:
-    ours = kinematics.body_poses(build_tree(body.model), jnp.asarray(qpos, jnp.float32))
-    xpos, xquat = mujoco_poses(body.model, qpos)
-    size = np.ptp(xpos[:, 1:], axis=1).max()
-    assert np.abs(np.asarray(ours.xpos) - xpos).max() < 1e-5 * size
-    cosine = np.abs((np.asarray(ours.xquat) * xquat).sum(-1)) / np.linalg.norm(xquat, axis=-1)
-    assert (1 - cosine).max() < 1e-6
+    """Three points of each body have its place and rotation in them."""
+    tree, bodies_of_points = build_tree(body.model), np.repeat(np.arange(body.model.nbody), 3)
+    size = np.ptp(body.rest[0], axis=0).max() / body.length_unit_m
+    local = np.tile(size * np.eye(3), (body.model.nbody, 1))
+    ours = kinematics.marker_positions(
+        tree, bodies_of_points, jnp.asarray(qpos, jnp.float32), jnp.asarray(local, jnp.float32)
+    )
+    data = mujoco.MjData(body.model)
+    for pose, found in zip(qpos, np.asarray(ours), strict=True):
+        data.qpos[:] = pose
+        mujoco.mj_kinematics(body.model, data)
+        turned = np.einsum("bij,bj->bi", data.xmat.reshape(-1, 3, 3)[bodies_of_points], local)
+        np.testing.assert_allclose(found, data.xpos[bodies_of_points] + turned, atol=1e-5 * size)
 
 
 def test_poses_of_every_joint_type_equal_mujoco() -> None:
@@ -48,51 +46,19 @@ def test_poses_of_real_bodies_equal_mujoco(data_dir: Path, species: str) -> None
     assert_equal_to_mujoco(body, bodies.random_qpos(body.model, 3, seed=2))
 
 
-def jacobian_of(body: Body, qpos: np.ndarray) -> tuple[Tree, np.ndarray, np.ndarray]:
-    tree = build_tree(body.model)
-    offsets = jnp.asarray(body.marker_offset / body.length_unit_m, jnp.float32)
-    jacobian = kinematics.marker_jacobian(tree, body.marker_body, jnp.asarray(qpos, jnp.float32), offsets)
-    return tree, np.asarray(offsets), np.asarray(jacobian)
-
-
-@pytest.mark.parametrize("species", ["rat", "mouse"])
-def test_marker_jacobian_equals_mj_jac(data_dir: Path, species: str) -> None:
-    assert_jacobian_is_mujocos(bodies.real_body(data_dir, species), n_frames=2)
-
-
-def test_marker_jacobian_of_every_joint_type_equals_mj_jac() -> None:
-    assert_jacobian_is_mujocos(bodies.every_joint(), n_frames=5)
-
-
-def assert_jacobian_is_mujocos(body: Body, n_frames: int) -> None:
-    qpos = bodies.random_qpos(body.model, n_frames, seed=3)
-    _, offsets, ours = jacobian_of(body, qpos)
-    data, truth = mujoco.MjData(body.model), np.zeros_like(ours)
-    for frame, pose in enumerate(qpos):
-        data.qpos[:] = pose
-        mujoco.mj_kinematics(body.model, data)
-        mujoco.mj_comPos(body.model, data)
-        for k, carrier in enumerate(body.marker_body):
-            block = np.zeros((3, body.model.nv))
-            point = data.xpos[carrier] + data.xmat[carrier].reshape(3, 3) @ offsets[k]
-            mujoco.mj_jac(body.model, data, block, None, point, carrier)
-            truth[frame, k] = block
-    np.testing.assert_allclose(ours, truth, atol=2e-6 * np.abs(truth).max())
-
-
 def test_marker_jacobian_equals_finite_differences() -> None:
-    body = bodies.every_joint()
-    qpos = bodies.random_qpos(body.model, 1, seed=5, size=0.2)
-    tree, offsets, ours = jacobian_of(body, qpos)
-    h = 1e-3
+    body = replace(bodies.every_joint(), length_unit_m=0.01)
+    tree, model = body.tree, body.model
+    qpos, h = bodies.random_qpos(model, 2, seed=5, size=0.2), 1e-6
+    ours = marker_jacobian(body, tree.from_model(qpos), body.marker_offset)
     for dof in range(tree.n_dof):
         ends = []
         for sign in (1.0, -1.0):
-            pose = qpos[0].copy()
-            mujoco.mj_integratePos(body.model, pose, sign * h * np.eye(tree.n_dof)[dof], 1.0)
-            at = jnp.asarray(pose, jnp.float32)[None]
-            ends.append(np.asarray(kinematics.marker_positions(tree, body.marker_body, at, jnp.asarray(offsets)))[0])
-        np.testing.assert_allclose(ours[0, :, :, dof], (ends[0] - ends[1]) / (2 * h), atol=3e-4)
+            moved = qpos.copy()
+            for pose in moved:
+                mujoco.mj_integratePos(model, pose, sign * h * np.eye(tree.n_dof)[dof], 1.0)
+            ends.append(marker_frames(body, tree.from_model(moved)).points(body.marker_offset))
+        np.testing.assert_allclose(ours[..., dof], (ends[0] - ends[1]) / (2 * h * tree.dof_unit[dof]), atol=1e-6)
 
 
 def test_retract_and_difference_equal_mujoco() -> None:
@@ -123,13 +89,6 @@ def test_retract_keeps_all_limits() -> None:
     assert (value <= tree.upper[tree.scalar_dof, None] + 1e-6).all()
     ball = moved[tree.ball_qadr[1] : tree.ball_qadr[1] + 4]
     assert (2 * np.arccos(np.clip(np.abs(ball[0]), 0, 1)) <= np.radians(70) + 1e-3).all()
-
-
-def test_quaternion_of_half_turns_is_exact() -> None:
-    quats = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0.5, -0.5, 0.5, 0.5]], np.float32)
-    columns = tuple(jnp.asarray(quats[:, k]) for k in range(4))
-    found = np.stack(kinematics.quat_from_mat(kinematics.mat_from_quat(columns)), axis=1)
-    np.testing.assert_allclose(np.abs((found * quats).sum(1)), 1.0, atol=1e-6)
 
 
 def test_a_body_without_joints_has_poses(tmp_path: Path) -> None:

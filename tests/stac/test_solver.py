@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import least_squares
 from stac import bodies_for_tests as bodies
 from stac_mjx.body.body import Body
+from stac_mjx.body.poses import marker_jacobian
 from stac_mjx.config import SolverConfig
 from stac_mjx.inverse_kinematics import levenberg as solver
 from stac_mjx.inverse_kinematics.levenberg import Status
@@ -42,11 +43,10 @@ def step_and_truth(body: Body, seed: int, free_fraction: float) -> tuple[np.ndar
     rng = np.random.default_rng(seed)
     tree, n_frames = body.tree, 4
     qpos = jnp.asarray(tree.from_model(bodies.random_qpos(body.model, n_frames, seed)), jnp.float32)
-    offsets = jnp.asarray(body.marker_offset, jnp.float32)
     node, markers, origin, axes = axes_of(body, qpos)
     weight = rng.uniform(0.2, 1.0, (len(body.marker_names), n_frames)).astype(np.float32)
     residual = rng.normal(size=(3, *weight.shape)).astype(np.float32)
-    size = float(np.asarray(solver.damping_scale(tree, body.marker_body, np.asarray(offsets))).max())
+    size = float(np.asarray(solver.damping_scale(body, body.marker_offset)).max())
     diagonal = rng.uniform(0.01, 0.1, (tree.n_dof, n_frames)).astype(np.float32) * size
     free = (rng.random((tree.n_dof, n_frames)) < free_fraction).astype(np.float32)
     tau = rng.normal(size=(tree.n_dof, n_frames)).astype(np.float32) * np.sqrt(size)
@@ -57,7 +57,7 @@ def step_and_truth(body: Body, seed: int, free_fraction: float) -> tuple[np.ndar
     )
     terms = articulated.JointTerms(jnp.asarray(diagonal), jnp.asarray(free), jnp.asarray(tau))
     ours = np.asarray(articulated.damped_step(tree, node, axes, masses, terms))
-    jacobian = np.asarray(kinematics.marker_jacobian(tree, body.marker_body, qpos, offsets), np.float64)
+    jacobian = marker_jacobian(body, np.asarray(qpos), body.marker_offset)
     truth = np.zeros_like(ours)
     for f in range(n_frames):
         moving = free[:, f] > 0
@@ -88,7 +88,6 @@ def test_inverse_diagonal_and_its_derivative_equal_dense_algebra() -> None:
     diagonal, more_diagonal = 10 ** rng.uniform(-9, -4, (2, tree.n_dof, 3))
     with jax.enable_x64(True):
         qpos = jnp.asarray(bodies.random_qpos(body.model, 3, 4))
-        offsets = jnp.asarray(body.marker_offset)
         node, markers, origin, axes = axes_of(body, qpos)
         away = tuple(m - o for m, o in zip(markers, origin, strict=True))
         ours, slope = jax.jvp(
@@ -96,7 +95,7 @@ def test_inverse_diagonal_and_its_derivative_equal_dense_algebra() -> None:
             (jnp.asarray(weight), jnp.asarray(diagonal)),
             (jnp.asarray(more), jnp.asarray(more_diagonal)),
         )
-        jacobian = np.asarray(kinematics.marker_jacobian(tree, body.marker_body, qpos, offsets))
+        jacobian = marker_jacobian(body, np.asarray(qpos), body.marker_offset)
     for f in range(3):
         grams = [
             np.einsum("kci,k,kcj->ij", jacobian[f], w[:, f], jacobian[f]) + np.diag(d[:, f])
@@ -111,12 +110,11 @@ def test_joint_forces_are_the_gradient() -> None:
     body = bodies.every_joint()
     tree, rng = body.tree, np.random.default_rng(2)
     qpos = jnp.asarray(bodies.random_qpos(body.model, 3, 2), jnp.float32)
-    offsets = jnp.asarray(body.marker_offset, jnp.float32)
     node, markers, origin, axes = axes_of(body, qpos)
     pull = tuple(jnp.asarray(rng.normal(size=(7, 3)), jnp.float32) for _ in range(3))
     away = tuple(m - o for m, o in zip(markers, origin, strict=True))
     ours = np.asarray(articulated.joint_forces(tree, node, axes, articulated.PointMasses(away, jnp.ones((7, 3)), pull)))
-    jacobian = np.asarray(kinematics.marker_jacobian(tree, body.marker_body, qpos, offsets))
+    jacobian = marker_jacobian(body, np.asarray(qpos), body.marker_offset)
     np.testing.assert_allclose(ours, np.einsum("fkci,ckf->if", jacobian, np.stack(pull)), atol=1e-5)
 
 

@@ -186,7 +186,7 @@ class CalibrationConfig:
     max_rounds: int = setting(50, ge=1)
     """Largest number of alternations of poses and offsets."""
     tolerance: float = setting(1e-3, ge=0)
-    """Calibration stops when the mean error falls by less than this fraction a round, four rounds in a row."""
+    """Calibration stops when the objective falls by less than this fraction a round, four rounds in a row."""
     iterations: int = setting(8, ge=1)
     """Solver iterations on the poses in each round."""
     regularization: float = setting(0.02, ge=0)

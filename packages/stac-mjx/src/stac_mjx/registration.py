@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from stac_mjx._common.hdf5.info import FileInfo
 from stac_mjx._common.mjcf import qpos_units, qvel_labels, qvel_units
 from stac_mjx._common.progress import Stage, silent
+from stac_mjx._common.rotations import rotate
 from stac_mjx.body.body import Body
+from stac_mjx.body.poses import body_poses
 from stac_mjx.calibration.pose_errors import PoseErrors
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs
 from stac_mjx.inverse_kinematics.levenberg import Status
-from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, in_parts
+from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver
 from stac_mjx.inverse_kinematics.solve import solve
 from stac_mjx.keypoints import Keypoints
 from stac_mjx.kinematics import trajectory
-from stac_mjx.kinematics.forward import body_poses, marker_positions
 from stac_mjx.kinematics.tree import Tree
 from stac_mjx.records import ReferenceClips
 
@@ -31,7 +30,6 @@ LIMIT_TOLERANCE = 1e-4
 """A joint within this part of its range of a limit counts as being at the limit."""
 SEGMENT, OVERLAP = 32768, 40
 """Frames solved at once, and frames that two segments of a longer clip share; these are crossfaded."""
-KINEMATICS_BATCH = 4096
 
 
 def solve_segments(
@@ -92,13 +90,10 @@ def derive(
         keypoints = _resampled(keypoints, plan, float(new_rate))
         status = np.maximum(status[plan.first], status[plan.last])
         errors = errors and errors.resampled(plan)
-        before, fraction = jnp.asarray(qpos), jnp.asarray(plan.fraction, jnp.float32)
-        qpos = np.asarray(trajectory.between(tree, before[plan.first], before[plan.last], fraction))
+        qpos = trajectory.between(tree, qpos[plan.first], qpos[plan.last], plan.fraction)
     qpos = trajectory.unwound(tree, qpos, keypoints.clip_lengths)
     qvel = trajectory.velocities(tree, qpos, keypoints.clip_lengths, float(keypoints.rate_hz or 1.0))
-    size, local = min(KINEMATICS_BATCH, len(qpos)), jnp.asarray(offsets, jnp.float32)
-    bodies = in_parts(partial(body_poses, tree), qpos, size)
-    sites = in_parts(lambda poses: marker_positions(tree, body.marker_body, poses, local), qpos, size)
+    xpos, xquat = body_poses(body, qpos)
     seen = keypoints.observed
     return ReferenceClips(
         info=_info(body, keypoints, config),
@@ -106,10 +101,10 @@ def derive(
         clip_length=np.asarray(keypoints.clip_lengths, np.int64),
         qpos=tree.to_model(qpos),
         qvel=(qvel / tree.dof_unit).astype(np.float32),
-        xpos=bodies.xpos,
-        xquat=bodies.xquat,
+        xpos=xpos,
+        xquat=xquat,
         kp_data=np.where(seen[..., None], keypoints.positions, np.nan).astype(np.float32),
-        marker_sites=sites,
+        marker_sites=xpos[:, body.marker_body] + rotate(xquat[:, body.marker_body], offsets.astype(np.float32)),
         kp_confidence=np.where(seen, keypoints.confidence, 0.0).astype(np.float32),
         at_joint_limit=_at_limit(tree, qpos).astype(np.uint8),
         valid=(status < Status.NO_MARKERS).astype(np.uint8),

@@ -174,8 +174,7 @@ def _trust(
     confidence, scale = solved.observation.weight, solved.robust_mm
     if solver.robust is Robust.NONE:
         return confidence, np.zeros(confidence.shape, bool)
-    reweight = np.asarray(loss(jnp.asarray(squared), jnp.asarray(scale), solver.robust)[1], np.float64)
-    return confidence * reweight, squared > scale**2
+    return confidence * loss(squared, scale, solver.robust)[1], squared > scale**2
 
 
 def _sample(solver: PoseSolver, solved: Solved, weight: np.ndarray) -> tuple[Linear, Int[np.ndarray, " frame"]]:
@@ -223,7 +222,7 @@ def _used(solver: PoseSolver, qpos: np.ndarray, linear: Linear) -> float:
     That of joints that keypoints determine; 1 where there are too few.
     """
     tree, reach = solver.tree, _reach(solver)
-    away = np.asarray(trajectory.steps(tree, jnp.asarray(np.tile(solver.neutral, (len(qpos), 1))), jnp.asarray(qpos)))
+    away = trajectory.steps(tree, np.tile(solver.neutral, (len(qpos), 1)), qpos)
     known = np.isfinite(reach) & (linear.resolution.min(axis=0, initial=1.0) > DETERMINED)
     return float(np.median(((away**2).mean(axis=0) / reach)[known])) if known.sum() >= FEWEST else 1.0
 
@@ -306,13 +305,12 @@ def _spread(
 
 def _departure(solver: PoseSolver, qpos: np.ndarray, frames: np.ndarray, away: np.ndarray) -> Float[np.ndarray, " dof"]:
     """Return the mean squared distance of poses from the one between those `away` frames before and after."""
-    some = np.resize(frames[thinned(len(frames), LAG_FRAMES)], LAG_FRAMES)  # of one shape: one program
-    first, second = (jnp.asarray(qpos[some + shift], jnp.float32) for shift in away)
+    some = frames[thinned(len(frames), LAG_FRAMES)]
+    first, second = (qpos[some + shift] for shift in away)
     if not away[1]:
         second = first
-    middle = trajectory.between(solver.tree, first, second, jnp.full(LAG_FRAMES, 0.5, jnp.float32))
-    steps = trajectory.steps(solver.tree, middle, jnp.asarray(qpos[some], jnp.float32))
-    return (np.asarray(steps, np.float64) ** 2).mean(axis=0)
+    middle = trajectory.between(solver.tree, first, second, np.full(len(some), 0.5))
+    return (trajectory.steps(solver.tree, middle, qpos[some]) ** 2).mean(axis=0)
 
 
 def _density(x: np.ndarray) -> np.ndarray:

@@ -30,14 +30,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtri, stdtrit
 
-from stac_mjx._common.rotations import quat_to_mat
+from stac_mjx.body.poses import marker_frames, marker_jacobian
 from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, markers_at
-from stac_mjx.kinematics.forward import body_poses, marker_jacobian
 from stac_mjx.kinematics.trajectory import steps
 from stac_mjx.records import thinned
 
@@ -76,17 +74,14 @@ class Linear:
 
 def linearised(solver: PoseSolver, qpos: np.ndarray, offsets: np.ndarray, observation: Observation) -> Linear:
     """Linearise the fit of poses `qpos` (metres) to keypoints."""
-    body, tree = solver.body, solver.tree
-    poses, local = jnp.asarray(qpos, jnp.float32), jnp.asarray(offsets, jnp.float32)
-    jacobian = 1000 * np.asarray(marker_jacobian(tree, body.marker_body, poses, local), np.float64)
+    jacobian = 1000 * marker_jacobian(solver.body, qpos, offsets)
     n_frames, n_keypoints, _, n_dof = jacobian.shape
     jacobian = jacobian.reshape(n_frames, 3 * n_keypoints, n_dof) * _movable(solver, qpos)[:, None, :]
     weight = np.repeat(observation.weight, 3, axis=1)[..., None]
     weighted = np.swapaxes(weight * jacobian, 1, 2)
     ridge = np.eye(n_dof) * np.maximum(solver.prior_weight, 1e-9)
     gain = np.linalg.solve(weighted @ jacobian + ridge, weighted)
-    turn = quat_to_mat(np.asarray(body_poses(tree, poses).xquat, np.float64)[:, body.marker_body])
-    return Linear(jacobian, gain, weight, turn)
+    return Linear(jacobian, gain, weight, marker_frames(solver.body, qpos).rotation)
 
 
 class OffsetErrors(NamedTuple):
@@ -138,7 +133,7 @@ def offset_errors(
     initial = max(0.0, float(moved @ moved - np.trace(noise))) / max(float((decided**2).sum()), 1e-9)
     # the size of the initial errors is itself known from few coordinates: intervals of 1.96 errors are Student's
     initial *= float(stdtrit(max(1.0, np.trace(decided)), 0.975) / ndtri(0.975)) ** 2
-    away = np.asarray(steps(solver.tree, jnp.asarray(np.tile(solver.neutral, (n_frames, 1))), jnp.asarray(poses)))
+    away = steps(solver.tree, np.tile(solver.neutral, (n_frames, 1)), poses)
     back = np.einsum("fdk,fd->fk", linear.gain, solver.prior_weight * away)  # W J A^-1 C (q - q0)
     drawn = inverse @ (importance * times_turn(back[:, None, :], linear.turn)[:, 0]).sum(axis=0)
     # the step that calibration would still make

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stac_mjx.inverse_kinematics import levenberg
@@ -103,9 +103,9 @@ def _packed(
         problem = _problem(solver, target, pull, padded)
         if isinstance(begin, State):
             rows = pad_rows(np.arange(part.start, part.stop), size)
-            state = jax.tree.map(lambda a, rows=rows: jnp.asarray(a[..., rows]), begin)
+            state = jax.device_put(jax.tree.map(lambda a, rows=rows: a[..., rows], begin))
         else:
-            state = levenberg.start(problem, jnp.asarray(begin[padded].T), solver.tree.n_dof)
+            state = levenberg.start(begin[padded].T, solver.tree.n_dof, len(target.local[0]))
         out.append(_Batch(frames[part], problem, state))
     return out
 
@@ -119,24 +119,25 @@ def _problem(solver: PoseSolver, target: Target, pull: Pull | None, frames: np.n
         prior_weight = np.broadcast_to(solver.prior_weight[:, None], (tree.n_dof, len(frames)))
     else:
         prior, prior_weight = pull.qpos[frames].T, pull.weight[frames].T
-    return Problem(
-        target=tuple(jnp.asarray(points[:, :, k].T) for k in range(3)),
-        weight=jnp.asarray(weight.T, jnp.float32),
-        local=target.local,
-        node=jnp.asarray(tree.body_node[solver.body.marker_body]),
-        prior=jnp.asarray(prior, jnp.float32),
-        prior_weight=jnp.asarray(prior_weight, jnp.float32),
-        movable=jnp.asarray(target.movable[:, None]),
-        damping=target.damping,
-        robust_mm=jnp.asarray(target.robust_mm[:, None], jnp.float32),
-    )
+    fields: dict[str, Any] = {
+        "target": tuple(points[:, :, k].T for k in range(3)),
+        "weight": weight.T.astype(np.float32),
+        "local": target.local,
+        "node": tree.body_node[solver.body.marker_body],
+        "prior": prior.astype(np.float32),
+        "prior_weight": prior_weight.astype(np.float32),
+        "movable": target.movable[:, None],
+        "damping": target.damping,
+        "robust_mm": target.robust_mm[:, None].astype(np.float32),
+    }
+    return jax.device_put(Problem(**fields))
 
 
 def _iterate(solver: PoseSolver, batches: list[_Batch], count: int) -> list[_Batch]:
     """Run some iterations on every batch."""
 
     def work(batch: _Batch) -> _Batch:
-        state = levenberg.iterate(solver.tree, batch.problem, batch.state, solver.robust, jnp.asarray(count))
+        state = levenberg.iterate(solver.tree, batch.problem, batch.state, solver.robust, np.int32(count))
         return replace(batch, state=jax.block_until_ready(state))
 
     if solver.threads > 1 and len(batches) > 1:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import enum
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +25,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from stac_mjx._common.rotations import namespace
+from stac_mjx.body.body import Body
+from stac_mjx.body.poses import marker_jacobian
 from stac_mjx.kinematics.articulated import JointTerms, PointMasses, damped_step, joint_forces
-from stac_mjx.kinematics.forward import Vec, difference, marker_jacobian, node_poses, points_on_nodes, retract, screws
+from stac_mjx.kinematics.forward import Vec, difference, node_poses, points_on_nodes, retract, screws
 from stac_mjx.kinematics.tree import Tree
 
 MM = 1000.0
@@ -97,38 +100,49 @@ class State(NamedTuple):
     (a tenth of the distance the markers would have moved)."""
 
 
-def damping_scale(tree: Tree, marker_body: np.ndarray, offsets: np.ndarray) -> Float[np.ndarray, "dof 1"]:
+def damping_scale(body: Body, offsets: Float[np.ndarray, "keypoint 3"]) -> Float[np.ndarray, "dof 1"]:
     """Return the diagonal of J'J at the reference pose: squared mm that markers move per squared rad (slides: metre).
 
     A floor keeps degrees of freedom that move no marker well conditioned. It counts slides in the model's own unit.
     """
-    pose, local = jnp.asarray(tree.qpos0, jnp.float32)[None], jnp.asarray(offsets, jnp.float32)
-    jacobian = marker_jacobian(tree, marker_body, pose, local)
-    unit = tree.dof_unit
-    diagonal = (np.asarray(jacobian[0], np.float64) ** 2).sum(axis=(0, 1)) * (MM * unit) ** 2
+    jacobian, unit = marker_jacobian(body, body.tree.qpos0[None], offsets)[0], body.tree.dof_unit
+    diagonal = (jacobian**2).sum(axis=(0, 1)) * (MM * unit) ** 2
     floored = np.maximum(diagonal, 1e-4 * diagonal.max(initial=1e-6))
     return (floored / unit**2)[:, None].astype(np.float32)
 
 
-def loss(squared: Array, scale: Array, robust: Robust) -> tuple[Array, Array]:
-    """Return the robust loss of a squared distance, and its derivative (the weight of reweighted least squares)."""
+def loss(squared: Any, scale: Any, robust: Robust) -> tuple[Any, Any]:
+    """Return the robust loss of a squared distance, and its derivative (the weight of reweighted least squares).
+
+    In JAX or NumPy; `scale` is broadcast.
+    """
+    xp = namespace(squared, scale)
     if robust is Robust.HUBER:
-        distance = jnp.sqrt(jnp.maximum(squared, 1e-12))
+        distance = xp.sqrt(xp.maximum(squared, 1e-12))
         inside = distance <= scale
-        return jnp.where(inside, squared, 2 * scale * distance - scale**2), jnp.where(inside, 1.0, scale / distance)
+        return xp.where(inside, squared, 2 * scale * distance - scale**2), xp.where(inside, 1.0, scale / distance)
     if robust is Robust.CAUCHY:
         ratio = squared / scale**2
-        return scale**2 * jnp.log1p(ratio), 1 / (1 + ratio)
-    return squared, jnp.ones_like(squared)
+        return scale**2 * xp.log1p(ratio), 1 / (1 + ratio)
+    return squared, xp.ones_like(squared)
 
 
-def start(problem: Problem, qpos: Float[Array, "nq batch"], n_dof: int) -> State:
+def start(qpos: Float[np.ndarray, "nq batch"], n_dof: int, n_keypoints: int) -> State:
     """Return a state that evaluates `qpos` first."""
     batch, dtype = qpos.shape[1], qpos.dtype
-    infinite = jnp.full((batch,), jnp.inf, dtype)
-    nowhere = tuple(jnp.full_like(t, jnp.inf) for t in problem.target)
-    ones = jnp.ones((batch,), dtype)
-    return State(qpos, qpos, jnp.zeros((n_dof, batch), dtype), infinite, DAMPING_FIRST * ones, ones, nowhere, infinite)
+    infinite, ones = np.full(batch, np.inf, dtype), np.ones(batch, dtype)
+    nowhere = (np.full((n_keypoints, batch), np.inf, dtype),) * 3
+    fields: list[Any] = [
+        qpos,
+        qpos,
+        np.zeros((n_dof, batch), dtype),
+        infinite,
+        DAMPING_FIRST * ones,
+        ones,
+        nowhere,
+        infinite,
+    ]
+    return jax.device_put(State(*fields))
 
 
 def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> State:
@@ -136,7 +150,7 @@ def _iterate(tree: Tree, problem: Problem, robust: Robust, state: State) -> Stat
     pose = node_poses(tree, state.trial)
     markers = points_on_nodes(pose, problem.node, problem.local)
     residual = tuple((y - p) * MM for y, p in zip(problem.target, markers, strict=True))
-    rho, reweight = loss(sum(r * r for r in residual), problem.robust_mm, robust)  # type: ignore[arg-type]
+    rho, reweight = loss(sum(r * r for r in residual), problem.robust_mm, robust)
     away = difference(tree, state.trial, problem.prior)
     cost = (problem.weight * rho).sum(0) + (problem.prior_weight * away**2).sum(0)
     better = cost < state.cost

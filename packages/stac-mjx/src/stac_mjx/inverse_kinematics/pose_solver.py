@@ -5,12 +5,10 @@ Arrays are (frame, ...); lengths are in metres unless the name ends in ``_mm``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -18,7 +16,7 @@ from stac_mjx._common.system import n_cores
 from stac_mjx.body.body import Body
 from stac_mjx.config import SolverConfig
 from stac_mjx.inverse_kinematics.levenberg import Robust, damping_scale
-from stac_mjx.kinematics.forward import Vec, marker_locals, marker_positions
+from stac_mjx.kinematics.forward import marker_locals, marker_positions
 from stac_mjx.kinematics.tree import Tree
 
 CPU_BATCH, ACCELERATOR_BATCH = 512, 16384
@@ -133,10 +131,10 @@ class Target:
     """Marker offsets in the frames of their bodies."""
     robust_mm: Float[np.ndarray, " keypoint"]
     """Scale of the robust loss."""
-    local: Vec
+    local: tuple[np.ndarray, ...]
     """Marker positions in the frames of their nodes, 3 arrays (keypoint, 1)."""
-    damping: jax.Array
-    """Scale of the damping (`damping_scale`), (dof, 1)."""
+    damping: Float[np.ndarray, "dof 1"]
+    """Scale of the damping (`damping_scale`)."""
     movable: Float[np.ndarray, " dof"]
     """1 where a degree of freedom is fitted, else 0."""
 
@@ -156,21 +154,25 @@ def fit_target(
     solver: PoseSolver, observation: Observation, offsets: np.ndarray, robust_mm: np.ndarray | None = None
 ) -> Target:
     """Prepare frames for the solver; `offsets` (keypoint, 3) in metres, `robust_mm` (keypoint,) or the default."""
-    tree, marker_body = solver.tree, solver.body.marker_body
+    tree = solver.tree
     return Target(
         observation=observation,
         offsets=offsets,
         robust_mm=solver.default_robust_mm if robust_mm is None else robust_mm,
-        local=marker_locals(tree, marker_body, jnp.asarray(offsets, jnp.float32)),
-        damping=jnp.asarray(damping_scale(tree, marker_body, np.asarray(offsets))),
+        local=marker_locals(tree, solver.body.marker_body, offsets.astype(np.float32)),
+        damping=damping_scale(solver.body, offsets),
         movable=np.ones(tree.n_dof, np.float32),
     )
 
 
 def markers_at(solver: PoseSolver, offsets: np.ndarray, qpos: np.ndarray) -> Float[np.ndarray, "frame keypoint 3"]:
     """Return the marker positions at poses `qpos`, metres."""
-    local, marker_body = jnp.asarray(offsets, jnp.float32), solver.body.marker_body
-    return in_parts(lambda poses: marker_positions(solver.tree, marker_body, poses, local), qpos, solver.batch)
+    place = partial(marker_positions, solver.tree, solver.body.marker_body, offsets=offsets.astype(np.float32))
+    parts = [
+        np.asarray(place(pad_rows(qpos[part], solver.batch)))[: part.stop - part.start]
+        for part in slices(len(qpos), solver.batch)
+    ]
+    return np.concatenate(parts)
 
 
 def distances_mm(
@@ -186,15 +188,6 @@ def errors_mm(solver: PoseSolver, target: Target, qpos: np.ndarray) -> Float[np.
     weight = target.observation.weight
     distance = distances_mm(solver, target.offsets, target.observation, qpos)
     return np.sqrt((weight * distance**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
-
-
-def in_parts(function: Callable[[jax.Array], Any], rows: np.ndarray, size: int) -> Any:
-    """Return what a jitted function gives for all rows (one array, or a tuple), called with `size` rows at a time."""
-    results = []
-    for part in slices(len(rows), size):
-        result = function(jnp.asarray(pad_rows(rows[part], size)))
-        results.append(jax.tree.map(lambda a, n=part.stop - part.start: np.asarray(a)[:n], result))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *results)
 
 
 def slices(n_frames: int, size: int) -> list[slice]:

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
+from stac_mjx.body.poses import marker_jacobian
 from stac_mjx.inverse_kinematics.batches import Progress, Pull, improve, no_progress
 from stac_mjx.inverse_kinematics.levenberg import Robust, Status
 from stac_mjx.inverse_kinematics.pose_solver import (
@@ -35,7 +35,6 @@ from stac_mjx.inverse_kinematics.pose_solver import (
 )
 from stac_mjx.keypoints.alignment import procrustes
 from stac_mjx.kinematics import trajectory
-from stac_mjx.kinematics.forward import marker_jacobian, retract
 from stac_mjx.records import thinned
 
 ROBUST_MEDIANS, ROBUST_LEAST, PILOT_FRAMES = 4.0, 0.005, 200
@@ -197,7 +196,7 @@ def _place_root(solver: PoseSolver, target: Target, qpos: np.ndarray) -> np.ndar
     for hinge in root[np.isin(root, tree.scalar_dof) & ~slides[root]]:
         for turn in (np.pi / 2, np.pi, -np.pi / 2):
             spin[:, hinge] = turn
-            turned = _slid(solver, near, _stepped(solver, qpos, spin), slides)
+            turned = _slid(solver, near, trajectory.moved(tree, qpos, spin), slides)
             better = errors_mm(solver, near, turned) < errors_mm(solver, near, best)
             best = np.where(better[:, None], turned, best)
         spin[:, hinge] = 0.0
@@ -207,17 +206,12 @@ def _place_root(solver: PoseSolver, target: Target, qpos: np.ndarray) -> np.ndar
 def _slid(solver: PoseSolver, target: Target, qpos: np.ndarray, slides: np.ndarray) -> np.ndarray:
     """Move slides (dof, bool) of the root by the weighted mean distance from markers to keypoints."""
     tree, observation = solver.tree, target.observation
-    jacobian = marker_jacobian(tree, solver.body.marker_body, jnp.asarray(qpos[:1]), jnp.asarray(target.offsets))
-    axes = np.where(slides, np.asarray(jacobian[0], np.float64)[solver.trunk].mean(axis=0), 0.0)
+    jacobian = marker_jacobian(solver.body, qpos[:1], target.offsets)[0]
+    axes = np.where(slides, jacobian[solver.trunk].mean(axis=0), 0.0)
     away = observation.target - markers_at(solver, target.offsets, qpos)
     total = np.nansum(observation.weight[..., None] * away, axis=1)
     mean = total / np.maximum(observation.weight.sum(axis=1), 1e-12)[:, None]
-    return _stepped(solver, qpos, mean @ np.linalg.pinv(axes).T)
-
-
-def _stepped(solver: PoseSolver, qpos: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Return poses a tangent step (frame, dof) away, within the limits."""
-    return np.asarray(retract(solver.tree, jnp.asarray(qpos.T), jnp.asarray(step.T, jnp.float32)).T)
+    return trajectory.moved(tree, qpos, mean @ np.linalg.pinv(axes).T)
 
 
 def _restart(solver: PoseSolver, target: Target, fit: Fit) -> Fit:
@@ -282,15 +276,15 @@ def _smooth(solver: PoseSolver, target: Target, fit: Fit) -> Fit:
     first = np.zeros(n_frames, bool)
     first[np.concatenate([[0], np.cumsum(target.observation.clip_lengths)[:-1]]).astype(int)] = True
     last = np.roll(first, -1)
-    neutral = jnp.asarray(np.tile(solver.neutral, (n_frames, 1)))
+    neutral = np.tile(solver.neutral, (n_frames, 1))
     total = 2 * weight * ((~first).astype(float) + ~last)[:, None] + solver.prior_weight
     for _ in range(SMOOTHING_PASSES):
-        poses = jnp.asarray(fit.qpos)
-        back = np.asarray(trajectory.steps(tree, poses, jnp.roll(poses, 1, axis=0))) * ~first[:, None]
-        ahead = np.asarray(trajectory.steps(tree, poses, jnp.roll(poses, -1, axis=0))) * ~last[:, None]
-        home = np.asarray(trajectory.steps(tree, poses, neutral))
+        poses = fit.qpos
+        back = trajectory.steps(tree, poses, np.roll(poses, 1, axis=0)) * ~first[:, None]
+        ahead = trajectory.steps(tree, poses, np.roll(poses, -1, axis=0)) * ~last[:, None]
+        home = trajectory.steps(tree, poses, neutral)
         step = (weight * (back + ahead) + solver.prior_weight * home) / np.maximum(total, 1e-12)
-        middle = _stepped(solver, fit.qpos, step)
+        middle = trajectory.moved(tree, fit.qpos, step)
         pull = Pull(middle, np.broadcast_to(total, step.shape).astype(np.float32))
         fit = improve(solver, target, fit.qpos, iterations=2, pull=pull)
     return fit

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from stac_mjx._common import rotations
 from stac_mjx.kinematics.tree import Tree
 
 Vec = tuple[Array, ...]
+Rows = TypeVar("Rows", jax.Array, np.ndarray)
 
 
 def columns(array: np.ndarray | Array, dtype: Any) -> Vec:
@@ -52,49 +54,12 @@ def multiply_mats(a: Vec, b: Vec) -> Vec:
     return tuple(dot(a[3 * r : 3 * r + 3], b[c::3]) for r in range(3) for c in range(3))
 
 
-def multiply_quats(a: Vec, b: Vec) -> Vec:
-    """Return the Hamilton product of two quaternions, wxyz."""
-    return (
-        a[0] * b[0] - a[1] * b[1] - a[2] * b[2] - a[3] * b[3],
-        a[0] * b[1] + a[1] * b[0] + a[2] * b[3] - a[3] * b[2],
-        a[0] * b[2] - a[1] * b[3] + a[2] * b[0] + a[3] * b[1],
-        a[0] * b[3] + a[1] * b[2] - a[2] * b[1] + a[3] * b[0],
-    )
-
-
-def normalize_quat(quat: Vec) -> Vec:
-    """Return the unit quaternion; the identity where all components are zero, as MuJoCo does."""
-    norm = jnp.sqrt(dot(quat, quat))
-    safe = jnp.where(norm > 0, norm, 1.0)
-    return (jnp.where(norm > 0, quat[0] / safe, 1.0), *(c / safe for c in quat[1:]))
-
-
 def mat_from_quat(quat: Vec) -> Vec:
     """Return the rotation (9-tuple) of a unit quaternion."""
     w, x, y, z = quat
     return (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
             2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
             2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y))  # fmt: skip
-
-
-def quat_from_rotvec(v: Vec) -> Vec:
-    """Apply the exponential map: rotation vector (rad) to quaternion, smooth at zero."""
-    angle_sq = dot(v, v)
-    small = angle_sq < 1e-8
-    angle = jnp.sqrt(jnp.where(small, 1.0, angle_sq))
-    scale = jnp.where(small, 0.5 - angle_sq / 48, jnp.sin(0.5 * angle) / angle)
-    return (jnp.where(small, 1 - angle_sq / 8, jnp.cos(0.5 * angle)), *(c * scale for c in v))
-
-
-def rotvec_from_quat(quat: Vec) -> Vec:
-    """Apply the logarithm: unit quaternion to the shortest rotation vector (rad)."""
-    sign = jnp.where(quat[0] < 0, -1.0, 1.0)
-    w, v = quat[0] * sign, tuple(c * sign for c in quat[1:])
-    sine_sq = dot(v, v)
-    small = sine_sq < 1e-10
-    sine = jnp.sqrt(jnp.where(small, 1.0, sine_sq))
-    scale = jnp.where(small, 2.0 + sine_sq / 3, 2 * jnp.arctan2(sine, w) / sine)
-    return tuple(c * scale for c in v)
 
 
 def in_own_buffers(function: Callable[..., Any], always: Array, *args: Any) -> Any:
@@ -138,9 +103,23 @@ def joint_quats(tree: Tree, qpos: Float[Array, "nq batch"]) -> Vec:
     sine, axis = jnp.sin(half), tree.axis.astype(qpos.dtype)
     quat = (jnp.cos(half), *(sine * axis[:, k, None] for k in range(3)))
     if len(tree.ball_dof):
-        ball = normalize_quat(tuple(qpos[tree.ball_qadr + k] for k in range(4)))
-        quat = tuple(c.at[tree.ball_dof].set(b) for c, b in zip(quat, ball, strict=True))
+        ball = rotations.normalize(_rows(qpos, tree.ball_qadr, 4))
+        quat = tuple(c.at[tree.ball_dof].set(ball[..., k]) for k, c in enumerate(quat))
     return quat
+
+
+def _rows(array: Any, first: np.ndarray, count: int) -> Any:
+    """Return `count` rows from each of the `first` ones: (first, batch, count)."""
+    return rotations.namespace(array).moveaxis(array[first[:, None] + np.arange(count)], 1, -1)
+
+
+def _with_rows(array: Any, rows: np.ndarray, values: Any) -> Any:
+    """Return the array (row, batch) with some rows replaced."""
+    if isinstance(array, jax.Array):
+        return array.at[rows].set(values)
+    out = array.copy()
+    out[rows] = values
+    return out
 
 
 def local_transforms(tree: Tree, qpos: Float[Array, "nq batch"]) -> Pose:
@@ -189,11 +168,12 @@ def points_on_nodes(pose: Pose, node: np.ndarray | Array, local: Vec) -> Vec:
     return tuple(p[node] + m for p, m in zip(pose.pos, moved, strict=True))
 
 
-def marker_locals(tree: Tree, marker_body: np.ndarray | Array, offsets: Float[Array, "keypoint 3"]) -> Vec:
+def marker_locals(tree: Tree, marker_body: np.ndarray | Array, offsets: Float[Rows, "keypoint 3"]) -> tuple[Rows, ...]:
     """Convert `offsets` in the frames of bodies to marker positions in the frames of nodes, 3 arrays (keypoint, 1)."""
-    mat, pos = (columns(jnp.asarray(a)[marker_body], offsets.dtype) for a in (tree.body_mat, tree.body_pos))
-    turned = rotate(mat, tuple(offsets[:, k, None] for k in range(3)))
-    return tuple(t + p for t, p in zip(turned, pos, strict=True))
+    xp = rotations.namespace(offsets)
+    mat, pos = (xp.asarray(a, offsets.dtype)[marker_body] for a in (tree.body_mat, tree.body_pos))
+    local = xp.einsum("kij,kj->ki", mat, offsets) + pos
+    return tuple(local[:, k, None] for k in range(3))
 
 
 class Screw(NamedTuple):
@@ -214,75 +194,38 @@ def screws(tree: Tree, pose: Pose, origin: Vec) -> Screw:
     return Screw(tuple(a * turning for a in axis), linear)
 
 
-def retract(tree: Tree, qpos: Float[Array, "nq batch"], step: Float[Array, "dof batch"]) -> Float[Array, "nq batch"]:
+def retract(tree: Tree, qpos: Float[Rows, "nq batch"], step: Float[Rows, "dof batch"]) -> Float[Rows, "nq batch"]:
     """Move `qpos` by a tangent `step` (MuJoCo's qvel order), then put it back within all joint limits."""
-    dtype = qpos.dtype
-    dof = tree.scalar_dof
-    moved = qpos[tree.scalar_qadr] + step[dof]
-    low, high = (bound[dof, None].astype(dtype) for bound in (tree.lower, tree.upper))
-    qpos = qpos.at[tree.scalar_qadr].set(jnp.clip(moved, low, high))
-    if len(tree.ball_dof):
-        old = normalize_quat(tuple(qpos[tree.ball_qadr + k] for k in range(4)))
-        turn = quat_from_rotvec(tuple(step[tree.ball_dof + k] for k in range(3)))
-        new = _limit_angle(normalize_quat(multiply_quats(old, turn)), tree.ball_limit[:, None].astype(dtype))
-        for k in range(4):
-            qpos = qpos.at[tree.ball_qadr + k].set(new[k])
-    return qpos
+    xp, dof = rotations.namespace(qpos, step), tree.scalar_dof
+    low, high = (bound[dof, None].astype(qpos.dtype) for bound in (tree.lower, tree.upper))
+    moved = _with_rows(qpos, tree.scalar_qadr, xp.clip(qpos[tree.scalar_qadr] + step[dof], low, high))
+    if not len(tree.ball_dof):
+        return moved
+    turn = rotations.from_rotation_vector(_rows(step, tree.ball_dof, 3))
+    new = rotations.normalize(rotations.multiply(rotations.normalize(_rows(qpos, tree.ball_qadr, 4)), turn))
+    new = _limit_angle(new, tree.ball_limit[:, None, None].astype(qpos.dtype))
+    return _with_rows(moved, tree.ball_qadr[:, None] + np.arange(4), xp.moveaxis(new, -1, 1))
 
 
-def _limit_angle(quat: Vec, limit: np.ndarray) -> Vec:
-    """Shorten the rotation to at most `limit` (rad), about the same axis."""
+def _limit_angle(quat: Any, limit: np.ndarray) -> Any:
+    """Shorten rotations to at most `limit` (rad), about the same axis."""
     if np.isinf(limit).all():
         return quat
-    vector = rotvec_from_quat(quat)
-    angle = jnp.sqrt(jnp.maximum(dot(vector, vector), 1e-20))
-    short = quat_from_rotvec(tuple(v * jnp.minimum(1.0, limit / angle) for v in vector))
-    return tuple(jnp.where(angle > limit, s, q) for s, q in zip(short, quat, strict=True))
+    xp, vector = rotations.namespace(quat), rotations.rotation_vector(quat)
+    angle = xp.sqrt(xp.maximum((vector**2).sum(-1, keepdims=True), 1e-20))
+    return xp.where(angle > limit, rotations.from_rotation_vector(vector * xp.minimum(1.0, limit / angle)), quat)
 
 
-def difference(tree: Tree, start: Float[Array, "nq batch"], end: Float[Array, "nq batch"]) -> Float[Array, "dof batch"]:
+def difference(tree: Tree, start: Float[Rows, "nq batch"], end: Float[Rows, "nq batch"]) -> Float[Rows, "dof batch"]:
     """Return the tangent step from `start` to `end`, inverse of `retract` (MuJoCo: mj_differentiatePos, dt = 1)."""
-    out = jnp.zeros((tree.n_dof, *start.shape[1:]), start.dtype)
-    out = out.at[tree.scalar_dof].set(end[tree.scalar_qadr] - start[tree.scalar_qadr])
-    if len(tree.ball_dof):
-        a, b = (normalize_quat(tuple(q[tree.ball_qadr + k] for k in range(4))) for q in (start, end))
-        turn = rotvec_from_quat(multiply_quats((a[0], -a[1], -a[2], -a[3]), b))
-        for k in range(3):
-            out = out.at[tree.ball_dof + k].set(turn[k])
-    return out
-
-
-class BodyPoses(NamedTuple):
-    """World positions (frame, body, xyz) and orientations (frame, body, wxyz) of all bodies, `world` first."""
-
-    xpos: Float[Array, "frame body 3"]
-    xquat: Float[Array, "frame body 4"]
-
-
-@partial(jax.jit, static_argnames="tree")
-def body_poses(tree: Tree, qpos: Float[Array, "frame nq"]) -> BodyPoses:
-    """Return the poses of all bodies; equal to MuJoCo's ``xpos`` and (up to its sign) ``xquat``."""
-    pose = node_poses(tree, qpos.T)
-    pos = points_on_nodes(pose, tree.body_node, columns(tree.body_pos, qpos.dtype))
-    turned = multiply_mats(tuple(m[tree.body_node] for m in pose.mat), columns(tree.body_mat, qpos.dtype))
-    quat = quat_from_mat(turned)
-    return BodyPoses(*(jnp.stack(parts, axis=-1).transpose(1, 0, 2) for parts in (pos, quat)))
-
-
-def quat_from_mat(mat: Vec) -> Vec:
-    """Return the unit quaternion of a rotation (9-tuple), w >= 0; stable, because the largest component is the base."""
-    xx, xy, xz, yx, yy, yz, zx, zy, zz = mat
-    rows = jnp.stack([
-        jnp.stack([1 + xx + yy + zz, zy - yz, xz - zx, yx - xy]),
-        jnp.stack([zy - yz, 1 + xx - yy - zz, xy + yx, xz + zx]),
-        jnp.stack([xz - zx, xy + yx, 1 - xx + yy - zz, yz + zy]),
-        jnp.stack([yx - xy, xz + zx, yz + zy, 1 - xx - yy + zz]),
-    ])  # fmt: skip
-    largest = jnp.argmax(jnp.stack([rows[k, k] for k in range(4)]), axis=0)
-    picked = jnp.take_along_axis(rows, largest[None, None], axis=0)[0]
-    quat = normalize_quat(tuple(picked[k] for k in range(4)))
-    sign = jnp.where(quat[0] < 0, -1.0, 1.0)
-    return tuple(c * sign for c in quat)
+    xp = rotations.namespace(start, end)
+    out = xp.zeros((tree.n_dof, *start.shape[1:]), start.dtype)
+    out = _with_rows(out, tree.scalar_dof, end[tree.scalar_qadr] - start[tree.scalar_qadr])
+    if not len(tree.ball_dof):
+        return out
+    begin, stop = (rotations.normalize(_rows(q, tree.ball_qadr, 4)) for q in (start, end))
+    turn = xp.moveaxis(rotations.difference(stop, begin), -1, 1)
+    return _with_rows(out, tree.ball_dof[:, None] + np.arange(3), turn)
 
 
 @partial(jax.jit, static_argnames="tree")
@@ -290,24 +233,6 @@ def marker_positions(
     tree: Tree, marker_body: np.ndarray | Array, qpos: Float[Array, "frame nq"], offsets: Float[Array, "keypoint 3"]
 ) -> Float[Array, "frame keypoint 3"]:
     """Return the world positions of markers at `offsets` in the frames of their bodies."""
-    pose = node_poses(tree, qpos.T)
     node = jnp.asarray(tree.body_node)[marker_body]
-    mat = jnp.asarray(tree.body_mat, qpos.dtype)[marker_body]
-    local = jnp.einsum("kij,kj->ki", mat, offsets) + jnp.asarray(tree.body_pos, qpos.dtype)[marker_body]
-    points = points_on_nodes(pose, node, tuple(local[:, k, None] for k in range(3)))
+    points = points_on_nodes(node_poses(tree, qpos.T), node, marker_locals(tree, marker_body, offsets))
     return jnp.stack(points, axis=-1).transpose(1, 0, 2)
-
-
-@partial(jax.jit, static_argnames="tree")
-def marker_jacobian(
-    tree: Tree, marker_body: np.ndarray | Array, qpos: Float[Array, "frame nq"], offsets: Float[Array, "keypoint 3"]
-) -> Float[Array, "frame keypoint 3 dof"]:
-    """Return the derivative of marker positions with respect to a tangent step: MuJoCo's ``mj_jac`` at each marker."""
-    pose = node_poses(tree, qpos.T)
-    points = jnp.moveaxis(marker_positions(tree, marker_body, qpos, offsets), 0, -1)
-    axes = screws(tree, pose, tuple(jnp.zeros_like(pose.pos[0][0]) for _ in range(3)))
-    moves = jnp.asarray(tree.ancestors)[jnp.asarray(tree.body_node)[marker_body]]
-    point = tuple(points[:, k][:, None] for k in range(3))
-    velocity = cross(tuple(a[None] for a in axes.angular), point)
-    columns = [jnp.where(moves[..., None], v + li[None], 0.0) for v, li in zip(velocity, axes.linear, strict=True)]
-    return jnp.stack(columns, axis=1).transpose(3, 0, 1, 2)

@@ -5,11 +5,8 @@ Arrays are ``(frame, nq)`` or ``(frame, dof)``. Nothing here reaches across a cl
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -58,11 +55,18 @@ def crossfade_weights(n_frames: int) -> Float[np.ndarray, " frame"]:
     return 0.5 * (1 + np.tanh(CROSSFADE_STEEPNESS * (x - CROSSFADE_CENTRE) / 2))
 
 
-@partial(jax.jit, static_argnames="tree")
-def between(tree: Tree, a: jax.Array, b: jax.Array, fraction: jax.Array) -> jax.Array:
-    """Return the pose at `fraction` (frame,) of the way from `a` to `b`, both (frame, nq), along the geodesic."""
-    step = _shortest(tree, a, b) * fraction
-    return kinematics.retract(tree, a.T, step).T
+def between(
+    tree: Tree, a: Float[np.ndarray, "frame nq"], b: Float[np.ndarray, "frame nq"], fraction: np.ndarray
+) -> Float[np.ndarray, "frame nq"]:
+    """Return the pose at `fraction` (frame,) of the way from `a` to `b` along the geodesic."""
+    return moved(tree, a, steps(tree, a, b) * fraction[:, None].astype(a.dtype))
+
+
+def moved(
+    tree: Tree, qpos: Float[np.ndarray, "frame nq"], step: Float[np.ndarray, "frame dof"]
+) -> Float[np.ndarray, "frame nq"]:
+    """Return poses a tangent step away, within the limits."""
+    return kinematics.retract(tree, qpos.T, step.T.astype(qpos.dtype)).T
 
 
 def crossfade(tree: Tree, a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, "frame nq"]:
@@ -70,21 +74,16 @@ def crossfade(tree: Tree, a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, "fr
 
     The paper mixes coordinates; for quaternions that needs a sign convention and leaves the unit sphere.
     """
-    weights = jnp.asarray(crossfade_weights(len(a)), jnp.float32)
-    return np.asarray(between(tree, jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32), weights))
+    return between(tree, a, b, crossfade_weights(len(a)))
 
 
-@partial(jax.jit, static_argnames="tree")
-def steps(tree: Tree, start: jax.Array, end: jax.Array) -> jax.Array:
-    """Return tangent steps (frame, dof) that lead from `start` to `end`, both (frame, nq)."""
-    return _shortest(tree, start, end).T
-
-
-def _shortest(tree: Tree, start: jax.Array, end: jax.Array) -> jax.Array:
-    """Return tangent steps (dof, frame) without the whole turns of hinges without limits."""
-    step = kinematics.difference(tree, start.T, end.T)
-    endless = jnp.asarray(_endless(tree)[:, None])
-    return jnp.where(endless, step - 2 * jnp.pi * jnp.round(step / (2 * jnp.pi)), step)
+def steps(
+    tree: Tree, start: Float[np.ndarray, "frame nq"], end: Float[np.ndarray, "frame nq"]
+) -> Float[np.ndarray, "frame dof"]:
+    """Return tangent steps that lead from `start` to `end`, without the whole turns of hinges without limits."""
+    step, endless = kinematics.difference(tree, start.T, end.T).T, _endless(tree)
+    step[:, endless] -= 2 * np.pi * np.round(step[:, endless] / (2 * np.pi))
+    return step
 
 
 def _endless(tree: Tree) -> Bool[np.ndarray, " dof"]:
@@ -117,8 +116,7 @@ def velocities(
     n_frames = len(qpos)
     if n_frames < 2:
         return np.zeros((n_frames, tree.n_dof), np.float32)
-    poses = jnp.asarray(qpos, jnp.float32)
-    forward = np.array(steps(tree, poses[:-1], poses[1:]), np.float32)
+    forward = steps(tree, qpos[:-1], qpos[1:])
     inside = np.ones(n_frames - 1, np.float32)
     inside[np.cumsum(clip_lengths)[:-1] - 1] = 0.0
     forward *= inside[:, None]
@@ -141,9 +139,7 @@ def fill(
     """
     before, after = neighbours(known, clip_lengths)
     gap = np.maximum(after - before, 1)
-    fraction = jnp.asarray((np.arange(len(known)) - before) / gap, jnp.float32)
-    poses = jnp.asarray(qpos, jnp.float32)
-    return np.asarray(between(tree, poses[before], poses[after], fraction))
+    return between(tree, qpos[before], qpos[after], (np.arange(len(known)) - before) / gap)
 
 
 def neighbours(known: np.ndarray, clip_lengths: Int[np.ndarray, " clip"]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,12 +9,11 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
-from mujoco import MjData, mj_kinematics
 
 from stac_mjx._common.errors import InputError, UserError
 from stac_mjx._common.progress import Stage, Tick, silent
-from stac_mjx._common.rotations import rotate
 from stac_mjx.body.body import Body
+from stac_mjx.body.poses import body_poses, marker_frames
 from stac_mjx.calibration.calibrate import Alternation
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs, confidence_weights
@@ -70,16 +69,10 @@ class Underway:
 
     def placed(self, frame: int) -> Placed:
         """Return the bodies in one of the frames."""
-        row, body, found, data = (
-            int(np.searchsorted(self.frames, frame)),
-            self.body,
-            self.found,
-            MjData(self.body.model),
-        )
-        data.qpos[:] = body.tree.to_model(found.fit.qpos[row])
-        mj_kinematics(body.model, data)
-        place, quat = data.xpos * body.length_unit_m, data.xquat.copy()
-        sites = place[body.marker_body] + rotate(quat[body.marker_body], found.offsets)
+        row, found = int(np.searchsorted(self.frames, frame)), self.found
+        pose = found.fit.qpos[row : row + 1]
+        (place,), (quat,) = body_poses(self.body, pose)
+        (sites,) = marker_frames(self.body, pose).points(found.offsets)
         seen = np.where(found.sample.present[row], 1000.0, np.nan)
         error = seen * np.linalg.norm(found.sample.target[row] - sites, axis=-1)
         return Placed(place, quat, sites, error, found.T_body_recording.of_clips(found.group[row]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import mujoco
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
@@ -17,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from stac_mjx._common.errors import ConfigError, raise_all
 from stac_mjx._common.settings import limit_faults, setting
 from stac_mjx.body.body import Body
+from stac_mjx.body.poses import marker_frames
 from stac_mjx.keypoints.keypoints import Keypoints
 from stac_mjx.kinematics.tree import BALL, FREE, SLIDE
 
@@ -135,15 +135,7 @@ def marker_positions(
     body: Body, qpos: Float[np.ndarray, "frame nq"], offsets: Float[np.ndarray, "keypoint 3"]
 ) -> Float[np.ndarray, "frame keypoint 3"]:
     """Compute marker positions in the world, metres, by MuJoCo's own kinematics."""
-    data = mujoco.MjData(body.model)
-    positions = np.empty((len(qpos), len(offsets), 3))
-    for frame, pose in enumerate(qpos):
-        data.qpos[:] = pose
-        mujoco.mj_kinematics(body.model, data)
-        rotation = data.xmat[body.marker_body].reshape(-1, 3, 3)
-        origin = data.xpos[body.marker_body] * body.length_unit_m
-        positions[frame] = origin + np.einsum("kij,kj->ki", rotation, offsets)
-    return positions
+    return marker_frames(body, body.tree.from_model(qpos)).points(offsets)
 
 
 def random_poses(body: Body, motion: Motion, rng: np.random.Generator) -> Float[np.ndarray, "frame nq"]:
