@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from stac_mjx._common.system import environment, peak_rss_mb
 from stac_mjx.body.body import Body, with_segments
 from stac_mjx.calibration.calibrate import Alternation, Calibration, calibrate, offset_pull
 from stac_mjx.calibration.known_offsets import KnownOffsets
-from stac_mjx.calibration.pose_errors import Solved, pose_errors
+from stac_mjx.calibration.pose_errors import Solved, compile_errors, pose_errors
 from stac_mjx.calibration.segments import SegmentScales, Start, factors_of, fit_segments
 from stac_mjx.caveats import clipped_errors, fit_warnings, open_turns
 from stac_mjx.config import FitConfig
 from stac_mjx.inputs import Inputs, confidence_weights
 from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver, pose_solver
-from stac_mjx.inverse_kinematics.solve import pilot
+from stac_mjx.inverse_kinematics.solve import compile_solver, pilot
 from stac_mjx.keypoints.alignment import IDENTITY, Similarity
 from stac_mjx.records import Offsets, ReferenceClips, write_clips, write_offsets
 from stac_mjx.registration import config_yaml, derive, solve_segments
@@ -138,6 +139,9 @@ def register(
     solver = pose_solver(inputs.body, config.solver, recorded.n_frames)
     observation = Observation(recorded.positions, confidence_weights(recorded), recorded.clip_lengths)
     timings, begin = {}, time.perf_counter()
+    with ThreadPoolExecutor() as pool:  # compilers run beside each other
+        list(pool.map(lambda program: program(solver), (compile_solver, compile_errors)))
+    timings["compile_s"], begin = time.perf_counter() - begin, time.perf_counter()
     calibration, used, scales = None, known, None
     if used is None:
         tick = stage("calibrate", config.calibration.max_rounds)

@@ -148,6 +148,15 @@ def pose_errors(solver: PoseSolver, solved: Solved) -> PoseErrors:
     return PoseErrors(stderr, resolution, moved & ((most > OBSERVED) | (most == 0)))  # 0: always at a limit
 
 
+def compile_errors(solver: PoseSolver) -> None:
+    """Compile what `pose_errors` runs, on frames without keypoints."""
+    tree, markers = solver.tree, (solver.body.marker_body, solver.body.marker_offset)
+    unseen, spread = np.zeros((len(markers[0]), BATCH)), np.ones((tree.n_dof, BATCH))
+    with jax.enable_x64(True):
+        frames = _Frames(*(jnp.asarray(a) for a in (np.tile(tree.qpos0[:, None], BATCH), unseen, unseen, spread)))
+        _variances(tree, markers, np.ones(tree.n_dof), frames)
+
+
 @partial(jax.jit, static_argnames="tree")
 def _variances(tree: Tree, markers: tuple[Array, Array], pull: Array, frames: _Frames) -> tuple[Array, Array]:
     """Return the diagonals of A^-1 and of A^-1 (J' W V W J + C S C) A^-1, batch last; `markers`: bodies, offsets."""

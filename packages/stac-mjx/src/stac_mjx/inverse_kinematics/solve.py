@@ -92,6 +92,13 @@ def solve(
     return _smooth(solver, target, fit)
 
 
+def compile_solver(solver: PoseSolver) -> None:
+    """Compile what `solve` runs, on a frame without keypoints."""
+    offsets = solver.body.marker_offset
+    nothing = Observation(np.full((1, *offsets.shape), np.nan), np.zeros((1, len(offsets))), np.ones(1, np.int64))
+    improve(solver, fit_target(solver, nothing, offsets), solver.neutral[None], iterations=1)
+
+
 def pilot(solver: PoseSolver, observation: Observation, offsets: np.ndarray) -> Float[np.ndarray, " keypoint"]:
     """Estimate the scale of the robust loss (mm) from some frames spread over the recording."""
     if solver.robust is Robust.NONE or solver.settings.robust_mm is not None:

@@ -160,7 +160,7 @@ def _sections(
         joint_errors=joint_plots.joint_errors(clips),
     )
     if offsets is not None and len(offsets.loss_history):
-        text = "Poses and offsets are fitted alternately until the error stops falling."
+        text = "Poses and offsets are fitted in rounds until the error stops falling."
         yield _section("Calibration", text, calibration_history=plots.calibration_history(offsets))
     text = "Poses of frames with few keypoints depend on the neutral pose and on neighbouring frames."
     yield _section("Missing keypoints", text, missing_keypoints=plots.missing_keypoints(clips))
