@@ -139,7 +139,7 @@ def register(
     solver = pose_solver(inputs.body, config.solver, recorded.n_frames)
     observation = Observation(recorded.positions, confidence_weights(recorded), recorded.clip_lengths)
     timings, begin = {}, time.perf_counter()
-    with ThreadPoolExecutor() as pool:  # compilers run beside each other
+    with ThreadPoolExecutor() as pool:  # both compile at the same time
         list(pool.map(lambda program: program(solver), (compile_solver, compile_errors)))
     timings["compile_s"], begin = time.perf_counter() - begin, time.perf_counter()
     calibration, used, scales = None, known, None
