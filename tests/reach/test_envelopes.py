@@ -137,7 +137,7 @@ def test_every_format_holds_the_same_samples(tmp_path: Path, write: Callable[...
     data = noise(4000)
     write(tmp_path / name, data)
     raw, table = read_trials_of({"w": tmp_path / name}, RecordingConfig(), None)
-    assert [channel.split(" [")[0] for channel in raw.channels] == list(NAMES)
+    assert raw.channels == NAMES
     assert raw.rate_hz == pytest.approx(RATE, rel=1e-6)
     np.testing.assert_allclose(raw.values[0], data, rtol=1e-6, atol=1e-7)
     assert table.end_s.tolist() == pytest.approx([2.0])
@@ -171,7 +171,7 @@ def lines(head: str, *, sep: str = ",", scale: float = 1.0, digits: int = 6, dec
 def test_tables_of_any_separator_and_unit_of_time(tmp_path: Path, text: str) -> None:
     (tmp_path / "w.csv").write_text(text)
     raw, _ = read_trials_of({"w": tmp_path / "w.csv"}, RecordingConfig(), None)
-    assert [channel.split(" [")[0] for channel in raw.channels] == ["a", "b"]
+    assert raw.channels == ("a", "b")
     assert raw.rate_hz == pytest.approx(RATE, rel=0.01 if "0.001," in text else 1e-4)
     np.testing.assert_array_equal(raw.values[0], noise(40))
 
@@ -215,13 +215,13 @@ def test_matlab_files_of_any_layout(tmp_path: Path, content: dict[str, Any], nam
     np.testing.assert_array_equal(raw.values[0], noise(400))
 
 
-def test_recordings_in_other_units_come_in_that_of_the_first(tmp_path: Path) -> None:
-    for name, unit in (("a", "mV"), ("b", "uV"), ("c", "N")):
-        (tmp_path / f"{name}.csv").write_text(lines(f"Time,x [{unit}],y [{unit}]"))
+def test_recordings_of_other_units_and_orders_come_as_the_first(tmp_path: Path) -> None:
+    for name, head in (("a", "x [mV],y [mV]"), ("b", "y [uV],x [uV]"), ("c", "x [N],y [N]")):
+        (tmp_path / f"{name}.csv").write_text(lines(f"Time,{head}"))
     paths = {name: tmp_path / f"{name}.csv" for name in "abc"}
-    raw, _ = read_trials_of({name: paths[name] for name in "ab"}, RecordingConfig(channels={"x": "0"}), None)
-    assert raw.unit == "mV"
-    np.testing.assert_allclose(raw.values[1], 1e-3 * raw.values[0], rtol=1e-12)
+    raw, _ = read_trials_of({name: paths[name] for name in "ab"}, RecordingConfig(), None)
+    assert (raw.unit, raw.channels) == ("mV", ("x", "y"))
+    np.testing.assert_allclose(raw.values[1], 1e-3 * raw.values[0][:, ::-1], rtol=1e-12)
     with pytest.raises(MismatchError, match=r"c.csv: in N, but other recordings or channels are in mV"):
         read_trials_of({name: paths[name] for name in "ac"}, RecordingConfig(channels=["x*"]), None)
 

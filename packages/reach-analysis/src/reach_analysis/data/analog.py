@@ -64,7 +64,7 @@ def read_trials_of(
     other = [one.name for one in files if abs(one.rate_hz / first.rate_hz - 1) > SAME_CLOCK]
     if other:
         raise DataError(f"{other[0]}: another rate than {first.name} ({first.rate_hz:g} samples a second)")
-    files = [in_unit(one, first.unit) for one in files]
+    files = [in_unit(one.select(first.channels), first.unit) for one in files]  # of any order
     whole = replace(first, trials=names, values=tuple(one.values[0] for one in files), start_s=np.zeros(len(files)))
     if table is None:
         return _blocks(whole, recording.block_s)

@@ -31,6 +31,8 @@ def read_nwb(path: Path, recording: RecordingConfig, table: TrialTable | None = 
     with open_hdf5(path) as file:
         series = _nwb_series(file, path, recording.nwb_series)
         data, columns = series.data, 1 if series.data.ndim == 1 else series.data.shape[1]
+        if columns > len(data) > 0:
+            raise InputError(f"{path}: {recording.nwb_series}/data has shape {data.shape}; expected (time, channel)")
         wrong = {name: column for name, column in channels.items() if not 0 <= column < columns}
         if wrong or not channels:
             said = f"names others: {wrong}" if wrong else "is not set; for example recording.nwb_channels={biceps:0}"

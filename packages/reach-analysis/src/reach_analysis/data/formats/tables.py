@@ -103,15 +103,17 @@ def _timed(path: Path, header: Sequence[str], numbers: np.ndarray) -> Analog:
         rates = dict.fromkeys(rates, float(rate))
     if not rates:
         raise InputError(f"{path}: has no column but those of times")
-    return _columns(path, names, list(map(unit_of, names)), numbers, rates)
+    units = [unit if (unit := unit_of(name)).lower() in UNITS else "" for name in names]
+    return _columns(path, names, units, numbers, rates)
 
 
 def _columns(
     path: Path, names: Sequence[str], units: Sequence[str], numbers: np.ndarray, rates: Mapping[int, float]
 ) -> Analog:
-    """The channels among the columns, without the empty cells at their ends."""
+    """The channels among the columns, without units in their names and the empty cells at their ends."""
     filled = {place: np.flatnonzero(np.isfinite(numbers[:, place])) for place in rates}
     kept = [place for place in rates if len(filled[place])]
     data = tuple(numbers[: filled[place][-1] + 1, place] for place in kept)
-    labels = numbered([names[place] or f"column {place + 1}" for place in kept])
+    bare = [names[place].removesuffix(f"[{units[place]}]").removesuffix(f"({units[place]})") for place in kept]
+    labels = numbered([name.strip() or f"column {place + 1}" for name, place in zip(bare, kept, strict=True)])
     return Analog(path, labels, tuple(units[place] for place in kept), tuple(rates[place] for place in kept), data)
