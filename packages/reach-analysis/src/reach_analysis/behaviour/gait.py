@@ -159,12 +159,7 @@ def phase_normalised(
 
 
 def cycle_speeds(position: TrialSeries, cycles: Cycles) -> Float[np.ndarray, " cycle"]:
-    """Mean horizontal speed of a body over each cycle, m/s.
-
-    Args:
-        position: x and y of the body, m.
-        cycles: cycles within its trials.
-    """
+    """Mean horizontal speed of a body over each cycle, m/s."""
     out = np.empty(len(cycles))
     for number in range(len(cycles)):
         rows, times = position.values[cycles.trial[number]], position.times(int(cycles.trial[number]))

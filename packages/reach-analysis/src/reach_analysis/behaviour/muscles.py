@@ -101,12 +101,6 @@ def simulated(rollouts: Rollouts, signal: str, actuators: Sequence[str], rate_hz
     """Activation ("act") or control ("ctrl") of some actuators during each step.
 
     Activation is a state; its value during a step is the mean of the states around it.
-
-    Args:
-        rollouts: where from.
-        signal: "act" or "ctrl".
-        actuators: names.
-        rate_hz: rate to resample to; None: the rate of the rollouts.
     """
     if signal not in ("act", "ctrl"):
         raise ConfigError(unknown("signal", signal, ["act", "ctrl"]))
@@ -145,9 +139,7 @@ def kind_of_actuators(rollouts: Rollouts) -> str:
 def active_muscles(rollouts: Rollouts, actuators: Sequence[str] = ()) -> tuple[TrialSeries, list[str]]:
     """Activation of muscles during each step, and one note about each group of muscles that is left out.
 
-    Args:
-        rollouts: where from; trials that end before their first step are left out.
-        actuators: muscles, by name; empty: all.
+    Trials that end before their first step are left out; without `actuators` all muscles are meant.
     """
     activation = over_steps(rollouts.series("act")).with_samples().select(actuators or rollouts.names["actuator"])
     rows, _ = activation.rows()

@@ -78,13 +78,7 @@ def angles_over_reference(
 
 
 def errors_by_region(groups: Mapping[str, Mapping[str, np.ndarray]], unit: str, title: str) -> Figure:
-    """Distribution of distances by region, one box a kind of error: median, quartiles, 5th and 95th percentile.
-
-    Args:
-        groups: kind of error -> region -> distances.
-        unit: their unit.
-        title: what is shown.
-    """
+    """Distribution of distances by region, one box a kind of error: median, quartiles, 5th and 95th percentile."""
     with drawing():
         regions = list(dict.fromkeys(region for by_region in groups.values() for region in by_region))
         figure, axes = panels(max(4.0, 1.0 + 1.0 * len(regions) * len(groups) ** 0.5), 3.2)
@@ -153,14 +147,7 @@ def footfalls(
     title: str,
     reward: Float[np.ndarray, " step"],
 ) -> Figure:
-    """Raster of stances, a bar while a foot is in contact, and the reward as a strip below (paper B, Fig. 5c).
-
-    Args:
-        rows: foot -> (begin, end) of each stance, s.
-        duration_s: length of the time axis.
-        title: which trial is shown.
-        reward: reward of each step over that time.
-    """
+    """Raster of stances, a bar while a foot is in contact, and the reward as a strip below (paper B, Fig. 5c)."""
     with drawing():
         figure, axes = panels(6.4, 1.2 + 0.33 * len(rows))
         axis = axes[0][0]

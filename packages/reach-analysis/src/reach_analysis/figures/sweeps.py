@@ -23,12 +23,7 @@ def sweep_curves(
 ) -> Figure:
     """Runs as points, means over seeds as lines with their intervals.
 
-    Args:
-        name: the setting that is swept.
-        values: its value in each run.
-        columns: outcomes that are drawn.
-        levels: means over the runs that share a value.
-        marked: points with a dashed and a dotted line.
+    `marked` are points with a dashed and a dotted line, `levels` means over the runs that share a value.
     """
     with drawing():
         figure, axes = grid(len(columns), PANELS, (2.9, 2.9))

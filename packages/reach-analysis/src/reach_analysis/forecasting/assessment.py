@@ -153,8 +153,10 @@ def _forecasts(data: TrialData, pieces: Sequence[Piece], trials: Int[np.ndarray,
     observed: list[np.ndarray] = []
     predicted: dict[str, list[np.ndarray]] = {}
     ahead = all(piece.embedding.lags.Tp > 0 for piece in pieces)
+    kept = np.zeros(len(data.lengths), dtype=bool)
+    kept[trials] = True
     for embedding, whole, search in pieces:
-        split = Split(*(rows[np.isin(embedding.trial[rows], trials)] for rows in whole))
+        split = Split(*(rows[kept[embedding.trial[rows]]] for rows in whole))
         rows = split.prediction
         if not len(rows):
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -95,11 +96,16 @@ class TrialData:
         """Another target; the target's own past among the predictors follows it, the other predictors stay."""
         if self.own is None:
             return replace(self, target=target)
-        known = np.isfinite(self.target)
-        scale, shift = np.polyfit(self.target[known], self.predictors[known, self.own], 1)
+        scale, shift = self._own_line
         predictors = self.predictors.copy()
         predictors[:, self.own] = scale * target + shift
         return replace(self, target=target, predictors=predictors)
+
+    @cached_property
+    def _own_line(self) -> Float[np.ndarray, "2"]:
+        """Scale and shift from the target to its own past."""
+        known = np.isfinite(self.target)
+        return np.polyfit(self.target[known], self.predictors[known, self.own], 1)
 
     def standardised(self) -> TrialData:
         """Predictors with mean 0 and variance 1 over all samples, so that none outweighs the others in distances."""

@@ -49,12 +49,7 @@ def sweep(
 ) -> list[SweepPoint]:
     """Score candidates side by side, with libraries of other folds.
 
-    Args:
-        data: predictors and target.
-        candidates: lags to score.
-        folds: fold of each trial.
-        null_targets: targets under a null, such as trial permutations, one a column.
-        shared: neighbours of these predictors and folds; None: it makes its own.
+    Draws of `null_targets` are in columns. Without `shared` it makes its own search.
     """
     shared = shared or SharedSearch(data, folds)
     forecasters = [fixed_lags(data, lags, folds, shared) for lags in candidates]

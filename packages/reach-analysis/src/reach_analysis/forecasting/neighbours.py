@@ -73,7 +73,9 @@ def excluded(
 
 def _most_excluded(embedding: Embedding, split: Split, exclusion: int | None) -> int:
     """Bound on the library states that exclusion takes from any one prediction."""
-    shared = np.isin(embedding.trial[split.library], embedding.trial[split.prediction])
+    predicted = np.zeros(len(embedding.ids), dtype=bool)
+    predicted[embedding.trial[split.prediction]] = True
+    shared = predicted[embedding.trial[split.library]]
     if not shared.any():
         return 0
     most = int(np.bincount(embedding.trial[split.library][shared]).max())

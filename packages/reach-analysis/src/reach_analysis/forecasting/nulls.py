@@ -129,11 +129,7 @@ def forecast_null(
 ) -> tuple[Float[np.ndarray, "prediction draw"], Float[np.ndarray, "prediction draw"]]:
     """Observed and predicted values for every draw.
 
-    Args:
-        data: the recorded predictors and target.
-        targets: replacements of the target.
-        make: works out a forecaster; called once a draw where the target's own past is a predictor.
-        forecaster: the one for the recorded predictors.
+    `make` is called once a draw where the target's own past is a predictor.
     """
     observed = targets.values[forecaster.samples]
     if data.own is None or not targets.artificial:

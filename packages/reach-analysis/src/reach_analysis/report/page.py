@@ -60,11 +60,7 @@ def html_of(
 ) -> str:
     """The page as text.
 
-    Args:
-        head: everything but the chapters.
-        chapters: the studies.
-        pictures: figures of each part, by the part's name (:func:`part_name`).
-        checked: claims of the papers.
+    Figures of each part go by its name (:func:`part_name`).
     """
     numbers = iter(range(1, 1 + sum(len(entries) for entries in pictures.values())))
     shown = [_chapter(chapter, pictures, numbers, head) for chapter in chapters]

@@ -149,11 +149,7 @@ def citations() -> dict[str, str]:
 def check(facts: Facts, body: str, *, synthetic: bool, made_up: bool = False) -> list[Checked]:
     """Hold every claim against our numbers.
 
-    Args:
-        facts: our numbers.
-        body: name of the body in the rollouts.
-        synthetic: whether the EMG is synthetic.
-        made_up: whether the movement that was imitated is synthetic.
+    `synthetic` says that the EMG is, `made_up` that the movement is that was imitated.
     """
     return [_check(claim, facts, body, synthetic, made_up) for claim in claims()]
 

@@ -88,13 +88,7 @@ class LayerPca:
 
 
 def layer_pca(series: TrialSeries, count: int, folds: Int[np.ndarray, " trial"]) -> LayerPca:
-    """Analyse one latent or layer.
-
-    Args:
-        series: trials x time x units.
-        count: components kept; fewer where there are fewer units.
-        folds: fold of each trial, for the held-out variance.
-    """
+    """Analyse one latent or layer, with at most `count` components; variance is held out by `folds`."""
     if count < 1:
         raise ConfigError(f"the number of components must be at least 1, got {count}")
     samples, owner = series.rows()

@@ -259,13 +259,7 @@ def errors_by_condition(fits: Sequence[MuscleFit]) -> Figure:
 
 
 def averages(pairs: Mapping[str, Matched], signal: str, levels: Levels) -> Figure:
-    """Average over units of EMG and of each condition, with its standard error, a panel a muscle.
-
-    Args:
-        pairs: condition -> matched series of simulation and EMG, muscles in one order.
-        signal: which signal was simulated, for the legend.
-        levels: what the trials belong to.
-    """
+    """Average over units of EMG and of each condition, with its standard error, a panel a muscle."""
     with drawing():
         recorded = next(iter(pairs.values())).second
         figure, axes = panels(3.6 * len(recorded.channels) + 1.2, 2.8, columns=len(recorded.channels))

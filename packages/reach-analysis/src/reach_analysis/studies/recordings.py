@@ -44,33 +44,43 @@ class Recording:
 
 def load_emg(conditions: Mapping[str, Rollouts], config: EmgConfig) -> tuple[Emg, list[Path], list[str]]:
     """Envelopes of the settings, the files that were read, and notes, also about poor channels."""
-    one = read_recording(conditions, config)
-    emg = process(one.raw, one.table, config.chain, mvc=one.mvc)
-    poor = () if is_synthetic(config.emg) else _remarks(_Judged.of(one.raw, config.chain))
+    one, chain = read_recording(conditions, config), config.chain
+    emg = _processed(_Known.of(one, chain, chain))
+    poor = () if is_synthetic(config.emg) else _remarks(_Known.of(one, chain, (chain.band_hz, chain.order)))
     return emg, one.inputs, [*one.notes, *poor]
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """Raw EMG and the chain it is judged by; equal where all samples and settings are."""
+class _Known:
+    """A recording and the chain it goes through; equal where all samples, and what counts of the settings, are."""
 
     digest: bytes
-    raw: TrialSeries = field(compare=False)
+    recording: Recording = field(compare=False)
     chain: ChainConfig = field(compare=False)
 
     @classmethod
-    def of(cls, raw: TrialSeries, chain: ChainConfig) -> _Judged:
+    def of(cls, recording: Recording, chain: ChainConfig, counts: Any) -> _Known:
         """With a digest of everything that counts."""
-        digest = hashlib.sha256(repr((raw.rate_hz, raw.trials, raw.channels, chain.band_hz, chain.order)).encode())
-        for rows in raw.values:
+        raw, table, mvc = recording.raw, recording.table, recording.mvc
+        times = (raw.start_s, table.start_s, table.end_s)
+        said = (counts, raw.name, raw.unit, raw.rate_hz, raw.trials, raw.channels, mvc and mvc.rate_hz, table.source,
+                table.rate_note, table.trials, table.left_out, *(edges.tolist() for edges in times))  # fmt: skip
+        digest = hashlib.sha256(repr(said).encode())
+        for rows in (*raw.values, *(mvc.values if mvc else ())):
             digest.update(repr(rows.shape).encode() + rows.tobytes())
-        return cls(digest.digest(), raw, chain)
+        return cls(digest.digest(), recording, chain)
+
+
+@lru_cache(maxsize=2)
+def _processed(what: _Known) -> Emg:
+    """Envelopes, kept because all studies of a report take the same recording, whole trials or cut around a reach."""
+    return process(what.recording.raw, what.recording.table, what.chain, mvc=what.recording.mvc)
 
 
 @lru_cache(maxsize=1)
-def _remarks(what: _Judged) -> tuple[str, ...]:
-    """Remarks about poor channels, kept because all studies of a report take the same recording."""
-    return tuple(quality_notes(channel_quality(trial_quality(what.raw, what.chain))))
+def _remarks(what: _Known) -> tuple[str, ...]:
+    """Remarks about poor channels, kept for the same reason."""
+    return tuple(quality_notes(channel_quality(trial_quality(what.recording.raw, what.chain))))
 
 
 def read_recording(conditions: Mapping[str, Rollouts] | None, config: Any) -> Recording:

@@ -36,11 +36,8 @@ class EmgSettings:
 def make_emg(activation: TrialSeries, settings: EmgSettings) -> TrialSeries:
     """Raw EMG whose mean rectified amplitude follows `activation`.
 
-    Time 0 is the start of each row; the reach starts `lead_s` later.
-
-    Args:
-        activation: values from 0 to 1; before and after it the muscle keeps its first and last value.
-        settings: what is drawn.
+    Time 0 is the start of each row; the reach starts `lead_s` later. Before and after the
+    activation the muscle keeps its first and last value.
     """
     rng = np.random.default_rng(settings.seed)
     sections = butterworth(settings.band_hz, 4, settings.rate_hz)

@@ -91,11 +91,7 @@ def landmarks(points: Cloud, count: int) -> tuple[Int[np.ndarray, " landmark"], 
 def homology(points: Cloud, *, count: int = 120, dimension: int = 2, trim: float = 0.05) -> Diagram:
     """Features up to a dimension of a cloud.
 
-    Args:
-        points: the samples.
-        count: landmarks.
-        dimension: highest dimension: 1 loops, 2 voids too.
-        trim: fraction of the samples left out because they are isolated.
+    Up to loops (`dimension` 1) or voids (2); the fraction `trim` of the samples that are most isolated is left out.
     """
     require_ripser()
     from ripser import ripser

@@ -32,15 +32,7 @@ Cloud = Float[np.ndarray, "sample channel"]
 
 
 def null_clouds(name: str, rows: Cloud, lengths: Int[np.ndarray, " trial"], draws: int, seed: int) -> Iterator[Cloud]:
-    """Draw clouds under a null.
-
-    Args:
-        name: one of `KEEPS`.
-        rows: the data, trials end to end.
-        lengths: samples of each trial.
-        draws: number of clouds.
-        seed: of the draws.
-    """
+    """Draw clouds under a null, one of `KEEPS`; `rows` holds the trials end to end."""
     if name not in KEEPS:
         raise ConfigError(f"nulls: {unknown('null', name, list(KEEPS))}")
     rng = np.random.default_rng([*name.encode(), seed])

@@ -89,6 +89,11 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 
 def plain(value: Any) -> Any:
     """Convert dataclasses and arrays to what JSON has; paths to the name of the file, other objects to text."""
+    # most values are numbers and texts
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, Mapping):
@@ -96,10 +101,6 @@ def plain(value: Any) -> Any:
     as_list = getattr(value, "tolist", None)
     if as_list is not None:
         return plain(as_list())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str | int | None):
-        return value
     if isinstance(value, Sequence):
         return [plain(entry) for entry in value]
     return value.name if isinstance(value, Path) else str(value)
