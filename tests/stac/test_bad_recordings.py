@@ -113,6 +113,7 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ...]
     "wrong format": (sleap(X), {"format": "nwb"}, ("pose estimates", "tracks (6, 4, 3)")),
     "wrong format of text": (lambda path: files.write_csv(path, X), {"format": "sleap"}, ("not an HDF5 file",)),
     "wrong format of HDF5": (lambda path: files.write_stac(path, X), {"format": "sleap"}, ("tracks", "kp_data")),
+    "clips as public output": (clips, {"format": "stac"}, ("file contract already",)),
     # axes and types
     "axes of pred": (mat(pred=X.transpose(2, 0, 1)), {}, ("(3, 6, 4)", "(frame, 3, keypoint)")),
     "axes of tracks": (sleap(np.zeros((5, 4, 7))), {}, ("(5, 4, 7)", "keypoint, 3")),

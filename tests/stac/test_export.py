@@ -13,6 +13,7 @@ import pytest
 from nwbinspector import inspect_nwbfile
 from stac_mjx import cli
 from stac_mjx._common.files import file_name
+from stac_mjx.api import load_keypoints
 from stac_mjx.keypoints.loading import read_file
 from stac_mjx.records import ReferenceClips, read_clips, write_clips
 
@@ -30,9 +31,9 @@ def exported(arm_fit: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     """Two clips of a fit, and the folder with all formats."""
     out = tmp_path_factory.mktemp("exported")
     whole, clips = read_clips(arm_fit / "clips.h5"), out / "two.h5"
-    write_clips(
-        clips, replace(whole, clip_name=("first[0:20]", "a/b"), clip_length=np.array([20, whole.n_frames - 20]))
-    )
+    two = {"clip_name": ("first[0:20]", "a/b"), "clip_length": np.array([20, whole.n_frames - 20])}
+    two |= {"trial_id": ("t1", "t2"), "clip_label": ("left", ""), "labels": {"light": ("on", "off")}}
+    write_clips(clips, replace(whole, **two, events={"lift": np.array([0.05, np.nan])}))
     assert cli.main(["export", f"clips={clips}", f"out={out}", "formats=[csv,mot,sto,trc,nwb]", *SESSION]) == 0
     return read_clips(clips), out
 
@@ -99,11 +100,23 @@ def test_nwb_is_clean_and_holds_the_numbers_of_the_file(exported: tuple[Referenc
             np.testing.assert_array_equal(series[name].data[:], clips.kp_data[:, i])
         trials = content.trials.to_dataframe()
         assert trials["clip"].tolist() == list(clips.clip_name)
+        assert trials["trial_id"].tolist() == ["t1", "t2"]
+        assert (trials["label"].tolist(), trials["light"].tolist()) == (["left", ""], ["on", "off"])
+        np.testing.assert_allclose(trials["event_lift"], [0.05, np.nan])
         assert trials["stop_time"].iloc[-1] == pytest.approx(clips.n_frames / float(clips.info.rate_hz or 0))
         assert content.scratch["body_mjcf"].data == clips.info.mjcf_xml
     markers = read_file(path)
     np.testing.assert_array_equal(markers.positions.astype(np.float32), clips.kp_data[:, : len(clips.kp_names)])
     assert (markers.clip_names, markers.clip_lengths) == (clips.clip_name, tuple(clips.clip_length.tolist()))
+
+
+def test_a_recording_of_clips_keeps_their_labels_and_events(exported: tuple[ReferenceClips, Path]) -> None:
+    _, out = exported
+    again = load_keypoints([out / "two.h5", out / "markers.csv"], unit="m", start=2)
+    assert again.trial_ids == ("t1", "t2", "", "")
+    assert (again.labels, again.more_labels) == (("left", "", "", ""), {"light": ("on", "off", "", "")})
+    np.testing.assert_allclose(again.events["lift"], [0.05 - 2 / 200, np.nan, np.nan, np.nan])
+    assert load_keypoints(out / "two.h5", clip_frames=30).labels == ()
 
 
 def test_a_session_without_its_time_is_refused(

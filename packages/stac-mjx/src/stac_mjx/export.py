@@ -87,12 +87,17 @@ def movements_of(clips: ReferenceClips) -> list[Movement]:
     errors = {"standard_errors": (clips.dof_units, clips.qpos_stderr)}
     errors |= {"resolutions": (("1",) * len(clips.names_qvel), clips.qpos_resolution)}
 
+    labels = {"trial_id": clips.trial_id, "label": clips.clip_label, **clips.labels}
+    events = {f"event_{name}": times for name, times in clips.events.items()}
+
     def movement(index: int) -> Movement:
         rows = clips.frames(index)
         return Movement(
             clips.clip_name[index], rate, Columns(clips.names_qpos, clips.qpos_units, clips.qpos[rows]),
             Columns(clips.names_qvel, clips.qvel_units, clips.qvel[rows]), clips.kp_names, clips.kp_data[rows],
             {k: Columns(clips.names_qvel, u, values[rows]) for k, (u, values) in errors.items() if values is not None},
+            {name: texts[index] for name, texts in labels.items() if texts}
+            | {name: float(times[index]) for name, times in events.items()},
         )  # fmt: skip
 
     return [movement(index) for index in range(len(clips.clip_name))]

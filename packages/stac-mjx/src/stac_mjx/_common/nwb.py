@@ -1,6 +1,7 @@
 """Movement as an NWB file: keypoints as ndx-pose, coordinates as time series with units, the body's MJCF attached.
 
-Clips are stored end to end on one clock; with several, the table of trials holds their borders.
+Clips are stored end to end on one clock; with several, or with labels, the table of trials holds their borders, labels
+and events.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def write_nwb(
     if movements[0].marker_names:
         for container in _pose(ndx_pose, movements, skeleton, file.subject):
             behavior.add(container)
-    if len(movements) > 1:
+    if len(movements) > 1 or movements[0].labels:
         _add_trials(file, movements)
     file.add_scratch(mjcf_xml, name="body_mjcf", description="the body as MJCF, a model of MuJoCo")
     with replace_file(path) as temporary, pynwb.NWBHDF5IO(str(temporary), "w") as io:
@@ -69,11 +70,14 @@ def write_nwb(
 
 def _add_trials(file: Any, movements: Sequence[Movement]) -> None:
     file.add_trial_column("clip", "name of the clip")
+    for name, value in movements[0].labels.items():
+        file.add_trial_column(name, "label of the clip" if isinstance(value, str) else "time of the event, seconds")
     start = 0.0
     for move in movements:
-        duration = len(move.time) / move.rate_hz
-        file.add_trial(start_time=start, stop_time=start + duration, clip=move.name)
-        start += duration
+        stop = start + len(move.time) / move.rate_hz
+        of_clip = {name: value if isinstance(value, str) else start + value for name, value in move.labels.items()}
+        file.add_trial(start_time=start, stop_time=stop, clip=move.name, **of_clip)
+        start = stop
 
 
 def _start(text: str | None) -> datetime:

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,6 +105,9 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
     if config.flip is not None:
         positions[..., "xyz".index(config.flip)] *= -1
         flip_note = (f"flipped the {config.flip} axis (keypoints.flip)",)
+    # borders of the settings are not those of the file
+    as_stored = bool(rate_hz) and config.clip_frames is None and not config.clip_starts
+    labels = dict(reading.labels) if as_stored else {}
     return Keypoints(
         positions=positions,
         confidence=confidence,
@@ -115,9 +118,11 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
         clip_lengths=np.asarray(lengths, dtype=np.int64),
         sources=(Source(path, digest),),
         warnings=(f"{path.name}: {warning}",) if warning else (),
-        events={n: np.array([t - config.start / rate_hz]) for n, t in reading.events.items()}
-        if rate_hz and len(lengths) == 1
-        else {},
+        events={name: times - config.start / rate_hz for name, times in reading.events.items()} if as_stored else {},
+        labels=labels.pop("label", ()),
+        trial_ids=labels.pop("trial_id", ()),
+        more_labels=labels,
+        synthetic=reading.synthetic,
         notes=(*reading.notes, *unit_notes, *flip_note, rate_note, *name_notes, *clean_notes),
     )
 
@@ -244,7 +249,17 @@ def join(pieces: Sequence[Keypoints]) -> Keypoints:
         warnings=tuple(warning for piece in pieces for warning in piece.warnings),
         notes=_merged_notes(pieces),
         events={name: np.concatenate([_event(p, name) for p in pieces]) for q in pieces for name in q.events},
+        labels=_texts(pieces, lambda piece: piece.labels),
+        trial_ids=_texts(pieces, lambda piece: piece.trial_ids),
+        more_labels={n: _texts(pieces, lambda p, n=n: p.more_labels.get(n, ())) for q in pieces for n in q.more_labels},
+        synthetic=any(piece.synthetic for piece in pieces),
     )
+
+
+def _texts(pieces: Sequence[Keypoints], of: Callable[[Keypoints], tuple[str, ...]]) -> tuple[str, ...]:
+    """Return a label of the clips of all files, empty for a file without it; none where no file has it."""
+    texts = [text for piece in pieces for text in of(piece) or ("",) * len(piece.clip_lengths)]
+    return tuple(texts) if any(map(of, pieces)) else ()
 
 
 def _event(piece: Keypoints, name: str) -> np.ndarray:

@@ -48,7 +48,7 @@ def cut(keypoints: Keypoints, config: KeypointsConfig) -> Keypoints:
         clip_names=names,
         trial_ids=names,
         labels=tuple(row["label"] for row in rows) if "label" in rows[0] else (),
-        more_labels={name: tuple(row[name] for row in rows) for name in labels},
+        more_labels=dict(pieces.more_labels) | {name: tuple(row[name] for row in rows) for name in labels},
         events=dict(pieces.events) | {n[6:-2]: np.array([number(row[n]) for row in rows]) - starts for n in events},
         notes=(*keypoints.notes, f"{len(rows)} trials of {path.name}"),
     )

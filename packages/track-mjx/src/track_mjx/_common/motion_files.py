@@ -37,6 +37,8 @@ class Movement:
     """Recorded keypoints, metres; NaN where missing."""
     further: Mapping[str, Columns] = field(default_factory=dict)
     """Other quantities, for tables and NWB: name -> columns."""
+    labels: Mapping[str, str | float] = field(default_factory=dict)
+    """What is known of the clip, for NWB: name -> text, or time of an event from its start, seconds."""
 
     @property
     def time(self) -> Float[np.ndarray, " frame"]:

@@ -46,7 +46,7 @@ def _analog(file: Any) -> tuple[str, ...]:
     return (f"analog channels not used: {shorten(names)}; reach-analysis reads them from this file",) if names else ()
 
 
-def _events(file: Any, rate_hz: float) -> dict[str, float]:
+def _events(file: Any, rate_hz: float) -> dict[str, np.ndarray]:
     """Return the times of the labelled events from the first frame, seconds; names that repeat are numbered.
 
     C3D counts minutes and seconds from the start of the capture, of which the file may be a later part.
@@ -61,7 +61,7 @@ def _events(file: Any, rate_hz: float) -> dict[str, float]:
     order = np.argsort(seconds, kind="stable").tolist()
     names = [re.sub(r"\W+", "_", f"{sides[i]} {labels[i]}".strip().lower()) for i in order]
     numbered = [f"{n}_{names[:k].count(n) + 1}" if n in names[:k] else n for k, n in enumerate(names)]
-    return dict(zip(numbered, seconds[order].tolist(), strict=True))
+    return dict(zip(numbered, seconds[order][:, None], strict=True))
 
 
 def _names(path: Path, point: Any, n_markers: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

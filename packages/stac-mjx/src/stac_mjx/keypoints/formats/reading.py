@@ -45,8 +45,12 @@ class Reading:
     """The format writes (0, 0, 0) for a point that was not detected."""
     notes: tuple[str, ...] = ()
     """What the reader assumed, one sentence each."""
-    events: Mapping[str, float] = field(default_factory=dict)
-    """Name -> time of an event from the first frame, seconds, in a file of one clip."""
+    events: Mapping[str, Float[np.ndarray, " clip"]] = field(default_factory=dict)
+    """Name -> time of an event from the first frame of each clip, seconds."""
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name (``label``, ``trial_id`` or another) -> its value for each clip."""
+    synthetic: bool = False
+    """Whether the file says that its movement was computed, not recorded."""
 
     @property
     def n_keypoints(self) -> int:

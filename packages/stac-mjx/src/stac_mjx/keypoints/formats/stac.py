@@ -17,7 +17,7 @@ SCHEMA = "mimic.reference_clips"
 
 
 def read(path: Path, track: Track = None) -> Reading:
-    """Read the keypoints, confidence, rate and clip borders of a clips file."""
+    """Read the keypoints, confidence, rate, clip borders, labels and events of a clips file."""
     choose_track(path, track, ONE_ANIMAL)
     with open_contract(path, SCHEMA) as file:
         points, confidence = require(file, "kp_data"), find(file, "kp_confidence")
@@ -30,6 +30,11 @@ def read(path: Path, track: Track = None) -> Reading:
             read_numbers(require(file, name), (len(clip_names),)) for name in ("clip_start", "clip_length")
         )
         rate_hz = attribute(file, "rate_hz")
+        events = {name: read_numbers(require(file, f"events/{name}")) for name in file.get("events", ())}
+        stored = {f"labels/{name}": name for name in file.get("labels", ())}
+        stored |= {"clip_label": "label", "trial_id": "trial_id"}
+        labels = {name: read_strings(require(file, key)) for key, name in stored.items() if key in file}
+        synthetic = attribute(file, "synthetic") == 1
         unit, unit_note = said_unit(text_attribute(points, "units"), "kp_data, attribute units")
     problems = []
     if len(names) != positions.shape[1]:
@@ -45,6 +50,9 @@ def read(path: Path, track: Track = None) -> Reading:
         unit=unit,
         clip_lengths=tuple(int(length) for length in lengths),
         clip_names=clip_names,
+        events=events,
+        labels=labels,
+        synthetic=synthetic,
         notes=(unit_note,),
     )
 
@@ -53,6 +61,8 @@ def read_public(path: Path, track: Track = None) -> Reading:
     """Read the keypoints in the output of the public stac-mjx: ``kp_data`` (frame, 3 * keypoint) with ``kp_names``."""
     choose_track(path, track, ONE_ANIMAL)
     with hdf5.opened(path) as file:
+        if "schema_name" in file.attrs:
+            raise InputError(f"{path}: follows the file contract already; expected output of the public stac-mjx")
         dataset = hdf5.first_dataset(file, "kp_data")
         if dataset is None:
             raise InputError(f"{path}: missing data set 'kp_data' (got {hdf5.contents(file)})")
