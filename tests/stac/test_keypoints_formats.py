@@ -423,7 +423,6 @@ def test_events_of_a_c3d_are_kept_also_next_to_files_without(tmp_path):
     found = read_file(first).events
     expected = {"left_foot_strike": 0.008, "right_foot_strike": 0.01, "left_foot_strike_2": 0.02}
     assert {name: time.item() for name, time in found.items()} == pytest.approx(expected)
-    )
     assert any("analog channels not used: EMG" in note for note in read_file(first).notes)
     second = files.write_c3d(tmp_path / "b.c3d", GAPS)
     both = load_keypoints(KeypointsConfig(path=[str(first), str(second)], start=1))

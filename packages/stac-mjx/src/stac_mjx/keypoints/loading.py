@@ -106,7 +106,7 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
         positions[..., "xyz".index(config.flip)] *= -1
         flip_note = (f"flipped the {config.flip} axis (keypoints.flip)",)
     # borders of the settings are not those of the file
-    as_stored = bool(rate_hz) and config.clip_frames is None and not config.clip_starts
+    as_stored, late = config.clip_frames is None and not config.clip_starts, config.start / (rate_hz or np.nan)
     labels = dict(reading.labels) if as_stored else {}
     return Keypoints(
         positions=positions,
@@ -118,7 +118,7 @@ def _load_file(path: Path, name: str, config: KeypointsConfig, order: Sequence[s
         clip_lengths=np.asarray(lengths, dtype=np.int64),
         sources=(Source(path, digest),),
         warnings=(f"{path.name}: {warning}",) if warning else (),
-        events={name: times - config.start / rate_hz for name, times in reading.events.items()} if as_stored else {},
+        events={name: times - late for name, times in reading.events.items()} if as_stored else {},
         labels=labels.pop("label", ()),
         trial_ids=labels.pop("trial_id", ()),
         more_labels=labels,
