@@ -30,8 +30,8 @@ def read(path: Path, track: Track = None) -> Reading:
             read_numbers(require(file, name), (len(clip_names),)) for name in ("clip_start", "clip_length")
         )
         rate_hz = attribute(file, "rate_hz")
-        events = {name: read_numbers(require(file, f"events/{name}")) for name in file.get("events", ())}
-        stored = {f"labels/{name}": name for name in file.get("labels", ())}
+        events = {name: read_numbers(require(file, f"events/{name}")) for name in _members(file, "events")}
+        stored = {f"labels/{name}": name for name in _members(file, "labels")}
         stored |= {"clip_label": "label", "trial_id": "trial_id"}
         labels = {name: read_strings(require(file, key)) for key, name in stored.items() if key in file}
         synthetic = attribute(file, "synthetic") == 1
@@ -55,6 +55,11 @@ def read(path: Path, track: Track = None) -> Reading:
         synthetic=synthetic,
         notes=(unit_note,),
     )
+
+
+def _members(file: h5py.File, name: str) -> list[str]:
+    group = find(file, name)
+    return [str(member) for member in group] if isinstance(group, h5py.Group) else []
 
 
 def read_public(path: Path, track: Track = None) -> Reading:
