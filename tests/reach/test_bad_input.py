@@ -32,6 +32,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lab")
     truth = write_reaches(folder / "reach.h5", ReachSettings(n_trials=6, n_units=8, seed=1))
     write_emg(folder, truth.activation, {"biceps": "biceps_long"}, EmgSettings(lead_s=0.1, tail_s=0.05))
+    write_reaches(folder / "one.h5", ReachSettings(n_trials=1, n_units=2, seed=1))
     write_walks(folder / "walk.h5", WalkSettings(n_clips=3, duration_s=2.0, seed=2))
     (folder / "text.h5").write_text("no HDF5")
     (folder / "empty.h5").write_bytes(b"")
@@ -122,6 +123,8 @@ MISTAKES = {
     "section": ("report", ["extras=[topologie]"], "did you mean 'topology'"),
     "setting of a study": ("report", ["studies={errors:{resample:100}}"], "did you mean 'resamples'"),
     "kind of settings of a study": ("report", ["studies={errors:3}"], "expected a map"),
+    "rate without whole blocks": ("emg", ["EMG", "recording.rate_hz=31480"], "chain.samples=null"),
+    "too few trials to forecast": ("forecast", ["rollouts=LAB/one.h5"], "fewer than three trials are in all series"),
     "unequal rates": ("emg", ["EMG", "resample=false"], "400 samples a second"),
     "rate of the recording": ("emg", ["EMG", "recording.rate_hz=800"], "sampled 800"),
     "frames of the trial table": ("emg", ["EMG", "recording.frame_rate_hz=20"], "outside the recorded"),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError, MismatchError
 from reach_analysis.behaviour import muscles
 from reach_analysis.config import EmgConfig
+from reach_analysis.data.rollouts import read_rollouts
 from reach_analysis.data.series import TrialSeries, one_trial_each
 from reach_analysis.statistics.estimates import Resampling, mean_of
+from reach_analysis.studies.emg import run
+from reach_analysis.synthetic.emg import EmgSettings
+from synthetic.emg import write_emg
+from synthetic.reach import ReachSettings, write_reaches
 
 ARM = ("Pec_C", "Triceps_Lateral", "Triceps_Long", "Brachialis", "Biceps_Long")
 QUICK = EmgConfig(resamples=400)
@@ -171,6 +178,24 @@ def test_emg_channels_find_the_actuators_of_the_paper() -> None:
         muscles.actuator_for("brachial", ARM, {})
     with pytest.raises(ConfigError, match="fits several actuators, Triceps_Lateral, Triceps_Long"):
         muscles.actuator_for("t", ARM, {"t": "tri*"})
+
+
+def test_one_actuator_may_stand_for_several_muscles(tmp_path: Path) -> None:
+    truth = write_reaches(tmp_path / "r.h5", ReachSettings(n_trials=5, n_units=2, seed=1))
+    usual = {"a": "biceps_long", "b": "triceps_lateral"}
+    files = write_emg(tmp_path, truth.activation, usual, EmgSettings())
+    given = {"emg": {name: str(files[name]) for name in "ab"}, "trials": str(files["trials"]), "resamples": 100}
+    rollouts = {"one": read_rollouts(tmp_path / "r.h5")}
+    own, shared = (
+        {
+            (row["muscle"], row["signal"]): row
+            for row in run(rollouts, EmgConfig(**given, muscles=chosen)).results["fits"]
+        }
+        for chosen in (usual, dict.fromkeys("ab", "biceps_long"))
+    )
+    assert shared["a", "act"] == own["a", "act"]
+    assert shared["b", "act"]["actuator"] == "biceps_long"
+    assert shared["b", "act"]["mae"] > 2 * own["b", "act"]["mae"]
 
 
 def test_unequal_rates_and_channels_are_refused() -> None:

@@ -57,7 +57,8 @@ def check_chain(chain: ChainConfig, raw_rate_hz: float) -> None:
     if ratio < 1 - CLOCK or (chain.samples and abs(ratio - round(ratio)) > CLOCK * ratio):
         faults.append(
             f"{raw_rate_hz:g} samples a second do not fall into whole blocks of {chain.rate_hz:g} a second "
-            f"({ratio:g} samples a block); are the rates of recording and result right?"
+            f"({ratio:g} samples a block); are the rates of recording and result right? If so, "
+            "chain.samples=null takes the whole window in place of a number of samples"
         )
     if chain.samples is not None and chain.samples > np.round((end - begin) * chain.rate_hz):
         faults.append(

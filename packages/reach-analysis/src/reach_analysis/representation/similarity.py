@@ -66,7 +66,7 @@ def common_window(series: Sequence[TrialSeries]) -> Window:
     least = int(np.median(remaining.lengths))
     trials = [name for name, length in zip(remaining.trials, remaining.lengths, strict=True) if length >= least]
     if len(trials) < 3:
-        raise MismatchError("representations share fewer than three trials")
+        raise MismatchError("fewer than three trials are in all series that are analysed together")
     begin = max(float(one.take(trials).start_s.max()) for one in (remaining, *series))
     # after the last sample that every trial of every series has
     end = min(

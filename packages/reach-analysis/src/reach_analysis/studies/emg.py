@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -78,8 +78,12 @@ def _condition(
     muscles = emg.envelope.channels
     actuators = [actuator_for(muscle, rollouts.names["actuator"], actuators_of(config)) for muscle in muscles]
     rate = emg.envelope.rate_hz if config.resample else None
-    simulation = simulated(rollouts, signal, actuators, rate)
-    return compare(name, signal, simulation, emg.envelope, config, rollouts.levels)
+    simulation = simulated(rollouts, signal, list(dict.fromkeys(actuators)), rate)  # one may stand for several muscles
+    places = [simulation.channels.index(actuator) for actuator in actuators]
+    values = tuple(rows[:, places] for rows in simulation.values)
+    simulation = replace(simulation, channels=muscles, values=values)
+    fits, both = compare(name, signal, simulation, emg.envelope, config, rollouts.levels)
+    return [replace(fit, actuator=actuator) for fit, actuator in zip(fits, actuators, strict=True)], both
 
 
 def _differences(conditions: Mapping[str, Rollouts], emg: Emg, config: EmgConfig) -> tuple[list[dict[str, Any]], int]:

@@ -31,6 +31,7 @@ from reach_analysis.forecasting.nulls import Noise
 from reach_analysis.representation.pca import components
 from reach_analysis.representation.similarity import common_window
 from reach_analysis.studies.recordings import load_emg, recordings_of
+from reach_analysis.studies.study import lost_notes
 
 CIRCULAR = (
     "The policy observes the joints and decides the control: predicting {driven} from the joints' history asks how "
@@ -76,7 +77,7 @@ def questions(rollouts: Rollouts, config: ForecastConfig) -> tuple[list[Question
         followed = rollouts.series("qpos_ref" if config.reference else "qpos").select(joints)
         also = [emg.envelope, resample(over_steps(followed), rate)]
     stacks, trials = common_window([pose, activity, control, *also])
-    notes += _lost(rollouts, trials)
+    notes += lost_notes(rollouts, trials)
     still = [name for name, column in zip(targets, np.moveaxis(stacks[1], 2, 0), strict=True) if not np.ptp(column) > 0]
     if still:
         raise DataError(f"{config.signal} of {shorten(still)} does not vary: there is nothing to forecast")
@@ -206,11 +207,6 @@ def targets_of(rollouts: Rollouts, wanted: Sequence[str], signal: str) -> tuple[
     chosen = simulated(rollouts, signal, known_actuators(rollouts, signal), None).most_varying(STAND_INS)
     return chosen, [f"This body has no biceps or triceps: the {len(chosen)} of {len(actuators)} actuators whose "
                     f"{signal} varies most stand in."]  # fmt: skip
-
-
-def _lost(rollouts: Rollouts, trials: Sequence[str]) -> list[str]:
-    lost = len(rollouts.trials) - len(trials)
-    return [f"{lost} trials were left out: they ended early, or no other series has them."] if lost else []
 
 
 def _varying(stack: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ from reach_analysis.representation.similarity import (
 )
 from reach_analysis.studies.recordings import load_emg, recordings_of
 from reach_analysis.studies.section import Column, Section, table
-from reach_analysis.studies.study import Study, StudyFigure, each, left_out_notes
+from reach_analysis.studies.study import Study, StudyFigure, each, left_out_notes, lost_notes
 
 TITLE = "Representation: similarity"
 QUESTION = (
@@ -50,7 +50,7 @@ def run(rollouts: Rollouts, config: SimilarityConfig, stage: Stage = silent) -> 
     shared = common_window(list(series.values()))
     stacks = dict(zip(series, shared.stacks, strict=True))
     flaws |= {name: "The same in every trial" for name, stack in stacks.items() if not np.ptp(stack, axis=0).any()}
-    notes += left_out_notes(flaws)
+    notes += [*lost_notes(rollouts, shared.trials), *left_out_notes(flaws)]
     stacks = {name: stack for name, stack in stacks.items() if not flaws[name]}
     names = list(stacks)
     first = next(iter(stacks.values()))

@@ -76,6 +76,12 @@ def levels_note(rollouts: Rollouts) -> str:
     return rollouts.levels.note(rollouts.trials, FEWEST_UNITS)
 
 
+def lost_notes(rollouts: Rollouts, trials: Collection[str]) -> list[str]:
+    """A note where only some trials are shared by everything that is analysed together."""
+    lost = len(rollouts.trials) - len(trials)
+    return [f"{lost} trials were left out: they ended early, or no other series has them."] if lost else []
+
+
 def left_out_notes(flaws: Mapping[str, str]) -> list[str]:
     """A note for each flaw, with the names of what was left out for it; an empty flaw is none."""
     return [
