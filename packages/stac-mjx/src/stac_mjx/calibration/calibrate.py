@@ -107,16 +107,16 @@ def calibrate(
     state = _first_state(solver, raw, mode, group, n_groups)
     pull = offset_pull(solver, config)
     given, equations, damping = _Given(raw, importance, pull, mode, _middles(raw, state)), None, 1.0
-    errors, losses, calm = [], [], 0
+    errors, losses, calm, fall = [], [], 0, DOWN
     for _ in range(config.max_rounds):
         equations = equations or _equations(solver, state, given)
         trial = _refined(solver, _stepped(state, given, equations.step(damping)), config.iterations)
         same_loss = replace(trial, robust_mm=state.robust_mm)
         before, after = (objective(solver, one, importance, pull) for one in (state, same_loss))
         if after < before:
-            state, equations, damping = trial, None, max(damping * DOWN, LEAST_DAMPING)
+            state, equations, damping, fall = trial, None, max(damping * fall, LEAST_DAMPING), DOWN
         else:
-            damping = min(1.0, damping * UP)
+            damping, fall = min(1.0, damping * UP), 1.0  # it falls no further at the next step that is taken
         count = importance[:, None] * state.sample.present
         errors.append(float((count * state.distances_mm(solver)).sum() / count.sum()))
         losses.append(objective(solver, state, importance, pull))
