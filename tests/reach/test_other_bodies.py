@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from reach_analysis import config
 from reach_analysis._common.errors import DataError
-from reach_analysis._common.figures import layer_label
 from reach_analysis.behaviour.muscles import kind_of_actuators
 from reach_analysis.data.rollouts import Rollouts, read_rollouts
+from reach_analysis.figures import layer_label
 from reach_analysis.figures.forecasts import forecast_scores
 from reach_analysis.forecasting.embedding import trial_data
 from reach_analysis.forecasting.nulls import noise_filtered

@@ -10,8 +10,8 @@ import track_mjx
 from contract.kit import assert_conforms
 from track.clip_files import write_clips
 from track.small_setups import ARM_TASK, command
-from track_mjx._common.render.video import as_gif
 from track_mjx.cli import main
+from track_mjx.runs.loggers import as_gif
 
 SETTINGS = {
     "physics": {"sim_dt_s": 0.0025, "ctrl_dt_s": 0.005},

@@ -17,7 +17,7 @@ from track_mjx._common.render import video
 from track_mjx.config import TrainConfig
 from track_mjx.runs.curves import draw_curves
 from track_mjx.runs.films import FILMS, Films
-from track_mjx.runs.loggers import open_trackers
+from track_mjx.runs.loggers import as_gif, open_trackers
 from track_mjx.runs.run_folder import CONFIG, RECORD, RunFolder, config_yaml
 
 LINES = [
@@ -88,7 +88,7 @@ def test_tensorboard_shows_films(tmp_path: Path, film: Path) -> None:
 
 
 def test_films_become_gifs_of_another_rate(film: Path) -> None:
-    with Image.open(io.BytesIO(video.as_gif(film, 10))) as gif:
+    with Image.open(io.BytesIO(as_gif(film, 10))) as gif:
         pictures = [np.asarray(frame.convert("L")).mean() for frame in ImageSequence.Iterator(gif)]
     assert len(pictures) == pytest.approx(20, abs=2)
     assert pictures[0] < 50 < 200 < pictures[-1]

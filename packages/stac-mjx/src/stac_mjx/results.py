@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from jaxtyping import Float, Int
 from stac_mjx._common.errors import ConfigError, counted
 from stac_mjx._common.files import output_folder, write_json, write_text
 from stac_mjx._common.progress import Stage, silent
-from stac_mjx._common.system import environment, peak_rss_mb
+from stac_mjx._common.system import environment
 from stac_mjx.body.body import Body, with_segments
 from stac_mjx.calibration.calibrate import Alternation, Calibration, calibrate, offset_pull
 from stac_mjx.calibration.known_offsets import KnownOffsets
@@ -255,8 +256,20 @@ def _run_figures(registration: Registration) -> dict[str, Any]:
         "wall_s": round(sum(timings.values()), 3),
         "frames_per_s": round(clips.n_frames / max(timings.get("solve_s", 0.0), 1e-9), 1),
         "timings": {name: round(seconds, 3) for name, seconds in timings.items()},
-        "peak_rss_mb": round(peak_rss_mb(), 1),
+        "peak_rss_mb": round(_peak_rss_mb(), 1),
         "warnings": warnings,
         "notes": list(inputs.keypoints.notes),
         "versions": environment(),
     }
+
+
+def _peak_rss_mb() -> float:
+    """Peak memory of this process, MB."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3

@@ -26,9 +26,8 @@ from reach_analysis._common.figures import (
     drawing,
     label,
     panels,
-    trial_label,
 )
-from reach_analysis.figures import grid
+from reach_analysis.figures import grid, trial_label
 from reach_analysis.forecasting.assessment import Nonlinearity
 from reach_analysis.forecasting.lag_sweep import SweepPoint
 from reach_analysis.statistics.correlation import Measure

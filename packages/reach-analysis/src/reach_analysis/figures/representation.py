@@ -19,10 +19,9 @@ from reach_analysis._common.figures import (
     SKY,
     drawing,
     label,
-    layer_label,
     panels,
 )
-from reach_analysis.figures import grid
+from reach_analysis.figures import grid, layer_label
 from reach_analysis.representation.pca import LayerPca
 from reach_analysis.representation.similarity import Similarity
 from reach_analysis.representation.synergies import RankChoice, Synergies

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reach_analysis._common.figures import CYCLE, GREY, INK, SEQUENTIAL, drawing, label, panels, trial_label
+from reach_analysis._common.figures import CYCLE, GREY, INK, SEQUENTIAL, drawing, label, panels
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import (
     ConditionDifference,
@@ -27,6 +27,7 @@ from reach_analysis.data.inputs import over_shared_steps
 from reach_analysis.data.levels import Levels
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import Matched, TrialSeries
+from reach_analysis.figures import trial_label
 from reach_analysis.statistics.estimates import FEWEST_UNITS, Resampling
 from reach_analysis.statistics.permutation import holm
 from reach_analysis.studies.recordings import actuators_of, envelope_rows, how_made, is_synthetic, load_emg

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from reach_analysis._common.errors import DataError, shorten
-from reach_analysis._common.figures import layer_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import PcaConfig
 from reach_analysis.data.rollouts import SPEED, Rollouts
+from reach_analysis.figures import layer_label
 from reach_analysis.figures.representation import trajectories, variance_by_layer
 from reach_analysis.representation.pca import LayerPca, colour_values, delay_windows, explained_intervals, layer_pca
 from reach_analysis.statistics.estimates import FEWEST_UNITS, NO_INTERVAL, Interval

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from reach_analysis._common.errors import DataError, shorten
-from reach_analysis._common.figures import layer_label
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.behaviour.muscles import ACTUATORS, MUSCLES, kind_of_actuators
 from reach_analysis.config import SimilarityConfig
 from reach_analysis.data.rollouts import Rollouts
 from reach_analysis.data.series import TrialSeries, over_steps, resample
+from reach_analysis.figures import layer_label
 from reach_analysis.figures.representation import similarity_matrices
 from reach_analysis.representation.similarity import (
     Similarity,

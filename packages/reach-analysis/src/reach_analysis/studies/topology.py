@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reach_analysis._common.figures import CYCLE, GREY, INK, LIGHT, drawing, layer_label, panels
+from reach_analysis._common.figures import CYCLE, GREY, INK, LIGHT, drawing, panels
 from reach_analysis._common.progress import Stage, silent
 from reach_analysis.config import TopologyConfig
 from reach_analysis.data.rollouts import Rollouts
+from reach_analysis.figures import layer_label
 from reach_analysis.representation.pca import delay_windows
 from reach_analysis.studies.section import Column, Section, table
 from reach_analysis.studies.study import Study, StudyFigure

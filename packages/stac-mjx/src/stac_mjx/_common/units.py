@@ -25,13 +25,3 @@ def parse_unit(text: str) -> str | None:
     """
     match = re.match(r"\s*([^\W\d_]+)\s*(?:$|[(,;:])", text)
     return _UNIT_OF.get(match.group(1).lower()) if match else None
-
-
-def said_unit(text: str | None, where: str) -> tuple[str | None, str]:
-    """Return the unit that `text` names, and a note with its source; `where` names the attribute or dataset."""
-    if text is None or not text.strip():
-        return None, f"the file holds no length unit ({where} is absent)"
-    unit = parse_unit(text)
-    if unit is None:
-        return None, f"the file's length unit is unknown ({where} says {text.strip()!r})"
-    return unit, f"length unit {unit}, as the file says ({where})"

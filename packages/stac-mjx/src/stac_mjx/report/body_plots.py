@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
-from stac_mjx._common.figures import GREY, INK, ON_BODY, RECORDED, RED, Margins, label, legend_above, panels
+from stac_mjx._common.figures import GREY, INK, ON_BODY, RECORDED, RED, Margins, label, panels
 from stac_mjx._common.render.shapes import Shapes, outlines
 from stac_mjx.records import Offsets, ReferenceClips
 from stac_mjx.report.accuracy import rms_per_frame, three_digits, usable
-from stac_mjx.report.error_plots import WIDTH
+from stac_mjx.report.error_plots import WIDTH, legend_above
 
 N_WORST = 4
 NAMED = 3

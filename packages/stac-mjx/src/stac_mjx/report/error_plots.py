@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stac_mjx._common.figures import BLUE, GREY, INK, ORANGE, RED, SKY, Margins, label, legend_above, panels
+from stac_mjx._common.figures import BLUE, GREY, INK, ORANGE, RED, SKY, Margins, label, panels
 from stac_mjx.records import Offsets, ReferenceClips, thinned
 from stac_mjx.report import accuracy
 from stac_mjx.report.accuracy import MOST_FRAMES, percentiles, three_digits, time_bins, usable
@@ -120,6 +120,16 @@ def missing_keypoints(clips: ReferenceClips) -> Figure | None:
     axes.set_xlabel(_time_label(clips))
     axes.set_title(f"black: missing; {missing.mean():.1%} of {clips.n_frames:,} frames x {n} keypoints")
     return figure
+
+
+def legend_above(axes: Axes) -> None:
+    """A legend in one row between title and axes, each entry once; the title needs a pad of 20."""
+    handles, names = axes.get_legend_handles_labels()
+    once = dict(zip(names, handles, strict=True))
+    axes.legend(
+        once.values(), once.keys(), loc="lower left", bbox_to_anchor=(-0.006, 0.99), ncols=4, borderaxespad=0.1,
+        borderpad=0.1, columnspacing=1.4, handlelength=1.4,
+    )  # fmt: skip
 
 
 def _finish(axes: Axes, title: str, grid: Literal["x", "y"] = "y") -> None:

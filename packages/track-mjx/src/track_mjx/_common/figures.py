@@ -6,7 +6,6 @@ Figures are made without pyplot, so none stays open, and no state is changed out
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -109,30 +108,6 @@ def label(name: str, longest: int = 24) -> str:
         return name
     end = longest // 3
     return f"{name[: longest - end - 1]}…{name[-end:]}"
-
-
-def trial_label(name: str, longest: int = 14) -> str:
-    """The name of a trial, short enough for a panel; the end is kept, because names of recordings differ there."""
-    short = name if len(name) <= longest else f"…{name[1 - longest :]}"
-    return short if "trial" in short else f"trial {short}"
-
-
-def layer_label(name: str) -> str:
-    """The name of a layer as in the papers: "intention", "decoder 1"; layers count from 1 there."""
-    if name.startswith("latent_mean"):
-        return name.replace("latent_mean", "intention", 1)
-    layer = re.match(r"(?:activations/)?(\w+)/layer_(\d+)(.*)", name)
-    return f"{layer[1]} {int(layer[2]) + 1}{layer[3]}" if layer else label(name)
-
-
-def legend_above(axes: Axes) -> None:
-    """A legend in one row between title and axes, each entry once; the title needs a pad of 20."""
-    handles, names = axes.get_legend_handles_labels()
-    once = dict(zip(names, handles, strict=True))
-    axes.legend(
-        once.values(), once.keys(), loc="lower left", bbox_to_anchor=(-0.006, 0.99), ncols=4, borderaxespad=0.1,
-        borderpad=0.1, columnspacing=1.4, handlelength=1.4,
-    )  # fmt: skip
 
 
 def log_scale(axes: Axes, which: str = "x") -> None:

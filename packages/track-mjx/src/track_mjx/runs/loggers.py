@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from struct import unpack
 from typing import Any
 
 from track_mjx._common.errors import ConfigError
-from track_mjx._common.render.video import as_gif
+from track_mjx._common.render.video import require_ffmpeg
 from track_mjx.config import TrainConfig
 from track_mjx.runs.run_folder import RunFolder
 
@@ -29,6 +30,12 @@ def open_trackers(config: TrainConfig, folder: RunFolder, done: int, stack: Exit
     if config.run.wandb:
         logs.append(_wandb(config, folder, stack))
     return logs
+
+
+def as_gif(path: Path, fps: int) -> bytes:
+    """Return a film as a GIF of so many pictures a second."""
+    arguments = ["-v", "error", "-i", str(path), "-r", str(fps), "-f", "gif", "-"]
+    return subprocess.run([require_ffmpeg().get_ffmpeg_exe(), *arguments], check=True, capture_output=True).stdout
 
 
 def _numbers(line: Mapping[str, Any]) -> dict[str, float]:

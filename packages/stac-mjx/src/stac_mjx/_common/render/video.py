@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,12 +101,6 @@ def film(path: Path, fps: int) -> Iterator[Callable[[Picture], None]]:
             writer.close()
         if _count_pictures(ffmpeg, temporary) != n_pictures:
             raise _write_error(temporary)
-
-
-def as_gif(path: Path, fps: int) -> bytes:
-    """Return a film as a GIF of so many pictures a second."""
-    arguments = ["-v", "error", "-i", str(path), "-r", str(fps), "-f", "gif", "-"]
-    return subprocess.run([require_ffmpeg().get_ffmpeg_exe(), *arguments], check=True, capture_output=True).stdout
 
 
 def _count_pictures(ffmpeg: ModuleType, path: Path) -> int:

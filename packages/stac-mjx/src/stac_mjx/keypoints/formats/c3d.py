@@ -15,8 +15,7 @@ import numpy as np
 
 from stac_mjx._common.c3d import open_c3d, texts, values
 from stac_mjx._common.errors import InputError, shorten
-from stac_mjx._common.units import said_unit
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track, said_unit
 
 
 def read(path: Path, track: Track = None) -> Reading:

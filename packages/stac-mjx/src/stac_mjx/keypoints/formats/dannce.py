@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from stac_mjx._common.errors import InputError
-from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats import matlab
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track, steadiest
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track, said_unit, steadiest
 
 POSITIONS = ("pred", "data_3D", "data_3d")
 """Variables with positions; the first match is used."""

@@ -15,10 +15,9 @@ import h5py
 import numpy as np
 
 from stac_mjx._common.errors import InputError, raise_all, shorten
-from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.cleaning import spacing
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.reading import Reading, Track, choose_track
+from stac_mjx.keypoints.formats.reading import Reading, Track, choose_track, said_unit
 
 _PREFIX = "poseestimationseries"
 _SAME_TIME = 0.01

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from stac_mjx._common.errors import InputError, raise_all
 from stac_mjx._common.hdf5.reading import LIBRARY_ERRORS, find, open_hdf5, read_numbers, reason, storage_problems
 from stac_mjx._common.hdf5.reading import attribute as whole_attribute
+from stac_mjx._common.units import parse_unit
 
 opened = open_hdf5
 Track = int | str | None
@@ -71,6 +72,16 @@ def choose_track(path: Path, track: Track, labels: list[str]) -> int:
     if not named:
         raise InputError(f"{path}: keypoints.track={track} does not exist; available: {listing}")
     return named[0]
+
+
+def said_unit(text: str | None, where: str) -> tuple[str | None, str]:
+    """Return the unit that `text` names, and a note with its source; `where` names the attribute or dataset."""
+    if text is None or not text.strip():
+        return None, f"the file holds no length unit ({where} is absent)"
+    unit = parse_unit(text)
+    if unit is None:
+        return None, f"the file's length unit is unknown ({where} says {text.strip()!r})"
+    return unit, f"length unit {unit}, as the file says ({where})"
 
 
 def steadiest(readings: Sequence[np.ndarray]) -> int:

@@ -12,9 +12,8 @@ import h5py
 import numpy as np
 
 from stac_mjx._common.errors import InputError
-from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.reading import Reading, Track, choose_track
+from stac_mjx.keypoints.formats.reading import Reading, Track, choose_track, said_unit
 
 POSITIONS = "tracks"
 """Data set of the positions."""

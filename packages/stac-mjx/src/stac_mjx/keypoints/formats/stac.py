@@ -9,9 +9,16 @@ import numpy as np
 
 from stac_mjx._common.errors import ContractError, InputError, raise_all
 from stac_mjx._common.hdf5.reading import attribute, find, open_contract, read_numbers, read_strings, require
-from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.formats import reading as hdf5
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track, steadiest, text_attribute
+from stac_mjx.keypoints.formats.reading import (
+    ONE_ANIMAL,
+    Reading,
+    Track,
+    choose_track,
+    said_unit,
+    steadiest,
+    text_attribute,
+)
 
 SCHEMA = "mimic.reference_clips"
 

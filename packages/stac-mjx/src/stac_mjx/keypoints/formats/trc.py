@@ -7,9 +7,8 @@ import itertools
 from pathlib import Path
 
 from stac_mjx._common.errors import InputError
-from stac_mjx._common.units import said_unit
 from stac_mjx.keypoints.cleaning import spacing
-from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track
+from stac_mjx.keypoints.formats.reading import ONE_ANIMAL, Reading, Track, choose_track, said_unit
 from stac_mjx.keypoints.formats.tables import cells, numbers_below, separator
 
 FIRST_TITLE = "PathFileType"
