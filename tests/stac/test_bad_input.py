@@ -82,6 +82,7 @@ SETTINGS: dict[str, tuple[list[str], list[str]]] = {
     "unknown preset": (["body=ratt"], ["unknown preset 'ratt'", "did you mean 'rat'"]),
     "no model": (["body=stick"], ["body 'stick'", "body.mjcf=PATH"]),
     "unknown setting": (["calibration.frame=9"], ["calibration.frame'", "did you mean 'calibration.frames'"]),
+    "no segments": (["calibration.segments=true"], ["calibration.segments", "body.segments names no group"]),
     "two unknown settings": (["seeds=1", "bodi=rat"], ["2 faults", "'seeds'", "'bodi'"]),
     "wrong type": (["calibration.frames=abc"], ["calibration.frames=abc", "could not be converted to Integer"]),
     "impossible values": (

@@ -62,6 +62,8 @@ def match(body: Body, keypoints: Keypoints, config: FitConfig, *, may_move: bool
     """
     if body.model.nv == 0:
         raise BodyError(f"body {body.name!r}: the model has no joints")
+    if config.calibration.segments and not body.segments:
+        raise ConfigError("calibration.segments: body.segments names no group of bodies to scale")
     keypoints = select(keypoints, body.marker_names)
     warnings = [*keypoints.warnings, *_unobserved(body, keypoints), *_empty_clips(keypoints)]
     keypoints, notes = _to_metres(keypoints, body, config.alignment)

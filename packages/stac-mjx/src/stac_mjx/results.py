@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from stac_mjx._common.errors import ConfigError, counted
+from stac_mjx._common.errors import counted
 from stac_mjx._common.files import output_folder, write_json, write_text
 from stac_mjx._common.progress import Stage, silent
 from stac_mjx._common.system import environment
@@ -183,8 +183,6 @@ def _with_segments(
     inputs: Inputs, solver: PoseSolver, observation: Observation, found: Calibration, config: FitConfig
 ) -> tuple[Inputs, PoseSolver, SegmentScales]:
     """Fit scales of segments from a calibration; return the scaled body with its recording, and its solver."""
-    if not inputs.body.segments:
-        raise ConfigError("calibration.segments: body.segments names no group of bodies to scale")
     target = found.T_body_recording.of_clips(found.sample.clip).apply(observation.target[found.frames])
     seen = Observation(target, found.weight, np.ones(len(found.frames), np.int64))
     start = Start(seen, found.sample, found.qpos, found.offsets)
