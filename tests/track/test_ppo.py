@@ -21,7 +21,7 @@ from track_mjx.learning import ppo
 from track_mjx.learning.collect import Collector, LearningStep
 from track_mjx.learning.setup import Setup
 from track_mjx.policy import policy as normalizer
-from track_mjx.policy.networks import Networks, log_probability
+from track_mjx.policy.networks import Networks, action_entropy, log_probability
 from track_mjx.policy.policy import Policy, normalized
 from track_mjx.task.step import Observation
 
@@ -164,6 +164,9 @@ def test_log_probability_is_a_density_of_the_squashed_action() -> None:
     raw = np.arctanh(grid)[:, None]
     log_prob = np.asarray(log_probability(jnp.full_like(raw, 0.3), jnp.full_like(raw, 0.7), jnp.asarray(raw)))
     assert np.trapezoid(np.exp(log_prob), grid) == pytest.approx(1.0, abs=1e-3)
+    draws = np.random.default_rng(0).normal(size=(100_000, 1)).astype(np.float32)
+    entropy = np.asarray(action_entropy(jnp.full_like(draws, 0.3), jnp.full_like(draws, 0.7), jnp.asarray(draws)))
+    assert entropy.mean() == pytest.approx(-np.trapezoid(np.exp(log_prob) * log_prob, grid), abs=0.01)
     far = log_probability(jnp.array([[5.0]]), jnp.array([[0.5]]), jnp.array([[12.0]]))
     assert np.isfinite(float(far[0])), "where tanh is 1 to the last digit"
 

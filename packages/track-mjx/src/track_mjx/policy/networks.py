@@ -298,5 +298,17 @@ def action_distribution(location: AnyArray, scale: AnyArray) -> distrax.Distribu
 
 def log_probability(location: AnyArray, scale: AnyArray, raw: AnyArray) -> Array:
     """Log density of the action tanh(`raw`); kept before tanh, because its inverse is not stable near 1."""
-    squash = jnp.asarray(distrax.Tanh().forward_log_det_jacobian(raw)).sum(-1)
-    return jnp.asarray(action_distribution(location, scale).log_prob(raw)) - squash
+    return jnp.asarray(action_distribution(location, scale).log_prob(raw)) - _squash(raw)
+
+
+def action_entropy(location: AnyArray, scale: AnyArray, draw: AnyArray) -> Array:
+    """Entropy of the action tanh(`location` + `scale` x), without bias where x = `draw` is standard normal.
+
+    It has no closed form: that of the normal, plus the part of the hyperbolic tangent at one draw.
+    """
+    return jnp.asarray(action_distribution(location, scale).entropy()) + _squash(location + scale * draw)
+
+
+def _squash(raw: AnyArray) -> Array:
+    """Log derivative of the hyperbolic tangent, summed over actions."""
+    return jnp.asarray(distrax.Tanh().forward_log_det_jacobian(raw)).sum(-1)
