@@ -232,7 +232,7 @@ def update(
     values = networks.value(learner.parameters, observation)
     values = jnp.concatenate([values, networks.value(learner.parameters, after)[None]])
     advantage, target = advantages(transition, values, config)
-    # drawn once for all epochs: drawing took a fifth of the time of a minibatch
+    # drawn once for all epochs: a draw for each small minibatch took a seventh of the update
     draw = jax.random.normal(key, transition.raw.shape)
     whole = Sample(transition._replace(observation=observation), advantage, target, draw)
     # gathered once, and divided again for every minibatch, which is the same on any number of devices
