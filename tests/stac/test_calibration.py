@@ -151,6 +151,15 @@ def test_offsets_and_poses_of_a_calibration_are_what_noise_allows(noisy: tuple[B
     assert np.median(angle_errors(ik, fit.qpos, truth)) < 1.3 * bound
 
 
+def test_the_result_does_not_depend_on_round_off(noisy: tuple[Body, Truth]) -> None:
+    body, truth = noisy
+    ik, seen = pose_solver(body, SolverConfig()), observed(truth, body)
+    nudged = replace(seen, target=seen.target * (1 + 1e-7))
+    first, second = (calibrate(ik, one, CalibrationConfig(frames=100)) for one in (seen, nudged))
+    assert first.mean_error_mm[-1] == pytest.approx(second.mean_error_mm[-1], rel=1e-3)
+    np.testing.assert_allclose(1000 * first.offsets, 1000 * second.offsets, atol=0.05)  # standard errors: 0.2 mm
+
+
 @pytest.mark.parametrize(("decay", "white"), [(0.0, 0.0), (0.5, 0.0), (0.9, 0.0), (0.97, 0.3)])
 @pytest.mark.parametrize("n_frames", [300, 1000])
 def test_errors_that_last_count_for_fewer_frames(decay: float, white: float, n_frames: int) -> None:
