@@ -83,7 +83,7 @@ def test_files_of_a_comparison(tmp_path: Path) -> None:
     for seed in range(3):
         write_run(tmp_path / f"{seed}", seed=seed, rate=1e-3, error=1.0 + seed)
     text = compare(str(tmp_path), str(tmp_path / "out"))
-    assert "2 [-0.4841, 4.484]" in text
+    assert "2 [0, 4.484]" in text
     rows = list(csv.DictReader((tmp_path / "out" / "comparison.csv").read_text().splitlines()))
     assert float(rows[0]["eval/test/mean_body_error_mm mean"]) == pytest.approx(2.0)
     assert rows[0]["runs"] == "3"
@@ -137,4 +137,23 @@ def test_a_sweep_through_a_job_scheduler(tmp_path: Path) -> None:
 
 def test_settings_of_one_last_name_are_told_apart() -> None:
     settings = {"task.costs.control.weight": 0.1, "task.costs.energy.weight": 0.0, "ppo.n_envs": 8}
-    assert comparison.Group(settings, (), {}).label == "control.weight=0.1, energy.weight=0.0, n_envs=8"
+    assert comparison.labels([settings]) == ["control.weight=0.1, energy.weight=0.0, n_envs=8"]
+
+
+def test_conditions_of_many_settings_are_named_by_what_departs_from_most() -> None:
+    weights = np.ones((4, 4)) - np.eye(4)[[0, 0, 1, 2]]
+    weights[0] = 1.0
+    settings = [{f"task.rewards.{name}.weight": w for name, w in zip("abcd", row, strict=True)} for row in weights]
+    assert comparison.labels(settings) == ["baseline", "a.weight=0.0", "b.weight=0.0", "c.weight=0.0"]
+
+
+def test_intervals_end_where_errors_and_parts_end() -> None:
+    part = comparison.estimate([0.5, 1.0], "eval/test/unterminated_fraction")
+    error = comparison.estimate([0.5, 1.0], "eval/test/mean_body_error_mm")
+    reward = comparison.estimate([0.5, 1.0], "reward")
+    low, high = stats.t.interval(0.95, 1, 0.75, stats.sem([0.5, 1.0]))
+    assert [(e.low, e.high) for e in (part, error, reward)] == [
+        (0.0, 1.0),
+        (0.0, pytest.approx(high)),
+        pytest.approx((low, high)),
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from track_mjx.runs.run_folder import IMITATION_OUTCOMES, RECORD, RunFolder, fla
 
 IGNORED_SETTINGS = ("seed", "out", "run", "clips", "physics.threads")
 """Settings, and groups of settings, in which runs of one group may differ."""
+
+MOST_NAMED = 3
+"""Settings that the name of a group contains."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,21 @@ class Group:
     runs: Sequence[Run]
     outcomes: Mapping[str, Estimate]
     """Estimates by name."""
+    label: str
+    """What distinguishes it, for people."""
 
-    @property
-    def label(self) -> str:
-        """What distinguishes it, for people."""
-        parts = [f"{_ending(key, self.settings)}={value}" for key, value in self.settings.items()]
-        return shorten(parts, 3) if parts else "all"
+
+def labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A name for each of several settings with the same keys: their values, or where there are many what departs."""
+    keys, usual = list(settings[0]), {}
+    if len(keys) > MOST_NAMED:
+        usual = {key: Counter(str(one[key]) for one in settings).most_common(1)[0][0] for key in keys}
+    named = ([key for key in keys if usual.get(key) != str(one[key])] for one in settings)
+    names = (
+        shorten([f"{_ending(key, keys)}={one[key]}" for key in own], MOST_NAMED)
+        for own, one in zip(named, settings, strict=True)
+    )
+    return [name or ("baseline" if usual else "all") for name in names]
 
 
 def _ending(key: str, keys: Iterable[str]) -> str:
@@ -134,23 +147,25 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     members: dict[str, list[Run]] = {}
     for run in runs:
         members.setdefault(json.dumps([run.settings.get(key) for key in keys], default=str), []).append(run)
+    settings = [{key: alike[0].settings.get(key) for key in keys} for alike in members.values()]
     return [
-        Group(
-            {key: alike[0].settings.get(key) for key in keys},
-            alike,
-            {name: estimate([run.outcome(name) for run in alike]) for name in names},
-        )
-        for alike in members.values()
+        Group(own, alike, {name: estimate([run.outcome(name) for run in alike], name) for name in names}, label)
+        for own, alike, label in zip(settings, members.values(), labels(settings), strict=True)
     ]
 
 
-def estimate(values: Sequence[Any]) -> Estimate:
-    """Mean and Student's t interval over numbers or curves; those with NaN are left out."""
+def estimate(values: Sequence[Any], name: str = "") -> Estimate:
+    """Mean and Student's t interval over numbers or curves; those with NaN are left out.
+
+    The interval of an error or a part, by its `name`, ends where such numbers end.
+    """
     known = np.array([value for value in values if np.isfinite(value).all()])
     n = len(known)
     mean = known.mean(0) if n else math.nan
     reach = stdtrit(n - 1, 0.975) * known.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(mean, math.nan)
-    return Estimate(mean, mean - reach, mean + reach, n)
+    least = 0.0 if name.endswith("_fraction") or "error" in name else -np.inf
+    most = 1.0 if name.endswith("_fraction") else np.inf
+    return Estimate(mean, np.maximum(mean - reach, least), np.minimum(mean + reach, most), n)
 
 
 def curve(runs: Sequence[Run], name: str, n_points: int = 100) -> tuple[Float[np.ndarray, " point"], Estimate] | None:
@@ -168,7 +183,7 @@ def curve(runs: Sequence[Run], name: str, n_points: int = 100) -> tuple[Float[np
     if not first < last:
         return None
     steps = np.linspace(first, last, n_points)
-    return steps, estimate([np.interp(steps, track[:, 0], track[:, 1]) for track in tracks])
+    return steps, estimate([np.interp(steps, track[:, 0], track[:, 1]) for track in tracks], name)
 
 
 TABLE, NUMBERS, FIGURE = "comparison.csv", "comparison.json", "comparison.png"
