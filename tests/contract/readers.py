@@ -122,7 +122,7 @@ def _emg_nwb(folder: Path) -> list[Path]:
 
 def _emg_csv(folder: Path) -> list[Path]:
     (folder / "emg").mkdir()
-    (folder / "emg" / "trials.csv").write_text("trial,start,reach_start,end\n0,0.01,0.02,0.1\n1,0.01,0.03,0.1\n")
+    (folder / "emg" / "trials.csv").write_text("trial,start,reach_start,end\n0,2,4,20\n1,2,6,20\n")
     for seed, muscle in enumerate(("biceps", "triceps")):
         samples = np.random.default_rng(seed).normal(size=(2, 250))
         np.savetxt(folder / "emg" / f"emg_{muscle}.csv", samples, fmt="%.3f", delimiter=",")

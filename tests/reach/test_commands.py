@@ -140,7 +140,7 @@ def test_missing_values_in_the_emg_are_named(
     message = refuses(
         "emg", f"rollouts={folder}/physics_aware.h5", f"emg={{biceps:{tmp_path}/b.csv}}", f"trials={folder}/trials.csv"
     )
-    assert "trial '4' holds 1 missing values" in message
+    assert "trial '4' holds missing values: 1 in biceps" in message
 
 
 @pytest.fixture(scope="module")

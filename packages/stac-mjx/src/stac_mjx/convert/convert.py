@@ -162,7 +162,7 @@ def conversion_summary(conversion: Conversion) -> dict[str, Any]:
     marker_warnings = [text for text in summary["warnings"] if text not in conversion.warnings]
     summary["warnings"] = [*conversion.warnings, *marker_warnings]
     stops = np.cumsum([len(output.qpos) for output in conversion.outputs])
-    summary["files"] = [_compared(conversion, o, stop) for o, stop in zip(conversion.outputs, stops, strict=True)]
+    summary["files"] = [_compared(conversion, o, stop) for o, stop in zip(conversion.outputs, stops.tolist(), strict=True)]
     for key in (
         "calibration_frames",
         "calibration_rounds",

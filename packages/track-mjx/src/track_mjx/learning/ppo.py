@@ -147,7 +147,7 @@ def prior_divergence(
 
 def loss(
     networks: Networks, config: PpoConfig, parameters: Any, sample: Sample, kl_weight: Array
-) -> tuple[AnyArray, dict[str, Array]]:
+) -> tuple[AnyArray, dict[str, Any]]:
     """Loss of a minibatch, and its parts for the log; truncated steps teach neither policy nor critic."""
     step = sample.step
     out = _replayed(networks, config, parameters, step)
