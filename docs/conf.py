@@ -40,7 +40,8 @@ suppress_warnings = [
 ]
 
 default_role = "literal"
-autodoc_default_options = {"members": True, "member-order": "bysource"}
+# Sphinx cannot format the signature of jax.Array, which modules import, on Python 3.13
+autodoc_default_options = {"members": True, "member-order": "bysource", "exclude-members": "Array"}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
