@@ -134,7 +134,7 @@ class _Terms(NamedTuple):
     turn: Float[np.ndarray, "frame keypoint 3 3"]
     by_transform: Float[np.ndarray, "frame coordinate transform"]
     moved: Float[np.ndarray, "frame dof local"]
-    """M."""
+    """M, times the importance of the frame, as `weight`."""
     pushed: Float[np.ndarray, "frame dof local"]
     """J' W G."""
     drawn: Float[np.ndarray, "frame dof"]
@@ -160,14 +160,12 @@ def _terms(solver: PoseSolver, qpos: np.ndarray, offsets: np.ndarray, sample: Sa
     seen = observation.present[..., None]
     residual = MM * np.where(seen, observation.target - markers, 0.0).reshape(linear.weight.shape)
     by_transform = _by_transform(np.where(seen, observation.target, markers), markers, transforms, solver.body.size_m)
-    weight = importance * linear.weight
-    force = np.swapaxes(weight * linear.jacobian, 1, 2)
-    moved, pushed = (
-        np.concatenate([times_turn(rows, linear.turn), rows @ by_transform], axis=2) for rows in (linear.gain, force)
-    )
+    force = linear.force
+    pushed = np.concatenate([times_turn(force, linear.turn), force @ by_transform], axis=2)
+    moved = importance * np.linalg.solve(linear.matrix, pushed)
     away = steps(solver.tree, qpos, np.tile(solver.neutral, (len(qpos), 1)))
-    drawn = (force @ residual)[..., 0] + importance[..., 0] * solver.prior_weight * away
-    return _Terms(weight, residual, linear.turn, by_transform, moved, pushed, drawn)
+    drawn = (force @ residual)[..., 0] + solver.prior_weight * away
+    return _Terms(importance * linear.weight, residual, linear.turn, by_transform, moved, pushed, drawn)
 
 
 def _by_transform(

@@ -28,6 +28,7 @@ still had to make.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -48,12 +49,22 @@ it lowers the misfit by this multiple of the mean squared misfit of a pair."""
 
 @dataclass(frozen=True)
 class Linear:
-    """The fit of poses around a solution, mm: J and A^-1 J' W of every frame, W, and the rotations of the bodies."""
+    """The fit of poses around a solution, mm: J, W and A of every frame, and the rotations of the bodies."""
 
     jacobian: Float[np.ndarray, "frame coordinate dof"]
-    gain: Float[np.ndarray, "frame dof coordinate"]
     weight: Float[np.ndarray, "frame coordinate 1"]
+    matrix: Float[np.ndarray, "frame dof dof"]
     turn: Float[np.ndarray, "frame keypoint 3 3"]
+
+    @property
+    def force(self) -> Float[np.ndarray, "frame dof coordinate"]:
+        """J' W."""
+        return np.swapaxes(self.weight * self.jacobian, 1, 2)
+
+    @cached_property
+    def gain(self) -> Float[np.ndarray, "frame dof coordinate"]:
+        """A^-1 J' W."""
+        return np.linalg.solve(self.matrix, self.force)
 
     @property
     def resolution(self) -> Float[np.ndarray, "frame dof"]:
@@ -78,10 +89,9 @@ def linearised(solver: PoseSolver, qpos: np.ndarray, offsets: np.ndarray, observ
     n_frames, n_keypoints, _, n_dof = jacobian.shape
     jacobian = jacobian.reshape(n_frames, 3 * n_keypoints, n_dof) * _movable(solver, qpos)[:, None, :]
     weight = np.repeat(observation.weight, 3, axis=1)[..., None]
-    weighted = np.swapaxes(weight * jacobian, 1, 2)
     ridge = np.eye(n_dof) * np.maximum(solver.prior_weight, 1e-9)
-    gain = np.linalg.solve(weighted @ jacobian + ridge, weighted)
-    return Linear(jacobian, gain, weight, marker_frames(solver.body, qpos).rotation)
+    matrix = np.swapaxes(weight * jacobian, 1, 2) @ jacobian + ridge
+    return Linear(jacobian, weight, matrix, marker_frames(solver.body, qpos).rotation)
 
 
 class OffsetErrors(NamedTuple):

@@ -161,8 +161,8 @@ def conversion_summary(conversion: Conversion) -> dict[str, Any]:
     summary = conversion.registration.summary()
     marker_warnings = [text for text in summary["warnings"] if text not in conversion.warnings]
     summary["warnings"] = [*conversion.warnings, *marker_warnings]
-    stops = np.cumsum([len(output.qpos) for output in conversion.outputs])
-    summary["files"] = [_compared(conversion, o, stop) for o, stop in zip(conversion.outputs, stops.tolist(), strict=True)]
+    stops = np.cumsum([len(output.qpos) for output in conversion.outputs]).tolist()
+    summary["files"] = [_compared(conversion, o, stop) for o, stop in zip(conversion.outputs, stops, strict=True)]
     for key in (
         "calibration_frames",
         "calibration_rounds",
