@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from reach_analysis._common.errors import ConfigError, DataError, InputError
@@ -99,7 +101,7 @@ def test_a_cost_that_a_run_lacks_is_zero(tmp_path: Path) -> None:
 
 def test_means_over_seeds_have_student_s_interval() -> None:
     numbers = [1.0, 2.0, 4.0, 7.0]
-    (first, second) = over_seeds([(0.1,)] * 3 + [(0.3,)], {"reward": numbers})
+    (first, second) = over_seeds([(0.1,)] * 3 + [(0.3,)], {"reward": numbers}, {})
     expected = stats.t.interval(0.95, 2, np.mean(numbers[:3]), stats.sem(numbers[:3]))
     np.testing.assert_allclose([first.outcomes["reward"].low, first.outcomes["reward"].high], expected)
     assert (second.n, second.outcomes["reward"].value) == (1, 7.0)
@@ -197,6 +199,25 @@ def test_an_ablation_compares_conditions(sweep: Path, tmp_path: Path) -> None:
     assert found["choices"] == []
     assert [row["condition"] for row in found["levels"]][:2] == ["baseline", "seed = 1"]
     assert (tmp_path / "sweep.svg").stat().st_size > 1000
+    for row in found["levels"]:
+        if row["runs"] > 1:
+            assert 0 <= row["reached_end_low"] <= row["reached_end_high"] <= 1
+            assert row["high_frequency_power_low"] >= 0
+
+
+def test_the_reward_that_is_compared_is_of_one_term_or_of_all_terms_in_every_run(tmp_path: Path) -> None:
+    for name, cost in (("a", 0.1), ("b", 0.2)):
+        write_run(tmp_path / name, cost, 0)
+    rewards = [run["reward"] for run in study(find_runs(f"{tmp_path}/*"), SweepConfig(low_hz=50.0)).results["runs"]]
+    with h5py.File(tmp_path / "b" / "rollouts.h5", "r+") as file:
+        metric: Any = file["metric"]
+        names = metric.asstr()[:]
+        metric[:] = [name.replace("joint", "other") for name in names]
+        assert any("joint" in name for name in names)
+    found = [run["reward"] for run in study(find_runs(f"{tmp_path}/*"), SweepConfig(low_hz=50.0)).results["runs"]]
+    series = [read_rollouts(tmp_path / name / "rollouts.h5").series("reward").values for name in "ab"]
+    assert found == pytest.approx([np.mean([rows.mean() for rows in trials]) for trials in series])
+    assert found != pytest.approx(rewards)
 
 
 def test_trends_are_rank_correlations_over_runs(sweep: Path) -> None:

@@ -208,12 +208,17 @@ class Level:
     """Mean of each outcome over runs, with Student's t interval; none for a single run."""
 
 
-def over_seeds(values: Sequence[Point], outcomes: Mapping[str, Sequence[float]]) -> list[Level]:
-    """Mean and interval of each outcome over the runs at one point, points ascending."""
+def over_seeds(
+    values: Sequence[Point], outcomes: Mapping[str, Sequence[float]], limits: Mapping[str, tuple[float, float]]
+) -> list[Level]:
+    """Mean and interval of each outcome over the runs at one point, points ascending; it ends at the `limits`."""
     levels = []
     for value in sorted(set(values)):
         members = np.array([own == value for own in values])
-        means = {name: student_mean(np.array(numbers)[members], "1") for name, numbers in outcomes.items()}
+        means = {
+            name: student_mean(np.array(numbers)[members], "1").within(*limits.get(name, (-np.inf, np.inf)))
+            for name, numbers in outcomes.items()
+        }
         levels.append(Level(value, int(members.sum()), means))
     return levels
 

@@ -104,7 +104,8 @@ class SweepConfig(
     """Settings of `reach-analysis sweep`."""
 
     reward: str | None = None
-    """Term of the reward that is compared, or `reward` for all of it; empty: the term for joints, as in paper A."""
+    """Term of the reward that is compared, or `reward` for all of it; empty: the term for joints, as
+    in paper A, or all of it where a run lacks that term."""
     progress_metric: str = "reward"
     """Metric logged during training, for the number of steps."""
     fraction: float = setting(0.95, gt=0, le=1)

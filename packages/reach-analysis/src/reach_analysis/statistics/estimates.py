@@ -60,6 +60,10 @@ class Estimate:
         joint = f"{name if stem is None else stem}_".lstrip("_")
         return {name: self.value, f"{joint}low": self.low, f"{joint}high": self.high}
 
+    def within(self, least: float, most: float) -> Estimate:
+        """The same with an interval that ends where values end."""
+        return replace(self, low=float(np.maximum(self.low, least)), high=float(np.minimum(self.high, most)))
+
 
 @runtime_checkable
 class UnitsOf(Protocol):

@@ -60,6 +60,8 @@ CONTROL_COST, TRAIN_CLIPS = "task.costs.control.weight", "run.train_clips"
 
 REWARD, POWER, STEPS, REACHED_END = "reward", "high_frequency_power", "steps_to_fraction", "reached_end"
 TRAINED, HELD_OUT, GAP = f"{REWARD}_train", f"{REWARD}_held_out", "generalisation_gap"
+SIGNED = (REWARD, TRAINED, HELD_OUT, GAP)
+"""Outcomes that may be negative."""
 JOINT_ERROR, EMG_ERROR, KEYPOINT_ERROR = "joint_error_deg", "emg_error", "keypoint_error_mm"
 CONDITION = "condition"
 
@@ -78,10 +80,12 @@ def run(rollouts: Mapping[str, Rollouts] | None, config: SweepConfig, stage: Sta
 def compare_runs(runs: Sequence[Run], config: SweepConfig, stage: Stage = silent) -> Study:
     """Table of runs, means over seeds, the points that are best by two outcomes, and a figure of all outcomes."""
     swept_names, values = swept(runs, config.parameter)
+    config = replace(config, reward=config.reward or _common_term(runs))
     outcomes = [_outcomes(run, config) for run in each(stage, "runs", runs)]
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome))
     columns = {name: [outcome.get(name, float("nan")) for outcome in outcomes] for name in names}
-    levels = over_seeds(values, columns)
+    limits = {name: (0.0, 1.0 if name == REACHED_END else np.inf) for name in names if name not in SIGNED}
+    levels = over_seeds(values, columns, limits)
     conditions = condition_names(swept_names, values) if len(swept_names) > GRID else {}
     chosen, notes = _choices(swept_names, values, columns, config) if len(swept_names) <= GRID else ({}, [])
     notes += [note for run in runs if run.rollouts and (note := read_rollouts(run.rollouts).unread_seeds)]
@@ -198,13 +202,19 @@ def _outcomes(run: Run, config: SweepConfig) -> dict[str, float]:
     return result
 
 
+def _common_term(runs: Sequence[Run]) -> str:
+    """The reward of joints, where all runs have it, else that of all terms."""
+    known = [read_rollouts(run.rollouts).names.get("metric", ()) for run in runs if run.rollouts is not None]
+    joints = (name for name in (known[0] if known else ()) if "joint" in name.lower())
+    return next((name for name in joints if all(name in names for names in known)), REWARD)
+
+
 def _rewards(rollouts: Rollouts, run: Run, config: SweepConfig) -> dict[str, float]:
     """Mean over steps and clips of the reward (or one term of it), also of train and held-out clips where listed."""
-    names = rollouts.names.get("metric", ())
-    term = config.reward or next((name for name in names if "joint" in name.lower()), None)
-    if term is not None and term != REWARD and term not in names:
+    names, term = rollouts.names.get("metric", ()), config.reward
+    if term != REWARD and term not in names:
         raise ConfigError(f"reward: {unknown('term', term, [REWARD, *names])}")
-    series = rollouts.series("reward") if term in (None, REWARD) else rollouts.series("metrics").select([str(term)])
+    series = rollouts.series("reward") if term == REWARD else rollouts.series("metrics").select([str(term)])
     by_clip = dict(zip(rollouts.clip_names, [float(rows.mean()) for rows in series.values], strict=True))
     result = {REWARD: float(np.mean(list(by_clip.values())))}
     for outcome, names in ((TRAINED, run.train), (HELD_OUT, run.test)):
