@@ -211,7 +211,7 @@ def _common_term(runs: Sequence[Run]) -> str:
 
 def _rewards(rollouts: Rollouts, run: Run, config: SweepConfig) -> dict[str, float]:
     """Mean over steps and clips of the reward (or one term of it), also of train and held-out clips where listed."""
-    names, term = rollouts.names.get("metric", ()), config.reward
+    names, term = rollouts.names.get("metric", ()), config.reward or REWARD
     if term != REWARD and term not in names:
         raise ConfigError(f"reward: {unknown('term', term, [REWARD, *names])}")
     series = rollouts.series("reward") if term == REWARD else rollouts.series("metrics").select([str(term)])
