@@ -68,13 +68,12 @@ class Transforms(NamedTuple):
 
 @dataclass(frozen=True)
 class NormalEquations:
-    """Normal equations of offsets and transforms around the present state."""
+    """Normal equations of offsets and transforms around the present state, with the pull of the offsets."""
 
     following: Float[np.ndarray, "unknown unknown"]
     """With poses that follow."""
     held: Float[np.ndarray, "unknown unknown"]
     """With poses held."""
-    pull: Float[np.ndarray, " unknown"]
     slope_following: Float[np.ndarray, " unknown"]
     slope_held: Float[np.ndarray, " unknown"]
     transforms: Transforms
@@ -83,7 +82,7 @@ class NormalEquations:
 
     def step(self, damping: float) -> Step:
         """Return the step for a part of `damping` (0..1) of poses held."""
-        matrix = (1 - damping) * self.following + damping * self.held + np.diag(self.pull)
+        matrix = (1 - damping) * self.following + damping * self.held
         matrix += RIDGE * matrix.diagonal().max() * np.eye(len(matrix))
         step = np.linalg.solve(matrix, (1 - damping) * self.slope_following + damping * self.slope_held)
         n_groups, each = len(self.transforms.middle), OF_MODE[self.transforms.mode]
@@ -122,8 +121,9 @@ def normal_equations(
     away[:n] = MM * (offsets - solver.body.marker_offset).ravel()
     following, held, slope_following, slope_held = totals
     return NormalEquations(
-        following, held, pull, slope_following - pull * away, slope_held - pull * away, transforms, size_mm
-    )
+        following + np.diag(pull), held + np.diag(pull), slope_following - pull * away, slope_held - pull * away,
+        transforms, size_mm,
+    )  # fmt: skip
 
 
 class _Terms(NamedTuple):

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from stac_mjx.body.body import Body, with_segments
+from stac_mjx.body.poses import marker_frames, posed
 from stac_mjx.calibration.precision import FrameSample, lasting_factor
 from stac_mjx.inverse_kinematics.levenberg import MM
 from stac_mjx.inverse_kinematics.pose_solver import Observation, PoseSolver
@@ -118,40 +119,33 @@ class _Fit:
         self.stretched = [self._scaled(dict.fromkeys(self.body.segments[g], 2.0)) for g in self.names]
         self.linearise()
 
-    def _scaled(self, factors: dict[str, float]) -> mujoco.MjModel:
-        return with_segments(self.body, factors).model if factors else self.body.model
+    def _scaled(self, factors: dict[str, float]) -> Body:
+        return with_segments(self.body, factors) if factors else self.body
 
-    def _origins(self, model: mujoco.MjModel) -> Float[np.ndarray, "frame coordinate"]:
+    def _origins(self, body: Body) -> Float[np.ndarray, "frame coordinate"]:
         """Return the origins of the markers' bodies at the poses, mm."""
-        data, out = mujoco.MjData(model), np.empty((len(self.qpos), self.offsets.size))
-        for row, pose in zip(out, self.qpos, strict=True):
-            data.qpos[:] = pose
-            mujoco.mj_kinematics(model, data)
-            row[:] = self.unit * data.xpos[self.body.marker_body].ravel()
-        return out
+        return MM * marker_frames(body, body.tree.from_model(self.qpos)).origin.reshape(len(self.qpos), -1)
 
     def linearise(self) -> None:
         """Compute residuals r, Jacobians J (poses) and G (offsets and scales), and A^-1, at the current values."""
         groups = zip(self.names, self.scale, strict=True)
-        model = self._scaled({b: float(s) for name, s in groups for b in self.body.segments[name]})
-        data, n_frames, size = mujoco.MjData(model), len(self.qpos), self.offsets.size
+        body = self._scaled({b: float(s) for name, s in groups for b in self.body.segments[name]})
+        model, n_frames, size = body.model, len(self.qpos), self.offsets.size
         markers, turn = np.empty((n_frames, size)), np.zeros((n_frames, size, size))
         self.jacobian, self.away = np.empty((n_frames, size, model.nv)), np.empty((n_frames, model.nv))
         neutral = self.solver.tree.to_model(self.solver.neutral[None])[0].astype(np.float64)
-        for f, pose in enumerate(self.qpos):
-            data.qpos[:] = pose
-            mujoco.mj_kinematics(model, data)
+        for f, data in enumerate(posed(body, body.tree.from_model(self.qpos))):
             mujoco.mj_comPos(model, data)
-            mujoco.mj_differentiatePos(model, self.away[f], 1.0, pose, neutral)
-            for k, body in enumerate(self.body.marker_body.tolist()):
+            mujoco.mj_differentiatePos(model, self.away[f], 1.0, self.qpos[f], neutral)
+            for k, carrier in enumerate(self.body.marker_body.tolist()):
                 rows = slice(3 * k, 3 * k + 3)
-                turn[f, rows, rows] = data.xmat[body].reshape(3, 3)
-                point = self.unit * data.xpos[body] + turn[f, rows, rows] @ self.offsets[k]
+                turn[f, rows, rows] = data.xmat[carrier].reshape(3, 3)
+                point = self.unit * data.xpos[carrier] + turn[f, rows, rows] @ self.offsets[k]
                 markers[f, rows] = point
                 block = np.zeros((3, model.nv))
-                mujoco.mj_jac(model, data, block, None, point / self.unit, body)
+                mujoco.mj_jac(model, data, block, None, point / self.unit, carrier)
                 self.jacobian[f, rows] = self.unit * block
-        at_one = self._origins(self.body.model)
+        at_one = self._origins(self.body)
         stretch = [self._origins(other) - at_one for other in self.stretched]
         self.design = np.concatenate([turn, np.stack(stretch, axis=-1)], axis=-1)
         self.weight = np.repeat(self.observation.weight, 3, axis=1)
